@@ -1,0 +1,39 @@
+# One image for every process: `docker run celeriac api | worker | flower | …`
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+WORKDIR /src
+RUN python -m venv /opt/celeriac
+ENV PATH=/opt/celeriac/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+# The dependencies alone first: an edit of the code does not install them again.
+COPY pyproject.toml README.md LICENSE ./
+COPY scripts/lock.txt scripts/
+COPY app/__init__.py app/
+RUN pip install -c scripts/lock.txt . && pip uninstall --yes celeriac
+COPY app app
+RUN pip install --no-deps . && pip uninstall --yes pip
+
+FROM ${BASE_IMAGE}
+COPY --from=build /opt/celeriac /opt/celeriac
+# A slot is a process: a second thread pool in each would only fight over the same cores.
+ENV PATH=/opt/celeriac/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONSAFEPATH=1 \
+    OMP_NUM_THREADS=1 \
+    OPENBLAS_NUM_THREADS=1 \
+    MKL_NUM_THREADS=1 \
+    HOME=/state \
+    TMPDIR=/state \
+    CELERIAC_API_HOST=0.0.0.0 \
+    CELERIAC_FLOWER_HOST=0.0.0.0 \
+    CELERIAC_WORKER_HOST=0.0.0.0 \
+    CELERIAC_MODELS=/models \
+    CELERIAC_STATE=/state
+# The two folders that are written, the second by whatever user it runs as; everything else may be read-only.
+RUN mkdir /models && chown 65532:65532 /models && mkdir -m 1777 /state
+WORKDIR /state
+USER 65532:65532
+EXPOSE 8000 5555 9808
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["python", "-m", "app"]

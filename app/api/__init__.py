@@ -1,0 +1,1 @@
+"""FastAPI: one router a noun. May import core, store, broker, registry, settings; never the model stack."""

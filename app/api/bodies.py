@@ -1,0 +1,79 @@
+"""Reading a request's body: bounded, of the right type, decompressed, and JSON."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+
+from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge, UnknownField, UnsupportedMediaType
+
+JSON: Final = ("application/json",)
+# Accepts the headers of gzip and of zlib alike; clients mean either when they say deflate.
+_ANY_HEADER: Final = 32 + zlib.MAX_WBITS
+
+
+async def read_bytes(request: Request, limit: int, kinds: Iterable[str] = JSON) -> bytes:
+    """Raises UnsupportedMediaType, or PayloadTooLarge above `limit` bytes, before they are all read or decompressed."""
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() not in kinds:
+        raise UnsupportedMediaType(
+            f"the content type is {kind or 'missing'}: send application/json, as with curl's -H 'Content-Type: application/json'"
+        )
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise _too_large(limit)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    return body if encoding == "identity" else _decompress(body, encoding, limit)
+
+
+async def read_object(request: Request, limit: int) -> dict[str, Any]:
+    """A JSON object. Raises as `read_bytes`, and InvalidJSON or InvalidInput."""
+    return parse_object(await read_bytes(request, limit))
+
+
+def parse_object(body: bytes | memoryview) -> dict[str, Any]:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJSON(f"the body is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"the body must be an object, not {type(found).__name__}", pointer="")
+    return found
+
+
+def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
+    """Raises UnknownField for the first field that is none of these."""
+    for name in body:
+        if name not in names:
+            escaped = name.replace("~", "~0").replace("/", "~1")
+            raise UnknownField(f"there is no field {name!r} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
+
+
+def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding not in ("gzip", "deflate"):
+        raise UnsupportedMediaType(f"the content encoding is {encoding!r}: send the body as it is, or compressed with gzip or deflate")
+    reader = zlib.decompressobj(_ANY_HEADER)
+    try:
+        # One byte more than allowed tells a body at the limit from one above it, however much would follow.
+        found = reader.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidInput(f"the body is not {encoding}, as its content encoding says: {error}", pointer="") from None
+    if len(found) > limit:
+        raise _too_large(limit)
+    if not reader.eof or reader.unused_data:
+        raise InvalidInput(f"the body is cut off, or more follows after the end of its {encoding} stream", pointer="")
+    return found
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body is larger than {limit} bytes, the limit of this server: split the rows, or submit a batch")

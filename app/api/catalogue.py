@@ -1,0 +1,173 @@
+"""What can be asked: the repository's versions and aliases, joined with what living workers say of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
+from app.core.models import PRODUCTION, Manifest, ModelRef
+from app.registry.repository import Repository
+from app.store import withdrawn, workers
+
+log = logging.getLogger(__name__)
+_REFRESH_S: Final = 1.0
+_WITHDRAWN: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
+
+
+class Readiness(StrEnum):
+    """Of one version."""
+
+    READY = "READY"
+    """A worker holds it."""
+    LOADING = "LOADING"
+    """A worker is loading it."""
+    COLD = "COLD"
+    """No worker holds it; the first that is asked loads it."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """It cannot be served; the reason is told."""
+
+
+@dataclass(slots=True)
+class Version:
+    manifest: Manifest | None
+    state: Readiness
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One model: its versions, the oldest first, its aliases, and the version that a bare name means."""
+
+    name: str
+    versions: dict[str, Version] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    default: str = ""
+
+
+class Catalogue:
+    """Refreshed every second; looking something up costs no I/O."""
+
+    def __init__(self, repository: Repository, client: redis.asyncio.Redis) -> None:
+        self._repository = repository
+        self._client = client
+        self._manifests: dict[tuple[str, str], Manifest] = {}
+        self.entries: dict[str, Entry] = {}
+        self.workers: list[workers.Worker] = []
+        self._refreshed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Refreshes until it is cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_REFRESH_S)
+
+    async def refresh(self) -> None:
+        """What the repository or Redis cannot tell at the moment stays as it was."""
+        try:
+            living, inferred = await workers.read(self._client)
+            gone = await withdrawn.read_async(self._client)
+            entries = await asyncio.to_thread(self._look, living, inferred, gone)
+        except (RedisError, OSError) as error:
+            log.warning("the catalogue of models could not be refreshed: %s", error)
+            return
+        self.workers, self.entries = living, entries
+        self._refreshed.set()
+        self._refreshed = asyncio.Event()
+
+    async def refreshed(self) -> None:
+        """Returns after the next refresh."""
+        await self._refreshed.wait()
+
+    def slots(self, pool: str) -> int:
+        """Predictions that the pool's living workers run at once, at least 1."""
+        return max(1, sum(worker.processes for worker in self.workers if worker.pool == pool))
+
+    def pools(self) -> set[str]:
+        """The pools of every model and every living worker."""
+        named = {manifest.pool for manifest in self._manifests.values()}
+        return named | {worker.pool for worker in self.workers}
+
+    def entry(self, name: str) -> Entry:
+        """Raises ModelNotFound."""
+        found = self.entries.get(name)
+        if found is None:
+            raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
+        return found
+
+    def resolve(self, ref: ModelRef) -> tuple[str, Version]:
+        """The version that a reference means now. Raises ModelNotFound or VersionNotFound."""
+        entry = self.entry(ref.name)
+        version = ref.version or (entry.aliases.get(ref.alias, "") if ref.alias else entry.default)
+        if version not in entry.versions:
+            there = ", ".join([*entry.versions, *entry.aliases])
+            raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
+        return version, entry.versions[version]
+
+    def serving(self, ref: ModelRef) -> Manifest:
+        """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
+        version, found = self.resolve(ref)
+        if found.state is Readiness.UNAVAILABLE or found.manifest is None:
+            raise ModelUnavailable(f"{ref.name}@{version} cannot be served: {found.reason}")
+        return found.manifest
+
+    def _look(self, living: list[workers.Worker], inferred: dict[str, Manifest], gone: frozenset[str]) -> dict[str, Entry]:
+        ready = {(name, version) for worker in living for name, version in worker.ready}
+        loading = {(name, version) for worker in living for name, version in worker.loading}
+        refused = {(name, version): reason for worker in living for name, version, reason in worker.refused}
+        entries = {}
+        for name in self._repository.models():
+            entry = entries[name] = Entry(name)
+            for version in self._repository.versions(name):
+                key = (name, version)
+                manifest, broken = self._manifest(key, inferred)
+                if name in gone:
+                    entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name))
+                elif manifest is None or (key in refused and key not in ready):
+                    entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
+                elif key in ready:
+                    entry.versions[version] = Version(manifest, Readiness.READY)
+                elif key in loading:
+                    entry.versions[version] = Version(manifest, Readiness.LOADING)
+                else:
+                    entry.versions[version] = Version(manifest, Readiness.COLD)
+            self._point(entry)
+        return entries
+
+    def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:
+        """A version is immutable: its manifest is read once, and stays the same object. Only a bare artefact can be replaced."""
+        told = inferred.get("/".join(key))
+        if key not in self._manifests or told not in (None, self._manifests[key]):
+            try:
+                manifest = self._repository.manifest(*key) or told
+            except CeleriacError as error:
+                return None, error.detail
+            if manifest is None:
+                return None, "it has no manifest, and no worker has loaded it yet to infer one"
+            self._manifests[key] = manifest
+        return self._manifests[key], ""
+
+    def _point(self, entry: Entry) -> None:
+        """Aliases move here only when the version they move to can answer: so nobody waits for it to load."""
+        before = self.entries.get(entry.name)
+        try:
+            aliases = self._repository.aliases(entry.name)
+        except CeleriacError as error:
+            log.warning("the aliases of %s cannot be read: %s", entry.name, error.detail)
+            aliases = dict(before.aliases) if before else {}
+        for alias, version in aliases.items():
+            entry.aliases[alias] = _settled(entry, version, before.aliases.get(alias) if before else None)
+        newest = next(reversed(entry.versions), "")
+        entry.default = entry.aliases.get(PRODUCTION) or _settled(entry, newest, before.default if before else None)
+
+
+def _settled(entry: Entry, version: str, before: str | None) -> str:
+    arriving = version in entry.versions and entry.versions[version].state in (Readiness.LOADING, Readiness.COLD)
+    kept = before in entry.versions and entry.versions[before].state is Readiness.READY if before else False
+    return before if arriving and kept and before else version

@@ -1,0 +1,213 @@
+"""All that one API process holds: its connections, the coalescer, the replies it waits for, the catalogue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from fastapi import FastAPI
+from redis.exceptions import RedisError
+from starlette.requests import Request
+
+from app.api.catalogue import Catalogue
+from app.api.idempotency import Named
+from app.api.presentation import present
+from app.broker import names
+from app.broker.celery import app as celery
+from app.broker.coalescer import Accepted, Coalescer, Item
+from app.broker.maintenance import Maintenance
+from app.broker.replies import Replies
+from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
+from app.core.jobs import Job, State, created_at, new_id
+from app.core.models import Manifest
+from app.core.tensors import Tensor
+from app.core.webhooks import JobWebhook
+from app.hooks.sender import Sender
+from app.registry.repository import Repository
+from app.settings import Settings
+from app.store import jobs, scripts, server
+from app.store.address import here
+from app.store.client import connect_async
+
+_MEET_S: Final = 1.0
+
+
+class Gateway:
+    """Made when the process starts, closed when it ends. One event loop uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.process = new_id(time.time())
+        self.redis = connect_async()
+        self.catalogue = Catalogue(Repository(settings.models), self.redis)
+        self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
+        self.replies = Replies(self.redis, self.process, self.coalescer.finish)
+        self.maintenance = Maintenance(self.redis, self.process, settings, self.catalogue.pools)
+        self.sender = Sender(self.redis, settings, present)
+        self.draining = False
+        self.unfit: str | None = "nobody has looked at Redis yet"
+        """Why Redis cannot be used; None where it can."""
+        self._mine: dict[str, Item] = {}
+        self._holds: set[asyncio.Timeout] = set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        await self._look()
+        await self.catalogue.refresh()
+        works = (self.meet(), self.catalogue.run(), self.replies.run(), self.maintenance.run(), self.sender.run())
+        tasks = [asyncio.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            self.draining = True
+            left = set(tasks)
+            while left:
+                # Once is not always enough: redis-py may answer a cancellation with an error of its own, which the tasks outlive.
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=0.2)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.redis.aclose()
+
+    async def meet(self) -> None:
+        """Looks whether Redis is fit, until it is."""
+        while self.unfit is not None:
+            await asyncio.sleep(_MEET_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            server.accept(await asyncio.to_thread(server.inspect, here()))
+            self.unfit = None
+        except StoreUnavailable as error:
+            self.unfit = error.detail
+
+    def full(self) -> str:
+        """Why no prediction is taken now; '' where one is. Raises StoreUnavailable or StoreUnfit."""
+        if self.unfit is not None:
+            raise StoreUnavailable(self.unfit)
+        ratio, limit = self.maintenance.memory_ratio, self.settings.max_memory_ratio
+        if ratio <= limit:
+            return ""
+        return f"Redis has used {ratio:.0%} of its memory, above the limit of {limit:.0%}: try again when jobs have ended"
+
+    def drain(self) -> None:
+        """The process is about to stop: whoever is held is answered with what is known now. New work is still done."""
+        self.draining = True
+        for hold in self._holds:
+            hold.reschedule(0)
+
+    @contextlib.asynccontextmanager
+    async def holding(self, seconds: float) -> AsyncIterator[None]:
+        """The block ends, silently, after `seconds` or when the process is about to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if self.draining else seconds) as hold:
+                self._holds.add(hold)
+                try:
+                    yield
+                finally:
+                    self._holds.discard(hold)
+
+    async def submit(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        *,
+        deadline_s: float,
+        wait_s: float,
+        named: Named | None = None,
+        webhook: JobWebhook | None = None,
+    ) -> Job:
+        """A durable job, as it is when it has ended or `wait_s` are over; that of the first request where this one is a repetition.
+
+        Raises QueueFull or StoreUnavailable, and then there is none; or what `named` says of another payload under the same id.
+        """
+        id, fingerprint = (named.id, named.fingerprint) if named else ("", "")
+        item, accepted = await self.coalescer.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook)
+        if named and accepted is None:
+            job = await self.job(id)
+            if job.fingerprint != fingerprint:
+                raise named.conflict
+        else:
+            assert accepted is not None, "without an id of the caller's, every job is new"
+            job = self._remember(item, accepted, manifest, outputs)
+        if wait_s > 0:
+            # Redis has it: one that fails only now must not make the caller believe that there is no job.
+            with contextlib.suppress(RedisError, OSError):
+                return await self.wait(job.id, wait_s)
+        return job
+
+    async def job(self, id: str) -> Job:
+        """Raises JobNotFound, or JobExpired where the id tells that its record is past its time."""
+        job = self._found(id, await jobs.read(self.redis, id))
+        if job.state is State.QUEUED and job.expires_at < time.time():
+            # Nobody has taken it from the queue to notice.
+            await scripts.run_async(self.redis, scripts.close(id, State.EXPIRED, keep=self.settings.result_ttl_s))
+            job = self._found(id, await jobs.read(self.redis, id))
+        return job
+
+    async def wait(self, id: str, seconds: float) -> Job:
+        """The job when it has ended, or as it is after `seconds`."""
+        if seconds <= 0:
+            return await self.job(id)
+        item = self._mine.get(id)
+        if item is not None:
+            async with self.holding(seconds):
+                await asyncio.shield(item.outcome)
+            return await self.job(id)
+        async with self.replies.watch(id) as changed:
+            job = self._found(id, await jobs.watch(self.redis, id))
+            async with self.holding(seconds):
+                while not job.state.final:
+                    await changed.wait()
+                    changed.clear()
+                    job = await self.job(id)
+            return job
+
+    async def cancel(self, id: str) -> Job:
+        """The job as it is after: cancelled, or ended before. What already runs is interrupted. Raises as `job`."""
+        before = await scripts.run_async(self.redis, scripts.close(id, State.CANCELLED, keep=self.settings.result_ttl_s))
+        job = await self.job(id)
+        if before == b"running":
+            await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
+        return job
+
+    async def place(self, job: Job) -> int:
+        """How many jobs of its queue come before a queued one, itself counted: about 1 when it is next."""
+        return max(1, job.position - await jobs.left(self.redis, job.queue))
+
+    def _remember(self, item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
+        """Its end is known here without asking Redis."""
+        self._mine[item.job] = item
+        asyncio.get_running_loop().call_later(self.settings.max_wait_s, self._mine.pop, item.job, None)
+        return Job(
+            item.job,
+            State.QUEUED,
+            manifest.name,
+            manifest.version,
+            outputs,
+            item.rows,
+            accepted.created_at,
+            item.expires_at,
+            position=accepted.position,
+            queue=names.interactive(manifest.pool),
+        )
+
+    def _found(self, id: str, job: Job | None) -> Job:
+        if job is not None:
+            return job
+        created = created_at(id)
+        if created is not None and created < time.time() - self.settings.result_ttl_s:
+            raise JobExpired(f"the job {id} has expired: results are kept for {self.settings.result_ttl_s} s")
+        raise JobNotFound(f"there is no job {id!r}")
+
+
+def gateway(where: Request | FastAPI) -> Gateway:
+    """The gateway of this process."""
+    app: FastAPI = where.app if isinstance(where, Request) else where
+    found: Gateway = app.state.gateway
+    return found

@@ -1,0 +1,44 @@
+"""/livez, /readyz and /metrics of an API process."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from redis.exceptions import RedisError
+from starlette.responses import Response
+
+from app.api.gateway import gateway
+from app.api.jobs import answer
+from app.api.routes import PlainRoute
+from app.api.schemas import server as schemas
+
+router = APIRouter(tags=["health"], route_class=PlainRoute)
+
+
+@router.get("/livez", **schemas.LIVEZ)
+async def live(request: Request) -> Response:
+    """The process answers."""
+    return answer({"ok": True, "detail": "the process answers"})
+
+
+@router.get("/readyz", **schemas.READYZ)
+async def ready(request: Request) -> Response:
+    """Redis answers, and this process is not about to stop. Workers are no condition: jobs can wait for them."""
+    here = gateway(request)
+    if here.draining:
+        return answer({"ok": False, "detail": "the process is stopping"}, 503)
+    try:
+        await here.redis.ping()
+    except (RedisError, OSError) as error:
+        return answer({"ok": False, "detail": f"Redis does not answer: {error}"}, 503)
+    if here.unfit is not None:
+        return answer({"ok": False, "detail": here.unfit}, 503)
+    return answer({"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)})
+
+
+@router.get("/metrics", **schemas.METRICS)
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format; of several processes, their sum."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,193 @@
+"""/v1/jobs: submit, read, wait, list, cancel and watch predictions that are answered later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, Request
+from redis.exceptions import RedisError
+from starlette.responses import Response, StreamingResponse
+
+from app.api import query
+from app.api.bodies import known, read_object
+from app.api.gateway import Gateway, gateway
+from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
+from app.api.preferences import Preference, preference
+from app.api.presentation import present
+from app.api.receivers import job_webhook
+from app.api.routes import PlainRoute
+from app.api.schemas import jobs as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.core.errors import InvalidInput
+from app.core.inputs import from_rows
+from app.core.jobs import Job, State
+from app.core.models import Manifest, ModelRef
+from app.store import jobs
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
+_COMMENT_S: Final = 15.0
+_LOOKED_AT: Final = 1000
+"""Records that one page of a filtered list looks at, at most."""
+_EVENT: Final = {State.QUEUED: "queued", State.RUNNING: "start"}
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+@router.post("", **schemas.SUBMIT)
+async def submit(request: Request) -> Response:
+    """Submits a prediction.
+
+    Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With an `Idempotency-Key`, a
+    request that is sent again gets the job of the first.
+    """
+    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    return await _submit(request, body, by_key(request, body))
+
+
+@router.put("/{id}", **schemas.PUT)
+async def put(request: Request) -> Response:
+    """Submits a prediction under an id that the caller chose.
+
+    The same again gets the same job; another payload is a conflict.
+    """
+    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    return await _submit(request, body, by_id(request.path_params["id"], body))
+
+
+async def _submit(request: Request, body: dict[str, Any], named: Named | None) -> Response:
+    here = gateway(request)
+    known(body, "model", "inputs", "method", "deadline_s", "webhook")
+    manifest = here.catalogue.serving(_model(body))
+    method = method_of(body, manifest)
+    wanted, wait = _wait(request, here)
+    inputs = from_rows(manifest, body.get("inputs"))
+    told = job_webhook(body, here.settings)
+    job = await here.submit(manifest, inputs, (method,), deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
+    if not job.state.final:
+        return await accepted(here, job, wanted)
+    return answer(present(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+
+
+async def accepted(here: Gateway, job: Job, wanted: Preference) -> Response:
+    """The answer to who does not wait, or not longer: the job, and where to ask for it."""
+    place = await here.place(job) if job.state is State.QUEUED and wanted.wait_s else None
+    headers = {"location": f"/v1/jobs/{job.id}", "retry-after": "1", **wanted.applied(late=True)}
+    return answer(present(job, place), 202, headers)
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """The newest jobs first, by state and model; `next` is the cursor of the following page, null on the last."""
+    here, asked = gateway(request), request.query_params
+    known(asked, "state", "model", "limit", "cursor")
+    limit = query.whole(asked.get("limit", "20"), "limit", 1, 100)
+    state, model, cursor = asked.get("state"), asked.get("model"), asked.get("cursor")
+    if state not in (None, *State):
+        raise InvalidInput(f"state is {state!r}: one of {', '.join(State)}", pointer="/state")
+    if cursor is not None and not CHOSEN_ID.fullmatch(cursor):
+        raise InvalidInput(f"cursor is {cursor!r}: give the `next` of the page before", pointer="/cursor")
+    found: list[Any] = []
+    for _ in range(_LOOKED_AT // limit):
+        page, cursor = await jobs.page(here.redis, cursor, limit - len(found))
+        found += [present(job) for job in page if state in (None, job.state) and model in (None, job.model)]
+        if cursor is None or len(found) == limit:
+            break
+    return answer({"items": found, "next": cursor})
+
+
+@router.get("/{id}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """One job. `?wait=20` holds the answer until it has ended or the seconds are over."""
+    here = gateway(request)
+    job = await here.wait(request.path_params["id"], _wait(request, here)[1])
+    place = await here.place(job) if job.state is State.QUEUED else None
+    return answer(present(job, place), 200, None if job.state.final else {"retry-after": "1"})
+
+
+@router.delete("/{id}", **schemas.CANCEL)
+async def cancel(request: Request) -> Response:
+    """Cancels a job that has not ended; one that has stays as it is."""
+    return answer(present(await gateway(request).cancel(request.path_params["id"])))
+
+
+@router.get("/{id}/events", **schemas.EVENTS)
+async def events(request: Request) -> Response:
+    """Server-sent events `queued`, `start`, `completed`, each with the job object; `Last-Event-ID` goes on where a stream broke off."""
+    here, id = gateway(request), request.path_params["id"]
+    await here.job(id)
+    last = query.whole(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
+    return StreamingResponse(_stream(here, id, last), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+
+async def _stream(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
+    # Where Redis goes away the stream ends, and the caller comes again with Last-Event-ID: an error cannot be told any more.
+    with suppress(RedisError, OSError):
+        async for event in _changes(here, id, last):
+            yield event
+
+
+async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
+    async with here.replies.watch(id) as changed:
+        job = await jobs.watch(here.redis, id)
+        while job is not None:
+            changed.clear()
+            if job.revision > last:
+                last = job.revision
+                place = await here.place(job) if job.state is State.QUEUED else None
+                yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
+                    last,
+                    _EVENT.get(job.state, "completed").encode(),
+                    orjson.dumps(present(job, place)),
+                )
+            if job.state.final:
+                return
+            if here.draining:
+                # The client connects again, to a process that stays.
+                yield b": this process is stopping\n\n"
+                return
+            async with here.holding(_COMMENT_S):
+                await changed.wait()
+            if not changed.is_set():
+                yield b": waiting\n\n"
+            job = await jobs.read(here.redis, id)
+
+
+def _wait(request: Request, here: Gateway) -> tuple[Preference, float]:
+    """What the caller prefers, and for how many seconds the answer may be held: the query goes before the header."""
+    longest = here.settings.max_wait_s
+    wanted, asked = preference(request, longest), query.wait_s(request, longest)
+    return wanted, (wanted.wait_s or 0.0) if asked is None else asked
+
+
+def _model(body: dict[str, Any]) -> ModelRef:
+    text = body.get("model")
+    if not isinstance(text, str):
+        raise InvalidInput('model is missing: name one, as in {"model": "digits@production"}', pointer="/model")
+    return ModelRef.parse(text)
+
+
+def method_of(body: dict[str, Any], manifest: Manifest) -> str:
+    """The output that is asked for; the model's first where none is. Raises InvalidInput."""
+    method = body.get("method")
+    if method is None:
+        return manifest.outputs[0].name
+    if not isinstance(method, str):
+        raise InvalidInput(f"method must be a string, as in {manifest.outputs[0].name!r}", pointer="/method")
+    return manifest.output(method).name
+
+
+def deadline(body: dict[str, Any], here: Gateway) -> float:
+    """The seconds that the job may wait. Raises InvalidInput."""
+    seconds = body.get("deadline_s")
+    if seconds is None:
+        return here.settings.default_deadline_s
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= here.settings.job_ttl_s:
+        raise InvalidInput(
+            f"deadline_s is {seconds!r}: give the seconds that the job may wait, up to {here.settings.job_ttl_s}", pointer="/deadline_s"
+        )
+    return float(seconds)

@@ -1,0 +1,111 @@
+"""The API's application, put together, and its process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app import __version__, logs
+from app.settings import settings
+
+_DESCRIPTION: Final = """
+Predictions of trained models. Ask with plain JSON at `/v1/jobs`, or with the Open Inference Protocol at `/v2`.
+A prediction is answered at once when it can be, and later when it must be: then the answer is a job.
+"""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    from app.api.gateway import Gateway
+
+    here = app.state.gateway = Gateway(settings())
+    async with here.running():
+        with _noticing_the_end(here.drain):
+            yield
+
+
+@contextmanager
+def _noticing_the_end(notice: Callable[[], None]) -> Iterator[None]:
+    """Calls `notice` when the process is told to stop: the server waits for open answers, and ends the lifespan only after."""
+    loop = asyncio.get_running_loop()
+    before: dict[signal.Signals, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(notice)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    # The server has put its own handlers in place by now, and those go on working.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def create() -> ASGIApp:
+    """The application; connections are made when it starts."""
+    from app.api import dead_letters, documentation, health, inference, jobs, models, problems, protocol, repository, webhooks
+    from app.api.express import Express
+    from app.api.traffic import Traffic
+
+    rooms = (inference, jobs, dead_letters, webhooks, models, protocol, repository, health)
+
+    app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
+    for room in rooms:
+        app.include_router(room.router)
+    problems.install(app)
+    documentation.install(app)
+    return Traffic(Express(app, [room.router for room in rooms]))
+
+
+def started() -> ASGIApp:
+    """The application in a process of its own: it sets up that process's log."""
+    logs.configure("api")
+    return create()
+
+
+def serve() -> None:
+    """Blocks; SIGTERM ends it after the requests under way."""
+    import uvicorn
+
+    from app.store.server import refuse_unfit
+
+    refuse_unfit()
+    one = settings()
+    directory = one.state / "metrics" / f"api-{os.getpid()}"
+    # Before prometheus_client is imported: it decides then whether the processes' numbers are added up.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        uvicorn.run(
+            "app.api.main:started",
+            factory=True,
+            host=one.api_host,
+            port=one.api_port,
+            workers=one.api_processes,
+            loop="uvloop",
+            http="httptools",
+            # Nothing here asks for the caller's address or scheme, and each request would pay for it.
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            # None: uvicorn speaks through the handler of `started`.
+            log_config=None,
+            timeout_graceful_shutdown=int(one.drain_timeout_s),
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""/v1/models: names, versions, aliases, what each takes and gives, and whether it can answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.catalogue import Entry, Version
+from app.api.gateway import gateway
+from app.api.jobs import answer
+from app.api.routes import PlainRoute, named
+from app.api.schemas import models as schemas
+from app.api.schemas.problems import PROBLEMS
+
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Every model of the repository."""
+    return answer({"items": [_entry(entry) for entry in gateway(request).catalogue.entries.values()]})
+
+
+@router.get("/{name}", **schemas.READ)
+async def model(request: Request) -> Response:
+    """One model, its versions and aliases."""
+    return answer(_entry(gateway(request).catalogue.entry(request.path_params["name"])))
+
+
+@router.get("/{name}/versions/{version}", **schemas.VERSION)
+async def version(request: Request) -> Response:
+    """One version with its whole manifest; an alias names it too."""
+    _, found = gateway(request).catalogue.resolve(named(request))
+    return answer((found.manifest.as_dict() if found.manifest else {}) | _state(found))
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    manifests = [version.manifest for version in entry.versions.values() if version.manifest]
+    versions = [
+        {"version": name, **_state(version), "created_at": version.manifest.created_at if version.manifest else None}
+        for name, version in entry.versions.items()
+    ]
+    description = manifests[-1].description if manifests else ""
+    return {"name": entry.name, "description": description, "default": entry.default, "aliases": entry.aliases, "versions": versions}
+
+
+def _state(version: Version) -> dict[str, Any]:
+    return {"state": version.state, **({"reason": version.reason} if version.reason else {})}

@@ -1,0 +1,69 @@
+"""A job and its result as JSON types, the same in answers, streams and lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.api.tensors import values
+from app.core.jobs import Job, State
+from app.core.packing import unpack
+from app.core.tensors import Tensor, size_of
+
+
+def present(job: Job, place: int | None = None) -> dict[str, Any]:
+    """The job object. `place` is its queue position, if it waits."""
+    found: dict[str, Any] = {
+        "id": job.id,
+        "state": job.state,
+        "model": job.model,
+        "version": job.version,
+        "method": job.outputs[0],
+        "rows": job.rows,
+        "attempt": job.attempt,
+        "created_at": moment(job.created_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(job.finished_at),
+        "wait_s": job.wait_s,
+        "run_s": job.run_s,
+    }
+    if job.state is State.QUEUED and place is not None:
+        found["queue_position"] = place
+    if job.state is State.SUCCEEDED and job.result is not None:
+        found["result"] = present_result(unpack(job.result)[1])
+    if job.error is not None:
+        found["error"] = job.error
+    return found
+
+
+def present_result(outputs: Sequence[Tensor]) -> Any:
+    """The rows of the one output that was asked; of several, an object by name."""
+    if len(outputs) == 1:
+        return nested(outputs[0])
+    return {tensor.name: nested(tensor) for tensor in outputs}
+
+
+def present_inputs(inputs: Sequence[Tensor]) -> Any:
+    """Rows as a caller may send them again: lists for a model of one input, records by column for one of several."""
+    if len(inputs) == 1:
+        return nested(inputs[0])
+    columns = [nested(tensor) for tensor in inputs]
+    return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def nested(tensor: Tensor) -> list[Any]:
+    """Nested lists, row-major."""
+    return _nest(values(tensor), tensor.shape)
+
+
+def moment(seconds: float | None) -> str | None:
+    """RFC 3339, in UTC, to the millisecond."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _nest(values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    if len(shape) <= 1:
+        return values
+    step = size_of(shape[1:])
+    return [_nest(values[at : at + step], shape[1:]) for at in range(0, shape[0] * step, step)]

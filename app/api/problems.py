@@ -1,0 +1,112 @@
+"""Errors as RFC 9457 problem+json, and as `{"error": …}` under /v2, as the Open Inference Protocol wants it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from app.core import errors
+from app.core.errors import CeleriacError
+
+STATUS: Final[dict[type[CeleriacError], int]] = {
+    errors.CeleriacError: 500,
+    errors.InvalidInput: 422,
+    errors.InvalidJSON: 400,
+    errors.InvalidTensor: 422,
+    errors.UnknownField: 422,
+    errors.InvalidIdempotencyKey: 400,
+    errors.IdempotencyMismatch: 422,
+    errors.PayloadTooLarge: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.ModelNotFound: 404,
+    errors.VersionNotFound: 404,
+    errors.ModelUnavailable: 409,
+    errors.ModelConflict: 409,
+    errors.JobNotFound: 404,
+    errors.JobExpired: 410,
+    errors.JobConflict: 409,
+    errors.DeadLetterNotFound: 404,
+    errors.WebhookNotFound: 404,
+    errors.WebhookConflict: 409,
+    errors.PredictionFailed: 422,
+    errors.InvalidOutput: 422,
+    errors.PredictionOutOfMemory: 422,
+    errors.TimeLimitExceeded: 422,
+    errors.WorkerLost: 422,
+    errors.PayloadLost: 500,
+    errors.DeadlineExceeded: 504,
+    errors.QueueFull: 429,
+    errors.StoreUnavailable: 503,
+    errors.StoreUnfit: 503,
+}
+"""Class -> HTTP status. Complete: a test says so."""
+_CLIENT_GONE: Final = 499
+"""Nobody reads it; it tells in the metrics that the caller left before the body was complete."""
+
+
+def problem(request: Request, error: CeleriacError) -> Response:
+    status = STATUS[type(error)]
+    headers = {}
+    if isinstance(error, errors.QueueFull | errors.StoreUnavailable):
+        headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
+    body: dict[str, Any] = {
+        "type": f"urn:celeriac:error:{error.code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if error.pointer is not None:
+        body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
+    return _answer(request, body, headers)
+
+
+def _answer(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
+    if request.url.path.startswith("/v2"):
+        where = f" ({body['errors'][0]['pointer']})" if "errors" in body else ""
+        return Response(
+            orjson.dumps({"error": f"{body['detail']}{where}", "code": body["code"]}), body["status"], headers, "application/json"
+        )
+    return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
+
+
+def install(app: FastAPI) -> None:
+    """Every error that a handler raises becomes a problem; so do those of the router and of validation."""
+
+    @app.exception_handler(CeleriacError)
+    async def _ours(request: Request, error: CeleriacError) -> Response:
+        return problem(request, error)
+
+    @app.exception_handler(RedisError)
+    async def _redis(request: Request, error: RedisError) -> Response:
+        return problem(request, errors.StoreUnavailable(f"Redis does not answer, try again: {error}"))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        pointer = "/" + "/".join(str(part) for part in first["loc"])
+        return problem(request, errors.InvalidInput(f"{pointer}: {first['msg']}", pointer=pointer))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def _bug(request: Request, error: Exception) -> Response:
+        # It is logged with its traceback; whoever asked learns that the mistake is ours, and no more.
+        return problem(request, CeleriacError("something went wrong in the server, and its log says what"))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        status = error.status_code
+        code = {404: "not_found", 405: "method_not_allowed"}.get(status, "http_error")
+        detail = f"there is no {request.url.path}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
+        return _answer(request, body, dict(error.headers or {}))

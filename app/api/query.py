@@ -1,0 +1,29 @@
+"""Numbers in a request's query and headers."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from app.core.errors import InvalidInput
+
+
+def wait_s(request: Request, longest: float) -> float | None:
+    """`?wait=20` in seconds, at most `longest`; None where it is not there. Raises InvalidInput."""
+    text = request.query_params.get("wait")
+    if text is None:
+        return None
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0 <= wait < float("inf"):
+        raise InvalidInput(f"wait is {text!r}: give the seconds to wait, up to {longest:g}", pointer="/wait")
+    return min(wait, longest)
+
+
+def whole(text: str, name: str, low: int, high: int) -> int:
+    """Raises InvalidInput unless the text is a whole number from `low` to `high`."""
+    # More digits than Python converts are no number that anybody means.
+    if not text.isascii() or not text.isdigit() or len(text) > 20 or not low <= int(text) <= high:
+        raise InvalidInput(f"{name} is {text[:50]!r}: give a whole number from {low} to {high}", pointer=f"/{name}")
+    return int(text)

@@ -1,0 +1,163 @@
+"""/v1/dead-letters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
+
+Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
+OfModel = Annotated[str | None, Query(description="Only letters of this model: a name, or name@version.")]
+Error = Annotated[str | None, Query(description="Only letters with this error code.", examples=["prediction_failed"])]
+After = Annotated[datetime | None, Query(description="Only letters that died after this time, which names its zone.")]
+Before = Annotated[datetime | None, Query(description="Only letters that died before this time, which names its zone.")]
+Cursor = Annotated[str | None, Query(description="The `next` of the page before.")]
+All = Annotated[bool | None, Query(description="`true`: every letter. Without it a filter must be given.")]
+
+
+class Attempt(BaseModel):
+    """One run of the job."""
+
+    started_at: str | None
+    worker: str = Field(description="The worker process that ran it.")
+
+
+class DeadLetter(BaseModel):
+    """A job that failed for good."""
+
+    id: str = Field(description="The job's id.")
+    model: str
+    version: str
+    method: str
+    rows: int
+    error: JobError
+    attempts: list[Attempt] = Field(description="Every run, the first one first.")
+    died_at: str | None
+
+
+class WholeDeadLetter(DeadLetter):
+    """A job that failed for good, with its input."""
+
+    traceback: str | None = Field(description="The last frames, where the model raised; at most 8 KiB.")
+    inputs: Any = Field(description="The rows, as they may be sent again.")
+
+
+class DeadLetters(BaseModel):
+    """A page of dead letters."""
+
+    items: list[DeadLetter]
+    next: str | None = Field(description="The cursor of the next page; null where this is the last. A page may be empty and have one.")
+
+
+class Mended(BaseModel):
+    """What is to be otherwise when it is asked again; all of it may be left out."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
+
+    inputs: list[list[Any]] | list[dict[str, Any]] | list[float | str | bool | None] | None = Field(None, description="Other rows.")
+    model: str | None = Field(None, description="Another model, alias or version.")
+    method: str | None = Field(None, description="Another output.")
+    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the new job may wait.")
+
+
+class Redirected(BaseModel):
+    """What is to be otherwise for all of them."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
+
+    model: str | None = Field(None, description="Another model, alias or version.")
+    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the new jobs may wait.")
+
+
+class ReplayedJob(Job):
+    """The new job."""
+
+    replay_of: str = Field(description="The id of the dead letter.")
+
+
+class Replayed(BaseModel):
+    """A new job and its letter."""
+
+    id: str = Field(description="The new job.")
+    replay_of: str = Field(description="The dead letter.")
+
+
+class Refused(BaseModel):
+    """A letter that stays one."""
+
+    id: str
+    error: JobError
+
+
+class Replays(BaseModel):
+    """What became of a page of letters."""
+
+    replayed: int
+    jobs: list[Replayed]
+    refused: list[Refused]
+    next: str | None = Field(description="The cursor to go on with; null where these were the last.")
+
+
+class Discarded(BaseModel):
+    """How many letters were let go."""
+
+    discarded: int
+    next: str | None = Field(description="The cursor to go on with; null where these were the last.")
+
+
+def _list(
+    model: OfModel = None,
+    error: Error = None,
+    after: After = None,
+    before: Before = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Letters on a page.")] = 20,
+    cursor: Cursor = None,
+) -> None: ...
+
+
+def _replay_many(
+    body: Redirected | None = None,
+    model: OfModel = None,
+    error: Error = None,
+    after: After = None,
+    before: Before = None,
+    all: All = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Letters a call.")] = 100,
+    cursor: Cursor = None,
+) -> None: ...
+
+
+def _discard_many(
+    model: OfModel = None,
+    error: Error = None,
+    after: After = None,
+    before: Before = None,
+    all: All = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Letters a call.")] = 1000,
+    cursor: Cursor = None,
+) -> None: ...
+
+
+def _one(id: Id) -> None: ...
+
+
+def _replay(id: Id, body: Mended | None = None) -> None: ...
+
+
+LIST: Final = documented(_list, DeadLetters, response_description="A page of dead letters.")
+READ: Final = documented(_one, WholeDeadLetter, response_description="The letter.")
+DISCARD: Final = documented(_one, DeadLetter, response_description="The letter as it was.")
+DISCARD_MANY: Final = documented(_discard_many, Discarded, response_description="How many were let go.")
+REPLAY_MANY: Final = documented(_replay_many, Replays, status_code=202, response_description="The new jobs, and the letters that stay.")
+REPLAY: Final = documented(
+    _replay,
+    ReplayedJob,
+    status_code=202,
+    response_description="The new job, which is durable.",
+    responses={202: {"headers": LOCATION | LATER}},
+)

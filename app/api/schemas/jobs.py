@@ -1,0 +1,180 @@
+"""/v1/jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.api.schemas.webhooks import JobWebhook
+from app.core.jobs import State
+
+# fmt: off
+_DIGIT: Final[Any] = [
+    0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0, 0, 3, 15, 2, 0, 11, 8, 0, 0, 4, 12, 0, 0, 8, 8, 0,
+    0, 5, 8, 0, 0, 9, 8, 0, 0, 4, 11, 0, 1, 12, 7, 0, 0, 2, 14, 5, 10, 12, 0, 0, 0, 0, 6, 13, 10, 0, 0, 0,
+]
+_WINE: Final[Any] = {
+    "alcohol": 13.2, "malic_acid": None, "ash": 2.14, "alcalinity_of_ash": 11.2, "magnesium": 100, "total_phenols": 2.65,
+    "flavanoids": 2.76, "nonflavanoid_phenols": 0.26, "proanthocyanins": 1.28, "hue": 1.05, "od280_od315_of_diluted_wines": 3.4,
+    "proline": 1050, "colour": "medium",
+}
+# fmt: on
+_ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
+
+Prefer = Annotated[
+    str | None,
+    Header(
+        description="RFC 7240: `respond-async` answers 202 at once, `wait=10` holds the answer for at most so many seconds.",
+        examples=["wait=10"],
+    ),
+]
+Wait = Annotated[
+    float | None, Query(ge=0, le=3600, description="Seconds to hold the answer until the job has ended; the server bounds them.")
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r'^"[ !#-\[\]-~]{1,255}"$',
+        description="A quoted string: a request that is sent again with the same key gets the job of the first.",
+        examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+    ),
+]
+Id = Annotated[str, Path(description="The job's id.", examples=[_ID])]
+
+
+class Submission(BaseModel):
+    """A prediction to make."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"model": "digits@production", "inputs": [_DIGIT]},
+                {"model": "wine", "inputs": [_WINE], "method": "predict_proba", "deadline_s": 60},
+            ]
+        },
+    )
+
+    model: str = Field(
+        description="`name`, `name@alias` or `name@version`; a bare name means its production alias, else its newest version."
+    )
+    inputs: list[list[Any]] | list[dict[str, Any]] | list[float | str | bool | None] = Field(
+        min_length=1, description="Rows: a list of values each, in the order of the model's columns, or a record by column name."
+    )
+    method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
+    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the job may wait for a worker before it expires.")
+    webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends, beside the registered webhooks.")
+
+
+class JobError(BaseModel):
+    """Why a job failed."""
+
+    code: str = Field(description="The same words as the `code` of a problem.")
+    detail: str = Field(description="What happened, and what would be right.")
+    pointer: str | None = Field(None, description="The field that is wrong, if one is.")
+
+
+class Job(BaseModel):
+    """A prediction and what became of it. Times are RFC 3339 in UTC."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": _ID, "state": "succeeded", "model": "digits", "version": "1", "method": "predict", "rows": 1, "attempt": 1,
+                "created_at": "2026-01-05T10:00:00.000Z", "started_at": "2026-01-05T10:00:00.004Z",
+                "finished_at": "2026-01-05T10:00:00.021Z", "wait_s": 0.004, "run_s": 0.017, "result": [0],
+            }
+        }
+    )  # fmt: skip
+
+    id: str = Field(description="The address is /v1/jobs/ and this.")
+    state: State = Field(description="queued and running go on; succeeded, failed, cancelled and expired are final.")
+    model: str
+    version: str
+    method: str = Field(description="The output that was asked for; the first, where there are several.")
+    rows: int
+    attempt: int = Field(description="How often it was begun; 0 while it waits for the first time.")
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    wait_s: float | None = Field(description="Seconds from its creation to its start.")
+    run_s: float | None = Field(description="Seconds from its start to its end.")
+    queue_position: int | None = Field(None, description="While it is queued: about 1 when it is next.")
+    result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
+    error: JobError | None = Field(None, description="Where it failed.")
+
+
+class Jobs(BaseModel):
+    """A page of jobs."""
+
+    items: list[Job]
+    next: str | None = Field(description="The cursor of the next page; null where this is the last.")
+
+
+def _submit(body: Submission, wait: Wait = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None) -> None: ...
+
+
+def _put(
+    id: Annotated[
+        str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$", description="An id that the caller chose.", examples=["order-20260105"])
+    ],
+    body: Submission,
+    wait: Wait = None,
+    prefer: Prefer = None,
+) -> None: ...
+
+
+def _list(
+    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+    model: Annotated[str | None, Query(description="Only jobs of this model.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Jobs on a page.")] = 20,
+    cursor: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$", description="The `next` of the page before.")] = None,
+) -> None: ...
+
+
+def _read(id: Id, wait: Wait = None, prefer: Prefer = None) -> None: ...
+
+
+def _cancel(id: Id) -> None: ...
+
+
+def _events(
+    id: Id, last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event that was seen.")] = None
+) -> None: ...
+
+
+LOCATION: Final = {"Location": {"description": "The address of the job.", "schema": {"type": "string"}, "required": True}}
+_APPLIED: Final = {"Preference-Applied": {"description": "The preferences that were honoured.", "schema": {"type": "string"}}}
+LATER: Final = {"Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}}
+ACCEPTED: Final[dict[str, Any]] = {
+    "model": Job,
+    "description": "The job is durable, and has not ended yet.",
+    "headers": LOCATION | _APPLIED | LATER,
+}
+
+_SUBMITTED: Final[dict[str, Any]] = {
+    "status_code": 202,
+    "response_description": ACCEPTED["description"],
+    "responses": {
+        202: {"headers": ACCEPTED["headers"]},
+        200: {"model": Job, "description": "The job, ended within the wait.", "headers": LOCATION | _APPLIED},
+    },
+}
+SUBMIT: Final = documented(_submit, Job, **_SUBMITTED)
+PUT: Final = documented(_put, Job, **_SUBMITTED)
+LIST: Final = documented(_list, Jobs, response_description="A page of jobs.")
+READ: Final = documented(_read, Job, response_description="The job as it is now.", responses={200: {"headers": LATER}})
+CANCEL: Final = documented(_cancel, Job, response_description="The job as it is after: cancelled, or ended before.")
+EVENTS: Final = documented(
+    _events,
+    None,
+    response_description="A stream of events that ends with the job.",
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": f'id: 2\nevent: start\ndata: {{"id":"{_ID}"}}\n\n'}}
+        }
+    },
+)

@@ -1,0 +1,120 @@
+"""/v1/models, and what /v2 says of models."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.catalogue import Readiness
+from app.api.routes import documented
+from app.api.schemas.inference import Datatype, Name, Parameters, Version
+
+
+class VersionSummary(BaseModel):
+    """One version and whether it can answer."""
+
+    version: str
+    state: Readiness = Field(
+        description="READY: a worker holds it. LOADING, COLD: the first request may wait. UNAVAILABLE: see the reason."
+    )
+    reason: str | None = Field(None, description="Why it cannot be served.")
+    created_at: str | None = None
+
+
+class Model(BaseModel):
+    """One model."""
+
+    name: str
+    description: str
+    default: str = Field(description="The version that a bare name means.")
+    aliases: dict[str, str] = Field(description="Alias to version.", examples=[{"production": "1"}])
+    versions: list[VersionSummary] = Field(description="The oldest first.")
+
+
+class Models(BaseModel):
+    """Every model of the repository."""
+
+    items: list[Model]
+
+
+class VersionState(BaseModel):
+    """The manifest of a version, and whether it can answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    state: Readiness
+    reason: str | None = None
+
+
+class MetadataTensor(BaseModel):
+    """What one input or output is; -1 in a shape varies, the first dimension counts rows."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    parameters: Parameters | None = Field(
+        None, description="`columns` and `classes`: their names as a JSON list in a string. `nullable`: missing values are permitted."
+    )
+
+
+class ModelMetadata(BaseModel):
+    """What a model takes and gives."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[MetadataTensor]
+    outputs: list[MetadataTensor]
+
+
+class ConfigTensor(BaseModel):
+    """What one input or output is, as Triton writes it: without the dimension of rows."""
+
+    name: str
+    data_type: str = Field(examples=["TYPE_FP64"])
+    dims: list[int]
+
+
+class ModelConfig(BaseModel):
+    """Triton's model configuration, as far as it says something here."""
+
+    name: str
+    platform: str
+    backend: str
+    version_policy: dict[str, Any]
+    max_batch_size: int = Field(description="Rows that are joined into one call.")
+    input: list[ConfigTensor]
+    output: list[ConfigTensor]
+    dynamic_batching: dict[str, Any]
+
+
+class ModelReady(BaseModel):
+    """Does a worker hold the model?"""
+
+    name: str
+    ready: bool
+
+
+def _name(name: Name) -> None: ...
+
+
+def _version(name: Name, version: Version) -> None: ...
+
+
+def _none() -> None: ...
+
+
+LIST: Final = documented(_none, Models, response_description="Every model.")
+READ: Final = documented(_name, Model, response_description="The model.")
+VERSION: Final = documented(_version, VersionState, response_description="The version.")
+_NOT_READY: Final[dict[str, Any]] = {
+    "response_description": "A worker holds the model.",
+    "responses": {503: {"model": ModelReady, "description": "No worker holds the model."}},
+}
+METADATA: Final = documented(_name, ModelMetadata, response_description="What the model takes and gives.")
+METADATA_VERSION: Final = documented(_version, ModelMetadata, response_description="What the version takes and gives.")
+CONFIG: Final = documented(_name, ModelConfig, response_description="Triton's configuration of the model.")
+CONFIG_VERSION: Final = documented(_version, ModelConfig, response_description="Triton's configuration of the version.")
+READY: Final = documented(_name, ModelReady, **_NOT_READY)
+READY_VERSION: Final = documented(_version, ModelReady, **_NOT_READY)

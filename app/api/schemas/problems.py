@@ -1,0 +1,66 @@
+"""Errors: RFC 9457 problems, and the Open Inference Protocol's own form under /v2."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.core.errors import every_error
+
+_CODE: Final = Field(
+    description=f"What happened, as a word that stays the same: {', '.join(sorted(every_error()))}, or one of the router's.",
+    examples=["invalid_tensor"],
+)
+_TOO_FULL: Final = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
+
+
+class Detail(BaseModel):
+    """One field that is wrong."""
+
+    pointer: str = Field(description="The field, as a JSON pointer (RFC 6901) into the request.", examples=["/inputs/0/7"])
+    detail: str = Field(description="What is wrong with it, and what would be right.")
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "urn:celeriac:error:model_not_found",
+                "title": "There is no such model",
+                "status": 404,
+                "detail": "there is no model 'digit'; there are breast-cancer, diabetes, digits, wine",
+                "code": "model_not_found",
+                "errors": [{"pointer": "/model", "detail": "there is no model 'digit'; there are breast-cancer, diabetes, digits, wine"}],
+            }
+        }
+    )
+
+    type: str = Field(description="The kind of error, a URI that names and does not lead anywhere.")
+    title: str = Field(description="The kind of error in a sentence.")
+    status: int = Field(description="The HTTP status of this answer.")
+    detail: str = Field(description="What happened, why, and what to do.")
+    code: Annotated[str, _CODE]
+    errors: list[Detail] = Field(default=[], description="The fields that are wrong, where it can be told.")
+
+
+class ProtocolError(BaseModel):
+    """An error, as the Open Inference Protocol wants it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"error": "'input' takes the shape [-1, 64], not [1, 63] (/inputs/0/shape)", "code": "invalid_tensor"}
+        }
+    )
+
+    error: str = Field(description="What happened, why, and what to do; the field that is wrong stands in brackets at the end.")
+    code: Annotated[str, _CODE]
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {"model": Problem, "description": "The request cannot be answered; the code says why.", "headers": _TOO_FULL},
+    "5XX": {"model": Problem, "description": "Something that this process needs does not answer, or not in time.", "headers": _TOO_FULL},
+}
+PROTOCOL_ERRORS: Final[dict[int | str, dict[str, Any]]] = {status: {**said, "model": ProtocolError} for status, said in PROBLEMS.items()}

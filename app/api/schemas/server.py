@@ -1,0 +1,102 @@
+"""Health, metadata of the server, and the model repository extension."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Body
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.api.schemas.inference import Name, Parameters
+
+
+class Health(BaseModel):
+    """A probe's answer."""
+
+    ok: bool
+    detail: str = Field(description="Why.")
+    workers: int | None = Field(None, description="Workers that said lately that they live.")
+
+
+class Live(BaseModel):
+    """Does the process answer?"""
+
+    live: bool
+
+
+class Ready(BaseModel):
+    """Can the server predict? `live` says the same: the protocol's text names the field so."""
+
+    ready: bool
+    live: bool
+
+
+class Server(BaseModel):
+    """What this server is."""
+
+    name: str
+    version: str
+    extensions: list[str] = Field(description="Extensions of the protocol that are spoken.")
+
+
+class IndexRequest(BaseModel):
+    """What to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ready: bool = Field(False, description="Only versions that a worker holds.")
+    repository_name: str | None = Field(None, description="There is one repository: passed over.")
+
+
+class IndexEntry(BaseModel):
+    """One version of a model."""
+
+    name: str
+    version: str
+    state: Literal["READY", "LOADING", "UNAVAILABLE"]
+    reason: str = Field(description="Why it is not ready; empty where it is.")
+
+
+class LoadRequest(BaseModel):
+    """Nothing has to be said; parameters that would send a model or its configuration are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameters: Parameters | None = None
+
+
+def _none() -> None: ...
+
+
+def _index(body: Annotated[IndexRequest | None, Body()] = None) -> None: ...
+
+
+def _load(name: Name, body: Annotated[LoadRequest | None, Body()] = None) -> None: ...
+
+
+_STOPPING: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"model": Health, "description": "Redis does not answer or is unfit, or the process is stopping."}
+}
+_EMPTY: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"application/json": {"schema": {"type": "object", "maxProperties": 0}}}}
+}
+LIVEZ: Final = documented(_none, Health, response_description="The process answers.")
+READYZ: Final = documented(_none, Health, response_description="Redis answers.", responses=_STOPPING)
+METRICS: Final = documented(
+    _none,
+    None,
+    response_description="Prometheus' text format.",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+SERVER: Final = documented(_none, Server, response_description="The server.")
+LIVE: Final = documented(_none, Live, response_description="The process answers.")
+READY: Final = documented(
+    _none,
+    Ready,
+    response_description="A worker lives.",
+    responses={503: {"model": Ready, "description": "No worker lives, or the process stops."}},
+)
+INDEX: Final = documented(_index, list[IndexEntry], response_description="Every version of every model.")
+LOAD: Final = documented(_load, None, response_description="A worker holds the versions of the model that are served.", responses=_EMPTY)
+UNLOAD: Final = documented(_load, None, response_description="New requests for the model are refused.", responses=_EMPTY)

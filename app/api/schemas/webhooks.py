@@ -1,0 +1,166 @@
+"""/v1/webhooks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.core.webhooks import Event, Fate
+
+_ID: Final = "wh_9f86d081884c7d65"
+_URL: Final = "https://example.com/hook"
+Id = Annotated[str, Path(description="The webhook's id.", examples=[_ID])]
+OrDefault = Annotated[str, Path(description="The webhook's id; `default` for the webhooks that jobs bring along.", examples=["default"])]
+DeliveryId = Annotated[
+    str, Path(description="The `webhook-id` of the message.", examples=["evt_completed_01938d2c5f3a7be1c04d5a6f7e8091a2"])
+]
+Events = Annotated[list[Event], Field(min_length=1, description="`start`: a worker has the job. `completed`: it has ended, however.")]
+Models = Annotated[list[str], Field(max_length=100, description="Names or name@version; empty for all.", examples=[["digits"]])]
+Description = Annotated[str, Field(max_length=500, description="For people.")]
+Url = Annotated[str, Field(max_length=2048, description="Where to POST to: https, at a public address.", examples=[_URL])]
+
+
+class JobWebhook(BaseModel):
+    """Who is told of this job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url
+    events: Events = [Event.COMPLETED]
+
+
+class Registration(BaseModel):
+    """A receiver to register."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"url": _URL, "events": ["start", "completed"]}]})
+
+    url: Url
+    events: Events = [Event.COMPLETED]
+    models: Models = []
+    description: Description = ""
+
+
+class Change(BaseModel):
+    """What is to be otherwise; the rest stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": False}]})
+
+    url: Url | None = None
+    events: Events | None = None
+    models: Models | None = None
+    description: Description | None = None
+    disabled: bool | None = Field(None, description="`false` lets a disabled webhook try again.")
+
+
+class Webhook(BaseModel):
+    """A registered receiver."""
+
+    id: str = Field(examples=[_ID])
+    url: str
+    events: list[Event]
+    models: list[str]
+    description: str
+    created_at: str | None
+    disabled: bool = Field(description="Nothing is sent to it any longer.")
+    disabled_reason: str | None
+    failures: int = Field(description="Failed attempts since the last success.")
+    failing_since: str | None
+
+
+class Registered(Webhook):
+    """A registered receiver, with its secret."""
+
+    secret: str = Field(
+        description="What messages are signed with; it is shown only now.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+    )
+
+
+class Webhooks(BaseModel):
+    """Every registered webhook."""
+
+    items: list[Webhook]
+
+
+class Secret(BaseModel):
+    """What messages are signed with."""
+
+    secret: str
+
+
+class NewSecret(Secret):
+    """A secret that replaces another."""
+
+    previous_until: str | None = Field(description="Until then messages carry a signature of the old secret too.")
+
+
+class Attempt(BaseModel):
+    """One try to deliver."""
+
+    at: str | None
+    status: int | None = Field(description="The receiver's; null where it did not answer.")
+    error: str = Field(description="What was wrong; empty where it went well.")
+    took_s: float
+
+
+class Delivery(BaseModel):
+    """One event for one receiver."""
+
+    id: str = Field(description="The `webhook-id` of the message, the same in every attempt.")
+    type: str = Field(examples=["job.completed"])
+    job: str
+    url: str | None = Field(None, description="Of a webhook that a job brought along.")
+    state: Fate
+    created_at: str | None
+    next_attempt_at: str | None
+    attempts: list[Attempt] = Field(description="The first one first.")
+
+
+class WholeDelivery(Delivery):
+    """One event for one receiver, and what is sent."""
+
+    body: Any = Field(description="`{type, timestamp, data}`, where `data` is the job.")
+
+
+class Deliveries(BaseModel):
+    """A page of deliveries."""
+
+    items: list[Delivery]
+    next: str | None = Field(description="The cursor of the next page; null where this is the last.")
+
+
+def _register(body: Registration) -> None: ...
+
+
+def _nothing() -> None: ...
+
+
+def _one(id: Id) -> None: ...
+
+
+def _change(id: Id, body: Change) -> None: ...
+
+
+def _deliveries(
+    id: OrDefault,
+    state: Annotated[Fate | None, Query(description="Only deliveries in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Deliveries on a page.")] = 20,
+    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
+) -> None: ...
+
+
+def _delivery(id: OrDefault, delivery: DeliveryId) -> None: ...
+
+
+REGISTER: Final = documented(_register, Registered, status_code=201, response_description="The webhook, with its secret.")
+LIST: Final = documented(_nothing, Webhooks, response_description="The webhooks, in the order of registration.")
+SECRET: Final = documented(_nothing, Secret, response_description="The secret.")
+READ: Final = documented(_one, Webhook, response_description="The webhook.")
+CHANGE: Final = documented(_change, Webhook, response_description="The webhook as it is now.")
+DELETE: Final = documented(_one, Webhook, response_description="The webhook as it was.")
+ROTATE: Final = documented(_one, NewSecret, response_description="The new secret.")
+DELIVERIES: Final = documented(_deliveries, Deliveries, response_description="A page of deliveries.")
+DELIVERY: Final = documented(_delivery, WholeDelivery, response_description="The delivery.")
+REPLAY: Final = documented(_delivery, Delivery, status_code=202, response_description="The delivery, which is due now.")

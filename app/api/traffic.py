@@ -1,0 +1,44 @@
+"""Counts and times every request, by the route's template and the status."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import metrics
+
+
+class Traffic:
+    """An ASGI middleware. A stream counts until its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, began = 500, time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            # Paths and methods that a caller makes up would be labels without end.
+            route = getattr(scope.get("route"), "path", "other")
+            count, observe = _children("any" if route == "other" else scope["method"], route, status)
+            count()
+            observe(time.perf_counter() - began)
+
+
+@cache
+def _children(method: str, route: str, status: int) -> tuple[Callable[[], None], Callable[[float], None]]:
+    return metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc, metrics.HTTP_SECONDS.labels(method, route).observe

@@ -1,0 +1,334 @@
+"""Concurrent predictions for the same model version become one delivery: batch while busy, never wait when idle.
+
+A lone request leaves at once. While deliveries of a version are outstanding, later requests gather until a slot is free,
+a bound of rows or bytes is reached, or the longest wait is over. Jobs that are answered later gather besides while the
+round trip of the delivery before them is under way (group commit), and are accepted when Redis has them: under a long queue
+each of them waits the longest wait, milliseconds, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app import metrics
+from app.broker import names
+from app.broker.celery import app as celery
+from app.broker.envelope import envelope
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
+from app.core.jobs import new_id
+from app.core.models import Manifest
+from app.core.tensors import Tensor, concatenate
+from app.core.webhooks import JobWebhook
+from app.settings import Settings
+from app.store import scripts
+from app.store.blobs import blobs, is_reference
+from app.store.records import encode_spec, encode_webhook
+
+_GRACE_S: Final = 60.0
+"""How long after its deadline the blob of a delivery without records is kept."""
+
+
+@dataclass(slots=True)
+class Accepted:
+    """Redis has the job: when (seconds since 1970), and its place in the queue counted in jobs."""
+
+    created_at: float
+    position: int
+
+
+@dataclass(slots=True)
+class Item:
+    """One job on its way. `accepted` is done when Redis has it (None: the id was taken before), `outcome` when it
+    ended (None: read the record)."""
+
+    job: str
+    fingerprint: str
+    webhook: JobWebhook | None
+    inputs: Sequence[Tensor]
+    rows: int
+    size: int
+    since: float
+    expires_at: float
+    accepted: asyncio.Future[Accepted | None]
+    outcome: asyncio.Future[Outcome | None]
+
+
+class Meters:
+    """What is counted of a group; found once, because looking up labels costs more than counting."""
+
+    __slots__ = ("rows", "submitted", "wait")
+
+    def __init__(self, manifest: Manifest, *, recorded: bool) -> None:
+        self.submitted = metrics.JOBS_SUBMITTED.labels(*manifest.key, "job" if recorded else "infer").inc
+        self.rows = metrics.BATCH_ROWS.labels(*manifest.key).observe
+        self.wait = metrics.BATCH_WAIT.labels(*manifest.key).observe
+
+
+@dataclass(slots=True)
+class Group:
+    """The items that may travel together: same model version, outputs, trailing shapes and durability."""
+
+    manifest: Manifest
+    outputs: tuple[str, ...]
+    recorded: bool
+    meters: Meters
+    waiting: list[Item] = field(default_factory=list)
+    outstanding: int = 0
+    committing: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class Coalescer:
+    """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, process: str, settings: Settings, slots: Callable[[str], int], full: Callable[[], str]
+    ) -> None:
+        self._client = client
+        self._process = process
+        self._settings = settings
+        self._blobs = blobs()
+        self._slots = slots
+        self._full = full
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._sent: dict[str, tuple[Group, list[Item]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
+        """The answer to a synchronous request, which leaves nothing behind. Raises TimeoutError, QueueFull or StoreUnavailable."""
+        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
+        async with asyncio.timeout(timeout_s):
+            outcome = await item.outcome
+        assert outcome is not None, "only a recorded job can end without an outcome here"
+        return outcome
+
+    async def submit(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        wait_s: float,
+        id: str = "",
+        fingerprint: str = "",
+        webhook: JobWebhook | None = None,
+    ) -> tuple[Item, Accepted | None]:
+        """A durable job that may wait `wait_s` in the queue; None beside it where there is a job of that `id` already.
+
+        Raises QueueFull or StoreUnavailable, and then there is none.
+        """
+        item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook)
+        return item, await item.accepted
+
+    def _add(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        wait_s: float,
+        *,
+        recorded: bool,
+        id: str = "",
+        fingerprint: str = "",
+        webhook: JobWebhook | None = None,
+    ) -> Item:
+        if reason := self._full():
+            metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
+            raise QueueFull(reason, retry_after_s=5)
+        key = (manifest.name, manifest.version, outputs, recorded, *(one.shape[1:] for one in inputs))
+        group = self._groups.get(key)
+        if group is None or group.manifest is not manifest:
+            group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))
+        loop, now = asyncio.get_running_loop(), time.time()
+        size = sum(len(one.data) for one in inputs)
+        item = Item(
+            id or new_id(now),
+            fingerprint,
+            webhook,
+            inputs,
+            inputs[0].rows,
+            size,
+            now,
+            now + wait_s,
+            loop.create_future(),
+            loop.create_future(),
+        )
+        group.waiting.append(item)
+        self._kick(group)
+        if group.waiting and group.timer is None:
+            group.timer = loop.call_later(manifest.batch.max_wait_ms / 1000, self._overdue, group)
+        return item
+
+    def _kick(self, group: Group) -> None:
+        while group.waiting:
+            free = group.outstanding <= self._slots(group.manifest.pool) and not (group.recorded and group.committing)
+            count, full = _fitting(group.waiting, group.manifest)
+            if not free and not full:
+                return
+            self._send(group, count)
+
+    def _overdue(self, group: Group) -> None:
+        group.timer = None
+        if group.waiting:
+            self._send(group, _fitting(group.waiting, group.manifest)[0])
+            if group.waiting:
+                self._overdue(group)
+
+    def _send(self, group: Group, count: int) -> None:
+        items, group.waiting = group.waiting[:count], group.waiting[count:]
+        if not group.waiting and group.timer is not None:
+            group.timer.cancel()
+            group.timer = None
+        group.outstanding += 1
+        group.committing += 1
+        task = asyncio.get_running_loop().create_task(self._deliver(group, items))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, group: Group, items: list[Item]) -> None:
+        delivery, taken, body = self._delivery(group, items), list[Item](), b""
+        self._sent[delivery.id] = (group, items)
+        error: CeleriacError | None = None
+        position, created_at = 0, 0.0
+        try:
+            while items:
+                body = delivery.pack()
+                if self._blobs.takes(body):
+                    body = await asyncio.to_thread(self._to_blob, delivery, body)
+                status, position, *when = await scripts.run_async(self._client, self._call(group, delivery, items, body))
+                if status == b"ok":
+                    break
+                if is_reference(body):
+                    await asyncio.to_thread(self._blobs.remove, body)
+                if status == b"full":
+                    break
+                taken.append(items.pop(position))
+                delivery = self._delivery(group, items, delivery.id) if items else delivery
+            if items and status == b"full":
+                error = QueueFull(
+                    f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit: try again later"
+                )
+            elif items:
+                created_at = float(when[0])
+        except (QueueFull, StoreUnavailable) as failure:
+            error = failure
+        except (RedisError, OSError) as failure:
+            error = StoreUnavailable(f"Redis did not take the job, try again: {failure}")
+        group.committing -= 1
+        if error is not None or not items:
+            self._forget(delivery.id)
+        else:
+            keep = self._settings.max_wait_s if delivery.recorded else self._settings.infer_timeout_s
+            asyncio.get_running_loop().call_later(keep, self._forget, delivery.id)
+            group.meters.submitted(len(items))
+            group.meters.rows(sum(delivery.rows))
+            group.meters.wait(delivery.enqueued_at - items[0].since)
+        if error is not None:
+            metrics.JOBS_REFUSED.labels(error.code).inc(len(items))
+        for at, item in enumerate(items):
+            if error is not None:
+                _fail(item.accepted, error)
+                _fail(item.outcome, error)
+            elif not item.accepted.done():
+                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at))
+        for item in taken:
+            # Only now is a twin of the same request in the store.
+            if error is not None:
+                _fail(item.accepted, error)
+            elif not item.accepted.done():
+                item.accepted.set_result(None)
+        self._kick(group)
+
+    def _delivery(self, group: Group, items: Sequence[Item], id: str = "") -> Delivery:
+        now = time.time()
+        return Delivery(
+            id=id or new_id(now),
+            model=group.manifest.name,
+            version=group.manifest.version,
+            outputs=group.outputs,
+            reply=self._process,
+            recorded=group.recorded,
+            jobs=tuple(item.job for item in items),
+            rows=tuple(item.rows for item in items),
+            inputs=concatenate([item.inputs for item in items]),
+            enqueued_at=now,
+            expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
+        )
+
+    def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
+        self._blobs.check_room()
+        ttl = self._settings.job_ttl_s if delivery.recorded else delivery.expires_at - delivery.enqueued_at + _GRACE_S
+        found = self._blobs.keep_delivery(delivery, ttl, packed)
+        if not is_reference(found):
+            raise StoreUnavailable(
+                f"the folder of blobs cannot be written, and {len(packed)} bytes are too large for Redis: try again later"
+            )
+        return found
+
+    def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes) -> scripts.Call:
+        manifest, queue = group.manifest, names.interactive(group.manifest.pool)
+        carried = None if delivery.recorded else base64.b64encode(body).decode()
+        return scripts.submit(
+            queue,
+            envelope(
+                celery,
+                names.PREDICT,
+                delivery.id,
+                (delivery.id, carried),
+                queue,
+                time_limit_s=manifest.time_limit_s,
+                enqueued_at=delivery.enqueued_at,
+            ),
+            delivery,
+            [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint) for item in items],
+            [item.expires_at - delivery.enqueued_at for item in items],
+            [encode_webhook(item.webhook) for item in items],
+            attempts=manifest.retries.max_attempts,
+            limit_s=manifest.time_limit_s,
+            max_queue=self._settings.max_queue,
+            ttl=self._settings.job_ttl_s,
+            body=body,
+        )
+
+    def finish(self, delivery_id: str, outcomes: Iterable[Outcome], late: frozenset[int]) -> None:
+        """A reply came: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
+        group, items = self._sent.get(delivery_id, (None, ()))
+        if group is None:
+            return
+        by_job = {outcome.job: None if at in late else outcome for at, outcome in enumerate(outcomes)}
+        for item in items:
+            if item.job in by_job and not item.outcome.done():
+                item.outcome.set_result(by_job[item.job])
+        if all(item.outcome.done() for item in items):
+            self._forget(delivery_id)
+            self._kick(group)
+
+    def _forget(self, delivery_id: str) -> tuple[Group, list[Item]] | None:
+        found = self._sent.pop(delivery_id, None)
+        if found is not None:
+            found[0].outstanding -= 1
+        return found
+
+
+def _fitting(items: Sequence[Item], manifest: Manifest) -> tuple[int, bool]:
+    """How many of the first items fit into one delivery, and whether a bound was reached. One always fits."""
+    rows = size = 0
+    for at, item in enumerate(items):
+        rows, size = rows + item.rows, size + item.size
+        if rows > manifest.batch.max_rows or size > manifest.batch.max_bytes:
+            return max(at, 1), True
+    return len(items), rows == manifest.batch.max_rows
+
+
+def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # marks it as seen: a caller who left does not make the loop complain

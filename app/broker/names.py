@@ -1,0 +1,21 @@
+"""The names of queues and tasks, spelled once. A queue is a Celery queue; its Redis list is `celeriac:<queue>`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREDICT: Final = "celeriac.predict"
+"""The task that runs one delivery."""
+
+INTERRUPT: Final = "interrupt"
+"""The remote control command that stops a running delivery; its jobs that were not cancelled are tried again, apart."""
+
+
+def interactive(pool: str) -> str:
+    """The lane of single predictions."""
+    return pool
+
+
+def bulk(pool: str) -> str:
+    """The lane of batches, taken after the interactive one."""
+    return f"{pool}.bulk"

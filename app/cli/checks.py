@@ -1,0 +1,152 @@
+"""What `doctor` looks at. Each check tells what it found and, where that is wrong, what to do."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+import app
+from app.cli import lock
+from app.cli.exits import Trouble
+from app.cli.ports import is_free, local
+from app.core.errors import StoreUnavailable
+from app.registry.repository import Repository
+from app.settings import Settings
+from app.store import server
+from app.store.address import Address
+
+_LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`state`: ok, note (worth knowing) or wrong. `remedy` says what to do."""
+
+    what: str
+    state: str
+    found: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def every(known: Settings) -> Iterator[Finding]:
+    """All findings, in the order in which a prediction would meet them."""
+    running = lock.read(known.state)
+    yield from packages()
+    yield from folders(known)
+    yield from ports(known)
+    yield from redis(Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known))
+    yield from models(str(running.get("url") or local(known.api_host, known.api_port)), known.models)
+
+
+def packages(pins: Path = _LOCK) -> Iterator[Finding]:
+    """Installed versions against the lock of the checkout; a package that is not installed here is not missed."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not pins.is_file():
+        yield Finding("packages", "note", f"Python {version}; no {pins.name} here to compare with")
+        return
+    # A name may be pinned twice, for two versions of Python.
+    pinned: dict[str, set[str]] = {}
+    for name, pin in re.findall(r"^([\w.-]+)==([^\s;]+)", pins.read_text(), re.MULTILINE):
+        pinned.setdefault(name, set()).add(pin)
+    drifted = []
+    for name, allowed in pinned.items():
+        try:
+            here = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if here not in allowed:
+            drifted.append(f"{name} is {here}, not {' or '.join(sorted(allowed))}")
+    if drifted:
+        yield Finding("packages", "wrong", "; ".join(drifted), "scripts/setup installs what the tests ran with")
+    else:
+        yield Finding("packages", "ok", f"Python {version}; all as in {pins.name}")
+
+
+def folders(known: Settings) -> Iterator[Finding]:
+    """Can we write where we must?"""
+    for setting, folder in (("CELERIAC_MODELS", known.models), ("CELERIAC_STATE", known.state)):
+        try:
+            present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+            probe = present / ".celeriac-probe"
+            probe.touch()
+            probe.unlink()
+            yield Finding(setting, "ok", f"{folder} can be written" if present == folder.absolute() else f"{folder} can be made")
+        except OSError as error:
+            yield Finding(
+                setting, "wrong", f"{folder} cannot be written ({error.strerror})", f"allow it, or set {setting} to another folder"
+            )
+
+
+def ports(known: Settings) -> Iterator[Finding]:
+    """Free, or answered by us?"""
+    for setting, host, port, path in (
+        ("CELERIAC_API_PORT", known.api_host, known.api_port, "/readyz"),
+        ("CELERIAC_FLOWER_PORT", known.flower_host, known.flower_port, "/healthcheck"),
+        ("CELERIAC_WORKER_PORT", known.worker_host, known.worker_port, "/readyz"),
+    ):
+        try:
+            yield _port(setting, host, port, path)
+        except Trouble as trouble:
+            yield Finding(setting, "wrong", trouble.sentence, f"correct {setting.replace('PORT', 'HOST')} or {setting}")
+
+
+def redis(address: Address) -> Iterator[Finding]:
+    """Reachable, new enough, keeping what it is given?"""
+    try:
+        report = server.inspect(address)
+    except StoreUnavailable as error:
+        yield Finding("Redis", "wrong", error.detail, "`celeriac up` starts one")
+        return
+    if not report.faults:
+        yield Finding("Redis", "ok", report.found)
+    yield from (Finding("Redis", "wrong", fault) for fault in report.faults)
+    yield from (Finding("Redis", "note", warning) for warning in report.warnings)
+
+
+def models(url: str, root: Path) -> Iterator[Finding]:
+    """As the API tells it; where none answers, as far as the repository shows without loading."""
+    try:
+        ready, listed = (dict(httpx.get(f"{url}{path}", timeout=5).json()) for path in ("/readyz", "/v1/models"))
+    except (httpx.HTTPError, ValueError, TypeError):
+        yield Finding("API", "note", f"none answers at {url}", "`celeriac up` starts it")
+    else:
+        if ready.get("ok"):
+            yield Finding("API", "ok", f"{url} is ready")
+        else:
+            yield Finding("API", "wrong", f"{url} is not ready: {ready.get('detail')}")
+        if not ready.get("workers"):
+            yield Finding("workers", "wrong", "no worker is there: jobs wait", "start one: `celeriac worker`")
+        for model in listed.get("items", ()):
+            yield from _model(model)
+    for problem in Repository(root).problems():
+        yield Finding("repository", "wrong", problem)
+
+
+def _model(model: dict[str, Any]) -> Iterator[Finding]:
+    for version in model["versions"]:
+        name, state = f"{model['name']}@{version['version']}", version["state"]
+        reason = f": {version['reason']}" if version.get("reason") else ""
+        yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
+
+
+def _port(setting: str, host: str, port: int, path: str) -> Finding:
+    if port == 0 or is_free(host, port):
+        return Finding(setting, "ok", f"{port} is free" if port else "any free port")
+    try:
+        ours = httpx.get(f"{local(host, port)}{path}", timeout=3)
+        known = ours.text == "OK" if path == "/healthcheck" else "ok" in ours.json()
+    except (httpx.HTTPError, ValueError, TypeError):
+        known = False
+    if known:
+        return Finding(setting, "ok", f"{port} is answered by us")
+    return Finding(setting, "wrong", f"{port} is taken by another program", f"set {setting} to another port, or to 0 for any")

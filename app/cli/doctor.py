@@ -1,0 +1,22 @@
+"""`celeriac doctor`: what is wrong here, and what to do."""
+
+from __future__ import annotations
+
+from app.cli.exits import Exit, Trouble
+from app.cli.options import JSON
+
+
+def doctor(json: JSON = False) -> None:
+    """Check packages, folders, ports, Redis and models; exits 1 where something is wrong."""
+    from app.cli import checks, show
+    from app.settings import settings
+
+    findings = list(checks.every(settings()))
+    if json:
+        show.print_json([finding.as_dict() for finding in findings])
+    else:
+        rows = ((finding.what, finding.state, finding.found, finding.remedy) for finding in findings)
+        show.out().print(show.table(("what", "state", "found", "what to do"), rows))
+    wrong = sum(finding.state == "wrong" for finding in findings)
+    if wrong:
+        raise Trouble(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)

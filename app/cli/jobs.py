@@ -1,0 +1,105 @@
+"""`celeriac jobs`: what was asked, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.options import JSON, URL
+from app.core.jobs import State
+
+app = typer.Typer(help="List, read, watch and cancel jobs.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(help="The id of a job.")]
+
+
+@app.command("list")
+def listed(
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """List jobs, the newest first."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    found: list[dict[str, Any]] = []
+    cursor = None
+    with Remote(url) as api:
+        while len(found) < limit:
+            page = api.get("/v1/jobs", state=state, model=model, limit=min(limit - len(found), 100), cursor=cursor)
+            found += page["items"]
+            cursor = page["next"]
+            if not cursor:
+                break
+    if json:
+        show.print_json(found)
+        return
+    columns = ("id", "state", "model", "rows", "attempt", "created", "wait s", "run s")
+    rows = (
+        (
+            job["id"],
+            job["state"],
+            f"{job['model']}@{job['version']}",
+            job["rows"],
+            job["attempt"],
+            job["created_at"],
+            job["wait_s"],
+            job["run_s"],
+        )
+        for job in found
+    )
+    show.out().print(show.table(columns, rows) if found else "no jobs")
+
+
+@app.command()
+def get(
+    id: Id, wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0, json: JSON = False, url: URL = ""
+) -> None:
+    """Show one job, with its result or error."""
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        _print(api.wait(api.get(f"/v1/jobs/{id}"), wait), as_json=json)
+
+
+@app.command()
+def watch(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Follow one job until it ends; the exit code tells how."""
+    from app.cli import show
+    from app.cli.predict import check
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        job = api.get(f"/v1/jobs/{id}")
+        # A stream may end early, as when the API is replaced: ask once more, and go on where the job stands.
+        while True:
+            for job in api.events(f"/v1/jobs/{id}/events"):
+                if not json:
+                    place = f", place {job['queue_position']}" if job.get("queue_position") is not None else ""
+                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{place}", soft_wrap=True)
+            job = api.get(f"/v1/jobs/{id}")
+            if State(job["state"]).final:
+                break
+    _print(job, as_json=json)
+    check(job)
+
+
+@app.command()
+def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Cancel a job that has not ended."""
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        _print(api.delete(f"/v1/jobs/{id}"), as_json=json)
+
+
+def _print(job: dict[str, Any], *, as_json: bool) -> None:
+    from app.cli import show
+
+    if as_json:
+        show.print_json(job)
+        return
+    show.out().print(show.table(("field", "value"), job.items()))

@@ -1,0 +1,147 @@
+"""`celeriac models`: what is served, and what is published into the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.exits import Exit, Trouble
+from app.cli.options import JSON, URL
+from app.core.models import PRODUCTION, ModelRef
+
+if TYPE_CHECKING:
+    from app.registry.repository import Repository
+
+app = typer.Typer(help="List, show, publish and promote models.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="The name of a model.")]
+Root = Annotated[Path | None, typer.Option("--models", help="The model repository; else CELERIAC_MODELS, else ./models.")]
+
+
+@app.command("list")
+def listed(json: JSON = False, url: URL = "") -> None:
+    """List the models that the API knows, with their versions and states."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        found = api.get("/v1/models")["items"]
+    if json:
+        show.print_json(found)
+        return
+    columns = ("model", "version", "state", "aliases", "description")
+    rows = [
+        (model["name"], version["version"], version["state"], _aliases(model, version), version.get("reason") or model["description"])
+        for model in found
+        for version in model["versions"]
+    ]
+    show.out().print(show.table(columns, rows) if rows else "no models: publish one with `celeriac models publish`")
+
+
+@app.command("show")
+def show_one(
+    model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Show what a version takes and gives, and whether it can answer."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    ref = ModelRef.parse(model)
+    with Remote(url) as api:
+        entry = api.get(f"/v1/models/{ref.name}")
+        which = ref.version or ref.alias or entry["default"]
+        found = api.get(f"/v1/models/{ref.name}/versions/{which}")
+    if json:
+        show.print_json(found)
+        return
+    hidden = ("golden", "inputs", "outputs")  # long; the last two have tables of their own
+    console = show.out()
+    console.print(show.table(("field", "value"), ((name, value) for name, value in found.items() if name not in hidden)))
+    for side in ("inputs", "outputs"):
+        rows = ((s["name"], s["datatype"], s["shape"], "yes" if s["nullable"] else "no", s["columns"]) for s in found.get(side, ()))
+        console.print(f"\n[bold]{side}[/]", show.table(("name", "datatype", "shape", "nullable", "columns"), rows), sep="\n")
+
+
+@app.command()
+def publish(
+    name: Name,
+    artifact: Annotated[Path, typer.Argument(help="A fitted estimator: a .skops, .joblib or .pkl file.")],
+    sample: Annotated[str, typer.Option("--sample", help="A few rows such as callers send: a .csv or .json file, or -.")],
+    version: Annotated[str | None, typer.Option(help="Else the next whole number.")] = None,
+    alias: Annotated[str | None, typer.Option(help="An alias to point to it at once, as in production.")] = None,
+    description: Annotated[str, typer.Option(help="A sentence for people.")] = "",
+    format: Annotated[str, typer.Option(help="skops runs no code when loaded; joblib takes every estimator.")] = "skops",
+    json: JSON = False,
+    models: Root = None,
+) -> None:
+    """Publish a fitted estimator as a new version, once it is shown to answer the sample as it does in memory."""
+    from app.cli import rows, show
+
+    given = rows.read(sample)
+    from app.runtime.files import publish_file
+
+    options: dict[str, Any] = {"version": version, "promote": alias, "description": description, "format": format}
+    with _writing(models) as repository:
+        manifest = publish_file(repository, name, artifact, given, **options)
+    if json:
+        show.print_json(manifest.as_dict())
+    else:
+        show.out().print(f"published {manifest.name}@{manifest.version}" + (f", now {alias}" if alias else ""))
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="The version that the alias shall point to.")],
+    alias: Annotated[str, typer.Option(help="The alias to move.")] = PRODUCTION,
+    json: JSON = False,
+    models: Root = None,
+) -> None:
+    """Point an alias to a version; requests follow within seconds."""
+    from app.cli import show
+
+    with _writing(models) as repository:
+        repository.promote(name, alias, version)
+    if json:
+        show.print_json({"name": name, "alias": alias, "version": version})
+    else:
+        show.out().print(f"{name}@{alias} is now {version}")
+
+
+@app.command()
+def samples(json: JSON = False, models: Root = None) -> None:
+    """Train and publish the sample models that the repository lacks."""
+    from app.cli import show
+    from app.runtime.samples import publish_samples
+
+    with _writing(models) as repository:
+        found = publish_samples(repository)
+    if json:
+        show.print_json([manifest.as_dict() for manifest in found])
+        return
+    for manifest in found:
+        metrics = ", ".join(f"{name} {value:g}" for name, value in manifest.metrics.items())
+        show.out().print(f"published {manifest.name}@{manifest.version} ({metrics} on held-out rows)")
+
+
+@contextmanager
+def _writing(root: Path | None) -> Iterator[Repository]:
+    """A volume that cannot be written is told in a sentence."""
+    from app.registry.repository import Repository
+    from app.settings import settings
+
+    root = root or settings().models
+    try:
+        yield Repository(root)
+    except OSError as error:
+        told = f"{error.filename or root} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
+        raise Trouble(told, Exit.REFUSED) from None
+
+
+def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:
+    return ", ".join(alias for alias, target in model["aliases"].items() if target == version["version"]) or None

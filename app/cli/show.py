@@ -1,0 +1,67 @@
+"""What people and scripts see: tables, JSON, and the one sentence of a failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.exits import Trouble
+
+STYLE: Final = {
+    "succeeded": "green", "READY": "green", "ok": "green",
+    "running": "cyan", "queued": "blue", "LOADING": "cyan",
+    "failed": "red", "UNAVAILABLE": "red", "wrong": "red",
+    "cancelled": "yellow", "expired": "yellow", "note": "yellow",
+}  # fmt: skip
+"""The colour of each state."""
+_WIDE: Final = 10_000
+
+
+def out() -> Console:
+    """The console of standard output; in a pipe without colour, and as wide as what it prints."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+
+
+def print_json(data: Any) -> None:
+    """Indented for people; a script reads it all the same."""
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Cells as text; a state in its colour, None as a dash. The first column names the row and is never cut."""
+    found = Table(*columns, box=None, pad_edge=False, header_style="bold dim")
+    found.columns[0].no_wrap = True
+    for row in rows:
+        found.add_row(*(cell(value) for value in row))
+    return found
+
+
+def cell(value: Any) -> Text:
+    """A value as one cell: numbers short, lists of words as words, whatever else as JSON."""
+    if value is None:
+        return Text("–", "dim")
+    if isinstance(value, float):
+        return Text(f"{value:.4g}")
+    if isinstance(value, list) and value and all(isinstance(one, float) for one in value):
+        return Text(" ".join(f"{one:.4g}" for one in value))
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return Text(", ".join(value))
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return Text(text, STYLE.get(text, ""))
+
+
+def trouble(what: Trouble, *, as_json: bool) -> None:
+    """The sentence on standard error, so that what a script reads stays clean."""
+    if as_json:
+        sys.stderr.write(json.dumps(what.as_dict(), ensure_ascii=False) + "\n")
+        return
+    where = f" (at {what.pointer})" if what.pointer else ""
+    first, _, rest = what.sentence.partition("\n")
+    lines = Text.assemble(("error: ", "bold red"), first + where, f"\n{rest}" if rest else "")
+    Console(stderr=True, highlight=False).print(lines, soft_wrap=True)

@@ -1,0 +1,22 @@
+"""`celeriac up`: everything on this machine, from nothing to real answers, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+
+def up(
+    samples: Annotated[bool, typer.Option(help="Publish the sample models that are missing, and ask them.")] = True,
+) -> None:
+    """Run API, worker and Flower on this machine, with a Redis where there is none, until Ctrl-C."""
+    started = time.monotonic()
+    import asyncio
+
+    from app.cli.installation import Installation
+    from app.settings import settings
+
+    installation = Installation(settings(), samples=samples, started=started)
+    asyncio.run(installation.run())

@@ -1,0 +1,69 @@
+"""Where a webhook may go: which URLs are taken, and which addresses are public. What is refused here is refused for whoever asks.
+
+A server that calls the URLs of others can be made to call its own neighbours (server-side request forgery). A URL is looked
+at when it is given, and the addresses that its name resolves to each time before it is called.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+from app.core.errors import InvalidInput
+
+_LONGEST: Final = 2048
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_COMPATIBLE: Final = IPv6Network("::/96")
+_NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
+
+
+def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str:
+    """The URL. Raises InvalidInput unless it is one that a webhook may go to; where private ones may, so may plain http."""
+    if not isinstance(url, str) or not url.isascii() or len(url) > _LONGEST or any(char <= " " for char in url):
+        raise InvalidInput(
+            f"the url must be a string of at most {_LONGEST} ASCII characters, as in https://example.com/hook", pointer=pointer
+        )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInput(f"{url!r} is no URL: {error}", pointer=pointer) from None
+    if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
+        raise InvalidInput(f"{url!r} is no https URL: what is sent to it could be read and changed on its way", pointer=pointer)
+    if "@" in parts.netloc or "\\" in url or parts.fragment:
+        raise InvalidInput(f"{url!r} holds a user, a backslash or a fragment: leave it out", pointer=pointer)
+    if not host or port == 0:
+        raise InvalidInput(f"{url!r} names no host and port to call", pointer=pointer)
+    if allow_private:
+        return url
+    if port is not None and port not in (80, 443) and port < 1024:
+        raise InvalidInput(f"port {port} belongs to another protocol than HTTP: use 443, or one above 1023", pointer=pointer)
+    address = _literal(host)
+    if address is None and _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
+        # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver, and nothing else than a disguise.
+        raise InvalidInput(f"{host!r} is a number and no IPv4 address as people write it", pointer=pointer)
+    if (address is not None and not is_public(address)) or f".{host.rstrip('.')}".endswith(".localhost"):
+        raise InvalidInput(f"{host} is no public address, and this server calls no other", pointer=pointer)
+    return url
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """May anybody on the internet have this address? What carries another address inside is as public as that one."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address.is_site_local:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host.rstrip("."))
+    except ValueError:
+        return None

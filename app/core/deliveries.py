@@ -1,0 +1,107 @@
+"""A delivery: what one Celery message carries, one or many jobs of the same model version. And the reply to it.
+
+A message is not a job: Celery's cost is per message, a model's is per call. The jobs of different callers travel
+together and part again before anybody sees an answer; each keeps its own id, deadline, attempts and error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+from app.core.errors import CeleriacError, from_dict
+from app.core.packing import pack, unpack
+from app.core.tensors import Buffer, Tensor, concatenate, split
+
+
+@dataclass(slots=True)
+class Delivery:
+    """`jobs` and `rows` run side by side: job i owns the next `rows[i]` rows of every input.
+
+    `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before it was
+    split. `recorded` says whether the jobs have records in the store; those of callers who wait for a synchronous answer
+    have none, and `tried` counts the runs of theirs that a worker did not survive.
+    """
+
+    id: str
+    model: str
+    version: str
+    outputs: tuple[str, ...]
+    reply: str
+    recorded: bool
+    jobs: tuple[str, ...]
+    rows: tuple[int, ...]
+    inputs: list[Tensor]
+    enqueued_at: float = 0.0
+    expires_at: float = 0.0
+    group: str = ""
+    tried: int = 0
+
+    def pack(self) -> bytes:
+        return pack({one.name: getattr(self, one.name) for one in fields(self) if one.name != "inputs"}, self.inputs)
+
+    @classmethod
+    def unpack(cls, packed: Buffer) -> Self:
+        header, inputs = unpack(packed)
+        for name in ("outputs", "jobs", "rows"):
+            header[name] = tuple(header[name])
+        return cls(**header, inputs=inputs)
+
+    def only(self, chosen: Sequence[int], id: str = "") -> Delivery:
+        """The jobs at these places, in this order; under another `id` it is a delivery of its own."""
+        if len(chosen) == len(self.jobs) and not id:
+            return self
+        parts = split(self.inputs, self.rows)
+        return replace(
+            self,
+            id=id or self.id,
+            group=self.group or self.id,
+            jobs=tuple(self.jobs[at] for at in chosen),
+            rows=tuple(self.rows[at] for at in chosen),
+            inputs=concatenate([parts[at] for at in chosen]) if chosen else [],
+        )
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one job: its outputs, or its error; run time in seconds. `transient`: another attempt may succeed.
+
+    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone.
+    """
+
+    job: str
+    outputs: list[Tensor] = field(default_factory=list)
+    error: CeleriacError | None = None
+    attempt: int = 1
+    run_s: float = 0.0
+    transient: bool = False
+    traceback: str = ""
+
+
+def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
+    """The outcomes of a delivery for the API process that sent it: outputs joined row-wise, errors by place."""
+    answered = [outcome.outputs for outcome in outcomes if outcome.error is None]
+    header: dict[str, Any] = {"delivery": delivery.group or delivery.id, "run_s": outcomes[0].run_s if outcomes else 0.0}
+    header["rows"] = [outcome.outputs[0].rows if outcome.error is None else 0 for outcome in outcomes]
+    errors = {at: outcome.error.as_dict() for at, outcome in enumerate(outcomes) if outcome.error}
+    if errors:
+        header["errors"] = errors
+    header["jobs"] = [outcome.job for outcome in outcomes]
+    return pack(header, concatenate(answered) if answered else [])
+
+
+def unpack_reply(packed: Buffer) -> tuple[str, list[Outcome]]:
+    """The id of the delivery as it was sent, and the outcomes of it or of a part."""
+    header, tensors = unpack(packed)
+    errors = header.get("errors", {})
+    jobs, rows = header["jobs"], header["rows"]
+    parts = iter(split(tensors, [count for at, count in enumerate(rows) if str(at) not in errors]))
+    outcomes = []
+    for at, job in enumerate(jobs):
+        error = errors.get(str(at))
+        if error is None:
+            outcomes.append(Outcome(job, next(parts), run_s=header["run_s"]))
+        else:
+            outcomes.append(Outcome(job, error=from_dict(error), run_s=header["run_s"]))
+    return header["delivery"], outcomes

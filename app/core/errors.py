@@ -1,0 +1,213 @@
+"""Every error that Celeriac tells a person, with a stable `code`. None knows HTTP; `app.api.problems` maps them.
+
+CeleriacError
+├── InvalidInput                 invalid_input           a field of the request is wrong; `pointer` names it
+│   ├── InvalidJSON              invalid_json            the body is not JSON
+│   ├── InvalidTensor            invalid_tensor          data, shape and datatype of a tensor disagree
+│   └── UnknownField             unknown_field           a field that nothing reads
+├── InvalidIdempotencyKey        invalid_idempotency_key the header is not a quoted string
+├── IdempotencyMismatch          idempotency_mismatch    the key was used before, with another payload
+├── PayloadTooLarge              payload_too_large       the body is above the limit
+├── UnsupportedMediaType         unsupported_media_type  the content type is not one that this route reads
+├── ModelNotFound                model_not_found         no model of that name
+│   └── VersionNotFound          version_not_found       the model has no such version or alias
+├── ModelUnavailable             model_unavailable       the version exists but cannot be served; the detail says why
+├── ModelConflict                model_conflict          the version exists already, or the alias moved meanwhile
+├── JobNotFound                  job_not_found           no job of that id
+├── JobExpired                   job_expired             the job is older than the retention of results
+├── JobConflict                  job_conflict            the job's state does not allow it
+├── DeadLetterNotFound           dead_letter_not_found   no dead letter of that id: replayed, discarded or expired
+├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
+├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
+├── PredictionFailed             prediction_failed       the model raised
+│   ├── InvalidOutput            invalid_output          the model answered with another shape or datatype than declared
+│   ├── PredictionOutOfMemory    out_of_memory           the prediction needed more memory than there is
+│   ├── TimeLimitExceeded        time_limit_exceeded     the prediction ran longer than its limit
+│   └── WorkerLost               worker_lost             the worker died with it as often as the policy allows
+├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
+├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
+├── QueueFull                    queue_full              the queue is at its bound; try again later
+└── StoreUnavailable             store_unavailable       Redis does not answer
+    └── StoreUnfit               store_unfit             Redis answers, and would lose jobs
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class CeleriacError(Exception):
+    """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field."""
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it stands in a job object: `{code, detail[, pointer]}`."""
+        found: dict[str, Any] = {"code": self.code, "detail": self.detail}
+        if self.pointer is not None:
+            found["pointer"] = self.pointer
+        return found
+
+
+class InvalidInput(CeleriacError):
+    code = "invalid_input"
+    title = "The input is not valid"
+
+
+class InvalidJSON(InvalidInput):
+    code = "invalid_json"
+    title = "The body is not JSON"
+
+
+class InvalidTensor(InvalidInput):
+    code = "invalid_tensor"
+    title = "A tensor is not valid"
+
+
+class UnknownField(InvalidInput):
+    code = "unknown_field"
+    title = "A field is not known"
+
+
+class InvalidIdempotencyKey(CeleriacError):
+    code = "invalid_idempotency_key"
+    title = "The Idempotency-Key is not valid"
+
+
+class IdempotencyMismatch(CeleriacError):
+    code = "idempotency_mismatch"
+    title = "The Idempotency-Key was used with another payload"
+
+
+class PayloadTooLarge(CeleriacError):
+    code = "payload_too_large"
+    title = "The body is too large"
+
+
+class UnsupportedMediaType(CeleriacError):
+    code = "unsupported_media_type"
+    title = "The content type is not supported"
+
+
+class ModelNotFound(CeleriacError):
+    code = "model_not_found"
+    title = "There is no such model"
+
+
+class VersionNotFound(ModelNotFound):
+    code = "version_not_found"
+    title = "The model has no such version"
+
+
+class ModelUnavailable(CeleriacError):
+    code = "model_unavailable"
+    title = "The model cannot be served"
+
+
+class ModelConflict(CeleriacError):
+    code = "model_conflict"
+    title = "The version exists already"
+
+
+class JobNotFound(CeleriacError):
+    code = "job_not_found"
+    title = "There is no such job"
+
+
+class JobExpired(CeleriacError):
+    code = "job_expired"
+    title = "The job's record has expired"
+
+
+class JobConflict(CeleriacError):
+    code = "job_conflict"
+    title = "The job's state does not allow it"
+
+
+class DeadLetterNotFound(CeleriacError):
+    code = "dead_letter_not_found"
+    title = "There is no such dead letter"
+
+
+class WebhookNotFound(CeleriacError):
+    code = "webhook_not_found"
+    title = "There is no such webhook"
+
+
+class WebhookConflict(CeleriacError):
+    code = "webhook_conflict"
+    title = "The webhook's state does not allow it"
+
+
+class PredictionFailed(CeleriacError):
+    code = "prediction_failed"
+    title = "The model raised an error"
+
+
+class InvalidOutput(PredictionFailed):
+    code = "invalid_output"
+    title = "The model answered out of its declaration"
+
+
+class PredictionOutOfMemory(PredictionFailed):
+    code = "out_of_memory"
+    title = "The prediction ran out of memory"
+
+
+class TimeLimitExceeded(PredictionFailed):
+    code = "time_limit_exceeded"
+    title = "The prediction ran longer than its limit"
+
+
+class WorkerLost(PredictionFailed):
+    code = "worker_lost"
+    title = "The worker died while it ran the job"
+
+
+class PayloadLost(CeleriacError):
+    code = "payload_lost"
+    title = "A large input or result is lost"
+
+
+class DeadlineExceeded(CeleriacError):
+    code = "deadline_exceeded"
+    title = "The deadline passed before the job was run"
+
+
+class QueueFull(CeleriacError):
+    code = "queue_full"
+    title = "The queue is full"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class StoreUnavailable(CeleriacError):
+    code = "store_unavailable"
+    title = "The store does not answer"
+
+
+class StoreUnfit(StoreUnavailable):
+    code = "store_unfit"
+    title = "The store would lose jobs"
+
+
+def every_error(root: type[CeleriacError] = CeleriacError) -> dict[str, type[CeleriacError]]:
+    """Code -> class, for the whole tree."""
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found |= every_error(child)
+    return found
+
+
+def from_dict(error: dict[str, Any]) -> CeleriacError:
+    """The error that `as_dict` described; an unknown code becomes the base class."""
+    kind = every_error().get(str(error.get("code")), CeleriacError)
+    return kind(str(error.get("detail", "")), **({"pointer": error["pointer"]} if "pointer" in error else {}))

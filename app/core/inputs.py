@@ -1,0 +1,199 @@
+"""A request's inputs against a model's declaration: plain rows, records by column, or tensors. What comes out fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from math import isfinite
+from typing import Any
+
+from app.core.errors import InvalidInput, InvalidTensor, UnknownField
+from app.core.models import Manifest, TensorSpec
+from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, size_of
+
+
+def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
+    """`[[…], …]` (values in the order of the columns) or `[{column: value}, …]` as the model's tensors.
+
+    Raises InvalidInput or InvalidTensor that names the row and the column.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise InvalidInput('inputs must be a list of at least one row, as in [[5.1, 3.5]] or [{"column": 5.1}]', pointer=pointer)
+    if isinstance(rows[0], dict):
+        return _from_records(manifest, rows, pointer)
+    if len(manifest.inputs) > 1:
+        return _from_columns(manifest, rows, pointer)
+    spec = manifest.inputs[0]
+    flat, shape = flatten(rows, pointer)
+    _check_shape(spec, shape, pointer)
+    try:
+        tensor = Tensor(spec.name, spec.datatype, shape, encode(flat, spec.datatype, nullable=spec.nullable))
+    except InvalidTensor as error:
+        raise located(error, shape, pointer, spec.columns) from None
+    return [_complete(spec, tensor, pointer, flat=False)]
+
+
+def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "/inputs") -> list[Tensor]:
+    """Tensors in the order and of the datatypes that the model declares. Numbers are widened where nothing is lost.
+
+    Raises InvalidTensor for a missing or unknown name, another shape, a datatype that does not fit, NaN where refused.
+    """
+    given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
+    for index, tensor in enumerate(tensors):
+        if all(tensor.name != spec.name for spec in manifest.inputs) and not (len(tensors) == len(manifest.inputs) == 1):
+            raise InvalidTensor(
+                f"{manifest.name!r} has no input {tensor.name!r}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
+            )
+    if len(given) != len(tensors):
+        raise InvalidTensor("two inputs have the same name", pointer=pointer)
+    found = []
+    for spec in manifest.inputs:
+        if spec.name not in given and not (len(tensors) == len(manifest.inputs) == 1):
+            raise InvalidTensor(f"the input {spec.name!r} is missing; {manifest.name!r} takes {_names(manifest)}", pointer=pointer)
+        # A model of one input takes it under any name: clients of other servers call it input-0.
+        index, tensor = given.get(spec.name) or (0, tensors[0])
+        found.append(_fit(spec, tensor, f"{pointer}/{index}"))
+    if len({tensor.rows for tensor in found}) > 1:
+        raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in found)}", pointer=pointer)
+    return found
+
+
+def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
+    """Nested lists as flat values and their shape. Raises InvalidTensor where rows differ in length or depth."""
+    if not isinstance(data, list):
+        raise InvalidTensor("the data must be a list", pointer=pointer)
+    if not data or not isinstance(data[0], list):
+        if any(isinstance(value, list | dict) for value in data):
+            raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
+        return data, (len(data),)
+    if not isinstance(data[0][0] if data[0] else None, list):
+        width = len(data[0])
+        for index, row in enumerate(data):
+            if not isinstance(row, list) or len(row) != width:
+                raise InvalidTensor(f"row {index} differs from row 0, which has {width} values", pointer=f"{pointer}/{index}")
+        flat = list(chain.from_iterable(data))
+        if any(isinstance(value, list | dict) for value in flat):
+            raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
+        return flat, (len(data), width)
+    parts = [flatten(part, f"{pointer}/{index}") for index, part in enumerate(data)]
+    if len({shape for _, shape in parts}) > 1:
+        raise InvalidTensor("the nested lists differ in length", pointer=pointer)
+    return list(chain.from_iterable(flat for flat, _ in parts)), (len(parts), *parts[0][1])
+
+
+def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: Sequence[str] = ()) -> InvalidTensor:
+    """What `encode` said of a flat value, pointing to the value in its nested lists, with the name of its column."""
+    if not error.pointer:
+        return InvalidTensor(error.detail, pointer=pointer)
+    place = _place(int(error.pointer[1:]), shape)
+    column = f"column {columns[place[1]]!r}: " if len(place) == 2 and columns else ""
+    return InvalidTensor(column + error.detail, pointer="/".join((pointer, *map(str, place))))
+
+
+def _place(index: int, shape: Sequence[int]) -> list[int]:
+    """Where a flat index is in nested lists."""
+    found: list[int] = []
+    for size in reversed(shape):
+        index, at = divmod(index, size)
+        found.insert(0, at)
+    return found
+
+
+def _complete(spec: TensorSpec, tensor: Tensor, pointer: str, *, flat: bool) -> Tensor:
+    """Raises InvalidTensor for NaN and infinities where the input takes no missing values. `flat`: its pointer names the whole."""
+    if spec.nullable or not has_missing(tensor):
+        return tensor
+    index = next(at for at, value in enumerate(decode(tensor.data, tensor.datatype)) if not isfinite(value))
+    place = _place(index, tensor.shape)
+    column = f" in the column {spec.columns[place[1]]!r}" if len(place) == 2 and spec.columns else ""
+    told = f"{spec.name!r} holds NaN or an infinity{column} of row {place[0]}, and the model takes no missing values"
+    raise InvalidTensor(told, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
+
+
+def _fit(spec: TensorSpec, tensor: Tensor, pointer: str) -> Tensor:
+    shape = tensor.shape
+    if len(spec.shape) == 1 and len(shape) == 2 and shape[1] == 1:
+        shape = shape[:1]  # clients of the protocol send a column as [n, 1]
+    _check_shape(spec, shape, f"{pointer}/shape")
+    check_size(tensor, f"{pointer}/data")
+    data = tensor.data
+    if tensor.datatype != spec.datatype:
+        data = _widen(spec, tensor, pointer)
+    return _complete(spec, Tensor(spec.name, spec.datatype, shape, data), f"{pointer}/data", flat=True)
+
+
+def _widen(spec: TensorSpec, tensor: Tensor, pointer: str) -> bytes:
+    wide = spec.datatype in FLOATS and tensor.datatype not in ("BOOL", "BYTES")
+    whole = "INT" in spec.datatype and "INT" in tensor.datatype
+    if not wide and not whole:
+        raise InvalidTensor(f"{spec.name!r} takes {spec.datatype}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
+    return encode(decode(tensor.data, tensor.datatype), spec.datatype, nullable=spec.nullable, pointer=f"{pointer}/data")
+
+
+def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Tensor]:
+    single = manifest.inputs[0] if len(manifest.inputs) == 1 else None
+    columns = single.columns if single and len(single.shape) == 2 else tuple(spec.name for spec in manifest.inputs)
+    if not columns:
+        raise InvalidInput(f"{manifest.name!r} has no column names: give its inputs as a list of lists", pointer=pointer)
+    known = set(columns)
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise InvalidInput(f"row {index} is no record, as row 0 is", pointer=f"{pointer}/{index}")
+        if row.keys() != known:
+            for name in row:
+                if name not in known:
+                    raise UnknownField(
+                        f"row {index} has a column {name!r} that the model does not know; it has {', '.join(columns)}",
+                        pointer=f"{pointer}/{index}/{name}",
+                    )
+            missing = [name for name in columns if name not in row]
+            if not all(_nullable(manifest, name) for name in missing):
+                raise InvalidInput(f"row {index} lacks the column {missing[0]!r}", pointer=f"{pointer}/{index}")
+    return _from_columns(manifest, [[row.get(name) for name in columns] for row in rows], pointer, columns)
+
+
+def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tuple[str, ...] = ()) -> list[Tensor]:
+    if len(manifest.inputs) == 1 and len(manifest.inputs[0].shape) == 2:
+        try:
+            return from_rows(manifest, rows, pointer)
+        except InvalidTensor as error:
+            row, _, column = (error.pointer or "").removeprefix(f"{pointer}/").partition("/")
+            if column.isdigit() and names:
+                error.pointer = f"{pointer}/{row}/{names[int(column)]}"
+            raise
+    width = len(manifest.inputs)
+    for index, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != width:
+            raise InvalidInput(f"row {index} must be a list of {width} values: {_names(manifest)}", pointer=f"{pointer}/{index}")
+    found = []
+    for at, spec in enumerate(manifest.inputs):
+        values = [row[at] for row in rows]
+        for index, value in enumerate(values):
+            if isinstance(value, list | dict):
+                raise InvalidTensor(
+                    f"row {index} holds a list or a record in the column {spec.name!r}",
+                    pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
+                )
+        try:
+            data = encode(values, spec.datatype, nullable=spec.nullable, pointer="")
+        except InvalidTensor as error:
+            where = f"{pointer}{error.pointer or ''}/{spec.name if names else at}"
+            raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=where) from None
+        found.append(_complete(spec, Tensor(spec.name, spec.datatype, (len(rows),), data), pointer, flat=True))
+    return found
+
+
+def _nullable(manifest: Manifest, column: str) -> bool:
+    return any(spec.nullable and column in (spec.name, *spec.columns) for spec in manifest.inputs)
+
+
+def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None:
+    fits = len(shape) == len(spec.shape) and all(want in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
+    if not fits:
+        raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}", pointer=pointer)
+    if size_of(shape) <= 0 or min(shape) < 1:
+        raise InvalidTensor(f"{spec.name!r} is empty: the shape {list(shape)} holds no element", pointer=pointer)
+
+
+def _names(manifest: Manifest) -> str:
+    return ", ".join(spec.name for spec in manifest.inputs)

@@ -1,0 +1,93 @@
+"""A job: one request to predict, and the states that it passes through."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from app.core.webhooks import JobWebhook
+
+
+class State(StrEnum):
+    """The same words in the API, streams, webhooks, metrics and the console. The last four are final."""
+
+    QUEUED = "queued"
+    """Accepted and durable; waits for a worker."""
+    RUNNING = "running"
+    """A worker has it."""
+    SUCCEEDED = "succeeded"
+    """Answered; the result is kept until the job expires."""
+    FAILED = "failed"
+    """Ended with an error that is told."""
+    CANCELLED = "cancelled"
+    """The caller asked to stop it."""
+    EXPIRED = "expired"
+    """Its deadline passed before it was run."""
+
+    @property
+    def final(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Final[dict[State, frozenset[State]]] = {
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.EXPIRED, State.FAILED}),
+    # Back to queued on a retry or a lost worker, with one attempt more.
+    State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED}),
+    State.SUCCEEDED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.EXPIRED: frozenset(),
+}
+
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id(now: float) -> str:
+    """32 hex digits: 12 of the creation time in milliseconds, so that ids sort by time, and 20 random ones."""
+    return f"{int(now * 1000):012x}{secrets.token_hex(10)}"
+
+
+def created_at(job_id: str) -> float | None:
+    """The creation time in an id of ours (seconds since 1970), or None for another form of id."""
+    return int(job_id[:12], 16) / 1000 if _ID.fullmatch(job_id) else None
+
+
+@dataclass(slots=True)
+class Job:
+    """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
+
+    `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
+    `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
+    """
+
+    id: str
+    state: State
+    model: str
+    version: str
+    outputs: tuple[str, ...]
+    rows: int
+    created_at: float
+    expires_at: float
+    attempt: int = 0
+    position: int = 0
+    queue: str = ""
+    revision: int = 1
+    started_at: float | None = None
+    finished_at: float | None = None
+    worker: str | None = None
+    result: bytes | None = None
+    error: dict[str, Any] | None = None
+    fingerprint: str = ""
+    delivery: str = ""
+    webhook: JobWebhook | None = None
+
+    @property
+    def wait_s(self) -> float | None:
+        return None if self.started_at is None else max(0.0, self.started_at - self.created_at)
+
+    @property
+    def run_s(self) -> float | None:
+        return None if self.started_at is None or self.finished_at is None else max(0.0, self.finished_at - self.started_at)

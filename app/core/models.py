@@ -1,0 +1,174 @@
+"""A model, its versions and aliases, and the manifest that says what a version takes and gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Self
+
+from app.core.errors import InvalidInput
+from app.core.tensors import DATATYPES
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+VERSION: Final = re.compile(r"[0-9][A-Za-z0-9._-]{0,62}")
+ALIAS: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+PRODUCTION: Final = "production"
+"""The alias that a request without a version asks for; without it, the newest version answers."""
+FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
+"""Format -> artefact, the safest first: the order in which a bare folder is looked through."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a caller writes: `digits`, `digits@production` (an alias) or `digits@3` (a version)."""
+
+    name: str
+    version: str | None = None
+    alias: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidInput unless it reads `name` or `name@alias-or-version`."""
+        name, at, which = text.partition("@")
+        if not NAME.fullmatch(name) or (at and not (VERSION.fullmatch(which) or ALIAS.fullmatch(which))):
+            raise InvalidInput(
+                f"{text!r} names no model: write name, name@alias or name@version, as in digits@production", pointer="/model"
+            )
+        if not at:
+            return cls(name)
+        return cls(name, version=which) if VERSION.fullmatch(which) else cls(name, alias=which)
+
+    def __str__(self) -> str:
+        which = self.version or self.alias
+        return f"{self.name}@{which}" if which else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output: `shape` with -1 for a dimension that varies, the first of which counts rows.
+
+    `columns` names the features of a two-dimensional input; `nullable` permits missing values (NaN, or null in JSON).
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    nullable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.datatype not in DATATYPES:
+            raise InvalidInput(f"{self.datatype!r} is no datatype; one of {', '.join(DATATYPES)}", pointer="/datatype")
+        if not self.shape or self.shape[0] != -1:
+            raise InvalidInput(f"the shape of {self.name!r} must begin with -1, the rows", pointer="/shape")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How far predictions of different callers are joined into one call of the model."""
+
+    max_rows: int = 64
+    max_bytes: int = 1 << 20
+    max_wait_ms: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Attempts of a job in all, worker deaths included; between them a random time up to `backoff_s` * 2**n, at most `max_backoff_s`."""
+
+    max_attempts: int = 3
+    backoff_s: float = 0.5
+    max_backoff_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A sample with known answers, asked before a version is served: flat values by tensor name, in `rows` rows."""
+
+    rows: int
+    inputs: Mapping[str, list[Any]]
+    outputs: Mapping[str, list[Any]]
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`model.json` of one immutable version. `outputs` names the methods that can be asked; the first is the default.
+
+    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact.
+    """
+
+    name: str
+    version: str
+    format: str
+    artifact: str
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    framework: Mapping[str, str] = field(default_factory=dict)
+    classes: tuple[Any, ...] = ()
+    created_at: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
+    pool: str = "default"
+    batch: BatchLimits = BatchLimits()
+    retries: RetryPolicy = RetryPolicy()
+    time_limit_s: float = 30.0
+    golden: Golden | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.name, self.version
+
+    def output(self, name: str) -> TensorSpec:
+        """Raises InvalidInput where the model has no such method."""
+        for spec in self.outputs:
+            if spec.name == name:
+                return spec
+        raise InvalidInput(
+            f"{self.name!r} has no output {name!r}; it has {', '.join(spec.name for spec in self.outputs)}", pointer="/method"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON types, defaults included."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Raises InvalidInput that names the field which is missing, unknown or of another type."""
+        _known(cls, data, "")
+        values = dict(data)
+        for name in ("inputs", "outputs"):
+            if not values.get(name):
+                raise InvalidInput(f"the manifest names no {name}", pointer=f"/{name}")
+            values[name] = tuple(_spec(spec, f"/{name}/{index}") for index, spec in enumerate(values[name]))
+        for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden)):
+            if values.get(name) is not None:
+                _known(kind, values[name], f"/{name}")
+                values[name] = kind(**values[name])
+        values["classes"] = tuple(values.get("classes") or ())
+        return cls(**values)
+
+
+def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:
+    _known(TensorSpec, data, pointer)
+    return TensorSpec(**{**data, "shape": tuple(data["shape"]), "columns": tuple(data.get("columns") or ())})
+
+
+_TYPES: Final[dict[str, Any]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": (list, tuple), "Mapping": Mapping}
+
+
+def _known(kind: Any, data: Any, pointer: str) -> None:
+    if not isinstance(data, Mapping):
+        raise InvalidInput(f"the manifest must have an object at {pointer or '/'}, not {data!r}", pointer=pointer)
+    known = {one.name: one for one in fields(kind)}
+    for name in data:
+        if name not in known:
+            raise InvalidInput(f"the manifest has a field {name!r} that nothing reads", pointer=f"{pointer}/{name}")
+    for name, one in known.items():
+        if name not in data and one.default is one.default_factory:  # both MISSING: required
+            raise InvalidInput(f"the manifest has no field {name!r}", pointer=f"{pointer}/{name}")
+        wanted = _TYPES.get(str(one.type).partition("[")[0])
+        if name in data and wanted and not isinstance(data[name], wanted):
+            raise InvalidInput(f"the manifest's {name!r} must be of the type {one.type}, not {data[name]!r}", pointer=f"{pointer}/{name}")

@@ -1,0 +1,148 @@
+"""Webhooks (https://www.standardwebhooks.com, 1.0.0): who is told of which event, and when a message is sent again.
+
+An **event** of a job becomes one **notice** for each receiver: the webhook that the job brought along, which belongs to the
+webhook `default`, and the registered webhooks that want to hear of it. The API calls a notice a delivery, as the standard
+does; here that word is taken by what one Celery message carries.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+DEFAULT: Final = "default"
+"""The webhook that stands for those that jobs brought along: they share a secret and a list of deliveries."""
+
+SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+"""Seconds between the attempts: ten of them, over about three days."""
+
+LARGEST: Final = 20_000
+"""Bytes of a body; above it a result is left out, and `result_url` says where it is."""
+
+_LONGEST_WAIT_S: Final = 86400.0
+_JITTER: Final = 0.2
+
+
+class Event(StrEnum):
+    """What a receiver can hear of; the same words as in a job's stream of events."""
+
+    START = "start"
+    """A worker has the job for the first time."""
+    COMPLETED = "completed"
+    """The job has ended, in whichever state."""
+
+    @property
+    def type(self) -> str:
+        """As it stands in the body."""
+        return {Event.START: "job.started", Event.COMPLETED: "job.completed"}[self]
+
+
+class Fate(StrEnum):
+    """Of a notice."""
+
+    PENDING = "pending"
+    """It is to be sent, or sent again."""
+    DELIVERED = "delivered"
+    """The receiver answered 2xx."""
+    FAILED = "failed"
+    """It is not tried again, unless somebody replays it; the last attempt says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobWebhook:
+    """What a job brings along."""
+
+    url: str
+    events: tuple[Event, ...]
+
+
+@dataclass(slots=True)
+class Webhook:
+    """A registered receiver. `models` are names or name@version, empty for all; `previous` signs beside `secret` until `previous_until`.
+
+    `disabled` says why nothing is sent to it any longer; `failures` counts failed attempts since the last success, at `failing_since`.
+    """
+
+    id: str
+    url: str
+    secret: str
+    events: tuple[Event, ...]
+    models: tuple[str, ...] = ()
+    description: str = ""
+    created_at: float = 0.0
+    previous: str = ""
+    previous_until: float = 0.0
+    disabled: str = ""
+    failures: int = 0
+    failing_since: float | None = None
+
+    def wants(self, event: Event, model: str, version: str) -> bool:
+        named = not self.models or model in self.models or f"{model}@{version}" in self.models
+        return named and event in self.events and not self.disabled
+
+    def secrets(self, now: float) -> list[str]:
+        """What a message is signed with, one signature each: while a secret is replaced, the receiver may know either."""
+        return [self.secret, self.previous] if self.previous and now < self.previous_until else [self.secret]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to send a notice. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
+
+    at: float
+    status: int | None
+    error: str
+    took_s: float
+
+
+@dataclass(slots=True)
+class Notice:
+    """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those of the present round."""
+
+    webhook: str
+    message: str
+    job: str
+    event: Event
+    body: bytes
+    url: str = ""
+    fate: Fate = Fate.PENDING
+    tried: int = 0
+    created_at: float = 0.0
+    next_at: float | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return f"{self.webhook}.{self.message}"
+
+
+def message_id(job: str, event: Event) -> str:
+    """The same whenever it is asked for, so that an event that is handled twice is one message."""
+    return f"evt_{event}_{job}"
+
+
+def new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def delay(schedule: Sequence[float], tried: int, luck: float, retry_after_s: float | None = None) -> float | None:
+    """Seconds until the attempt after `tried` ones, None where there is none. `luck` is uniform in [0, 1).
+
+    A little later than the schedule says, so that messages that failed together do not come back together; and not before
+    the receiver asked for them, at most a day.
+    """
+    if tried > len(schedule):
+        return None
+    planned = schedule[tried - 1] * (1 + _JITTER * luck)
+    return max(planned, min(retry_after_s or 0.0, _LONGEST_WAIT_S))
+
+
+def as_events(found: Any) -> tuple[Event, ...]:
+    """Raises ValueError unless it is a list of at least one event."""
+    if not isinstance(found, list) or not found:
+        raise ValueError
+    return tuple(dict.fromkeys(Event(one) for one in found))

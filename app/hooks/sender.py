@@ -1,0 +1,190 @@
+"""Sends notices until each is delivered or given up. Every API process runs it; a claim in Redis gives a notice to one of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import redis.asyncio
+from redis.exceptions import RedisError
+from standardwebhooks import Webhook as Signer
+
+from app import metrics
+from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Fate, Notice, Webhook, delay
+from app.hooks import outgoing
+from app.hooks.fanout import Present, fan_out
+from app.settings import Settings
+from app.store import keys, notices, webhooks
+
+log = logging.getLogger(__name__)
+_INTERVAL_S: Final = 0.25
+_AT_ONCE: Final = 64
+_TO_ONE: Final = 8
+"""Notices that one receiver gets at once: a slow one does not take the others' turns."""
+_POSTPONED_S: Final = 1.0
+
+
+class Sender:
+    """Of one API process. `present` shows a job; `schedule` are the seconds between attempts."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        present: Present,
+        schedule: Sequence[float] = SCHEDULE,
+        luck: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._present = present
+        self._schedule = schedule
+        self._luck = luck
+        self._http = outgoing.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._receivers: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """Until it is cancelled. What is under way then is sent again by another process, when its claim is over."""
+        try:
+            while True:
+                try:
+                    await fan_out(self._client, self._present, self._settings)
+                    await self._claim()
+                    metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.NOTICES))
+                except (RedisError, OSError) as error:
+                    log.warning("webhooks wait for Redis: %s", error)
+                await asyncio.sleep(_INTERVAL_S)
+        finally:
+            for task in self._sending:
+                task.cancel()
+            await asyncio.gather(*self._sending, return_exceptions=True)
+            await self._http.aclose()
+
+    async def round(self) -> int:
+        """Handles what is due now, once, and returns how many notices that were."""
+        await fan_out(self._client, self._present, self._settings)
+        count = await self._claim()
+        await asyncio.gather(*self._sending)
+        return count
+
+    async def _claim(self) -> int:
+        # Longer than an attempt can take: before its end nobody else sends the same.
+        lease_s = self._settings.webhook_timeout_s + 5
+        claimed = await notices.claim(self._client, lease_s, _AT_ONCE - len(self._sending)) if len(self._sending) < _AT_ONCE else []
+        for id in claimed:
+            task = asyncio.create_task(self._handle(id))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return len(claimed)
+
+    async def _handle(self, id: str) -> None:
+        try:
+            notice = await notices.read(self._client, id)
+            if notice is None:
+                await notices.drop(self._client, id)
+                return
+            webhook = None if notice.webhook == DEFAULT else await webhooks.read(self._client, notice.webhook)
+            receiver = notice.webhook if webhook else urlsplit(notice.url).netloc
+            if self._receivers[receiver] >= _TO_ONE:
+                await notices.postpone(self._client, id, _POSTPONED_S)
+                return
+            self._receivers[receiver] += 1
+            try:
+                await self._tell(notice, webhook)
+            finally:
+                self._receivers[receiver] -= 1
+                if not self._receivers[receiver]:
+                    del self._receivers[receiver]
+        except (RedisError, OSError) as error:
+            log.warning("the webhook delivery %s is tried again when its claim is over: %s", id, error)
+
+    async def _tell(self, notice: Notice, webhook: Webhook | None) -> None:
+        at = time.time()
+        if notice.webhook != DEFAULT and (webhook is None or webhook.disabled):
+            why = f"the webhook is disabled: {webhook.disabled}" if webhook else "the webhook was deleted"
+            await self._end(notice, webhook, Attempt(at, None, why, 0.0), Fate.FAILED, "refused", counts=False)
+            return
+        secrets = webhook.secrets(at) if webhook else [await self._default_secret()]
+        status, error, wait_s, refused = await self._post(webhook.url if webhook else notice.url, notice, secrets, at)
+        attempt = Attempt(at, status, error, round(time.time() - at, 3))
+        if not error:
+            await self._end(notice, webhook, attempt, Fate.DELIVERED, "delivered", counts=False)
+        elif status == httpx.codes.GONE:
+            gone = "the receiver answered 410, that it is gone for good"
+            await self._end(notice, webhook, attempt, Fate.FAILED, "gone", counts=webhook is not None, disable=gone)
+        else:
+            delay_s = None if refused else delay(self._schedule, notice.tried + 1, self._luck(), wait_s)
+            fate = Fate.FAILED if delay_s is None else Fate.PENDING
+            outcome = "refused" if refused else "again" if fate is Fate.PENDING else "failed"
+            await self._end(notice, webhook, attempt, fate, outcome, delay_s or 0.0, counts=webhook is not None)
+
+    async def _post(self, url: str, notice: Notice, secrets: Sequence[str], at: float) -> tuple[int | None, str, float | None, bool]:
+        """The receiver's status, what was wrong, the seconds it asks us to wait, and whether the address is refused."""
+        headers = signed(notice.message, notice.body, secrets, at)
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._settings.webhook_timeout_s):
+                # The answer's body is nobody's business: it is not read, and so it is not shown either.
+                async with self._http.stream("POST", url, content=notice.body, headers=headers) as answer:
+                    metrics.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
+                    told = "" if answer.is_success else f"the receiver answered {answer.status_code} {answer.reason_phrase}".strip()
+                    return answer.status_code, told, retry_after_s(answer.headers, at), False
+        except outgoing.Refused as refused:
+            return None, str(refused), None, True
+        except TimeoutError:
+            return None, f"no answer within {self._settings.webhook_timeout_s:g} s", None, False
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return None, f"{type(error).__name__}: {error}"[:500], None, False
+
+    async def _end(
+        self,
+        notice: Notice,
+        webhook: Webhook | None,
+        attempt: Attempt,
+        fate: Fate,
+        outcome: str,
+        delay_s: float = 0.0,
+        *,
+        counts: bool,
+        disable: str = "",
+    ) -> None:
+        metrics.WEBHOOK_ATTEMPTS.labels(outcome).inc()
+        reason = await notices.attempted(self._client, notice, attempt, fate, delay_s, self._settings, counts=counts, disable=disable)
+        if reason and webhook:
+            metrics.WEBHOOKS_DISABLED.inc()
+            log.warning("the webhook %s to %s is disabled: %s", webhook.id, urlsplit(webhook.url).hostname, reason)
+
+    async def _default_secret(self) -> str:
+        configured = self._settings.webhook_secret
+        return configured.get_secret_value() if configured else await webhooks.default_secret(self._client)
+
+
+def signed(message: str, body: bytes, secrets: Sequence[str], at: float) -> Mapping[str, str]:
+    """The headers of one attempt; one signature a secret."""
+    when = datetime.fromtimestamp(int(at), UTC)
+    text = body.decode()
+    return {
+        "content-type": "application/json",
+        "webhook-id": message,
+        "webhook-timestamp": str(int(at)),
+        "webhook-signature": " ".join(Signer(secret).sign(message, when, text) for secret in secrets),
+    }
+
+
+def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
+    """`Retry-After` in seconds or as a date; None where it is missing or neither."""
+    text = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,44 @@
+"""Every metric, spelled once. Labels are few: a model, a version, an outcome, a route; never an id."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+HTTP_REQUESTS: Final = Counter("celeriac_http_requests", "Requests answered, by route and status.", ["method", "route", "status"])
+HTTP_SECONDS: Final = Histogram(
+    "celeriac_http_request_seconds", "Time to answer a request, by route.", ["method", "route"], buckets=_SECONDS
+)
+JOBS_SUBMITTED: Final = Counter("celeriac_jobs_submitted", "Jobs that the queue took, by model and version.", ["model", "version", "kind"])
+JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs that the queue did not take, by the error's code.", ["code"])
+BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)
+BATCH_WAIT: Final = Histogram(
+    "celeriac_delivery_wait_seconds", "Time that the first job of a delivery gathered others.", ["model", "version"], buckets=_SECONDS
+)
+JOBS_ENDED: Final = Counter("celeriac_jobs_ended", "Jobs that a worker ended, by outcome.", ["model", "version", "outcome"])
+JOBS_LATE: Final = Counter("celeriac_jobs_late", "Outcomes dropped because the job had one already.", ["model", "version"])
+QUEUE_SECONDS: Final = Histogram(
+    "celeriac_queue_seconds", "Time from the queue to a worker, by model.", ["model", "version"], buckets=_SECONDS
+)
+PREDICT_SECONDS: Final = Histogram("celeriac_predict_seconds", "Time of one call of a model.", ["model", "version"], buckets=_SECONDS)
+MODELS: Final = Gauge("celeriac_models", "Model versions that this worker holds, by state.", ["state"], multiprocess_mode="mostrecent")
+QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
+IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")
+WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])
+WEBHOOK_SECONDS: Final = Histogram("celeriac_webhook_seconds", "Time that the receiver of a webhook took to answer.", buckets=_SECONDS)
+WEBHOOK_WAITING: Final = Gauge(
+    "celeriac_webhook_waiting", "Deliveries of webhooks that are to be sent, or sent again.", multiprocess_mode="mostrecent"
+)
+WEBHOOK_DROPPED: Final = Counter("celeriac_webhook_dropped", "Deliveries of webhooks given up unsent, by reason.", ["reason"])
+WEBHOOKS_DISABLED: Final = Counter("celeriac_webhooks_disabled", "Registered webhooks that were disabled because they fail.")
+DEAD_LETTERS: Final = Gauge("celeriac_dead_letters", "Dead letters that are kept.", multiprocess_mode="mostrecent")
+BLOB_BYTES: Final = Gauge(
+    "celeriac_blob_bytes", "Bytes of large bodies and results in the folder of blobs.", multiprocess_mode="mostrecent"
+)
+REDIS_MEMORY: Final = Gauge(
+    "celeriac_redis_memory_ratio", "Memory of Redis in use, of its limit; 0 without a limit.", multiprocess_mode="mostrecent"
+)

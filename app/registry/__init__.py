@@ -1,0 +1,1 @@
+"""The model repository on the shared volume: versions, manifests, aliases. Metadata only, never a loaded model."""

@@ -1,0 +1,235 @@
+"""The model repository: a folder that every process mounts.
+
+models/
+  digits/
+    1/ model.json model.skops [examples.json]    a version: immutable, complete or not there
+    2/ …
+    aliases.json                                 {"production": "1"}
+    .staging-…/                                  half-written; nobody reads it
+  churn/
+    model.joblib                                 a bare artefact, as KServe and MLServer take it: version 0
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import EllipsisType
+from typing import Any, Final
+
+from app.core.errors import CeleriacError, InvalidInput, ModelConflict, ModelNotFound, ModelUnavailable, VersionNotFound
+from app.core.models import ALIAS, FORMATS, NAME, PRODUCTION, VERSION, Manifest, ModelRef
+from app.registry import aliases, staging
+
+MANIFEST: Final = "model.json"
+EXAMPLES: Final = "examples.json"
+BARE: Final = "0"
+"""The version of an artefact that lies in the model's own folder."""
+
+
+class Repository:
+    """Reads touch no lock and see whole versions only. OSError passes through where the volume itself fails."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def models(self) -> list[str]:
+        """The names that have at least one version, sorted."""
+        return sorted(path.name for path in _folders(self.root) if NAME.fullmatch(path.name) and self._versions(path.name))
+
+    def versions(self, name: str) -> list[str]:
+        """Oldest first, numbers as numbers: 9 before 10. Raises ModelNotFound."""
+        found = self._versions(name) if NAME.fullmatch(name) else []
+        if not found:
+            known = ", ".join(self.models()) or "none yet: publish one first"
+            raise ModelNotFound(f"there is no model {name!r}; the repository has {known}", pointer="/model")
+        return found
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias -> version. Raises ModelUnavailable where the file is broken."""
+        return aliases.read(self._home(name))
+
+    def resolve(self, ref: ModelRef) -> str:
+        """The version that a reference means; a bare name means `production`, else the newest.
+
+        Raises ModelNotFound, or VersionNotFound for a version or alias that is not there.
+        """
+        versions = self.versions(ref.name)
+        if ref.version:
+            return self._existing(ref.name, ref.version, versions)
+        known = self.aliases(ref.name)
+        alias = ref.alias or PRODUCTION
+        if alias not in known and not ref.alias:
+            return versions[-1]
+        if alias not in known:
+            have = ", ".join(f"{one} ({version})" for one, version in sorted(known.items())) or "none"
+            told = f"{ref.name!r} has no alias {alias!r}; aliases: {have}; versions: {', '.join(versions)}"
+            raise VersionNotFound(told, pointer="/model")
+        if known[alias] not in versions:
+            told = f"the alias {alias!r} of {ref.name!r} points to {known[alias]!r}, which is gone: promote one of {', '.join(versions)}"
+            raise VersionNotFound(told, pointer="/model")
+        return known[alias]
+
+    def folder(self, name: str, version: str) -> Path:
+        """The folder of a version. Raises ModelNotFound, VersionNotFound, or ModelUnavailable where it leads out of the repository."""
+        self._existing(name, version, self.versions(name))
+        home = self._home(name)
+        return self._inside(home / version if (home / version).is_dir() else home)
+
+    def manifest(self, name: str, version: str) -> Manifest | None:
+        """None for a bare folder: its signature is known only once it is loaded. Raises ModelUnavailable where `model.json` is broken."""
+        path = self.folder(name, version) / MANIFEST
+        if not path.is_file():
+            return None
+        try:
+            manifest = Manifest.from_dict(json.loads(self._inside(path).read_bytes()))
+        except CeleriacError as error:
+            where = f" (at {error.pointer})" if isinstance(error, InvalidInput) and error.pointer else ""
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error.detail}{where}") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error}") from None
+        if manifest.key != (name, version):
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}: publish a version, do not copy a folder")
+        return manifest
+
+    def artifact(self, name: str, version: str) -> Path:
+        """The file that holds the model. Raises ModelUnavailable where it is missing or leads out of the repository."""
+        folder, manifest = self.folder(name, version), self.manifest(name, version)
+        file = manifest.artifact if manifest else _bare(folder) or ""
+        if not file or Path(file).name != file:
+            raise ModelUnavailable(f"{name}@{version}: the artefact {file!r} is no plain file name: it must lie beside {MANIFEST}")
+        if not (folder / file).is_file():
+            raise ModelUnavailable(f"{name}@{version}: there is no file {file} in {folder}")
+        return self._inside(folder / file)
+
+    def examples(self, name: str, version: str) -> list[dict[str, Any]]:
+        """Rows to try, as `{"input": row or record, "label": the truth}`; empty where the publisher gave none."""
+        path = self.folder(name, version) / EXAMPLES
+        found: list[dict[str, Any]] = json.loads(self._inside(path).read_bytes()) if path.is_file() else []
+        return found
+
+    def stamp(self, name: str, version: str) -> str:
+        """Changes when a file of the version does: tells that a version which could not be served is worth another try."""
+        folder = self.folder(name, version)
+        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, *FORMATS.values()))
+        return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
+
+    def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None) -> Manifest:
+        """A new version, all at once. `write` puts the artefact into the empty folder that it is given and describes it.
+
+        Name, version (the next whole number unless one is given), sha256 and creation time are filled in here.
+        Raises InvalidInput for a name or version that is not valid, ModelConflict where the version exists.
+        """
+        if not NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is no name for a model: small letters, digits, - and _, as in breast-cancer", pointer="/name")
+        if version is not None and not VERSION.fullmatch(version):
+            raise InvalidInput(f"{version!r} is no version: it begins with a digit, as in 3 or 1.2.0", pointer="/version")
+        home = self.root / name
+        home.mkdir(parents=True, exist_ok=True)
+        self._inside(home)
+        if version is not None and (home / version).exists():
+            raise _exists(name, version)
+        with staging.folder(home) as stage:
+            manifest = replace(write(stage), name=name, sha256="")
+            manifest = replace(manifest, sha256=staging.digest(stage / manifest.artifact))
+            while True:
+                # Numbered last: while the artefact was written, another publisher may have taken the number.
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                numbered = replace(manifest, version=version or self._next(home), created_at=now)
+                (stage / MANIFEST).write_text(json.dumps(numbered.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+                if staging.settle(stage, home / numbered.version):
+                    return numbered
+                if version is not None:
+                    raise _exists(name, version)
+
+    def promote(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> None:
+        """Points an alias to a version; with `expect`, only if it points there still (None: only if there is none).
+
+        Raises VersionNotFound, InvalidInput for an alias that is not valid, ModelConflict where it moved meanwhile.
+        """
+        if not ALIAS.fullmatch(alias):
+            raise InvalidInput(f"{alias!r} is no alias: small letters, digits and -, as in production", pointer="/alias")
+        self._existing(name, version, self.versions(name))
+        aliases.move(self._home(name), alias, version, expect)
+
+    def demote(self, name: str, alias: str, *, expect: str | EllipsisType | None = ...) -> None:
+        """Takes an alias away; nothing happens where there is none. Raises ModelNotFound, ModelConflict where it moved meanwhile."""
+        self.versions(name)
+        aliases.move(self._home(name), alias, None, expect)
+
+    def problems(self) -> list[str]:
+        """What a person should know: folders that are not served and versions that cannot be, a sentence each. Reads no artefact."""
+        if not self.root.is_dir():
+            return [f"{self.root} is no folder: publish a model, or set CELERIAC_MODELS"]
+        return list(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        for home in _folders(self.root):
+            if not NAME.fullmatch(home.name):
+                yield f"{home} is not served: {home.name!r} is no name for a model (small letters, digits, - and _)"
+                continue
+            versions = self._versions(home.name)
+            for folder in _folders(home):
+                if folder.name not in versions:
+                    reason = "it holds no model" if VERSION.fullmatch(folder.name) else "a version begins with a digit"
+                    yield f"{folder} is not served: {reason}"
+            try:
+                for version in versions:
+                    self.artifact(home.name, version)
+                for alias, version in aliases.read(home).items():
+                    if version not in versions:
+                        yield f"the alias {alias!r} of {home.name!r} points to {version!r}, which is not there"
+            except (CeleriacError, OSError) as error:
+                yield str(error)
+
+    def _home(self, name: str) -> Path:
+        if not NAME.fullmatch(name):
+            raise ModelNotFound(f"{name!r} is no name for a model", pointer="/model")
+        return self.root / name
+
+    def _versions(self, name: str) -> list[str]:
+        home = self.root / name
+        found = [path.name for path in _folders(home) if VERSION.fullmatch(path.name) and ((path / MANIFEST).exists() or _bare(path))]
+        if _bare(home) and BARE not in found:
+            found.append(BARE)
+        return sorted(found, key=_natural)
+
+    def _existing(self, name: str, version: str, versions: list[str]) -> str:
+        if version not in versions:
+            raise VersionNotFound(f"{name!r} has no version {version!r}; it has {', '.join(versions)}", pointer="/model")
+        return version
+
+    def _inside(self, path: Path) -> Path:
+        real = path.resolve()
+        if not real.is_relative_to(self.root.resolve()):
+            raise ModelUnavailable(f"{path} leads out of the repository, to {real}: put the files themselves there")
+        return real
+
+    @staticmethod
+    def _next(home: Path) -> str:
+        taken = [int(re.match(r"\d+", path.name).group()) for path in _folders(home) if VERSION.fullmatch(path.name)]  # type: ignore[union-attr]
+        return str(max(taken, default=0) + 1)
+
+
+def _folders(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _bare(folder: Path) -> str | None:
+    return next((file for file in FORMATS.values() if (folder / file).exists()), None)
+
+
+def _natural(version: str) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", version)]
+
+
+def _exists(name: str, version: str) -> ModelConflict:
+    return ModelConflict(f"{name}@{version} exists already, and a version never changes: publish another", pointer="/version")

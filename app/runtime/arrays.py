@@ -1,0 +1,58 @@
+"""Tensors as NumPy arrays and back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.errors import InvalidOutput
+from app.core.models import TensorSpec
+from app.core.tensors import Tensor, decode, encode
+
+Array = NDArray[Any]
+
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "BOOL": np.dtype("?"), "UINT8": np.dtype("u1"), "UINT16": np.dtype("<u2"), "UINT32": np.dtype("<u4"), "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"), "INT16": np.dtype("<i2"), "INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8"), "BYTES": np.dtype(object),
+}  # fmt: skip
+_DATATYPES: Final = {dtype.name: datatype for datatype, dtype in DTYPES.items()}
+
+
+def datatype_of(dtype: np.dtype[Any]) -> str | None:
+    """The protocol's name, BYTES for text and objects; None for what it has no name for, as complex numbers and dates."""
+    return "BYTES" if dtype.kind in "OUST" else _DATATYPES.get(dtype.name)
+
+
+def to_array(tensor: Tensor, *, nullable: bool = False) -> Array:
+    """The tensor's values in its shape. Numbers share its memory (read-only where it is); BYTES are text, or bytes where
+    they are not UTF-8, in an array of objects, and NaN for the empty ones where `nullable`."""
+    if tensor.datatype != "BYTES":
+        array: Array = np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape)
+        # Compiled code refuses memory that lies across a number, as a binary body's may.
+        return array if array.flags.aligned else array.copy()
+    values = decode(tensor.data, "BYTES", nullable=nullable)
+    array = np.empty(len(values), dtype=object)
+    array[:] = [float("nan") if value is None else value for value in values]
+    return array.reshape(tensor.shape)
+
+
+def to_tensor(spec: TensorSpec, values: Any, rows: int) -> Tensor:
+    """What a model answered, as declared. A narrower number is widened; anything else that differs raises InvalidOutput."""
+    array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)  # transformers may answer sparse
+    shape = array.shape
+    declared = (rows, *spec.shape[1:])
+    if len(shape) != len(declared) or any(want not in (-1, have) for want, have in zip(declared, shape, strict=True)):
+        raise InvalidOutput(f"{spec.name!r} answered the shape {list(shape)} for {rows} rows, where {list(declared)} is declared")
+    if spec.datatype == "BYTES":
+        if datatype_of(array.dtype) != "BYTES" or not all(isinstance(value, str | bytes) for value in array.flat):
+            raise InvalidOutput(f"{spec.name!r} answered {array.dtype}, where text is declared (BYTES)")
+        return Tensor(spec.name, "BYTES", shape, encode(array.ravel().tolist(), "BYTES"))
+    wanted = DTYPES[spec.datatype]
+    if array.dtype != wanted:
+        if array.dtype.kind not in "?iuf" or not np.can_cast(array.dtype, wanted):
+            raise InvalidOutput(f"{spec.name!r} answered {array.dtype}, where {spec.datatype} is declared")
+        array = array.astype(wanted)
+    return Tensor(spec.name, spec.datatype, shape, array.tobytes())

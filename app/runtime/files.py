@@ -1,0 +1,46 @@
+"""A fitted estimator in a file, as people keep it, into the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.core.errors import InvalidInput
+from app.core.models import Manifest
+from app.registry.repository import Repository
+from app.runtime.loading import READERS
+from app.runtime.publishing import publish
+
+
+def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[Any], **options: Any) -> Manifest:
+    """Publishes the estimator in a `.joblib`, `.pkl` or `.skops` file; `options` are those of `publish`. Loading joblib runs its code.
+
+    `rows` are a few that callers would send: lists of values, or records by column name.
+    Raises InvalidInput where the file or the rows will not do, ModelConflict where the version exists.
+    """
+    kind = {".pkl": "joblib", ".pickle": "joblib"}.get(path.suffix, path.suffix.removeprefix("."))
+    if kind not in READERS:
+        raise InvalidInput(f"{path.name} is no artefact that can be read: give a .skops, .joblib or .pkl file", pointer="/artifact")
+    try:
+        with path.open("rb") as file:
+            estimator = READERS[kind](file)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
+    except Exception as error:
+        raise InvalidInput(f"{path} cannot be loaded: {type(error).__name__}: {error}", pointer="/artifact") from error
+    sample, columns = _sample(estimator, rows)
+    return publish(repository, estimator, name, sample=sample, columns=columns, **options)
+
+
+def _sample(estimator: Any, rows: Sequence[Any]) -> tuple[Any, Sequence[str]]:
+    """As the estimator was fitted: a DataFrame where it remembers column names, else an array."""
+    if not isinstance(rows[0], dict):
+        return np.asarray(rows), ()
+    table = pd.DataFrame(list(rows))
+    if hasattr(estimator, "feature_names_in_"):
+        return table, ()
+    return table.to_numpy(), [str(column) for column in table.columns]

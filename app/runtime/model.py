@@ -1,0 +1,86 @@
+"""A loaded model: tensors in, tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory
+from app.core.models import Golden, Manifest, TensorSpec
+from app.core.tensors import Tensor, encode, size_of
+from app.runtime.arrays import Array, to_array, to_tensor
+
+
+class Model:
+    """An estimator and what its manifest declares. Do not predict before a fork: libgomp's threads die in it."""
+
+    def __init__(self, manifest: Manifest, estimator: Any) -> None:
+        self.manifest = manifest
+        self.estimator = estimator
+        # What was fitted on a DataFrame finds its columns by name.
+        self._framed = len(manifest.inputs) > 1 or hasattr(estimator, "feature_names_in_")
+        self._columns = pd.Index(manifest.inputs[0].columns or [spec.name for spec in manifest.inputs])
+
+    def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
+        """The outputs asked for (the first that is declared, by default), from inputs as `app.core.inputs` makes them.
+
+        Raises InvalidInput for an output that the model lacks, PredictionFailed where it raises (its exception is the
+        cause), InvalidOutput where it answers otherwise than declared, PredictionOutOfMemory instead of a MemoryError.
+        """
+        try:
+            data, rows = self._data(inputs), inputs[0].shape[0]
+            specs = [self.manifest.output(name) for name in outputs] or self.manifest.outputs[:1]
+            return [to_tensor(spec, getattr(self.estimator, spec.name)(data), rows) for spec in specs]
+        except CeleriacError:
+            raise
+        except MemoryError:
+            # Let out, it would end the worker's main process; without its frames, what they hold is freed.
+            told = f"{self} needed more memory than there is: send fewer rows at once, or give the pool more memory"
+            raise PredictionOutOfMemory(told) from None
+        except Exception as error:
+            raise PredictionFailed(f"{self} raised {type(error).__name__}: {str(error)[:2000]}") from error
+
+    def verify(self) -> None:
+        """Asks the golden sample. Raises ModelUnavailable where an answer differs."""
+        golden = self.manifest.golden
+        if golden is None:
+            return
+        try:
+            answers = self.predict([_golden(spec, golden) for spec in self.manifest.inputs], list(golden.outputs))
+        except CeleriacError as error:
+            raise ModelUnavailable(f"{self} cannot answer its golden sample: {error}") from error
+        for answer in answers:
+            expected, found = list(golden.outputs[answer.name]), to_array(answer).ravel()
+            if not _same(found, expected, golden.tolerance):
+                told = f"{answer.name} begins {found[:3].tolist()}, where {expected[:3]} was recorded"
+                raise ModelUnavailable(f"{self} answers its golden sample differently: {told}; publish it again")
+
+    def __str__(self) -> str:
+        return "@".join(self.manifest.key)
+
+    def _data(self, inputs: Sequence[Tensor]) -> Any:
+        specs = self.manifest.inputs
+        arrays = [to_array(tensor, nullable=spec.nullable) for tensor, spec in zip(inputs, specs, strict=True)]
+        if not self._framed:
+            return arrays[0]
+        if arrays[0].ndim == 2:
+            return pd.DataFrame(arrays[0], columns=self._columns, copy=False)
+        return pd.DataFrame(dict(zip(self._columns, arrays, strict=True)), copy=False)
+
+
+def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
+    shape = (golden.rows, *spec.shape[1:])
+    values = golden.inputs.get(spec.name, [])
+    if len(values) != size_of(shape):
+        raise InvalidInput(f"{spec.name!r} has {len(values)} values for the shape {list(shape)}")
+    return Tensor(spec.name, spec.datatype, shape, encode(values, spec.datatype, nullable=spec.nullable))
+
+
+def _same(found: Array, expected: list[Any], tolerance: float) -> bool:
+    if found.dtype.kind != "f":
+        return bool(found.tolist() == expected)
+    wanted = np.array(expected, dtype=float)  # null becomes NaN
+    return wanted.shape == found.shape and np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)

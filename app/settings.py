@@ -1,0 +1,151 @@
+"""Every setting, read from the environment in this one file: `CELERIAC_` and the name in capitals."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.core.errors import InvalidInput
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "celeriac"
+
+
+class Settings(BaseSettings):
+    """The description of a field is its documentation: the README's table is made from it."""
+
+    model_config = SettingsConfigDict(env_prefix="CELERIAC_", frozen=True, extra="ignore")
+
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, broker and store in one: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `sentinel://user:password@h1:26379,h2:26379/mymaster/0`.",
+    )
+    redis_ca: Path | None = Field(
+        None, description="The file of the authority that signed Redis' certificate; where it is not set, the system's are trusted."
+    )
+    redis_certificate: Path | None = Field(None, description="The certificate that we show to Redis, where it asks for one.")
+    redis_key: Path | None = Field(None, description="The key of that certificate.")
+    redis_sentinel_user: str = Field("", description="The user that the sentinels know us by, where they have users of their own.")
+    redis_sentinel_password: SecretStr | None = Field(None, description="The password that the sentinels ask for, where they do.")
+    url: str = Field("", description="The API that the command line asks; where it is not set, the one of `api_host` and `api_port`.")
+    models: Path = Field(Path("models"), description="The model repository: a folder, or a volume that all processes mount.")
+    state: Path = Field(
+        Path(".celeriac"), description="Where this machine keeps what is its own: the bundled Redis, lock files, heartbeats."
+    )
+    cache: Path = Field(
+        default_factory=_user_cache, description="Where a fetched Redis server is kept: `celeriac` in the user's cache folder."
+    )
+
+    api_host: str = Field("127.0.0.1", description="The address that the API listens on.")
+    api_port: int = Field(8000, ge=0, le=65535, description="The port of the API.")
+    api_processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
+    flower_host: str = Field("127.0.0.1", description="The address that Flower listens on.")
+    flower_port: int = Field(5555, ge=0, le=65535, description="The port of Flower.")
+    flower_basic_auth: SecretStr | None = Field(
+        None, description="`user:password` that Flower asks for; nothing is asked where it is not set."
+    )
+    flower_url_prefix: str = Field("", description="The path prefix under which Flower is reached behind a proxy.")
+    worker_host: str = Field("127.0.0.1", description="The address of a worker's metrics and probes.")
+    worker_port: int = Field(9808, ge=0, le=65535, description="The port of a worker's metrics and probes.")
+
+    pool: str = Field(
+        "default",
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="The pool that a worker belongs to: it serves the models whose manifest names it.",
+    )
+    processes: int = Field(2, ge=1, le=256, description="Predictions that one worker runs at once, each in a process of its own.")
+    threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Threads that one process may use inside a prediction: processes times threads should not exceed the cores.",
+    )
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Runs of a synchronous prediction whose worker dies, in all; a job's own limit stands in its model's manifest.",
+    )
+    version_policy: str = Field(
+        "minor",
+        pattern=r"^(strict|minor|warn)$",
+        description="How far the scikit-learn of an artefact may differ from the worker's: not at all (strict), in the patch (minor), at will (warn).",
+    )
+    allow_pickle: bool = Field(
+        True,
+        description="Serve joblib artefacts. Loading one runs code that it holds: refuse them where models come from people you do not trust.",
+    )
+    scan_interval_s: float = Field(2.0, gt=0, description="How often a worker looks for new versions and moved aliases.")
+    probe_timeout_s: float = Field(60.0, gt=0, description="How long a model may take to answer its golden sample before it is refused.")
+    task_events: bool = Field(True, description="Send Celery's task events, which Flower draws its task list from.")
+    stall_timeout_s: float = Field(
+        300.0, gt=0, description="A worker that is idle and takes nothing for so long, though the same delivery waits all the time, ends."
+    )
+    drain_timeout_s: float = Field(30.0, gt=0, description="How long a stopping process lets running work end.")
+
+    max_body_bytes: int = Field(16 << 20, gt=0, description="The largest body that the API reads; above it 413.")
+    blobs: Path | None = Field(
+        None,
+        description="The folder of large bodies and results, which the API and all workers mount; where it is not set, all goes through Redis.",
+    )
+    blob_above_bytes: int = Field(256 << 10, gt=0, description="Bodies and results above it go to `blobs`.")
+    max_blob_bytes: int = Field(10 << 30, gt=0, description="All blobs together; above it new large jobs are refused with 429.")
+    max_queue: int = Field(100_000, gt=0, description="Deliveries that may wait in one queue; above it 429.")
+    result_ttl_s: int = Field(3600, gt=0, description="How long a finished job and its result are kept.")
+    job_ttl_s: int = Field(24 * 3600, gt=0, description="How long a job that nobody finished is kept.")
+    dead_letter_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="How long a dead letter is kept.")
+    max_dead_letters: int = Field(10_000, gt=0, description="Dead letters that are kept; the oldest go first.")
+    lost_after_s: float = Field(
+        5.0, gt=0, description="How long a delivery may be in no list and with no worker before it is enqueued again."
+    )
+    max_memory_ratio: float = Field(0.8, gt=0, le=1, description="The part of Redis' maxmemory above which new jobs are refused with 429.")
+    default_deadline_s: float = Field(24 * 3600, gt=0, description="How long a job may wait in the queue where the caller says nothing.")
+    infer_timeout_s: float = Field(30.0, gt=0, description="How long a synchronous prediction is waited for before 504.")
+    max_wait_s: float = Field(60.0, gt=0, description="The longest hold of `?wait=` and `Prefer: wait=`.")
+    visibility_timeout_s: float = Field(
+        10.0, ge=2, description="How long after its worker's last sign of life a delivery is given to another."
+    )
+
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="What the webhooks that jobs bring along are signed with, `whsec_` and base64; where it is not set, one is made and kept in Redis.",
+    )
+    webhook_allow_private: bool = Field(
+        False, description="Let webhooks go to private addresses and over plain http: where only people you trust may submit jobs."
+    )
+    webhook_timeout_s: float = Field(15.0, gt=0, le=120, description="How long the receiver of a webhook may take to answer.")
+    webhook_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="How long a webhook's delivery is kept; attempts take three days.")
+    webhook_keep: int = Field(1000, gt=0, description="Ended deliveries that are kept for each webhook; the oldest go first.")
+    webhook_max_waiting: int = Field(
+        10_000, gt=0, description="Deliveries that may wait for one webhook; above it the oldest are given up."
+    )
+    webhook_disable_failures: int = Field(
+        20, gt=0, description="Failed attempts in a row, over `webhook_disable_after_s`, that disable a registered webhook."
+    )
+    webhook_disable_after_s: float = Field(
+        24 * 3600, ge=0, description="How long ago the first of these failures must be before a registered webhook is disabled."
+    )
+
+    log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
+    log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
+    log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")
+
+    @property
+    def silent_s(self) -> float:
+        """Without a sign of life for so long a process no longer runs its delivery: just before the transport gives the message away."""
+        return 0.9 * self.visibility_timeout_s
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once. Raises InvalidInput that names the variable which is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInput(f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg']}") from None

@@ -1,0 +1,70 @@
+"""Dead letters as the API reads and discards them; `finish.lua` writes them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+import redis.asyncio
+
+from app.core.dead_letters import Attempt, DeadLetter, Wanted
+from app.core.deliveries import Delivery
+from app.store import keys, pages
+from app.store.blobs import blobs
+from app.store.records import decode_webhook
+
+_SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback")
+
+
+async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
+    """One letter, its input included. Raises PayloadLost where that is a blob that is gone."""
+    fields: Any = await client.hgetall(keys.dead(id))
+    letter = _decode(id, [fields.get(name.encode()) for name in _SUMMARY])
+    if letter is not None:
+        letter.inputs = Delivery.unpack(await asyncio.to_thread(blobs().fetch, fields[b"body"])).inputs
+        letter.webhook = decode_webhook(fields.get(b"webhook", b""))
+    return letter
+
+
+async def page(client: redis.asyncio.Redis, wanted: Wanted, cursor: str | None, count: int) -> tuple[list[DeadLetter], str | None]:
+    """Letters without their inputs, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
+
+    async def fetch(ids: Sequence[str]) -> list[DeadLetter | None]:
+        async with client.pipeline(transaction=False) as pipe:
+            for id in ids:
+                pipe.hmget(keys.dead(id), *_SUMMARY)
+            return [_decode(id, values) for id, values in zip(ids, await pipe.execute(), strict=True)]
+
+    return await pages.page(client, keys.DEAD, fetch, wanted.matches, cursor=cursor, count=count, after=wanted.after, before=wanted.before)
+
+
+async def discard(client: redis.asyncio.Redis, ids: Iterable[str]) -> int:
+    """Returns how many there were."""
+    chosen = list(ids)
+    if not chosen:
+        return 0
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.zrem(keys.DEAD, *chosen)
+        pipe.delete(*map(keys.dead, chosen))
+        _, gone = await pipe.execute()
+    return int(gone)
+
+
+async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
+    """Drops ids from the index whose letters have expired. Returns how many are left."""
+    await client.zremrangebyscore(keys.DEAD, "-inf", time.time() - older_than_s)
+    return int(await client.zcard(keys.DEAD))
+
+
+def _decode(id: str, values: list[bytes | None]) -> DeadLetter | None:
+    spec, error, tries, died_at, traceback = values
+    if spec is None or error is None or died_at is None:
+        return None
+    model, version, outputs, rows, *_ = orjson.loads(spec)
+    lines = (line.partition(" ") for line in (tries or b"").decode().splitlines())
+    attempts = [Attempt(float(started_at), worker) for started_at, _, worker in lines]
+    told = (traceback or b"").decode(errors="replace")
+    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, told)

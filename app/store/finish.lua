@@ -1,0 +1,43 @@
+-- A delivery ends: writes every outcome, the first one of a job wins, and tells the API process that waits.
+-- KEYS: delivery, index of deliveries, index of dead letters, deliveries that run
+-- ARGV: prefix, id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
+--       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback
+-- Returns the number of outcomes that came too late.
+local prefix, keep, channel = ARGV[1], ARGV[3], ARGV[4]
+local time = redis.call('TIME')
+local now = time[1] .. string.format('.%06d', time[2])
+-- Commands that free memory come first: then Redis lets the others pass though it is full, and work in hand can end.
+redis.call('DEL', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[4], ARGV[2])
+local late = {}
+local told = #ARGV > 7 and redis.call('EXISTS', prefix .. 'webhooks') == 1
+for i = 8, #ARGV, 6 do
+  local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
+  local key = prefix .. 'job:' .. id
+  local job = redis.call('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook')
+  local open = job[1] == 'queued' or job[1] == 'running'
+  -- A success is true whichever attempt it comes from; a failure counts only for the attempt that is under way.
+  if open and (state == 'succeeded' or job[2] == attempt) then
+    redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data)
+    redis.call('HINCRBY', key, 'revision', 1)
+    redis.call('EXPIRE', key, keep)
+    if letter ~= '' then
+      local dead = prefix .. 'dead:' .. id
+      redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
+      if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
+      redis.call('EXPIRE', dead, ARGV[6])
+      redis.call('ZADD', KEYS[3], now, id)
+    end
+    if told or job[6] then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. ' completed') end
+    if job[3] then redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed') end
+  else
+    late[#late + 1] = (i - 8) / 6
+  end
+end
+local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
+if many > 0 then
+  for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', prefix .. 'dead:' .. id) end
+end
+if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. '\n' .. ARGV[5]) end
+return #late

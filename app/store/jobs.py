@@ -1,0 +1,79 @@
+"""Job records as the API reads them: one, a page of them, and the mark that somebody watches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+import redis.asyncio
+
+from app.core.errors import PayloadLost
+from app.core.jobs import Job
+from app.store import keys
+from app.store.blobs import blobs, is_reference
+from app.store.records import decode
+
+_PAGE: Final = """
+local first = 0
+if ARGV[1] ~= '' then
+  local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
+  if not rank then return {} end
+  first = rank + 1
+end
+return redis.call('ZREVRANGE', KEYS[1], first, first + ARGV[2] - 1)
+"""
+
+
+async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> Job | None:
+    """Not `whole`: a large result stays a reference. Raises PayloadLost where that leads to a blob that is gone."""
+    fields: Any = await client.hgetall(keys.job(id))
+    job = decode(id, fields)
+    return await _whole(job) if whole else job
+
+
+async def watch(client: redis.asyncio.Redis, id: str) -> Job | None:
+    """Reads a record and asks for an event on its next changes. Subscribe first, so that none is missed."""
+    async with client.pipeline(transaction=True) as pipe:
+        # HSETEX on a record that has gone would make a new one: only an existing one is marked.
+        pipe.eval("if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'watched', 1) end", 1, keys.job(id))
+        pipe.hgetall(keys.job(id))
+        _, fields = await pipe.execute()
+    return await _whole(decode(id, fields))
+
+
+async def left(client: redis.asyncio.Redis, queue: str) -> int:
+    """Jobs that ever left the queue: a queued job's place is its position less this."""
+    return int(await client.hget(keys.counts(queue), "left") or 0)
+
+
+async def page(client: redis.asyncio.Redis, before: str | None, count: int) -> tuple[list[Job], str | None]:
+    """Up to `count` records, the newest first, older than the job `before`; and the last one looked at, None where there is no more.
+
+    By rank, not by time: the jobs of one delivery are created in the same microsecond.
+    """
+    found: Any = await client.eval(_PAGE, 1, keys.JOBS, before or "", count)
+    async with client.pipeline(transaction=False) as pipe:
+        for id in found:
+            pipe.hgetall(keys.job(id.decode()))
+        records = await pipe.execute()
+    jobs = [job for id, fields in zip(found, records, strict=True) if (job := decode(id.decode(), fields))]
+    for job in jobs:
+        try:
+            await _whole(job)
+        except PayloadLost:
+            # Who asks for this one is told; the others are listed.
+            job.result = None
+    return jobs, found[-1].decode() if len(found) == count else None
+
+
+async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
+    """Drops ids from the index whose records have expired."""
+    return int(await client.zremrangebyscore(keys.JOBS, "-inf", time.time() - older_than_s))
+
+
+async def _whole(job: Job | None) -> Job | None:
+    """With its result, if that is a blob."""
+    if job is not None and job.result is not None and is_reference(job.result):
+        job.result = await asyncio.to_thread(blobs().fetch, job.result)
+    return job

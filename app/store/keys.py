@@ -1,0 +1,122 @@
+"""Every Redis key and channel, with what it holds and how long. `PREFIX` is Celery's global key prefix too."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PREFIX: Final = "celeriac:"
+
+JOBS: Final = f"{PREFIX}jobs"
+"""Sorted set of job ids by creation time; members older than `job_ttl_s` are dropped as new ones come."""
+
+MANIFESTS: Final = f"{PREFIX}manifests"
+"""Hash `name/version` -> the manifest that a worker inferred for a bare folder; a field ends with the folder."""
+
+WORKERS: Final = f"{PREFIX}workers"
+"""Hash worker -> JSON of what it serves; a worker that is silent for a minute is dropped."""
+
+DEAD: Final = f"{PREFIX}dead"
+"""Sorted set of the jobs that have a dead letter, by the time of death; bounded by `max_dead_letters`."""
+
+MAINTENANCE: Final = f"{PREFIX}maintenance"
+"""String, the API process that looks after delayed and lost deliveries; ends seconds after its last sign of life."""
+
+WITHDRAWN: Final = f"{PREFIX}withdrawn"
+"""Set of models that were taken out of service: until they are loaded again."""
+
+EVENTS: Final = f"{PREFIX}events"
+"""Sorted set of `job event` for those who are told by webhooks, by the time to handle it; whoever handles one removes it."""
+
+WEBHOOKS: Final = f"{PREFIX}webhooks"
+"""Hash, registered webhook -> JSON. Where there is none, and a job brings none along, nothing is kept of its events."""
+
+WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
+"""String, what the webhooks of jobs are signed with, where `webhook_secret` is not set."""
+
+NOTICES: Final = f"{PREFIX}notices"
+"""Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
+
+
+def webhook_health(webhook: str) -> str:
+    """Hash `failures`, `failing_since`, `disabled` of a registered webhook: as long as it is registered."""
+    return f"{PREFIX}webhook:{webhook}"
+
+
+def notice(id: str) -> str:
+    """Hash, one event for one receiver and every attempt to tell it: `webhook_ttl_s`."""
+    return f"{PREFIX}notice:{id}"
+
+
+def notices_of(webhook: str) -> str:
+    """Sorted set of all notices of the webhook that are kept, by creation time."""
+    return f"{PREFIX}notices:of:{webhook}"
+
+
+def notices_waiting(webhook: str) -> str:
+    """Sorted set of the webhook's notices that wait, by creation time; bounded by `webhook_max_waiting`."""
+    return f"{PREFIX}notices:waiting:{webhook}"
+
+
+def notices_ended(webhook: str) -> str:
+    """Sorted set of the webhook's notices that were delivered or given up, by creation time; bounded by `webhook_keep`."""
+    return f"{PREFIX}notices:ended:{webhook}"
+
+
+def job(id: str) -> str:
+    """Hash, the record of a job: `job_ttl_s` until it ends, then `result_ttl_s`."""
+    return f"{PREFIX}job:{id}"
+
+
+def delivery(id: str) -> str:
+    """Hash, the body of a delivery and the ids of its jobs: until it ends, at most `job_ttl_s`."""
+    return f"{PREFIX}delivery:{id}"
+
+
+def list_of(queue: str) -> str:
+    """List, Celery's own: one message a delivery."""
+    return f"{PREFIX}{queue}"
+
+
+def counts(queue: str) -> str:
+    """Hash `entered`, `left`: jobs that ever entered and left the queue; their difference is the queue's length in jobs."""
+    return f"{PREFIX}counts:{queue}"
+
+
+def deliveries(queue: str) -> str:
+    """Sorted set of the deliveries that have not ended, by the time they were last seen with a message."""
+    return f"{PREFIX}deliveries:{queue}"
+
+
+def running(queue: str) -> str:
+    """Sorted set of the deliveries that processes run, by their last sign of life."""
+    return f"{PREFIX}running:{queue}"
+
+
+def delayed(queue: str) -> str:
+    """Sorted set of the deliveries that wait for another attempt, by the time they are due."""
+    return f"{PREFIX}delayed:{queue}"
+
+
+def dead(job_id: str) -> str:
+    """Hash, a dead letter: input, error, attempts with worker and time; `dead_letter_ttl_s`."""
+    return f"{PREFIX}dead:{job_id}"
+
+
+def unacked(pool: str) -> str:
+    """Name (the prefix is Celery's to add) of the hash of messages that the pool's workers hold."""
+    return f"unacked:{pool}"
+
+
+def attempts(delivery_id: str) -> str:
+    """Counter of the runs of a delivery without records, made when it is delivered again: an hour."""
+    return f"{PREFIX}attempts:{delivery_id}"
+
+
+def reply(process: str) -> str:
+    """Channel of one API process: a message a delivery of its own that ended."""
+    return f"{PREFIX}reply:{process}"
+
+
+def event(job_id: str) -> str:
+    """Channel of one job: a message when the record changes and somebody watches it."""
+    return f"{PREFIX}event:{job_id}"

@@ -1,0 +1,144 @@
+"""Events that webhooks are to hear of, and the notices made of them, on their way through Redis.
+
+Whoever takes an event or a notice claims it for a while; one that dies with it loses its claim, and another takes over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import redis.asyncio
+
+from app.core.webhooks import Attempt, Event, Fate, Notice
+from app.settings import Settings
+from app.store import keys, pages, scripts
+
+
+async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[tuple[str, Event]]:
+    """Jobs and what happened to them."""
+    found = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
+    pairs = (member.decode().partition(" ") for member in found)
+    return [(job, Event(event)) for job, _, event in pairs]
+
+
+async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[str]:
+    """Ids of notices that are due."""
+    found = await scripts.run_async(client, scripts.Call("claim", (keys.NOTICES,), (lease_s, most)))
+    return [id.decode() for id in found]
+
+
+async def notify(client: redis.asyncio.Redis, job: str, event: Event, notices: Sequence[Notice], settings: Settings) -> int:
+    """The event is handled: these are its notices. Returns how many older ones were given up for them."""
+    arguments: list[str | bytes] = []
+    for notice in notices:
+        arguments += (notice.id, notice.webhook, notice.url, notice.body)
+    call = scripts.Call(
+        "notify",
+        (keys.EVENTS, keys.NOTICES),
+        (keys.PREFIX, f"{job} {event}", settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
+    )
+    return int(await scripts.run_async(client, call))
+
+
+async def postpone(client: redis.asyncio.Redis, id: str, seconds: float) -> None:
+    """Gives a claim back: the notice is due again after a moment, and no attempt is counted."""
+    await client.zadd(keys.NOTICES, {id: time.time() + seconds}, xx=True)
+
+
+async def attempted(
+    client: redis.asyncio.Redis,
+    notice: Notice,
+    attempt: Attempt,
+    fate: Fate,
+    delay_s: float,
+    settings: Settings,
+    *,
+    counts: bool,
+    disable: str = "",
+) -> str:
+    """Writes what became of an attempt. `counts`: a failure is held against the webhook. Returns why that is disabled now, or ''."""
+    call = scripts.Call(
+        "attempt",
+        (
+            keys.notice(notice.id),
+            keys.NOTICES,
+            keys.notices_waiting(notice.webhook),
+            keys.notices_ended(notice.webhook),
+            keys.notices_of(notice.webhook),
+            keys.webhook_health(notice.webhook),
+        ),
+        (
+            keys.PREFIX, notice.id, fate, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
+            int(counts), settings.webhook_disable_failures, settings.webhook_disable_after_s, disable,
+        ),
+    )  # fmt: skip
+    said: bytes = await scripts.run_async(client, call)
+    return said.decode()
+
+
+async def drop(client: redis.asyncio.Redis, id: str) -> None:
+    """Of a notice that has no record any longer."""
+    webhook = id.partition(".")[0]
+    async with client.pipeline(transaction=True) as pipe:
+        for key in (keys.NOTICES, keys.notices_waiting(webhook), keys.notices_of(webhook)):
+            pipe.zrem(key, id)
+        await pipe.execute()
+
+
+async def replay(client: redis.asyncio.Redis, notice: Notice, settings: Settings) -> None:
+    """It is due now, with all attempts before it."""
+    now = time.time()
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.notice(notice.id), mapping={"fate": Fate.PENDING, "tried": 0})
+        pipe.expire(keys.notice(notice.id), settings.webhook_ttl_s)
+        pipe.zrem(keys.notices_ended(notice.webhook), notice.id)
+        pipe.zadd(keys.notices_waiting(notice.webhook), {notice.id: notice.created_at})
+        pipe.zadd(keys.NOTICES, {notice.id: now})
+        await pipe.execute()
+
+
+async def read(client: redis.asyncio.Redis, id: str) -> Notice | None:
+    return (await _read(client, [id]))[0]
+
+
+async def page(
+    client: redis.asyncio.Redis, webhook: str, fate: Fate | None, cursor: str | None, count: int
+) -> tuple[list[Notice], str | None]:
+    """A webhook's notices, all or those of one fate, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
+
+    async def fetch(ids: Sequence[str]) -> list[Notice | None]:
+        return await _read(client, ids)
+
+    return await pages.page(client, keys.notices_of(webhook), fetch, lambda notice: fate in (None, notice.fate), cursor=cursor, count=count)
+
+
+async def _read(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Notice | None]:
+    async with client.pipeline(transaction=False) as pipe:
+        for id in ids:
+            pipe.hgetall(keys.notice(id))
+            pipe.zscore(keys.NOTICES, id)
+        answers: list[Any] = await pipe.execute() if ids else []
+    listed = zip(ids, answers[::2], answers[1::2], strict=True)
+    return [_decode(id, fields, due) if b"body" in fields else None for id, fields, due in listed]
+
+
+def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Notice:
+    webhook, _, message = id.partition(".")
+    _, event, job = message.split("_", 2)
+    return Notice(
+        webhook=webhook,
+        message=message,
+        job=job,
+        event=Event(event),
+        body=fields[b"body"],
+        url=fields[b"url"].decode(),
+        fate=Fate(fields[b"fate"].decode()),
+        tried=int(fields[b"tried"]),
+        created_at=float(fields[b"created_at"]),
+        next_at=due if fields[b"fate"] == b"pending" else None,
+        attempts=[Attempt(**orjson.loads(line)) for line in fields[b"attempts"].splitlines()],
+    )

@@ -1,0 +1,57 @@
+"""A page of what a sorted set lists by time, the newest first, by a filter that only the records can answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import redis.asyncio
+
+Record = TypeVar("Record")
+LOOKED_AT: Final = 1000
+"""Members that one page looks at, at most: a filter that matches few does not hold Redis up."""
+
+
+async def page(
+    client: redis.asyncio.Redis,
+    key: str,
+    fetch: Callable[[Sequence[str]], Awaitable[Sequence[Record | None]]],
+    wanted: Callable[[Record], bool],
+    *,
+    cursor: str | None,
+    count: int,
+    after: float | None = None,
+    before: float | None = None,
+) -> tuple[list[Record], str | None]:
+    """Up to `count` records between two times (seconds since 1970), and the cursor of what follows; None at the end.
+
+    A page may be short, or empty, and still have a cursor. `fetch` gives the record of each id, None where it has expired.
+    Raises ValueError for a cursor that is none of ours.
+    """
+    past = _parse(cursor) if cursor else None
+    newest = min(past[0] if past else math.inf, math.inf if before is None else before)
+    oldest = "-inf" if after is None else f"({after!r}"
+    found: list[Record] = []
+    looked, last = 0, cursor
+    while looked < LOOKED_AT:
+        listed: Any = await client.zrange(key, newest, oldest, desc=True, byscore=True, offset=looked, num=max(count, 100), withscores=True)
+        if not listed:
+            return found, None
+        looked += len(listed)
+        # Many may have the same time: among them the id decides what was shown before.
+        members = [(score, id.decode()) for id, score in listed if past is None or (score, id.decode()) < past]
+        for (score, id), record in zip(members, await fetch([id for _, id in members]), strict=True):
+            last = f"{score!r}_{id}"
+            if record is not None and wanted(record):
+                found.append(record)
+                if len(found) == count:
+                    return found, last
+    return found, last
+
+
+def _parse(cursor: str) -> tuple[float, str]:
+    score, _, id = cursor.partition("_")
+    if not math.isfinite(float(score)):
+        raise ValueError(cursor)
+    return float(score), id

@@ -1,0 +1,66 @@
+"""A job's record as the fields of a Redis hash, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+
+from app.core.errors import CeleriacError
+from app.core.jobs import Job, State
+from app.core.webhooks import Event, JobWebhook
+
+
+def encode_spec(model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str) -> bytes:
+    """The part of a record that never changes."""
+    return orjson.dumps([model, version, outputs, rows, fingerprint])
+
+
+def encode_error(error: CeleriacError) -> bytes:
+    return orjson.dumps(error.as_dict())
+
+
+def encode_webhook(webhook: JobWebhook | None) -> bytes:
+    """Empty where the job brings none along."""
+    return b"" if webhook is None else orjson.dumps([webhook.url, webhook.events])
+
+
+def decode_webhook(text: bytes) -> JobWebhook | None:
+    """None where the job brings none along."""
+    if not text:
+        return None
+    url, events = orjson.loads(text)
+    return JobWebhook(url, tuple(map(Event, events)))
+
+
+def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
+    """None where there is no record."""
+    if b"spec" not in fields:
+        return None
+    model, version, outputs, rows, fingerprint = orjson.loads(fields[b"spec"])
+    return Job(
+        id=id,
+        state=State(fields[b"state"].decode()),
+        model=model,
+        version=version,
+        outputs=tuple(outputs),
+        rows=rows,
+        fingerprint=fingerprint,
+        delivery=fields[b"delivery"].decode(),
+        webhook=decode_webhook(fields.get(b"webhook", b"")),
+        created_at=float(fields[b"created_at"]),
+        expires_at=float(fields[b"expires_at"]),
+        attempt=int(fields[b"attempt"]),
+        position=int(fields[b"position"]),
+        queue=fields[b"queue"].decode(),
+        revision=int(fields[b"revision"]),
+        started_at=_time(fields, b"started_at"),
+        finished_at=_time(fields, b"finished_at"),
+        worker=fields[b"worker"].decode() if b"worker" in fields else None,
+        result=fields.get(b"result"),
+        error=orjson.loads(fields[b"error"]) if b"error" in fields else None,
+    )
+
+
+def _time(fields: Mapping[bytes, bytes], name: bytes) -> float | None:
+    return float(fields[name]) if name in fields else None

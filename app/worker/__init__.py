@@ -1,0 +1,1 @@
+"""The Celery worker: start and preload, tasks, leases, probes, metrics. May import everything but api and cli."""

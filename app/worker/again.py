@@ -1,0 +1,109 @@
+"""Giving jobs back to the queue: apart from each other, later, or after their worker died."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import redis as redis_py
+
+from app import metrics
+from app.broker import names
+from app.broker.celery import app
+from app.broker.envelope import envelope
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import PayloadLost, TimeLimitExceeded
+from app.core.jobs import new_id
+from app.settings import settings
+from app.store import keys, scripts
+from app.store.blobs import blobs, head, is_reference
+
+log = logging.getLogger(__name__)
+
+
+def unpacked(body: bytes) -> Delivery:
+    """The delivery itself; without its inputs where its blob is lost."""
+    try:
+        return Delivery.unpack(blobs().fetch(body))
+    except PayloadLost as error:
+        if not is_reference(body):
+            raise
+        log.error("%s", error.detail)
+        return head(body)
+
+
+def split(client: redis_py.Redis, queue: str, delivery: Delivery, attempts: Sequence[int], limit_s: float) -> None:
+    """Each job that is to run becomes a delivery of its own."""
+    chosen = [at for at, attempt in enumerate(attempts) if attempt > 0]
+    apart = [delivery.only([at], new_id(time.time())) for at in chosen]
+    if delivery.recorded:
+        listed = [(one, message(one, queue, limit_s), 0.0, attempts[at]) for at, one in zip(chosen, apart, strict=True)]
+        scripts.run(client, scripts.requeue(queue, delivery.id, listed, ttl=settings().job_ttl_s, give_back=True, blobs=blobs()))
+        return
+    with client.pipeline() as pipe:
+        for at, one in zip(chosen, apart, strict=True):
+            push(pipe, queue, replace(one, tried=attempts[at] - 1), limit_s)
+        pipe.execute()
+
+
+def later(client: redis_py.Redis, queue: str, delivery: Delivery, at: int, attempt: int, delay_s: float, limit_s: float) -> bool:
+    """Job `at` becomes a delivery of its own that is due after `delay_s`. False where it has ended meanwhile."""
+    one = delivery.only([at], new_id(time.time()))
+    call = scripts.requeue(
+        queue,
+        delivery.id,
+        [(one, message(one, queue, limit_s), delay_s, attempt)],
+        ttl=settings().job_ttl_s,
+        give_back=False,
+        blobs=blobs(),
+    )
+    return bool(scripts.run(client, call))
+
+
+def lost(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
+    """A worker process died with this delivery: it gets a new message. Its next start counts the attempt."""
+    if body is None:
+        text = envelope(app, names.PREDICT, id, (id, None), queue, time_limit_s=limit_s, enqueued_at=time.time())
+        scripts.run(client, scripts.enqueue(queue, id, text))
+        return
+    delivery = unpacked(base64.b64decode(body))
+    push(client, queue, replace(delivery, tried=delivery.tried + 1), limit_s)
+
+
+def timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
+    """The hard time limit killed the process. One job alone has failed; of several nobody knows which, so they are tried apart."""
+    packed: Any = base64.b64decode(body) if body is not None else client.hget(keys.delivery(id), "body")
+    if packed is None:
+        return
+    delivery = unpacked(packed)
+    if len(delivery.jobs) > 1:
+        lost(client, queue, id, body, limit_s)
+        return
+    attempt = int(client.hget(keys.job(delivery.jobs[0]), "attempt") or 1)
+    error = TimeLimitExceeded(f"{delivery.model}@{delivery.version} ran longer than its limit of {limit_s:g} s, and its process was killed")
+    finish(client, queue, delivery, [Outcome(delivery.jobs[0], error=error, attempt=attempt)])
+
+
+def finish(client: redis_py.Redis, queue: str, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
+    """Writes outcomes, and counts those that came too late."""
+    one = settings()
+    call = scripts.finish(
+        queue, delivery, outcomes, keep=one.result_ttl_s, keep_dead=one.dead_letter_ttl_s, max_dead=one.max_dead_letters, blobs=blobs()
+    )
+    late = scripts.run(client, call)
+    if late:
+        metrics.JOBS_LATE.labels(delivery.model, delivery.version).inc(late)
+
+
+def message(delivery: Delivery, queue: str, limit_s: float) -> bytes:
+    """Celery's message for a delivery; one without records travels in it."""
+    body = None if delivery.recorded else base64.b64encode(blobs().keep_delivery(delivery, settings().infer_timeout_s + 60)).decode()
+    return envelope(app, names.PREDICT, delivery.id, (delivery.id, body), queue, time_limit_s=limit_s, enqueued_at=time.time())
+
+
+def push(client: redis_py.Redis, queue: str, delivery: Delivery, limit_s: float) -> None:
+    client.lpush(keys.list_of(queue), message(delivery, queue, limit_s))

@@ -1,0 +1,70 @@
+"""A worker process: loads the pool's models, then runs Celery's prefork worker until SIGTERM, which drains it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import warnings
+
+from app.settings import settings
+from app.store.server import refuse_unfit
+
+
+def serve() -> None:
+    """Blocks; exits 0 after a drain. SIGTERM and SIGINT: no new delivery, running ones end. A second SIGINT hurries."""
+    refuse_unfit()
+    directory = settings().state / "metrics" / f"worker-{os.getpid()}"
+    # Before prometheus_client is imported: it decides then whether the children's numbers are added up.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        code = _run()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    sys.exit(code)
+
+
+def _run() -> int:
+    from celery.exceptions import SecurityWarning
+    from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+    from prometheus_client import multiprocess
+
+    from app.broker.celery import app
+    from app.worker import child, control, stopping  # noqa: F401  registers the commands
+    from app.worker.events import EventBatching
+    from app.worker.gate import Gate
+    from app.worker.health import Health
+    from app.worker.lease import LeaseRenewal
+    from app.worker.models import Models
+    from app.worker.presence import Presence
+    from app.worker.reload import Reload
+    from app.worker.watchdog import Watchdog
+
+    # A container's only user may be root; what Celery says then, at length, is no news to whoever runs it so.
+    warnings.simplefilter("ignore", SecurityWarning)
+    models = Models(settings())
+    models.preload()
+    child.share(models)
+    # Celery would set up logging of its own.
+    setup_logging.connect(lambda **_: None, weak=False)
+    worker_process_init.connect(lambda **_: child.start(), weak=False)
+    worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
+    app.steps["consumer"].update({Gate, Watchdog, EventBatching, LeaseRenewal, Health})
+    app.steps["worker"].update({Presence, Reload})
+    worker = app.Worker(
+        hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
+        pool="prefork",
+        concurrency=settings().processes,
+        optimization="fair",
+        without_gossip=True,
+        without_mingle=True,
+        quiet=True,
+    )
+    worker.models = models
+    # A little more, so that work which ends in time can say so.
+    stopping.bound(worker, settings().drain_timeout_s + 3)
+    worker.start()
+    return int(worker.exitcode or 0)

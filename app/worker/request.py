@@ -1,0 +1,57 @@
+"""What the main process does when a pool process dies with a delivery: killed, out of memory, or over its time limit."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import redis as redis_py
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.worker.request import Request
+from celery.worker.state import task_ready
+from redis.exceptions import RedisError
+
+from app.store.client import connect
+from app.worker import again
+
+log = logging.getLogger(__name__)
+
+
+@cache
+def _client() -> redis_py.Redis:
+    return connect()
+
+
+class DeliveryRequest(Request):
+    """Celery's own answers loop without a limit, or give up at once; here each death is an attempt of the jobs."""
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        error = exc_info.exception
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        # A MemoryError that Celery sees ends the main process, and everything else that runs in it.
+        if isinstance(error, WorkerLostError | TimeLimitExceeded | SystemExit | MemoryError) and not self._already_cancelled:
+            try:
+                # While the connection was away the main process read no answers: then a time limit that passed proves nothing.
+                self._give_back(isinstance(error, TimeLimitExceeded) and not self.message.channel.closed)
+            except (RedisError, OSError) as failure:
+                log.warning("delivery %s could not be given back, Celery requeues it: %s", self.id, failure)
+                self.reject(requeue=True)
+            task_ready(self)
+            self.acknowledge()
+            self.send_event("task-failed", exception=repr(error), traceback="")
+            return
+        if isinstance(error, RedisError | OSError):
+            # Redis was away for longer than the process could wait. Where it still is, the reconciler does this later.
+            with suppress(RedisError, OSError):
+                self._give_back(timed_out=False)
+        super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _give_back(self, timed_out: bool) -> None:
+        (id, body), _, _ = self._payload
+        log.warning("delivery %s: its process died or gave up%s", id, " at the hard time limit" if timed_out else "")
+        answer = again.timed_out if timed_out else again.lost
+        answer(_client(), self.delivery_info["routing_key"], id, body, self.time_limits[1])

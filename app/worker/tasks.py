@@ -1,0 +1,105 @@
+"""The task that runs a delivery: take it, predict, write the outcomes. Thin: the rules are in `store`, `core` and beside."""
+
+from __future__ import annotations
+
+import base64
+import random
+import time
+from typing import Any
+
+from app import metrics
+from app.broker import names
+from app.broker.celery import app
+from app.core import retries
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import PayloadLost, WorkerLost
+from app.core.models import RetryPolicy
+from app.settings import settings
+from app.store import keys, scripts
+from app.store.blobs import blobs
+from app.worker import again, child
+from app.worker.prediction import predict
+from app.worker.request import DeliveryRequest
+
+_USED_UP = -1
+
+
+@app.task(name=names.PREDICT, bind=True, Request=DeliveryRequest)
+def predict_delivery(self: Any, id: str, body: str | None) -> None:
+    """`body` holds a delivery whose callers wait; without it the delivery is in the store, and so are its jobs."""
+    queue = self.request.delivery_info["routing_key"]
+    taken = _take(queue, id) if body is None else (base64.b64decode(body), None)
+    if taken is None:
+        return
+    packed, attempts = taken
+    delivery = again.unpacked(packed)
+    if attempts is None:
+        attempts = _attempts(delivery, self.request)
+    if attempts:
+        _run(queue, delivery, attempts, self.request.timelimit[1])
+    blobs().remove(packed)
+
+
+def _run(queue: str, delivery: Delivery, attempts: list[int], limit_s: float) -> None:
+    metrics.QUEUE_SECONDS.labels(delivery.model, delivery.version).observe(max(0.0, time.time() - delivery.enqueued_at))
+    if len(delivery.jobs) > 1 and max(attempts) > 1:
+        # One of them may have killed the worker: apart, it takes none of the others with it.
+        predicted = None
+    else:
+        running = delivery.only([at for at, attempt in enumerate(attempts) if attempt > 0])
+        predicted = _predicted(running)
+    if predicted is None:
+        again.split(child.redis(), queue, delivery, attempts, limit_s)
+    answers = iter(predicted or ())
+    outcomes, policy = [], child.models().retries(delivery.model, delivery.version)
+    for at, (job, attempt) in enumerate(zip(delivery.jobs, attempts, strict=True)):
+        if attempt == _USED_UP:
+            lost = WorkerLost("the worker died each time that it ran this job; it is not tried again")
+            outcomes.append(Outcome(job, error=lost, attempt=policy.max_attempts))
+        elif attempt > 0 and predicted is not None:
+            outcome = next(answers)
+            outcome.attempt = attempt
+            if not _retried(queue, delivery, at, outcome, policy, limit_s):
+                outcomes.append(outcome)
+    again.finish(child.redis(), queue, delivery, outcomes)
+
+
+def _predicted(running: Delivery) -> list[Outcome] | None:
+    """As `predict`. Jobs whose inputs are lost are told so."""
+    if not running.jobs:
+        return []
+    if not running.inputs:
+        lost = PayloadLost("the input lay in the folder of blobs, and is gone or cannot be read by the worker: submit the job again")
+        return [Outcome(job, error=lost) for job in running.jobs]
+    return predict(running, child.models().get)
+
+
+def _take(queue: str, id: str) -> tuple[bytes, list[int]] | None:
+    """The body of a recorded delivery and the attempt of each job: 0 is not to run, -1 was tried as often as allowed. None: it has ended,
+    or runs elsewhere."""
+    started = scripts.run(child.redis(), scripts.start(queue, id, child.name(), keep=settings().result_ttl_s, silent_s=settings().silent_s))
+    if started is None:
+        return None
+    body, *attempts = started
+    return body, attempts
+
+
+def _attempts(delivery: Delivery, request: Any) -> list[int]:
+    """The same for a delivery without records. Empty: nobody waits for it any longer."""
+    if time.time() > delivery.expires_at:
+        return []
+    attempt = delivery.tried + 1
+    if request.delivery_info.get("redelivered"):
+        with child.redis().pipeline() as pipe:
+            pipe.incr(keys.attempts(delivery.id))
+            pipe.expire(keys.attempts(delivery.id), 3600)
+            attempt += pipe.execute()[0]
+    return [attempt if attempt <= settings().max_attempts else _USED_UP] * len(delivery.jobs)
+
+
+def _retried(queue: str, delivery: Delivery, at: int, outcome: Outcome, policy: RetryPolicy, limit_s: float) -> bool:
+    """Was a failed attempt put back to be tried later? Callers who wait for an answer are told at once instead."""
+    if not outcome.transient or not delivery.recorded:
+        return False
+    delay = retries.delay(policy, outcome.attempt, random.random())
+    return delay is not None and again.later(child.redis(), queue, delivery, at, outcome.attempt, delay, limit_s)

@@ -1,0 +1,73 @@
+{{/* What cannot work is refused here, in one sentence that says what to do, before anything reaches the cluster. */}}
+{{- define "celeriac.checks" -}}
+{{- $v := .Values }}
+
+{{- if and $v.redis.bundled.enabled $v.redis.external.url }}
+{{- fail "redis.external.url is set and the bundled Redis is on: set redis.bundled.enabled=false to use the external one, or leave the URL empty." }}
+{{- end }}
+{{- if not (or $v.redis.bundled.enabled $v.redis.external.url) }}
+{{- fail "There is no Redis: set redis.bundled.enabled=true, or redis.external.url to one of your own." }}
+{{- end }}
+{{- if $v.redis.external.url }}
+  {{- if not (regexMatch "^(redis|rediss|sentinel)://[^/]" $v.redis.external.url) }}
+  {{- fail (printf "redis.external.url is %q: it must begin with redis://, rediss:// or sentinel:// and a host." $v.redis.external.url) }}
+  {{- end }}
+  {{- if contains ":" (include "celeriac.redis.parts" . | fromJson).user }}
+  {{- fail "redis.external.url holds a password: leave it out, put it into a Secret under redis-password, and name that in redis.external.existingSecret." }}
+  {{- end }}
+  {{- if and (hasPrefix "sentinel:" $v.redis.external.url) $v.keda.enabled (not $v.redis.external.sentinelMaster) }}
+  {{- fail "redis.external.url names sentinels: set redis.external.sentinelMaster to the master's name, KEDA asks for it." }}
+  {{- end }}
+  {{- if and $v.redis.external.urlKey (not $v.redis.external.existingSecret) }}
+  {{- fail "redis.external.urlKey names a key of a Secret that is not named: set redis.external.existingSecret." }}
+  {{- end }}
+  {{- if and $v.redis.external.caSecret (not (hasPrefix "rediss:" $v.redis.external.url)) }}
+  {{- fail "redis.external.caSecret is set, but redis.external.url has no TLS: begin it with rediss://." }}
+  {{- end }}
+{{- end }}
+
+{{- if and $v.models.existingClaim $v.models.hostPath }}
+{{- fail "models.existingClaim and models.hostPath are both set: choose one." }}
+{{- end }}
+{{- if and (not $v.models.existingClaim) (not $v.models.hostPath) (eq $v.models.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
+{{- fail "models.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
+{{- end }}
+
+{{- range $name, $in := dict "api" $v.api "flower" $v.flower }}
+  {{- if and $in.ingress.enabled $in.route.enabled }}
+  {{- fail (printf "%s.ingress and %s.route are both on: choose Ingress or HTTPRoute." $name $name) }}
+  {{- end }}
+  {{- if and $in.ingress.enabled (not $in.ingress.host) }}
+  {{- fail (printf "%s.ingress is on without a host name: set %s.ingress.host." $name $name) }}
+  {{- end }}
+  {{- if and $in.route.enabled (not $in.route.gateway) }}
+  {{- fail (printf "%s.route is on without a gateway: set %s.route.gateway to the Gateway's name." $name $name) }}
+  {{- end }}
+{{- end }}
+{{- if gt (int $v.api.autoscaling.min) (int $v.api.autoscaling.max) }}
+{{- fail (printf "api.autoscaling.max is %d, below min, which is %d: raise max or lower min." (int $v.api.autoscaling.max) (int $v.api.autoscaling.min)) }}
+{{- end }}
+
+{{- $pools := include "celeriac.pools" . | fromYaml }}
+{{- if not $pools }}
+{{- fail "There is no pool: set pools.NAME, for nothing would answer a prediction." }}
+{{- end }}
+{{- range $name, $pool := $pools }}
+  {{- $at := printf "pools.%s" $name }}
+  {{- if gt (len (printf "%s-worker-%s" (include "celeriac.fullname" $) $name)) 54 }}
+  {{- fail (printf "%s: the name %s-worker-%s is longer than the 54 characters that KEDA's autoscaler can carry: shorten the pool's or the release's name." $at (include "celeriac.fullname" $) $name) }}
+  {{- end }}
+  {{- if not (or $pool.queues.interactive $pool.queues.bulk) }}
+  {{- fail (printf "%s has no queue, so it would never have work: set %s.queues.interactive or .bulk to true, or %s.enabled to false." $at $at $at) }}
+  {{- end }}
+  {{- if gt (int $pool.keda.min) (int $pool.keda.max) }}
+  {{- fail (printf "%s.keda.max is %d, below min, which is %d: raise max or lower min." $at (int $pool.keda.max) (int $pool.keda.min)) }}
+  {{- end }}
+  {{- if lt (int (include "celeriac.grace" $pool)) (int $pool.timeLimitSeconds) }}
+  {{- fail (printf "%s.graceSeconds is %d, below timeLimitSeconds, which is %d: a stopping pod would be killed before its work is done; raise it, or leave it 0." $at (int $pool.graceSeconds) (int $pool.timeLimitSeconds)) }}
+  {{- end }}
+  {{- if and (gt (int $pool.gpus) 0) (gt (int $pool.processes) 1) }}
+  {{- fail (printf "%s asks for a GPU and %d processes: forked processes cannot share one, set %s.processes=1." $at (int $pool.processes) $at) }}
+  {{- end }}
+{{- end }}
+{{- end }}

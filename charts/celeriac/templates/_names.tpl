@@ -1,0 +1,83 @@
+{{/* Names and labels: every object's name is made here or of `celeriac.fullname` and its component. */}}
+
+{{- define "celeriac.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "celeriac.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains (include "celeriac.name" .) .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "celeriac.name" .) | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* What selects pods, and never changes: (dict "root" $ "component" "worker" "pool" "gpu"). */}}
+{{- define "celeriac.selector" -}}
+app.kubernetes.io/name: {{ include "celeriac.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .pool }}
+celeriac/pool: {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.labels" -}}
+{{ include "celeriac.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* Name, namespace and labels of an object: (dict "root" $ "component" "api" "name" "optional suffix, else the component"). */}}
+{{- define "celeriac.metadata" -}}
+name: {{ include "celeriac.fullname" .root }}-{{ default .component .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "celeriac.labels" . | nindent 2 }}
+  {{- with .extraLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+
+{{- define "celeriac.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.modelsClaim" -}}
+{{- default (printf "%s-models" (include "celeriac.fullname" .)) .Values.models.existingClaim }}
+{{- end }}
+
+{{/* The Secret that the job makes, and whether anything needs it. */}}
+{{- define "celeriac.madeSecret" -}}
+{{ include "celeriac.fullname" . }}-passwords
+{{- end }}
+
+{{- define "celeriac.madeKeys" -}}
+{{- $keys := list }}
+{{- if and .Values.redis.bundled.enabled (not .Values.redis.bundled.existingSecret) }}{{ $keys = append $keys "redis-password" }}{{ end }}
+{{- if and .Values.flower.enabled (not .Values.flower.existingSecret) }}{{ $keys = append $keys "flower-basic-auth" }}{{ end }}
+{{- join " " $keys }}
+{{- end }}
+
+{{- define "celeriac.flowerSecret" -}}
+{{- default (include "celeriac.madeSecret" .) .Values.flower.existingSecret }}
+{{- end }}
+
+{{/* The pools that are on, each completed by `poolDefaults`, as YAML: fromYaml gives the map. */}}
+{{- define "celeriac.pools" -}}
+{{- range $name, $given := .Values.pools }}
+{{- $pool := mustMergeOverwrite (deepCopy $.Values.poolDefaults) (default dict $given) }}
+{{- if $pool.enabled }}
+{{ $name }}: {{ toJson $pool }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.grace" -}}
+{{- if .graceSeconds }}{{ int .graceSeconds }}{{ else }}{{ add .timeLimitSeconds 30 }}{{ end }}
+{{- end }}

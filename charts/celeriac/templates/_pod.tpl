@@ -1,0 +1,195 @@
+{{/*
+The one pod template: every process of ours is made of it.
+
+  root        $
+  component   api | worker | flower | …
+  pool        the worker's pool, or nothing
+  args        list: what follows `python -m app`
+  command     list: instead of the image's entry point, or nothing
+  values      the component's values: resources, env, nodeSelector, …
+  settings    dict of settings that the chart decides for this process
+  env         YAML of further environment, or nothing
+  redis       true: it talks to Redis
+  models      ro | rw, or nothing where the models are not mounted
+  port        number, or nothing
+  probes      YAML of the probes, or nothing
+  grace       seconds
+  lifecycle   YAML, or nothing
+  account     service account that needs its token, or nothing
+  restart     restart policy of a job's pod, or nothing
+*/}}
+{{- define "celeriac.pod" -}}
+{{- $root := .root }}
+{{- $v := .values }}
+{{- $settings := mustMergeOverwrite (deepCopy $root.Values.settings) (deepCopy (default dict $v.settings)) (default dict .settings) }}
+metadata:
+  labels:
+    {{- include "celeriac.labels" . | nindent 4 }}
+    {{- if .models }}
+    celeriac/models: {{ include "celeriac.modelsClaim" $root }}
+    {{- end }}
+  {{- with $v.podAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- if .account }}
+  serviceAccountName: {{ .account }}
+  {{- else }}
+  serviceAccountName: {{ include "celeriac.fullname" $root }}
+  automountServiceAccountToken: false
+  {{- end }}
+  enableServiceLinks: false
+  {{- with $root.Values.image.pullSecret }}
+  imagePullSecrets:
+    - name: {{ . }}
+  {{- end }}
+  {{- with .restart }}
+  restartPolicy: {{ . }}
+  {{- end }}
+  terminationGracePeriodSeconds: {{ default 30 .grace }}
+  securityContext:
+    {{- include "celeriac.podSecurity" $root.Values.podSecurityContext | nindent 4 }}
+  containers:
+    - name: {{ .component }}
+      image: {{ include "celeriac.image" $root | quote }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      {{- with .command }}
+      command: {{ toJson . }}
+      {{- end }}
+      args: {{ toJson .args }}
+      {{- with .port }}
+      ports:
+        - name: http
+          containerPort: {{ . }}
+      {{- end }}
+      {{- with include "celeriac.env" (merge (dict "settings" $settings) .) | trim }}
+      env:
+        {{- . | nindent 8 }}
+      {{- end }}
+      {{- with .probes }}
+      {{- . | nindent 6 }}
+      {{- end }}
+      {{- with .lifecycle }}
+      lifecycle:
+        {{- . | nindent 8 }}
+      {{- end }}
+      resources:
+        {{- toYaml $v.resources | nindent 8 }}
+      securityContext:
+        {{- include "celeriac.containerSecurity" . | nindent 8 }}
+      volumeMounts:
+        - {name: state, mountPath: /state}
+        {{- if .models }}
+        - {name: models, mountPath: /models, readOnly: {{ eq .models "ro" }}}
+        {{- end }}
+        {{- if and .redis $root.Values.redis.external.caSecret }}
+        - {name: redis-ca, mountPath: /redis-ca, readOnly: true}
+        {{- end }}
+  volumes:
+    - name: state
+      emptyDir: {sizeLimit: 1Gi}
+    {{- if .models }}
+    - name: models
+      persistentVolumeClaim: {claimName: {{ include "celeriac.modelsClaim" $root }}}
+    {{- end }}
+    {{- if and .redis $root.Values.redis.external.caSecret }}
+    - name: redis-ca
+      secret: {secretName: {{ $root.Values.redis.external.caSecret }}}
+    {{- end }}
+  {{- include "celeriac.placement" . | nindent 2 }}
+{{- end }}
+
+{{/* The environment of a process, in this order: Redis, settings, what the chart adds, what the values add. */}}
+{{- define "celeriac.env" -}}
+{{- if .redis }}
+{{- include "celeriac.redis.env" .root }}
+{{- end }}
+{{- range $name, $value := .settings }}
+- name: CELERIAC_{{ upper $name }}
+  value: {{ include "celeriac.text" $value | quote }}
+{{- end }}
+{{- with .env }}
+{{ . }}
+{{- end }}
+{{- range $name, $value := .values.env }}
+- name: {{ $name }}
+  {{- if kindIs "map" $value }}
+  valueFrom: {secretKeyRef: {name: {{ $value.secret }}, key: {{ $value.key }}}}
+  {{- else }}
+  value: {{ include "celeriac.text" $value | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.podSecurity" -}}
+runAsNonRoot: true
+{{- range $name, $id := . }}
+{{- if not (kindIs "invalid" $id) }}
+{{ $name }}: {{ int64 $id }}
+{{- end }}
+{{- end }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "celeriac.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Where a pod may run: selectors, tolerations, spread over the nodes, all on one node where the models' claim asks for it. */}}
+{{- define "celeriac.placement" -}}
+{{- $v := .values }}
+{{- with $v.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.tolerations }}
+tolerations:
+  {{- range $name, $toleration := . }}
+  - {{ toJson $toleration }}
+  {{- end }}
+{{- end }}
+{{- with $v.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $v.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- $affinity := deepCopy (default dict $v.affinity) }}
+{{- if and .models .root.Values.models.oneNode }}
+{{- $near := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (dict "celeriac/models" (include "celeriac.modelsClaim" .root))) }}
+{{- $pods := default dict $affinity.podAffinity }}
+{{- $required := append (default list $pods.requiredDuringSchedulingIgnoredDuringExecution) $near }}
+{{- $_ := set $affinity "podAffinity" (set $pods "requiredDuringSchedulingIgnoredDuringExecution" $required) }}
+{{- end }}
+{{- with $affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if not .restart }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "celeriac.selector" . | nindent 8 }}
+{{- end }}
+{{- end }}
+
+{{/* A value as the environment wants it: no 1.6777216e+07. */}}
+{{- define "celeriac.text" -}}
+{{- if kindIs "float64" . }}
+{{- if eq (floor .) . }}{{ int64 . }}{{ else }}{{ . }}{{ end }}
+{{- else }}
+{{- . }}
+{{- end }}
+{{- end }}
+
+{{/* A probe of our HTTP server: (dict "path" "/livez" "period" 10 "failures" 3). */}}
+{{- define "celeriac.probe" -}}
+{httpGet: {path: {{ .path }}, port: http}, periodSeconds: {{ .period }}, timeoutSeconds: {{ default 3 .timeout }}, failureThreshold: {{ .failures }}}
+{{- end }}

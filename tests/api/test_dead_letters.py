@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from app.core.deliveries import Outcome
+from app.core.errors import PredictionFailed, WorkerLost
+from tests.api.conftest import Worker
+
+ROW = [0.0] * 64
+OTHER = [1.0] * 64
+
+
+async def submit(api: httpx.AsyncClient, inputs: Any = None, model: str = "digits") -> str:
+    answer = await api.post("/v1/jobs", json={"model": model, "inputs": inputs or [ROW]})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+async def die(api: httpx.AsyncClient, worker: Worker, inputs: Any = None, model: str = "digits", error: Any = None) -> str:
+    """A job that failed for good."""
+    id = await submit(api, inputs, model)
+    delivery = worker.take()
+    worker.finish(delivery, Outcome(id, error=error or PredictionFailed("it raised"), traceback="  File one\nValueError: no"))
+    return id
+
+
+async def test_a_letter_shows_input_error_traceback_and_every_attempt(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    letter = (await api.get(f"/v1/dead-letters/{id}")).json()
+    assert (letter["model"], letter["version"], letter["method"], letter["rows"]) == ("digits", "1", "predict", 1)
+    assert letter["error"] == {"code": "prediction_failed", "detail": "it raised"}
+    assert letter["traceback"] == "  File one\nValueError: no"
+    assert letter["inputs"] == [ROW]
+    assert [one["worker"] for one in letter["attempts"]] == ["host/1"]
+    assert letter["attempts"][0]["started_at"] <= letter["died_at"]
+
+
+async def test_a_job_does_not_show_the_traceback(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    assert "ValueError" not in (await api.get(f"/v1/jobs/{id}")).text
+
+
+async def test_records_come_back_as_records(api: httpx.AsyncClient, worker: Worker, wine: dict[str, Any]) -> None:
+    id = await die(api, worker, [wine], "wine")
+    assert (await api.get(f"/v1/dead-letters/{id}")).json()["inputs"] == [wine]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ({}, [0, 1]),
+        ({"model": "digits"}, [0]),
+        ({"model": "wine@1"}, [1]),
+        ({"error": "worker_lost"}, [1]),
+        ({"error": "worker_lost", "model": "digits"}, []),
+        ({"after": "2020-01-01T00:00:00Z"}, [0, 1]),
+        ({"before": "2020-01-01T00:00:00Z"}, []),
+    ],
+)
+async def test_letters_are_found_by_model_error_and_time(
+    api: httpx.AsyncClient, worker: Worker, wine: dict[str, Any], query: dict[str, str], shown: list[int]
+) -> None:
+    ids = [await die(api, worker), await die(api, worker, [wine], "wine", WorkerLost("it died"))]
+    found = (await api.get("/v1/dead-letters", params=query)).json()["items"]
+    assert [letter["id"] for letter in found] == [ids[at] for at in reversed(shown)]
+
+
+async def test_pages_show_each_letter_once_though_many_died_at_the_same_moment(api: httpx.AsyncClient, worker: Worker) -> None:
+    ids = [await submit(api) for _ in range(7)]
+    for _ in ids:
+        delivery = worker.take()
+        worker.finish(delivery, *(Outcome(job, error=PredictionFailed("no")) for job in delivery.jobs))
+    when = worker.client.zrange("celeriac:dead", 0, 0, withscores=True)[0][1]
+    worker.client.zadd("celeriac:dead", dict.fromkeys(ids, when))
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = (await api.get("/v1/dead-letters", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        seen += [letter["id"] for letter in page["items"]]
+        cursor = page["next"]
+    assert sorted(seen) == sorted(ids)
+
+
+async def test_a_replay_makes_a_new_job_and_the_letter_goes(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    answer = await api.post(f"/v1/dead-letters/{id}/replay")
+    assert answer.status_code == 202
+    job = answer.json()
+    assert (job["replay_of"], job["state"]) == (id, "queued")
+    assert answer.headers["location"] == f"/v1/jobs/{job['id']}"
+    assert worker.take().jobs == (job["id"],)
+    assert (await api.get(f"/v1/dead-letters/{id}")).json()["code"] == "dead_letter_not_found"
+
+
+async def test_a_replay_may_mend_the_input(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    await api.post(f"/v1/dead-letters/{id}/replay", json={"inputs": [OTHER, OTHER], "method": "predict_proba"})
+    delivery = worker.take()
+    assert (delivery.rows, delivery.outputs) == ((2,), ("predict_proba",))
+
+
+@pytest.mark.parametrize(
+    ("mended", "code"),
+    [
+        ({"inputs": [[1.0]]}, "invalid_tensor"),
+        ({"model": "wine"}, "invalid_tensor"),
+        ({"model": "nobody"}, "model_not_found"),
+        ({"method": "transform"}, "invalid_input"),
+        ({"inputs": [OTHER], "priority": 1}, "unknown_field"),
+    ],
+)
+async def test_a_replay_that_does_not_fit_its_model_is_refused_and_the_letter_stays(
+    api: httpx.AsyncClient, worker: Worker, mended: dict[str, Any], code: str
+) -> None:
+    id = await die(api, worker)
+    answer = await api.post(f"/v1/dead-letters/{id}/replay", json=mended)
+    assert answer.json()["code"] == code
+    assert (await api.get(f"/v1/dead-letters/{id}")).status_code == 200
+
+
+async def test_a_letter_that_outlived_its_replay_makes_no_second_job(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    kept, scored = worker.client.dump(f"celeriac:dead:{id}"), worker.client.zscore("celeriac:dead", id)
+    assert kept is not None
+    first = (await api.post(f"/v1/dead-letters/{id}/replay")).json()
+    # As if the process had died between the submission and the removal.
+    worker.client.restore(f"celeriac:dead:{id}", 0, kept)
+    worker.client.zadd("celeriac:dead", {id: scored or 0.0})
+    second = (await api.post(f"/v1/dead-letters/{id}/replay")).json()
+    assert first["id"] == second["id"]
+    assert worker.client.llen("celeriac:default") == 1
+
+
+async def test_letters_are_replayed_by_filter_and_what_is_refused_stays(
+    api: httpx.AsyncClient, worker: Worker, wine: dict[str, Any]
+) -> None:
+    ids = [await die(api, worker), await die(api, worker)]
+    other = await die(api, worker, [wine], "wine")
+    answer = (await api.post("/v1/dead-letters/replay", params={"all": "true"}, json={"model": "digits@production"})).json()
+    assert (answer["replayed"], answer["next"]) == (2, None)
+    assert sorted(one["replay_of"] for one in answer["jobs"]) == sorted(ids)
+    assert [one["id"] for one in answer["refused"]] == [other]
+    assert [one["id"] for one in (await api.get("/v1/dead-letters")).json()["items"]] == [other]
+
+
+async def test_letters_are_discarded_by_filter_and_the_rest_is_told(api: httpx.AsyncClient, worker: Worker) -> None:
+    for _ in range(3):
+        await die(api, worker)
+    first = (await api.delete("/v1/dead-letters", params={"model": "digits", "limit": 2})).json()
+    second = (await api.delete("/v1/dead-letters", params={"model": "digits", "cursor": first["next"]})).json()
+    assert (first["discarded"], second) == (2, {"discarded": 1, "next": None})
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/v1/dead-letters"), ("POST", "/v1/dead-letters/replay")])
+async def test_a_call_that_forgot_its_filter_reaches_no_letter(api: httpx.AsyncClient, worker: Worker, method: str, path: str) -> None:
+    id = await die(api, worker)
+    assert (await api.request(method, path)).status_code == 422
+    assert (await api.get(f"/v1/dead-letters/{id}")).status_code == 200
+
+
+async def test_one_letter_is_discarded(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await die(api, worker)
+    assert (await api.delete(f"/v1/dead-letters/{id}")).json()["id"] == id
+    assert (await api.get("/v1/dead-letters")).json() == {"items": [], "next": None}
+    assert (await api.delete(f"/v1/dead-letters/{id}")).status_code == 404
+
+
+@pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"cursor": "x"}, {"cursor": "nan_1"}, {"after": "soon"}, {"by": "me"}])
+async def test_a_question_that_is_wrong_is_refused(api: httpx.AsyncClient, query: dict[str, str]) -> None:
+    assert (await api.get("/v1/dead-letters", params=query)).status_code == 422

@@ -1,0 +1,48 @@
+"""The two models that every system serves, trained once and kept as the same joblib files, and the rows that are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import joblib
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+
+MODELS: Final = ("lr", "rf")
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """`folder` holds `lr/model.joblib` and `rf/model.joblib`, `compiled` the same models published as ONNX.
+
+    `rows` is what is asked, `labels` what each model answers to them.
+    """
+
+    folder: Path
+    compiled: Path
+    rows: list[list[float]]
+    labels: dict[str, list[int]]
+
+
+def make(folder: Path, compiled: Path) -> Artefacts:
+    """Trains: a scaler with a logistic regression, and a forest of 100 trees, on 569 rows of 30 features."""
+    features, target = load_breast_cancer(return_X_y=True)
+    estimators: dict[str, Any] = {
+        "lr": make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)),
+        "rf": RandomForestClassifier(100, random_state=0),
+    }
+    labels = {}
+    for name, estimator in estimators.items():
+        (folder / name).mkdir(parents=True)
+        joblib.dump(estimator.fit(features, target), folder / name / "model.joblib")
+        labels[name] = estimator.predict(features).tolist()
+        publish(Repository(compiled), estimator, name, sample=features, format="onnx", tolerance=1e-5)
+    return Artefacts(folder, compiled, features.tolist(), labels)

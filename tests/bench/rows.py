@@ -1,0 +1,94 @@
+"""The table of goals: each row is a ratio of two figures of one run, ours over another's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+Samples = dict[str, dict[str, dict[str, list[float]]]]
+"""measure -> system -> figure -> a value a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`at_least` is the goal of a ratio that should be large, `at_most` of one that should be small; neither: only told."""
+
+    id: str
+    what: str
+    measure: str
+    figure: str
+    against: str
+    at_least: float | None = None
+    at_most: float | None = None
+    ours: str = "ours"
+
+    @property
+    def goal(self) -> str:
+        if self.at_least is not None:
+            return f"≥ {self.at_least:g}×"
+        return f"≤ {self.at_most:g}×" if self.at_most is not None else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The medians of a row, their ratio, and its spread: the smallest and the largest ratio of one round."""
+
+    row: Row
+    ours: float
+    other: float
+    ratio: float
+    least: float
+    most: float
+
+    @property
+    def reached(self) -> bool | None:
+        if self.row.at_least is not None:
+            return self.ratio >= self.row.at_least
+        return self.ratio <= self.row.at_most if self.row.at_most is not None else None
+
+
+def find(row: Row, samples: Samples) -> Finding | None:
+    """None where one of the two was not measured."""
+    taken = samples.get(row.measure, {})
+    ours, other = (taken.get(name, {}).get(row.figure) for name in (row.ours, row.against))
+    if not ours or not other:
+        return None
+    ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=False)]
+    return Finding(row, median(ours), median(other), median(ours) / median(other), min(ratios), max(ratios))
+
+
+ROWS: Final = (
+    Row("jobs-lr", "submit and learn the result, 64 clients, LR", "jobs-lr", "rate", "plain", at_least=12),
+    Row("jobs-rf", "submit and learn the result, 64 clients, RF", "jobs-rf", "rate", "plain", at_least=30),
+    Row("infer-lr-64", "infer, 64 clients, LR", "infer-lr-64", "rate", "inline ×2", at_least=2.5),
+    Row("infer-lr-64-mlserver", "infer, 64 clients, LR", "infer-lr-64", "rate", "mlserver", at_least=5),
+    Row("infer-lr-64-mosec", "infer, 64 clients, LR", "infer-lr-64", "rate", "mosec"),
+    Row("infer-lr-64-bentoml", "infer, 64 clients, LR", "infer-lr-64", "rate", "bentoml"),
+    Row("infer-lr-64-litserve", "infer, 64 clients, LR", "infer-lr-64", "rate", "litserve"),
+    Row("infer-rf-64", "infer, 64 clients, RF", "infer-rf-64", "rate", "inline", at_least=25),
+    Row("infer-rf-64-two", "infer, 64 clients, RF", "infer-rf-64", "rate", "inline ×2"),
+    Row("infer-rf-64-mosec", "infer, 64 clients, RF", "infer-rf-64", "rate", "mosec", at_least=1),
+    Row("infer-rf-64-mlserver", "infer, 64 clients, RF", "infer-rf-64", "rate", "mlserver"),
+    Row("infer-lr-64-compiled", "infer, 64 clients, LR compiled", "infer-lr-64", "rate", "inline ×2", ours="compiled"),
+    Row("infer-rf-64-compiled", "infer, 64 clients, RF compiled", "infer-rf-64", "rate", "inline", ours="compiled"),
+    Row("infer-lr-16", "infer, 16 clients, LR", "infer-lr-16", "rate", "inline ×2", at_least=1),
+    Row("infer-rf-16", "infer, 16 clients, RF", "infer-rf-16", "rate", "inline ×2"),
+    Row("drain-lr", "drain of a full queue, LR", "drain-lr", "rate", "plain", at_least=30),
+    Row("drain-rf", "drain of a full queue, RF", "drain-rf", "rate", "plain", at_least=40),
+    Row("one-lr", "one caller, p50 of infer against .delay().get(), LR", "one-lr", "p50_ms", "plain", at_most=0.45),
+    Row("one-lr-inline", "one caller, p50 of infer, LR", "one-lr", "p50_ms", "inline"),
+    Row("one-rf-plain", "one caller, p50 of infer against .delay().get(), RF", "one-rf", "p50_ms", "plain"),
+    Row("one-rf", "one caller, p50 of infer, RF compiled", "one-rf", "p50_ms", "inline", at_most=1, ours="compiled"),
+    Row("one-lr-compiled", "one caller, p50 of infer, LR compiled", "one-lr", "p50_ms", "inline", ours="compiled"),
+    Row("submit", "submit only, durable 202", "drain-lr", "submit_rate", "plain", at_least=5),
+    Row("p99-lr", "p99 of infer, 64 clients, LR", "infer-lr-64", "p99_ms", "inline ×2", at_most=1.2),
+    Row("p99-lr-mlserver", "p99 of infer, 64 clients, LR", "infer-lr-64", "p99_ms", "mlserver", at_most=0.25),
+    Row("waiting", "CPU a request with many jobs waiting against an empty queue", "waiting", "cpu_us", "empty", at_most=1.1, ours="waiting"),
+    Row("waiting-time", "p50 with many jobs waiting against an empty queue", "waiting", "p50_ms", "empty", ours="waiting"),
+    Row("open-200", "p99 at 200 requests a second, LR", "open-200", "p99_ms", "inline ×2"),
+    Row("open-1000", "p99 at 1,000 requests a second, LR", "open-1000", "p99_ms", "inline ×2"),
+    Row("cpu-lr", "CPU of 1,000 predictions, 64 clients, LR", "infer-lr-64", "cpu_s_per_1000", "inline ×2"),
+    Row("cpu-rf", "CPU of 1,000 predictions, 64 clients, RF", "infer-rf-64", "cpu_s_per_1000", "inline ×2"),
+    Row("memory", "memory under load", "infer-lr-64", "memory", "inline ×2"),
+)  # fmt: skip

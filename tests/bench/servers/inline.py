@@ -1,0 +1,19 @@
+"""FastAPI that predicts in the request: no queue, nothing durable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from fastapi import FastAPI
+
+models = {path.parent.name: joblib.load(path) for path in Path(os.environ["MODELS"]).glob("*/model.joblib")}
+api = FastAPI()
+
+
+@api.post("/{name}")
+async def predict(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"data": models[name].predict(np.asarray([body["row"]])).tolist()}

@@ -1,0 +1,78 @@
+"""The connection that waits for results, on a Redis whose connections break."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+import redis.asyncio
+
+from app.broker.replies import Replies
+from app.store import keys
+from tests.chaos.wire import Wire
+
+
+@contextlib.asynccontextmanager
+async def listening(port: int) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
+    client = redis.asyncio.Redis(port=port, socket_timeout=5)
+    replies = Replies(client, "api", lambda *_: None)
+    task = asyncio.create_task(replies.run())
+    yield replies, task
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await client.aclose()
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(redis_url) as found:
+        yield found
+
+
+@pytest.fixture
+def port(redis_url: str) -> int:
+    found = urlsplit(redis_url).port
+    assert found
+    return found
+
+
+async def hears(client: redis.asyncio.Redis, changed: asyncio.Event, id: str) -> None:
+    """Changes until it is heard: what is published before the subscription is there is nobody's."""
+    async with asyncio.timeout(10):
+        while not changed.is_set():
+            await client.publish(keys.event(id), "changed")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), 0.1)
+
+
+async def test_who_watches_hears_of_a_change(client: redis.asyncio.Redis, port: int) -> None:
+    async with listening(port) as (replies, _), replies.watch("one") as changed:
+        await hears(client, changed, "one")
+
+
+async def test_callers_who_begin_to_watch_while_the_connection_is_made_again_disturb_nobody(client: redis.asyncio.Redis, port: int) -> None:
+    async with listening(port) as (replies, task), contextlib.AsyncExitStack() as watching:
+        for turn in range(30):
+            await client.client_kill_filter(_type="pubsub")
+            await asyncio.gather(*(watching.enter_async_context(replies.watch(f"{turn} {at}")) for at in range(20)))
+            await asyncio.sleep(0)
+        assert not task.done()
+        async with replies.watch("one") as changed:
+            await hears(client, changed, "one")
+
+
+async def test_a_connection_that_has_gone_silent_is_made_again(
+    client: redis.asyncio.Redis, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.broker.replies._SILENCE_S", 0.5)
+    wire = Wire(port)
+    await wire.start()
+    async with listening(wire.port) as (replies, _), replies.watch("one") as changed:
+        await hears(client, changed, "one")
+        wire.cut()
+        async with replies.watch("two") as changed:
+            await hears(client, changed, "two")
+    await wire.close()

@@ -1,0 +1,48 @@
+"""The command behind `scripts/chaos`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.chaos import table
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import run
+
+
+def main(
+    seed: Annotated[int | None, typer.Option(help="Repeats the choices of a run; without it they are new.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer jobs and faults: about four minutes on a machine of its own.")] = False,
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; may be given more than once.")] = None,
+    to_json: Annotated[Path | None, typer.Option("--json", help="Writes the table here too.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Writes the table into the README.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="An empty folder for logs and data, which stays.")] = None,
+) -> None:
+    """Hurts a whole platform on this machine while it answers jobs with known answers. Exits 1 unless every one was answered right, once."""
+    console = Console()
+    names = [name for name in FAULTS if not row or name in row]
+    if unknown := [name for name in row or () if name not in FAULTS]:
+        raise typer.BadParameter(f"there is no row {unknown[0]!r}; there are {', '.join(FAULTS)}")
+    seed = random.randrange(1_000_000) if seed is None else seed
+    console.print(f"seed {seed}, {len(names)} rows{', quick' if quick else ''}")
+    with tempfile.TemporaryDirectory(prefix="celeriac-chaos-") as made:
+        rows = asyncio.run(
+            run(names, keep or Path(made), seed=seed, size=1 if quick else 3, done=lambda one: console.print(table.line(one)))
+        )
+    console.print(table.drawn(rows))
+    if to_json is not None:
+        to_json.write_text(json.dumps(table.as_dict(rows, seed, quick), indent=1) + "\n")
+    if markdown:
+        table.write(rows)
+    raise typer.Exit(0 if all(one.good for one in rows) else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,311 @@
+"""The rows of the table: one function a fault. Each sends traffic, hurts the platform meanwhile, and waits for the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from tests.chaos.brittle import POISONS
+from tests.chaos.ledger import Ledger
+from tests.chaos.questions import BRISK, HASTY, PATIENT, STRICT, Questions
+from tests.chaos.stack import Stack
+from tests.chaos.traffic import Traffic
+
+
+@dataclass
+class Scene:
+    """What a row works with. `size` scales jobs and repetitions: 1 is the quick form."""
+
+    stack: Stack
+    questions: Questions
+    traffic: Traffic
+    ledger: Ledger
+    chance: random.Random
+    size: int
+
+    async def during(
+        self, hurt: Callable[[], Awaitable[None]], model: str, *, jobs: int = 800, seconds: float = 7, takes: float = 0.08
+    ) -> None:
+        """Traffic for about `seconds` while `hurt` does its worst."""
+        send = asyncio.create_task(self.traffic.send(self.questions.good(model, jobs * self.size, takes), seconds * self.size**0.5))
+        await asyncio.sleep(1)
+        await hurt()
+        self.struck()
+        await send
+
+    def struck(self) -> None:
+        """The last fault is over: recovery counts from here."""
+        self.ledger.last_fault_at = time.time()
+
+    async def pause(self, low: float, high: float) -> None:
+        await asyncio.sleep(self.chance.uniform(low, high))
+
+
+Fault = Callable[[Scene], Awaitable[None]]
+FAULTS: Final[dict[str, Fault]] = {}
+"""Name -> fault, in the order of the table."""
+
+
+def fault(run: Fault) -> Fault:
+    FAULTS[run.__name__.replace("_", " ")] = run
+    return run
+
+
+@fault
+async def nothing(scene: Scene) -> None:
+    """The measure of the others."""
+
+    async def hurt() -> None:
+        await asyncio.sleep(1)
+
+    await scene.during(hurt, STRICT)
+
+
+@fault
+async def workers_killed(scene: Scene) -> None:
+    """SIGKILL of a worker: by turns its main process alone, and all of it as when a container ends."""
+
+    async def hurt() -> None:
+        for turn in range(3 * scene.size):
+            await scene.pause(0.2, 1.5)
+            worker = scene.chance.choice(scene.stack.workers)
+            worker.signal(signal.SIGKILL) if turn % 2 else worker.signal_all(signal.SIGKILL)
+            await worker.gone()
+            worker.start()
+        await asyncio.gather(*(worker.wait_ready() for worker in scene.stack.workers))
+
+    await scene.during(hurt, PATIENT)
+
+
+@fault
+async def children_killed(scene: Scene) -> None:
+    """SIGKILL of the processes that predict."""
+
+    async def hurt() -> None:
+        for _ in range(8 * scene.size):
+            await scene.pause(0.1, 1.0)
+            children = [pid for worker in scene.stack.workers for pid in worker.children()]
+            if children:
+                with suppress(ProcessLookupError):
+                    os.kill(scene.chance.choice(children), signal.SIGKILL)
+
+    await scene.during(hurt, PATIENT)
+
+
+@fault
+async def workers_drained(scene: Scene) -> None:
+    """SIGTERM: each ends what it runs and exits with 0."""
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            await scene.pause(0.2, 1.5)
+            worker = scene.chance.choice(scene.stack.workers)
+            worker.signal(signal.SIGTERM)
+            code = await worker.gone(30)
+            if code:
+                scene.ledger.notes.append(f"a worker that was told to end exited with {code}")
+            worker.start()
+            await worker.wait_ready()
+
+    await scene.during(hurt, STRICT)
+
+
+@fault
+async def workers_hurried(scene: Scene) -> None:
+    """A second SIGTERM while long predictions run: they are handed back, and the worker still exits with 0."""
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            await scene.pause(0.2, 1.0)
+            worker = scene.chance.choice(scene.stack.workers)
+            worker.signal(signal.SIGTERM)
+            await asyncio.sleep(0.5)
+            worker.signal(signal.SIGTERM)
+            code = await worker.gone(30)
+            if code:
+                scene.ledger.notes.append(f"a worker that was told to end at once exited with {code}")
+            worker.start()
+            await worker.wait_ready()
+
+    await scene.during(hurt, STRICT, jobs=100, takes=4)
+
+
+@fault
+async def api_killed(scene: Scene) -> None:
+    """SIGKILL of an API process in the middle of submits."""
+
+    async def hurt() -> None:
+        for _ in range(3 * scene.size):
+            await scene.pause(0.2, 1.0)
+            api = scene.chance.choice(scene.stack.apis)
+            await api.kill()
+            api.start()
+            await api.wait_ready()
+
+    await scene.during(hurt, STRICT)
+
+
+@fault
+async def redis_restarted(scene: Scene) -> None:
+    """Three times, by turns told to end and killed; what it had acknowledged is in its AOF."""
+
+    async def hurt() -> None:
+        for turn in range(3):
+            await scene.pause(0.5, 1.5)
+            scene.stack.redis.signal(signal.SIGKILL if turn % 2 else signal.SIGTERM)
+            await scene.stack.redis.gone()
+            await scene.pause(0.2, 2.0)
+            scene.stack.redis.start()
+            await scene.stack.redis.wait_ready()
+
+    await scene.during(hurt, STRICT)
+
+
+@fault
+async def redis_frozen(scene: Scene) -> None:
+    """SIGSTOP: connections stay open and nothing is answered, once for longer than the visibility timeout."""
+
+    async def hurt() -> None:
+        for seconds in (3, 13)[-scene.size :]:
+            scene.stack.redis.signal(signal.SIGSTOP)
+            await asyncio.sleep(seconds)
+            scene.stack.redis.signal(signal.SIGCONT)
+            await asyncio.sleep(1)
+
+    await scene.during(hurt, STRICT, seconds=12)
+
+
+@fault
+async def redis_away(scene: Scene) -> None:
+    """For longer than predictions may take, and than workers wait to write what they know."""
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            await scene.pause(0.5, 1.0)
+            scene.stack.redis.signal(signal.SIGTERM)
+            await scene.stack.redis.gone()
+            await asyncio.sleep(20 if scene.size > 1 else 12)
+            scene.stack.redis.start()
+            await scene.stack.redis.wait_ready()
+
+    await scene.during(hurt, BRISK, jobs=300, takes=0.3)
+
+
+@fault
+async def connections_reset(scene: Scene) -> None:
+    """CLIENT KILL of every connection, while predictions run that are longer than the time between two resets."""
+
+    async def hurt() -> None:
+        for _ in range(4 * scene.size):
+            await scene.pause(0.5, 1.5)
+            with suppress(RedisError):
+                await scene.stack.client.client_kill_filter(_type="normal", skipme=True)
+                await scene.stack.client.client_kill_filter(_type="pubsub")
+
+    await scene.during(hurt, STRICT, jobs=100, takes=3)
+
+
+@fault
+async def memory_full(scene: Scene) -> None:
+    """Redis refuses every write that needs memory, in the middle of the work."""
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            used = (await scene.stack.client.info("memory"))["used_memory"]
+            await scene.stack.client.config_set("maxmemory", used // 2)
+            await asyncio.sleep(6)
+            await scene.stack.client.config_set("maxmemory", 0)
+            await scene.pause(0.5, 2)
+
+    await scene.during(hurt, STRICT, jobs=1000)
+
+
+@fault
+async def messages_lost(scene: Scene) -> None:
+    """A message is popped and gets no further, as when a worker dies between popping and registering it."""
+
+    async def hurt() -> None:
+        for worker in scene.stack.workers:
+            worker.signal_all(signal.SIGSTOP)
+        await asyncio.sleep(2)
+        for _ in range(10 * scene.size):
+            await scene.stack.client.rpop("celeriac:default")
+        for worker in scene.stack.workers:
+            worker.signal_all(signal.SIGCONT)
+
+    await scene.during(hurt, STRICT, jobs=600, seconds=4)
+
+
+@fault
+async def workers_frozen(scene: Scene) -> None:
+    """SIGSTOP of a worker for longer than the visibility timeout: its work is given to another, and then it goes on with it."""
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            worker = scene.chance.choice(scene.stack.workers)
+            worker.signal_all(signal.SIGSTOP)
+            await asyncio.sleep(13)
+            worker.signal_all(signal.SIGCONT)
+
+    await scene.during(hurt, PATIENT, seconds=10)
+
+
+@fault
+async def scaled_in(scene: Scene) -> None:
+    """Ten workers (four in the quick form) become one in a moment."""
+    await scene.stack.scale(2, 10 if scene.size > 1 else 4)
+
+    async def hurt() -> None:
+        leaving = scene.stack.workers[1:]
+        for worker in leaving:
+            worker.signal(signal.SIGTERM)
+        for code in await asyncio.gather(*(worker.gone(60) for worker in leaving)):
+            if code:
+                scene.ledger.notes.append(f"a worker that was told to end exited with {code}")
+
+    await scene.during(hurt, STRICT, jobs=1000, seconds=5)
+    await scene.traffic.settle(60)
+    await scene.stack.scale(2, 2)
+
+
+def _poison(kind: str) -> None:
+    async def poisoned(scene: Scene) -> None:
+        """One poisoned job among good ones that travel in the same message."""
+        for _ in range(scene.size):
+            companions = scene.questions.good(HASTY, 30, 0.0)
+            companions.insert(scene.chance.randrange(30), scene.questions.poisoned(kind))
+            scene.struck()
+            await asyncio.gather(*(scene.traffic.submit(question) for question in companions))
+            scene.struck()
+
+    FAULTS[f"poison: {kind}"] = poisoned
+
+
+for _kind in POISONS:
+    _poison(_kind)
+
+
+@fault
+async def connections_half_open(scene: Scene) -> None:
+    """The network goes silent without a reset; new connections work. The last row, for its processes reach Redis through a wire."""
+    stack = scene.stack
+    await stack.wire.start()
+    await stack.scale(0, 0)
+    stack.wired = True
+    await stack.scale(2, 2)
+
+    async def hurt() -> None:
+        for _ in range(scene.size):
+            await scene.pause(0.5, 2)
+            stack.wire.cut()
+
+    await scene.during(hurt, STRICT)

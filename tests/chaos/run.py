@@ -1,0 +1,42 @@
+"""Runs rows one after the other on one platform."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.ledger import Ledger, Row
+from tests.chaos.questions import Questions
+from tests.chaos.stack import Stack
+from tests.chaos.traffic import Traffic
+
+
+async def run(
+    names: Iterable[str],
+    folder: Path,
+    *,
+    seed: int = 1,
+    size: int = 1,
+    patience_s: float = 60,
+    cuts: Sequence[str] = (),
+    done: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """`size` 1 is the quick form; `patience_s` is how long after its traffic a row's jobs may take before they count as lost."""
+    stack, questions, rows = Stack(folder, cuts), Questions(seed), []
+    questions.publish(stack.models)
+    try:
+        for name in names:
+            await stack.scale(2, 2)
+            ledger, began = Ledger(), time.monotonic()
+            async with Traffic(stack.urls, ledger, f"{seed} {name}") as traffic:
+                await FAULTS[name](Scene(stack, questions, traffic, ledger, random.Random(f"{seed} {name}"), size))
+                await traffic.settle(patience_s)
+                ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
+            rows.append(ledger.row(name, time.monotonic() - began))
+            done(rows[-1])
+    finally:
+        await stack.close()
+    return rows

@@ -1,0 +1,53 @@
+"""The volume with the models: made or given, kept, on one node where only one can mount it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chart.helm import objects, one, pods
+
+
+def test_the_claim_that_the_chart_makes_outlives_the_release() -> None:
+    assert one("PersistentVolumeClaim", "models")["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert "annotations" not in one("PersistentVolumeClaim", "models", models__keep=False)["metadata"]
+
+
+def test_a_claim_that_exists_is_used_and_none_is_made() -> None:
+    assert not [o for o in objects(models__existingClaim="mine") if o["kind"] == "PersistentVolumeClaim"]
+    claims = {
+        v["persistentVolumeClaim"]["claimName"]
+        for p in pods(models__existingClaim="mine").values()
+        for v in p["volumes"]
+        if "persistentVolumeClaim" in v
+    }
+    assert claims == {"mine"}
+
+
+def test_a_folder_of_the_node_is_a_volume_and_never_a_hostpath_of_a_pod() -> None:
+    values: dict[str, Any] = {"models__hostPath": "/models", "models__accessMode": "ReadWriteMany"}
+    [volume] = [o for o in objects(**values) if o["kind"] == "PersistentVolume"]
+    assert volume["spec"]["hostPath"]["path"] == "/models"
+    assert one("PersistentVolumeClaim", "models", **values)["spec"]["volumeName"] == volume["metadata"]["name"] == "ml-demo-celeriac-models"
+
+
+def test_pods_that_mount_a_claim_of_one_node_are_kept_together() -> None:
+    for name, pod in pods().items():
+        if any("persistentVolumeClaim" in v for v in pod.get("volumes", [])):
+            [near] = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+            assert near["labelSelector"]["matchLabels"] == {"celeriac/models": "demo-celeriac-models"}, name
+
+
+def test_the_sample_models_are_published_by_a_job_that_may_write() -> None:
+    [job] = [p for name, p in pods().items() if "-samples-" in name]
+    assert job["containers"][0]["args"] == ["models", "samples"]
+    assert [m["readOnly"] for m in job["containers"][0]["volumeMounts"] if m["name"] == "models"] == [False]
+
+
+def test_nothing_writes_the_models_unless_asked() -> None:
+    assert not [name for name in pods(models__samples=False) if "-samples-" in name]
+
+
+def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:
+    pod = pods("gpu")["demo-celeriac-worker-gpu"]
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]

@@ -1,0 +1,69 @@
+"""Every pod of every example would be admitted by a strict administrator, and stops without losing work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.chart.helm import EXAMPLES, objects, one, pods
+
+PODS = [pytest.param(name, id=name) for name in EXAMPLES]
+pytestmark = pytest.mark.parametrize("example", PODS)
+
+
+def test_every_pod_fits_the_restricted_profile(example: str) -> None:
+    for name, pod in pods(example).items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not any("hostPath" in volume for volume in pod.get("volumes", [])), name
+        for container in pod["containers"]:
+            security = container["securityContext"]
+            assert security == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}, name
+
+
+def test_every_container_says_what_it_needs_and_what_it_may_take(example: str) -> None:
+    for name, pod in pods(example).items():
+        for container in pod["containers"]:
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_only_the_job_that_makes_passwords_has_a_token(example: str) -> None:
+    with_token = [name for name, pod in pods(example).items() if pod.get("automountServiceAccountToken") is not False]
+    assert all("-passwords-" in name for name in with_token)
+
+
+def test_every_process_is_the_image_s_entry_point(example: str) -> None:
+    ours = {c["name"]: c for pod in pods(example).values() for c in pod["containers"] if c["name"] in ("api", "worker", "flower")}
+    assert {name: c["args"] for name, c in ours.items()} == {"api": ["api"], "worker": ["worker"], "flower": ["flower"]}
+    assert not any("command" in c for c in ours.values())
+
+
+def test_no_secret_stands_in_the_manifests(example: str) -> None:
+    assert not [o for o in objects(example) if o["kind"] == "Secret"]
+    for pod in pods(example).values():
+        for container in pod["containers"]:
+            for variable in container.get("env", []):
+                if variable["name"].endswith(("PASSWORD", "AUTH")):
+                    assert "secretKeyRef" in variable["valueFrom"]
+
+
+def test_a_worker_s_grace_covers_its_time_limit(example: str) -> None:
+    for name, pod in workers(example).items():
+        limit = int(environment(pod)["CELERIAC_DRAIN_TIMEOUT_S"])
+        assert pod["terminationGracePeriodSeconds"] >= limit + 30, name
+
+
+def test_workers_and_api_cannot_write_the_models(example: str) -> None:
+    for pod in [*workers(example).values(), one("Deployment", "api", example)["spec"]["template"]["spec"]]:
+        mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "models")
+        assert mount["readOnly"] is True
+
+
+def workers(example: str) -> dict[str, Any]:
+    return {name: pod for name, pod in pods(example).items() if pod["containers"][0]["name"] == "worker"}
+
+
+def environment(pod: dict[str, Any]) -> dict[str, str]:
+    return {v["name"]: v["value"] for v in pod["containers"][0]["env"] if "value" in v}

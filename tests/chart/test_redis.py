@@ -1,0 +1,81 @@
+"""Where the processes find Redis, and how the bundled one keeps what it took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.chart.helm import objects, one
+
+
+def test_the_url_of_the_bundled_redis_holds_no_password_until_the_pod_starts() -> None:
+    env = environment("worker-default")
+    assert env["CELERIAC_REDIS_URL"] == {"value": "redis://:$(REDIS_PASSWORD)@demo-celeriac-redis.ml.svc:6379/0"}
+    assert env["REDIS_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "demo-celeriac-passwords", "key": "redis-password"}}}
+
+
+def test_kubernetes_replaces_only_variables_that_stand_before() -> None:
+    names = list(environment("worker-default"))
+    assert names.index("REDIS_PASSWORD") < names.index("CELERIAC_REDIS_URL")
+
+
+def test_an_external_redis_with_user_tls_and_an_authority_of_its_own() -> None:
+    external = {"url": "rediss://celeriac@r.example:6380/1", "existingSecret": "ours", "passwordKey": "pw", "caSecret": "ca"}
+    env = environment("api", redis__bundled__enabled=False, redis__external=external)
+    assert env["CELERIAC_REDIS_URL"] == {"value": "rediss://celeriac:$(REDIS_PASSWORD)@r.example:6380/1"}
+    assert env["CELERIAC_REDIS_CA"] == {"value": "/redis-ca/ca.crt"}
+    assert env["REDIS_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "ours", "key": "pw"}}}
+
+
+def test_an_external_redis_without_a_password() -> None:
+    env = environment("api", redis__bundled__enabled=False, redis__external__url="redis://r.example:6379/0")
+    assert env["CELERIAC_REDIS_URL"] == {"value": "redis://r.example:6379/0"}
+    assert "REDIS_PASSWORD" not in env
+
+
+def test_a_whole_url_from_a_secret() -> None:
+    external = {"url": "redis://r.example:6379/0", "existingSecret": "ours", "urlKey": "url"}
+    env = environment("api", redis__bundled__enabled=False, redis__external=external)
+    assert env["CELERIAC_REDIS_URL"] == {"valueFrom": {"secretKeyRef": {"name": "ours", "key": "url"}}}
+
+
+def test_the_bundled_redis_forgets_at_most_a_second_and_evicts_nothing() -> None:
+    conf = one("ConfigMap", "redis")["data"]["redis.conf"].splitlines()
+    assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction"} <= set(conf)
+    [claim] = one("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "data"
+
+
+def test_redis_starts_anew_when_its_configuration_changes() -> None:
+    def checksum(**values: Any) -> str:
+        return str(one("StatefulSet", "redis", **values)["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
+
+    assert checksum() != checksum(redis__bundled__maxmemory="1gb")
+
+
+def test_a_secret_of_one_s_own_needs_neither_job_nor_role() -> None:
+    kinds = {o["kind"] for o in objects(redis__bundled__existingSecret="a", flower__existingSecret="b", models__samples=False)}
+    assert not kinds & {"Job", "Role", "RoleBinding"}
+
+
+def test_the_role_of_the_job_reaches_one_secret() -> None:
+    create, rest = one("Role", "passwords")["rules"]
+    assert create["verbs"] == ["create"]
+    assert (rest["verbs"], rest["resourceNames"]) == (["get", "patch"], ["demo-celeriac-passwords"])
+
+
+def test_a_job_s_name_changes_with_its_pod_because_jobs_cannot_be_changed() -> None:
+    def names(**values: Any) -> set[str]:
+        return {o["metadata"]["name"] for o in objects(**values) if o["kind"] == "Job"}
+
+    assert names() == names()
+    assert not names() & names(image__tag="other")
+
+
+def test_nothing_is_a_hook_but_the_test() -> None:
+    hooks = {o["metadata"]["name"]: h for o in objects() if (h := o["metadata"].get("annotations", {}).get("helm.sh/hook"))}
+    assert hooks == {"demo-celeriac-test": "test"}
+
+
+def environment(name: str, **values: Any) -> dict[str, Any]:
+    [container] = one("Deployment", name, **values)["spec"]["template"]["spec"]["containers"]
+    return {v["name"]: {k: v[k] for k in v if k != "name"} for v in container["env"]}

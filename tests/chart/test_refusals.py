@@ -1,0 +1,49 @@
+"""What cannot work is refused before anything reaches the cluster, in a sentence that says what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.chart.helm import refusal
+
+
+def external(**values: str) -> dict[str, Any]:
+    return {"redis__bundled__enabled": False, "redis__external": values}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "two Redis": ({"redis__external__url": "redis://a:6379"}, "set redis.bundled.enabled=false"),
+    "no Redis": ({"redis__bundled__enabled": False}, "There is no Redis: set redis.bundled.enabled=true"),
+    "a URL of something else": (external(url="http://a"), "it must begin with redis://"),
+    "a password in the URL": (external(url="redis://user:secret@a:6379"), "put it into a Secret"),
+    "sentinels without a master": (external(url="sentinel://a:26379/m/0"), "set redis.external.sentinelMaster"),
+    "a key of no Secret": (external(url="redis://a:6379", urlKey="url"), "set redis.external.existingSecret"),
+    "an authority without TLS": (external(url="redis://a:6379", caSecret="ca"), "begin it with rediss://"),
+    "two places for the models": ({"models__existingClaim": "a", "models__hostPath": "/b"}, "choose one"),
+    "a claim of one node for many": ({"models__oneNode": False}, "choose a storage class with ReadWriteMany"),
+    "two ways in": (
+        {"api__ingress": {"enabled": True, "host": "a"}, "api__route": {"enabled": True, "gateway": "g"}},
+        "choose Ingress or HTTPRoute",
+    ),
+    "an ingress without a host": ({"flower__ingress__enabled": True}, "set flower.ingress.host"),
+    "a route without a gateway": ({"api__route__enabled": True}, "set api.route.gateway"),
+    "an API with max below min": ({"api__autoscaling": {"min": 5, "max": 2}}, "api.autoscaling.max is 2, below min"),
+    "no pool": ({"pools__default": {"enabled": False}}, "There is no pool"),
+    "a pool without queues": ({"pools__default__queues": {"interactive": False, "bulk": False}}, "pools.default has no queue"),
+    "a pool with max below min": ({"pools__default__keda": {"min": 5, "max": 2}}, "raise max or lower min"),
+    "a grace below the time limit": ({"pools__default": {"timeLimitSeconds": 60, "graceSeconds": 30}}, "killed before its work is done"),
+    "a GPU for several processes": ({"pools__default": {"gpus": 1, "processes": 2}}, "set pools.default.processes=1"),
+    "a name too long for KEDA": ({"pools": {"a" * 40: {}}}, "shorten the pool's or the release's name"),
+    "an unknown key": ({"pools__default__replica": 3}, "additional properties 'replica' not allowed"),
+    "an unknown setting": ({"settings__max_que": 3}, "additional properties 'max_que' not allowed"),
+    "a setting that the chart decides": ({"settings__redis_url": "redis://a"}, "additional properties 'redis_url' not allowed"),
+    "a setting out of range": ({"settings__log_format": "xml"}, "'xml' does not match pattern"),
+    "a pool's name in capitals": ({"pools__GPU": {}}, "additional properties 'GPU' not allowed"),
+}
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED.values(), ids=REFUSED.keys())
+def test_helm_refuses(values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(**values)

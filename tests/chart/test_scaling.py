@@ -1,0 +1,95 @@
+"""KEDA counts what waits and what runs, under the names that our processes use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.broker import names
+from app.store import keys
+from tests.chart.helm import objects, one
+
+
+def test_a_pool_is_scaled_by_both_lists_and_the_hash_in_flight() -> None:
+    triggers = {t["name"]: t["metadata"]["listName"] for t in scaler("default")["triggers"]}
+    assert triggers == {
+        "interactive": keys.list_of(names.interactive("default")),
+        "bulk": keys.list_of(names.bulk("default")),
+        "running": keys.PREFIX + keys.unacked("default"),
+    }
+
+
+def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
+    modifiers = scaler("default", pools__default__processes=4)["advanced"]["scalingModifiers"]
+    assert modifiers == {"formula": "interactive + bulk + running", "target": "4", "activationTarget": "0", "metricType": "AverageValue"}
+
+
+def test_a_queue_that_is_off_does_not_count() -> None:
+    spec = scaler("default", pools__default__queues={"bulk": False})
+    assert spec["advanced"]["scalingModifiers"]["formula"] == "interactive + running"
+    assert [t["name"] for t in spec["triggers"]] == ["interactive", "running"]
+
+
+def test_a_pool_may_scale_to_zero() -> None:
+    spec = scaler("default", pools__default__keda={"min": 0, "cooldownSeconds": 60})
+    assert (spec["minReplicaCount"], spec["cooldownPeriod"]) == (0, 60)
+
+
+def test_a_pool_that_keeps_a_pod_has_no_cooldown_for_keda_to_warn_of() -> None:
+    assert "cooldownPeriod" not in scaler("default")
+
+
+def test_what_a_pool_leaves_out_comes_from_the_defaults() -> None:
+    spec = scaler("default", poolDefaults__keda__max=7, pools__default__keda={"pollingSeconds": 3})
+    assert (spec["maxReplicaCount"], spec["pollingInterval"]) == (7, 3)
+
+
+def test_keda_owns_the_number_of_pods_where_it_is_on() -> None:
+    assert "replicas" not in one("Deployment", "worker-default")["spec"]
+
+
+def test_without_keda_the_number_is_fixed_and_nothing_of_keda_is_there() -> None:
+    assert one("Deployment", "worker-default", keda__enabled=False, pools__default__replicas=3)["spec"]["replicas"] == 3
+    assert not [o for o in objects(keda__enabled=False) if o["apiVersion"].startswith("keda.sh")]
+
+
+def test_keda_reads_the_bundled_redis_with_its_password() -> None:
+    trigger = scaler("default")["triggers"][0]
+    assert trigger["metadata"]["address"] == "demo-celeriac-redis.ml.svc:6379"
+    assert trigger["authenticationRef"] == {"name": "demo-celeriac-redis"}
+    assert authentication() == [{"parameter": "password", "name": "demo-celeriac-passwords", "key": "redis-password"}]
+
+
+def test_keda_reads_an_external_redis_by_tls_as_its_own_user() -> None:
+    values: dict[str, Any] = {
+        "redis__bundled__enabled": False,
+        "redis__external": {"url": "rediss://celeriac@redis.example:6380/2", "existingSecret": "ours", "caSecret": "ca"},
+        "keda__redisUser": "scaler",
+        "keda__redisSecret": "scalers",
+    }
+    assert scaler("default", **values)["triggers"][0]["metadata"] == {
+        "address": "redis.example:6380",
+        "username": "scaler",
+        "enableTLS": "true",
+        "databaseIndex": "2",
+        "listName": "celeriac:default",
+        "listLength": "1",
+    }
+    assert authentication(**values) == [
+        {"parameter": "password", "name": "scalers", "key": "redis-password"},
+        {"parameter": "ca", "name": "ca", "key": "ca.crt"},
+    ]
+
+
+def test_keda_asks_the_sentinels_for_the_master() -> None:
+    external = {"url": "sentinel://s1:26379,s2:26379/mymaster/0", "sentinelMaster": "mymaster"}
+    trigger = scaler("default", redis__bundled__enabled=False, redis__external=external)["triggers"][0]
+    assert trigger["type"] == "redis-sentinel"
+    assert (trigger["metadata"]["addresses"], trigger["metadata"]["sentinelMaster"]) == ("s1:26379,s2:26379", "mymaster")
+
+
+def scaler(pool: str, **values: Any) -> dict[str, Any]:
+    return dict(one("ScaledObject", f"worker-{pool}", **values)["spec"])
+
+
+def authentication(**values: Any) -> list[dict[str, str]]:
+    return list(one("TriggerAuthentication", "redis", **values)["spec"]["secretTargetRef"])

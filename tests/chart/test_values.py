@@ -1,0 +1,50 @@
+"""Values are an interface: a sentence a key, a closed schema, a table that is current."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+from tests.chart.helm import CHART, ROOT
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+OPEN = {"requests", "limits", "nodeSelector", "affinity", "tolerations", "env", "labels", "annotations", "podAnnotations", "global"}
+
+
+def test_schema_and_table_are_made_from_the_values_as_they_are() -> None:
+    done = subprocess.run([sys.executable, "scripts/chart", "--check"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert not done.returncode, done.stderr
+
+
+def test_every_value_has_its_sentence() -> None:
+    free = OPEN | {"runAsUser", "runAsGroup", "fsGroup"}
+    leaves = [(path, one) for path, one in described("", SCHEMA) if "properties" not in one and not path.startswith("settings.")]
+    assert not [path for path, one in leaves if path.rpartition(".")[2] not in free and not one.get("description", "").endswith(".")]
+
+
+def test_every_object_of_the_schema_is_closed_but_free_maps() -> None:
+    for path, one in described("", SCHEMA):
+        if one.get("type") == "object" and path.rpartition(".")[2] not in OPEN:
+            assert one["additionalProperties"] is False, path
+
+
+def test_a_list_is_nowhere_asked_for_so_that_value_files_can_be_laid_over_each_other() -> None:
+    assert not [path for path, one in described("", SCHEMA) if one.get("type") == "array"]
+
+
+def test_a_pool_can_say_all_that_the_defaults_can() -> None:
+    assert set(SCHEMA["definitions"]["pool"]["properties"]) == set(VALUES["poolDefaults"])
+
+
+def described(path: str, one: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    if "$ref" in one:
+        one = {**SCHEMA["definitions"][one["$ref"].rpartition("/")[2]], **one}
+    found = [(path, one)]
+    for key, below in one.get("properties", {}).items():
+        found += described(f"{path}.{key}".lstrip("."), below)
+    return found

@@ -1,0 +1,78 @@
+"""What the doctor finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from app.cli import checks
+from app.cli.checks import Finding
+from app.cli.ports import free_port
+from app.settings import Settings, settings
+from app.store.address import Address
+from tests.cli.conftest import Stranger
+
+
+def states(findings: Iterable[Finding]) -> dict[str, str]:
+    return {finding.what: finding.state for finding in findings}
+
+
+def test_packages_as_pinned_are_right(tmp_path: Path) -> None:
+    from importlib.metadata import version
+
+    (tmp_path / "lock.txt").write_text(f"# comment\nredis=={version('redis')}\nabsent==1.0 ; sys_platform == 'win32'\n")
+    assert states(checks.packages(tmp_path / "lock.txt")) == {"packages": "ok"}
+
+
+def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lock.txt").write_text("redis==1.0\n")
+    (finding,) = checks.packages(tmp_path / "lock.txt")
+    assert (finding.state, "not 1.0" in finding.found) == ("wrong", True)
+
+
+def test_a_pin_for_each_python_is_right(tmp_path: Path) -> None:
+    from importlib.metadata import version
+
+    (tmp_path / "lock.txt").write_text(
+        f"numpy==1.0 ; python_full_version < '3.9'\nnumpy=={version('numpy')} ; python_full_version >= '3.9'\n"
+    )
+    assert states(checks.packages(tmp_path / "lock.txt")) == {"packages": "ok"}
+
+
+def test_a_folder_that_cannot_be_made_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    known = Settings(models=tmp_path / "file" / "models", state=tmp_path / "new" / "state")
+    assert states(checks.folders(known)) == {"CELERIAC_MODELS": "wrong", "CELERIAC_STATE": "ok"}
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_port_of_another_program_is_wrong_and_a_free_one_is_right(stranger: Stranger) -> None:
+    known = Settings(api_port=stranger.server.server_port, flower_port=free_port(), worker_port=0)
+    assert states(checks.ports(known)) == {"CELERIAC_API_PORT": "wrong", "CELERIAC_FLOWER_PORT": "ok", "CELERIAC_WORKER_PORT": "ok"}
+
+
+def test_a_port_that_answers_as_we_do_is_right(stranger: Stranger) -> None:
+    stranger.content = b'{"ok": true}'
+    known = Settings(api_port=stranger.server.server_port, flower_port=0, worker_port=0)
+    assert states(checks.ports(known))["CELERIAC_API_PORT"] == "ok"
+
+
+def test_a_redis_without_a_file_is_worth_a_note(redis_url: str) -> None:
+    assert [finding.state for finding in checks.redis(Address.parse(redis_url, settings()))] == ["ok", "note"]
+
+
+def test_a_dead_redis_is_wrong() -> None:
+    assert [finding.state for finding in checks.redis(Address.parse(f"redis://127.0.0.1:{free_port()}", settings()))] == ["wrong"]
+
+
+def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path) -> None:
+    (tmp_path / "digits" / "1").mkdir(parents=True)
+    assert states(checks.models(f"http://127.0.0.1:{free_port()}", tmp_path)) == {"API": "note", "repository": "wrong"}
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"nothing"])
+def test_another_program_in_the_place_of_the_api_breaks_nothing(content: bytes, stranger: Stranger, tmp_path: Path) -> None:
+    stranger.content = content
+    assert states(checks.models(stranger.url, tmp_path)) == {"API": "note"}

@@ -1,0 +1,112 @@
+"""Exit codes, and the one sentence of every failure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.cli import exits
+from app.cli.exits import Exit, exit_of
+from app.cli.ports import free_port
+from app.core.errors import CeleriacError, ModelNotFound, VersionNotFound, every_error
+from app.settings import settings
+from tests.cli.conftest import Celeriac, Stranger
+
+
+@pytest.mark.parametrize("kind", every_error().values())
+def test_every_error_has_an_exit_code_that_is_no_success(kind: type[CeleriacError]) -> None:
+    assert exit_of(kind) != Exit.OK
+
+
+def test_an_error_without_one_has_that_of_the_error_above_it() -> None:
+    assert exit_of(VersionNotFound) == exit_of(ModelNotFound) == Exit.NOT_FOUND
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_stands_in_the_table(code: Exit) -> None:
+    assert f"| {code.value}    | {code.name.lower():<11} |" in (exits.__doc__ or "")
+
+
+def test_help_names_the_exit_codes(celeriac: Celeriac) -> None:
+    assert "3 unreachable" in " ".join(celeriac("--help").out.split())
+
+
+def test_help_imports_nothing_slow() -> None:
+    slow = "{'sklearn', 'celery', 'fastapi', 'pydantic', 'httpx', 'redis'}"
+    script = f"import app.cli.main, sys; print(*sorted({slow} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_nobody_there(celeriac: Celeriac) -> None:
+    ended = celeriac("jobs", "list", "--url", f"http://127.0.0.1:{free_port()}")
+    assert ended.exit == Exit.UNREACHABLE
+    assert "start it with `celeriac up`" in ended.err
+
+
+def test_an_address_that_is_none(celeriac: Celeriac) -> None:
+    assert celeriac("jobs", "list", "--url", "ftp://here").exit == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "exit"),
+    [
+        (200, b"<html>", Exit.UNREACHABLE),
+        (502, b"<html>", Exit.UNREACHABLE),
+        (404, b"{}", Exit.NOT_FOUND),
+        (500, b"", Exit.FAILED),
+        (429, b'{"code": "queue_full", "detail": "the queue is full"}', Exit.NOT_NOW),
+        (503, b'{"code": "store_unavailable", "detail": "Redis does not answer"}', Exit.UNREACHABLE),
+    ],
+)
+def test_each_answer_has_its_exit_code(status: int, content: bytes, exit: Exit, celeriac: Celeriac, stranger: Stranger) -> None:
+    stranger.status, stranger.content = status, content
+    ended = celeriac("models", "list", "--url", stranger.url)
+    assert ended.exit == exit
+    assert ended.err.count("\n") == 1
+
+
+def test_a_problem_is_its_sentence_and_its_pointer(celeriac: Celeriac, stranger: Stranger) -> None:
+    problem = {"code": "invalid_tensor", "detail": "row 0 is short", "errors": [{"pointer": "/inputs/0", "detail": "row 0 is short"}]}
+    stranger.status, stranger.content = 422, json.dumps(problem).encode()
+    assert celeriac("jobs", "get", "1", "--url", stranger.url).err == "error: row 0 is short (at /inputs/0)\n"
+
+
+def test_a_problem_is_one_json_object_for_a_script(celeriac: Celeriac, stranger: Stranger) -> None:
+    stranger.status, stranger.content = 404, b'{"code": "job_not_found", "detail": "there is no job 1"}'
+    ended = celeriac("jobs", "get", "1", "--json", "--url", stranger.url)
+    assert json.loads(ended.err) == {"code": "job_not_found", "detail": "there is no job 1", "exit": 4}
+
+
+@pytest.mark.parametrize(("state", "exit"), [("failed", Exit.FAILED), ("cancelled", Exit.FAILED), ("expired", Exit.FAILED)])
+def test_a_job_that_did_not_succeed_is_a_failure(state: str, exit: Exit, celeriac: Celeriac, stranger: Stranger, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[[1]]")
+    stranger.content = json.dumps({"id": "1", "state": state, "error": {"code": "prediction_failed", "detail": "it raised"}}).encode()
+    ended = celeriac("predict", "m", "--data", str(tmp_path / "rows.json"), "--url", stranger.url)
+    assert (ended.exit, "it raised" in ended.err) == (exit, True)
+
+
+def test_a_job_that_is_not_done_in_time_is_not_now(celeriac: Celeriac, stranger: Stranger, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[[1]]")
+    stranger.content = b'{"id": "1", "state": "queued"}'
+    ended = celeriac("predict", "m", "--data", str(tmp_path / "rows.json"), "--wait", "0.05", "--url", stranger.url)
+    assert ended.exit == Exit.NOT_NOW
+    assert "celeriac jobs watch 1" in ended.err
+
+
+def test_an_unknown_option_is_usage(celeriac: Celeriac) -> None:
+    assert celeriac("predict", "m", "--dtaa", "x").exit == Exit.USAGE
+
+
+def test_a_setting_that_is_wrong_is_named(celeriac: Celeriac, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_API_PORT", "tcp://10.0.0.1:8000")
+    settings.cache_clear()
+    try:
+        ended = celeriac("jobs", "list")
+    finally:
+        settings.cache_clear()
+    assert ended.exit == Exit.USAGE
+    assert "CELERIAC_API_PORT is 'tcp://10.0.0.1:8000'" in ended.err

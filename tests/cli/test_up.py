@@ -1,0 +1,133 @@
+"""What stands in the way of `up` is told in one sentence, before anything is started."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from app.cli import lock, samples
+from app.cli.exits import Exit
+from app.cli.ports import free_port
+from app.settings import settings
+from tests.cli.conftest import Celeriac, Ended
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """An installation of its own: free ports, its own folders."""
+    for name in ("API_PORT", "FLOWER_PORT", "WORKER_PORT"):
+        monkeypatch.setenv(f"CELERIAC_{name}", "0")
+    monkeypatch.setenv("CELERIAC_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("CELERIAC_STATE", str(tmp_path / "state"))
+    settings.cache_clear()
+    yield monkeypatch
+    settings.cache_clear()
+
+
+def refused(celeriac: Celeriac) -> Ended:
+    ended = celeriac("up")
+    assert ended.err.count("\n") == 1
+    assert ended.out == ""
+    return ended
+
+
+@pytest.mark.parametrize("process", ["API", "FLOWER", "WORKER"])
+def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        place.setenv(f"CELERIAC_{process}_PORT", str(port))
+        ended = refused(celeriac)
+    assert ended.exit == Exit.CONFLICT
+    assert f"port {port}, which is taken: set CELERIAC_{process}_PORT" in ended.err
+
+
+def test_an_address_of_another_machine(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    place.setenv("CELERIAC_API_HOST", "192.0.2.1")
+    place.setenv("CELERIAC_API_PORT", "8000")
+    assert "no address of this machine" in refused(celeriac).err
+
+
+def test_a_dead_redis(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    place.setenv("CELERIAC_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
+    ended = refused(celeriac)
+    assert ended.exit == Exit.UNREACHABLE
+    assert "unset it to have one started by `celeriac up`" in ended.err
+
+
+def test_a_redis_that_drops_keys(celeriac: Celeriac, place: pytest.MonkeyPatch, redis_url: str) -> None:
+    place.setenv("CELERIAC_REDIS_URL", redis_url)
+    with redis.Redis.from_url(redis_url) as client:
+        client.config_set("maxmemory-policy", "volatile-lru")
+        client.config_set("maxmemory", "100mb")
+        try:
+            ended = refused(celeriac)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", "0")
+    assert ended.exit == Exit.REFUSED
+    assert "volatile-lru" in ended.err
+
+
+@pytest.mark.parametrize("setting", ["CELERIAC_MODELS", "CELERIAC_STATE"])
+def test_a_folder_that_cannot_be_written(setting: str, celeriac: Celeriac, place: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    place.setenv(setting, str(tmp_path / "file" / "folder"))
+    ended = refused(celeriac)
+    assert ended.exit == Exit.REFUSED
+    assert setting in ended.err
+
+
+def test_a_second_one_says_where_the_first_is(celeriac: Celeriac, tmp_path: Path) -> None:
+    with lock.held(tmp_path / "state") as tell:
+        tell({"url": "http://127.0.0.1:8000"})
+        ended = refused(celeriac)
+    assert ended.exit == Exit.CONFLICT
+    assert f"process {os.getpid()}, http://127.0.0.1:8000" in ended.err
+
+
+def test_nobody_is_told_of_one_that_ended(tmp_path: Path) -> None:
+    with lock.held(tmp_path) as tell:
+        tell({"url": "http://127.0.0.1:8000"})
+    assert lock.read(tmp_path) == {}
+
+
+def test_too_old_a_python(tmp_path: Path) -> None:
+    checkout, old = tmp_path / "checkout" / "scripts", tmp_path / "old"
+    checkout.mkdir(parents=True)
+    for name in ("up", "setup", "lock.txt"):
+        (checkout / name).write_bytes((ROOT / "scripts" / name).read_bytes())
+        (checkout / name).chmod(0o755)
+    (checkout.parent / "pyproject.toml").touch()
+    old.mkdir()
+    (old / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\nexit $([ "$1" = --version ]; echo $?)\n')
+    (old / "python3").chmod(0o755)
+    for tool in ("sh", "dirname", "cat", "cksum"):
+        (old / tool).symlink_to(Path("/usr/bin") / tool)
+    done = subprocess.run([checkout / "up"], env={"PATH": str(old)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Celeriac needs Python 3.11 or newer, and python3 here is Python 3.9.2: install one")
+
+
+def test_the_names_of_the_samples_are_those_that_are_trained() -> None:
+    from app.runtime.samples import SAMPLES
+
+    assert set(samples.NAMES) == set(SAMPLES)
+
+
+def test_the_missing_samples_are_those_that_the_repository_lacks(sample_models: Path, tmp_path: Path) -> None:
+    assert samples.missing(sample_models) == []
+    assert samples.missing(tmp_path) == list(samples.NAMES)
+
+
+def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) -> None:
+    found = samples.examples(sample_models)
+    assert list(found) == list(samples.NAMES)
+    assert all(row.keys() == {"input", "label"} for rows in found.values() for row in rows)

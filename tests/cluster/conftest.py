@@ -1,0 +1,48 @@
+"""One release for the whole suite, in a namespace with restricted Pod Security."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.kube import Namespace
+from tests.cluster.release import Release
+from tests.tools import need
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def context() -> str:
+    """The kubectl context of the cluster, with KEDA in it and our image."""
+    need("kubectl", "the suite talks to a cluster")
+    need("helm", "the suite installs the chart")
+    if not (name := os.environ.get("CELERIAC_CONTEXT")):
+        pytest.skip("CELERIAC_CONTEXT names no cluster: run scripts/kind test")
+    return name
+
+
+def release_in(context: str, namespace: str) -> Release:
+    return Release(Namespace(context, namespace), os.environ["CELERIAC_IMAGE"], os.environ["REDIS_IMAGE"])
+
+
+@pytest.fixture(scope="session")
+def release(context: str) -> Iterator[Release]:
+    """Installed from nothing: a pool that keeps one worker and a pool that scales to zero."""
+    made = release_in(context, "celeriac-suite")
+    made.at.delete()
+    made.at.create()
+    made.upgrade("--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3")
+    made.place_client()
+    yield made
+    if not os.environ.get("CELERIAC_KEEP"):
+        made.at.delete()

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import CeleriacError
+from app.core.inputs import from_rows, from_tensors
+from app.core.models import Manifest, TensorSpec
+from app.core.tensors import Tensor, decode, encode
+
+
+def manifest(*inputs: TensorSpec) -> Manifest:
+    return Manifest("m", "1", "joblib", "model.joblib", "", inputs, (TensorSpec("predict", "INT64", (-1,)),))
+
+
+TABLE = manifest(TensorSpec("input", "FP64", (-1, 2), ("height", "width")))
+NARROW = manifest(TensorSpec("input", "FP32", (-1, 2)))
+MIXED = manifest(
+    TensorSpec("age", "FP64", (-1,), nullable=True), TensorSpec("city", "BYTES", (-1,), nullable=True), TensorSpec("n", "INT64", (-1,))
+)
+
+
+def values(tensors: list[Tensor]) -> list[list[Any]]:
+    return [decode(one.data, one.datatype) for one in tensors]
+
+
+def test_rows_and_records_mean_the_same() -> None:
+    rows = from_rows(TABLE, [[1, 2], [3, 4]])
+    records = from_rows(TABLE, [{"width": 2, "height": 1}, {"height": 3, "width": 4}])
+    assert values(rows) == values(records) == [[1.0, 2.0, 3.0, 4.0]]
+
+
+def test_records_of_mixed_columns_become_a_tensor_a_column() -> None:
+    found = from_rows(MIXED, [{"age": None, "city": "Oulu", "n": 1}, {"n": 2, "age": 3.5, "city": None}])
+    assert [(one.name, one.shape) for one in found] == [("age", (2,)), ("city", (2,)), ("n", (2,))]
+    assert values(found)[1:] == [["Oulu", ""], [1, 2]]
+
+
+def test_a_column_that_may_be_missing_may_be_left_out() -> None:
+    assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [""], [2]]
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "code", "pointer", "words"),
+    [
+        (TABLE, "no list", "invalid_input", "/inputs", "at least one row"),
+        (TABLE, [], "invalid_input", "/inputs", "at least one row"),
+        (TABLE, [[1, 2], [3]], "invalid_tensor", "/inputs/1", "row 1 differs"),
+        (TABLE, [[1, 2, 3]], "invalid_tensor", "/inputs", r"\[-1, 2\], not \[1, 3\]"),
+        (TABLE, [[]], "invalid_tensor", "/inputs", r"\[1, 0\]"),
+        (TABLE, [[1, [2]]], "invalid_tensor", "/inputs", "mixed"),
+        (TABLE, [[[1, 2]]], "invalid_tensor", "/inputs", r"\[1, 1, 2\]"),
+        (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "column 'width': 'x' is no FP64"),
+        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "column 'height': a value is null"),
+        (TABLE, [{"width": 1, "height": True}], "invalid_tensor", "/inputs/0/height", "True is no FP64"),
+        (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "an infinity of row 1"),
+        (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
+        (TABLE, [{"height": 1, "width": 2, "depth": 3}], "unknown_field", "/inputs/0/depth", "'depth'"),
+        (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "no record"),
+        (MIXED, [[1.0, "Oulu"]], "invalid_input", "/inputs/0", "3 values"),
+        (MIXED, [{"n": None}], "invalid_tensor", "/inputs/0/n", "no missing values"),
+        (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "7 is no string"),
+        (MIXED, [{"n": [1]}], "invalid_tensor", "/inputs/0/n", "a list or a record"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_by_name(model: Manifest, rows: Any, code: str, pointer: str, words: str) -> None:
+    with pytest.raises(CeleriacError, match=words) as caught:
+        from_rows(model, rows)
+    assert (caught.value.code, caught.value.pointer) == (code, pointer)
+
+
+def tensor(name: str = "input", datatype: str = "FP64", shape: tuple[int, ...] = (1, 2), data: list[Any] | None = None) -> Tensor:
+    return Tensor(name, datatype, shape, encode([1, 2] if data is None else data, datatype, nullable=True))
+
+
+def test_the_only_input_may_have_any_name() -> None:
+    assert values(from_tensors(TABLE, [tensor("input-0")])) == [[1.0, 2.0]]
+
+
+def test_whole_numbers_are_widened_to_floats() -> None:
+    assert values(from_tensors(TABLE, [tensor(datatype="INT32")])) == [[1.0, 2.0]]
+
+
+def test_a_column_may_come_as_a_matrix_of_width_one() -> None:
+    found = from_tensors(
+        MIXED,
+        [
+            tensor("n", "INT64", (1, 1), [5]),
+            tensor("age", "FP32", (1, 1), [2.5]),
+            tensor("city", "BYTES", (1, 1), ["Oulu"]),
+        ],
+    )
+    assert [(one.name, one.shape) for one in found] == [("age", (1,)), ("city", (1,)), ("n", (1,))]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "pointer", "words"),
+    [
+        ([tensor(shape=(2, 1))], "/inputs/0/shape", r"\[-1, 2\], not \[2, 1\]"),
+        ([Tensor("input", "FP64", (1, 2), bytes(9))], "/inputs/0/data", "9 bytes"),
+        ([Tensor("input", "FP64", (1, 2), bytes(8))], "/inputs/0/data", "holds 1 elements"),
+        ([tensor(datatype="BYTES", data=["a", "b"])], "/inputs/0/datatype", "takes FP64, not BYTES"),
+        ([tensor(data=[1, None])], "/inputs/0/data", "NaN or an infinity in the column 'width' of row 0"),
+        ([tensor(data=[1, float("inf")])], "/inputs/0/data", "NaN or an infinity"),
+        ([Tensor("input", "FP64", (0, 2), b"")], "/inputs/0/shape", "empty"),
+        ([tensor(), tensor("other")], "/inputs/1/name", "no input 'other'"),
+        ([tensor(), tensor()], "/inputs", "same name"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused_by_name(tensors: list[Tensor], pointer: str, words: str) -> None:
+    with pytest.raises(CeleriacError, match=words) as caught:
+        from_tensors(TABLE, tensors)
+    assert caught.value.pointer == pointer
+
+
+def test_inputs_of_unequal_rows_are_refused() -> None:
+    tensors = [tensor("age", shape=(2,)), tensor("city", "BYTES", (1,), ["a"]), tensor("n", "INT64", (2,))]
+    with pytest.raises(CeleriacError, match="differ in rows"):
+        from_tensors(MIXED, tensors)
+
+
+def test_an_input_that_is_missing_is_named() -> None:
+    with pytest.raises(CeleriacError, match="'city' is missing"):
+        from_tensors(MIXED, [tensor("age", shape=(2,)), tensor("n", "INT64", (2,))])

@@ -1,0 +1,63 @@
+"""The tables of README.md that are made from the code: settings, errors, metrics."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic_core import PydanticUndefined
+
+from app import metrics
+from app.api.problems import STATUS
+from app.settings import Settings
+
+README: Final = Path(__file__).parents[2] / "README.md"
+
+
+def settings() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = "" if field.default in (None, PydanticUndefined) else str(field.default)
+        if hasattr(field.default, "get_secret_value"):
+            value = field.default.get_secret_value()
+        rows.append((f"`CELERIAC_{name.upper()}`", f"`{value}`" if value else "", str(field.description)))
+    return _table(("variable", "default", "meaning"), rows)
+
+
+def errors() -> str:
+    rows = [(f"`{kind.code}`", str(status), kind.title) for kind, status in STATUS.items()]
+    return _table(("code", "status", "meaning"), rows)
+
+
+def measured() -> str:
+    found = [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
+    rows = []
+    for one in found:
+        name = one._name + ("_total" if isinstance(one, Counter) else "")
+        rows.append((f"`{name}`", str(one._type), ", ".join(one._labelnames), one._documentation))
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def rendered(text: str) -> str:
+    """README.md with its tables as the code has them now."""
+    for name, table in (("settings", settings()), ("errors", errors()), ("metrics", measured())):
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        _, _, after = rest.partition(f"<!-- /{name} -->")
+        text = f"{before}<!-- {name} -->\n{table}<!-- /{name} -->{after}"
+    return text
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    now = README.read_text()
+    if "--check" in sys.argv:
+        sys.exit(0 if rendered(now) == now else "README.md is stale: run scripts/docs")
+    README.write_text(rendered(now))

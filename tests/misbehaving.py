@@ -1,0 +1,27 @@
+"""An estimator that behaves on its sample and misbehaves where a row asks it to. Workers import it to unpickle it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+WELL, RAISE, WRONG_SHAPE, NOT_A_NUMBER, SLEEP = range(5)
+"""What the first value of a row asks for; the second is the seconds to sleep."""
+
+
+class Moody(BaseEstimator):  # type: ignore[misc]
+    """Answers the sum of a row."""
+
+    def predict(self, data: Any) -> Any:
+        moods = data[:, 0]
+        if RAISE in moods:
+            raise ValueError("not in the mood")
+        if SLEEP in moods:
+            time.sleep(float(data[:, 1].max()))
+        answer = data.sum(axis=1).astype(float)
+        if NOT_A_NUMBER in moods:
+            answer[moods == NOT_A_NUMBER] = np.nan
+        return answer[:, None] if WRONG_SHAPE in moods else answer

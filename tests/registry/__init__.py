@@ -1,0 +1,1 @@
+"""The model repository, on a real folder and from real processes."""

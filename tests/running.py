@@ -1,0 +1,102 @@
+"""The system as it runs: Redis, a worker and an API as processes of their own, and models of all manners."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from app.cli import redis_server as servers
+from app.cli.orphans import end_with_parent
+from app.cli.ports import free_port
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests import tools
+from tests.misbehaving import Moody
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 60.0
+MAX_BODY_BYTES = 200_000
+
+
+@dataclass(frozen=True)
+class Running:
+    """`url` is the API's. `environment` is that of its processes: others that share its Redis and models start with it."""
+
+    url: str
+    models: Path
+    redis_url: str
+    environment: dict[str, str]
+    folder: Path
+
+    @contextlib.contextmanager
+    def process(self, room: str, **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+        """Another API or worker, ended with SIGTERM after the block if it runs still; and its URL."""
+        port = free_port()
+        values = {f"CELERIAC_{name.upper()}": str(value) for name, value in environment.items()}
+        line = [sys.executable, "-m", "app", room]
+        with (self.folder / f"{room}-{port}.log").open("wb") as log:
+            process = subprocess.Popen(
+                line,
+                env=self.environment | {f"CELERIAC_{room.upper()}_PORT": str(port)} | values,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                preexec_fn=end_with_parent,
+            )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            wait_until_ready(f"{url}/readyz", process, Path(log.name))
+            yield process, url
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url).status_code == 200:
+                return
+        if time.monotonic() > end or (process and process.poll() is not None):
+            raise AssertionError(f"{url} does not get ready: {log.read_text()[-3000:] if log else ''}")
+        time.sleep(0.05)  # another process sets no event of ours
+
+
+@pytest.fixture(scope="session")
+def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for the whole run; its Redis is its own. Tests that stop or break something start processes of their own beside it."""
+    folder = tmp_path_factory.mktemp("running")
+    models = folder / "models"
+    shutil.copytree(sample_models, models)
+    rows = np.zeros((3, 2))
+    publish(Repository(models), Moody(), "moody", sample=rows, format="joblib", time_limit_s=20)
+    publish(Repository(models), Moody(), "orphan", sample=rows, format="joblib", pool="nobody")
+    with servers.running(tools.redis_server(), folder) as redis_url:
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "CELERIAC_REDIS_URL": redis_url,
+            "CELERIAC_MODELS": str(models),
+            "CELERIAC_STATE": str(folder / "state"),
+            "CELERIAC_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+            "CELERIAC_SCAN_INTERVAL_S": "0.2",
+            "CELERIAC_DRAIN_TIMEOUT_S": "10",
+        }
+        here = Running("", models, redis_url, environment, folder)
+        with here.process("worker"), here.process("api") as (_, url):
+            wait_until_ready(f"{url}/v2/models/wine/ready")
+            wait_until_ready(f"{url}/v2/models/moody/ready")
+            yield Running(url, models, redis_url, environment, folder)

@@ -1,0 +1,1 @@
+"""Models, really fitted, published, loaded and asked."""

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from app.core.errors import InvalidInput, ModelConflict
+from app.core.models import ModelRef, TensorSpec
+from app.registry.repository import Repository
+from app.runtime.loading import load
+from app.runtime.publishing import publish
+from tests.runtime.estimators import Forgets, Marks
+
+X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]] * 5)
+Y = np.array([0, 0, 1, 1] * 5)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "models")
+
+
+def test_a_manifest_says_what_the_estimator_takes_and_gives(repository: Repository) -> None:
+    manifest = publish(
+        repository, LogisticRegression().fit(X, Y), "toy", sample=X, columns=["a", "b"], metrics={"accuracy": 1.0}, description="a toy"
+    )
+    assert manifest.inputs == (TensorSpec("input", "FP64", (-1, 2), ("a", "b")),)
+    assert [spec.name for spec in manifest.outputs] == ["predict", "predict_proba", "decision_function"]
+    assert (manifest.key, manifest.classes, manifest.metrics) == (("toy", "1"), (0, 1), {"accuracy": 1.0})
+    assert {"python", "scikit-learn", "numpy"} <= manifest.framework.keys()
+    assert manifest.golden is not None
+    assert repository.manifest("toy", "1") == manifest
+
+
+def test_publishing_with_an_alias_promotes(repository: Repository) -> None:
+    publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, promote="production")
+    publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X)
+    assert repository.resolve(ModelRef("toy")) == "1"
+
+
+def test_a_version_that_exists_is_not_overwritten(repository: Repository) -> None:
+    publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, version="1")
+    with pytest.raises(ModelConflict):
+        publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, version="1")
+
+
+def test_whole_numbers_of_a_sample_do_not_bind_callers_to_whole_numbers(repository: Repository) -> None:
+    manifest = publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X.astype(int))
+    assert manifest.inputs[0].datatype == "FP64"
+
+
+def test_a_frame_of_numbers_is_one_input_with_columns(repository: Repository) -> None:
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    manifest = publish(repository, LinearRegression().fit(frame, Y), "toy", sample=frame)
+    assert manifest.inputs == (TensorSpec("input", "FP64", (-1, 2), ("a", "b")),)
+    load(repository, "toy", "1").verify()
+
+
+def test_a_mixed_frame_is_one_input_a_column(repository: Repository) -> None:
+    frame = pd.DataFrame({"flag": X[:, 0] > 1, "count": Y, "word": np.where(Y, "x", "y"), "part": [None if label else "z" for label in Y]})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, Y)
+    assert publish(repository, model, "toy", sample=frame).inputs == (
+        TensorSpec("flag", "BOOL", (-1,)),
+        TensorSpec("count", "INT64", (-1,)),
+        TensorSpec("word", "BYTES", (-1,)),
+        TensorSpec("part", "BYTES", (-1,), nullable=True),
+    )
+    load(repository, "toy", "1").verify()
+
+
+@pytest.mark.parametrize("first", [SimpleImputer(), StandardScaler()])
+def test_missing_numbers_are_permitted_where_the_estimator_takes_them(repository: Repository, first: Any) -> None:
+    manifest = publish(repository, make_pipeline(first, LogisticRegression()).fit(X, Y), "toy", sample=X)
+    assert manifest.inputs[0].nullable is isinstance(first, SimpleImputer)
+
+
+@pytest.mark.parametrize("estimator", [KNeighborsClassifier(), GradientBoostingClassifier(), HistGradientBoostingClassifier()])
+def test_common_estimators_are_served_from_the_default_format(repository: Repository, estimator: Any) -> None:
+    publish(repository, estimator.fit(X, Y), "toy", sample=X)
+    load(repository, "toy", "1", allow_pickle=False).verify()
+
+
+def test_an_estimator_that_answers_otherwise_once_loaded_is_refused(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match=r"Forgets cannot be served .* differently"):
+        publish(repository, Forgets(), "toy", sample=X, format="joblib")
+    assert repository.models() == []
+
+
+def test_a_type_that_nobody_reviewed_is_refused_by_its_name(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match=r"tests\.runtime\.estimators.*format='joblib'"):
+        publish(repository, Marks(), "toy", sample=X)
+
+
+def test_an_estimator_that_is_not_fitted_is_refused(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match="predict raises on the sample: NotFittedError"):
+        publish(repository, LogisticRegression(), "toy", sample=X)
+
+
+def test_an_empty_sample_is_refused(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match="the sample is empty"):
+        publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X[:0])
+
+
+def test_columns_that_do_not_fit_are_refused(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match="3 columns are named"):
+        publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, columns=["a", "b", "c"])
+
+
+def test_dates_are_refused_with_what_to_do(repository: Repository) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=len(Y)), "word": "x"})
+    with pytest.raises(InvalidInput, match=r"'day' holds datetime64.* convert them before"):
+        publish(repository, make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y), "toy", sample=frame)
+
+
+def test_a_format_that_cannot_be_written_is_refused(repository: Repository) -> None:
+    with pytest.raises(InvalidInput, match="'pmml' is no format"):
+        publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, format="pmml")
+
+
+def test_examples_lie_beside_the_model(repository: Repository) -> None:
+    examples = [{"input": [0.0, 1.0], "label": 0}]
+    publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, examples=examples)
+    assert repository.examples("toy", "1") == examples

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import os
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "2"
+from app.runtime.loading import load
+from app.runtime.threads import limit_threads
+from threadpoolctl import threadpool_info
+
+before = {one["num_threads"] for one in threadpool_info()}
+limit_threads(1)
+print(before, {one["num_threads"] for one in threadpool_info()})
+"""
+
+
+def test_the_limit_holds_for_the_process() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert done.stdout == "{2} {1}\n"

@@ -1,0 +1,141 @@
+"""The commands against the real API and a real worker."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from app.cli.exits import Exit
+from app.registry.repository import Repository
+from tests.cli.conftest import Celeriac, Ended
+from tests.cli.conftest import celeriac as celeriac
+from tests.system.conftest import Installation
+
+
+@pytest.fixture
+def wine(installation: Installation) -> list[dict[str, Any]]:
+    return Repository(installation.folder / "models").examples("wine", "1")
+
+
+@pytest.fixture
+def wine_csv(wine: list[dict[str, Any]], tmp_path: Path) -> str:
+    with (tmp_path / "wine.csv").open("w") as file:
+        writer = csv.DictWriter(file, wine[0]["input"])
+        writer.writeheader()
+        writer.writerows(row["input"] for row in wine)
+    return str(tmp_path / "wine.csv")
+
+
+@pytest.fixture
+def job(celeriac: Celeriac, installation: Installation, wine_csv: str) -> str:
+    return str(celeriac("predict", "wine", "--data", wine_csv, "--json", "--url", installation.url).json["id"])
+
+
+def test_a_csv_is_predicted(celeriac: Celeriac, installation: Installation, wine_csv: str, wine: list[dict[str, Any]]) -> None:
+    found = celeriac("predict", "wine@production", "--data", wine_csv, "--json", "--url", installation.url).json
+    assert found["result"] == [row["label"] for row in wine]
+
+
+def test_another_method_can_be_asked(celeriac: Celeriac, installation: Installation, wine_csv: str) -> None:
+    ended = celeriac("predict", "wine", "--data", wine_csv, "--method", "predict_proba", "--json", "--url", installation.url)
+    assert all(sum(row) == pytest.approx(1) for row in ended.json["result"])
+
+
+def test_a_table_for_people(celeriac: Celeriac, installation: Installation, wine_csv: str, wine: list[dict[str, Any]]) -> None:
+    ended = celeriac("predict", "wine", "--data", wine_csv, "--url", installation.url)
+    assert [line.split() for line in ended.out.splitlines()[2:]] == [[str(at), row["label"]] for at, row in enumerate(wine)]
+
+
+def test_rows_that_do_not_fit_are_told_with_their_place(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[[1, 2, 3]]")
+    ended = celeriac("predict", "wine", "--data", str(tmp_path / "rows.json"), "--url", installation.url)
+    assert (ended.exit, "(at /inputs/0)" in ended.err) == (Exit.USAGE, True)
+
+
+def test_an_unknown_model_is_not_found(celeriac: Celeriac, installation: Installation, wine_csv: str) -> None:
+    assert celeriac("predict", "beer", "--data", wine_csv, "--url", installation.url).exit == Exit.NOT_FOUND
+
+
+def test_a_job_that_is_only_submitted_can_be_watched_to_its_end(celeriac: Celeriac, installation: Installation, wine_csv: str) -> None:
+    id = celeriac("predict", "wine", "--data", wine_csv, "--wait", "0", "--json", "--url", installation.url).json["id"]
+    watched = celeriac("jobs", "watch", id, "--json", "--url", installation.url)
+    assert (watched.exit, watched.json["state"]) == (Exit.OK, "succeeded")
+
+
+def test_a_job_is_shown(celeriac: Celeriac, installation: Installation, job: str) -> None:
+    assert job in celeriac("jobs", "get", job, "--url", installation.url).out
+
+
+def test_jobs_are_listed_and_filtered(celeriac: Celeriac, installation: Installation, job: str) -> None:
+    def listed(*options: str) -> list[str]:
+        found = celeriac("jobs", "list", *options, "--json", "--url", installation.url).json
+        return [one["id"] for one in found]
+
+    assert job in listed("--model", "wine", "--state", "succeeded", "--limit", "1")
+    assert job not in listed("--model", "digits")
+
+
+def test_an_ended_job_stays_as_it_is_when_it_is_cancelled(celeriac: Celeriac, installation: Installation, job: str) -> None:
+    assert celeriac("jobs", "cancel", job, "--json", "--url", installation.url).json["state"] == "succeeded"
+
+
+def test_a_job_that_does_not_exist_is_not_found(celeriac: Celeriac, installation: Installation) -> None:
+    assert celeriac("jobs", "get", "nothing", "--url", installation.url).exit == Exit.NOT_FOUND
+
+
+def test_models_are_listed_with_their_states(celeriac: Celeriac, installation: Installation) -> None:
+    lines = celeriac("models", "list", "--url", installation.url).out.splitlines()
+    assert ["digits", "1", "READY", "production"] in [line.split()[:4] for line in lines]
+
+
+def test_a_model_is_shown_with_what_it_takes_and_gives(celeriac: Celeriac, installation: Installation) -> None:
+    out = celeriac("models", "show", "wine", "--url", installation.url).out
+    assert "alcohol" in out
+    assert "predict_proba" in out
+
+
+def test_a_file_is_published_promoted_and_answers(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
+    joblib.dump(LogisticRegression().fit([[0.0, 1.0], [1.0, 0.0]], [0, 1]), tmp_path / "model.joblib")
+    (tmp_path / "rows.csv").write_text("a,b\n0,1\n1,0\n")
+    models = ("--models", str(installation.folder / "models"))
+    given = (str(tmp_path / "model.joblib"), "--sample", str(tmp_path / "rows.csv"))
+    assert celeriac("models", "publish", "tiny", *given, "--json", *models).json["version"] == "1"
+    assert celeriac("models", "promote", "tiny", "1", *models).out == "tiny@production is now 1\n"
+    assert celeriac("models", "publish", "tiny", *given, "--version", "1", *models).exit == Exit.CONFLICT
+    assert answer_of("tiny", celeriac, installation, tmp_path).json["result"] == [0, 1]
+
+
+def answer_of(model: str, celeriac: Celeriac, installation: Installation, folder: Path) -> Ended:
+    """Asks until the worker has found the new model: it looks every two seconds, and nothing tells us when."""
+    end = time.monotonic() + 30
+    while True:
+        ended = celeriac("predict", model, "--data", str(folder / "rows.csv"), "--json", "--url", installation.url)
+        if ended.exit not in (Exit.NOT_FOUND, Exit.NOT_NOW) or time.monotonic() > end:
+            return ended
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("given", ["missing.skops", "model.txt", "broken.joblib"])
+def test_a_file_that_is_no_model_is_told(given: str, celeriac: Celeriac, tmp_path: Path) -> None:
+    (tmp_path / "model.txt").touch()
+    (tmp_path / "broken.joblib").write_bytes(b"nothing")
+    (tmp_path / "rows.json").write_text("[[1]]")
+    ended = celeriac("models", "publish", "m", str(tmp_path / given), "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path))
+    assert (ended.exit, given in ended.err) == (Exit.USAGE, True)
+
+
+def test_the_doctor_finds_nothing_wrong(installation: Installation) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "doctor", "--json"], env=installation.environment, capture_output=True, text=True, check=False
+    )
+    findings = json.loads(done.stdout)
+    assert {(finding["what"], finding["state"]) for finding in findings} >= {("Redis", "ok"), ("API", "ok"), ("digits@1", "ok")}

@@ -1,0 +1,150 @@
+"""The users of k8s/redis/users.acl: each can do its work, and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from app.cli import redis_server as servers
+from app.cli.ports import free_port
+from app.store import keys
+from tests import tools
+from tests.running import ROOT, Running, wait_until_ready
+from tests.topologies import until
+
+USERS = ("admin", "api", "worker", "flower", "keda")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, without a user, of a server with the file as it is shipped; the password of each user is its name."""
+    folder = tmp_path_factory.mktemp("users")
+    text = (ROOT / "k8s" / "redis" / "users.acl").read_text()
+    for user in USERS:
+        text = text.replace(f"{user.upper()}_PASSWORD_SHA256", hashlib.sha256(user.encode()).hexdigest())
+    (folder / "users.acl").write_text(text)
+    with servers.running(tools.redis_server(), folder, aclfile=str(folder / "users.acl")) as url:
+        yield url
+
+
+def as_(user: str, url: str) -> str:
+    return url.replace("redis://", f"redis://{user}:{user}@")
+
+
+@pytest.fixture(scope="module")
+def platform(server: str, sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An API, a worker and Flower, each as the user that is meant for it."""
+    folder = tmp_path_factory.mktemp("platform")
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "CELERIAC_MODELS": str(sample_models),
+        "CELERIAC_STATE": str(folder),
+        "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "true",
+    }
+    here = Running("", sample_models, server, environment, folder)
+    with here.process("worker", redis_url=as_("worker", server)), here.process("api", redis_url=as_("api", server)) as (_, url):
+        wait_until_ready(f"{url}/v2/models/diabetes/ready")
+        yield Running(url, sample_models, server, environment, folder)
+
+
+def refused(url: str) -> set[str]:
+    """What the server refused to anybody, but for the name that redis-py gives itself, which it can do without."""
+    with redis.Redis.from_url(as_("admin", url), decode_responses=True) as admin:
+        log: Any = admin.acl_log(128)
+        return {f"{one['username']}: {one['reason']} {one['object']}" for one in log if not str(one["object"]).startswith("client")}
+
+
+def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running) -> None:
+    with httpx.Client(base_url=platform.url, timeout=30) as http:
+        row = [0.0] * 10
+        job = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
+        assert job["state"] == "succeeded"
+        assert http.get("/v1/jobs").json()["items"]
+        assert http.get(f"/v1/jobs/{job['id']}/events").text.startswith("id:")
+        later = http.post("/v1/jobs", json={"model": "diabetes", "inputs": [row]}).json()
+        assert http.delete(f"/v1/jobs/{later['id']}").status_code == 200
+        assert http.get(f"/v1/jobs/{job['id']}?wait=1").json()["state"] == "succeeded"
+        assert http.get("/v1/jobs?limit=1").json()["next"]
+        assert http.get(f"/v1/jobs?limit=1&cursor={http.get('/v1/jobs?limit=1').json()['next']}").status_code == 200
+        assert http.get("/v1/dead-letters").json()["items"] == []
+        hook = http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/", "events": ["completed"]})
+        assert hook.status_code == 201
+        told = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
+        sent = f"/v1/webhooks/{hook.json()['id']}/deliveries"
+        until(lambda: any(one["job"] == told["id"] for one in http.get(sent).json()["items"]), "the webhook is to be told")
+        assert http.delete(f"/v1/webhooks/{hook.json()['id']}").is_success
+        assert http.post(
+            "/v2/models/diabetes/infer", json={"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP64", "data": row}]}
+        )
+    assert refused(platform.redis_url) == set()
+
+
+@pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue")])
+def test_a_user_may_run_every_command_of_the_scripts(user: str, names: str) -> None:
+    scripts = [path for path in (ROOT / "app" / "store").glob("*.lua") if names == "*" or path.stem in names.split()]
+    needed = {command.lower() for path in scripts for command in re.findall(r"redis\.call\('(\w+)'", path.read_text())}
+    (line,) = (line for line in (ROOT / "k8s" / "redis" / "users.acl").read_text().splitlines() if line.startswith(f"user {user} "))
+    assert needed - {one[1:] for one in line.split() if one.startswith("+")} == set()
+
+
+def test_flower_sees_the_workers(platform: Running) -> None:
+    port = free_port()
+    own = {"REDIS_URL": as_("flower", platform.redis_url), "FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": "me:secret"}
+    environment = platform.environment | {f"CELERIAC_{name}": value for name, value in own.items()}
+    with (platform.folder / "flower.log").open("wb") as log:
+        flower = subprocess.Popen([sys.executable, "-m", "app", "flower"], env=environment, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("me", "secret"), timeout=30) as http:
+            wait_until_ready(f"{http.base_url}/healthcheck", flower)
+            until(lambda: bool(http.get("/api/workers?refresh=1").json() or refused(platform.redis_url)), "Flower hears of the worker")
+    finally:
+        flower.terminate()
+        flower.wait(30)
+    assert refused(platform.redis_url) == set()
+
+
+def test_keda_counts_what_waits_and_what_runs(server: str) -> None:
+    script = "return redis.call('llen', KEYS[1]) + redis.call('hlen', KEYS[2])"
+    with redis.Redis.from_url(as_("keda", server)) as keda:
+        assert keda.eval(script, 2, keys.list_of("default.bulk"), keys.PREFIX + keys.unacked("default")) == 0
+        assert keda.type(keys.list_of("default.bulk")) == b"none"
+
+
+@pytest.mark.parametrize(
+    ("user", "command"),
+    [
+        ("keda", "DEL celeriac:default"),
+        ("keda", "LRANGE celeriac:default 0 -1"),
+        ("keda", "HGETALL celeriac:job:1"),
+        ("keda", "EVAL return(redis.call('del',KEYS[1])) 1 celeriac:default"),
+        ("flower", "LPUSH celeriac:default {}"),
+        ("flower", "BRPOP celeriac:default 1"),
+        ("flower", "HGETALL celeriac:job:1"),
+        ("api", "BRPOP celeriac:default 1"),
+        ("api", "PSUBSCRIBE celeriac:*"),
+        ("worker", "SUBSCRIBE another"),
+        *((user, command) for user in ("api", "worker") for command in ("GET another", "FLUSHALL", "KEYS *", "CONFIG GET *", "ACL LIST")),
+    ],
+)
+def test_a_user_cannot_do_what_it_should_not(server: str, user: str, command: str) -> None:
+    with (
+        redis.Redis.from_url(as_(user, server)) as client,
+        pytest.raises(redis.ResponseError, match=r"(?i)permission|can.t run this command"),
+    ):
+        client.execute_command(*command.split(" "))
+
+
+@pytest.mark.parametrize("user", ["default", "nobody"])
+def test_without_a_password_of_its_own_nobody_gets_in(server: str, user: str) -> None:
+    with redis.Redis.from_url(server.replace("redis://", f"redis://{user}:@")) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()

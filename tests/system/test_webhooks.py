@@ -1,0 +1,57 @@
+"""An API process is killed between an event and its delivery: another one delivers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import httpx
+from standardwebhooks import Webhook as Verifier
+
+from tests.hooks.conftest import Receiver, receiver
+from tests.misbehaving import RAISE
+from tests.running import Running
+
+__all__ = ["receiver"]
+
+
+def test_what_a_killed_process_was_sending_is_delivered_by_another(
+    redis_url: str, sample_models: Path, tmp_path: Path, receiver: Receiver
+) -> None:
+    own = {
+        "CELERIAC_REDIS_URL": redis_url,
+        "CELERIAC_MODELS": str(sample_models),
+        "CELERIAC_STATE": str(tmp_path),
+        "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1",
+        "CELERIAC_WEBHOOK_TIMEOUT_S": "2",
+    }
+    here = Running("", sample_models, redis_url, os.environ | own, tmp_path)
+    with here.process("api") as (process, url):
+        secret = httpx.post(f"{url}/v1/webhooks", json={"url": receiver.url}).json()["secret"]
+        receiver.holding.clear()
+        job = httpx.post(f"{url}/v1/jobs", json={"model": "digits", "inputs": [[0.0] * 64]}).json()["id"]
+        httpx.delete(f"{url}/v1/jobs/{job}")
+        cut_off = receiver.get()
+        process.kill()
+        process.wait()
+    receiver.holding.set()
+    with here.process("api"):
+        again = receiver.get(60)
+    assert again.headers["webhook-id"] == cut_off.headers["webhook-id"]
+    assert Verifier(secret).verify(again.body, again.headers)["data"]["id"] == job
+
+
+def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_with_the_models_frames(
+    running: Running, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    # A Redis of its own: an API process that may not call this machine would take the event from there too.
+    own = {"CELERIAC_REDIS_URL": redis_url, "CELERIAC_STATE": str(tmp_path), "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}
+    here = Running("", running.models, redis_url, running.environment | own, tmp_path)
+    with here.process("worker"), here.process("api") as (_, url):
+        hook = {"url": receiver.url, "events": ["start", "completed"]}
+        job = httpx.post(f"{url}/v1/jobs", json={"model": "moody", "inputs": [[RAISE, 0.0]], "webhook": hook}).json()["id"]
+        bodies = sorted((receiver.get().json for _ in range(2)), key=lambda body: str(body["type"]))
+        letter = httpx.get(f"{url}/v1/dead-letters/{job}").json()
+    assert [(body["type"], body["data"]["state"]) for body in bodies] == [("job.completed", "failed"), ("job.started", "running")]
+    assert letter["inputs"] == [[RAISE, 0.0]]
+    assert "misbehaving.py" in letter["traceback"]
