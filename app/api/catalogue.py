@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,8 @@ from app.store import withdrawn, workers
 
 log = logging.getLogger(__name__)
 _REFRESH_S: Final = 1.0
+_ASKED_S: Final = 0.1
+"""Between two looks, however many ask for what is not there."""
 _WITHDRAWN: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
 
 
@@ -50,9 +53,13 @@ class Entry:
     aliases: dict[str, str] = field(default_factory=dict)
     default: str = ""
 
+    def means(self, ref: ModelRef) -> str:
+        """The version of a reference, '' for an alias that is not there."""
+        return ref.version or (self.aliases.get(ref.alias, "") if ref.alias else self.default)
+
 
 class Catalogue:
-    """Refreshed every second; looking something up costs no I/O."""
+    """Refreshed every second. Looking something up costs no I/O, except for what is not known: that may just have been published."""
 
     def __init__(self, repository: Repository, client: redis.asyncio.Redis) -> None:
         self._repository = repository
@@ -60,30 +67,35 @@ class Catalogue:
         self._manifests: dict[tuple[str, str], Manifest] = {}
         self.entries: dict[str, Entry] = {}
         self.workers: list[workers.Worker] = []
-        self._refreshed = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._next = asyncio.Event()
 
     async def run(self) -> None:
         """Refreshes until it is cancelled."""
         while True:
+            self._asked.clear()
             await self.refresh()
-            await asyncio.sleep(_REFRESH_S)
+            await asyncio.sleep(_ASKED_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), _REFRESH_S - _ASKED_S)
 
     async def refresh(self) -> None:
         """What the repository or Redis cannot tell at the moment stays as it was."""
+        refreshed, self._next = self._next, asyncio.Event()
         try:
             living, inferred = await workers.read(self._client)
             gone = await withdrawn.read_async(self._client)
             entries = await asyncio.to_thread(self._look, living, inferred, gone)
         except (RedisError, OSError) as error:
             log.warning("the catalogue of models could not be refreshed: %s", error)
-            return
-        self.workers, self.entries = living, entries
-        self._refreshed.set()
-        self._refreshed = asyncio.Event()
+        else:
+            self.workers, self.entries = living, entries
+        finally:
+            refreshed.set()
 
     async def refreshed(self) -> None:
-        """Returns after the next refresh."""
-        await self._refreshed.wait()
+        """Returns after a refresh that begins from now on."""
+        await self._next.wait()
 
     def slots(self, pool: str) -> int:
         """Predictions that the pool's living workers run at once, at least 1."""
@@ -94,28 +106,40 @@ class Catalogue:
         named = {manifest.pool for manifest in self._manifests.values()}
         return named | {worker.pool for worker in self.workers}
 
-    def entry(self, name: str) -> Entry:
+    async def entry(self, name: str) -> Entry:
         """Raises ModelNotFound."""
+        if name not in self.entries:
+            await self._look_again()
         found = self.entries.get(name)
         if found is None:
             raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
         return found
 
-    def resolve(self, ref: ModelRef) -> tuple[str, Version]:
+    async def resolve(self, ref: ModelRef) -> tuple[str, Version]:
         """The version that a reference means now. Raises ModelNotFound or VersionNotFound."""
-        entry = self.entry(ref.name)
-        version = ref.version or (entry.aliases.get(ref.alias, "") if ref.alias else entry.default)
+        entry = await self.entry(ref.name)
+        version = entry.means(ref)
+        if version not in entry.versions:
+            await self._look_again()
+            entry = await self.entry(ref.name)
+            version = entry.means(ref)
         if version not in entry.versions:
             there = ", ".join([*entry.versions, *entry.aliases])
             raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
         return version, entry.versions[version]
 
-    def serving(self, ref: ModelRef) -> Manifest:
+    async def serving(self, ref: ModelRef) -> Manifest:
         """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
-        version, found = self.resolve(ref)
+        version, found = await self.resolve(ref)
         if found.state is Readiness.UNAVAILABLE or found.manifest is None:
             raise ModelUnavailable(f"{ref.name}@{version} cannot be served: {found.reason}")
         return found.manifest
+
+    async def _look_again(self) -> None:
+        self._asked.set()
+        # Not for longer: Redis or the volume may be away, and what was known stays true.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.refreshed(), _REFRESH_S)
 
     def _look(self, living: list[workers.Worker], inferred: dict[str, Manifest], gone: frozenset[str]) -> dict[str, Entry]:
         ready = {(name, version) for worker in living for name, version in worker.ready}

@@ -107,7 +107,7 @@ async def _replay(here: Gateway, id: str, body: dict[str, Any]) -> Job:
     model = body.get("model", f"{letter.model}@{letter.version}")
     if not isinstance(model, str):
         raise InvalidInput('model must be a string, as in "digits@production"', pointer="/model")
-    manifest = here.catalogue.serving(ModelRef.parse(model))
+    manifest = await here.catalogue.serving(ModelRef.parse(model))
     outputs = (method_of(body, manifest),) if "method" in body else tuple(manifest.output(name).name for name in letter.outputs)
     inputs = from_rows(manifest, body["inputs"]) if "inputs" in body else from_tensors(manifest, letter.inputs)
     conflict = JobConflict(f"the dead letter {id} is being asked again otherwise, as the job {letter.replay_id}")

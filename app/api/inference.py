@@ -41,7 +41,7 @@ async def infer(request: Request) -> Response:
     body, raw = tensors.parse(request, await read_bytes(request, here.settings.max_body_bytes, _KINDS))
     known(body, "id", "parameters", "inputs", "outputs")
     ref = named(request)
-    manifest = here.catalogue.serving(ref)
+    manifest = await here.catalogue.serving(ref)
     id, asked = _id(body), tensors.parameters(body)
     outputs, binary = _outputs(body, asked, manifest)
     inputs = from_tensors(manifest, tensors.read(_list(body, "inputs"), raw))

@@ -62,7 +62,7 @@ async def put(request: Request) -> Response:
 async def _submit(request: Request, body: dict[str, Any], named: Named | None) -> Response:
     here = gateway(request)
     known(body, "model", "inputs", "method", "deadline_s", "webhook")
-    manifest = here.catalogue.serving(_model(body))
+    manifest = await here.catalogue.serving(_model(body))
     method = method_of(body, manifest)
     wanted, wait = _wait(request, here)
     inputs = from_rows(manifest, body.get("inputs"))

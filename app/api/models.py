@@ -26,13 +26,13 @@ async def listed(request: Request) -> Response:
 @router.get("/{name}", **schemas.READ)
 async def model(request: Request) -> Response:
     """One model, its versions and aliases."""
-    return answer(_entry(gateway(request).catalogue.entry(request.path_params["name"])))
+    return answer(_entry(await gateway(request).catalogue.entry(request.path_params["name"])))
 
 
 @router.get("/{name}/versions/{version}", **schemas.VERSION)
 async def version(request: Request) -> Response:
     """One version with its whole manifest; an alias names it too."""
-    _, found = gateway(request).catalogue.resolve(named(request))
+    _, found = await gateway(request).catalogue.resolve(named(request))
     return answer((found.manifest.as_dict() if found.manifest else {}) | _state(found))
 
 

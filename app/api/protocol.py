@@ -47,8 +47,8 @@ async def ready(request: Request) -> Response:
 @router.get("/models/{name}/versions/{version}", **schemas.METADATA_VERSION)
 async def metadata(request: Request) -> Response:
     """What a model takes and gives."""
-    manifest = _manifest(request)
-    versions = list(gateway(request).catalogue.entry(manifest.name).versions)
+    manifest = await _manifest(request)
+    versions = list((await gateway(request).catalogue.entry(manifest.name)).versions)
     said = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
     return answer(said | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
 
@@ -57,7 +57,7 @@ async def metadata(request: Request) -> Response:
 @router.get("/models/{name}/versions/{version}/config", **schemas.CONFIG_VERSION)
 async def config(request: Request) -> Response:
     """Triton's model configuration extension, as far as it says something here."""
-    manifest = _manifest(request)
+    manifest = await _manifest(request)
     return answer(
         {
             "name": manifest.name,
@@ -77,14 +77,16 @@ async def config(request: Request) -> Response:
 async def model_ready(request: Request) -> Response:
     """A worker holds the model."""
     ref = named(request)
-    good = gateway(request).catalogue.resolve(ref)[1].state is Readiness.READY
+    _, found = await gateway(request).catalogue.resolve(ref)
+    good = found.state is Readiness.READY
     return answer({"name": ref.name, "ready": good}, 200 if good else 503)
 
 
-def _manifest(request: Request) -> Manifest:
+async def _manifest(request: Request) -> Manifest:
     """Of a version that cannot be served too, if it has one. Raises ModelUnavailable where it has none."""
     catalogue, ref = gateway(request).catalogue, named(request)
-    return catalogue.resolve(ref)[1].manifest or catalogue.serving(ref)
+    _, found = await catalogue.resolve(ref)
+    return found.manifest or await catalogue.serving(ref)
 
 
 def _platform(manifest: Manifest) -> str:

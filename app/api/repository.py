@@ -58,13 +58,13 @@ async def load(request: Request) -> Response:
         told = f"{parameter} is not spoken: a model is not sent with this request, it is published into the repository"
         raise UnknownField(told, pointer=f"/parameters/{parameter}")
     await here.catalogue.refresh()
-    here.catalogue.entry(name)
+    await here.catalogue.entry(name)
     await withdrawn.remove(here.redis, name)
     longest = here.settings.infer_timeout_s
     try:
         async with asyncio.timeout(longest):
             await here.catalogue.refresh()
-            while pending := _pending(here.catalogue.entry(name)):
+            while pending := _pending(await here.catalogue.entry(name)):
                 await here.catalogue.refreshed()
     except TimeoutError:
         raise DeadlineExceeded(f"no worker holds {name}@{pending} after {longest:g} s: is one of its pool running?") from None
@@ -78,7 +78,7 @@ async def unload(request: Request) -> Response:
     body = await _body(request)
     known(body, "parameters")
     parameters(body)
-    here.catalogue.entry(name)
+    await here.catalogue.entry(name)
     await withdrawn.add(here.redis, name)
     await here.catalogue.refresh()
     return answer({})

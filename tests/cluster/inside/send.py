@@ -29,7 +29,8 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) ->
         try:
             answer = await client.request(method, path, **more)
             if answer.status_code < 500 and answer.status_code != 429:
-                answer.raise_for_status()
+                if answer.is_error:
+                    sys.exit(f"{method} {path}: {answer.status_code} {answer.text}")
                 return answer.json()
             reason = str(answer.status_code)
         except httpx.TransportError as error:

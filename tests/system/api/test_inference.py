@@ -7,11 +7,13 @@ import struct
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from app.registry.repository import Repository
+from app.runtime.publishing import publish
 from app.runtime.samples import SAMPLES
-from tests.misbehaving import RAISE, SLEEP
+from tests.misbehaving import RAISE, SLEEP, Moody
 from tests.running import Running
 
 ROW = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0, 3]}
@@ -52,6 +54,13 @@ def test_a_version_or_an_alias_is_named_in_the_path(client: httpx.Client) -> Non
         path = f"/v2/models/diabetes/versions/{version}/infer"
         body = {"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
         assert client.post(path, json=body).json()["model_version"] == "1"
+
+
+def test_a_version_answers_the_moment_it_is_published(client: httpx.Client, running: Running) -> None:
+    for version in ("1", "2"):
+        publish(Repository(running.models), Moody(), "newborn", sample=np.zeros((1, 2)), format="joblib")
+        answer = client.post(f"/v2/models/newborn/versions/{version}/infer", json={"inputs": [ROW]})
+        assert answer.json()["outputs"][0]["data"] == [3.0], answer.text
 
 
 def test_raw_data_come_and_go(client: httpx.Client) -> None:
