@@ -50,6 +50,9 @@ class Settings(BaseSettings):
         None, description="`user:password` that Flower asks for; nothing is asked where it is not set."
     )
     flower_url_prefix: str = Field("", description="The path prefix under which Flower is reached behind a proxy.")
+    imports: str = Field(
+        "", description="Python modules of your own that workers import, separated by commas: what they register can be run."
+    )
     worker_host: str = Field("127.0.0.1", description="The address of a worker's metrics and probes.")
     worker_port: int = Field(9808, ge=0, le=65535, description="The port of a worker's metrics and probes.")
 

@@ -18,6 +18,7 @@ from app.api.presentation import present
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.coalescer import Accepted, Coalescer, Item
+from app.broker.followups import Followups
 from app.broker.maintenance import Maintenance
 from app.broker.replies import Replies
 from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
@@ -46,6 +47,7 @@ class Gateway:
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
         self.replies = Replies(self.redis, self.process, self.coalescer.finish)
         self.maintenance = Maintenance(self.redis, self.process, settings, self.catalogue.pools)
+        self.followups = Followups(self.redis, self.replies)
         self.sender = Sender(self.redis, settings, present)
         self.draining = False
         self.unfit: str | None = "nobody has looked at Redis yet"
@@ -57,7 +59,7 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         await self._look()
         await self.catalogue.refresh()
-        works = (self.meet(), self.catalogue.run(), self.replies.run(), self.maintenance.run(), self.sender.run())
+        works = (self.meet(), self.catalogue.run(), self.replies.run(), self.maintenance.run(), self.sender.run(), self.followups.run())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield

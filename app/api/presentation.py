@@ -10,6 +10,7 @@ from app.api.tensors import values
 from app.core.jobs import Job, State
 from app.core.packing import unpack
 from app.core.tensors import Tensor, size_of
+from app.core.works import from_tensor
 
 
 def present(job: Job, place: int | None = None) -> dict[str, Any]:
@@ -17,10 +18,7 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": job.id,
         "state": job.state,
-        "model": job.model,
-        "version": job.version,
-        "method": job.outputs[0],
-        "rows": job.rows,
+        **_asked(job),
         "attempt": job.attempt,
         "created_at": moment(job.created_at),
         "started_at": moment(job.started_at),
@@ -30,11 +28,21 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
     }
     if job.state is State.QUEUED and place is not None:
         found["queue_position"] = place
+    if job.progress is not None:
+        found["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
     if job.state is State.SUCCEEDED and job.result is not None:
-        found["result"] = present_result(unpack(job.result)[1])
+        outputs = unpack(job.result)[1]
+        found["result"] = from_tensor(outputs[0]) if job.work else present_result(outputs)
     if job.error is not None:
         found["error"] = job.error
     return found
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    if not job.work:
+        return {"model": job.model, "version": job.version, "method": job.outputs[0], "rows": job.rows}
+    told = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent}
+    return {name: value for name, value in told.items() if value}
 
 
 def present_result(outputs: Sequence[Tensor]) -> Any:

@@ -36,6 +36,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.WebhookNotFound: 404,
     errors.WebhookConflict: 409,
     errors.PredictionFailed: 422,
+    errors.WorkFailed: 422,
     errors.InvalidOutput: 422,
     errors.PredictionOutOfMemory: 422,
     errors.TimeLimitExceeded: 422,

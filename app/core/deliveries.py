@@ -21,7 +21,8 @@ class Delivery:
 
     `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before it was
     split. `recorded` says whether the jobs have records in the store; those of callers who wait for a synchronous answer
-    have none, and `tried` counts the runs of theirs that a worker did not survive.
+    have none, and `tried` counts the runs of theirs that a worker did not survive. `work` names what is not a prediction
+    (see `app.core.works`): such a delivery carries one recorded job.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Delivery:
     expires_at: float = 0.0
     group: str = ""
     tried: int = 0
+    work: str = ""
 
     def pack(self) -> bytes:
         return pack({one.name: getattr(self, one.name) for one in fields(self) if one.name != "inputs"}, self.inputs)

@@ -24,6 +24,7 @@ CeleriacError
 │   ├── PredictionOutOfMemory    out_of_memory           the prediction needed more memory than there is
 │   ├── TimeLimitExceeded        time_limit_exceeded     the prediction ran longer than its limit
 │   └── WorkerLost               worker_lost             the worker died with it as often as the policy allows
+├── WorkFailed               work_failed             a chunk, a step or a training raised
 ├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
@@ -148,6 +149,11 @@ class WebhookConflict(CeleriacError):
 class PredictionFailed(CeleriacError):
     code = "prediction_failed"
     title = "The model raised an error"
+
+
+class WorkFailed(CeleriacError):
+    code = "work_failed"
+    title = "The work raised an error"
 
 
 class InvalidOutput(PredictionFailed):

@@ -55,12 +55,21 @@ def created_at(job_id: str) -> float | None:
     return int(job_id[:12], 16) / 1000 if _ID.fullmatch(job_id) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running attempt has come: between 0 and 1, and a few words."""
+
+    fraction: float
+    text: str = ""
+
+
 @dataclass(slots=True)
 class Job:
     """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
 
     `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
-    `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
+    `work` is empty for a prediction, else its kind; `parent` is what the job is a part of, as in `batch:ID`.
+    `traceback` is of work that failed; that of a prediction is in its dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
     """
 
     id: str
@@ -83,6 +92,10 @@ class Job:
     fingerprint: str = ""
     delivery: str = ""
     webhook: JobWebhook | None = None
+    work: str = ""
+    parent: str = ""
+    progress: Progress | None = None
+    traceback: str = ""
 
     @property
     def wait_s(self) -> float | None:

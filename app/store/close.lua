@@ -1,7 +1,7 @@
 -- Ends a job without an outcome: cancelled by its caller, or expired in the queue. What a worker still computes for it is dropped.
 -- KEYS: job     ARGV: prefix, id, state ('cancelled' or 'expired'), seconds to keep
 -- Returns the state before, or nil where there is no such job.
-local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook')
+local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent')
 if not job[1] then return nil end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
@@ -12,6 +12,10 @@ if open and (ARGV[3] == 'cancelled' or tonumber(job[3]) < tonumber(now)) then
   redis.call('EXPIRE', KEYS[1], ARGV[4])
   if job[4] or redis.call('EXISTS', ARGV[1] .. 'webhooks') == 1 then
     redis.call('ZADD', ARGV[1] .. 'events', 'NX', now, ARGV[2] .. ' completed')
+  end
+  if job[5] then
+    redis.call('ZADD', ARGV[1] .. 'followups', now, job[5])
+    redis.call('PUBLISH', ARGV[1] .. 'event:followups', 'due')
   end
   if job[2] then redis.call('PUBLISH', ARGV[1] .. 'event:' .. ARGV[2], 'changed') end
 end

@@ -15,7 +15,7 @@ local told = #ARGV > 7 and redis.call('EXISTS', prefix .. 'webhooks') == 1
 for i = 8, #ARGV, 6 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = prefix .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook')
+  local job = redis.call('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success is true whichever attempt it comes from; a failure counts only for the attempt that is under way.
   if open and (state == 'succeeded' or job[2] == attempt) then
@@ -28,8 +28,14 @@ for i = 8, #ARGV, 6 do
       if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
       redis.call('EXPIRE', dead, ARGV[6])
       redis.call('ZADD', KEYS[3], now, id)
+    elseif trace ~= '' then
+      redis.call('HSET', key, 'traceback', trace)
     end
     if told or job[6] then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. ' completed') end
+    if job[7] then
+      redis.call('ZADD', prefix .. 'followups', now, job[7])
+      redis.call('PUBLISH', prefix .. 'event:followups', 'due')
+    end
     if job[3] then redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed') end
   else
     late[#late + 1] = (i - 8) / 6

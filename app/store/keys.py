@@ -24,6 +24,9 @@ MAINTENANCE: Final = f"{PREFIX}maintenance"
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
 
+FOLLOWUPS: Final = f"{PREFIX}followups"
+"""Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
+
 EVENTS: Final = f"{PREFIX}events"
 """Sorted set of `job event` for those who are told by webhooks, by the time to handle it; whoever handles one removes it."""
 

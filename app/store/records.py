@@ -7,17 +7,21 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from app.core.errors import CeleriacError
-from app.core.jobs import Job, State
+from app.core.jobs import Job, Progress, State
 from app.core.webhooks import Event, JobWebhook
 
 
-def encode_spec(model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str) -> bytes:
+def encode_spec(model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str, work: str = "") -> bytes:
     """The part of a record that never changes."""
-    return orjson.dumps([model, version, outputs, rows, fingerprint])
+    return orjson.dumps([model, version, outputs, rows, fingerprint, work] if work else [model, version, outputs, rows, fingerprint])
 
 
 def encode_error(error: CeleriacError) -> bytes:
     return orjson.dumps(error.as_dict())
+
+
+def encode_progress(progress: Progress) -> bytes:
+    return orjson.dumps([progress.fraction, progress.text])
 
 
 def encode_webhook(webhook: JobWebhook | None) -> bytes:
@@ -37,7 +41,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
     """None where there is no record."""
     if b"spec" not in fields:
         return None
-    model, version, outputs, rows, fingerprint = orjson.loads(fields[b"spec"])
+    model, version, outputs, rows, fingerprint, *work = orjson.loads(fields[b"spec"])
     return Job(
         id=id,
         state=State(fields[b"state"].decode()),
@@ -48,6 +52,10 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         fingerprint=fingerprint,
         delivery=fields[b"delivery"].decode(),
         webhook=decode_webhook(fields.get(b"webhook", b"")),
+        work=work[0] if work else "",
+        parent=fields.get(b"parent", b"").decode(),
+        progress=Progress(*orjson.loads(fields[b"progress"])) if b"progress" in fields else None,
+        traceback=fields.get(b"traceback", b"").decode(errors="replace"),
         created_at=float(fields[b"created_at"]),
         expires_at=float(fields[b"expires_at"]),
         attempt=int(fields[b"attempt"]),

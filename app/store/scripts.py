@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
@@ -21,7 +21,7 @@ from app.store.records import encode_error
 
 _TEXT: Final = {
     name: files("app.store").joinpath(f"{name}.lua").read_text()
-    for name in ("submit", "start", "finish", "requeue", "enqueue", "stray", "close", "claim", "notify", "attempt")
+    for name in ("submit", "start", "finish", "requeue", "enqueue", "stray", "close", "claim", "notify", "attempt", "progress", "settle")
 }
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
@@ -65,9 +65,10 @@ def submit(
     max_queue: int,
     ttl: int,
     body: bytes = b"",
+    parent: str = "",
 ) -> Call:
     """Takes a delivery into the queue. `body` is what it was packed to, if that is done. `specs`, `waits` (seconds a job may wait)
-    and `webhooks` (as encoded, or empty) stand beside its jobs, if they are recorded.
+    and `webhooks` (as encoded, or empty) stand beside its jobs, if they are recorded. `parent` is told when one of them ends.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -77,7 +78,7 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (keys.PREFIX, max_queue, message, body, ttl, attempts, limit_s, delivery.id, *jobs),
+        (keys.PREFIX, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
     )
 
 
@@ -97,7 +98,8 @@ def finish(
             if outcome.error is None:
                 jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"")
             else:
-                letter = blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
+                # What is work of another kind is asked again by its parent, or whole.
+                letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
                 jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
@@ -153,3 +155,13 @@ def stray(queue: str, pool: str, *, grace_s: float, silent_s: float, most: int =
 def close(job_id: str, state: State, *, keep: int) -> Call:
     """Ends a job that has no outcome: CANCELLED, or EXPIRED where it waited too long."""
     return Call("close", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
+
+
+def progress(jobs: Mapping[str, int], told: bytes) -> Call:
+    """How far the running attempts (job -> attempt) have come, as encoded."""
+    return Call("progress", (), (keys.PREFIX, told, *(part for one in jobs.items() for part in one)))
+
+
+def settle(parent: str, again_s: float | None) -> Call:
+    """A parent was looked at, and is to be looked at again after `again_s` seconds, or only when a child ends (None)."""
+    return Call("settle", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))

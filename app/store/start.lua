@@ -20,7 +20,7 @@ local told = redis.call('EXISTS', prefix .. 'webhooks') == 1
 for id in found[2]:gmatch('%S+') do
   count = count + 1
   local key = prefix .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook')
+  local job = redis.call('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent')
   local run, event = 0, nil
   -- A job that was given to another delivery is that one's to run.
   if (job[1] == 'queued' or job[1] == 'running') and job[5] == delivery then
@@ -28,6 +28,10 @@ for id in found[2]:gmatch('%S+') do
       redis.call('HSET', key, 'state', 'expired', 'finished_at', now)
       redis.call('EXPIRE', key, keep)
       event = ' completed'
+      if job[8] then
+        redis.call('ZADD', prefix .. 'followups', now, job[8])
+        redis.call('PUBLISH', prefix .. 'event:followups', 'due')
+      end
     elseif alive and job[1] == 'running' then
       -- The same process asks again: the first answer did not reach it.
       run = tonumber(job[4])

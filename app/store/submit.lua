@@ -1,17 +1,17 @@
 -- Admission, the jobs' records, the delivery and Celery's message in one step: all of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: prefix, largest length, message, body ('' where the message carries it), ttl, attempts allowed, time limit, id of the delivery,
---       then for each job: id, spec, seconds it may wait, its webhook ('' for none)
+--       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now}
 local length = redis.call('LLEN', KEYS[1])
 if length >= tonumber(ARGV[2]) then return {'full', length} end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local prefix, ttl = ARGV[1], ARGV[5]
-local jobs = (#ARGV - 8) / 4
+local jobs = (#ARGV - 9) / 4
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[5 + 4 * i]
+  local id = ARGV[6 + 4 * i]
   if seen[id] or redis.call('EXISTS', prefix .. 'job:' .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -19,13 +19,18 @@ local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
   local ids, queue = {}, KEYS[1]:sub(#prefix + 1)
   for i = 1, jobs do
-    local id, spec, wait, webhook = ARGV[5 + 4 * i], ARGV[6 + 4 * i], ARGV[7 + 4 * i], ARGV[8 + 4 * i]
+    local id, spec, wait, webhook = ARGV[6 + 4 * i], ARGV[7 + 4 * i], ARGV[8 + 4 * i], ARGV[9 + 4 * i]
     local key = prefix .. 'job:' .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1)
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
     redis.call('EXPIRE', key, ttl)
-    redis.call('ZADD', KEYS[3], now, id)
+    if ARGV[9] == '' then
+      redis.call('ZADD', KEYS[3], now, id)
+    else
+      -- Listed with its parent, not among the jobs.
+      redis.call('HSET', key, 'parent', ARGV[9])
+    end
     ids[i] = id
   end
   redis.call('HSET', KEYS[4], 'body', ARGV[4], 'jobs', table.concat(ids, ' '), 'attempts', ARGV[6], 'limit', ARGV[7], 'queue', queue)

@@ -33,7 +33,7 @@ def _run() -> int:
     from prometheus_client import multiprocess
 
     from app.broker.celery import app
-    from app.worker import child, control, stopping  # noqa: F401  registers the commands
+    from app.worker import child, control, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
     from app.worker.health import Health
@@ -45,6 +45,7 @@ def _run() -> int:
 
     # A container's only user may be root; what Celery says then, at length, is no news to whoever runs it so.
     warnings.simplefilter("ignore", SecurityWarning)
+    works.load(settings().imports)
     models = Models(settings())
     models.preload()
     child.share(models)

@@ -27,7 +27,7 @@ def predict(delivery: Delivery, find: Callable[[str, str], Model]) -> list[Outco
     try:
         outcomes: list[Outcome] | None = _bisect(find(delivery.model, delivery.version), delivery)
     except CeleriacError as error:
-        outcomes = [_failed(job, error) for job in delivery.jobs]
+        outcomes = [failed(job, error) for job in delivery.jobs]
     except _TimeIsUp:
         outcomes = None
     took = time.perf_counter() - began
@@ -54,7 +54,7 @@ def _bisect(model: Model, delivery: Delivery) -> list[Outcome]:
             raise _TimeIsUp from None
         failure = _over(model, raised.__cause__ or raised) if late else raised
         if len(delivery.jobs) == 1:
-            return [_failed(delivery.jobs[0], failure)]
+            return [failed(delivery.jobs[0], failure)]
     middle = len(delivery.jobs) // 2
     halves = range(middle), range(middle, len(delivery.jobs))
     return [outcome for half in halves for outcome in _bisect(model, delivery.only(half))]
@@ -66,7 +66,7 @@ def _over(model: Model, cause: BaseException) -> TimeLimitExceeded:
     return error
 
 
-def _failed(job: str, error: CeleriacError) -> Outcome:
+def failed(job: str, error: CeleriacError) -> Outcome:
     transient = isinstance(error, PredictionOutOfMemory) or isinstance(error.__cause__, ConnectionError | TimeoutError)
     return Outcome(job, error=error, transient=transient, traceback=_traceback(error.__cause__) if error.__cause__ else "")
 

@@ -14,12 +14,14 @@ from app.core import retries
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import PayloadLost, WorkerLost
 from app.core.models import RetryPolicy
+from app.core.works import Order
 from app.settings import settings
 from app.store import keys, scripts
 from app.store.blobs import blobs
-from app.worker import again, child
+from app.worker import again, child, progress
 from app.worker.prediction import predict
 from app.worker.request import DeliveryRequest
+from app.worker.works import perform
 
 _USED_UP = -1
 
@@ -47,11 +49,12 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], limit_s: float) ->
         predicted = None
     else:
         running = delivery.only([at for at, attempt in enumerate(attempts) if attempt > 0])
-        predicted = _predicted(running)
+        with progress.of(dict(zip(delivery.jobs, attempts, strict=True)) if delivery.recorded else {}):
+            predicted = _predicted(running, max(attempts), limit_s)
     if predicted is None:
         again.split(child.redis(), queue, delivery, attempts, limit_s)
     answers = iter(predicted or ())
-    outcomes, policy = [], child.models().retries(delivery.model, delivery.version)
+    outcomes, policy = [], _policy(delivery)
     for at, (job, attempt) in enumerate(zip(delivery.jobs, attempts, strict=True)):
         if attempt == _USED_UP:
             lost = WorkerLost("the worker died each time that it ran this job; it is not tried again")
@@ -64,14 +67,20 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], limit_s: float) ->
     again.finish(child.redis(), queue, delivery, outcomes)
 
 
-def _predicted(running: Delivery) -> list[Outcome] | None:
+def _predicted(running: Delivery, attempt: int, limit_s: float) -> list[Outcome] | None:
     """As `predict`. Jobs whose inputs are lost are told so."""
     if not running.jobs:
         return []
     if not running.inputs:
         lost = PayloadLost("the input lay in the folder of blobs, and is gone or cannot be read by the worker: submit the job again")
         return [Outcome(job, error=lost) for job in running.jobs]
-    return predict(running, child.models().get)
+    return perform(running, attempt, limit_s) if running.work else predict(running, child.models().get)
+
+
+def _policy(delivery: Delivery) -> RetryPolicy:
+    if delivery.work and delivery.inputs:
+        return Order.unpack(delivery.inputs).retries
+    return child.models().retries(delivery.model, delivery.version)
 
 
 def _take(queue: str, id: str) -> tuple[bytes, list[int]] | None:

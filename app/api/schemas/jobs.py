@@ -77,6 +77,13 @@ class JobError(BaseModel):
     pointer: str | None = Field(None, description="The field that is wrong, if one is.")
 
 
+class Progress(BaseModel):
+    """Told by the running attempt."""
+
+    fraction: float = Field(ge=0, le=1)
+    text: str
+
+
 class Job(BaseModel):
     """A prediction and what became of it. Times are RFC 3339 in UTC."""
 
@@ -92,10 +99,12 @@ class Job(BaseModel):
 
     id: str = Field(description="The address is /v1/jobs/ and this.")
     state: State = Field(description="queued and running go on; succeeded, failed, cancelled and expired are final.")
-    model: str
-    version: str
-    method: str = Field(description="The output that was asked for; the first, where there are several.")
-    rows: int
+    kind: str | None = Field(None, description="What is not a prediction: the kind of work.")
+    parent: str | None = Field(None, description="What it is a part of.")
+    model: str | None = Field(None, description="What is asked; work of another kind may have none.")
+    version: str | None = None
+    method: str | None = Field(None, description="The output that was asked for; the first, where there are several.")
+    rows: int | None = None
     attempt: int = Field(description="How often it was begun; 0 while it waits for the first time.")
     created_at: str | None
     started_at: str | None
@@ -103,6 +112,7 @@ class Job(BaseModel):
     wait_s: float | None = Field(description="Seconds from its creation to its start.")
     run_s: float | None = Field(description="Seconds from its start to its end.")
     queue_position: int | None = Field(None, description="While it is queued: about 1 when it is next.")
+    progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
     result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
     error: JobError | None = Field(None, description="Where it failed.")
 

@@ -1,0 +1,70 @@
+"""Runs a delivery that is not a prediction. Its kinds register themselves where they are imported."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded, WorkFailed
+from app.core.works import RESULT, WORKS, Order, as_tensor
+from app.worker import child, progress
+from app.worker.interruption import arm, interruptible
+from app.worker.prediction import failed
+
+_KINDS: Final[tuple[str, ...]] = ()
+"""Modules of ours that register kinds of work."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    job: str
+    attempt: int
+
+    def model(self, name: str, version: str) -> Any:
+        return child.models().get(name, version)
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        progress.say(fraction, text)
+
+
+def load(imports: str) -> None:
+    """Imports our kinds, and the modules that `imports` names, separated by commas. In the parent, before the fork."""
+    for module in (*_KINDS, *filter(None, map(str.strip, imports.split(",")))):
+        import_module(module)
+
+
+def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
+    """The one outcome of the delivery."""
+    [job] = delivery.jobs
+    order, began = Order.unpack(delivery.inputs), time.perf_counter()
+    arm()
+    try:
+        with interruptible():
+            if delivery.work not in WORKS:
+                raise WorkFailed(f"this worker does not know work of the kind {delivery.work!r}: it is older than what submitted it")
+            result = WORKS[delivery.work](order.spec, _Context(job, attempt))
+        outcome = Outcome(job, [as_tensor(RESULT, result)])
+    except SoftTimeLimitExceeded as error:
+        outcome = failed(job, _caused(TimeLimitExceeded(f"it ran longer than its limit of {limit_s:g} s"), error))
+    except CeleriacError as error:
+        outcome = failed(job, error)
+    except MemoryError as error:
+        outcome = failed(job, _caused(PredictionOutOfMemory("it needed more memory than there is"), error))
+    except Exception as error:
+        log.exception("%s %s", delivery.work, job)
+        outcome = failed(job, _caused(WorkFailed(f"{type(error).__name__}: {error}"), error))
+    outcome.run_s = time.perf_counter() - began
+    return [outcome]
+
+
+def _caused(error: CeleriacError, cause: BaseException) -> CeleriacError:
+    error.__cause__ = cause
+    return error
