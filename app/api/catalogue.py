@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -67,6 +68,7 @@ class Catalogue:
         self._manifests: dict[tuple[str, str], Manifest] = {}
         self.entries: dict[str, Entry] = {}
         self.workers: list[workers.Worker] = []
+        self._slots = Counter[str]()
         self._asked = asyncio.Event()
         self._next = asyncio.Event()
 
@@ -90,6 +92,9 @@ class Catalogue:
             log.warning("the catalogue of models could not be refreshed: %s", error)
         else:
             self.workers, self.entries = living, entries
+            self._slots = Counter[str]()
+            for worker in living:
+                self._slots[worker.pool] += worker.processes
         finally:
             refreshed.set()
 
@@ -99,7 +104,7 @@ class Catalogue:
 
     def slots(self, pool: str) -> int:
         """Predictions that the pool's living workers run at once, at least 1."""
-        return max(1, sum(worker.processes for worker in self.workers if worker.pool == pool))
+        return self._slots.get(pool, 1)
 
     def pools(self) -> set[str]:
         """The pools of every model and every living worker."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from fastapi import FastAPI
@@ -52,7 +53,6 @@ class Gateway:
         self.draining = False
         self.unfit: str | None = "nobody has looked at Redis yet"
         """Why Redis cannot be used; None where it can."""
-        self._mine: dict[str, Item] = {}
         self._holds: set[asyncio.Timeout] = set()
 
     @contextlib.asynccontextmanager
@@ -136,11 +136,11 @@ class Gateway:
                 raise named.conflict
         else:
             assert accepted is not None, "without an id of the caller's, every job is new"
-            job = self._remember(item, accepted, manifest, outputs)
+            job = item.record = self._record(item, accepted, manifest, outputs)
         if wait_s > 0:
             # Redis has it: one that fails only now must not make the caller believe that there is no job.
             with contextlib.suppress(RedisError, OSError):
-                return await self.wait(job.id, wait_s)
+                return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
         return job
 
     async def job(self, id: str) -> Job:
@@ -156,11 +156,9 @@ class Gateway:
         """The job when it has ended, or as it is after `seconds`."""
         if seconds <= 0:
             return await self.job(id)
-        item = self._mine.get(id)
-        if item is not None:
-            async with self.holding(seconds):
-                await asyncio.shield(item.outcome)
-            return await self.job(id)
+        item = self.coalescer.items.get(id)
+        if item is not None and item.record is not None:
+            return await self._end_of(item, item.record, seconds)
         async with self.replies.watch(id) as changed:
             job = self._found(id, await jobs.watch(self.redis, id))
             async with self.holding(seconds):
@@ -182,10 +180,22 @@ class Gateway:
         """How many jobs of its queue come before a queued one, itself counted: about 1 when it is next."""
         return max(1, job.position - await jobs.left(self.redis, job.queue))
 
-    def _remember(self, item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
-        """Its end is known here without asking Redis."""
-        self._mine[item.job] = item
-        asyncio.get_running_loop().call_later(self.settings.max_wait_s, self._mine.pop, item.job, None)
+    async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
+        """As `wait`, of a job that this process submitted: its end is known here without asking Redis."""
+        async with self.holding(seconds):
+            await asyncio.shield(item.outcome)
+        outcome = item.outcome.result() if item.outcome.done() else None
+        if outcome is None or not outcome.started_at:
+            return await self.job(job.id)
+        ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at)
+        if outcome.error is None:
+            ended.state, ended.tensors = State.SUCCEEDED, outcome.outputs
+        else:
+            ended.state, ended.error = State.FAILED, outcome.error.as_dict()
+        return ended
+
+    @staticmethod
+    def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
         return Job(
             item.job,
             State.QUEUED,

@@ -21,7 +21,6 @@ from app.core.errors import DeadlineExceeded, InvalidInput, JobConflict, from_di
 from app.core.inputs import from_tensors
 from app.core.jobs import Job, State
 from app.core.models import Manifest
-from app.core.packing import unpack
 from app.core.tensors import Tensor
 
 router = APIRouter(prefix="/v2/models", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
@@ -75,8 +74,9 @@ async def _now(
 
 def _result(job: Job) -> list[Tensor]:
     """Raises what the job ended with, if it is no result."""
-    if job.state is State.SUCCEEDED and job.result is not None:
-        return unpack(job.result)[1]
+    outputs = job.answered() if job.state is State.SUCCEEDED else None
+    if outputs is not None:
+        return outputs
     if job.state is State.FAILED and job.error is not None:
         raise from_dict(job.error)
     if job.state is State.EXPIRED:

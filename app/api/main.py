@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -29,6 +30,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     here = app.state.gateway = Gateway(settings())
     async with here.running():
+        # What is there now stays: the collector, which stops everything while it looks, need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         with _noticing_the_end(here.drain):
             yield
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from app.api.tensors import values
 from app.core.jobs import Job, State
-from app.core.packing import unpack
 from app.core.tensors import Tensor, size_of
 from app.core.works import from_tensor
 
@@ -30,8 +29,8 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
         found["queue_position"] = place
     if job.progress is not None:
         found["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
-    if job.state is State.SUCCEEDED and job.result is not None:
-        outputs = unpack(job.result)[1]
+    outputs = job.answered() if job.state is State.SUCCEEDED else None
+    if outputs is not None:
         found["result"] = from_tensor(outputs[0]) if job.work else present_result(outputs)
     if job.error is not None:
         found["error"] = job.error

@@ -1,7 +1,7 @@
 """Concurrent predictions for the same model version become one delivery: batch while busy, never wait when idle.
 
-A lone request leaves at once. While deliveries of a version are outstanding, later requests gather until a slot is free,
-a bound of rows or bytes is reached, or the longest wait is over. Jobs that are answered later gather besides while the
+A lone request leaves at once. While as many deliveries of a version are outstanding as its `Pace` allows, later requests
+gather until one comes back, a bound of rows or bytes is reached, or the longest wait is over. Jobs that are answered later gather besides while the
 round trip of the delivery before them is under way (group commit), and are accepted when Redis has them: under a long queue
 each of them waits the longest wait, milliseconds, and no more.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,9 +22,10 @@ from app import metrics
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
+from app.broker.pace import Pace
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
-from app.core.jobs import new_id
+from app.core.jobs import Job, new_id
 from app.core.models import Manifest
 from app.core.tensors import Tensor, concatenate
 from app.core.webhooks import JobWebhook
@@ -48,7 +49,7 @@ class Accepted:
 @dataclass(slots=True)
 class Item:
     """One job on its way. `accepted` is done when Redis has it (None: the id was taken before), `outcome` when it
-    ended (None: read the record)."""
+    ended (None: read the record). `record` is what the store was given."""
 
     job: str
     fingerprint: str
@@ -60,6 +61,7 @@ class Item:
     expires_at: float
     accepted: asyncio.Future[Accepted | None]
     outcome: asyncio.Future[Outcome | None]
+    record: Job | None = None
 
 
 class Meters:
@@ -81,6 +83,7 @@ class Group:
     outputs: tuple[str, ...]
     recorded: bool
     meters: Meters
+    pace: Pace = field(default_factory=Pace)
     waiting: list[Item] = field(default_factory=list)
     outstanding: int = 0
     committing: int = 0
@@ -100,8 +103,10 @@ class Coalescer:
         self._slots = slots
         self._full = full
         self._groups: dict[tuple[object, ...], Group] = {}
-        self._sent: dict[str, tuple[Group, list[Item]]] = {}
+        self._sent: dict[str, tuple[Group, list[Item], float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.items: dict[str, Item] = {}
+        """Recorded jobs on their way, by id: until their delivery ends, or nobody may wait for them any longer."""
 
     async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
         """The answer to a synchronous request, which leaves nothing behind. Raises TimeoutError, QueueFull or StoreUnavailable."""
@@ -169,7 +174,7 @@ class Coalescer:
 
     def _kick(self, group: Group) -> None:
         while group.waiting:
-            free = group.outstanding <= self._slots(group.manifest.pool) and not (group.recorded and group.committing)
+            free = group.outstanding < group.pace.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
             count, full = _fitting(group.waiting, group.manifest)
             if not free and not full:
                 return
@@ -195,7 +200,7 @@ class Coalescer:
 
     async def _deliver(self, group: Group, items: list[Item]) -> None:
         delivery, taken, body = self._delivery(group, items), list[Item](), b""
-        self._sent[delivery.id] = (group, items)
+        self._sent[delivery.id] = (group, items, time.perf_counter())
         error: CeleriacError | None = None
         position, created_at = 0, 0.0
         try:
@@ -238,6 +243,10 @@ class Coalescer:
                 _fail(item.accepted, error)
                 _fail(item.outcome, error)
             elif not item.accepted.done():
+                # They are on their way, and need not be kept here.
+                item.inputs = ()
+                if delivery.recorded:
+                    self.items[item.job] = item
                 item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at))
         for item in taken:
             # Only now is a twin of the same request in the store.
@@ -298,24 +307,29 @@ class Coalescer:
             body=body,
         )
 
-    def finish(self, delivery_id: str, outcomes: Iterable[Outcome], late: frozenset[int]) -> None:
+    def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
         """A reply came: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
-        group, items = self._sent.get(delivery_id, (None, ()))
+        group, items, sent_at = self._sent.get(delivery_id, (None, (), 0.0))
         if group is None:
             return
         by_job = {outcome.job: None if at in late else outcome for at, outcome in enumerate(outcomes)}
         for item in items:
             if item.job in by_job and not item.outcome.done():
                 item.outcome.set_result(by_job[item.job])
+        if len(by_job) == len(items):
+            group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent_at)
         if all(item.outcome.done() for item in items):
             self._forget(delivery_id)
             self._kick(group)
 
-    def _forget(self, delivery_id: str) -> tuple[Group, list[Item]] | None:
+    def _forget(self, delivery_id: str) -> None:
         found = self._sent.pop(delivery_id, None)
         if found is not None:
-            found[0].outstanding -= 1
-        return found
+            group, items, _ = found
+            group.outstanding -= 1
+            if group.recorded:
+                for item in items:
+                    self.items.pop(item.job, None)
 
 
 def _fitting(items: Sequence[Item], manifest: Manifest) -> tuple[int, bool]:

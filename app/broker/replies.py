@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from app.store.blobs import blobs, is_reference
 log = logging.getLogger(__name__)
 _SILENCE_S: Final = 5.0
 
-Finish = Callable[[str, Iterable[Outcome], frozenset[int]], None]
+Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
 
 
 class Replies:
@@ -87,24 +87,25 @@ class Replies:
         if channel != self._own:
             self._wake(channel)
             return
-        late, _, packed = data.partition(b"\n")
+        head, _, packed = data.partition(b"\n")
         if is_reference(packed):
-            task = asyncio.create_task(self._take_blob(late, packed))
+            task = asyncio.create_task(self._take_blob(head, packed))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self._end(late, packed)
+            self._end(head, packed)
 
-    async def _take_blob(self, late: bytes, packed: bytes) -> None:
+    async def _take_blob(self, head: bytes, packed: bytes) -> None:
         try:
-            self._end(late, await asyncio.to_thread(blobs().fetch, packed))
+            self._end(head, await asyncio.to_thread(blobs().fetch, packed))
         except PayloadLost as error:
             # Who waits for it is told when the time is over.
             log.error("a reply is lost: %s", error.detail)
         await asyncio.to_thread(blobs().remove, packed)
 
-    def _end(self, late: bytes, packed: bytes) -> None:
-        delivery, outcomes = unpack_reply(packed)
+    def _end(self, head: bytes, packed: bytes) -> None:
+        late, _, now = head.partition(b" ")
+        delivery, outcomes = unpack_reply(packed, float(now))
         self._finish(delivery, outcomes, frozenset(map(int, late.split(b","))) if late else frozenset())
 
     def _wake(self, *channels: bytes) -> None:

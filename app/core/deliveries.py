@@ -69,7 +69,8 @@ class Delivery:
 class Outcome:
     """What became of one job: its outputs, or its error; run time in seconds. `transient`: another attempt may succeed.
 
-    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone.
+    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone. Start and end are
+    seconds since 1970 by the clock of the store, 0 where it did not look.
     """
 
     job: str
@@ -79,6 +80,8 @@ class Outcome:
     run_s: float = 0.0
     transient: bool = False
     traceback: str = ""
+    started_at: float = 0.0
+    finished_at: float = 0.0
 
 
 def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
@@ -90,20 +93,24 @@ def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
     if errors:
         header["errors"] = errors
     header["jobs"] = [outcome.job for outcome in outcomes]
+    if delivery.recorded and outcomes:
+        header |= {"started_at": outcomes[0].started_at, "attempts": [outcome.attempt for outcome in outcomes]}
     return pack(header, concatenate(answered) if answered else [])
 
 
-def unpack_reply(packed: Buffer) -> tuple[str, list[Outcome]]:
+def unpack_reply(packed: Buffer, finished_at: float = 0.0) -> tuple[str, list[Outcome]]:
     """The id of the delivery as it was sent, and the outcomes of it or of a part."""
     header, tensors = unpack(packed)
     errors = header.get("errors", {})
     jobs, rows = header["jobs"], header["rows"]
     parts = iter(split(tensors, [count for at, count in enumerate(rows) if str(at) not in errors]))
     outcomes = []
+    attempts, started_at = header.get("attempts"), header.get("started_at", 0.0)
     for at, job in enumerate(jobs):
         error = errors.get(str(at))
-        if error is None:
-            outcomes.append(Outcome(job, next(parts), run_s=header["run_s"]))
-        else:
-            outcomes.append(Outcome(job, error=from_dict(error), run_s=header["run_s"]))
+        outcome = Outcome(job, next(parts)) if error is None else Outcome(job, error=from_dict(error))
+        outcome.run_s, outcome.started_at, outcome.finished_at = header["run_s"], started_at, finished_at
+        if attempts:
+            outcome.attempt = attempts[at]
+        outcomes.append(outcome)
     return header["delivery"], outcomes

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from app.core.packing import unpack
+from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 
 
@@ -68,7 +70,7 @@ class Job:
     """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
 
     `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
-    `work` is empty for a prediction, else its kind; `parent` is what the job is a part of, as in `batch:ID`.
+    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction, else its kind; `parent` is what the job is a part of, as in `batch:ID`.
     `traceback` is of work that failed; that of a prediction is in its dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
     """
 
@@ -88,6 +90,7 @@ class Job:
     finished_at: float | None = None
     worker: str | None = None
     result: bytes | None = None
+    tensors: list[Tensor] | None = None
     error: dict[str, Any] | None = None
     fingerprint: str = ""
     delivery: str = ""
@@ -100,6 +103,12 @@ class Job:
     @property
     def wait_s(self) -> float | None:
         return None if self.started_at is None else max(0.0, self.started_at - self.created_at)
+
+    def answered(self) -> list[Tensor] | None:
+        """What came out, None where nothing did."""
+        if self.tensors is None and self.result is not None:
+            self.tensors = unpack(self.result)[1]
+        return self.tensors
 
     @property
     def run_s(self) -> float | None:

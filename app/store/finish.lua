@@ -45,5 +45,5 @@ local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', prefix .. 'dead:' .. id) end
 end
-if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. '\n' .. ARGV[5]) end
+if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. ' ' .. now .. '\n' .. ARGV[5]) end
 return #late

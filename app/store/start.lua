@@ -1,7 +1,7 @@
 -- A worker takes a delivery: which of its jobs are to run? Counts the attempt, drops the cancelled and the expired.
 -- KEYS: delivery, deliveries that run
 -- ARGV: prefix, id of the delivery, worker, seconds that a finished record is kept, seconds without a sign of life after which a run is over
--- Returns nil where the delivery has ended or another process runs it, else {body, [attempt, 0 = do not run, -1 = attempts used up] for each job}
+-- Returns nil where the delivery has ended or another process runs it, else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
 local found = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
 if not found[1] then return nil end
 local prefix, delivery, worker, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -15,7 +15,7 @@ if alive and found[6] ~= worker then return nil end
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[2], now, delivery)
 redis.call('HSET', KEYS[1], 'runner', worker)
-local answer, count = {found[1]}, 0
+local answer, count = {found[1], now}, 0
 local told = redis.call('EXISTS', prefix .. 'webhooks') == 1
 for id in found[2]:gmatch('%S+') do
   count = count + 1

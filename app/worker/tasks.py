@@ -30,19 +30,19 @@ _USED_UP = -1
 def predict_delivery(self: Any, id: str, body: str | None) -> None:
     """`body` holds a delivery whose callers wait; without it the delivery is in the store, and so are its jobs."""
     queue = self.request.delivery_info["routing_key"]
-    taken = _take(queue, id) if body is None else (base64.b64decode(body), None)
+    taken = _take(queue, id) if body is None else (base64.b64decode(body), 0.0, None)
     if taken is None:
         return
-    packed, attempts = taken
+    packed, started_at, attempts = taken
     delivery = again.unpacked(packed)
     if attempts is None:
         attempts = _attempts(delivery, self.request)
     if attempts:
-        _run(queue, delivery, attempts, self.request.timelimit[1])
+        _run(queue, delivery, attempts, started_at, self.request.timelimit[1])
     blobs().remove(packed)
 
 
-def _run(queue: str, delivery: Delivery, attempts: list[int], limit_s: float) -> None:
+def _run(queue: str, delivery: Delivery, attempts: list[int], started_at: float, limit_s: float) -> None:
     metrics.QUEUE_SECONDS.labels(delivery.model, delivery.version).observe(max(0.0, time.time() - delivery.enqueued_at))
     if len(delivery.jobs) > 1 and max(attempts) > 1:
         # One of them may have killed the worker: apart, it takes none of the others with it.
@@ -64,6 +64,8 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], limit_s: float) ->
             outcome.attempt = attempt
             if not _retried(queue, delivery, at, outcome, policy, limit_s):
                 outcomes.append(outcome)
+    for outcome in outcomes:
+        outcome.started_at = started_at
     again.finish(child.redis(), queue, delivery, outcomes)
 
 
@@ -83,14 +85,14 @@ def _policy(delivery: Delivery) -> RetryPolicy:
     return child.models().retries(delivery.model, delivery.version)
 
 
-def _take(queue: str, id: str) -> tuple[bytes, list[int]] | None:
-    """The body of a recorded delivery and the attempt of each job: 0 is not to run, -1 was tried as often as allowed. None: it has ended,
-    or runs elsewhere."""
+def _take(queue: str, id: str) -> tuple[bytes, float, list[int]] | None:
+    """The body of a recorded delivery, when it was taken, and the attempt of each job: 0 is not to run, -1 was tried as often as allowed.
+    None: it has ended, or runs elsewhere."""
     started = scripts.run(child.redis(), scripts.start(queue, id, child.name(), keep=settings().result_ttl_s, silent_s=settings().silent_s))
     if started is None:
         return None
-    body, *attempts = started
-    return body, attempts
+    body, now, *attempts = started
+    return body, float(now), attempts
 
 
 def _attempts(delivery: Delivery, request: Any) -> list[int]:

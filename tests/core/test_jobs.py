@@ -91,5 +91,13 @@ def test_a_reply_holds_each_jobs_own_rows_or_error() -> None:
     ]
 
 
+def test_a_reply_of_recorded_jobs_tells_what_their_records_say() -> None:
+    sent = delivery((1,))
+    output = Tensor("predict", "INT64", (1,), encode([7], "INT64"))
+    sent.recorded, sent.jobs, sent.rows = True, ("a",), (1,)
+    _, [found] = unpack_reply(pack_reply(sent, [Outcome("a", [output], attempt=2, started_at=10.0)]), 12.0)
+    assert (found.attempt, found.started_at, found.finished_at) == (2, 10.0, 12.0)
+
+
 def test_errors_know_no_http() -> None:
     assert "status" not in inspect.getsource(errors)

@@ -37,7 +37,7 @@ class Store:
     def start(self, sent: Delivery, worker: str = "worker/1", silent_s: float = 0.0) -> Any:
         """As after the death of whoever started it before, unless `silent_s` says that its sign of life still holds."""
         answer = scripts.run(self.client, scripts.start(QUEUE, sent.id, worker, keep=60, silent_s=silent_s))
-        return answer and answer[1:]
+        return answer and answer[2:]
 
     def finish(self, sent: Delivery, *outcomes: Outcome, max_dead: int = 10) -> int:
         return int(scripts.run(self.client, scripts.finish(QUEUE, sent, outcomes, keep=60, keep_dead=60, max_dead=max_dead)))

@@ -183,9 +183,11 @@ def test_the_api_process_that_waits_is_told_once_and_what_came_late(store: Store
     listening(keys.reply("api"))
     store.finish(sent, succeeded(sent.jobs[0]), succeeded(sent.jobs[1]))
     (told,) = listening(keys.reply("api"))
-    late, _, reply = told.partition(b"\n")
+    head, _, reply = told.partition(b"\n")
+    late, _, ended_at = head.partition(b" ")
     assert late == b"1"
     assert [outcome.job for outcome in unpack_reply(reply)[1]] == list(sent.jobs)
+    assert float(ended_at) == store.job(sent.jobs[0]).finished_at
 
 
 def test_who_watches_a_job_hears_of_each_change(store: Store, listening: Callable[[str], list[bytes]]) -> None:

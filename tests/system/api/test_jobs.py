@@ -11,7 +11,7 @@ import redis
 
 from app.registry.repository import Repository
 from app.store import keys
-from tests.misbehaving import RAISE, SLEEP, WRONG_SHAPE
+from tests.misbehaving import RAISE, SLEEP, WELL, WRONG_SHAPE
 from tests.running import Running
 
 
@@ -37,6 +37,12 @@ def test_a_job_is_accepted_at_once_and_tells_where_it_is(client: httpx.Client) -
 def test_prefer_wait_holds_the_answer(client: httpx.Client) -> None:
     response = client.post("/v1/jobs", json=asked(), headers={"prefer": "wait=20"})
     assert (response.status_code, response.headers["preference-applied"]) == (200, "wait=20")
+
+
+@pytest.mark.parametrize("mood", [WELL, RAISE])
+def test_who_waits_is_told_what_the_record_says(client: httpx.Client, mood: int) -> None:
+    told = client.post("/v1/jobs?wait=20", json={"model": "moody", "inputs": [[mood, 3]]}).json()
+    assert told == client.get(f"/v1/jobs/{told['id']}").json()
 
 
 def test_a_wait_that_is_over_answers_with_the_job_as_it_is(client: httpx.Client) -> None:
