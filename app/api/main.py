@@ -90,10 +90,11 @@ def serve() -> None:
     refuse_unfit()
     one = settings()
     directory = one.state / "metrics" / f"api-{os.getpid()}"
-    # Before prometheus_client is imported: it decides then whether the processes' numbers are added up.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    if one.api_processes > 1:
+        # Before prometheus_client is imported: it decides then whether the processes' numbers are added up, which costs each of them.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        directory.mkdir(parents=True)
     try:
         uvicorn.run(
             "app.api.main:started",

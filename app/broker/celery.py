@@ -11,8 +11,10 @@ from typing import Any
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Queue
+from kombu.transport import redis
 
 from app.broker import names
+from app.broker.transport import Transport
 from app.settings import settings
 from app.store import keys
 from app.store.address import here
@@ -85,6 +87,10 @@ def configuration(pool: str) -> dict[str, Any]:
 
 class Reconnecting(Connection):
     """kombu's connection, for a Redis that goes away and comes back."""
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        return Transport if found is redis.Transport else found
 
     def ensure_connection(self, *args: Any, **options: Any) -> Connection:
         """Asks every two seconds; kombu's default waits longer and longer, up to half a minute."""

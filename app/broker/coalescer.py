@@ -85,6 +85,8 @@ class Group:
     meters: Meters
     pace: Pace = field(default_factory=Pace)
     waiting: list[Item] = field(default_factory=list)
+    rows: int = 0
+    size: int = 0
     outstanding: int = 0
     committing: int = 0
     timer: asyncio.TimerHandle | None = None
@@ -111,8 +113,11 @@ class Coalescer:
     async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
         """The answer to a synchronous request, which leaves nothing behind. Raises TimeoutError, QueueFull or StoreUnavailable."""
         item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
-        async with asyncio.timeout(timeout_s):
+        timer = asyncio.get_running_loop().call_later(timeout_s, _fail, item.outcome, TimeoutError())
+        try:
             outcome = await item.outcome
+        finally:
+            timer.cancel()
         assert outcome is not None, "only a recorded job can end without an outcome here"
         return outcome
 
@@ -167,6 +172,8 @@ class Coalescer:
             loop.create_future(),
         )
         group.waiting.append(item)
+        group.rows += item.rows
+        group.size += item.size
         self._kick(group)
         if group.waiting and group.timer is None:
             group.timer = loop.call_later(manifest.batch.max_wait_ms / 1000, self._overdue, group)
@@ -175,20 +182,23 @@ class Coalescer:
     def _kick(self, group: Group) -> None:
         while group.waiting:
             free = group.outstanding < group.pace.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
-            count, full = _fitting(group.waiting, group.manifest)
-            if not free and not full:
+            limits = group.manifest.batch
+            if not free and group.rows < limits.max_rows and group.size <= limits.max_bytes:
                 return
-            self._send(group, count)
+            self._send(group)
 
     def _overdue(self, group: Group) -> None:
         group.timer = None
         if group.waiting:
-            self._send(group, _fitting(group.waiting, group.manifest)[0])
+            self._send(group)
             if group.waiting:
                 self._overdue(group)
 
-    def _send(self, group: Group, count: int) -> None:
+    def _send(self, group: Group) -> None:
+        count = _fitting(group.waiting, group.manifest)
         items, group.waiting = group.waiting[:count], group.waiting[count:]
+        group.rows -= sum(item.rows for item in items)
+        group.size -= sum(item.size for item in items)
         if not group.waiting and group.timer is not None:
             group.timer.cancel()
             group.timer = None
@@ -332,17 +342,17 @@ class Coalescer:
                     self.items.pop(item.job, None)
 
 
-def _fitting(items: Sequence[Item], manifest: Manifest) -> tuple[int, bool]:
-    """How many of the first items fit into one delivery, and whether a bound was reached. One always fits."""
+def _fitting(items: Sequence[Item], manifest: Manifest) -> int:
+    """How many of the first items fit into one delivery. One always does."""
     rows = size = 0
     for at, item in enumerate(items):
         rows, size = rows + item.rows, size + item.size
         if rows > manifest.batch.max_rows or size > manifest.batch.max_bytes:
-            return max(at, 1), True
-    return len(items), rows == manifest.batch.max_rows
+            return max(at, 1)
+    return len(items)
 
 
-def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError) -> None:
+def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()  # marks it as seen: a caller who left does not make the loop complain

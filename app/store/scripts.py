@@ -21,7 +21,22 @@ from app.store.records import encode_error
 
 _TEXT: Final = {
     name: files("app.store").joinpath(f"{name}.lua").read_text()
-    for name in ("submit", "start", "finish", "requeue", "enqueue", "stray", "close", "claim", "notify", "attempt", "progress", "settle")
+    for name in (
+        "submit",
+        "start",
+        "finish",
+        "requeue",
+        "enqueue",
+        "stray",
+        "close",
+        "claim",
+        "notify",
+        "attempt",
+        "progress",
+        "settle",
+        "hold",
+        "release",
+    )
 }
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
@@ -165,3 +180,13 @@ def progress(jobs: Mapping[str, int], told: bytes) -> Call:
 def settle(parent: str, again_s: float | None) -> Call:
     """A parent was looked at, and is to be looked at again after `again_s` seconds, or only when a child ends (None)."""
     return Call("settle", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))
+
+
+def hold(held: tuple[str, str], tag: str, message: str, now: float) -> Call:
+    """A worker holds a message; `held` are the keys of the hash of those and of its index. `now` is by its own clock, as kombu has it."""
+    return Call("hold", held, (tag, message, now))
+
+
+def release(held: tuple[str, str], tag: str) -> Call:
+    """A worker has ended with a message."""
+    return Call("release", held, (tag,))

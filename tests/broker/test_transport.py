@@ -1,0 +1,74 @@
+"""What a worker holds is kept as kombu keeps it, and is not lost where Redis is full."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from kombu.connection import Connection
+from kombu.entity import Queue
+
+from app.broker.celery import Reconnecting, configuration
+from app.store import keys
+from app.store.scripts import Call, run
+
+HELD = keys.PREFIX + keys.unacked("default")
+INDEX = f"{HELD}:index"
+queue_of: Any = Queue  # kombu carries no types
+Take = Callable[[Any], Any]
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url) as found:
+        yield found
+        found.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def take(redis_url: str) -> Iterator[Take]:
+    """Sends a message and takes it from the queue, over a connection of that class; gives the message."""
+    with contextlib.ExitStack() as opened:
+
+        def taken(connection: Any) -> Any:
+            options = configuration("default")["broker_transport_options"]
+            broker = opened.enter_context(connection(redis_url, transport_options=options))
+            queue = queue_of("default")(broker.default_channel)
+            broker.Producer().publish({"some": "body"}, routing_key="default", serializer="json")
+            return queue.get()
+
+        yield taken
+
+
+def held(client: redis.Redis) -> list[Any]:
+    return [json.loads(value) for value in client.hvals(HELD)]
+
+
+def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis) -> None:
+    take(Reconnecting)
+    ours = held(client)
+    [(_, at)] = client.zrange(INDEX, 0, -1, withscores=True)
+    assert at == pytest.approx(time.time(), abs=60)
+    client.flushall()
+    take(Connection)
+    theirs = held(client)
+    for kept in (*ours, *theirs):
+        del kept[0]["properties"]["delivery_tag"]
+    assert ours == theirs
+    assert client.zcard(INDEX) == 1
+
+
+def test_an_acknowledged_message_is_held_no_longer(take: Take, client: redis.Redis) -> None:
+    take(Reconnecting).ack()
+    assert not client.exists(HELD, INDEX)
+
+
+def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis) -> None:
+    client.config_set("maxmemory", 1)
+    run(client, Call("hold", (HELD, INDEX), ("tag", "message", 1.0)))
+    assert client.hget(HELD, "tag") == b"message"
