@@ -52,7 +52,8 @@ def held(client: redis.Redis) -> list[Any]:
 def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis) -> None:
     take(Reconnecting)
     ours = held(client)
-    [(_, at)] = client.zrange(INDEX, 0, -1, withscores=True)
+    index: Any = client.zrange(INDEX, 0, -1, withscores=True)
+    [(_, at)] = index
     assert at == pytest.approx(time.time(), abs=60)
     client.flushall()
     take(Connection)
