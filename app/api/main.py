@@ -7,6 +7,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
@@ -82,7 +83,7 @@ def started() -> ASGIApp:
 
 
 def serve() -> None:
-    """Blocks; SIGTERM ends it after the requests under way."""
+    """Blocks; exits 0 after SIGTERM or SIGINT, when the requests under way are answered."""
     import uvicorn
 
     from app.store.server import refuse_unfit
@@ -95,6 +96,8 @@ def serve() -> None:
         # Before prometheus_client is imported: it decides then whether the processes' numbers are added up, which costs each of them.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
         directory.mkdir(parents=True)
+    # uvicorn raises the signal again when it has drained, for the handler that stood before its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         uvicorn.run(
             "app.api.main:started",

@@ -87,8 +87,8 @@ def in_background(work: Callable[[], httpx.Response]) -> Future[httpx.Response]:
     return found
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, processes: int) -> None:
+@pytest.mark.parametrize(("processes", "number"), [(1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGTERM)])
+def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, processes: int, number: signal.Signals) -> None:
     with running.process("api", api_processes=processes) as (process, url):
         ids = [httpx.post(f"{running.url}/v1/jobs", json=job("orphan", 0, 1)).json()["id"] for _ in range(2)]
         body = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [SLEEP, 1]}]}
@@ -100,9 +100,9 @@ def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, proce
             while not all(count for _, count in store.pubsub_numsub(*watched)) or not store.hlen(held_by_worker):
                 time.sleep(0.02)  # until all three are on their way
         began = time.monotonic()
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert computed.result(30).json()["outputs"][0]["data"] == [SLEEP + 1.0]
         assert held.result(30).json()["state"] == "queued"
         assert streamed.result(30).text.endswith(": this process is stopping\n\n")
-        process.wait(30)
+        assert process.wait(30) == 0
         assert time.monotonic() - began < 10
