@@ -28,6 +28,18 @@ def _client() -> redis_py.Redis:
 class DeliveryRequest(Request):
     """Celery's own answers loop without a limit, or give up at once; here each death is an attempt of the jobs."""
 
+    def acknowledge(self) -> None:
+        # Of a connection that is gone there is nothing to acknowledge: the message went back with it, or does when its lease
+        # is over, and who takes it then finds its delivery ended. kombu would raise what ends the whole worker.
+        if not _is_gone(self.message.channel):
+            super().acknowledge()
+        self.acknowledged = True
+
+    def reject(self, requeue: bool = False) -> None:
+        if not _is_gone(self.message.channel):
+            super().reject(requeue)
+        self.acknowledged = True
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
@@ -36,7 +48,7 @@ class DeliveryRequest(Request):
         if isinstance(error, WorkerLostError | TimeLimitExceeded | SystemExit | MemoryError) and not self._already_cancelled:
             try:
                 # While the connection was away the main process read no answers: then a time limit that passed proves nothing.
-                self._give_back(isinstance(error, TimeLimitExceeded) and not self.message.channel.closed)
+                self._give_back(isinstance(error, TimeLimitExceeded) and not _is_gone(self.message.channel))
             except (RedisError, OSError) as failure:
                 log.warning("delivery %s could not be given back, Celery requeues it: %s", self.id, failure)
                 self.reject(requeue=True)
@@ -55,3 +67,8 @@ class DeliveryRequest(Request):
         log.warning("delivery %s: its process died or gave up%s", id, " at the hard time limit" if timed_out else "")
         answer = again.timed_out if timed_out else again.lost
         answer(_client(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
+
+
+def _is_gone(channel: Any) -> bool:
+    """Closed; or given up on the way there, because Redis was away: then only its transport knows."""
+    return bool(channel.closed or channel.connection is None or channel.connection.client is None)
