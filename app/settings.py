@@ -100,7 +100,9 @@ class Settings(BaseSettings):
     max_blob_bytes: int = Field(10 << 30, gt=0, description="All blobs together; above it new large jobs are refused with 429.")
     max_queue: int = Field(100_000, gt=0, description="Deliveries that may wait in one queue; above it 429.")
     result_ttl_s: int = Field(3600, gt=0, description="How long a finished job and its result are kept.")
-    job_ttl_s: int = Field(24 * 3600, gt=0, description="How long a job that nobody finished is kept.")
+    job_ttl_s: int = Field(
+        24 * 3600, gt=0, description="How long after its deadline a job that nobody finished is kept; the longest deadline."
+    )
     dead_letter_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="How long a dead letter is kept.")
     max_dead_letters: int = Field(10_000, gt=0, description="Dead letters that are kept; the oldest go first.")
     lost_after_s: float = Field(

@@ -159,14 +159,7 @@ class Gateway:
         item = self.coalescer.items.get(id)
         if item is not None and item.record is not None:
             return await self._end_of(item, item.record, seconds)
-        async with self.replies.watch(id) as changed:
-            job = self._found(id, await jobs.watch(self.redis, id))
-            async with self.holding(seconds):
-                while not job.state.final:
-                    await changed.wait()
-                    changed.clear()
-                    job = await self.job(id)
-            return job
+        return await self._watched(id, seconds)
 
     async def cancel(self, id: str) -> Job:
         """The job as it is after: cancelled, or ended before. What already runs is interrupted. Raises as `job`."""
@@ -180,8 +173,22 @@ class Gateway:
         """How many jobs of its queue come before a queued one, itself counted: about 1 when it is next."""
         return max(1, job.position - await jobs.left(self.redis, job.queue))
 
+    async def _watched(self, id: str, seconds: float) -> Job:
+        """As `wait`, of a job that anybody may end."""
+        async with self.replies.watch(id) as changed:
+            job = self._found(id, await jobs.watch(self.redis, id))
+            async with self.holding(seconds):
+                while not job.state.final:
+                    await changed.wait()
+                    changed.clear()
+                    job = await self.job(id)
+            return job
+
     async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
         """As `wait`, of a job that this process submitted: its end is known here without asking Redis."""
+        if item.expires_at < time.time() + seconds:
+            # It may expire meanwhile, of which no worker tells.
+            return await self._watched(job.id, seconds)
         async with self.holding(seconds):
             await asyncio.shield(item.outcome)
         outcome = item.outcome.result() if item.outcome.done() else None

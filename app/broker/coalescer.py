@@ -284,7 +284,7 @@ class Coalescer:
 
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
         self._blobs.check_room()
-        ttl = self._settings.job_ttl_s if delivery.recorded else delivery.expires_at - delivery.enqueued_at + _GRACE_S
+        ttl = 2 * self._settings.job_ttl_s if delivery.recorded else delivery.expires_at - delivery.enqueued_at + _GRACE_S
         found = self._blobs.keep_delivery(delivery, ttl, packed)
         if not is_reference(found):
             raise StoreUnavailable(

@@ -1,4 +1,4 @@
-"""What one API process at a time looks after: deliveries whose delay is over, deliveries that were lost, old entries of indices."""
+"""What one API process at a time looks after: deliveries that are due or lost, jobs that waited too long, old entries of indices."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
 _LEASE_S: Final = 5
 _SWEEP_EVERY: Final = 60
+_EXPIRE_AT_ONCE: Final = 50
+_EXPIRE_A_ROUND: Final = 20
+"""Times `_EXPIRE_AT_ONCE`; more wait for the next round, so that nothing else waits for them."""
 
 
 class Maintenance:
@@ -53,8 +56,11 @@ class Maintenance:
         self._rounds += 1
         if self._rounds % _SWEEP_EVERY == 1:
             metrics.BLOB_BYTES.set(await asyncio.to_thread(blobs().sweep))
-            await jobs.sweep(self._client, self._settings.job_ttl_s + self._settings.result_ttl_s)
+            await jobs.sweep(self._client, 2 * self._settings.job_ttl_s + self._settings.result_ttl_s)
             metrics.DEAD_LETTERS.set(await dead_letters.sweep(self._client, self._settings.dead_letter_ttl_s))
+        for _ in range(_EXPIRE_A_ROUND):
+            if await jobs.expire(self._client, keep=self._settings.result_ttl_s, most=_EXPIRE_AT_ONCE) < _EXPIRE_AT_ONCE:
+                break
         found = 0
         for pool in self._pools():
             for queue in (names.interactive(pool), names.bulk(pool)):

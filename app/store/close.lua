@@ -1,12 +1,16 @@
 -- Ends a job without an outcome: cancelled by its caller, or expired in the queue. What a worker still computes for it is dropped.
 -- KEYS: job     ARGV: prefix, id, state ('cancelled' or 'expired'), seconds to keep
 -- Returns the state before, or nil where there is no such job.
+local expiring = ARGV[1] .. 'expiring'
 local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent')
-if not job[1] then return nil end
+if job[1] ~= 'queued' and job[1] ~= 'running' then
+  redis.call('ZREM', expiring, ARGV[2])
+  return job[1]
+end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-local open = job[1] == 'queued' or (job[1] == 'running' and ARGV[3] == 'cancelled')
-if open and (ARGV[3] == 'cancelled' or tonumber(job[3]) < tonumber(now)) then
+if ARGV[3] == 'cancelled' or (job[1] == 'queued' and tonumber(job[3]) < tonumber(now)) then
+  redis.call('ZREM', expiring, ARGV[2])
   redis.call('HSET', KEYS[1], 'state', ARGV[3], 'finished_at', now)
   redis.call('HINCRBY', KEYS[1], 'revision', 1)
   redis.call('EXPIRE', KEYS[1], ARGV[4])

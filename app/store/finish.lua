@@ -31,6 +31,7 @@ for i = 8, #ARGV, 6 do
     elseif trace ~= '' then
       redis.call('HSET', key, 'traceback', trace)
     end
+    if told or job[3] or job[6] or job[7] then redis.call('ZREM', prefix .. 'expiring', id) end
     if told or job[6] then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. ' completed') end
     if job[7] then
       redis.call('ZADD', prefix .. 'followups', now, job[7])

@@ -9,10 +9,13 @@ from typing import Any, Final
 import redis.asyncio
 
 from app.core.errors import PayloadLost
-from app.core.jobs import Job
-from app.store import keys
+from app.core.jobs import Job, State
+from app.store import keys, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.records import decode
+
+_LOOK_AGAIN_S: Final = 30.0
+"""A job that runs at its deadline may come back to the queue: it is looked at again."""
 
 _PAGE: Final = """
 local first = 0
@@ -34,12 +37,8 @@ async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> J
 
 async def watch(client: redis.asyncio.Redis, id: str) -> Job | None:
     """Reads a record and asks for an event on its next changes. Subscribe first, so that none is missed."""
-    async with client.pipeline(transaction=True) as pipe:
-        # HSETEX on a record that has gone would make a new one: only an existing one is marked.
-        pipe.eval("if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'watched', 1) end", 1, keys.job(id))
-        pipe.hgetall(keys.job(id))
-        _, fields = await pipe.execute()
-    return await _whole(decode(id, fields))
+    fields = await scripts.run_async(client, scripts.watch(id))
+    return await _whole(decode(id, dict(zip(fields[::2], fields[1::2], strict=True))))
 
 
 async def left(client: redis.asyncio.Redis, queue: str) -> int:
@@ -65,6 +64,13 @@ async def page(client: redis.asyncio.Redis, before: str | None, count: int) -> t
             # Who asks for this one is told; the others are listed.
             job.result = None
     return jobs, found[-1].decode() if len(found) == count else None
+
+
+async def expire(client: redis.asyncio.Redis, *, keep: int, most: int) -> int:
+    """Ends jobs that waited too long, of those whose end somebody wants to hear of. Returns how many it looked at: `most` where there may be more."""
+    found = await scripts.run_async(client, scripts.Call("claim", (keys.EXPIRING,), (_LOOK_AGAIN_S, most)))
+    await asyncio.gather(*(scripts.run_async(client, scripts.close(id.decode(), State.EXPIRED, keep=keep)) for id in found))
+    return len(found)
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:

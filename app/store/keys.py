@@ -7,7 +7,7 @@ from typing import Final
 PREFIX: Final = "celeriac:"
 
 JOBS: Final = f"{PREFIX}jobs"
-"""Sorted set of job ids by creation time; members older than `job_ttl_s` are dropped as new ones come."""
+"""Sorted set of job ids by creation time; those of records that are gone are dropped."""
 
 MANIFESTS: Final = f"{PREFIX}manifests"
 """Hash `name/version` -> the manifest that a worker inferred for a bare folder; a field ends with the folder."""
@@ -29,6 +29,9 @@ FOLLOWUPS: Final = f"{PREFIX}followups"
 
 EVENTS: Final = f"{PREFIX}events"
 """Sorted set of `job event` for those who are told by webhooks, by the time to handle it; whoever handles one removes it."""
+
+EXPIRING: Final = f"{PREFIX}expiring"
+"""Sorted set of the jobs whose end somebody wants to hear of, by their deadline; a job that has ended is removed."""
 
 WEBHOOKS: Final = f"{PREFIX}webhooks"
 """Hash, registered webhook -> JSON. Where there is none, and a job brings none along, nothing is kept of its events."""
@@ -66,12 +69,12 @@ def notices_ended(webhook: str) -> str:
 
 
 def job(id: str) -> str:
-    """Hash, the record of a job: `job_ttl_s` until it ends, then `result_ttl_s`."""
+    """Hash, the record of a job: until `job_ttl_s` after its deadline, and `result_ttl_s` after its end."""
     return f"{PREFIX}job:{id}"
 
 
 def delivery(id: str) -> str:
-    """Hash, the body of a delivery and the ids of its jobs: until it ends, at most `job_ttl_s`."""
+    """Hash, the body of a delivery and the ids of its jobs: until it ends, at most `job_ttl_s` after the last deadline."""
     return f"{PREFIX}delivery:{id}"
 
 

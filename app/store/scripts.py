@@ -19,25 +19,7 @@ from app.store import keys
 from app.store.blobs import Blobs
 from app.store.records import encode_error
 
-_TEXT: Final = {
-    name: files("app.store").joinpath(f"{name}.lua").read_text()
-    for name in (
-        "submit",
-        "start",
-        "finish",
-        "requeue",
-        "enqueue",
-        "stray",
-        "close",
-        "claim",
-        "notify",
-        "attempt",
-        "progress",
-        "settle",
-        "hold",
-        "release",
-    )
-}
+_TEXT: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
@@ -170,6 +152,11 @@ def stray(queue: str, pool: str, *, grace_s: float, silent_s: float, most: int =
 def close(job_id: str, state: State, *, keep: int) -> Call:
     """Ends a job that has no outcome: CANCELLED, or EXPIRED where it waited too long."""
     return Call("close", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
+
+
+def watch(job_id: str) -> Call:
+    """Asks for an event on the job's next changes, and reads its record."""
+    return Call("watch", (keys.job(job_id), keys.EXPIRING), (job_id,))
 
 
 def progress(jobs: Mapping[str, int], told: bytes) -> Call:

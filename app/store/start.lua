@@ -27,6 +27,7 @@ for id in found[2]:gmatch('%S+') do
     if job[1] == 'queued' and tonumber(job[2]) < tonumber(now) then
       redis.call('HSET', key, 'state', 'expired', 'finished_at', now)
       redis.call('EXPIRE', key, keep)
+      redis.call('ZREM', prefix .. 'expiring', id)
       event = ' completed'
       if job[8] then
         redis.call('ZADD', prefix .. 'followups', now, job[8])

@@ -1,6 +1,6 @@
 -- Admission, the jobs' records, the delivery and Celery's message in one step: all of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
--- ARGV: prefix, largest length, message, body ('' where the message carries it), ttl, attempts allowed, time limit, id of the delivery,
+-- ARGV: prefix, largest length, message, body ('' where the message carries it), seconds to keep what nobody ends after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now}
 local length = redis.call('LLEN', KEYS[1])
@@ -17,14 +17,17 @@ for i = 1, jobs do
 end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
-  local ids, queue = {}, KEYS[1]:sub(#prefix + 1)
+  local ids, queue, longest = {}, KEYS[1]:sub(#prefix + 1), 0
+  local told = ARGV[9] ~= '' or redis.call('EXISTS', prefix .. 'webhooks') == 1
   for i = 1, jobs do
     local id, spec, wait, webhook = ARGV[6 + 4 * i], ARGV[7 + 4 * i], ARGV[8 + 4 * i], ARGV[9 + 4 * i]
     local key = prefix .. 'job:' .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1)
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
-    redis.call('EXPIRE', key, ttl)
+    redis.call('EXPIRE', key, math.ceil(ttl + wait))
+    longest = math.max(longest, wait)
+    if told or webhook ~= '' then redis.call('ZADD', prefix .. 'expiring', string.format('%.3f', now + wait), id) end
     if ARGV[9] == '' then
       redis.call('ZADD', KEYS[3], now, id)
     else
@@ -34,7 +37,7 @@ if jobs > 0 then
     ids[i] = id
   end
   redis.call('HSET', KEYS[4], 'body', ARGV[4], 'jobs', table.concat(ids, ' '), 'attempts', ARGV[6], 'limit', ARGV[7], 'queue', queue)
-  redis.call('EXPIRE', KEYS[4], ttl)
+  redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
   redis.call('ZADD', KEYS[5], now, ARGV[8])
 end
 redis.call('LPUSH', KEYS[1], ARGV[3])

@@ -10,7 +10,7 @@ from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
 from app.core.webhooks import LARGEST, Event, Fate, new_secret
 from app.hooks.sender import retry_after_s
-from app.store import keys, notices, webhooks
+from app.store import jobs, keys, notices, webhooks
 from tests.hooks.conftest import Hooked, Receiver
 
 
@@ -290,3 +290,37 @@ async def test_what_waits_is_sent_and_ends_though_redis_is_full(hooked: Hooked, 
         await hooked.client.config_set("maxmemory", 0)
     (notice,) = await hooked.notices("default")
     assert (notice.fate, [one.status for one in notice.attempts]) == (Fate.DELIVERED, [500, 204])
+
+
+async def expire(hooked: Hooked) -> None:
+    await jobs.expire(hooked.client, keep=60, most=10)
+
+
+@pytest.mark.parametrize("registered", [True, False])
+async def test_a_job_that_expires_unseen_in_the_queue_is_told(hooked: Hooked, receiver: Receiver, registered: bool) -> None:
+    if registered:
+        await hooked.register(receiver.url)
+    sent = await hooked.submit("" if registered else receiver.url, wait_s=-1)
+    await expire(hooked)
+    await hooked.send()
+    got = receiver.get().json
+    assert (got["type"], got["data"]["id"], got["data"]["state"]) == ("job.completed", sent.jobs[0], "expired")
+    assert not await hooked.client.exists(keys.EXPIRING)
+
+
+async def test_a_job_that_runs_past_its_deadline_is_told_when_it_ends(hooked: Hooked, receiver: Receiver) -> None:
+    sent = await hooked.submit(receiver.url, events=(Event.COMPLETED,))
+    await hooked.start(sent)
+    assert await hooked.client.zadd(keys.EXPIRING, {sent.jobs[0]: 0}, xx=True, ch=True), "as when its deadline is over"
+    await expire(hooked)
+    await hooked.send()
+    assert receiver.all() == []
+    await hooked.succeed(sent)
+    await hooked.send()
+    assert receiver.get().json["data"]["state"] == "succeeded"
+    assert not await hooked.client.exists(keys.EXPIRING)
+
+
+async def test_a_job_that_nobody_is_to_be_told_of_costs_no_index(hooked: Hooked) -> None:
+    await hooked.submit()
+    assert not await hooked.client.exists(keys.EXPIRING)

@@ -65,6 +65,13 @@ def test_a_prediction_that_fails_says_why_and_the_worker_lives_on(client: httpx.
     assert client.post("/v1/jobs?wait=20", json=asked()).json()["state"] == "succeeded"
 
 
+def test_who_waits_for_a_job_that_expires_in_the_queue_is_told_then(client: httpx.Client) -> None:
+    own = client.post("/v1/jobs?wait=60", json=asked("orphan", deadline_s=0.5), timeout=30)
+    assert own.json()["state"] == "expired"
+    location = client.post("/v1/jobs", json=asked("orphan", deadline_s=0.5)).headers["location"]
+    assert '"state":"expired"' in client.get(f"{location}/events", timeout=30).text
+
+
 def test_a_queued_job_is_cancelled(client: httpx.Client) -> None:
     job = client.post("/v1/jobs", json=asked("orphan")).json()
     assert client.delete(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"

@@ -1,0 +1,9 @@
+-- Somebody watches a job: its changes are published from now on, its expiry among them.
+-- KEYS: job, jobs by their deadline     ARGV: id
+-- Returns the record, as HGETALL does.
+local job = redis.call('HMGET', KEYS[1], 'state', 'expires_at')
+if job[1] == 'queued' or job[1] == 'running' then
+  redis.call('HSET', KEYS[1], 'watched', 1)
+  redis.call('ZADD', KEYS[2], 'NX', job[2], ARGV[1])
+end
+return redis.call('HGETALL', KEYS[1])
