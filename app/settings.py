@@ -44,6 +44,14 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", description="The address that the API listens on.")
     api_port: int = Field(8000, ge=0, le=65535, description="The port of the API.")
     api_processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
+    api_keep_alive_s: float = Field(
+        75.0, ge=1, description="How long the API keeps an idle connection: longer than a proxy in front does, or that meets closed ones."
+    )
+    api_linger_s: float = Field(
+        0.0,
+        ge=0,
+        description="How long an API that is told to stop still takes requests, un-ready, until nobody is sent to it; told again, it hurries.",
+    )
     flower_host: str = Field("127.0.0.1", description="The address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="The port of Flower.")
     flower_basic_auth: SecretStr | None = Field(

@@ -50,6 +50,8 @@ class Gateway:
         self.maintenance = Maintenance(self.redis, self.process, settings, self.catalogue.pools)
         self.followups = Followups(self.redis, self.replies)
         self.sender = Sender(self.redis, settings, present)
+        self.leaving = False
+        """The process is about to stop: it does all it is asked, and asks not to be sent more."""
         self.draining = False
         self.unfit: str | None = "nobody has looked at Redis yet"
         """Why Redis cannot be used; None where it can."""
@@ -64,7 +66,7 @@ class Gateway:
         try:
             yield
         finally:
-            self.draining = True
+            self.leaving = self.draining = True
             left = set(tasks)
             while left:
                 # Once is not always enough: redis-py may answer a cancellation with an error of its own, which the tasks outlive.
@@ -97,14 +99,14 @@ class Gateway:
         return f"Redis has used {ratio:.0%} of its memory, above the limit of {limit:.0%}: try again when jobs have ended"
 
     def drain(self) -> None:
-        """The process is about to stop: whoever is held is answered with what is known now. New work is still done."""
-        self.draining = True
+        """The process stops: whoever is held is answered with what is known now. New work is still done."""
+        self.leaving = self.draining = True
         for hold in self._holds:
             hold.reschedule(0)
 
     @contextlib.asynccontextmanager
     async def holding(self, seconds: float) -> AsyncIterator[None]:
-        """The block ends, silently, after `seconds` or when the process is about to stop."""
+        """The block ends, silently, after `seconds` or when the process stops."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0 if self.draining else seconds) as hold:
                 self._holds.add(hold)

@@ -27,7 +27,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Redis answers, and this process is not about to stop. Workers are no condition: jobs can wait for them."""
     here = gateway(request)
-    if here.draining:
+    if here.leaving:
         return answer({"ok": False, "detail": "the process is stopping"}, 503)
     try:
         await here.redis.ping()

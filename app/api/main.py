@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from types import FrameType
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import __version__, logs
+from app.api.stopping import stopping
 from app.settings import settings
 
 _DESCRIPTION: Final = """
@@ -34,30 +33,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         # What is there now stays: the collector, which stops everything while it looks, need not look at it again and again.
         gc.collect()
         gc.freeze()
-        with _noticing_the_end(here.drain):
+
+        def leave() -> None:
+            here.leaving = app.state.traffic.leaving = True
+
+        with stopping(leave, here.drain, settings().api_linger_s):
             yield
-
-
-@contextmanager
-def _noticing_the_end(notice: Callable[[], None]) -> Iterator[None]:
-    """Calls `notice` when the process is told to stop: the server waits for open answers, and ends the lifespan only after."""
-    loop = asyncio.get_running_loop()
-    before: dict[signal.Signals, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(notice)
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    # The server has put its own handlers in place by now, and those go on working.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def create() -> ASGIApp:
@@ -73,7 +54,8 @@ def create() -> ASGIApp:
         app.include_router(room.router)
     problems.install(app)
     documentation.install(app)
-    return Traffic(Express(app, [room.router for room in rooms]))
+    traffic = app.state.traffic = Traffic(Express(app, [room.router for room in rooms]))
+    return traffic
 
 
 def started() -> ASGIApp:
@@ -111,6 +93,7 @@ def serve() -> None:
             proxy_headers=False,
             server_header=False,
             access_log=False,
+            timeout_keep_alive=int(one.api_keep_alive_s),
             # None: uvicorn speaks through the handler of `started`.
             log_config=None,
             timeout_graceful_shutdown=int(one.drain_timeout_s),

@@ -39,7 +39,7 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """A worker lives, and this process is not about to stop."""
     here = gateway(request)
-    good = bool(here.catalogue.workers) and not here.draining
+    good = bool(here.catalogue.workers) and not here.leaving
     return answer({"ready": good, "live": good}, 200 if good else 503)
 
 

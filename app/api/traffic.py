@@ -1,21 +1,25 @@
-"""Counts and times every request, by the route's template and the status."""
+"""Counts and times every request, by the route's template and the status; sends callers elsewhere when the process is about to stop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
 
+_CLOSE: Final = (b"connection", b"close")
+
 
 class Traffic:
-    """An ASGI middleware. A stream counts until its end."""
+    """An ASGI middleware. A stream counts until its end. Once it is `leaving`, every answer is the last of its connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self.leaving = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -27,6 +31,8 @@ class Traffic:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self.leaving:
+                    message["headers"] = [*message.get("headers", ()), _CLOSE]
             await send(message)
 
         try:

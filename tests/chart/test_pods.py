@@ -55,6 +55,13 @@ def test_a_worker_s_grace_covers_its_time_limit(example: str) -> None:
         assert pod["terminationGracePeriodSeconds"] >= limit + 30, name
 
 
+def test_an_api_s_grace_covers_its_end(example: str) -> None:
+    pod = one("Deployment", "api", example)["spec"]["template"]["spec"]
+    linger, drain = (int(environment(pod)[f"CELERIAC_{name}_S"]) for name in ("API_LINGER", "DRAIN_TIMEOUT"))
+    assert linger > 0
+    assert pod["terminationGracePeriodSeconds"] >= linger + drain + 15
+
+
 def test_workers_and_api_cannot_write_the_models(example: str) -> None:
     for pod in [*workers(example).values(), one("Deployment", "api", example)["spec"]["template"]["spec"]]:
         mount = next(m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "models")

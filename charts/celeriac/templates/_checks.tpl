@@ -47,6 +47,10 @@
 {{- if gt (int $v.api.autoscaling.min) (int $v.api.autoscaling.max) }}
 {{- fail (printf "api.autoscaling.max is %d, below min, which is %d: raise max or lower min." (int $v.api.autoscaling.max) (int $v.api.autoscaling.min)) }}
 {{- end }}
+{{- $grace := int (include "celeriac.api.grace" .) }}
+{{- if and $v.api.graceSeconds (lt (int $v.api.graceSeconds) $grace) }}
+{{- fail (printf "api.graceSeconds is %d, but lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
+{{- end }}
 
 {{- $pools := include "celeriac.pools" . | fromYaml }}
 {{- if not $pools }}

@@ -81,3 +81,8 @@ labels:
 {{- define "celeriac.grace" -}}
 {{- if .graceSeconds }}{{ int .graceSeconds }}{{ else }}{{ add .timeLimitSeconds 30 }}{{ end }}
 {{- end }}
+
+{{/* What a stopping API needs at least. */}}
+{{- define "celeriac.api.grace" -}}
+{{- add .Values.api.lingerSeconds .Values.api.drainSeconds 15 }}
+{{- end }}

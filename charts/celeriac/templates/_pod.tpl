@@ -14,7 +14,6 @@ The one pod template: every process of ours is made of it.
   port        number, or nothing
   probes      YAML of the probes, or nothing
   grace       seconds
-  lifecycle   YAML, or nothing
   account     service account that needs its token, or nothing
   restart     restart policy of a job's pod, or nothing
 */}}
@@ -69,10 +68,6 @@ spec:
       {{- end }}
       {{- with .probes }}
       {{- . | nindent 6 }}
-      {{- end }}
-      {{- with .lifecycle }}
-      lifecycle:
-        {{- . | nindent 8 }}
       {{- end }}
       resources:
         {{- toYaml $v.resources | nindent 8 }}

@@ -106,3 +106,23 @@ def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, proce
         assert streamed.result(30).text.endswith(": this process is stopping\n\n")
         assert process.wait(30) == 0
         assert time.monotonic() - began < 10
+
+
+def test_a_process_that_is_told_to_stop_works_on_un_ready_until_it_is_told_again(running: Running) -> None:
+    with running.process("api", api_linger_s=600) as (process, url), httpx.Client(base_url=url, timeout=30) as client:
+        assert "connection" not in client.get("/livez").headers
+        process.send_signal(signal.SIGTERM)
+        while (ready := client.get("/readyz")).status_code == 200:
+            time.sleep(0.02)  # a signal tells nobody that it has arrived
+        assert (ready.status_code, ready.headers["connection"]) == (503, "close")
+        assert client.get("/v2/health/ready").status_code == 503
+        done = client.post("/v1/jobs?wait=20", json=job("moody", 0, 1))
+        assert (done.json()["state"], done.headers["connection"]) == ("succeeded", "close")
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def test_a_process_that_lingers_ends_by_itself(running: Running) -> None:
+    with running.process("api", api_linger_s=0.5) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
