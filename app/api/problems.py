@@ -20,6 +20,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.InvalidInput: 422,
     errors.InvalidJSON: 400,
     errors.InvalidTensor: 422,
+    errors.InvalidFile: 422,
     errors.UnknownField: 422,
     errors.InvalidIdempotencyKey: 400,
     errors.IdempotencyMismatch: 422,

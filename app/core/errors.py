@@ -4,6 +4,7 @@ CeleriacError
 ├── InvalidInput                 invalid_input           a field of the request is wrong; `pointer` names it
 │   ├── InvalidJSON              invalid_json            the body is not JSON
 │   ├── InvalidTensor            invalid_tensor          data, shape and datatype of a tensor disagree
+│   ├── InvalidFile              invalid_file            a file is not what it should be; the detail names the line or column
 │   └── UnknownField             unknown_field           a field that nothing reads
 ├── InvalidIdempotencyKey        invalid_idempotency_key the header is not a quoted string
 ├── IdempotencyMismatch          idempotency_mismatch    the key was used before, with another payload
@@ -69,6 +70,11 @@ class InvalidJSON(InvalidInput):
 class InvalidTensor(InvalidInput):
     code = "invalid_tensor"
     title = "A tensor is not valid"
+
+
+class InvalidFile(InvalidInput):
+    code = "invalid_file"
+    title = "A file is not valid"
 
 
 class UnknownField(InvalidInput):

@@ -1,0 +1,113 @@
+"""Which columns of a table a model takes, and which are carried along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from app.core.errors import InvalidFile, InvalidInput
+from app.core.models import Manifest, TensorSpec
+from app.core.tensors import size_of
+from app.data.slices import Reader
+
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """`inputs`: for each input of the model, the columns of the file that it is made of. `keep`: those carried along."""
+
+    inputs: tuple[tuple[str, ...], ...]
+    keep: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column that is read, once."""
+        return list(dict.fromkeys([*(name for names in self.inputs for name in names), *self.keep]))
+
+    def types(self, manifest: Manifest) -> dict[str, pa.DataType]:
+        """What is expected of the columns that the model takes."""
+        return {
+            name: _TYPES.get(spec.datatype, pa.float64())
+            for spec, names in zip(manifest.inputs, self.inputs, strict=True)
+            for name in names
+        }
+
+
+_TYPES: Final = {"BYTES": pa.string(), "BOOL": pa.bool_(), "UINT64": pa.uint64()} | {
+    f"{sign}INT{bits}": pa.int64() for sign, bits in (("", 8), ("", 16), ("", 32), ("", 64), ("U", 8), ("U", 16), ("U", 32))
+}
+
+
+def bind(
+    manifest: Manifest, reader: Reader, chosen: Sequence[str] | Mapping[str, str] | None = None, keep: Sequence[str] | None = None
+) -> Binding:
+    """`chosen` says the file's columns in the model's order, or by the model's names; without it names are compared, and where
+    the model or the file has none, places. `keep` is all the others where it is not said.
+
+    Raises InvalidInput or InvalidFile that names the columns which are missing, too many or of a wrong type.
+    """
+    there = list(reader.columns)
+    for name in keep or ():
+        if name not in reader.columns:
+            raise InvalidInput(f"the file has no column {name!r}; it has {_listed(there)}", pointer="/keep")
+    wanted = _wanted(manifest)
+    if isinstance(chosen, Mapping):
+        unknown = [name for name in chosen if name not in wanted]
+        if unknown:
+            raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(wanted)}", pointer="/columns")
+        taken = [chosen.get(name, name) for name in wanted]
+    elif chosen is not None:
+        taken = list(chosen)
+    elif wanted and not _nameless(there):
+        taken = wanted
+    else:
+        taken = [name for name in there if name not in (keep or ())]
+    missing = [name for name in taken if name not in reader.columns]
+    if missing:
+        told = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
+        raise InvalidFile(f"{told}: rename them, or say which is which in columns", pointer="/columns")
+    inputs = _dealt(manifest, taken)
+    for spec, names in zip(manifest.inputs, inputs, strict=True):
+        for name in names if reader.typed else ():
+            _check_type(spec, name, reader.columns[name])
+    rest = [name for name in there if name not in taken] if keep is None else list(keep)
+    return Binding(inputs, tuple(rest))
+
+
+def _wanted(manifest: Manifest) -> list[str]:
+    """The names of the columns that the model takes; none where it does not say."""
+    if len(manifest.inputs) > 1:
+        return [spec.name for spec in manifest.inputs]
+    return list(manifest.inputs[0].columns)
+
+
+def _nameless(there: Sequence[str]) -> bool:
+    return list(there) == [str(at) for at in range(len(there))]
+
+
+def _dealt(manifest: Manifest, taken: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    widths = [size_of(spec.shape[1:]) for spec in manifest.inputs]
+    if len(widths) == 1 and widths[0] < 0:
+        widths = [len(taken)]
+    if sum(widths) != len(taken):
+        told = f"{manifest.name!r} takes {sum(widths)} columns, and these are {len(taken)}: {_listed(taken)}"
+        raise InvalidFile(f"{told}; name those that it takes in columns, or those that are carried along in keep", pointer="/columns")
+    given = iter(taken)
+    return tuple(tuple(next(given) for _ in range(width)) for width in widths)
+
+
+def _check_type(spec: TensorSpec, name: str, kind: Any) -> None:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    text = pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_binary(value) or pa.types.is_large_binary(value)
+    number = pa.types.is_integer(value) or pa.types.is_floating(value) or pa.types.is_boolean(value) or pa.types.is_decimal(value)
+    if not (text if spec.datatype == "BYTES" else number) and not pa.types.is_null(value):
+        raise InvalidFile(f"the column {name!r} holds {kind}, and the model takes {spec.datatype}", pointer="/columns")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

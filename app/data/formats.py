@@ -1,0 +1,59 @@
+"""The formats of table files, and how one is told from another."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import PurePath
+from typing import IO, Final
+
+from app.core.errors import InvalidFile
+
+_HEAD: Final = 4096
+_SUFFIXES: Final = {"ndjson": "jsonl", "pq": "parquet", "tsv": "csv", "txt": "csv"}
+_WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
+"""How UTF-16 and UTF-32 begin."""
+
+
+class Format(StrEnum):
+    CSV = "csv"
+    JSONL = "jsonl"
+    NPY = "npy"
+    PARQUET = "parquet"
+
+    @property
+    def media_type(self) -> str:
+        return _MEDIA[self]
+
+
+_MEDIA: Final = {
+    Format.CSV: "text/csv",
+    Format.JSONL: "application/jsonl",
+    Format.NPY: "application/octet-stream",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+def by_name(name: str) -> Format | None:
+    """What the ending of a file's name says."""
+    suffix = PurePath(name).suffix.removeprefix(".").lower()
+    suffix = _SUFFIXES.get(suffix, suffix)
+    return Format(suffix) if suffix in tuple(Format) else None
+
+
+def recognise(file: IO[bytes], name: str) -> Format:
+    """What the file's first bytes say, and its name where they may be either. Leaves the file at its start. Raises InvalidFile."""
+    file.seek(0)
+    head = file.read(_HEAD)
+    file.seek(0)
+    if head.startswith(b"PAR1"):
+        return Format.PARQUET
+    if head.startswith(b"\x93NUMPY"):
+        return Format.NPY
+    named = by_name(name)
+    if named in (Format.PARQUET, Format.NPY):
+        raise InvalidFile(f"{name} is named as {named} and does not begin as such a file: is it whole?")
+    if not head.strip():
+        raise InvalidFile(f"{name} is empty")
+    if head.startswith(_WIDE) or b"\0" in head:
+        raise InvalidFile(f"{name} is neither Parquet nor NPY, nor text in UTF-8: save it as one of them")
+    return named or (Format.JSONL if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else Format.CSV)

@@ -1,0 +1,72 @@
+"""What reading a table gives: a few rows at a time, the good ones as columns, the bad ones with line and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from app.data.records import Index
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be predicted. `row` counts from 0; `line` from 1, where the format has lines."""
+
+    row: int
+    code: str
+    detail: str
+    line: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it stands in an error file."""
+        return {"row": self.row, "line": self.line, "code": self.code, "detail": self.detail}
+
+
+def _unknown(row: int) -> int | None:
+    return None
+
+
+@dataclass(slots=True)
+class Slice:
+    """Good rows as a table, and the number of each in the file; bad ones apart. `line_of` tells a row's line, where there are lines."""
+
+    table: pa.Table
+    rows: NDArray[np.int64]
+    bad: list[BadRow] = field(default_factory=list)
+    line_of: Callable[[int], int | None] = _unknown
+
+    def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> Slice:
+        """The rows that are not wrong; `bad` says what the others are."""
+        right = ~wrong
+        return Slice(self.table.filter(pa.array(right)), self.rows[right], [*self.bad, *bad], self.line_of)
+
+
+class Reader(Protocol):
+    """An open table. `step`: reading from a multiple of so many rows costs nothing extra; 1 where any row is as good."""
+
+    columns: Mapping[str, pa.DataType]
+    typed: bool
+    """Do the columns have the types that the file says? Else they take those that are expected."""
+    rows: int
+    step: int
+
+    def look_through(self) -> Index | None:
+        """Finds the rows, in one pass, where the format does not say itself where they are."""
+        ...
+
+    def locate(self, index: Index) -> None:
+        """What `look_through` has found, now or earlier."""
+        ...
+
+    def expect(self, types: Mapping[str, pa.DataType]) -> None:
+        """The types that are wanted of some columns, where the file does not say them."""
+        ...
+
+    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
+        """The rows from `first`, about `most` at once, with these columns only."""
+        ...

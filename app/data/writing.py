@@ -1,0 +1,179 @@
+"""Parts of an output, each whole or not there, and the parts joined in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, Final, Protocol
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+import pyarrow.parquet as pq
+
+from app.core.errors import InvalidInput
+from app.data.formats import Format
+
+_GROUP_ROWS: Final = 1 << 17
+_GROUP_BYTES: Final = 32 << 20
+_ROWS: Final = 1 << 14
+
+
+class Writer(Protocol):
+    def write(self, table: pa.Table) -> None:
+        """The next rows; all tables have the same columns."""
+        ...
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is there, under its name, when the block has ended well. Two that write the same do not meet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    try:
+        with half.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType]) -> Iterator[Writer]:
+    """Writes rows of these columns; the file is whole when the block has ended."""
+    schema = pa.schema(list(columns.items()))
+    if format is Format.PARQUET:
+        with pq.ParquetWriter(file, schema) as parquet:
+            grouped = _Grouped(parquet)
+            yield grouped
+            grouped.flush()
+    elif format is Format.CSV:
+        with arrow_csv.CSVWriter(file, schema, write_options=arrow_csv.WriteOptions(quoting_style="needed")) as comma:
+            yield comma
+    elif format is Format.JSONL:
+        yield _Lines(file)
+    else:
+        array = _Array(file, columns)
+        yield array
+        array.finish()
+
+
+def check_columns(format: Format, columns: dict[str, pa.DataType]) -> None:
+    """Raises InvalidInput where the format cannot hold such columns."""
+    for name, kind in columns.items():
+        if format is Format.CSV and (pa.types.is_nested(kind) or "\n" in name):
+            told = f"the column {name!r} of {kind} cannot stand in CSV: leave it out of keep, or ask for parquet or jsonl"
+            raise InvalidInput(told, pointer="/keep")
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        if format is Format.NPY and not number:
+            raise InvalidInput(
+                f"the column {name!r} holds {kind}, and NPY holds numbers only: ask for parquet, jsonl or csv", pointer="/output"
+            )
+
+
+def join(parts: Sequence[Path], file: IO[bytes], format: Format) -> None:
+    """The parts, in this order, as one file; read a little at a time."""
+    if format is Format.PARQUET:
+        _join_parquet(parts, file)
+    elif format is Format.NPY:
+        _join_arrays(parts, file)
+    else:
+        for at, part in enumerate(parts):
+            with part.open("rb") as source:
+                if at and format is Format.CSV:
+                    source.readline()  # its names: no name holds a line break, see `CsvReader`
+                shutil.copyfileobj(source, file, 1 << 20)
+
+
+class _Grouped:
+    """Row groups of a size that is good to read, however few rows come at once."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
+
+    def write(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        self._rows, self._bytes = self._rows + table.num_rows, self._bytes + table.nbytes
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting))
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+
+class _Lines:
+    """An object a line."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, table: pa.Table) -> None:
+        for batch in table.to_batches(_ROWS):
+            self._file.write(b"".join(_line(row) for row in batch.to_pylist()))
+
+
+class _Array:
+    """The values of the columns side by side; one column alone makes a one-dimensional array."""
+
+    def __init__(self, file: IO[bytes], columns: dict[str, pa.DataType]) -> None:
+        self._file = file
+        self._names = list(columns)
+        self._dtype = np.result_type(*(kind.to_pandas_dtype() for kind in columns.values())).newbyteorder("<")
+        self._rows = 0
+        self.finish()
+
+    def write(self, table: pa.Table) -> None:
+        values = np.column_stack([table[name].to_numpy() for name in self._names])
+        self._file.write(np.ascontiguousarray(values, self._dtype).tobytes())
+        self._rows += len(values)
+
+    def finish(self) -> None:
+        """The header; NumPy leaves room in it for any number of rows."""
+        shape = (self._rows,) if len(self._names) == 1 else (self._rows, len(self._names))
+        at = self._file.tell() if self._rows else 0
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, _header(shape, self._dtype))
+        self._file.seek(max(at, self._file.tell()))
+
+
+def _join_parquet(parts: Sequence[Path], file: IO[bytes]) -> None:
+    columns = {field.name: field.type for field in pq.read_schema(parts[0])}
+    with writing(file, Format.PARQUET, columns) as writer:
+        for part in parts:
+            with pq.ParquetFile(part, pre_buffer=False, buffer_size=1 << 20) as source:
+                for batch in source.iter_batches(_ROWS, use_threads=False):
+                    writer.write(pa.table(batch))
+
+
+def _join_arrays(parts: Sequence[Path], file: IO[bytes]) -> None:
+    rows, dtype = 0, np.dtype(float)
+    shape: tuple[int, ...] = (0,)
+    for part in parts:
+        with part.open("rb") as source:
+            np.lib.format.read_magic(source)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(source)
+            rows += shape[0]
+    np.lib.format.write_array_header_1_0(file, _header((rows, *shape[1:]), dtype))
+    for part in parts:
+        with part.open("rb") as source:
+            np.lib.format.read_magic(source)
+            np.lib.format.read_array_header_1_0(source)
+            shutil.copyfileobj(source, file, 1 << 20)
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+    return {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from app.core.errors import CeleriacError, InvalidFile
+from app.core.models import Manifest, TensorSpec
+from app.core.tensors import Tensor
+from app.data.columns import bind
+from app.data.features import to_columns, to_inputs
+from app.data.slices import Reader, Slice
+from app.data.tables import open_table
+from app.runtime.arrays import to_array
+
+
+def manifest(*inputs: TensorSpec, classes: tuple[str, ...] = ()) -> Manifest:
+    return Manifest("m", "1", "joblib", "model.joblib", "", inputs, (TensorSpec("predict", "INT64", (-1,)),), classes=classes)
+
+
+NAMED = manifest(TensorSpec("input", "FP64", (-1, 2), ("a", "b")))
+NAMELESS = manifest(TensorSpec("input", "FP64", (-1, 2)))
+MIXED = manifest(TensorSpec("age", "INT64", (-1,)), TensorSpec("colour", "BYTES", (-1,), nullable=True))
+
+
+def csv(head: str) -> Reader:
+    return open_table(io.BytesIO(f"{head}\n".encode()), "x.csv")[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "head", "columns", "keep", "inputs", "kept"),
+    [
+        (NAMED, "b,id,a", None, None, [("a", "b")], ["id"]),
+        (NAMED, "b,id,a", None, [], [("a", "b")], []),
+        (NAMED, "x,id,a", {"b": "x"}, None, [("a", "x")], ["id"]),
+        (NAMED, "p,q,r", ["r", "p"], ["q", "p"], [("r", "p")], ["q", "p"]),
+        (NAMELESS, "p,q", None, None, [("p", "q")], []),
+        (NAMELESS, "id,p,q", None, ["id"], [("p", "q")], ["id"]),
+        (MIXED, "colour,age,id", None, None, [("age",), ("colour",)], ["id"]),
+    ],
+)
+def test_columns_are_found_by_name_or_by_place(
+    model: Manifest, head: str, columns: object, keep: list[str], inputs: object, kept: object
+) -> None:
+    found = bind(model, csv(head), columns, keep)  # type: ignore[arg-type]
+    assert (list(found.inputs), list(found.keep)) == (inputs, kept)
+
+
+@pytest.mark.parametrize(
+    ("model", "head", "columns", "keep", "told"),
+    [
+        (NAMED, "a,id", None, None, "the file lacks 'b', which 'm' takes; it has 'a', 'id'"),
+        (NAMED, "a,b", {"c": "a"}, None, "'m' takes no column 'c'"),
+        (NAMED, "a,b", ["a"], None, "'m' takes 2 columns, and these are 1"),
+        (NAMED, "a,b", None, ["z"], "the file has no column 'z'"),
+        (NAMELESS, "id,p,q", None, None, "'m' takes 2 columns, and these are 3: 'id', 'p', 'q'; name those"),
+    ],
+)
+def test_columns_that_do_not_fit_are_named(model: Manifest, head: str, columns: object, keep: list[str], told: str) -> None:
+    with pytest.raises(CeleriacError) as caught:
+        bind(model, csv(head), columns, keep)  # type: ignore[arg-type]
+    assert told in caught.value.detail
+
+
+def test_a_column_of_another_type_is_refused() -> None:
+    file = io.BytesIO()
+    pa.parquet.write_table(pa.table({"a": ["x"], "b": [1]}), file)
+    with pytest.raises(InvalidFile, match="'a' holds string, and the model takes FP64"):
+        bind(NAMED, open_table(file, "x.parquet")[0])
+
+
+def test_rows_that_the_model_cannot_take_are_told_apart() -> None:
+    table = pa.table({"age": [1.0, None, 2.5, 4.0], "colour": ["red", "blue", None, None], "id": [7, 8, 9, 10]})
+    binding = bind(MIXED, csv("age,colour,id"))
+    inputs, found = to_inputs(MIXED, binding, Slice(table, np.arange(100, 104), line_of=lambda row: row + 2))
+    assert [to_array(one).tolist() for one in inputs] == [[1, 4], ["red", ""]]
+    assert found.table["id"].to_pylist() == [7, 10]
+    assert found.rows.tolist() == [100, 103]
+    assert [(bad.row, bad.line, bad.detail) for bad in found.bad] == [
+        (101, 103, "'age' is missing, and the model takes no missing values"),
+        (102, 104, "'age' is 2.5, which does not fit into INT64"),
+    ]
+
+
+def test_answers_become_columns() -> None:
+    flat = Tensor("predict", "BYTES", (2,), b"\x01\0\0\0a\x01\0\0\0b")
+    wide = Tensor("predict_proba", "FP64", (2, 2), np.array([[0.25, 0.75], [1, 0]]).tobytes())
+    model = manifest(*NAMED.inputs, classes=("no", "yes"))
+    assert to_columns(model, flat)["predict"].to_pylist() == ["a", "b"]
+    assert {name: column.to_pylist() for name, column in to_columns(model, wide).items()} == {
+        "predict_proba_no": [0.25, 1.0],
+        "predict_proba_yes": [0.75, 0.0],
+    }

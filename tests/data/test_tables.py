@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from app.core.errors import InvalidFile
+from app.data import records
+from app.data.formats import Format, recognise
+from app.data.records import Index
+from app.data.slices import Reader
+from app.data.tables import open_table
+from app.data.writing import join, writing
+
+COLUMNS = {"key": pa.string(), "a": pa.float64(), "b": pa.int64()}
+
+
+def table(rows: int) -> pa.Table:
+    numbers = np.arange(rows)
+    # Keys hold what CSV has to quote.
+    return pa.table({"key": [f'k "{n}",\n x' for n in numbers], "a": numbers / 7, "b": numbers}, pa.schema(list(COLUMNS.items())))
+
+
+def written(path: Path, format: Format, what: pa.Table, times: int = 1) -> Path:
+    columns = {field.name: field.type for field in what.schema}
+    with path.open("wb") as file, writing(file, format, columns) as writer:
+        for _ in range(times):
+            writer.write(what)
+    return path
+
+
+def opened(content: bytes, name: str) -> Reader:
+    return open_table(io.BytesIO(content), name)[0]
+
+
+def all_of(reader: Reader, columns: list[str] | None = None) -> tuple[pa.Table, list[tuple[int, int | None, str]]]:
+    slices = list(reader.read(0, reader.rows, columns or list(reader.columns), 1000))
+    bad = [(one.row, one.line, one.detail) for part in slices for one in part.bad]
+    return pa.concat_tables([part.table for part in slices]), bad
+
+
+@pytest.mark.parametrize("format", Format)
+def test_what_was_written_in_parts_is_read_again_from_any_row(tmp_path: Path, format: Format) -> None:
+    whole = table(5000) if format is not Format.NPY else table(5000).select(["a", "b"])
+    parts = [written(tmp_path / f"{at}", format, whole.slice(at, 1250)) for at in range(0, 5000, 1250)]
+    with (tmp_path / "joined").open("wb") as file:
+        join(parts, file, format)
+    with (tmp_path / "joined").open("rb") as file:
+        reader, found = open_table(file, "joined")
+        reader.expect({"a": pa.float64(), "b": pa.int64()})
+        reader.look_through()
+        assert (found, reader.rows) == (format, 5000)
+        columns = list(reader.columns)
+        for first, count in ((0, 5000), (1, 1), (1249, 3), (4000, 1000), (4999, 1)):
+            slices = list(reader.read(first, count, columns, 700))
+            got = pa.concat_tables([part.table for part in slices])
+            wanted = whole.slice(first, count)
+            assert [list(map(float, row.values())) if format is Format.NPY else row for row in got.to_pylist()] == (
+                [list(map(float, row.values())) for row in wanted.to_pylist()] if format is Format.NPY else wanted.to_pylist()
+            )
+            assert np.concatenate([part.rows for part in slices]).tolist() == list(range(first, first + count))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int) -> None:
+    content = 'h,i\n1,"a\nb"\r\n\n2,""""\n\r\n3,ä\n4,"x,\r\ny"'.encode()
+    monkeypatch.setattr(records, "_BLOCK", size)
+    reader = opened(content, "x.csv")
+    found = reader.look_through()
+    assert found is not None
+    found.save(tmp_path / "index")
+    reader.locate(Index.load(tmp_path / "index"))
+    for first in range(4):
+        rows = [row for part in reader.read(first, 4 - first, ["h", "i"], 10) for row in part.table.to_pylist()]
+        assert rows == [{"h": "1", "i": "a\nb"}, {"h": "2", "i": '"'}, {"h": "3", "i": "ä"}, {"h": "4", "i": "x,\r\ny"}][first:]
+
+
+def test_bad_rows_of_a_csv_are_told_with_their_lines_and_the_others_kept() -> None:
+    reader = opened(b'a,key\n1,x\n2\n\n3,"y\nz"\nseven,q\n4,w,v\nNaN,u\n', "x.csv")
+    reader.expect({"a": pa.float64()})
+    reader.look_through()
+    found, bad = all_of(reader)
+    assert found["key"].to_pylist() == ["x", "y\nz", "u"]
+    assert found["a"].to_pylist() == [1.0, 3.0, None]
+    assert bad == [
+        (1, 3, "1 values, where the first line names 2 columns"),
+        (3, 7, "'a' is 'seven', which is no number that fits into double"),
+        (4, 8, "3 values, where the first line names 2 columns"),
+    ]
+
+
+def test_bad_rows_of_jsonl_are_told_with_their_lines() -> None:
+    reader = opened(b'{"a": 1, "key": "x"}\n\n{"a": "b", "key": "y"}\n{"a": 2\n7\n{"key": "z"}\n{"a": true}\n', "x.jsonl")
+    reader.expect({"a": pa.float64()})
+    reader.look_through()
+    found, bad = all_of(reader)
+    assert found.to_pylist() == [{"a": 1.0, "key": "x"}, {"a": None, "key": "z"}]
+    assert [(row, line) for row, line, _ in bad] == [(1, 3), (2, 4), (3, 5), (5, 7)]
+    assert [detail.partition(":")[0] for *_, detail in bad] == [
+        "'a' is 'b', where double is wanted", "it is not JSON", "it is int, where an object or a list is wanted", "'a' is 'True', where double is wanted",
+    ]  # fmt: skip
+
+
+def test_lists_are_rows_too() -> None:
+    reader = opened(b"[1, 2]\n[3, 4]\n", "rows")
+    reader.look_through()
+    assert all_of(reader)[0].to_pylist() == [{"0": 1, "1": 2}, {"0": 3, "1": 4}]
+
+
+def parquet(rows: int = 100) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table(rows), file)
+    return file.getvalue()
+
+
+def npy() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ones((10, 3)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
+        (b"", "x.csv", "x.csv is empty"),
+        (b"\n \n", "x.jsonl", "x.jsonl is empty"),
+        (parquet()[:-20], "x.parquet", "cut off or damaged"),
+        (b"a,b\n1,2\n", "x.parquet", "does not begin as such a file"),
+        (npy()[:-8], "x.npy", "the NPY file is cut off: 232 bytes of data, and its shape [10, 3] needs 240"),
+        (npy()[:20], "x.npy", "the NPY file is damaged"),
+        ("a,ü\n".encode("latin-1"), "x.csv", "line 1: the byte 0xfc is not UTF-8"),
+        ("a,b\n".encode("utf-16"), "x.csv", "text in UTF-8"),
+        (b"a,a\n1,2\n", "x.csv", "two columns are called 'a'"),
+        (b"a,\n1,2\n", "x.csv", "a column has no name"),
+        (b"1,2\n3,4\n", "x.csv", "it holds numbers, where the names of the columns are wanted"),
+        (b"\na,b\n1,2\n", "x.csv", "line 1: it is blank"),
+        (b'{"a": \n', "x.jsonl", "line 1: it is not JSON"),
+    ],
+)
+def test_a_file_that_will_not_do_is_refused_when_it_is_opened(content: bytes, name: str, told: str) -> None:
+    with pytest.raises(InvalidFile) as caught:
+        opened(content, name)
+    assert told in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("a,b\n1,x\n2,ü\n".encode("latin-1"), "line 3: the byte 0xfc is not UTF-8"),
+        (b'a,b\n1,x\n2,"y\n3,z\n', "line 3: a quote that opens here is never closed"),
+    ],
+)
+def test_or_when_it_is_looked_through(content: bytes, told: str) -> None:
+    with pytest.raises(InvalidFile) as caught:
+        opened(content, "x.csv").look_through()
+    assert told in caught.value.detail
+
+
+def test_a_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("a\n1\n2\n3\n")
+    with path.open("rb") as file:
+        reader, _ = open_table(file, "x.csv")
+        reader.look_through()
+        path.write_text("a\n1\n")
+        with pytest.raises(InvalidFile, match="was changed meanwhile"):
+            all_of(reader)
+
+
+def test_a_damaged_page_of_parquet_is_told() -> None:
+    content = bytearray(parquet(10_000))
+    content[1000:60_000] = bytes(59_000)
+    reader = opened(bytes(content), "x.parquet")
+    with pytest.raises(InvalidFile, match="damaged near row"):
+        all_of(reader)
+
+
+@pytest.mark.parametrize(("content", "name", "format"), [(b"[1]\n", "x", "jsonl"), (b"a;b\n", "x", "csv"), (b"{}", "x.csv", "csv")])
+def test_the_content_tells_the_format_where_the_name_does_not(content: bytes, name: str, format: str) -> None:
+    assert recognise(io.BytesIO(content), name) == format
