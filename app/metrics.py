@@ -39,6 +39,9 @@ DEAD_LETTERS: Final = Gauge("celeriac_dead_letters", "Dead letters that are kept
 BLOB_BYTES: Final = Gauge(
     "celeriac_blob_bytes", "Bytes of large bodies and results in the folder of blobs.", multiprocess_mode="mostrecent"
 )
+FILE_BYTES: Final = Gauge(
+    "celeriac_file_bytes", "Bytes of uploaded files and of batches in the folder of files.", multiprocess_mode="mostrecent"
+)
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Memory of Redis in use, of its limit; 0 without a limit.", multiprocess_mode="mostrecent"
 )

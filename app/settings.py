@@ -106,6 +106,21 @@ class Settings(BaseSettings):
     )
     blob_above_bytes: int = Field(256 << 10, gt=0, description="Bodies and results above it go to `blobs`.")
     max_blob_bytes: int = Field(10 << 30, gt=0, description="All blobs together; above it new large jobs are refused with 429.")
+    files: Path | None = Field(
+        None,
+        description="The folder of uploaded files and of batches, which the API and all workers mount; where it is not set there are none.",
+    )
+    file_ttl_s: int = Field(
+        30 * 24 * 3600, gt=0, description="How long a file is kept, where its caller says nothing, and a batch after its end."
+    )
+    max_file_bytes: int = Field(100 << 30, gt=0, description="The largest file that is taken; above it 413.")
+    max_files_bytes: int = Field(1 << 40, gt=0, description="All files and batches together; above it new files are refused with 507.")
+    file_roots: str = Field(
+        "", description="Folders below which batches may read and write paths, separated by commas; relative paths begin at the first."
+    )
+    file_schemes: str = Field(
+        "", description="Schemes of URLs that batches may read and write by fsspec, separated by commas, as in `s3,gs`."
+    )
     max_queue: int = Field(100_000, gt=0, description="Deliveries that may wait in one queue; above it 429.")
     result_ttl_s: int = Field(3600, gt=0, description="How long a finished job and its result are kept.")
     job_ttl_s: int = Field(

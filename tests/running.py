@@ -28,6 +28,7 @@ from tests.misbehaving import Moody
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 MAX_BODY_BYTES = 200_000
+MAX_FILE_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("running")
     models = folder / "models"
     shutil.copytree(sample_models, models)
+    (folder / "tables").mkdir()
     rows = np.zeros((3, 2))
     publish(Repository(models), Moody(), "moody", sample=rows, format="joblib", time_limit_s=20)
     publish(Repository(models), Moody(), "orphan", sample=rows, format="joblib", pool="nobody")
@@ -91,6 +93,10 @@ def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             "CELERIAC_REDIS_URL": redis_url,
             "CELERIAC_MODELS": str(models),
             "CELERIAC_STATE": str(folder / "state"),
+            "CELERIAC_FILES": str(folder / "files"),
+            "CELERIAC_MAX_FILE_BYTES": str(MAX_FILE_BYTES),
+            "CELERIAC_FILE_ROOTS": str(folder / "tables"),
+            "CELERIAC_FILE_SCHEMES": "memory",
             "CELERIAC_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
             "CELERIAC_SCAN_INTERVAL_S": "0.2",
             "CELERIAC_DRAIN_TIMEOUT_S": "10",

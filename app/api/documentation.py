@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 _ASSETS: Final = "/docs/assets"
 _TAGS: Final = [
     {"name": "jobs", "description": "Predictions in plain JSON, answered now or later."},
+    {"name": "files", "description": "What batches read and leave; OpenAI's shapes."},
     {"name": "models", "description": "What can be asked, and what it takes."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
@@ -45,9 +46,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
             operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
             for response in operation["responses"].values():
                 content = response.get("content", {})
-                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/Problem"):
+                if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("Problem"):
                     content["application/problem+json"] = content.pop("application/json")
-            if path.endswith("/events"):
+            if path.endswith(("/events", "/content")) and "get" in operations:
                 operation["responses"]["200"]["content"].pop("application/json", None)
     app.openapi_schema = found
     return found

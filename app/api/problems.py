@@ -34,6 +34,9 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.JobExpired: 410,
     errors.JobConflict: 409,
     errors.DeadLetterNotFound: 404,
+    errors.FileNotFound: 404,
+    errors.FilesUnavailable: 503,
+    errors.StorageFull: 507,
     errors.WebhookNotFound: 404,
     errors.WebhookConflict: 409,
     errors.PredictionFailed: 422,
@@ -49,6 +52,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.StoreUnfit: 503,
 }
 """Class -> HTTP status. Complete: a test says so."""
+_OPENAI: Final = ("/v1/files", "/v1/batches")
+"""Here OpenAI's SDK asks, which shows its user nothing but `error.message`."""
 _CLIENT_GONE: Final = 499
 """Nobody reads it; it tells in the metrics that the caller left before the body was complete."""
 
@@ -76,6 +81,9 @@ def _answer(request: Request, body: dict[str, Any], headers: dict[str, str]) -> 
         return Response(
             orjson.dumps({"error": f"{body['detail']}{where}", "code": body["code"]}), body["status"], headers, "application/json"
         )
+    if request.url.path.startswith(_OPENAI):
+        pointer = next((one["pointer"] for one in body.get("errors", ())), None)
+        body["error"] = {"message": body["detail"], "type": body["code"], "param": pointer, "code": body["code"]}
     return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
 
 

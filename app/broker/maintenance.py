@@ -18,6 +18,7 @@ from app.broker.envelope import envelope
 from app.settings import Settings
 from app.store import dead_letters, jobs, keys, scripts
 from app.store.blobs import blobs
+from app.store.files import files
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
@@ -56,6 +57,7 @@ class Maintenance:
         self._rounds += 1
         if self._rounds % _SWEEP_EVERY == 1:
             metrics.BLOB_BYTES.set(await asyncio.to_thread(blobs().sweep))
+            metrics.FILE_BYTES.set(await asyncio.to_thread(files().sweep))
             await jobs.sweep(self._client, 2 * self._settings.job_ttl_s + self._settings.result_ttl_s)
             metrics.DEAD_LETTERS.set(await dead_letters.sweep(self._client, self._settings.dead_letter_ttl_s))
         for _ in range(_EXPIRE_A_ROUND):

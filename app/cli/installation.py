@@ -53,6 +53,7 @@ class Installation:
                 "CELERIAC_API_PORT": str(api),
                 "CELERIAC_FLOWER_PORT": str(flower),
                 "CELERIAC_WORKER_PORT": str(worker),
+                "CELERIAC_FILES": str((known.files or known.state / "files").resolve()),
                 "CELERIAC_LOG_COLOR": str(self._colour).lower(),
             }
             if not redis_port:

@@ -18,6 +18,9 @@ CeleriacError
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
 ├── DeadLetterNotFound           dead_letter_not_found   no dead letter of that id: replayed, discarded or expired
+├── FileNotFound                file_not_found          no file of that id, or at that place
+├── FilesUnavailable            files_unavailable       the server keeps no files, or cannot write its folder
+├── StorageFull                 storage_full            there is no room for the file
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── PredictionFailed             prediction_failed       the model raised
@@ -140,6 +143,21 @@ class JobConflict(CeleriacError):
 class DeadLetterNotFound(CeleriacError):
     code = "dead_letter_not_found"
     title = "There is no such dead letter"
+
+
+class FileNotFound(CeleriacError):
+    code = "file_not_found"
+    title = "There is no such file"
+
+
+class FilesUnavailable(CeleriacError):
+    code = "files_unavailable"
+    title = "Files cannot be kept"
+
+
+class StorageFull(CeleriacError):
+    code = "storage_full"
+    title = "There is no room for the file"
 
 
 class WebhookNotFound(CeleriacError):

@@ -46,6 +46,12 @@ class Problem(BaseModel):
     errors: list[Detail] = Field(default=[], description="The fields that are wrong, where it can be told.")
 
 
+class FileProblem(Problem):
+    """An error, as RFC 9457 and OpenAI's SDK want it."""
+
+    error: dict[str, str | None] = Field(description="`message`, `type`, `param` and `code`: the same once more, for OpenAI's SDK.")
+
+
 class ProtocolError(BaseModel):
     """An error, as the Open Inference Protocol wants it."""
 
@@ -64,3 +70,4 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "5XX": {"model": Problem, "description": "Something that this process needs does not answer, or not in time.", "headers": _TOO_FULL},
 }
 PROTOCOL_ERRORS: Final[dict[int | str, dict[str, Any]]] = {status: {**said, "model": ProtocolError} for status, said in PROBLEMS.items()}
+FILE_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {status: {**said, "model": FileProblem} for status, said in PROBLEMS.items()}

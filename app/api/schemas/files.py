@@ -1,0 +1,94 @@
+"""/v1/files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+
+Id = Annotated[str, Path(description="The file's id.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"])]
+
+
+class File(BaseModel):
+    """A file. Times are seconds since 1970."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "file-01938d2c5f3a7be1c04d5a6f7e8091a2", "object": "file", "bytes": 1024, "created_at": 1767607200,
+                "expires_at": 1770199200, "filename": "rows.parquet", "purpose": "batch", "status": "processed",
+            }
+        }
+    )  # fmt: skip
+
+    id: str = Field(description="The address is /v1/files/ and this.")
+    object: Literal["file"]
+    bytes: int
+    created_at: int
+    expires_at: int = Field(description="When it is removed.")
+    filename: str
+    purpose: str = Field(description="What it was uploaded for, or batch_output.")
+    status: Literal["processed"]
+
+
+class Files(BaseModel):
+    """A page of files."""
+
+    object: Literal["list"]
+    data: list[File]
+    first_id: str | None
+    last_id: str | None = Field(description="The `after` of the next page.")
+    has_more: bool
+
+
+class Deleted(BaseModel):
+    """A file that is no more."""
+
+    id: str
+    object: Literal["file"]
+    deleted: Literal[True]
+
+
+def _create() -> None: ...
+
+
+def _list(
+    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=10_000, description="Files on a page.")] = 100,
+    order: Annotated[Literal["asc", "desc"], Query(description="By the time of creation.")] = "desc",
+    purpose: Annotated[str | None, Query(description="Only files of this purpose.")] = None,
+) -> None: ...
+
+
+def _one(id: Id) -> None: ...
+
+
+_FORM: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "description": "The file."},
+                    "purpose": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "default": "batch"},
+                },
+            }
+        }
+    },
+}
+
+CREATE: Final = documented(_create, File, response_description="The file.", openapi_extra={"requestBody": _FORM})
+LIST: Final = documented(_list, Files, response_description="A page of files.")
+READ: Final = documented(_one, File, response_description="The file.")
+CONTENT: Final = documented(
+    _one,
+    None,
+    response_description="The file's bytes.",
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+DELETE: Final = documented(_one, Deleted, response_description="It is deleted.")

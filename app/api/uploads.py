@@ -1,0 +1,114 @@
+"""A multipart form whose one file goes to disk as it comes: nothing of it gathers in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from email.message import Message
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+from starlette.requests import Request
+
+from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.store.files import Draft
+
+_BUFFERED = 1 << 20
+_LONGEST_VALUE = 4096
+_MOST_FIELDS = 20
+
+
+class Upload:
+    """`read` writes the form's `file` to the draft; then `filename` is its name and `fields` holds the other values."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.filename: str | None = None
+        self.fields: dict[str, str] = {}
+        self._draft = draft
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._headers: dict[str, str] = {}
+        self._header, self._value = b"", b""
+        self._name, self._is_file, self._text = "", False, b""
+        self._ended = False
+
+    async def read(self, request: Request) -> None:
+        """Raises InvalidInput, UnsupportedMediaType, or what the draft raises."""
+        kind = Message()
+        kind["content-type"] = request.headers.get("content-type", "")
+        boundary = kind.get_param("boundary")
+        if kind.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
+            raise UnsupportedMediaType("send the file as multipart/form-data, as with curl's -F file=@rows.csv")
+        try:
+            parser = MultipartParser(
+                boundary.encode(),
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._on_field,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._on_header,
+                    "on_headers_finished": self._on_headers,
+                    "on_part_data": self._on_data,
+                    "on_part_end": self._end,
+                    "on_end": self._on_end,
+                },
+            )
+            async for chunk in request.stream():
+                parser.write(chunk)
+                if self._size >= _BUFFERED:
+                    await self._flush()
+            parser.finalize()
+        except (MultipartParseError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"the form cannot be read: {error}", pointer="") from None
+        await self._flush()
+        if not self._ended:
+            raise InvalidInput("the form is cut off", pointer="")
+        if self.filename is None:
+            raise InvalidInput("the form has no file: send one, as with curl's -F file=@rows.csv", pointer="/file")
+
+    async def _flush(self) -> None:
+        data, self._waiting, self._size = b"".join(self._waiting), [], 0
+        if data:
+            await asyncio.to_thread(self._draft.write, data)
+
+    def _begin(self) -> None:
+        self._headers, self._header, self._value, self._text = {}, b"", b"", b""
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._header.decode().lower()] = self._value.decode()
+        self._header, self._value = b"", b""
+
+    def _on_headers(self) -> None:
+        said = Message()
+        said["content-disposition"] = self._headers.get("content-disposition", "")
+        name, filename = (said.get_param(one, header="content-disposition") for one in ("name", "filename"))
+        self._name, self._is_file = str(name), filename is not None
+        if not self._is_file:
+            if len(self.fields) >= _MOST_FIELDS:
+                raise InvalidInput(f"the form has more than {_MOST_FIELDS} fields", pointer="")
+            return
+        if self._name != "file" or self.filename is not None:
+            raise InvalidInput("the form must have one file, in the field `file`", pointer=f"/{self._name}")
+        # The name only: some browsers send a whole path.
+        self.filename = str(filename).replace("\\", "/").rpartition("/")[2][:255] or "file"
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_file:
+            self._waiting.append(data[start:end])
+            self._size += end - start
+            return
+        self._text += data[start:end]
+        if len(self._text) > _LONGEST_VALUE:
+            raise InvalidInput(f"{self._name} is longer than {_LONGEST_VALUE} bytes", pointer=f"/{self._name}")
+
+    def _end(self) -> None:
+        if not self._is_file:
+            self.fields[self._name] = self._text.decode()
+
+    def _on_end(self) -> None:
+        self._ended = True

@@ -1,0 +1,226 @@
+"""Files that callers upload and that batches leave: a folder each, on a volume that the API and all workers mount.
+
+A folder holds `content`, what is known of it (`file.json`), and `until`, an empty file whose time of change is the time at
+which all of it may go. It is written under another name and then renamed: a file is whole or not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from app.core.errors import FileNotFound, FilesUnavailable, PayloadTooLarge, StorageFull
+from app.core.jobs import new_id
+from app.settings import Settings, settings
+
+BATCHES: Final = "batches"
+"""The folder of the batches' own folders, among those of the files."""
+_ID: Final = re.compile(r"file-[0-9a-z]{8,60}")
+_HALF: Final = ".half-"
+_SPARE_S: Final = 3600.0
+"""What nobody gave a time lies so long: the half-written files of processes that died."""
+_COUNT_EVERY_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Times are seconds since 1970."""
+
+    id: str
+    filename: str
+    bytes: int
+    purpose: str
+    created_at: float
+    expires_at: float
+
+
+class Draft:
+    """A file that is being written."""
+
+    def __init__(self, folder: Path, id: str, room: int, longest: int) -> None:
+        self.id = id
+        self._folder, self._room, self._longest = folder, room, longest
+        self._half = folder / f"{_HALF}{id}-{os.urandom(4).hex()}"
+        self._half.mkdir(parents=True)
+        self.file = (self._half / "content").open("w+b")
+
+    def write(self, data: bytes) -> None:
+        """Raises PayloadTooLarge, or StorageFull above the bound of all files together."""
+        size = self.file.tell() + len(data)
+        if size > self._longest:
+            raise PayloadTooLarge(f"the file is larger than {self._longest} bytes, the limit of this server (CELERIAC_MAX_FILE_BYTES)")
+        if size > self._room:
+            raise StorageFull("the files that are kept take all the room that they may (CELERIAC_MAX_FILES_BYTES): delete some, or wait")
+        self.file.write(data)
+
+    def finish(self, filename: str, purpose: str, ttl_s: float) -> File:
+        """The file, in its place; one of the same id is replaced."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        now = time.time()
+        found = File(self.id, filename, self.file.seek(0, os.SEEK_END), purpose, now, now + ttl_s)
+        self.file.close()
+        (self._half / "file.json").write_bytes(orjson.dumps(asdict(found)))
+        keep_until(self._half, found.expires_at)
+        place = self._folder / self.id
+        with contextlib.suppress(FileNotFoundError):
+            place.rename(place.with_name(f"{_HALF}old-{os.urandom(4).hex()}"))
+        self._half.rename(place)
+        return found
+
+    def close(self) -> None:
+        """Forgets it, if it was not finished."""
+        self.file.close()
+        shutil.rmtree(self._half, ignore_errors=True)
+
+
+class Files:
+    """Blocks: call it in a thread from an event loop. `folder` None: there is none, and each call says so."""
+
+    def __init__(self, folder: Path | None, longest: int, most_bytes: int) -> None:
+        self._folder = folder
+        self._longest, self._most = longest, most_bytes
+        self._counted_at, self._used = float("-inf"), 0
+
+    @property
+    def folder(self) -> Path:
+        if self._folder is None:
+            raise FilesUnavailable("this server keeps no files: set CELERIAC_FILES to a folder that the API and all workers mount")
+        return self._folder
+
+    @contextlib.contextmanager
+    def draft(self, id: str = "") -> Iterator[Draft]:
+        """A new file; it is there only if the block finishes it. Raises StorageFull where the disk is full."""
+        with _told(self.folder):
+            draft = Draft(self.folder, id or new_file_id(), self._most - self._taken(), self._longest)
+        try:
+            with _told(self.folder):
+                yield draft
+        finally:
+            draft.close()
+
+    def get(self, id: str) -> File:
+        """Raises FileNotFound."""
+        try:
+            found = File(**orjson.loads((self._place(id) / "file.json").read_bytes()))
+        except FileNotFoundError:
+            raise FileNotFound(f"there is no file {id!r}: it was deleted, or has expired") from None
+        return found
+
+    def content(self, id: str) -> Path:
+        """Where its bytes lie. Raises FileNotFound."""
+        self.get(id)
+        return self._place(id) / "content"
+
+    def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:
+        """Files in the order of their creation, and whether more follow."""
+        with contextlib.suppress(FileNotFoundError):
+            ids = sorted((entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name)), reverse=newest_first)
+            if after is not None:
+                ids = [id for id in ids if (id < after if newest_first else id > after)]
+            found: list[File] = []
+            for id in ids:
+                with contextlib.suppress(FileNotFound):
+                    file = self.get(id)
+                    if purpose in (None, file.purpose):
+                        if len(found) == limit:
+                            return found, True
+                        found.append(file)
+            return found, False
+        return [], False
+
+    def delete(self, id: str) -> None:
+        """Raises FileNotFound."""
+        self.get(id)
+        shutil.rmtree(self._place(id), ignore_errors=True)
+
+    def sweep(self) -> int:
+        """Removes what is past its time. Returns the bytes that stay."""
+        if self._folder is None:
+            return 0
+        now = time.time()
+        for folder in (*_folders(self._folder), *_folders(self._folder / BATCHES)):
+            if folder.name != BATCHES and _until(folder) < now:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._counted_at = float("-inf")
+        return self._taken()
+
+    def _taken(self) -> int:
+        if time.monotonic() - self._counted_at > _COUNT_EVERY_S:
+            self._used = sum(_size(Path(at) / name) for at, _, names in os.walk(self.folder) for name in names)
+            self._counted_at = time.monotonic()
+        return self._used
+
+    def _place(self, id: str) -> Path:
+        if not _ID.fullmatch(id):
+            raise FileNotFound(f"there is no file {id!r}")
+        return self.folder / id
+
+
+def files() -> Files:
+    """Those of this process."""
+    return _of(settings())
+
+
+@cache
+def _of(known: Settings) -> Files:
+    return Files(known.files, known.max_file_bytes, known.max_files_bytes)
+
+
+def new_file_id() -> str:
+    return f"file-{new_id(time.time())}"
+
+
+def keep_until(folder: Path, until: float) -> None:
+    """A folder of a file or batch may go at that time."""
+    mark = folder / "until"
+    mark.touch()
+    os.utime(mark, (until, until))
+
+
+def full(error: OSError) -> StorageFull | None:
+    """What a write that failed is told as, where there was no room."""
+    no_room = error.errno in (28, 122)  # ENOSPC, EDQUOT
+    return StorageFull(f"the volume of the files is full ({error.strerror}): free some room, then go on") if no_room else None
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ConnectionError, TimeoutError):  # of what is copied, not of the disk
+        raise
+    except OSError as error:
+        raise full(error) or FilesUnavailable(f"the folder of files {folder} cannot be written: {error.strerror}") from error
+
+
+def _folders(folder: Path) -> list[Path]:
+    with contextlib.suppress(FileNotFoundError):
+        return [Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    return []
+
+
+def _until(folder: Path) -> float:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / "until").stat().st_mtime
+    try:
+        return folder.stat().st_mtime + _SPARE_S
+    except FileNotFoundError:
+        return float("inf")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process removes it at this moment
+        return 0

@@ -1,0 +1,117 @@
+"""What a batch reads and writes: an uploaded file, a path below an allowed root, or a URL of an allowed scheme."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from app.core.errors import FileNotFound, InvalidInput
+from app.settings import settings
+from app.store.files import files, full
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One of the three is set."""
+
+    file: str = ""
+    path: str = ""
+    url: str = ""
+
+    @property
+    def name(self) -> str:
+        """As it is told to people, and as its format is read from where the content does not tell."""
+        return files().get(self.file).filename if self.file else PurePosixPath(self.path or urlsplit(self.url).path).name
+
+    def as_dict(self) -> dict[str, str]:
+        return {name: value for name, value in (("file", self.file), ("path", self.path), ("url", self.url)) if value}
+
+
+def parse(text: Any, pointer: str) -> Source:
+    """`file-…`, `scheme://…`, else a path. Raises InvalidInput for what is not allowed; whether it is there shows when it is opened."""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidInput(f"{text!r} names no file: give the id of an uploaded file, a path or a URL", pointer=pointer)
+    if text.startswith("file-"):
+        return Source(file=text)
+    scheme, separator, _ = text.partition("://")
+    if separator:
+        allowed = [one.strip() for one in settings().file_schemes.split(",") if one.strip()]
+        if scheme not in allowed:
+            raise InvalidInput(
+                f"{scheme}:// is not allowed here; allowed are: {', '.join(allowed) or 'none'} (CELERIAC_FILE_SCHEMES)", pointer=pointer
+            )
+        return Source(url=text)
+    found = Source(path=text)
+    _resolved(found, pointer)
+    return found
+
+
+@contextlib.contextmanager
+def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
+    """A file that can be sought in. Raises FileNotFound, InvalidInput, or ConnectionError where a remote store does not answer."""
+    if source.url:
+        with _remote(source, "rb") as file:
+            yield file
+        return
+    path = files().content(source.file) if source.file else _resolved(source, pointer)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}", pointer=pointer) from None
+    with file:
+        yield file
+
+
+@contextlib.contextmanager
+def writing(source: Source, pointer: str = "/output") -> Iterator[IO[bytes]]:
+    """A file at a path or URL, which is there under its name when the block has ended well."""
+    if source.url:
+        with _remote(source, "wb") as file:
+            yield file
+        return
+    path = _resolved(source, pointer)
+    half = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    try:
+        with half.open("w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    except OSError as error:
+        raise full(error) or InvalidInput(f"{source.path} cannot be written: {error.strerror}", pointer=pointer) from error
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink()
+
+
+def _resolved(source: Source, pointer: str) -> Path:
+    """The path without links and dots. Raises InvalidInput where it leaves the roots."""
+    roots = [Path(root.strip()).resolve() for root in settings().file_roots.split(",") if root.strip()]
+    if not roots:
+        raise InvalidInput("paths are not allowed here (CELERIAC_FILE_ROOTS is not set): upload the file", pointer=pointer)
+    path = Path(source.path)
+    try:
+        found = (path if path.is_absolute() else roots[0] / path).resolve()
+    except (OSError, RuntimeError):
+        found = Path("/")
+    if not any(found.is_relative_to(root) and found != root for root in roots):
+        raise InvalidInput(f"{source.path} is not below {' or '.join(map(str, roots))}", pointer=pointer)
+    return found
+
+
+@contextlib.contextmanager
+def _remote(source: Source, mode: str) -> Iterator[Any]:
+    import fsspec
+
+    try:
+        with fsspec.open(source.url, mode) as file:
+            yield file
+    except FileNotFoundError:
+        raise FileNotFound(f"there is no {source.url}", pointer="/input") from None
+    except ImportError as error:
+        raise InvalidInput(f"{source.url} cannot be opened: {error}", pointer="/input") from None
