@@ -9,7 +9,8 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 
-from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge, UnknownField, UnsupportedMediaType
+from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge, UnsupportedMediaType
+from app.core.fields import known as known
 
 JSON: Final = ("application/json",)
 # Accepts the headers of gzip and of zlib alike; clients mean either when they say deflate.
@@ -49,14 +50,6 @@ def parse_object(body: bytes | memoryview) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidInput(f"the body must be an object, not {type(found).__name__}", pointer="")
     return found
-
-
-def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
-    """Raises UnknownField for the first field that is none of these."""
-    for name in body:
-        if name not in names:
-            escaped = name.replace("~", "~0").replace("/", "~1")
-            raise UnknownField(f"there is no field {name!r} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
 
 
 def _decompress(body: bytes, encoding: str, limit: int) -> bytes:

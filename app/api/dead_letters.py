@@ -14,14 +14,14 @@ from app.api import query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import by_id
-from app.api.jobs import answer, deadline, method_of
+from app.api.jobs import answer, deadline
 from app.api.presentation import moment, present, present_inputs
 from app.api.routes import PlainRoute
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
-from app.core.inputs import from_rows, from_tensors
+from app.core.inputs import from_rows, from_tensors, method_of
 from app.core.jobs import Job
 from app.core.models import ModelRef
 from app.store import dead_letters

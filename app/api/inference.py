@@ -17,6 +17,7 @@ from app.api.preferences import preference
 from app.api.routes import PlainRoute, named
 from app.api.schemas import inference as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
+from app.core import protocol
 from app.core.errors import DeadlineExceeded, InvalidInput, JobConflict, from_dict
 from app.core.inputs import from_tensors
 from app.core.jobs import Job, State
@@ -41,9 +42,9 @@ async def infer(request: Request) -> Response:
     known(body, "id", "parameters", "inputs", "outputs")
     ref = named(request)
     manifest = await here.catalogue.serving(ref)
-    id, asked = _id(body), tensors.parameters(body)
-    outputs, binary = _outputs(body, asked, manifest)
-    inputs = from_tensors(manifest, tensors.read(_list(body, "inputs"), raw))
+    id, asked = _id(body), protocol.parameters(body)
+    outputs, binary = protocol.outputs(body, asked, manifest)
+    inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
     timeout_s = _timeout(asked)
     wanted = preference(request, here.settings.max_wait_s)
     if not wanted.job:
@@ -85,7 +86,7 @@ def _result(job: Job) -> list[Tensor]:
 
 
 def _response(manifest: Manifest, id: str, outputs: list[Tensor], binary: list[bool]) -> Response:
-    listed, raw = tensors.write(outputs, binary)
+    listed, raw = protocol.write(outputs, binary)
     body = orjson.dumps({"model_name": manifest.name, "model_version": manifest.version, "id": id, "outputs": listed})
     if not raw:
         return Response(body, media_type="application/json")
@@ -98,31 +99,6 @@ def _id(body: dict[str, Any]) -> str | None:
     if found is None or isinstance(found, str):
         return found
     raise InvalidInput("id must be a string", pointer="/id")
-
-
-def _list(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = body.get(name)
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise InvalidInput(f"{name} must be a list of at least one tensor", pointer=f"/{name}")
-    return found
-
-
-def _outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> tuple[tuple[str, ...], list[bool]]:
-    """The names of the outputs, and which of them are to come as raw data."""
-    binary = asked.get("binary_data_output") is True
-    if body.get("outputs") in (None, []):
-        return (manifest.outputs[0].name,), [binary]
-    found: dict[str, bool] = {}
-    for index, one in enumerate(_list(body, "outputs")):
-        pointer = f"/outputs/{index}"
-        known(one, "name", "parameters", pointer=pointer)
-        name = str(one.get("name"))
-        if name in found or all(name != spec.name for spec in manifest.outputs):
-            there = ", ".join(spec.name for spec in manifest.outputs)
-            reason = "is asked for twice" if name in found else f"is no output of {manifest.name!r}; it has {there}"
-            raise InvalidInput(f"{name!r} {reason}", pointer=f"{pointer}/name")
-        found[name] = tensors.parameters(one, pointer).get("binary_data", binary) is True
-    return tuple(found), list(found.values())
 
 
 def _timeout(asked: dict[str, Any]) -> float | None:

@@ -22,9 +22,9 @@ from app.api.routes import PlainRoute
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.errors import InvalidInput
-from app.core.inputs import from_rows
+from app.core.inputs import from_rows, method_of
 from app.core.jobs import Job, State
-from app.core.models import Manifest, ModelRef
+from app.core.models import ModelRef
 from app.store import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
@@ -169,16 +169,6 @@ def _model(body: dict[str, Any]) -> ModelRef:
     if not isinstance(text, str):
         raise InvalidInput('model is missing: name one, as in {"model": "digits@production"}', pointer="/model")
     return ModelRef.parse(text)
-
-
-def method_of(body: dict[str, Any], manifest: Manifest) -> str:
-    """The output that is asked for; the model's first where none is. Raises InvalidInput."""
-    method = body.get("method")
-    if method is None:
-        return manifest.outputs[0].name
-    if not isinstance(method, str):
-        raise InvalidInput(f"method must be a string, as in {manifest.outputs[0].name!r}", pointer="/method")
-    return manifest.output(method).name
 
 
 def deadline(body: dict[str, Any], here: Gateway) -> float:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.api.tensors import values
 from app.core.jobs import Job, State
-from app.core.tensors import Tensor, size_of
+from app.core.protocol import nested
+from app.core.tensors import Tensor
 from app.core.works import from_tensor
 
 
@@ -59,18 +59,6 @@ def present_inputs(inputs: Sequence[Tensor]) -> Any:
     return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def nested(tensor: Tensor) -> list[Any]:
-    """Nested lists, row-major."""
-    return _nest(values(tensor), tensor.shape)
-
-
 def moment(seconds: float | None) -> str | None:
     """RFC 3339, in UTC, to the millisecond."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _nest(values: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    if len(shape) <= 1:
-        return values
-    step = size_of(shape[1:])
-    return [_nest(values[at : at + step], shape[1:]) for at in range(0, shape[0] * step, step)]

@@ -19,8 +19,8 @@ from app.api.jobs import answer
 from app.api.routes import PlainRoute
 from app.api.schemas import server as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
-from app.api.tensors import parameters
 from app.core.errors import DeadlineExceeded, InvalidInput, ModelUnavailable, UnknownField
+from app.core.protocol import parameters
 from app.store import withdrawn
 
 router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)

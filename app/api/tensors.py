@@ -1,4 +1,4 @@
-"""Tensors in a request and an answer of the Open Inference Protocol: as JSON, or raw bytes after it.
+"""The body of a request of the Open Inference Protocol: JSON, and raw bytes after it.
 
 The binary tensor data extension: the header `Inference-Header-Content-Length` says how many bytes of the body are JSON.
 The raw data of the tensors whose parameter `binary_data_size` is set follow, in the order of the tensors.
@@ -6,19 +6,14 @@ The raw data of the tensors whose parameter `binary_data_size` is set follow, in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
 
-from app.api.bodies import known, parse_object
-from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField
-from app.core.inputs import flatten, located
-from app.core.tensors import DATATYPES, Buffer, Tensor, check_size, decode, encode, size_of
+from app.api.bodies import parse_object
+from app.core.errors import InvalidInput
 
 JSON_LENGTH: Final = "inference-header-content-length"
-_UNSPOKEN: Final = ("shared_memory_", "classification")
-"""Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
 
 
 def parse(request: Request, body: bytes) -> tuple[dict[str, Any], memoryview]:
@@ -31,101 +26,3 @@ def parse(request: Request, body: bytes) -> tuple[dict[str, Any], memoryview]:
         raise InvalidInput(detail, pointer=f"/{JSON_LENGTH}")
     view = memoryview(body)
     return parse_object(view[: int(length)]), view[int(length) :]
-
-
-def read(listed: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/inputs") -> list[Tensor]:
-    """The tensors of a request; those with raw data are views into it. Raises InvalidTensor or UnknownField that names the tensor."""
-    found: list[Tensor] = []
-    at = 0
-    for index, one in enumerate(listed):
-        where = f"{pointer}/{index}"
-        known(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
-        name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
-        if not isinstance(name, str):
-            raise InvalidTensor("name must be a string", pointer=f"{where}/name")
-        if datatype not in DATATYPES:
-            raise InvalidTensor(f"datatype is {datatype!r}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
-        if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
-            raise InvalidTensor("shape must be a list of whole numbers", pointer=f"{where}/shape")
-        size = parameters(one, where).get("binary_data_size")
-        if size is None:
-            data: Buffer = _from_json(one.get("data"), datatype, shape, where)
-        else:
-            data = _from_raw(one, size, raw[at:], where)
-            at += len(data)
-        tensor = Tensor(name, datatype, tuple(shape), data)
-        if size is not None:
-            _check(tensor, f"{where}/parameters/binary_data_size")
-        found.append(tensor)
-    if at != len(raw):
-        raise InvalidTensor(f"{len(raw) - at} bytes of raw data follow the JSON that no tensor's binary_data_size claims", pointer=pointer)
-    return found
-
-
-def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
-    """The parameters of a request or tensor. The protocol permits strings, numbers and truth values; unknown ones are passed over."""
-    found = owner.get("parameters")
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise InvalidInput("parameters must be an object", pointer=f"{pointer}/parameters")
-    for name, value in found.items():
-        if not isinstance(value, str | int | float):
-            raise InvalidInput(f"{name} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
-        if name.startswith(_UNSPOKEN):
-            raise UnknownField(f"{name} is of an extension that this server does not speak", pointer=f"{pointer}/parameters/{name}")
-    return found
-
-
-def write(outputs: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
-    """The outputs as JSON types, and the raw data that follow the JSON."""
-    listed, raw = [], []
-    for one, is_binary in zip(outputs, binary, strict=True):
-        said: dict[str, Any] = {"name": one.name, "shape": one.shape, "datatype": one.datatype}
-        if is_binary:
-            said["parameters"] = {"binary_data_size": len(one.data)}
-            raw.append(one.data)
-        else:
-            said["data"] = values(one)
-        listed.append(said)
-    return listed, raw
-
-
-def values(tensor: Tensor) -> list[Any]:
-    """Flat, as JSON types: what is not UTF-8 in a BYTES tensor becomes the replacement character."""
-    found = decode(tensor.data, tensor.datatype)
-    if tensor.datatype != "BYTES":
-        return found
-    return [value if isinstance(value, str) else value.decode(errors="replace") for value in found]
-
-
-def _from_json(data: Any, datatype: str, shape: list[int], where: str) -> bytes:
-    if data is None:
-        raise InvalidTensor("there is no data: give it as a list, or raw with the parameter binary_data_size", pointer=f"{where}/data")
-    flat, nested = flatten(data, f"{where}/data")
-    if len(flat) != size_of(shape):
-        raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {shape} says {size_of(shape)}", pointer=f"{where}/data")
-    try:
-        return encode(flat, datatype, nullable=True)
-    except InvalidTensor as error:
-        raise located(error, nested, f"{where}/data") from None
-
-
-def _from_raw(one: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
-    pointer = f"{where}/parameters/binary_data_size"
-    if "data" in one:
-        raise InvalidTensor(f"{one['name']!r} has data and binary_data_size: give one of them", pointer=pointer)
-    if type(size) is not int or size < 0:
-        raise InvalidTensor(f"binary_data_size is {size!r}: give the number of bytes", pointer=pointer)
-    if size > len(left):
-        raise InvalidTensor(
-            f"{one['name']!r} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
-        )
-    return left[:size]
-
-
-def _check(tensor: Tensor, pointer: str) -> None:
-    try:
-        check_size(tensor)
-    except CeleriacError as error:
-        raise InvalidTensor(f"{tensor.name!r}: {error.detail}", pointer=pointer) from None

@@ -33,6 +33,16 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     return [_complete(spec, tensor, pointer, flat=False)]
 
 
+def method_of(body: dict[str, Any], manifest: Manifest) -> str:
+    """The output that is asked for; the model's first where none is. Raises InvalidInput."""
+    method = body.get("method")
+    if method is None:
+        return manifest.outputs[0].name
+    if not isinstance(method, str):
+        raise InvalidInput(f"method must be a string, as in {manifest.outputs[0].name!r}", pointer="/method")
+    return manifest.output(method).name
+
+
 def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "/inputs") -> list[Tensor]:
     """Tensors in the order and of the datatypes that the model declares. Numbers are widened where nothing is lost.
 

@@ -1,0 +1,151 @@
+"""Tensors of the Open Inference Protocol as JSON, with raw data beside it where the caller wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField
+from app.core.fields import known
+from app.core.inputs import flatten, located
+from app.core.models import Manifest
+from app.core.tensors import DATATYPES, Buffer, Tensor, check_size, decode, encode, size_of
+
+_UNSPOKEN: Final = ("shared_memory_", "classification")
+"""Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
+
+
+def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/inputs") -> list[Tensor]:
+    """The tensors of a request; those with raw data are views into it. Raises InvalidTensor or UnknownField that names the tensor."""
+    found: list[Tensor] = []
+    at = 0
+    for index, one in enumerate(given):
+        where = f"{pointer}/{index}"
+        known(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
+        name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
+        if not isinstance(name, str):
+            raise InvalidTensor("name must be a string", pointer=f"{where}/name")
+        if datatype not in DATATYPES:
+            raise InvalidTensor(f"datatype is {datatype!r}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
+        if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
+            raise InvalidTensor("shape must be a list of whole numbers", pointer=f"{where}/shape")
+        size = parameters(one, where).get("binary_data_size")
+        if size is None:
+            data: Buffer = _from_json(one.get("data"), datatype, shape, where)
+        else:
+            data = _from_raw(one, size, raw[at:], where)
+            at += len(data)
+        tensor = Tensor(name, datatype, tuple(shape), data)
+        if size is not None:
+            _check(tensor, f"{where}/parameters/binary_data_size")
+        found.append(tensor)
+    if at != len(raw):
+        raise InvalidTensor(f"{len(raw) - at} bytes of raw data follow the JSON that no tensor's binary_data_size claims", pointer=pointer)
+    return found
+
+
+def listed(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The tensors in a field of a request. Raises InvalidInput where it holds none."""
+    found = body.get(name)
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise InvalidInput(f"{name} must be a list of at least one tensor", pointer=f"/{name}")
+    return found
+
+
+def outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> tuple[tuple[str, ...], list[bool]]:
+    """The names of the outputs, and which of them are to come as raw data."""
+    binary = asked.get("binary_data_output") is True
+    if body.get("outputs") in (None, []):
+        return (manifest.outputs[0].name,), [binary]
+    found: dict[str, bool] = {}
+    for index, one in enumerate(listed(body, "outputs")):
+        pointer = f"/outputs/{index}"
+        known(one, "name", "parameters", pointer=pointer)
+        name = str(one.get("name"))
+        if name in found or all(name != spec.name for spec in manifest.outputs):
+            there = ", ".join(spec.name for spec in manifest.outputs)
+            reason = "is asked for twice" if name in found else f"is no output of {manifest.name!r}; it has {there}"
+            raise InvalidInput(f"{name!r} {reason}", pointer=f"{pointer}/name")
+        found[name] = parameters(one, pointer).get("binary_data", binary) is True
+    return tuple(found), list(found.values())
+
+
+def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
+    """The parameters of a request or tensor. The protocol permits strings, numbers and truth values; unknown ones are passed over."""
+    found = owner.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise InvalidInput("parameters must be an object", pointer=f"{pointer}/parameters")
+    for name, value in found.items():
+        if not isinstance(value, str | int | float):
+            raise InvalidInput(f"{name} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
+        if name.startswith(_UNSPOKEN):
+            raise UnknownField(f"{name} is of an extension that this server does not speak", pointer=f"{pointer}/parameters/{name}")
+    return found
+
+
+def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
+    """The outputs as JSON types, and the raw data that follow the JSON."""
+    found, raw = [], []
+    for one, is_binary in zip(answers, binary, strict=True):
+        said: dict[str, Any] = {"name": one.name, "shape": one.shape, "datatype": one.datatype}
+        if is_binary:
+            said["parameters"] = {"binary_data_size": len(one.data)}
+            raw.append(one.data)
+        else:
+            said["data"] = values(one)
+        found.append(said)
+    return found, raw
+
+
+def values(tensor: Tensor) -> list[Any]:
+    """Flat, as JSON types: what is not UTF-8 in a BYTES tensor becomes the replacement character."""
+    found = decode(tensor.data, tensor.datatype)
+    if tensor.datatype != "BYTES":
+        return found
+    return [value if isinstance(value, str) else value.decode(errors="replace") for value in found]
+
+
+def nested(tensor: Tensor) -> list[Any]:
+    """Nested lists, row-major."""
+    return _nest(values(tensor), tensor.shape)
+
+
+def _from_json(data: Any, datatype: str, shape: list[int], where: str) -> bytes:
+    if data is None:
+        raise InvalidTensor("there is no data: give it as a list, or raw with the parameter binary_data_size", pointer=f"{where}/data")
+    flat, nested = flatten(data, f"{where}/data")
+    if len(flat) != size_of(shape):
+        raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {shape} says {size_of(shape)}", pointer=f"{where}/data")
+    try:
+        return encode(flat, datatype, nullable=True)
+    except InvalidTensor as error:
+        raise located(error, nested, f"{where}/data") from None
+
+
+def _from_raw(one: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
+    pointer = f"{where}/parameters/binary_data_size"
+    if "data" in one:
+        raise InvalidTensor(f"{one['name']!r} has data and binary_data_size: give one of them", pointer=pointer)
+    if type(size) is not int or size < 0:
+        raise InvalidTensor(f"binary_data_size is {size!r}: give the number of bytes", pointer=pointer)
+    if size > len(left):
+        raise InvalidTensor(
+            f"{one['name']!r} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
+        )
+    return left[:size]
+
+
+def _check(tensor: Tensor, pointer: str) -> None:
+    try:
+        check_size(tensor)
+    except CeleriacError as error:
+        raise InvalidTensor(f"{tensor.name!r}: {error.detail}", pointer=pointer) from None
+
+
+def _nest(values: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    if len(shape) <= 1:
+        return values
+    step = size_of(shape[1:])
+    return [_nest(values[at : at + step], shape[1:]) for at in range(0, shape[0] * step, step)]
