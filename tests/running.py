@@ -26,7 +26,7 @@ from tests import tools
 from tests.misbehaving import Moody
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 MAX_BODY_BYTES = 200_000
 MAX_FILE_BYTES = 20_000_000
 

@@ -24,7 +24,7 @@ from tests import tools
 MASTER = "mymaster"
 
 
-def until(true: Callable[[], bool], what: str, patience_s: float = 30) -> None:
+def until(true: Callable[[], bool], what: str, patience_s: float = 120) -> None:
     """Waits for a change in another process, which sends no event."""
     end = time.monotonic() + patience_s
     while not true():

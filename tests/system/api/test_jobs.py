@@ -111,7 +111,7 @@ def events(response: httpx.Response) -> list[tuple[int, str, Any]]:
 
 
 def test_events_tell_the_life_of_a_job(client: httpx.Client) -> None:
-    id = client.post("/v1/jobs", json=asked("moody", [SLEEP, 0.3])).json()["id"]
+    id = client.post("/v1/jobs", json=asked("moody", [SLEEP, 2])).json()["id"]
     with client.stream("GET", f"/v1/jobs/{id}/events") as response:
         found = events(response)
     assert [name for _, name, _ in found][-2:] == ["start", "completed"]

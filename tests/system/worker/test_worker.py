@@ -24,7 +24,7 @@ from tests.misbehaving import SLEEP, Moody
 from tests.running import Running
 
 POOL = "apart"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 Worker = tuple[subprocess.Popen[bytes], str]
 
 
