@@ -4,60 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final
 
 from redis.exceptions import RedisError
 
 from tests.chaos.brittle import POISONS
-from tests.chaos.ledger import Ledger
-from tests.chaos.questions import BRISK, HASTY, PATIENT, STRICT, Questions
-from tests.chaos.stack import Stack
-from tests.chaos.traffic import Traffic
+from tests.chaos.questions import BRISK, HASTY, PATIENT, STRICT
+from tests.chaos.scene import FAULTS, Scene, fault
 
-
-@dataclass
-class Scene:
-    """What a row works with. `size` scales jobs and repetitions: 1 is the quick form."""
-
-    stack: Stack
-    questions: Questions
-    traffic: Traffic
-    ledger: Ledger
-    chance: random.Random
-    size: int
-
-    async def during(
-        self, hurt: Callable[[], Awaitable[None]], model: str, *, jobs: int = 800, seconds: float = 7, takes: float = 0.08
-    ) -> None:
-        """Traffic for about `seconds` while `hurt` does its worst."""
-        send = asyncio.create_task(self.traffic.send(self.questions.good(model, jobs * self.size, takes), seconds * self.size**0.5))
-        await asyncio.sleep(1)
-        await hurt()
-        self.struck()
-        await send
-
-    def struck(self) -> None:
-        """The last fault is over: recovery counts from here."""
-        self.ledger.last_fault_at = time.time()
-
-    async def pause(self, low: float, high: float) -> None:
-        await asyncio.sleep(self.chance.uniform(low, high))
-
-
-Fault = Callable[[Scene], Awaitable[None]]
-FAULTS: Final[dict[str, Fault]] = {}
-"""Name -> fault, in the order of the table."""
-
-
-def fault(run: Fault) -> Fault:
-    FAULTS[run.__name__.replace("_", " ")] = run
-    return run
+__all__ = ["FAULTS"]
 
 
 @fault
@@ -148,6 +104,24 @@ async def api_killed(scene: Scene) -> None:
             await scene.pause(0.2, 1.0)
             api = scene.chance.choice(scene.stack.apis)
             await api.kill()
+            api.start()
+            await api.wait_ready()
+
+    await scene.during(hurt, STRICT)
+
+
+@fault
+async def api_drained(scene: Scene) -> None:
+    """SIGTERM of an API process in the middle of submits: it answers what it has read and exits with 0."""
+
+    async def hurt() -> None:
+        for _ in range(2 * scene.size):
+            await scene.pause(0.2, 1.0)
+            api = scene.chance.choice(scene.stack.apis)
+            api.signal(signal.SIGTERM)
+            code = await api.gone(30)
+            if code:
+                scene.ledger.notes.append(f"an API that was told to end exited with {code}")
             api.start()
             await api.wait_ready()
 

@@ -41,12 +41,16 @@ class Entry:
 
 @dataclass
 class Ledger:
-    """`refusals` counts clean 429 and 503, `unclean` other answers to a good request, `notes` what else went against a promise."""
+    """`refusals` counts clean 429 and 503, `unclean` other answers to a good request, `notes` what else went against a promise.
+
+    `submits` counts the jobs of each message.
+    """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
     unclean: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    submits: Counter[bytes] = field(default_factory=Counter)
     last_fault_at: float = 0.0
 
     def row(self, name: str, seconds: float) -> Row:
@@ -57,6 +61,7 @@ class Ledger:
         return Row(
             name=name,
             accepted=len(entries),
+            together=sum(count for count in self.submits.values() if count > 1),
             right=len(ended) - len(wrong),
             lost=len(entries) - len(ended),
             wrong=len(wrong),
@@ -72,10 +77,13 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Row:
-    """`recovery_s`: from the end of the last fault to the end of the last job whose caller waited more than a second longer than usual."""
+    """`together`: jobs that shared their message with others.
+
+    `recovery_s`: from the end of the last fault to the end of the last job whose caller waited more than a second longer than usual."""
 
     name: str
     accepted: int
+    together: int
     right: int
     lost: int
     wrong: int

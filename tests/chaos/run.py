@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.faults import FAULTS
 from tests.chaos.ledger import Ledger, Row
 from tests.chaos.questions import Questions
+from tests.chaos.scene import Scene
 from tests.chaos.stack import Stack
 from tests.chaos.traffic import Traffic
 
@@ -34,6 +35,7 @@ async def run(
             async with Traffic(stack.urls, ledger, f"{seed} {name}") as traffic:
                 await FAULTS[name](Scene(stack, questions, traffic, ledger, random.Random(f"{seed} {name}"), size))
                 await traffic.settle(patience_s)
+                ledger.submits = await stack.submits(list(ledger.entries))
                 ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
             rows.append(ledger.row(name, time.monotonic() - began))
             done(rows[-1])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 
 from app.cli import redis_server
 from app.cli.ports import free_port
+from app.store import keys
 from tests import tools
 from tests.chaos.asking import ask
 from tests.chaos.processes import Process
@@ -61,6 +63,13 @@ class Stack:
                 await process.kill()  # what a dead main process left behind
                 process.start()
         await asyncio.gather(*(process.wait_ready() for process in self.apis + self.workers))
+
+    async def submits(self, jobs: Sequence[str]) -> Counter[bytes]:
+        """How many of these jobs Redis took at the same moment: they went into the queue in one message."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            for job in jobs:
+                pipe.hget(keys.job(job), "created_at")
+            return Counter(await pipe.execute())
 
     async def close(self) -> None:
         for process in [*self.apis, *self.workers, self.redis]:

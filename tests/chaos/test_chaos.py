@@ -24,3 +24,4 @@ def test_every_accepted_job_is_answered_right_and_once(rows: dict[str, Row], nam
     row = rows[name]
     assert (row.lost, row.wrong, row.twice, row.notes) == (0, 0, 0, [])
     assert row.accepted == row.right > 0
+    assert row.together > 0
