@@ -26,7 +26,8 @@ from tests.bench.measures import MEASURES, Measure
 from tests.bench.peers import PEERS, Peer
 from tests.bench.processes import Trouble
 from tests.bench.rows import ROWS, Samples
-from tests.bench.systems import Before, Compiled, Empty, Inline, InlineTwo, Ours, Plain, Queued, System, Waiting
+from tests.bench.systems import Before, Compiled, Inline, InlineTwo, Ours, Plain, Queued, System
+from tests.bench.waiting import Empty, Waiting
 
 console = Console(stderr=True, soft_wrap=True)
 
@@ -38,6 +39,7 @@ def main(
     quick: Annotated[bool, typer.Option(help="One-second runs, fewer measures, 100,000 jobs waiting: under 3 minutes.")] = False,
     rounds: Annotated[int, typer.Option(help="How often each measure is taken of each system, in turn.")] = 3,
     seconds: Annotated[float, typer.Option(help="How long each load lasts.")] = 5.0,
+    waiting: Annotated[int, typer.Option(help="How many jobs the long queue holds; 2 kB of memory and of disk each.")] = 1_000_000,
     peers: Annotated[bool, typer.Option(help="Other servers too, each in a virtual environment of its own.")] = False,
     before: Annotated[Path | None, typer.Option(help="Another checkout of ours, to measure beside this one.")] = None,
     set: Annotated[list[str] | None, typer.Option(help="A setting of ours, as in --set API_PROCESSES=2; may be repeated.")] = None,
@@ -58,7 +60,7 @@ def main(
     if peers:
         Peer.cache = settings().cache / "bench"
         kinds |= {one.name: one for one in PEERS}
-    Waiting.jobs = 100_000 if quick else 1_000_000
+    Waiting.jobs = 100_000 if quick else waiting
     kinds |= {one.name: one for one in (Empty, Waiting)}
     seconds = 1.0 if quick else seconds
     load = machine.load_average()
@@ -83,7 +85,7 @@ def _started(kinds: dict[str, type[System]], wanted: Iterable[str]) -> Any:
     folder = Path(tempfile.mkdtemp(prefix="celeriac-bench-"))
     systems: dict[str, System] = {}
     try:
-        models = artefacts.make(folder / "artefacts/fitted", folder / "artefacts/compiled")
+        models = artefacts.make(folder / "artefacts")
         facts = {}
         for name, kind in kinds.items():
             if name not in wanted:
@@ -91,7 +93,7 @@ def _started(kinds: dict[str, type[System]], wanted: Iterable[str]) -> Any:
             system = systems[name] = kind(models, folder / name.replace(" ", ""))
             try:
                 system.start()
-                if not isinstance(system, Empty | Waiting):
+                if not isinstance(system, Empty):
                     with system.at_work():
                         check(system)
             except Trouble as trouble:

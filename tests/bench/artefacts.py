@@ -17,22 +17,25 @@ from app.registry.repository import Repository
 from app.runtime.publishing import publish
 
 MODELS: Final = ("lr", "rf")
+APART: Final = "apart"
+"""A model and its pool: the logistic regression once more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """`folder` holds `lr/model.joblib` and `rf/model.joblib`, `compiled` the same models published as ONNX.
+    """`folder` holds `lr/model.joblib` and `rf/model.joblib`, `compiled` the same models published as ONNX, `apart` both and `APART`.
 
     `rows` is what is asked, `labels` what each model answers to them.
     """
 
     folder: Path
     compiled: Path
+    apart: Path
     rows: list[list[float]]
     labels: dict[str, list[int]]
 
 
-def make(folder: Path, compiled: Path) -> Artefacts:
+def make(folder: Path) -> Artefacts:
     """Trains: a scaler with a logistic regression, and a forest of 100 trees, on 569 rows of 30 features."""
     features, target = load_breast_cancer(return_X_y=True)
     estimators: dict[str, Any] = {
@@ -40,9 +43,12 @@ def make(folder: Path, compiled: Path) -> Artefacts:
         "rf": RandomForestClassifier(100, random_state=0),
     }
     labels = {}
+    fitted, compiled, apart = folder / "fitted", folder / "compiled", folder / "apart"
     for name, estimator in estimators.items():
-        (folder / name).mkdir(parents=True)
-        joblib.dump(estimator.fit(features, target), folder / name / "model.joblib")
+        (fitted / name).mkdir(parents=True)
+        joblib.dump(estimator.fit(features, target), fitted / name / "model.joblib")
         labels[name] = estimator.predict(features).tolist()
         publish(Repository(compiled), estimator, name, sample=features, format="onnx", tolerance=1e-5)
-    return Artefacts(folder, compiled, features.tolist(), labels)
+        publish(Repository(apart), estimator, name, sample=features, format="joblib")
+    publish(Repository(apart), estimators["lr"], APART, sample=features, format="joblib", pool=APART)
+    return Artefacts(fitted, compiled, apart, features.tolist(), labels)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import load
-from tests.bench.load import Load
+from tests.bench.load import Exchange, Load
 from tests.bench.processes import Process, Trouble, answers, until
-from tests.bench.systems import ROOT, Empty, Ours, Plain, Queued, System
+from tests.bench.systems import ROOT, Ours, Plain, Queued, System
+from tests.bench.waiting import Empty
 
 Figures = dict[str, float]
 """By name: `rate` (a second), `p50_ms`, `p99_ms`, `cpu_s_per_1000`, `memory` (bytes)."""
@@ -92,15 +93,20 @@ def _drain(model: str) -> Callable[[System, float], Figures]:
     return take
 
 
-def _waiting(system: System, seconds: float) -> Figures:
-    """Submits while no worker runs, into an empty queue or behind many others: CPU of API and Redis for a request."""
-    assert isinstance(system, Ours)
-    if isinstance(system, Empty):
-        system.forget()
-    names = ("api", "redis")
-    before = system.usage(*names).cpu_s
-    found = _figures(load.closed(system.submit("lr"), 64, seconds))
-    return {**found, "cpu_us": (system.usage(*names).cpu_s - before) / found["count"] * 1e6}
+def _waiting(ask: Callable[[Empty], Exchange]) -> Callable[[System, float], Figures]:
+    """Beside an empty queue or one of many jobs: the CPU of all processes for a request of many callers, and how long one alone waits."""
+
+    def take(system: System, seconds: float) -> Figures:
+        assert isinstance(system, Empty)
+        system.prepare()
+        names = tuple(system.processes)
+        before = system.usage(*names).cpu_s
+        found = _figures(load.closed(ask(system), 64, seconds))
+        cpu_s = system.usage(*names).cpu_s - before
+        one = _figures(load.closed(ask(system), 1, seconds))
+        return {**found, "cpu_us": cpu_s / found["count"] * 1e6, "one_ms": one["p50_ms"]}
+
+    return take
 
 
 def _up(system: System, seconds: float) -> Figures:
@@ -144,6 +150,7 @@ MEASURES: Final = {
         *(Measure(f"drain-{model}", QUEUED, _drain(model), model == "lr") for model in ("lr", "rf")),
         *(Measure(f"open-{rate}", ("ours", "before", "inline ×2"), _open("lr", rate), False) for rate in (200, 1000)),
         Measure("up", ("ours", "before"), _up, quick=False),
-        Measure("waiting", ("empty", "waiting"), _waiting),
+        Measure("waiting-submit", ("empty", "waiting"), _waiting(lambda system: system.submit("lr"))),
+        Measure("waiting-infer", ("empty", "waiting"), _waiting(lambda system: system.predict("lr"))),
     )
 }

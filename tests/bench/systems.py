@@ -17,9 +17,7 @@ import redis
 from app.broker import names
 from app.cli import redis_server
 from app.store import keys
-from tests.bench import load
 from tests.bench.artefacts import Artefacts
-from tests.bench.filling import multiply
 from tests.bench.load import Exchange
 from tests.bench.processes import Process, Usage, answers, free_port, until
 
@@ -150,24 +148,25 @@ class Ours(Queued):
         self.worker_url = f"http://127.0.0.1:{free_port()}"
         super().launch()
 
-    def _serve(self, process: str) -> Process:
+    def serve(self, process: str, **more: str) -> Process:
+        """The API or a worker; `more` settings as in `settings`."""
         env = {
             "REDIS_URL": self.redis_url, "MODELS": str(self.models), "STATE": str(self.folder / "state"),
             "API_PORT": self.url.rpartition(":")[2], "WORKER_PORT": self.worker_url.rpartition(":")[2], "PROCESSES": str(os.cpu_count()),
-            **self.settings,
+            **self.settings, **more,
         }  # fmt: skip
         command = f"from app.{process}.main import serve; serve()"
         known = {f"CELERIAC_{name}": value for name, value in env.items()}
         return self.run(process, sys.executable, "-c", command, env=known, cwd=self.checkout)
 
     def launch_worker(self) -> None:
-        self._serve("worker")
+        self.serve("worker")
 
     def wait_for_worker(self) -> None:
         self.processes["worker"].wait(answers(f"{self.worker_url}/readyz"))
 
     def start_api(self) -> None:
-        api = self._serve("api")
+        api = self.serve("api")
         for model in self.artefacts.labels:
             api.wait(answers(f"{self.url}/v2/models/{model}/ready"))
 
@@ -199,46 +198,6 @@ class Before(Ours):
     """Ours from another checkout, to see what a change is worth."""
 
     name = "before"
-
-
-class Empty(Ours):
-    """Ours with an empty queue and no worker, to compare with `Waiting`."""
-
-    name = "empty"
-
-    def launch(self) -> None:
-        super().launch()
-        self.stop_worker()
-
-    def forget(self) -> None:
-        """Every job; not what the worker told of the models."""
-        kept = self.redis.dump(keys.MANIFESTS)
-        with self.redis.pipeline() as pipe:
-            pipe.flushdb()
-            pipe.restore(keys.MANIFESTS, 0, kept or b"")
-            pipe.execute()
-
-
-class Waiting(Ours):
-    """Ours with about `jobs` jobs in its queue and no worker."""
-
-    name = "waiting"
-    jobs = 1_000_000
-
-    def launch(self) -> None:
-        super().launch()
-        self.stop_worker()
-        # A bound, should a job come to weigh more than now: about 1.5 kB each with all that belongs to it.
-        self.redis.config_set("maxmemory", "6gb")
-        few = load.closed(self.submit("lr"), 64, 2)
-        # The last ones are still on their way when the load ends.
-        until(self._settled, "no job comes any more")
-        multiply(self.redis, few.count, self.jobs)
-
-    def _settled(self) -> bool:
-        before = self.left()
-        time.sleep(0.2)
-        return self.left() == before
 
 
 class Plain(Queued):
