@@ -61,6 +61,7 @@ def find(row: Row, samples: Samples) -> Finding | None:
 ROWS: Final = (
     Row("jobs-lr", "submit and learn the result, 64 clients, LR", "jobs-lr", "rate", "plain", at_least=12),
     Row("jobs-rf", "submit and learn the result, 64 clients, RF", "jobs-rf", "rate", "plain", at_least=30),
+    Row("asked-lr", "submit, then ask for the result, 64 clients, LR", "asked-lr", "rate", "plain"),
     Row("infer-lr-64", "infer, 64 clients, LR", "infer-lr-64", "rate", "inline ×2", at_least=2.5),
     Row("infer-lr-64-mlserver", "infer, 64 clients, LR", "infer-lr-64", "rate", "mlserver", at_least=5),
     Row("infer-lr-64-mosec", "infer, 64 clients, LR", "infer-lr-64", "rate", "mosec"),

@@ -9,6 +9,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -179,6 +180,10 @@ class Ours(Queued):
             self.url, "/v1/jobs", bodies, self.artefacts.labels[model], r'"result":%[(%d+)%]', "/v1/jobs/", query="?wait=30",
             ended='"state":"succeeded"',
         )  # fmt: skip
+
+    def submit_and_wait(self, model: str) -> Exchange:
+        """One request: the job is durable as any other, and its answer is held until it has ended."""
+        return replace(self.submit(model), path="/v1/jobs?wait=30")
 
     def left(self) -> int:
         return int(self.redis.zcard(keys.deliveries(names.interactive("default"))))
