@@ -39,6 +39,8 @@ DEAD_LETTERS: Final = Gauge("celeriac_dead_letters", "Dead letters that are kept
 BLOB_BYTES: Final = Gauge(
     "celeriac_blob_bytes", "Bytes of large bodies and results in the folder of blobs.", multiprocess_mode="mostrecent"
 )
+BATCHES_ENDED: Final = Counter("celeriac_batches_ended", "Batches that ended, by outcome.", ["model", "outcome"])
+BATCH_ROWS_ENDED: Final = Counter("celeriac_batch_rows", "Rows of batches that were done, completed or failed.", ["model", "outcome"])
 FILE_BYTES: Final = Gauge(
     "celeriac_file_bytes", "Bytes of uploaded files and of batches in the folder of files.", multiprocess_mode="mostrecent"
 )

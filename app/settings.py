@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     )
     max_file_bytes: int = Field(100 << 30, gt=0, description="The largest file that is taken; above it 413.")
     max_files_bytes: int = Field(1 << 40, gt=0, description="All files and batches together; above it new files are refused with 507.")
+    max_batches: int = Field(1000, gt=0, description="Batches of one pool that may be under way; above it 429.")
+    max_batch_requests: int = Field(
+        50_000, gt=0, description="Requests in one batch file of OpenAI's form; a table may have any number of rows."
+    )
+    batch_validate_s: float = Field(
+        10.0, ge=0, description="How long a new batch is held until its file was looked through, so that a bad one is refused at once."
+    )
     file_roots: str = Field(
         "", description="Folders below which batches may read and write paths, separated by commas; relative paths begin at the first."
     )

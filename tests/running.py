@@ -97,6 +97,7 @@ def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             "CELERIAC_MAX_FILE_BYTES": str(MAX_FILE_BYTES),
             "CELERIAC_FILE_ROOTS": str(folder / "tables"),
             "CELERIAC_FILE_SCHEMES": "memory",
+            "CELERIAC_MAX_BATCH_REQUESTS": "100",
             "CELERIAC_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
             "CELERIAC_SCAN_INTERVAL_S": "0.2",
             "CELERIAC_DRAIN_TIMEOUT_S": "10",

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 _ASSETS: Final = "/docs/assets"
 _TAGS: Final = [
     {"name": "jobs", "description": "Predictions in plain JSON, answered now or later."},
+    {"name": "batches", "description": "Files of rows or requests, answered into files; OpenAI's shapes."},
     {"name": "files", "description": "What batches read and leave; OpenAI's shapes."},
     {"name": "models", "description": "What can be asked, and what it takes."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},

@@ -17,6 +17,7 @@ from app.api.catalogue import Catalogue
 from app.api.idempotency import Named
 from app.api.presentation import present
 from app.broker import names
+from app.broker.batches import Batches
 from app.broker.celery import app as celery
 from app.broker.coalescer import Accepted, Coalescer, Item
 from app.broker.followups import Followups
@@ -49,6 +50,8 @@ class Gateway:
         self.replies = Replies(self.redis, self.process, self.coalescer.finish)
         self.maintenance = Maintenance(self.redis, self.process, settings, self.catalogue.pools)
         self.followups = Followups(self.redis, self.replies)
+        self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
+        self.followups.advance["batch"] = self.batches.advance
         self.sender = Sender(self.redis, settings, present)
         self.leaving = False
         """The process is about to stop: it does all it is asked, and asks not to be sent more."""

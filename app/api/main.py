@@ -43,11 +43,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def create() -> ASGIApp:
     """The application; connections are made when it starts."""
-    from app.api import dead_letters, documentation, files, health, inference, jobs, models, problems, protocol, repository, webhooks
+    from app.api import (
+        batches,
+        dead_letters,
+        documentation,
+        files,
+        health,
+        inference,
+        jobs,
+        models,
+        problems,
+        protocol,
+        repository,
+        webhooks,
+    )
     from app.api.express import Express
     from app.api.traffic import Traffic
 
-    rooms = (inference, jobs, files, dead_letters, webhooks, models, protocol, repository, health)
+    rooms = (inference, jobs, batches, files, dead_letters, webhooks, models, protocol, repository, health)
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     for room in rooms:

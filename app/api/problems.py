@@ -34,6 +34,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.JobExpired: 410,
     errors.JobConflict: 409,
     errors.DeadLetterNotFound: 404,
+    errors.BatchNotFound: 404,
+    errors.BatchConflict: 409,
     errors.FileNotFound: 404,
     errors.FilesUnavailable: 503,
     errors.StorageFull: 507,

@@ -16,7 +16,7 @@ from app.broker import names
 from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.settings import Settings
-from app.store import dead_letters, jobs, keys, scripts
+from app.store import batches, dead_letters, jobs, keys, scripts
 from app.store.blobs import blobs
 from app.store.files import files
 
@@ -59,6 +59,7 @@ class Maintenance:
             metrics.BLOB_BYTES.set(await asyncio.to_thread(blobs().sweep))
             metrics.FILE_BYTES.set(await asyncio.to_thread(files().sweep))
             await jobs.sweep(self._client, 2 * self._settings.job_ttl_s + self._settings.result_ttl_s)
+            await batches.sweep(self._client, 2 * self._settings.file_ttl_s)
             metrics.DEAD_LETTERS.set(await dead_letters.sweep(self._client, self._settings.dead_letter_ttl_s))
         for _ in range(_EXPIRE_A_ROUND):
             if await jobs.expire(self._client, keep=self._settings.result_ttl_s, most=_EXPIRE_AT_ONCE) < _EXPIRE_AT_ONCE:

@@ -62,6 +62,8 @@ _OF: Final[dict[type[CeleriacError], Exit]] = {
     errors.JobExpired: Exit.NOT_FOUND,
     errors.JobConflict: Exit.CONFLICT,
     errors.DeadLetterNotFound: Exit.NOT_FOUND,
+    errors.BatchNotFound: Exit.NOT_FOUND,
+    errors.BatchConflict: Exit.CONFLICT,
     errors.FileNotFound: Exit.NOT_FOUND,
     errors.FilesUnavailable: Exit.NOT_NOW,
     errors.StorageFull: Exit.NOT_NOW,

@@ -18,6 +18,8 @@ CeleriacError
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
 ├── DeadLetterNotFound           dead_letter_not_found   no dead letter of that id: replayed, discarded or expired
+├── BatchNotFound               batch_not_found         no batch of that id
+├── BatchConflict               batch_conflict          the batch's state does not allow it
 ├── FileNotFound                file_not_found          no file of that id, or at that place
 ├── FilesUnavailable            files_unavailable       the server keeps no files, or cannot write its folder
 ├── StorageFull                 storage_full            there is no room for the file
@@ -143,6 +145,16 @@ class JobConflict(CeleriacError):
 class DeadLetterNotFound(CeleriacError):
     code = "dead_letter_not_found"
     title = "There is no such dead letter"
+
+
+class BatchNotFound(CeleriacError):
+    code = "batch_not_found"
+    title = "There is no such batch"
+
+
+class BatchConflict(CeleriacError):
+    code = "batch_conflict"
+    title = "The batch's state does not allow it"
 
 
 class FileNotFound(CeleriacError):

@@ -40,6 +40,27 @@ class Slice:
     bad: list[BadRow] = field(default_factory=list)
     line_of: Callable[[int], int | None] = _unknown
 
+    @property
+    def first(self) -> int:
+        """The number of the first row, good or bad. A slice has at least one, and none is left out."""
+        return min(map(int, [*self.rows[:1], *(one.row for one in self.bad)]))
+
+    @property
+    def count(self) -> int:
+        return len(self.rows) + len(self.bad)
+
+    def cut(self, count: int) -> tuple[Slice, Slice | None]:
+        """The first so many rows, and the others if there are any."""
+        if count >= self.count:
+            return self, None
+        end = self.first + count
+        at = int(np.searchsorted(self.rows, end))
+        here, there = [one for one in self.bad if one.row < end], [one for one in self.bad if one.row >= end]
+        return (
+            Slice(self.table.slice(0, at), self.rows[:at], here, self.line_of),
+            Slice(self.table.slice(at), self.rows[at:], there, self.line_of),
+        )
+
     def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> Slice:
         """The rows that are not wrong; `bad` says what the others are."""
         right = ~wrong

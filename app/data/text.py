@@ -56,6 +56,8 @@ class _TextReader:
             data = records.block(self._file, index, at)
             end = int(index.entries[at + 1, 0])
             low, high = max(first, begin), min(first + count, end)
+            if low >= high:
+                continue  # blank lines alone
             if (low, high) != (begin, end):
                 data, skipped = self._cut(data, low - begin, high - begin)
                 line += skipped

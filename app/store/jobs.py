@@ -17,7 +17,7 @@ from app.store.records import decode
 _LOOK_AGAIN_S: Final = 30.0
 """A job that runs at its deadline may come back to the queue: it is looked at again."""
 
-_PAGE: Final = """
+PAGE: Final = """
 local first = 0
 if ARGV[1] ~= '' then
   local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
@@ -26,6 +26,7 @@ if ARGV[1] ~= '' then
 end
 return redis.call('ZREVRANGE', KEYS[1], first, first + ARGV[2] - 1)
 """
+"""Members of an index after one of them, the newest first."""
 
 
 async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> Job | None:
@@ -51,7 +52,7 @@ async def page(client: redis.asyncio.Redis, before: str | None, count: int) -> t
 
     By rank, not by time: the jobs of one delivery are created in the same microsecond.
     """
-    found: Any = await client.eval(_PAGE, 1, keys.JOBS, before or "", count)
+    found: Any = await client.eval(PAGE, 1, keys.JOBS, before or "", count)
     async with client.pipeline(transaction=False) as pipe:
         for id in found:
             pipe.hgetall(keys.job(id.decode()))

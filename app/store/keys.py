@@ -43,6 +43,35 @@ NOTICES: Final = f"{PREFIX}notices"
 """Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
 
 
+BATCHES: Final = f"{PREFIX}batches"
+"""Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
+
+
+def batch(id: str) -> str:
+    """Hash, the record of a batch: its completion window and then as long as its files."""
+    return f"{PREFIX}batch:{id}"
+
+
+def batch_open(id: str) -> str:
+    """Hash, the rows of a batch that are in a chunk's job or wait again to be, by the first one: as long as the record."""
+    return f"{PREFIX}batch:{id}:open"
+
+
+def batch_parts(id: str) -> str:
+    """Hash, the rows of a batch that are done, by the first one: as long as the record."""
+    return f"{PREFIX}batch:{id}:parts"
+
+
+def batches_out(pool: str) -> str:
+    """Sorted set of the chunks that have a job in the pool, by the time of its release; a few for each slot."""
+    return f"{PREFIX}batches:out:{pool}"
+
+
+def batches_active(pool: str) -> str:
+    """Sorted set of the pool's batches that have not ended, by creation time; bounded by `max_batches`."""
+    return f"{PREFIX}batches:active:{pool}"
+
+
 def webhook_health(webhook: str) -> str:
     """Hash `failures`, `failing_since`, `disabled` of a registered webhook: as long as it is registered."""
     return f"{PREFIX}webhook:{webhook}"

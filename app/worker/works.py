@@ -17,7 +17,7 @@ from app.worker import child, progress
 from app.worker.interruption import arm, interruptible
 from app.worker.prediction import failed
 
-_KINDS: Final[tuple[str, ...]] = ()
+_KINDS: Final[tuple[str, ...]] = ("app.worker.batches.plan", "app.worker.batches.chunk", "app.worker.batches.assembly")
 """Modules of ours that register kinds of work."""
 
 log = logging.getLogger(__name__)

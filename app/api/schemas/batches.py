@@ -1,0 +1,184 @@
+"""/v1/batches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Header, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.core.batches import Status
+
+Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]
+First = Annotated[int, Path(ge=0, description="The first row of the part.")]
+
+
+class ExpiresAfter(BaseModel):
+    """When the output is removed."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(ge=1)
+
+
+class _Common(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    completion_window: str = Field("24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires.")
+    metadata: dict[str, str] | None = Field(None, description="At most 16 texts that are shown with it.")
+    output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
+    owner: str = Field("", max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
+
+
+class TableBatch(_Common):
+    """A table to predict: CSV, JSONL, NPY or Parquet."""
+
+    model: str = Field(description="`name`, `name@alias` or `name@version`; the version is the one that is meant now.")
+    input: str = Field(description="The id of an uploaded file, a path below an allowed root, or a URL of an allowed scheme.")
+    output: str | None = Field(None, description="A path or URL; without it the answers become a new file.")
+    method: str | None = Field(None, description="The output to compute; the model's first by default.")
+    columns: list[str] | dict[str, str] | None = Field(
+        None, description="The file's columns in the model's order, or by the model's names; by default they have the same names."
+    )
+    keep: list[str] | None = Field(None, description="The columns that are carried along; by default all that the model does not take.")
+    format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Of the output; by default that of the input.")
+
+
+class RequestBatch(_Common):
+    """A file of requests, as OpenAI's SDK makes it."""
+
+    input_file_id: str = Field(description="An uploaded JSONL file of `{custom_id, method, url, body}`.")
+    endpoint: str = Field(description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.")
+
+
+class BatchError(BaseModel):
+    """What is wrong with the file, or why it failed."""
+
+    code: str
+    message: str
+    line: int | None
+    param: str | None
+
+
+class Errors(BaseModel):
+    """The first hundred."""
+
+    object: Literal["list"]
+    data: list[BatchError]
+
+
+class Counts(BaseModel):
+    """Rows or requests, as they are now."""
+
+    total: int
+    completed: int
+    failed: int
+
+
+class Progress(BaseModel):
+    """How far it has come, and how fast."""
+
+    fraction: float
+    rows_per_s: float | None = Field(description="Since it was begun or resumed.")
+    eta_s: float | None = Field(description="Seconds that the rest will take at this rate.")
+
+
+class Batch(BaseModel):
+    """A batch and what became of it: OpenAI's fields, and ours beside them. Times are seconds since 1970."""
+
+    id: str = Field(description="The address is /v1/batches/ and this.")
+    object: Literal["batch"]
+    endpoint: str
+    model: str
+    version: str
+    method: str | None
+    status: Status = Field(description="completed, failed, expired and cancelled are final; all but completed can be resumed.")
+    errors: Errors | None
+    input_file_id: str = Field(description="Empty where it reads a path or a URL.")
+    input: str
+    output: str | None = Field(description="The path or URL that was asked for.")
+    output_file_id: str | None
+    error_file_id: str | None = Field(description="JSONL: for each row that failed its number, line and reason, or OpenAI's line.")
+    completion_window: str
+    request_counts: Counts
+    partial_failure: bool = Field(description="It has ended, some rows were answered and some were not.")
+    progress: Progress
+    created_at: int
+    expires_at: int
+    in_progress_at: int | None
+    finalizing_at: int | None
+    cancelling_at: int | None
+    completed_at: int | None
+    failed_at: int | None
+    expired_at: int | None
+    cancelled_at: int | None
+    owner: str
+    metadata: dict[str, str] | None
+
+
+class Batches(BaseModel):
+    """A page of batches."""
+
+    object: Literal["list"]
+    data: list[Batch]
+    first_id: str | None
+    last_id: str | None = Field(description="The `after` of the next page.")
+    has_more: bool
+
+
+class Part(BaseModel):
+    """Rows that are done."""
+
+    first: int = Field(description="The number of its first row, from 0.")
+    rows: int
+    completed: int
+    failed: int
+
+
+class Parts(BaseModel):
+    """The parts that are finished."""
+
+    object: Literal["list"]
+    data: list[Part]
+
+
+def _create(
+    body: TableBatch | RequestBatch,
+    celeriac_owner: Annotated[str | None, Header(max_length=64, description="Whose batch it is, where the body does not say.")] = None,
+) -> None: ...
+
+
+def _list(
+    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Batches on a page.")] = 20,
+) -> None: ...
+
+
+def _one(id: Id) -> None: ...
+
+
+def _part(id: Id, first: First) -> None: ...
+
+
+def _events(
+    id: Id, last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event that was seen.")] = None
+) -> None: ...
+
+
+_BYTES: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+CREATE: Final = documented(_create, Batch, response_description="The batch; validating where its file is large.")
+LIST: Final = documented(_list, Batches, response_description="A page of batches.")
+READ: Final = documented(_one, Batch, response_description="The batch as it is now.")
+CANCEL: Final = documented(_one, Batch, response_description="The batch, which is about to end.")
+RESUME: Final = documented(_one, Batch, response_description="The batch, which goes on.")
+PARTS: Final = documented(_one, Parts, response_description="The parts.")
+PART: Final = documented(_part, None, response_description="The part's bytes.", responses={200: {"content": _BYTES}})
+EVENTS: Final = documented(
+    _events,
+    None,
+    response_description="A stream of events that ends with the batch.",
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": "id: 2\nevent: in_progress\ndata: {}\n\n"}}}
+    },
+)

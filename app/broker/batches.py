@@ -1,0 +1,263 @@
+"""What a batch does next: looks its file through, releases chunks, joins the parts. The owners of a pool's batches take turns.
+
+Safe to run twice at once, and to be killed anywhere: each change of a record compares first, each job has an id that follows
+from the batch's, and whoever looks next submits what was released and never submitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import redis.asyncio
+
+from app import metrics
+from app.broker import names, works
+from app.core.batches import MOST_ERRORS, Batch, Candidate, Part, Piece, Status, choose, cut
+from app.core.errors import PredictionOutOfMemory, TimeLimitExceeded, WorkerLost
+from app.core.jobs import Job, State
+from app.core.models import RetryPolicy
+from app.core.packing import unpack
+from app.core.works import from_tensor
+from app.store import batches, jobs
+from app.store.batches import Change
+from app.store.files import BATCHES, files
+
+log = logging.getLogger(__name__)
+PLAN, CHUNK, ASSEMBLY = "plan", "chunk", "assembly"
+_AGAIN_S: Final = 30.0
+_STOPPING_S: Final = 1.0
+_LONG_S: Final = 24 * 3600.0
+"""The time limit of looking a file through, and of joining parts."""
+_PER_SLOT: Final = 2
+"""Chunks that are out for each slot: one runs, one waits."""
+_POISON: Final = frozenset({WorkerLost.code, TimeLimitExceeded.code, PredictionOutOfMemory.code})
+"""What one row may do to all that run with it: the rows are tried apart."""
+_TRIES: Final = RetryPolicy(max_attempts=2)
+
+
+class Batches:
+    """Of one API process. `slots(pool)` tells how many jobs a pool runs at once; `cancel` ends a job."""
+
+    def __init__(self, client: redis.asyncio.Redis, slots: Callable[[str], int], cancel: Callable[[str], Awaitable[Any]]) -> None:
+        self._client = client
+        self._slots = slots
+        self._cancel = cancel
+
+    async def advance(self, id: str) -> float | None:
+        """See `Advance` of the follow-ups."""
+        batch = await batches.read(self._client, id)
+        if batch is None:
+            return None
+        if batch.status is Status.VALIDATING:
+            return await self._validate(batch)
+        if batch.status is Status.IN_PROGRESS:
+            return await self._go_on(batch)
+        if not batch.status.final:
+            return await self._end(batch)
+        await self._release(batch.order.pool)
+        return None
+
+    async def _validate(self, batch: Batch) -> float | None:
+        job = await self._job(batch, plan_job(batch), PLAN, {"order": batch.order.as_dict()})
+        if not job.state.final:
+            return _AGAIN_S
+        result = _result(job)
+        if job.state is not State.SUCCEEDED or result.get("errors"):
+            change = Change((Status.VALIDATING,), set={"errors": result.get("errors") or [_error(job)]}, status=Status.FAILED)
+        else:
+            change = Change((Status.VALIDATING,), set={"rows": result["rows"], "step": result["step"]}, status=Status.IN_PROGRESS)
+        await batches.apply(self._client, batch.id, batch.order.pool, change)
+        return await self.advance(batch.id)
+
+    async def _go_on(self, batch: Batch) -> float | None:
+        error = await self._fold(batch)
+        found = await batches.read(self._client, batch.id)
+        if found is None or found.status is not Status.IN_PROGRESS:
+            return await self.advance(batch.id)
+        left_s = found.expires_at - time.time()
+        outcome = Status.FAILED if error else Status.EXPIRED if left_s <= 0 else None
+        if outcome is None and found.done == found.rows and not await batches.pieces(self._client, batch.id):
+            outcome = Status.COMPLETED
+        if outcome is None:
+            await self._release(batch.order.pool)
+            return min(_AGAIN_S, left_s + 0.1)
+        settled = {"outcome": outcome, "errors": [error] if error else []}
+        await batches.apply(self._client, batch.id, batch.order.pool, Change((Status.IN_PROGRESS,), set=settled, status=Status.FINALIZING))
+        return await self.advance(batch.id)
+
+    async def _end(self, batch: Batch) -> float | None:
+        """Stops what is out, then joins what is done."""
+        await self._fold(batch, stop=True)
+        if any(piece.out for piece in await batches.pieces(self._client, batch.id)):
+            return _STOPPING_S
+        batch = await batches.read(self._client, batch.id) or batch
+        outcome = Status(batch.outcome or Status.CANCELLED)
+        change = Change((batch.status,), status=outcome)
+        if batch.rows:
+            job = await self._job(
+                batch, f"{batch.id}-{ASSEMBLY}-{batch.round}", ASSEMBLY, {"order": batch.order.as_dict(), "outcome": outcome}
+            )
+            if not job.state.final:
+                return _AGAIN_S
+            if job.state is State.SUCCEEDED:
+                change.set = _result(job)
+            else:
+                change = Change((batch.status,), set={"errors": [*batch.errors, _error(job)][:MOST_ERRORS]}, status=Status.FAILED)
+        else:
+            await self._cancel(plan_job(batch))
+        if await batches.apply(self._client, batch.id, batch.order.pool, change) and change.status:
+            metrics.BATCHES_ENDED.labels(batch.order.model, change.status).inc()
+            if change.status is Status.COMPLETED:
+                await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / batch.id, ignore_errors=True)
+        await self._release(batch.order.pool)
+        return None
+
+    async def _fold(self, batch: Batch, *, stop: bool = False) -> dict[str, Any] | None:
+        """Takes in what chunks have ended. Returns an error with which the batch cannot go on."""
+        fatal = None
+        for piece in await batches.pieces(self._client, batch.id):
+            if not piece.out:
+                continue
+            name = batches.chunk(batch.id, piece)
+            job = await jobs.read(self._client, name)
+            if job is None and not stop:
+                await self._submit(batch, piece)
+            elif job is not None and not job.state.final:
+                if stop:
+                    await self._cancel(name)
+            else:
+                change, error = _ended(batch, piece, job)
+                change.back = [name]
+                change.statuses = tuple(one for one in Status if not one.final)
+                await batches.apply(self._client, batch.id, batch.order.pool, change)
+                for outcome, rows in change.increase.items():
+                    metrics.BATCH_ROWS_ENDED.labels(batch.order.model, outcome).inc(rows)
+                fatal = fatal or error
+                batch.speed = float(change.set.get("speed", batch.speed))
+        return fatal
+
+    async def _release(self, pool: str) -> None:
+        """Fills the pool's window with chunks."""
+        slots = self._slots(pool)
+        while True:
+            names_out = await batches.out(self._client, pool)
+            if len(names_out) >= _PER_SLOT * slots:
+                return
+            known = {batch.id: batch for batch in await batches.active(self._client, pool)}
+            owners = {name: known[_batch_of(name)].order.owner for name in names_out if _batch_of(name) in known}
+            stale = [name for name in names_out if name not in owners]
+            if stale:
+                await batches.drop(self._client, pool, stale)
+            waiting = {}
+            for batch in known.values():
+                if batch.status is Status.IN_PROGRESS:
+                    pieces = await batches.pieces(self._client, batch.id)
+                    old = next((piece for piece in pieces if not piece.out), None)
+                    if old or batch.next < batch.rows:
+                        waiting[batch.id] = old
+            if not waiting:
+                return
+            candidates = [Candidate(id, known[id].order.owner, known[id].created_at, known[id].served_at) for id in waiting]
+            chosen = known[choose(candidates, owners).batch]
+            await self._release_one(chosen, waiting[chosen.id], slots)
+
+    async def _release_one(self, batch: Batch, old: Piece | None, slots: int) -> None:
+        """A chunk of rows that wait again, or of the next ones. Nothing, where another process was faster."""
+        left = batch.rows - batch.done
+        if old is not None:
+            size = min(old.count, cut(left, old.first, 1, batch.speed, slots))
+            piece = Piece(old.first, size, True, old.tries)
+            rest = [Piece(piece.end, old.count - size, False, old.tries)] if size < old.count else []
+            change = Change(pieces_expect=[old], pieces=[piece, *rest])
+        else:
+            left = batch.rows - batch.next
+            piece = Piece(batch.next, min(left, cut(left, batch.next, batch.step, batch.speed, slots)), True)
+            change = Change(expect={"next": str(batch.next)}, pieces=[piece], set={"next": piece.end})
+        change.statuses, change.window = (Status.IN_PROGRESS,), _PER_SLOT * slots
+        change.out = [batches.chunk(batch.id, piece)]
+        change.set["served_at"] = time.time()
+        if await batches.apply(self._client, batch.id, batch.order.pool, change):
+            await self._submit(batch, piece)
+
+    async def _submit(self, batch: Batch, piece: Piece) -> None:
+        spec = {"batch": batch.id, "first": piece.first, "count": piece.count, "speed": batch.speed}
+        await self._work(batch, batches.chunk(batch.id, piece), CHUNK, spec, batch.order.limit_s)
+
+    async def _job(self, batch: Batch, id: str, kind: str, spec: dict[str, Any]) -> Job:
+        """That of a kind which the batch has once; submitted where it was not yet."""
+        job = await jobs.read(self._client, id)
+        if job is None:
+            await self._work(batch, id, kind, {"batch": batch.id, **spec}, _LONG_S)
+            job = await jobs.read(self._client, id)
+        assert job is not None, "it was submitted"
+        return job
+
+    async def _work(self, batch: Batch, id: str, kind: str, spec: dict[str, Any], limit_s: float) -> None:
+        order = batch.order
+        one = works.Submission(
+            kind,
+            spec,
+            names.bulk(order.pool),
+            id=id,
+            subject=(order.model, order.version),
+            parent=f"batch:{batch.id}",
+            limit_s=limit_s,
+            retries=_TRIES,
+        )
+        await works.submit(self._client, one)
+
+
+def plan_job(batch: Batch) -> str:
+    """The id of the job that looks the batch's file through."""
+    return f"{batch.id}-{PLAN}-{batch.round}"
+
+
+def _batch_of(chunk: str) -> str:
+    return chunk.partition("-")[0]
+
+
+def _ended(batch: Batch, piece: Piece, job: Job | None) -> tuple[Change, dict[str, Any] | None]:
+    """What the end of a piece's job changes, and an error with which the batch cannot go on."""
+    again = Piece(piece.first, piece.count, False, piece.tries + 1)
+    if job is None or job.state in (State.CANCELLED, State.EXPIRED):
+        return Change(pieces_expect=[piece], pieces=[again]), None
+    if job.state is State.SUCCEEDED:
+        return _succeeded(batch, piece, _result(job)), None
+    error = _error(job)
+    if error["code"] not in _POISON:
+        return Change(pieces_expect=[piece], pieces=[again]), error
+    if piece.count == 1:
+        part = Part(piece.first, 1, 0, 1, {"code": error["code"], "detail": error["message"]})
+        return Change(pieces_expect=[piece], gone=[piece], parts=[part], increase={"failed": 1}), None
+    half = piece.count // 2
+    halves = [Piece(piece.first, half, False, piece.tries + 1), Piece(piece.first + half, piece.count - half, False, piece.tries + 1)]
+    return Change(pieces_expect=[piece], pieces=halves), None
+
+
+def _succeeded(batch: Batch, piece: Piece, result: dict[str, Any]) -> Change:
+    done, seconds = result["rows"], max(result["seconds"], 1e-4)
+    speed = done / seconds
+    part = Part(piece.first, done, result["completed"], result["failed"])
+    return Change(
+        pieces_expect=[piece],
+        gone=[piece],
+        # It ended early, because it took long or gave way.
+        pieces=[Piece(piece.first + done, piece.count - done, False, piece.tries)] if done < piece.count else [],
+        parts=[part],
+        increase={"completed": part.completed, "failed": part.failed},
+        set={"speed": (batch.speed + speed) / 2 if batch.speed else speed},
+    )
+
+
+def _result(job: Job) -> dict[str, Any]:
+    return from_tensor(unpack(job.result)[1][0]) if job.state is State.SUCCEEDED and job.result is not None else {}
+
+
+def _error(job: Job) -> dict[str, Any]:
+    found = job.error or {"code": str(job.state), "detail": f"the job {job.id} was {job.state}"}
+    return {"code": found["code"], "message": found["detail"], "line": None, "param": found.get("pointer")}

@@ -1,0 +1,177 @@
+"""A batch: a file of rows, or of requests, cut into chunks of about a second; and the rules by which chunks are cut and shared out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+TARGET_S: Final = 1.0
+"""How long a chunk should run: short enough that others get their turn, long enough that its costs do not count."""
+_LEAST_S: Final = 0.1
+_UNKNOWN: Final = 100_000
+"""Rows of a chunk whose speed nobody knows, at most: it ends early where they are too many."""
+_PER_SLOT: Final = 4
+"""What is left is cut into so many chunks a slot, so that all slots end at about the same time."""
+MOST_ERRORS: Final = 100
+"""Errors that are told of a file that is refused, or a batch that failed."""
+
+
+class Status(StrEnum):
+    """The words are OpenAI's."""
+
+    VALIDATING = "validating"
+    """The file is looked through."""
+    IN_PROGRESS = "in_progress"
+    """Chunks are run."""
+    FINALIZING = "finalizing"
+    """The parts are joined; also those of a batch that ends before its time."""
+    CANCELLING = "cancelling"
+    """What runs is stopped, and what was finished is joined."""
+    COMPLETED = "completed"
+    """Every row was answered, or its error told."""
+    FAILED = "failed"
+    """It cannot go on; what was finished is kept. It can be resumed."""
+    EXPIRED = "expired"
+    """Its time was over; what was finished is kept. It can be resumed."""
+    CANCELLED = "cancelled"
+    """The caller stopped it; what was finished is kept. It can be resumed."""
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL
+
+
+FINAL: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+RESUMABLE: Final = FINAL - {Status.COMPLETED}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What was asked, and never changes. `asked` is the model as the caller named it. `endpoint` is set where the file holds requests, as OpenAI's does, else it is a table.
+
+    `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
+    """
+
+    model: str
+    version: str
+    pool: str
+    method: str
+    input: dict[str, str]
+    asked: str = ""
+    output: dict[str, str] | None = None
+    format: str | None = None
+    columns: list[str] | dict[str, str] | None = None
+    keep: list[str] | None = None
+    endpoint: str = ""
+    owner: str = ""
+    window_s: int = 24 * 3600
+    ttl_s: int = 30 * 24 * 3600
+    limit_s: float = 60.0
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows that are to be done: `out` in a chunk's job, or waiting to be. `tries` counts the jobs that these rows had."""
+
+    first: int
+    count: int
+    out: bool
+    tries: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.first + self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that are done; `error` is told of a row that no worker survived."""
+
+    first: int
+    count: int
+    completed: int
+    failed: int
+    error: Mapping[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """The record. Times are seconds since 1970, by status. `next`: the first row that is in no piece and no part yet.
+
+    `speed` is rows a second of one slot, 0 where nothing was measured yet. `outcome` is what it will be when its parts are joined.
+    """
+
+    id: str
+    order: Order
+    status: Status
+    created_at: float
+    expires_at: float
+    times: dict[str, float] = field(default_factory=dict)
+    rows: int = 0
+    step: int = 1
+    next: int = 0
+    speed: float = 0.0
+    completed: int = 0
+    failed: int = 0
+    round: int = 0
+    before: int = 0
+    served_at: float = 0.0
+    outcome: str = ""
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    output_file: str = ""
+    error_file: str = ""
+    revision: int = 0
+
+    @property
+    def done(self) -> int:
+        return self.completed + self.failed
+
+    def rate(self, now: float) -> float | None:
+        """Rows a second since it was begun or resumed, of all slots together."""
+        began = self.times.get(Status.IN_PROGRESS)
+        end = next((self.times[one] for one in (Status.FINALIZING, *FINAL) if self.times.get(one, 0) > (began or 0)), now)
+        return None if began is None or self.done == self.before or end <= began else (self.done - self.before) / (end - began)
+
+
+def cut(rows_left: int, first: int, step: int, speed: float, slots: int) -> int:
+    """How many rows from `first` the next chunk takes of those left: a second's work, less towards the end, and whole steps where it can."""
+    share = max(1, rows_left // (_PER_SLOT * slots))
+    size = min(max(share, int(speed * _LEAST_S)), int(speed * TARGET_S)) if speed else min(share, _UNKNOWN)
+    size = max(size, 1)
+    if size * 2 >= step > 1:
+        end = round((first + size) / step) * step
+        size = end - first if end > first else step - first % step
+    return min(size, rows_left)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A batch with rows that wait. `served_at`: when its last chunk was released."""
+
+    batch: str
+    owner: str
+    created_at: float
+    served_at: float
+
+
+def choose(candidates: Sequence[Candidate], out: Mapping[str, str]) -> Candidate:
+    """Whose turn it is: the owner with the fewest chunks out, of several the one that waits longest; then its oldest batch.
+
+    `out` tells the owner of each chunk that is out.
+    """
+    busy = Counter(out.values())
+    served: dict[str, float] = {}
+    for one in candidates:
+        served[one.owner] = max(served.get(one.owner, 0.0), one.served_at)
+    return min(candidates, key=lambda one: (busy[one.owner], served[one.owner], one.owner, one.created_at, one.batch))

@@ -1,0 +1,45 @@
+-- Changes a batch, if it is still as the caller saw it: its record, its open pieces, the parts that are done. All of it or nothing.
+-- KEYS: record, open pieces, parts, chunks that are out in the pool, active batches of the pool, index of batches
+-- ARGV: prefix, id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
+--       (false: none); `window` most chunks that may be out before; `active` most batches that may be active before (a new one);
+--       then what to change: `set`, `increase`, `pieces` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
+-- Returns 1, or 0 where it is not as expected.
+local change = cjson.decode(ARGV[3])
+local prefix, id = ARGV[1], ARGV[2]
+local status = redis.call('HGET', KEYS[1], 'status')
+if change.active then
+  if status or redis.call('ZCARD', KEYS[5]) >= change.active then return 0 end
+else
+  if not status then return 0 end
+  local known = false
+  for _, one in ipairs(change.statuses) do known = known or one == status end
+  if not known then return 0 end
+end
+for name, value in pairs(change.expect or {}) do
+  if redis.call('HGET', KEYS[1], name) ~= value then return 0 end
+end
+for first, value in pairs(change.pieces_expect or {}) do
+  if redis.call('HGET', KEYS[2], first) ~= value then return 0 end
+end
+if change.window and redis.call('ZCARD', KEYS[4]) >= change.window then return 0 end
+local time = redis.call('TIME')
+local now = time[1] .. string.format('.%06d', time[2])
+for _, one in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], one) end
+for _, one in ipairs(change.out or {}) do redis.call('ZADD', KEYS[4], now, one) end
+for name, value in pairs(change.set or {}) do redis.call('HSET', KEYS[1], name, value) end
+for name, by in pairs(change.increase or {}) do redis.call('HINCRBY', KEYS[1], name, by) end
+for first, value in pairs(change.pieces or {}) do
+  if value then redis.call('HSET', KEYS[2], first, value) else redis.call('HDEL', KEYS[2], first) end
+end
+for first, value in pairs(change.parts or {}) do redis.call('HSET', KEYS[3], first, value) end
+if change.status then
+  redis.call('HSET', KEYS[1], 'status', change.status, change.status .. '_at', now)
+  if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
+end
+if change.active then redis.call('ZADD', KEYS[6], now, id) end
+if change.ttl then redis.call('HSET', KEYS[1], 'ttl', change.ttl) end
+local ttl = redis.call('HGET', KEYS[1], 'ttl')
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end
+redis.call('HINCRBY', KEYS[1], 'revision', 1)
+redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed')
+return 1

@@ -1,0 +1,107 @@
+"""The parts of a batch joined in order, and the errors beside them: also of one that ended before its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import IO, Any, Final
+
+import orjson
+
+from app.broker.batches import ASSEMBLY
+from app.core.batches import Part, Status
+from app.core.works import Context, work
+from app.data import asked
+from app.data.asked import RequestReader
+from app.data.writing import join
+from app.store import batches, keys
+from app.store.files import files
+from app.store.sources import Source, reading, writing
+from app.worker import child
+from app.worker.batches.answering import line
+from app.worker.batches.folder import Folder, Plan
+
+_PURPOSE: Final = "batch_output"
+_UNFINISHED: Final = {
+    Status.EXPIRED: ("batch_expired", "the completion window was over before this request was run"),
+    Status.CANCELLED: ("batch_cancelled", "the batch was cancelled before this request was run"),
+    Status.FAILED: ("batch_failed", "the batch failed before this request was run"),
+}
+
+
+@work(ASSEMBLY)
+def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
+    """`{output_file, error_file}`: ids, '' where there is nothing, or where it was written to a path or URL."""
+    batch, outcome = str(spec["batch"]), Status(spec["outcome"])
+    folder = Folder(batch)
+    plan = folder.plan()
+    found: Any = child.redis().hgetall(keys.batch_parts(batch))
+    parts = batches.parts_of(found)
+    return {
+        "output_file": _join(plan, folder, parts, f"file-{batch.removeprefix('batch_')}o"),
+        "error_file": _tell(plan, folder, parts, outcome, f"file-{batch.removeprefix('batch_')}e"),
+    }
+
+
+def _join(plan: Plan, folder: Folder, parts: list[Part], id: str) -> str:
+    paths = [folder.part(part) for part in parts if part.completed]
+    if not paths:
+        return ""
+    if plan.order.output:
+        with writing(Source(**plan.order.output)) as file:
+            join(paths, file, plan.output)
+        return ""
+    with files().draft(id) as draft:
+        join(paths, draft.file, plan.output)
+        return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.order.ttl_s).id
+
+
+def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: str) -> str:
+    unfinished = _UNFINISHED.get(outcome) if plan.binding is None else None
+    gaps = list(_gaps(plan, parts)) if unfinished else []
+    if not gaps and not any(part.failed for part in parts):
+        return ""
+    with files().draft(id) as draft:
+        for part in parts:
+            if part.error is not None:
+                _write(draft.file, _lost(plan, folder, part))
+            elif part.failed:
+                _copy(folder.errors(part), draft.file)
+        for first, count in gaps:
+            for row, _, text in _requests(plan, folder, first, count):
+                code, message = unfinished or ("", "")
+                _write(draft.file, line(f"batch_req_{row}", asked.parse(text).custom_id, None, None, {"code": code, "message": message}))
+        return draft.finish(f"{PurePath(plan.name).stem}.errors.jsonl", _PURPOSE, plan.order.ttl_s).id
+
+
+def _lost(plan: Plan, folder: Folder, part: Part) -> dict[str, Any]:
+    """The line of a row that no worker survived."""
+    error = part.error or {}
+    if plan.binding is not None:
+        return {"row": part.first, "line": None, **error}
+    [(row, _, text)] = _requests(plan, folder, part.first, 1)
+    told = {"code": error["code"], "message": error["detail"]}
+    return line(f"batch_req_{row}", asked.parse(text).custom_id, None, None, told)
+
+
+def _requests(plan: Plan, folder: Folder, first: int, count: int) -> Iterator[tuple[int, int, bytes]]:
+    with reading(Source(**plan.order.input)) as file:
+        yield from RequestReader(file, folder.index()).lines(first, count)
+
+
+def _gaps(plan: Plan, parts: list[Part]) -> Iterator[tuple[int, int]]:
+    at = 0
+    for part in [*parts, Part(plan.rows, 0, 0, 0)]:
+        if part.first > at:
+            yield at, part.first - at
+        at = part.first + part.count
+
+
+def _write(file: IO[bytes], told: dict[str, Any]) -> None:
+    file.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _copy(path: Path, file: IO[bytes]) -> None:
+    with path.open("rb") as source:
+        while data := source.read(1 << 20):
+            file.write(data)

@@ -1,0 +1,91 @@
+"""Some rows of a batch: read, answered, written as a part. It ends early where it takes long, and gives way to single predictions."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import IO, Any, Final
+
+from redis.exceptions import RedisError
+
+from app.broker import names
+from app.broker.batches import CHUNK
+from app.core.batches import TARGET_S, Part
+from app.core.works import Context, work
+from app.data.asked import RequestReader
+from app.data.slices import Reader, Slice
+from app.data.tables import open_table
+from app.settings import settings
+from app.store import keys
+from app.store.sources import Source, reading
+from app.worker import child
+from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
+from app.worker.batches.folder import Folder, Plan, drafting
+
+_LONGEST_S: Final = 1.5 * TARGET_S
+_LEAST_S: Final = 0.1
+"""A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
+_SLICE_S: Final = 0.03
+"""A slice takes about so long: what a prediction waits for a chunk to notice it."""
+_FIRST_ROWS: Final = 32
+_MOST_ROWS: Final = 1 << 15
+_MOST_VALUES: Final = 1 << 20
+"""Rows times columns that are in memory at once."""
+
+
+@work(CHUNK)
+def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
+    """`{rows, completed, failed, seconds}`: of the rows asked for, the first `rows` are done."""
+    folder, first, count = Folder(spec["batch"]), int(spec["first"]), int(spec["count"])
+    plan = folder.plan()
+    model = context.model(plan.order.model, plan.order.version)
+    began = time.perf_counter()
+    with reading(Source(**plan.order.input)) as file, drafting(folder, first) as draft:
+        reader = _reader(plan, folder, file)
+        with ExitStack() as stack:
+            answering: Answering = (
+                TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
+            )
+            if plan.binding is not None:
+                reader.expect(plan.binding.types(model.manifest))
+            done, failed = _answer(reader, answering, first, count, float(spec["speed"]))
+        draft.finish(Part(first, done, done - failed, failed))
+    return {"rows": done, "completed": done - failed, "failed": failed, "seconds": time.perf_counter() - began}
+
+
+def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
+    if plan.binding is None:
+        return RequestReader(file, folder.index())
+    reader, _ = open_table(file, plan.name, plan.format)
+    if not reader.typed:
+        reader.locate(folder.index())
+    return reader
+
+
+def _answer(reader: Reader, answering: Answering, first: int, count: int, speed: float) -> tuple[int, int]:
+    """How many rows were done, and how many of them failed."""
+    most = min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
+    size = min(most, max(1, int(speed * _SLICE_S))) if speed else _FIRST_ROWS
+    began = time.perf_counter()
+    done = failed = 0
+    for whole in reader.read(first, count, answering.columns, most):
+        rest: Slice | None = whole
+        while rest is not None:
+            part, rest = rest.cut(size)
+            at = time.perf_counter()
+            failed += answering.answer(part)
+            done += part.count
+            now = time.perf_counter()
+            if part.count == size:
+                size = min(most, max(1, size // 4, min(size * 4, int(size * _SLICE_S / max(now - at, 1e-6)))))
+            if done < count and (now - began > _LONGEST_S or (now - began > _LEAST_S and _somebody_waits())):
+                return done, failed
+    return done, failed
+
+
+def _somebody_waits() -> bool:
+    """Is a prediction in the pool's interactive lane, and no process free for it?"""
+    try:
+        return bool(child.redis().llen(keys.list_of(names.interactive(settings().pool))))
+    except RedisError:
+        return False

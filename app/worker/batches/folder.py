@@ -1,0 +1,113 @@
+"""What lies in the folder of a batch: what was found out of its file, and the parts of its output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from app.core.batches import Order, Part
+from app.core.errors import FileNotFound
+from app.data.columns import Binding
+from app.data.formats import Format
+from app.data.records import Index
+from app.store.files import BATCHES, files, full, keep_until
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Found out once, read by every chunk. `binding` None: the file holds requests."""
+
+    order: Order
+    name: str
+    format: Format
+    output: Format
+    rows: int
+    binding: Binding | None = None
+
+
+class Folder:
+    """`plan` must be written before the rest is used."""
+
+    def __init__(self, batch: str) -> None:
+        self.path = files().folder / BATCHES / batch
+
+    def save(self, plan: Plan, index: Index | None, until: float) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        keep_until(self.path, until)
+        if index is not None:
+            index.save(self.path / "index")
+        order = plan.order.as_dict()
+        binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep}
+        found = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows, "binding": binding}
+        (self.path / "plan.json").write_bytes(orjson.dumps(found))
+
+    def plan(self) -> Plan:
+        """Raises FileNotFound where the batch's folder has gone."""
+        try:
+            found = orjson.loads((self.path / "plan.json").read_bytes())
+        except FileNotFoundError:
+            raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
+        binding = found["binding"] and Binding(tuple(map(tuple, found["binding"]["inputs"])), tuple(found["binding"]["keep"]))
+        order = Order.from_dict(found["order"])
+        return Plan(order, found["name"], Format(found["format"]), Format(found["output"]), found["rows"], binding)
+
+    def index(self) -> Index:
+        return Index.load(self.path / "index")
+
+    def part(self, part: Part) -> Path:
+        """The answers of these rows. What ended with so many rows from there is always the same, whoever wrote it."""
+        return self.path / "parts" / f"{part.first:012d}-{part.count}"
+
+    def errors(self, part: Part) -> Path:
+        return self.path / "parts" / f"{part.first:012d}-{part.count}.errors"
+
+
+class Draft:
+    """A part that is being written, and the errors beside it; neither is there before `finish`."""
+
+    def __init__(self, folder: Folder, first: int) -> None:
+        self._folder = folder
+        parts = folder.path / "parts"
+        parts.mkdir(parents=True, exist_ok=True)
+        self._half = parts / f".{first}.{os.urandom(6).hex()}"
+        self.file: IO[bytes] = self._half.open("w+b")
+        self._errors: IO[bytes] | None = None
+
+    def told(self, errors: list[dict[str, Any]]) -> None:
+        """Lines of the error file."""
+        if errors and self._errors is None:
+            self._errors = self._half.with_suffix(".errors").open("wb")
+        if self._errors is not None:
+            self._errors.write(b"".join(orjson.dumps(one, default=str, option=orjson.OPT_APPEND_NEWLINE) for one in errors))
+
+    def finish(self, part: Part) -> None:
+        for file, place in ((self.file, self._folder.part(part)), (self._errors, self._folder.errors(part))):
+            if file is not None:
+                file.flush()
+                os.fsync(file.fileno())
+                Path(str(file.name)).replace(place)
+
+    def close(self) -> None:
+        for file in (self.file, self._errors):
+            if file is not None:
+                file.close()
+                Path(str(file.name)).unlink(missing_ok=True)
+
+
+@contextmanager
+def drafting(folder: Folder, first: int) -> Iterator[Draft]:
+    """Raises StorageFull where the disk is full."""
+    try:
+        draft = Draft(folder, first)
+        try:
+            yield draft
+        finally:
+            draft.close()
+    except OSError as error:
+        raise full(error) or error from None

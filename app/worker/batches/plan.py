@@ -1,0 +1,76 @@
+"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here."""
+
+from __future__ import annotations
+
+import time
+from typing import IO, Any
+
+from app.broker.batches import PLAN
+from app.core.batches import Order
+from app.core.errors import InvalidFile, InvalidInput
+from app.core.models import Manifest
+from app.core.works import Context, work
+from app.data import asked
+from app.data.asked import RequestReader
+from app.data.columns import bind
+from app.data.formats import Format, by_name
+from app.data.tables import open_table
+from app.data.writing import check_columns
+from app.settings import settings
+from app.store.sources import Source, reading
+from app.worker.batches.folder import Folder, Plan
+
+
+@work(PLAN)
+def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
+    """`{rows, step}`, or `{errors}` of a file of requests."""
+    order = Order.from_dict(spec["order"])
+    source = Source(**order.input)
+    with reading(source) as file:
+        if order.endpoint:
+            return _requests(Folder(spec["batch"]), order, source.name, file)
+        return _table(Folder(spec["batch"]), order, source.name, file, context.model(order.model, order.version).manifest)
+
+
+def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: Manifest) -> dict[str, Any]:
+    reader, format = open_table(file, name)
+    output = _output(order, format)
+    keep = [] if output is Format.NPY and order.keep is None else order.keep
+    binding = bind(manifest, reader, order.columns, keep)
+    reader.expect(binding.types(manifest))
+    answers = {order.method, *(f"{order.method}_{one}" for one in manifest.classes)}
+    for column in binding.keep:
+        if column in answers:
+            raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
+    check_columns(output, {column: reader.columns[column] for column in binding.keep})
+    try:
+        index = reader.look_through()
+    except InvalidFile as error:
+        raise InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
+    if not reader.rows:
+        raise InvalidFile(f"{name} holds no rows", pointer="/input")
+    folder.save(Plan(order, name, format, output, reader.rows, binding), index, _until(order))
+    return {"rows": reader.rows, "step": reader.step}
+
+
+def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[str, Any]:
+    try:
+        reader = RequestReader(file)
+    except InvalidFile as error:
+        return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
+    errors = asked.check(reader, order.endpoint, settings().max_batch_requests, order.asked if order.endpoint == "/v1/jobs" else None)
+    if errors:
+        return {"errors": errors}
+    folder.save(Plan(order, name, Format.JSONL, Format.JSONL, reader.rows), reader.look_through(), _until(order))
+    return {"rows": reader.rows, "step": 1}
+
+
+def _output(order: Order, format: Format) -> Format:
+    if order.format:
+        return Format(order.format)
+    named = by_name(Source(**order.output).name) if order.output else None
+    return named or format
+
+
+def _until(order: Order) -> float:
+    return time.time() + order.window_s + order.ttl_s
