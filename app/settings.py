@@ -166,6 +166,15 @@ class Settings(BaseSettings):
         24 * 3600, ge=0, description="How long ago the first of these failures must be before a registered webhook is disabled."
     )
 
+    cluster_selector: str = Field(
+        "",
+        description="The labels of this release's workers in Kubernetes, as a selector: with it `GET /v1/pools` asks the cluster too. The chart sets it.",
+    )
+    deletion_cost: bool = Field(
+        False,
+        description="A worker says on its pod whether it is busy, so that idle pods go first. The chart sets it, and grants the right.",
+    )
+
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")

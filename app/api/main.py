@@ -52,6 +52,7 @@ def create() -> ASGIApp:
         inference,
         jobs,
         models,
+        pools,
         problems,
         protocol,
         repository,
@@ -60,7 +61,7 @@ def create() -> ASGIApp:
     from app.api.express import Express
     from app.api.traffic import Traffic
 
-    rooms = (inference, jobs, batches, files, dead_letters, webhooks, models, protocol, repository, health)
+    rooms = (inference, jobs, batches, files, dead_letters, webhooks, models, pools, protocol, repository, health)
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     for room in rooms:

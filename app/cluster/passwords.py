@@ -9,12 +9,12 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from kubernetes import client, config
+from kubernetes import client
 
-_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+from app.cluster.access import ClusterUnavailable, asking, connect, namespace
+
 _CONFLICT: Final = 409
 
 
@@ -44,13 +44,11 @@ def ensure(api: client.CoreV1Api, namespace: str, name: str, keys: Sequence[str]
 def main() -> None:
     """Exits 1 with the cluster's reason; the job tries again."""
     name, *keys = sys.argv[1:]
-    config.load_incluster_config()  # type: ignore[no-untyped-call]
     try:
-        made = ensure(client.CoreV1Api(), _NAMESPACE.read_text().strip(), name, keys)
-    except client.ApiException as error:
-        sys.exit(
-            f"The Secret {name} could not be made: the cluster answered {error.status} {error.reason}. May this service account write it?"
-        )
+        with asking(), connect() as api:
+            made = ensure(client.CoreV1Api(api), namespace(), name, keys)
+    except ClusterUnavailable as error:
+        sys.exit(f"The Secret {name} could not be made: {error}. May this service account write it?")
     print(f"The Secret {name} is there; made now: {', '.join(made) or 'nothing'}.")
 
 

@@ -30,6 +30,7 @@ def serve() -> None:
 def _run() -> int:
     from celery.exceptions import SecurityWarning
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+    from celery.worker import state
     from prometheus_client import multiprocess
 
     from app.broker.celery import app
@@ -67,5 +68,9 @@ def _run() -> int:
     worker.models = models
     # A little more, so that work which ends in time can say so.
     stopping.bound(worker, settings().drain_timeout_s + 3)
+    if settings().deletion_cost:
+        from app.cluster import deletion_cost
+
+        deletion_cost.keep_telling(lambda: bool(state.active_requests))
     worker.start()
     return int(worker.exitcode or 0)

@@ -47,6 +47,17 @@ def test_nothing_writes_the_models_unless_asked() -> None:
     assert not [name for name in pods(models__samples=False) if "-samples-" in name]
 
 
+def test_large_bodies_lie_on_a_volume_that_api_and_workers_write() -> None:
+    mount = {"name": "blobs", "mountPath": "/blobs"}
+    ours = {name: p["containers"][0] for name, p in pods(blobs__enabled=True).items() if mount in p["containers"][0]["volumeMounts"]}
+    assert ours.keys() == {"demo-celeriac-api", "demo-celeriac-worker-default"}
+    assert all({"name": "CELERIAC_BLOBS", "value": "/blobs"} in container["env"] for container in ours.values())
+    assert one("PersistentVolumeClaim", "blobs", blobs__enabled=True)["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    mine: dict[str, Any] = {"blobs": {"enabled": True, "existingClaim": "mine"}}
+    assert {"name": "blobs", "persistentVolumeClaim": {"claimName": "mine"}} in pods(**mine)["demo-celeriac-api"]["volumes"]
+    assert not [o for o in objects(**mine) if o["metadata"]["name"].endswith("-blobs")]
+
+
 def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:
     pod = pods("gpu")["demo-celeriac-worker-gpu"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1

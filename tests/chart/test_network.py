@@ -24,9 +24,27 @@ def test_redis_takes_calls_of_our_processes_and_of_keda_only() -> None:
 
 def test_processes_may_call_redis_and_the_names_service_and_nothing_else() -> None:
     for component in ("api", "worker", "flower"):
-        names, redis = one("NetworkPolicy", component)["spec"]["egress"]
+        names, redis = one("NetworkPolicy", component, cluster__read=False, networkPolicy__webhookCIDR="")["spec"]["egress"]
         assert {p["port"] for p in names["ports"]} == {53}
         assert redis["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "redis"
+
+
+def test_who_asks_the_cluster_may_call_it() -> None:
+    cluster = {"ports": [{"port": 443}, {"port": 6443}]}
+    assert cluster in one("NetworkPolicy", "api")["spec"]["egress"]
+    assert cluster not in one("NetworkPolicy", "worker")["spec"]["egress"]
+    assert cluster in one("NetworkPolicy", "worker", cluster__deletionCost=True)["spec"]["egress"]
+
+
+def test_webhooks_go_to_public_addresses_unless_others_are_allowed() -> None:
+    def rule(**values: Any) -> Any:
+        return one("NetworkPolicy", "api", cluster__read=False, **values)["spec"]["egress"][-1]
+
+    assert {"10.0.0.0/8", "192.168.0.0/16", "169.254.0.0/16"} <= set(rule()["to"][0]["ipBlock"].pop("except"))
+    assert rule()["ports"] == [{"port": 443}]
+    anywhere: dict[str, Any] = {"settings__webhook_allow_private": True, "networkPolicy__webhookPort": 0}
+    assert rule(**anywhere) == {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}
+    assert rule(networkPolicy__webhookCIDR="192.0.2.0/24")["to"] == [{"ipBlock": {"cidr": "192.0.2.0/24"}}]
 
 
 def test_an_external_redis_is_reached_at_its_port_and_addresses() -> None:

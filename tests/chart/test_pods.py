@@ -29,9 +29,14 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(example: str) -
             assert "memory" in container["resources"]["limits"], name
 
 
-def test_only_the_job_that_makes_passwords_has_a_token(example: str) -> None:
-    with_token = [name for name, pod in pods(example).items() if pod.get("automountServiceAccountToken") is not False]
-    assert all("-passwords-" in name for name in with_token)
+def test_only_who_asks_the_cluster_has_a_token(example: str) -> None:
+    def with_token(**values: Any) -> set[str]:
+        return {name for name, pod in pods(example, **values).items() if pod.get("automountServiceAccountToken") is not False}
+
+    passwords = {name for name in pods(example) if "-passwords-" in name}
+    assert with_token() == {"demo-celeriac-api"} | passwords
+    assert with_token(cluster__read=False) == passwords
+    assert with_token(cluster__deletionCost=True) >= workers(example).keys()
 
 
 def test_every_process_is_the_image_s_entry_point(example: str) -> None:

@@ -32,6 +32,28 @@ def test_an_external_redis_without_a_password() -> None:
     assert "REDIS_PASSWORD" not in env
 
 
+def test_each_process_is_a_user_of_its_own_where_redis_has_users() -> None:
+    for name, user in {"api": "api", "worker-default": "worker", "flower": "flower"}.items():
+        env = environment(name, redis__usersSecret="users")
+        assert env["CELERIAC_REDIS_URL"] == {"value": f"redis://{user}:$(REDIS_PASSWORD)@demo-celeriac-redis.ml.svc:6379/0"}
+        assert env["REDIS_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "users", "key": user}}}
+
+
+def test_the_bundled_redis_reads_the_users_and_is_asked_by_one_who_may_change_nothing() -> None:
+    pod = one("StatefulSet", "redis", redis__usersSecret="users")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert container["args"] == ["/config/redis.conf", "--aclfile", "/users/users.acl"]
+    assert container["readinessProbe"]["exec"]["command"][2].startswith("redis-cli --user keda ping")
+    assert {"name": "users", "secret": {"secretName": "users", "items": [{"key": "users.acl", "path": "users.acl"}]}} in pod["volumes"]
+
+
+def test_the_sentinels_have_a_password_of_their_own() -> None:
+    external = {"url": "sentinel://s1:26379/m/0", "sentinelUser": "watcher", "sentinelSecret": "theirs"}
+    env = environment("api", redis__bundled__enabled=False, redis__external=external)
+    assert env["CELERIAC_REDIS_SENTINEL_USER"] == {"value": "watcher"}
+    assert env["CELERIAC_REDIS_SENTINEL_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "theirs", "key": "sentinel-password"}}}
+
+
 def test_a_whole_url_from_a_secret() -> None:
     external = {"url": "redis://r.example:6379/0", "existingSecret": "ours", "urlKey": "url"}
     env = environment("api", redis__bundled__enabled=False, redis__external=external)
@@ -53,8 +75,10 @@ def test_redis_starts_anew_when_its_configuration_changes() -> None:
 
 
 def test_a_secret_of_one_s_own_needs_neither_job_nor_role() -> None:
-    kinds = {o["kind"] for o in objects(redis__bundled__existingSecret="a", flower__existingSecret="b", models__samples=False)}
-    assert not kinds & {"Job", "Role", "RoleBinding"}
+    ours: dict[str, Any] = {"flower__existingSecret": "b", "models__samples": False, "cluster__read": False}
+    for redis in ({"redis__bundled__existingSecret": "a"}, {"redis__usersSecret": "a"}):
+        kinds = {o["kind"] for o in objects(**ours, **redis)}
+        assert not kinds & {"Job", "Role", "RoleBinding"}
 
 
 def test_the_role_of_the_job_reaches_one_secret() -> None:

@@ -81,10 +81,33 @@ def test_keda_reads_an_external_redis_by_tls_as_its_own_user() -> None:
 
 
 def test_keda_asks_the_sentinels_for_the_master() -> None:
-    external = {"url": "sentinel://s1:26379,s2:26379/mymaster/0", "sentinelMaster": "mymaster"}
-    trigger = scaler("default", redis__bundled__enabled=False, redis__external=external)["triggers"][0]
+    external = {"url": "sentinel://s1,s2:26380/mymaster/3", "existingSecret": "ours", "sentinelUser": "watcher", "sentinelSecret": "theirs"}
+    values: dict[str, Any] = {"redis__bundled__enabled": False, "redis__external": external}
+    trigger = scaler("default", **values)["triggers"][0]
     assert trigger["type"] == "redis-sentinel"
-    assert (trigger["metadata"]["addresses"], trigger["metadata"]["sentinelMaster"]) == ("s1:26379,s2:26379", "mymaster")
+    assert trigger["metadata"] == {
+        "addresses": "s1:26379,s2:26380",
+        "sentinelMaster": "mymaster",
+        "sentinelUsername": "watcher",
+        "databaseIndex": "3",
+        "listName": "celeriac:default",
+        "listLength": "1",
+    }
+    assert authentication(**values) == [
+        {"parameter": "password", "name": "ours", "key": "redis-password"},
+        {"parameter": "sentinelPassword", "name": "theirs", "key": "sentinel-password"},
+    ]
+
+
+def test_keda_asks_sentinels_over_tls() -> None:
+    external = {"url": "sentinels://s1/mymaster/0", "caSecret": "ca"}
+    metadata = scaler("default", redis__bundled__enabled=False, redis__external=external)["triggers"][0]["metadata"]
+    assert (metadata["addresses"], metadata["enableTLS"]) == ("s1:26379", "true")
+
+
+def test_keda_is_a_user_of_its_own_where_redis_has_users() -> None:
+    assert scaler("default", redis__usersSecret="users")["triggers"][0]["metadata"]["username"] == "keda"
+    assert authentication(redis__usersSecret="users") == [{"parameter": "password", "name": "users", "key": "keda"}]
 
 
 def scaler(pool: str, **values: Any) -> dict[str, Any]:

@@ -9,20 +9,31 @@
 {{- fail "There is no Redis: set redis.bundled.enabled=true, or redis.external.url to one of your own." }}
 {{- end }}
 {{- if $v.redis.external.url }}
-  {{- if not (regexMatch "^(redis|rediss|sentinel)://[^/]" $v.redis.external.url) }}
-  {{- fail (printf "redis.external.url is %q: it must begin with redis://, rediss:// or sentinel:// and a host." $v.redis.external.url) }}
+  {{- if not (regexMatch "^(rediss?|sentinels?)://[^/]" $v.redis.external.url) }}
+  {{- fail (printf "redis.external.url is %q: it must begin with redis://, rediss://, sentinel:// or sentinels:// and a host." $v.redis.external.url) }}
   {{- end }}
   {{- if contains ":" (include "celeriac.redis.parts" . | fromJson).user }}
   {{- fail "redis.external.url holds a password: leave it out, put it into a Secret under redis-password, and name that in redis.external.existingSecret." }}
   {{- end }}
-  {{- if and (hasPrefix "sentinel:" $v.redis.external.url) $v.keda.enabled (not $v.redis.external.sentinelMaster) }}
-  {{- fail "redis.external.url names sentinels: set redis.external.sentinelMaster to the master's name, KEDA asks for it." }}
+  {{- if and (hasPrefix "sentinel" $v.redis.external.url) (not (regexMatch "://[^/]+/[^/]+/[0-9]+$" $v.redis.external.url)) }}
+  {{- fail (printf "redis.external.url is %q: the sentinels' master and the database follow, as in sentinel://s1:26379,s2:26379/mymaster/0." $v.redis.external.url) }}
+  {{- end }}
+  {{- if and (or $v.redis.external.sentinelUser $v.redis.external.sentinelSecret) (not (hasPrefix "sentinel" $v.redis.external.url)) }}
+  {{- fail "redis.external.sentinelUser or .sentinelSecret is set, but redis.external.url names no sentinels: begin it with sentinel:// or sentinels://." }}
   {{- end }}
   {{- if and $v.redis.external.urlKey (not $v.redis.external.existingSecret) }}
   {{- fail "redis.external.urlKey names a key of a Secret that is not named: set redis.external.existingSecret." }}
   {{- end }}
-  {{- if and $v.redis.external.caSecret (not (hasPrefix "rediss:" $v.redis.external.url)) }}
-  {{- fail "redis.external.caSecret is set, but redis.external.url has no TLS: begin it with rediss://." }}
+  {{- if and $v.redis.external.caSecret (not (regexMatch "^(rediss|sentinels):" $v.redis.external.url)) }}
+  {{- fail "redis.external.caSecret is set, but redis.external.url has no TLS: begin it with rediss:// or sentinels://." }}
+  {{- end }}
+{{- end }}
+{{- if $v.redis.usersSecret }}
+  {{- if or $v.redis.bundled.existingSecret $v.redis.external.existingSecret $v.keda.redisSecret $v.keda.redisUser }}
+  {{- fail "redis.usersSecret gives each process a user and a password: leave redis.bundled.existingSecret, redis.external.existingSecret, keda.redisUser and keda.redisSecret empty." }}
+  {{- end }}
+  {{- if (include "celeriac.redis.parts" . | fromJson).user }}
+  {{- fail "redis.usersSecret gives each process a user of its own: leave the user out of redis.external.url." }}
   {{- end }}
 {{- end }}
 
@@ -31,6 +42,9 @@
 {{- end }}
 {{- if and (not $v.models.existingClaim) (not $v.models.hostPath) (eq $v.models.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
 {{- fail "models.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
+{{- end }}
+{{- if and $v.blobs.enabled (not $v.blobs.existingClaim) (eq $v.blobs.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
+{{- fail "blobs.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
 {{- end }}
 
 {{- range $name, $in := dict "api" $v.api "flower" $v.flower }}

@@ -59,13 +59,22 @@ labels:
 
 {{- define "celeriac.madeKeys" -}}
 {{- $keys := list }}
-{{- if and .Values.redis.bundled.enabled (not .Values.redis.bundled.existingSecret) }}{{ $keys = append $keys "redis-password" }}{{ end }}
+{{- if and .Values.redis.bundled.enabled (not .Values.redis.bundled.existingSecret) (not .Values.redis.usersSecret) }}{{ $keys = append $keys "redis-password" }}{{ end }}
 {{- if and .Values.flower.enabled (not .Values.flower.existingSecret) }}{{ $keys = append $keys "flower-basic-auth" }}{{ end }}
 {{- join " " $keys }}
 {{- end }}
 
 {{- define "celeriac.flowerSecret" -}}
 {{- default (include "celeriac.madeSecret" .) .Values.flower.existingSecret }}
+{{- end }}
+
+{{/* What selects a release's workers, in one line. */}}
+{{- define "celeriac.workers" -}}
+{{- $labels := list }}
+{{- range $label, $value := include "celeriac.selector" (dict "root" . "component" "worker") | fromYaml }}
+{{- $labels = append $labels (printf "%s=%s" $label $value) }}
+{{- end }}
+{{- join "," $labels }}
 {{- end }}
 
 {{/* The pools that are on, each completed by `poolDefaults`, as YAML: fromYaml gives the map. */}}

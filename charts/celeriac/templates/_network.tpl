@@ -15,6 +15,25 @@ spec:
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
 {{- end }}
 
+{{/* The cluster's API: no policy can name it but by its ports. */}}
+{{- define "celeriac.policy.cluster" -}}
+- ports: [{port: 443}, {port: 6443}]
+{{- end }}
+
+{{- define "celeriac.policy.webhooks" -}}
+{{- $cidr := .Values.networkPolicy.webhookCIDR }}
+{{- $private := .Values.settings.webhook_allow_private }}
+- to:
+    - ipBlock:
+        cidr: {{ $cidr }}
+        {{- if and (eq $cidr "0.0.0.0/0") (not $private) }}
+        except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+        {{- end }}
+  {{- with .Values.networkPolicy.webhookPort }}
+  ports: [{port: {{ . }}}]
+  {{- end }}
+{{- end }}
+
 {{- define "celeriac.policy.redis" -}}
 {{- if .Values.redis.bundled.enabled }}
 - to: [{podSelector: {matchLabels: {{ include "celeriac.selector" (dict "root" . "component" "redis") | fromYaml | toJson }}}}]
@@ -27,7 +46,7 @@ spec:
     {{- else }}
     - port: 6379
     {{- end }}
-    {{- if contains "sentinel:" .Values.redis.external.url }}
+    {{- if hasPrefix "sentinel" .Values.redis.external.url }}
     # The master that the sentinels name.
     - port: 6379
     {{- end }}

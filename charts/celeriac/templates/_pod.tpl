@@ -11,6 +11,7 @@ The one pod template: every process of ours is made of it.
   env         YAML of further environment, or nothing
   redis       true: it talks to Redis
   models      ro | rw, or nothing where the models are not mounted
+  blobs       true: it reads and writes large inputs and results
   port        number, or nothing
   probes      YAML of the probes, or nothing
   grace       seconds
@@ -78,6 +79,9 @@ spec:
         {{- if .models }}
         - {name: models, mountPath: /models, readOnly: {{ eq .models "ro" }}}
         {{- end }}
+        {{- if and .blobs $root.Values.blobs.enabled }}
+        - {name: blobs, mountPath: /blobs}
+        {{- end }}
         {{- if and .redis $root.Values.redis.external.caSecret }}
         - {name: redis-ca, mountPath: /redis-ca, readOnly: true}
         {{- end }}
@@ -87,6 +91,10 @@ spec:
     {{- if .models }}
     - name: models
       persistentVolumeClaim: {claimName: {{ include "celeriac.modelsClaim" $root }}}
+    {{- end }}
+    {{- if and .blobs $root.Values.blobs.enabled }}
+    - name: blobs
+      persistentVolumeClaim: {claimName: {{ default (printf "%s-blobs" (include "celeriac.fullname" $root)) $root.Values.blobs.existingClaim }}}
     {{- end }}
     {{- if and .redis $root.Values.redis.external.caSecret }}
     - name: redis-ca
@@ -98,7 +106,11 @@ spec:
 {{/* The environment of a process, in this order: Redis, settings, what the chart adds, what the values add. */}}
 {{- define "celeriac.env" -}}
 {{- if .redis }}
-{{- include "celeriac.redis.env" .root }}
+{{- include "celeriac.redis.env" . }}
+{{- end }}
+{{- if and .blobs .root.Values.blobs.enabled }}
+- name: CELERIAC_BLOBS
+  value: /blobs
 {{- end }}
 {{- range $name, $value := .settings }}
 - name: CELERIAC_{{ upper $name }}

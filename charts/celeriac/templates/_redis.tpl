@@ -4,9 +4,9 @@
 {{ include "celeriac.fullname" . }}-redis.{{ .Release.Namespace }}.svc
 {{- end }}
 
-{{/* The parts of the external URL as JSON: scheme, user, hosts, rest. */}}
+{{/* The parts of the URL as JSON: scheme, user, hosts, rest. */}}
 {{- define "celeriac.redis.parts" -}}
-{{- $url := .Values.redis.external.url }}
+{{- $url := ternary (printf "redis://%s:6379/0" (include "celeriac.redis.host" .)) .Values.redis.external.url .Values.redis.bundled.enabled }}
 {{- $scheme := regexFind "^[a-z]+" $url }}
 {{- $after := trimPrefix (printf "%s://" $scheme) $url }}
 {{- $authority := regexFind "^[^/?]*" $after }}
@@ -15,79 +15,108 @@
 {{- dict "scheme" $scheme "user" $user "hosts" (regexReplaceAll "^.*@" $authority "") "rest" (trimPrefix $authority $after) | toJson }}
 {{- end }}
 
-{{- define "celeriac.redis.secret" -}}
-{{- if .Values.redis.bundled.enabled }}
-{{- default (include "celeriac.madeSecret" .) .Values.redis.bundled.existingSecret }}
-{{- else }}
-{{- .Values.redis.external.existingSecret }}
+{{/* User, Secret and key of the password of a component as JSON; no secret where Redis asks for no password. (dict "root" $ "component" "api") */}}
+{{- define "celeriac.redis.login" -}}
+{{- $v := .root.Values.redis }}
+{{- $login := dict "user" "" "secret" (default (include "celeriac.madeSecret" .root) $v.bundled.existingSecret) "key" "redis-password" }}
+{{- if $v.usersSecret }}
+{{- $login = dict "user" .component "secret" $v.usersSecret "key" .component }}
+{{- else if not $v.bundled.enabled }}
+{{- $login = dict "user" (include "celeriac.redis.parts" .root | fromJson).user "secret" $v.external.existingSecret "key" $v.external.passwordKey }}
 {{- end }}
+{{- toJson $login }}
 {{- end }}
 
-{{- define "celeriac.redis.passwordKey" -}}
-{{- if .Values.redis.bundled.enabled }}redis-password{{ else }}{{ .Values.redis.external.passwordKey }}{{ end }}
+{{/* The same of KEDA, which may have a user of its own. */}}
+{{- define "celeriac.keda.login" -}}
+{{- $login := include "celeriac.redis.login" (dict "root" . "component" "keda") | fromJson }}
+{{- with .Values.keda.redisUser }}{{ $_ := set $login "user" . }}{{ end }}
+{{- with .Values.keda.redisSecret }}{{ $_ := set $login "secret" . }}{{ $_ := set $login "key" "redis-password" }}{{ end }}
+{{- toJson $login }}
 {{- end }}
 
 {{- define "celeriac.redis.url" -}}
-{{- if .Values.redis.bundled.enabled -}}
-redis://:$(REDIS_PASSWORD)@{{ include "celeriac.redis.host" . }}:6379/0
-{{- else }}
-{{- $parts := include "celeriac.redis.parts" . | fromJson }}
-{{- $auth := $parts.user }}
-{{- if .Values.redis.external.existingSecret }}{{ $auth = printf "%s:$(REDIS_PASSWORD)" $auth }}{{ end }}
-{{- $url := printf "%s://%s%s%s" $parts.scheme (ternary (printf "%s@" $auth) "" (ne $auth "")) $parts.hosts $parts.rest }}
-{{- $url }}
-{{- end }}
+{{- $login := include "celeriac.redis.login" . | fromJson }}
+{{- $auth := $login.user }}
+{{- if $login.secret }}{{ $auth = printf "%s:$(REDIS_PASSWORD)" $auth }}{{ end }}
+{{- with $auth }}{{ $auth = printf "%s@" . }}{{ end }}
+{{- $parts := include "celeriac.redis.parts" .root | fromJson }}
+{{- printf "%s://%s%s%s" $parts.scheme $auth $parts.hosts $parts.rest }}
 {{- end }}
 
+{{/* What a process needs to find Redis: (dict "root" $ "component" "api"). */}}
 {{- define "celeriac.redis.env" -}}
-{{- $external := and (not .Values.redis.bundled.enabled) .Values.redis.external }}
-{{- if and $external $external.urlKey }}
+{{- $external := .root.Values.redis.external }}
+{{- if and (not .root.Values.redis.bundled.enabled) $external.urlKey }}
 - name: CELERIAC_REDIS_URL
   valueFrom: {secretKeyRef: {name: {{ $external.existingSecret }}, key: {{ $external.urlKey }}}}
 {{- else }}
-{{- if include "celeriac.redis.secret" . }}
+{{- $login := include "celeriac.redis.login" . | fromJson }}
+{{- if $login.secret }}
 - name: REDIS_PASSWORD
-  valueFrom: {secretKeyRef: {name: {{ include "celeriac.redis.secret" . }}, key: {{ include "celeriac.redis.passwordKey" . }}}}
+  valueFrom: {secretKeyRef: {name: {{ $login.secret }}, key: {{ $login.key }}}}
 {{- end }}
 - name: CELERIAC_REDIS_URL
   value: {{ include "celeriac.redis.url" . | quote }}
 {{- end }}
-{{- if and $external $external.caSecret }}
+{{- with $external.caSecret }}
 - name: CELERIAC_REDIS_CA
   value: /redis-ca/ca.crt
 {{- end }}
+{{- with $external.sentinelUser }}
+- name: CELERIAC_REDIS_SENTINEL_USER
+  value: {{ . | quote }}
+{{- end }}
+{{- with $external.sentinelSecret }}
+- name: CELERIAC_REDIS_SENTINEL_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: sentinel-password}}
+{{- end }}
 {{- end }}
 
-{{/* The Secret and the key that KEDA reads the password from; empty where Redis asks for none. */}}
-{{- define "celeriac.keda.secret" -}}
-{{- default (include "celeriac.redis.secret" .) .Values.keda.redisSecret }}
+{{/* The Secrets that KEDA reads, as the list of a TriggerAuthentication; empty where Redis asks for nothing. */}}
+{{- define "celeriac.keda.secrets" -}}
+{{- $login := include "celeriac.keda.login" . | fromJson }}
+{{- with $login.secret }}
+- {parameter: password, name: {{ . }}, key: {{ $login.key }}}
+{{- end }}
+{{- with .Values.redis.external.sentinelSecret }}
+- {parameter: sentinelPassword, name: {{ . }}, key: sentinel-password}
+{{- end }}
+{{- with .Values.redis.external.caSecret }}
+- {parameter: ca, name: {{ . }}, key: ca.crt}
+{{- end }}
 {{- end }}
 
 {{/* One trigger: (dict "root" $ "name" "bulk" "key" "celeriac:gpu.bulk"). The scaler reads the length of lists and of hashes. */}}
 {{- define "celeriac.keda.trigger" -}}
-{{- $root := .root }}
-{{- $parts := dict "scheme" "redis" "user" "" "hosts" (printf "%s:6379" (include "celeriac.redis.host" $root)) "rest" "/0" }}
-{{- if not $root.Values.redis.bundled.enabled }}{{ $parts = include "celeriac.redis.parts" $root | fromJson }}{{ end }}
-{{- $user := default $parts.user $root.Values.keda.redisUser }}
-{{- $database := default "0" (regexFind "[0-9]+$" (regexReplaceAll "\\?.*$" $parts.rest "")) }}
+{{- $parts := include "celeriac.redis.parts" .root | fromJson }}
+{{- $sentinel := hasPrefix "sentinel" $parts.scheme }}
+{{- $path := splitList "/" (trimPrefix "/" $parts.rest) }}
+{{- $hosts := list }}
+{{- range splitList "," $parts.hosts }}
+{{- $hosts = append $hosts (ternary . (printf "%s:%d" . (ternary 26379 6379 $sentinel)) (regexMatch ":[0-9]+$" .)) }}
+{{- end }}
 - name: {{ .name }}
-  type: {{ ternary "redis-sentinel" "redis" (eq $parts.scheme "sentinel") }}
+  type: {{ ternary "redis-sentinel" "redis" $sentinel }}
   metadata:
-    {{ ternary "addresses" "address" (eq $parts.scheme "sentinel") }}: {{ $parts.hosts | replace ";" "," | quote }}
-    {{- if eq $parts.scheme "sentinel" }}
-    sentinelMaster: {{ $root.Values.redis.external.sentinelMaster | quote }}
+    {{ ternary "addresses" "address" $sentinel }}: {{ join "," $hosts | quote }}
+    {{- if $sentinel }}
+    sentinelMaster: {{ first $path | quote }}
+    {{- with .root.Values.redis.external.sentinelUser }}
+    sentinelUsername: {{ . | quote }}
     {{- end }}
-    {{- with $user }}
+    {{- end }}
+    {{- with (include "celeriac.keda.login" .root | fromJson).user }}
     username: {{ . | quote }}
     {{- end }}
-    {{- if eq $parts.scheme "rediss" }}
+    {{- if has $parts.scheme (list "rediss" "sentinels") }}
     enableTLS: "true"
     {{- end }}
-    databaseIndex: {{ $database | quote }}
+    databaseIndex: {{ default "0" (last $path) | quote }}
     listName: {{ .key | quote }}
     listLength: "1"
-  {{- if or (include "celeriac.keda.secret" $root) $root.Values.redis.external.caSecret }}
+  {{- if include "celeriac.keda.secrets" .root | trim }}
   authenticationRef:
-    name: {{ include "celeriac.fullname" $root }}-redis
+    name: {{ include "celeriac.fullname" .root }}-redis
   {{- end }}
 {{- end }}
