@@ -96,7 +96,8 @@ class Golden:
 class Manifest:
     """`model.json` of one immutable version. `outputs` names the methods that can be asked; the first is the default.
 
-    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact.
+    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact;
+    `provenance` says where it comes from: of a training its job, data set and parameters.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Manifest:
     retries: RetryPolicy = RetryPolicy()
     time_limit_s: float = 30.0
     golden: Golden | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from app.core.errors import ModelConflict, ModelUnavailable
 from app.registry.staging import flush
 
 FILE: Final = "aliases.json"
+LOCK: Final = f".{FILE}.lock"
 
 
 def read(home: Path) -> dict[str, str]:
@@ -33,7 +34,7 @@ def read(home: Path) -> dict[str, str]:
 
 def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType | None) -> None:
     """Points `alias` to `version`, or takes it away (None). Raises ModelConflict unless it points to `expect`, where that is given."""
-    with _alone(home):
+    with alone(home):
         found = read(home)
         if expect is not ... and found.get(alias) != expect:
             told = f"the alias {alias!r} of {home.name!r} points to {found.get(alias)}, not to {expect}: look again, then decide"
@@ -50,9 +51,9 @@ def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType
 
 
 @contextmanager
-def _alone(home: Path) -> Iterator[None]:
+def alone(home: Path) -> Iterator[None]:
     """Among the processes of every machine that mounts the volume; a process that dies lets go."""
-    handle = os.open(home / f".{FILE}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

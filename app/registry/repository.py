@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,10 +120,11 @@ class Repository:
         files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, *FORMATS.values()))
         return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
 
-    def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None) -> Manifest:
+    def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
         """A new version, all at once. `write` puts the artefact into the empty folder that it is given and describes it.
 
         Name, version (the next whole number unless one is given), sha256 and creation time are filled in here.
+        A `job` publishes once: again, it gets the version that it has published.
         Raises InvalidInput for a name or version that is not valid, ModelConflict where the version exists.
         """
         if not NAME.fullmatch(name):
@@ -134,18 +136,45 @@ class Repository:
         self._inside(home)
         if version is not None and (home / version).exists():
             raise _exists(name, version)
-        with staging.folder(home) as stage:
-            manifest = replace(write(stage), name=name, sha256="")
-            manifest = replace(manifest, sha256=staging.digest(stage / manifest.artifact))
-            while True:
-                # Numbered last: while the artefact was written, another publisher may have taken the number.
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                numbered = replace(manifest, version=version or self._next(home), created_at=now)
-                (stage / MANIFEST).write_text(json.dumps(numbered.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-                if staging.settle(stage, home / numbered.version):
-                    return numbered
-                if version is not None:
-                    raise _exists(name, version)
+        try:
+            with staging.folder(home, f"{job}-" if job else "") as stage:
+                manifest = replace(write(stage), name=name, sha256="")
+                manifest = replace(manifest, sha256=staging.digest(stage / manifest.artifact))
+                if not job:
+                    return self._settle(stage, manifest, version)
+                with aliases.alone(home):
+                    return self._published(name, job) or self._settle(stage, manifest, version)
+        except BaseException:
+            _remove_unused(home)
+            raise
+
+    def begin(self, name: str, job: str) -> Manifest | None:
+        """A job is run, perhaps not for the first time: what it has published, if it has. What it left half-written is removed."""
+        staging.remove(self.root / name, f"{job}-")
+        _remove_unused(self.root / name)
+        return self._published(name, job)
+
+    def _published(self, name: str, job: str) -> Manifest | None:
+        for version in reversed(self._versions(name)):
+            try:
+                manifest = self.manifest(name, version)
+            except ModelUnavailable:
+                continue
+            if manifest is not None and manifest.provenance.get("job") == job:
+                return manifest
+        return None
+
+    def _settle(self, stage: Path, manifest: Manifest, version: str | None) -> Manifest:
+        home = stage.parent
+        while True:
+            # Numbered last: while the artefact was written, another publisher may have taken the number.
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            numbered = replace(manifest, version=version or self._next(home), created_at=now)
+            (stage / MANIFEST).write_text(json.dumps(numbered.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+            if staging.settle(stage, home / numbered.version):
+                return numbered
+            if version is not None:
+                raise _exists(manifest.name, version)
 
     def promote(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> None:
         """Points an alias to a version; with `expect`, only if it points there still (None: only if there is none).
@@ -221,6 +250,15 @@ def _folders(path: Path) -> list[Path]:
         return []
     with os.scandir(path) as entries:
         return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _remove_unused(home: Path) -> None:
+    """A model whose first publication failed was never there."""
+    with suppress(OSError):
+        # An empty folder, or one with nothing but the lock.
+        if all(entry.name == aliases.LOCK for entry in home.iterdir()):
+            (home / aliases.LOCK).unlink(missing_ok=True)
+            home.rmdir()
 
 
 def _bare(folder: Path) -> str | None:

@@ -19,10 +19,10 @@ STALE_S: Final = 3600.0
 
 
 @contextmanager
-def folder(home: Path) -> Iterator[Path]:
+def folder(home: Path, tag: str = "") -> Iterator[Path]:
     """An empty hidden folder in `home`, gone afterwards unless it was settled. Sweeps what crashes left there."""
     _sweep(home)
-    stage = home / f"{PREFIX}{secrets.token_hex(8)}"
+    stage = home / f"{PREFIX}{tag}{secrets.token_hex(8)}"
     stage.mkdir()  # not mkdtemp: its 0700 would shut out the workers of another user
     try:
         yield stage
@@ -58,6 +58,12 @@ def digest(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(home: Path, tag: str) -> None:
+    """What was staged under this tag, by a process that is known to be dead."""
+    for stage in home.glob(f"{PREFIX}{tag}*"):
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _sweep(home: Path) -> None:

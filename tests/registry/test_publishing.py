@@ -124,8 +124,7 @@ def test_a_publisher_that_fails_leaves_nothing(repository: Repository) -> None:
 
     with pytest.raises(RuntimeError):
         repository.publish("digits", fails)
-    assert repository.models() == []
-    assert list((repository.root / "digits").iterdir()) == []
+    assert list(repository.root.iterdir()) == []
 
 
 def test_a_publisher_that_is_killed_leaves_nothing_that_is_served(repository: Repository) -> None:
@@ -174,3 +173,39 @@ def test_the_digest_is_taken_here_whatever_the_writer_says(repository: Repositor
     published = repository.publish("digits", lambda folder: replace(write(folder), sha256="0" * 64, name="other", version="9"))
     assert published.key == ("digits", "1")
     assert published.sha256 == staging.digest(repository.artifact("digits", "1"))
+
+
+def of_job(folder: Path, job: str = "j1") -> Manifest:
+    return replace(write(folder), provenance={"job": job})
+
+
+def test_a_job_publishes_once(repository: Repository) -> None:
+    first = repository.publish("digits", of_job, job="j1")
+    repository.publish("digits", write)
+    assert repository.publish("digits", of_job, job="j1") == first
+    assert repository.versions("digits") == ["1", "2"]
+
+
+def _publish_one_job(barrier: Barrier, root: Path) -> None:
+    barrier.wait(30)
+    Repository(root).publish("digits", of_job, job="j1")
+
+
+def test_a_job_that_runs_twice_at_once_publishes_once(repository: Repository) -> None:
+    assert _together(repository.root, *[_publish_one_job] * 3) == [0, 0, 0]
+    assert repository.versions("digits") == ["1"]
+
+
+def test_a_job_that_is_tried_again_removes_what_it_left(repository: Repository) -> None:
+    left = repository.root / "digits" / f"{staging.PREFIX}j1-0123"
+    others = left.with_name(f"{staging.PREFIX}j2-0123")
+    for folder in (left, others):
+        folder.mkdir(parents=True)
+    assert repository.begin("digits", "j1") is None
+    assert (left.exists(), others.exists()) == (False, True)
+
+
+def test_a_job_that_is_tried_again_finds_what_it_has_published(repository: Repository) -> None:
+    assert repository.begin("digits", "j1") is None
+    published = repository.publish("digits", of_job, job="j1")
+    assert repository.begin("digits", "j1") == published
