@@ -1,0 +1,78 @@
+"""The gate between a new version and an alias: what its metrics must be, and whether they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from app.core.errors import InvalidInput
+from app.core.models import ALIAS, VERSION
+from app.core.trainers import LESS_IS_BETTER
+
+Conditions = Mapping[str, Mapping[str, Any]]
+"""`{"accuracy": {"at_least": 0.9, "not_worse_than": "production"}}`"""
+_KINDS: Final = ("at_least", "at_most", "not_worse_than")
+_SLACK: Final = 1e-9
+"""Two runs of the same computation may differ by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition, and how it was judged."""
+
+    metric: str
+    condition: str
+    met: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check(conditions: Any, metrics: Iterable[str]) -> None:
+    """`metrics` are those that will be measured; empty where nobody knows yet. Raises InvalidInput."""
+    known = tuple(metrics)
+    if not isinstance(conditions, Mapping) or not conditions:
+        raise InvalidInput('promote_if must name a metric, as in {"accuracy": {"at_least": 0.9}}', pointer="/promote_if")
+    for metric, wanted in conditions.items():
+        at = f"/promote_if/{metric}"
+        if known and metric not in known:
+            raise InvalidInput(f"the metric {metric!r} is not measured of this trainer; there are {', '.join(known)}", pointer=at)
+        if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(_KINDS):
+            raise InvalidInput(f"{metric!r} takes an object with {', '.join(_KINDS)}, not {wanted!r}", pointer=at)
+        for kind in ("at_least", "at_most"):
+            if kind in wanted and (isinstance(wanted[kind], bool) or not isinstance(wanted[kind], int | float)):
+                raise InvalidInput(f"{kind} takes a number, not {wanted[kind]!r}", pointer=f"{at}/{kind}")
+        which = wanted.get("not_worse_than", "production")
+        if not isinstance(which, str) or not (ALIAS.fullmatch(which) or VERSION.fullmatch(which)):
+            raise InvalidInput(
+                f"not_worse_than takes an alias or a version, as in production, not {which!r}", pointer=f"{at}/not_worse_than"
+            )
+
+
+def named(conditions: Conditions) -> set[str]:
+    """The aliases and versions that the new one is compared with."""
+    return {wanted["not_worse_than"] for wanted in conditions.values() if "not_worse_than" in wanted}
+
+
+def judge(conditions: Conditions, metrics: Mapping[str, float], others: Mapping[str, Mapping[str, float] | None]) -> list[Check]:
+    """`metrics` are the new version's; `others` those of each version that is compared with, None where there is none."""
+    return [_judge(metric, kind, bound, metrics, others) for metric, wanted in conditions.items() for kind, bound in wanted.items()]
+
+
+def _judge(metric: str, kind: str, bound: Any, metrics: Mapping[str, float], others: Mapping[str, Mapping[str, float] | None]) -> Check:
+    told = f"{kind} {bound}"
+    if metric not in metrics:
+        return Check(metric, told, False, f"{metric} was not measured; there are {', '.join(metrics)}")
+    value = metrics[metric]
+    if kind == "not_worse_than":
+        other = others.get(bound)
+        if other is None:
+            return Check(metric, told, True, f"there is no {bound} to compare with")
+        if metric not in other:
+            return Check(metric, told, False, f"{bound} does not say its {metric} in its manifest")
+        kind, bound = ("at_most" if metric in LESS_IS_BETTER else "at_least"), other[metric]
+    met = value >= bound - _SLACK if kind == "at_least" else value <= bound + _SLACK
+    relation = {"at_least": ("at least", "below"), "at_most": ("at most", "above")}[kind][not met]
+    return Check(metric, told, met, f"{metric} is {value:.6g}, {relation} {bound:.6g}")

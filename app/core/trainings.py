@@ -1,0 +1,159 @@
+"""A training: what is learned from which data set, how it is measured, and when the new version is promoted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Self
+
+from app.core import gates
+from app.core.errors import InvalidInput, UnknownField
+from app.core.models import NAME
+from app.core.trainers import ESTIMATORS, METRICS
+
+KIND: Final = "training"
+_FOLDS: Final = (2, 20)
+_POOL: Final = re.compile(r"[a-z0-9-]{1,40}")
+_LARGEST: Final = 32 << 10
+"""Characters of a request as JSON: it travels in the job's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What this installation allows. `custom`: workers know trainers of their own, which only they can judge."""
+
+    pool: str
+    time_limit_s: float
+    fits: int
+    custom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """`columns` are learned from, all but the target where it is empty. Measured by `cv` folds, or on the part `holdout` of the
+    rows. `search` is a grid: parameter -> values. Without `promote_if` nothing is promoted."""
+
+    trainer: str
+    dataset: str
+    target: str
+    model: str
+    pool: str
+    time_limit_s: float
+    params: Mapping[str, Any] = field(default_factory=dict)
+    search: Mapping[str, list[Any]] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    cv: int = 5
+    holdout: float | None = None
+    promote_if: gates.Conditions | None = None
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any], bounds: Bounds) -> Self:
+        """Raises InvalidInput that names the field."""
+        known = tuple(cls.__dataclass_fields__)
+        for name in body:
+            if name not in known:
+                raise UnknownField(f"there is no field {name!r} here; there are {', '.join(known)}", pointer=f"/{name}")
+        if len(json.dumps(body)) > _LARGEST:
+            raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
+        found = cls(
+            **{
+                "pool": bounds.pool,
+                "time_limit_s": bounds.time_limit_s,
+                **dict.fromkeys(("trainer", "dataset", "target", "model"), ""),
+                **body,
+            }
+        )
+        found._check(bounds)
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def evaluation(self) -> str:
+        """How it is measured, in words."""
+        return (
+            f"cross-validation with {self.cv} folds" if self.holdout is None else f"the {self.holdout:.0%} of the rows that were held out"
+        )
+
+    def candidates(self) -> Iterator[dict[str, Any]]:
+        """The parameters to try, the first value of each first; one where nothing is searched."""
+        for values in itertools.product(*self.search.values()):
+            yield {**self.params, **dict(zip(self.search, values, strict=True))}
+
+    @property
+    def fits(self) -> int:
+        """How often the trainer is run: for every candidate and part, and once for the version."""
+        return math.prod(map(len, self.search.values())) * (self.cv if self.holdout is None else 1) + 1
+
+    def _check(self, bounds: Bounds) -> None:
+        for name, example in (("trainer", "random-forest-classifier"), ("dataset", "churn.csv"), ("target", "churned"), ("model", "churn")):
+            given = getattr(self, name)
+            if not isinstance(given, str) or not 0 < len(given) <= 1000:
+                raise InvalidInput(f"{name} must be a text, as in {example!r}", pointer=f"/{name}")
+        if not NAME.fullmatch(self.model):
+            raise InvalidInput(
+                f"{self.model!r} is no name for a model: small letters, digits, - and _, as in breast-cancer", pointer="/model"
+            )
+        if not isinstance(self.pool, str) or not _POOL.fullmatch(self.pool):
+            raise InvalidInput(f"pool is {self.pool!r}: give the name of a pool of workers, as in {bounds.pool}", pointer="/pool")
+        _number(
+            self.time_limit_s,
+            "time_limit_s",
+            0,
+            bounds.time_limit_s,
+            f"seconds, above 0 and up to {bounds.time_limit_s:g}, the limit of this server",
+        )
+        if not isinstance(self.columns, list) or not all(isinstance(one, str) for one in self.columns):
+            raise InvalidInput('columns must be a list of names, as in ["age", "plan"]', pointer="/columns")
+        if self.target in self.columns:
+            raise InvalidInput(f"the target {self.target!r} cannot be learned from too: take it out of columns", pointer="/columns")
+        self._check_parameters()
+        self._check_trainer(bounds)
+        self._check_measuring(bounds)
+
+    def _check_parameters(self) -> None:
+        for name in ("params", "search"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise InvalidInput(
+                    f'{name} must be an object, as in {{"max_depth": {"8" if name == "params" else "[4, 8]"}}}', pointer=f"/{name}"
+                )
+        for name, values in self.search.items():
+            if not isinstance(values, list) or not values:
+                raise InvalidInput(f"{name!r} takes a list of the values to try, not {values!r}", pointer=f"/search/{name}")
+            if name in self.params:
+                raise InvalidInput(f"{name!r} is set in params already: leave it to one of both", pointer=f"/search/{name}")
+
+    def _check_trainer(self, bounds: Bounds) -> None:
+        estimator = ESTIMATORS.get(self.trainer)
+        if estimator is None and bounds.custom and NAME.fullmatch(self.trainer):
+            return  # perhaps one of the workers' own
+        if estimator is None:
+            raise InvalidInput(f"there is no trainer {self.trainer!r}; there are {', '.join(ESTIMATORS)}", pointer="/trainer")
+        for where in ("params", "search"):
+            for name in getattr(self, where):
+                if name not in estimator.params:
+                    told = f"{self.trainer} has no parameter {name!r} that may be set; there are {', '.join(estimator.params)}"
+                    raise InvalidInput(told, pointer=f"/{where}/{name}")
+
+    def _check_measuring(self, bounds: Bounds) -> None:
+        if isinstance(self.cv, bool) or not isinstance(self.cv, int) or not _FOLDS[0] <= self.cv <= _FOLDS[1]:
+            raise InvalidInput(f"cv is {self.cv!r}: give the number of folds, from {_FOLDS[0]} to {_FOLDS[1]}", pointer="/cv")
+        if self.holdout is not None:
+            _number(self.holdout, "holdout", 0, 0.9, "the part of the rows to measure on, above 0 and up to 0.9")
+        if self.fits > bounds.fits:
+            told = f"this search would fit {self.fits} times, above the limit of {bounds.fits} (CELERIAC_TRAINING_MAX_FITS)"
+            raise InvalidInput(f"{told}: try fewer values, or fewer folds", pointer="/search")
+        if self.promote_if is not None:
+            estimator = ESTIMATORS.get(self.trainer)
+            gates.check(self.promote_if, METRICS[estimator.kind] if estimator else ())
+
+
+def _number(given: Any, name: str, above: float, most: float, wanted: str) -> None:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not above < given <= most:
+        raise InvalidInput(f"{name} is {given!r}: give {wanted}", pointer=f"/{name}")
