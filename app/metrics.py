@@ -47,3 +47,9 @@ FILE_BYTES: Final = Gauge(
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Memory of Redis in use, of its limit; 0 without a limit.", multiprocess_mode="mostrecent"
 )
+TRAININGS: Final = Counter(
+    "celeriac_trainings", "Trainings that a worker ended: published, promoted too, or the error's code.", ["outcome"]
+)
+TRAINING_SECONDS: Final = Histogram(
+    "celeriac_training_seconds", "Time of one training that succeeded.", buckets=(1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600)
+)

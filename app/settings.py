@@ -174,6 +174,20 @@ class Settings(BaseSettings):
         False,
         description="A worker says on its pod whether it is busy, so that idle pods go first. The chart sets it, and grants the right.",
     )
+    training_pool: str = Field("training", pattern=r"^[a-z0-9-]{1,40}$", description="The pool whose workers run trainings.")
+    training_time_limit_s: float = Field(3600.0, gt=0, description="The longest that a training may run.")
+    training_memory_mb: int = Field(
+        4096,
+        gt=0,
+        description="Memory that a training may take beside what its process holds already; keep it below the worker's own limit.",
+    )
+    training_max_fits: int = Field(
+        1000, gt=0, description="How often one training may fit: every candidate of its search on every fold, and the model itself."
+    )
+    training_ttl_s: int = Field(
+        7 * 24 * 3600, gt=0, description="How long a training that has ended is kept; the version that it made stays."
+    )
+    max_trainings: int = Field(1000, gt=0, description="Trainings that are listed; the oldest go first.")
 
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")

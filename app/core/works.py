@@ -35,6 +35,9 @@ class Context(Protocol):
     def progress(self, fraction: float, text: str = "") -> None:
         """Says how far it has come; told to whoever watches, a few times a second at most."""
 
+    def wanted(self) -> bool:
+        """Is it still to be done here? Not once it was cancelled, or another attempt runs."""
+
 
 Work = Callable[[dict[str, Any], Context], dict[str, Any]]
 """Runs in a worker process. What it raises: a CeleriacError is told to the caller; ConnectionError and TimeoutError are tried again."""

@@ -13,11 +13,12 @@ from celery.exceptions import SoftTimeLimitExceeded
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded, WorkFailed
 from app.core.works import RESULT, WORKS, Order, as_tensor
+from app.store import keys
 from app.worker import child, progress
 from app.worker.interruption import arm, interruptible
 from app.worker.prediction import failed
 
-_KINDS: Final[tuple[str, ...]] = ("app.worker.batches.plan", "app.worker.batches.chunk", "app.worker.batches.assembly")
+_KINDS: Final = ("app.worker.batches.plan", "app.worker.batches.chunk", "app.worker.batches.assembly", "app.trainings.work")
 """Modules of ours that register kinds of work."""
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ class _Context:
 
     def progress(self, fraction: float, text: str = "") -> None:
         progress.say(fraction, text)
+
+    def wanted(self) -> bool:
+        state, attempt = child.redis().hmget(keys.job(self.job), "state", "attempt")
+        return state == b"running" and int(attempt or 0) == self.attempt
 
 
 def load(imports: str) -> None:

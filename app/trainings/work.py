@@ -1,0 +1,137 @@
+"""The work of the kind `training`: read, measure every candidate, fit the best on all rows, publish, judge."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any, Final
+
+from app import metrics
+from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
+from app.core.models import Manifest, ModelRef
+from app.core.trainers import LESS_IS_BETTER, METRICS
+from app.core.trainings import KIND, Training
+from app.core.works import Context, work
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from app.settings import settings
+from app.trainings import memory
+from app.trainings.datasets import Dataset, load
+from app.trainings.evaluation import deviation, mean, measure, splits
+from app.trainings.preparation import as_it_was_fitted
+from app.trainings.promotion import promote
+from app.trainings.trainers import Trainer, find
+
+_WARNINGS: Final = 10
+_SAMPLE: Final = 100
+"""Rows of the data set that the published model must answer as the one in memory does."""
+
+
+@work(KIND)
+def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
+    """`spec` is a training as `Training.as_dict` gives it. Run again for the same job, it publishes nothing twice."""
+    training, began = Training(**spec), time.monotonic()
+    try:
+        with memory.limited(settings().training_memory_mb << 20):
+            result = _result(training, context)
+    except MemoryError:
+        metrics.TRAININGS.labels("out_of_memory").inc()
+        told = f"the training needed more than {settings().training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)"
+        raise WorkFailed(f"{told}: learn from fewer rows or columns, or choose a smaller model") from None
+    except CeleriacError as error:
+        metrics.TRAININGS.labels(error.code).inc()
+        raise
+    metrics.TRAININGS.labels("promoted" if result["gate"]["promoted"] else "published").inc()
+    metrics.TRAINING_SECONDS.observe(time.monotonic() - began)
+    return result
+
+
+def _result(training: Training, context: Context) -> dict[str, Any]:
+    repository = Repository(settings().models)
+    manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
+    context.progress(1.0, "at the gate")
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "metrics": dict(manifest.metrics),
+        "gate": promote(repository, manifest, training.promote_if),
+        **{name: value for name, value in manifest.provenance.items() if name != "job"},
+    }
+
+
+def _train(training: Training, context: Context, repository: Repository) -> Manifest:
+    began, trainer = time.monotonic(), find(training.trainer)
+    context.progress(0.0, f"reading {training.dataset}")
+    data = load(training.dataset, training.target, training.columns, trainer.kind)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        params, measured = _best(training, trainer, data, context)
+        context.progress(1 - 1 / training.fits, "fitting on all rows")
+        estimator = trainer.fit(data.rows, data.target, params)
+    provenance = {
+        "job": context.job,
+        "trainer": trainer.name,
+        "params": params,
+        "candidates": sum(1 for _ in training.candidates()),
+        "dataset": {"name": training.dataset, "sha256": data.sha256, "rows": len(data.rows), "columns": len(data.columns)},
+        "target": training.target,
+        "evaluation": training.evaluation,
+        "deviation": deviation(measured),
+        "duration_s": round(time.monotonic() - began, 3),
+        "warnings": list(dict.fromkeys(f"{one.category.__name__}: {str(one.message)[:300]}" for one in caught))[:_WARNINGS],
+    }
+    context.progress(1 - 1 / training.fits, "publishing")
+    _still(context)
+    sample = data.rows[:_SAMPLE]
+    return publish(
+        repository,
+        estimator,
+        training.model,
+        sample=as_it_was_fitted(estimator, sample),
+        columns=() if hasattr(estimator, "feature_names_in_") else data.columns,
+        format=trainer.format,
+        metrics=mean(measured),
+        provenance=provenance,
+        **_as_before(repository, training.model),
+    )
+
+
+def _best(training: Training, trainer: Trainer, data: Dataset, context: Context) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """The parameters of the best candidate, and what was measured of it: by the first metric of the gate, else of the kind."""
+    parts, chosen = splits(training, data, trainer.kind), next(iter(training.promote_if or METRICS[trainer.kind]))
+    sign = -1 if chosen in LESS_IS_BETTER else 1
+    done, best = 0, None
+    for params in training.candidates():
+        measured = []
+        for one in measure(trainer, params, data, parts):
+            measured.append(one)
+            done += 1
+            context.progress(done / training.fits, _where(done, len(parts), training))
+            _still(context)
+        value = sign * mean(measured).get(chosen, 0.0)
+        if best is None or value > best[0]:
+            best = value, params, measured
+    assert best is not None, "there is at least one candidate"
+    return best[1], best[2]
+
+
+def _where(done: int, parts: int, training: Training) -> str:
+    candidates = (training.fits - 1) // parts
+    fold = f"fold {(done - 1) % parts + 1} of {parts}"
+    return f"candidate {(done - 1) // parts + 1} of {candidates}, {fold}" if candidates > 1 else fold
+
+
+def _still(context: Context) -> None:
+    """Code that passes over exceptions may have passed over the one that interrupts it."""
+    if not context.wanted():
+        raise WorkFailed("it was cancelled, or is run by another worker")
+
+
+def _as_before(repository: Repository, name: str) -> dict[str, Any]:
+    """A new version is served as the one before it: by the same pool, in the same batches."""
+    try:
+        before = repository.manifest(name, repository.resolve(ModelRef(name)))
+    except ModelNotFound:
+        before = None
+    fields: tuple[str, ...] = ("description", "pool", "batch", "retries", "time_limit_s")
+    return {field: getattr(before, field) for field in fields} if before else {}

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+
+from app.settings import settings
+
+BOUNDS = {"pool": "training", "time_limit_s": 60.0}
+
+
+@dataclass
+class Told:
+    """The context of a job that nobody cancels, and what was told in it."""
+
+    job: str = "j1"
+    attempt: int = 1
+    told: list[tuple[float, str]] = field(default_factory=list)
+    is_wanted: bool = True
+
+    def model(self, name: str, version: str) -> Any:
+        raise AssertionError("a training asks no model")
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        self.told.append((fraction, text))
+
+    def wanted(self) -> bool:
+        return self.is_wanted
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with models and tables; trainings of this process read and publish there."""
+    monkeypatch.setenv("CELERIAC_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("CELERIAC_FILE_ROOTS", str(tmp_path / "tables"))
+    settings.cache_clear()
+    (tmp_path / "tables").mkdir()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def breast_cancer() -> pd.DataFrame:
+    """Numbers, and classes that are numbers."""
+    found = load_breast_cancer(as_frame=True).frame
+    return found.rename(columns={name: name.replace(" ", "_") for name in found.columns})
+
+
+def diabetes() -> pd.DataFrame:
+    return load_diabetes(as_frame=True).frame
+
+
+def wine() -> pd.DataFrame:
+    """Numbers and text, some of them missing; classes that are text."""
+    found = load_wine(as_frame=True).frame
+    found["grape"] = np.array(["barolo", "grignolino", "barbera"])[found.pop("target")]
+    found["colour"] = np.where(found["color_intensity"] < 5, "light", "deep").astype(object)
+    chance = np.random.default_rng(0)
+    for column in ("malic_acid", "colour"):
+        found.loc[chance.random(len(found)) < 0.1, column] = np.nan
+    return found

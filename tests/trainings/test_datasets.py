@@ -1,0 +1,119 @@
+"""Tables that cannot be learned from are told as such, and where."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from app.core.errors import FileNotFound, InvalidInput
+from app.core.trainers import Kind
+from app.core.trainings import Bounds, Training
+from app.trainings.datasets import Dataset, load
+from app.trainings.evaluation import splits
+
+Write = Callable[[bytes], object]
+ROWS = b"age,plan,left\n30,a,yes\n40,b,no\n,a,yes\n"
+
+
+@pytest.fixture
+def write(here: Path) -> Write:
+    return lambda content: (here / "tables" / "rows").write_bytes(content)
+
+
+def read(target: str = "left", columns: tuple[str, ...] = (), kind: Kind = Kind.CLASSIFIER) -> Dataset:
+    return load("rows", target, columns, kind)
+
+
+def as_parquet(**columns: Any) -> bytes:
+    file = io.BytesIO()
+    parquet.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def test_numbers_are_float_and_text_is_text(write: Write) -> None:
+    write(ROWS)
+    found = read()
+    assert found.rows["age"].tolist()[:2] == [30.0, 40.0]
+    assert pd.isna(found.rows["age"][2])
+    assert found.rows["plan"].tolist() == ["a", "b", "a"]
+    assert found.target.tolist() == ["yes", "no", "yes"]
+
+
+def test_parquet_is_known_by_its_content(write: Write) -> None:
+    write(as_parquet(x=[1, 2], on=[True, False], word=pa.array(["a", None]).dictionary_encode(), y=[0, 1]))
+    found = read("y")
+    assert found.rows["on"].tolist() == [1.0, 0.0]
+    assert found.rows["word"].tolist()[0] == "a"
+    assert pd.isna(found.rows["word"][1])
+    assert found.target.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "rows is empty"),
+        (b"age,plan,left\n", "rows has no rows"),
+        (b"left\nyes\n", "no column beside the target"),
+        (ROWS + b"50,b\n", "cannot be read as CSV in UTF-8: CSV parse error: Expected 3 columns, got 2"),
+        (ROWS + b"50,b,no,1\n", "cannot be read as CSV in UTF-8: CSV parse error: Expected 3 columns, got 4"),
+        (ROWS + "50,b,né\n".encode("latin-1"), "the column 'left' of rows is not UTF-8"),
+        (b"age,age,left\n1,2,yes\n", "more than one column 'age'"),
+        (b"age,left\n1,yes\n2,\n", "has no value in 1 rows, the first is row 2"),
+        (as_parquet(x=[1.0, float("inf")], left=[0, 1]), "'x' is infinite in row 2"),
+        (as_parquet(x=[datetime.date(2026, 1, 1)], left=[0]), "'x' holds date32[day], which no trainer takes"),
+        (as_parquet(x=[1.0], left=[[1]]), "the target 'left' holds list"),
+        (as_parquet(x=list(range(1000)), left=[0] * 1000)[:900], "cannot be read as Parquet"),
+        (b"PAR1", "cannot be read as Parquet"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_learned_from(write: Write, content: bytes, told: str) -> None:
+    write(content)
+    with pytest.raises(InvalidInput) as caught:
+        read()
+    assert told in caught.value.detail
+
+
+def test_a_regressor_learns_numbers(write: Write) -> None:
+    write(ROWS)
+    with pytest.raises(InvalidInput, match="a regressor learns numbers"):
+        read(kind=Kind.REGRESSOR)
+    write(as_parquet(x=[1.0, 2.0], y=[1.0, float("nan")]))
+    with pytest.raises(InvalidInput, match="the first is row 2"):
+        read("y", kind=Kind.REGRESSOR)
+
+
+def test_what_lies_outside_the_roots_is_refused(write: Write, here: Path) -> None:
+    (here / "secret.csv").write_bytes(ROWS)
+    (here / "tables" / "link").symlink_to(here / "secret.csv")
+    for name in ("../secret.csv", "link", str(here / "secret.csv")):
+        with pytest.raises(InvalidInput, match="is not below"):
+            load(name, "left", (), Kind.CLASSIFIER)
+    with pytest.raises(FileNotFound):
+        load("nowhere.csv", "left", (), Kind.CLASSIFIER)
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "told"),
+    [
+        (["yes"] * 40, {}, "every row has the same 'y', yes"),
+        (["yes"] * 38 + ["no"] * 2, {}, "'y' is no in 2 rows only, too few for cross-validation with 5 folds"),
+        ([str(row) for row in range(40)], {}, "is it a class, and not a number or a name"),
+        (["yes", "no"] * 2, {}, "has 4 rows, too few"),
+        ([str(row // 2) for row in range(40)], {"holdout": 0.1}, "cannot be split"),
+    ],
+)
+def test_too_few_rows_to_measure_on(write: Write, target: list[str], more: dict[str, Any], told: str) -> None:
+    write(as_parquet(x=list(range(len(target))), y=target))
+    body = {"trainer": "gaussian-nb", "dataset": "rows", "target": "y", "model": "m", **more}
+    with pytest.raises(InvalidInput) as caught:
+        splits(Training.parse(body, Bounds("training", 60, 100)), read("y"), Kind.CLASSIFIER)
+    assert told in caught.value.detail

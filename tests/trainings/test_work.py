@@ -1,0 +1,182 @@
+"""A training as a worker process runs it: from a file to a version behind its gate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.tree import DecisionTreeClassifier
+
+from app.core.errors import InvalidInput, WorkFailed
+from app.core.tensors import Tensor, encode
+from app.core.trainers import ESTIMATORS, Kind
+from app.core.trainings import Training
+from app.registry.repository import Repository
+from app.runtime.loading import load
+from app.trainings import work
+from app.trainings.trainers import trainer
+from tests.trainings.conftest import BOUNDS, Told, breast_cancer, diabetes, wine
+
+CANCER: dict[str, Any] = {"trainer": "logistic-regression", "dataset": "cancer.csv", "target": "target", "model": "cancer"}
+
+
+def train(here: Path, context: Told | None = None, **more: Any) -> dict[str, Any]:
+    if not (here / "tables" / "cancer.csv").exists():
+        breast_cancer().to_csv(here / "tables" / "cancer.csv", index=False)
+    return work.run(Training(**{**BOUNDS, **CANCER, **more}).as_dict(), context or Told())
+
+
+def test_a_version_with_its_metrics_and_where_it_comes_from(here: Path) -> None:
+    result = train(here, params={"C": 0.5})
+    manifest = Repository(here / "models").manifest("cancer", "1")
+    assert manifest is not None
+    assert manifest.metrics == result["metrics"]
+    assert 0.97 < manifest.metrics["accuracy"] < 0.99
+    found = manifest.provenance
+    assert found["dataset"] == {
+        "name": "cancer.csv", "sha256": hashlib.sha256((here / "tables" / "cancer.csv").read_bytes()).hexdigest(), "rows": 569, "columns": 30,
+    }  # fmt: skip
+    assert (found["job"], found["trainer"], found["params"], found["target"]) == ("j1", "logistic-regression", {"C": 0.5}, "target")
+    assert found["evaluation"] == "cross-validation with 5 folds"
+    assert found["duration_s"] > 0
+    assert manifest.framework["scikit-learn"]
+    assert json.dumps(result)
+    assert result["gate"] == {"promoted": False, "alias": "production", "before": None, "checks": [], "reason": "no promote_if was given"}
+
+
+def test_it_predicts_what_it_has_learned(here: Path) -> None:
+    train(here)
+    rows = breast_cancer()
+    model = load(Repository(here / "models"), "cancer", "1")
+    model.verify()
+    data = rows.drop(columns="target").to_numpy()
+    [answer] = model.predict([Tensor("input", "FP64", data.shape, data.tobytes())])
+    assert model.manifest.inputs[0].columns == tuple(rows.columns[:-1])
+    assert answer.data == encode(model.estimator.predict(data).tolist(), "INT64")
+
+
+def test_numbers_and_text_of_which_some_are_missing(here: Path) -> None:
+    wine().to_parquet(here / "tables" / "wine.parquet")
+    result = train(here, dataset="wine.parquet", target="grape", model="wine", trainer="random-forest-classifier", cv=3)
+    assert result["metrics"]["accuracy"] > 0.95
+    manifest = Repository(here / "models").manifest("wine", "1")
+    assert manifest is not None
+    assert {spec.name: (spec.datatype, spec.nullable) for spec in manifest.inputs}["colour"] == ("BYTES", True)
+    assert manifest.classes == ("barbera", "barolo", "grignolino")
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_trainer_makes_a_version_that_is_served(here: Path, name: str) -> None:
+    kind = ESTIMATORS[name].kind
+    rows = (wine() if kind is Kind.CLASSIFIER else diabetes())[::2]
+    rows.to_parquet(here / "tables" / "rows.parquet")
+    small = {"n_estimators": 5, "max_iter": 30} if name != "gaussian-nb" else {}
+    params = {param: value for param, value in small.items() if param in ESTIMATORS[name].params}
+    target = "grape" if kind is Kind.CLASSIFIER else "target"
+    result = train(here, dataset="rows.parquet", target=target, model="m", trainer=name, params=params, holdout=0.3)
+    assert result["evaluation"] == "the 30% of the rows that were held out"
+    load(Repository(here / "models"), "m", "1").verify()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_every_parameter_of_the_table_is_one_of_its_estimator(name: str) -> None:
+    from importlib import import_module
+
+    module, _, cls = ESTIMATORS[name].path.rpartition(".")
+    make = getattr(import_module(module), cls)
+    assert set(ESTIMATORS[name].params) <= set(make().get_params())
+
+
+def test_the_best_of_a_search_is_published_and_progress_is_told_for_each_fold(here: Path) -> None:
+    context = Told()
+    result = train(here, context, trainer="k-neighbors-classifier", search={"n_neighbors": [300, 5]}, cv=3)
+    assert (result["params"], result["candidates"]) == ({"n_neighbors": 5}, 2)
+    texts = [text for _, text in context.told]
+    assert texts[1:7] == [f"candidate {c} of 2, fold {f} of 3" for c in (1, 2) for f in (1, 2, 3)]
+    assert [fraction for fraction, _ in context.told] == sorted(fraction for fraction, _ in context.told)
+
+
+def test_a_search_goes_by_the_metric_of_the_gate(here: Path) -> None:
+    diabetes().to_csv(here / "tables" / "diabetes.csv", index=False)
+    gate = {"mean_absolute_error": {"at_most": 50}}
+    options: dict[str, Any] = {"dataset": "diabetes.csv", "model": "d", "trainer": "ridge", "search": {"alpha": [1e6, 1.0]}}
+    result = train(here, **options, promote_if=gate)
+    assert (result["params"], result["gate"]["promoted"]) == ({"alpha": 1.0}, True)
+
+
+def test_the_gate_promotes_and_refuses(here: Path) -> None:
+    gate = {"accuracy": {"at_least": 0.9, "not_worse_than": "production"}}
+    first = train(here, Told("j1"), promote_if=gate)
+    assert (first["gate"]["promoted"], first["gate"]["before"]) == (True, None)
+    worse = train(here, Told("j2"), promote_if=gate, columns=["mean_symmetry", "mean_smoothness"])
+    assert not worse["gate"]["promoted"]
+    assert [check["met"] for check in worse["gate"]["checks"]] == [False, False]
+    assert "below 0.9" in worse["gate"]["reason"]
+    assert Repository(here / "models").aliases("cancer") == {"production": "1"}
+    same = train(here, Told("j3"), promote_if=gate)
+    assert (same["gate"]["promoted"], same["gate"]["before"]) == (True, "1")
+
+
+def test_a_job_that_is_run_again_publishes_nothing_twice(here: Path) -> None:
+    first = train(here, promote_if={"accuracy": {"at_least": 0.9}})
+    again = train(here, promote_if={"accuracy": {"at_least": 0.9}})
+    assert Repository(here / "models").versions("cancer") == ["1"]
+    assert {**again, "gate": first["gate"]} == first
+    assert again["gate"]["promoted"]
+
+
+def test_a_job_that_nobody_wants_any_longer_publishes_nothing(here: Path) -> None:
+    with pytest.raises(WorkFailed, match="cancelled"):
+        train(here, Told(is_wanted=False))
+    assert not (here / "models").exists()
+
+
+def test_too_little_memory_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.settings import settings
+
+    @trainer("greedy")
+    def greedy(rows: pd.DataFrame, target: Any) -> Any:
+        return np.ones(64 << 20)
+
+    monkeypatch.setenv("CELERIAC_TRAINING_MEMORY_MB", "256")
+    settings.cache_clear()
+    with pytest.raises(WorkFailed, match="needed more than 256 MB"):
+        train(here, trainer="greedy")
+    assert not (here / "models").exists()
+    assert np.ones(64 << 20).all()
+
+
+def test_a_function_of_ones_own(here: Path) -> None:
+    @trainer("shallow", format="joblib")
+    def shallow(rows: pd.DataFrame, target: Any, depth: int = 1) -> Any:
+        return DecisionTreeClassifier(max_depth=depth, random_state=0).fit(rows, target)
+
+    result = train(here, trainer="shallow", search={"depth": [1, 2]})
+    assert (result["trainer"], result["params"]) == ("shallow", {"depth": 2})
+    assert load(Repository(here / "models"), "cancer", "1").manifest.format == "joblib"
+    with pytest.raises(InvalidInput, match="takes no parameter 'width'; it takes depth"):
+        train(here, Told("j2"), trainer="shallow", params={"width": 1})
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer", "told"),
+    [
+        ({"params": {"C": -1}}, "/params", "The 'C' parameter of LogisticRegression must be"),
+        ({"params": {"C": "high"}}, "/params", "The 'C' parameter of LogisticRegression must be"),
+        ({"target": "malignant"}, "/target", "cancer.csv has no column 'malignant'; it has 'mean_radius'"),
+        ({"columns": ["mean_radius", "nope"]}, "/columns", "no column 'nope'"),
+        ({"target": "mean_radius"}, "/target", "holds fractions"),
+        ({"trainer": "own"}, "/trainer", "there is no trainer 'own'"),
+    ],
+)
+def test_what_only_the_data_can_tell(here: Path, more: dict[str, Any], pointer: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        train(here, **more)
+    assert caught.value.pointer == pointer
+    assert told in caught.value.detail
+    assert not (here / "models" / "cancer").exists()
