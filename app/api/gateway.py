@@ -48,7 +48,7 @@ class Gateway:
         self.catalogue = Catalogue(Repository(settings.models), self.redis)
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
         self.replies = Replies(self.redis, self.process, self.coalescer.finish)
-        self.maintenance = Maintenance(self.redis, self.process, settings, self.catalogue.pools)
+        self.maintenance = Maintenance(self.redis, self.process, settings, lambda: self.catalogue.pools() | {settings.training_pool})
         self.followups = Followups(self.redis, self.replies)
         self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
         self.followups.advance["batch"] = self.batches.advance

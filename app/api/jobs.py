@@ -64,7 +64,7 @@ async def _submit(request: Request, body: dict[str, Any], named: Named | None) -
     known(body, "model", "inputs", "method", "deadline_s", "webhook")
     manifest = await here.catalogue.serving(_model(body))
     method = method_of(body, manifest)
-    wanted, wait = _wait(request, here)
+    wanted, wait = waiting(request, here)
     inputs = from_rows(manifest, body.get("inputs"))
     told = job_webhook(body, here.settings)
     job = await here.submit(manifest, inputs, (method,), deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
@@ -104,7 +104,7 @@ async def listed(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """One job. `?wait=20` holds the answer until it has ended or the seconds are over."""
     here = gateway(request)
-    job = await here.wait(request.path_params["id"], _wait(request, here)[1])
+    job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
     return answer(present(job, place), 200, None if job.state.final else {"retry-after": "1"})
 
@@ -121,10 +121,11 @@ async def events(request: Request) -> Response:
     here, id = gateway(request), request.path_params["id"]
     await here.job(id)
     last = query.whole(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
-    return StreamingResponse(_stream(here, id, last), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return StreamingResponse(stream(here, id, last), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
-async def _stream(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
+async def stream(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
+    """The changes of a job after its revision `last`, as server-sent events, until it ends."""
     # Where Redis goes away the stream ends, and the caller comes again with Last-Event-ID: an error cannot be told any more.
     with suppress(RedisError, OSError):
         async for event in _changes(here, id, last):
@@ -157,7 +158,7 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
             job = await jobs.read(here.redis, id)
 
 
-def _wait(request: Request, here: Gateway) -> tuple[Preference, float]:
+def waiting(request: Request, here: Gateway) -> tuple[Preference, float]:
     """What the caller prefers, and for how many seconds the answer may be held: the query goes before the header."""
     longest = here.settings.max_wait_s
     wanted, asked = preference(request, longest), query.wait_s(request, longest)

@@ -56,12 +56,13 @@ def create() -> ASGIApp:
         problems,
         protocol,
         repository,
+        trainings,
         webhooks,
     )
     from app.api.express import Express
     from app.api.traffic import Traffic
 
-    rooms = (inference, jobs, batches, files, dead_letters, webhooks, models, pools, protocol, repository, health)
+    rooms = (inference, jobs, batches, trainings, files, dead_letters, webhooks, models, pools, protocol, repository, health)
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     for room in rooms:

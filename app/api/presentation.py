@@ -40,7 +40,7 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
 def _asked(job: Job) -> dict[str, Any]:
     if not job.work:
         return {"model": job.model, "version": job.version, "method": job.outputs[0], "rows": job.rows}
-    told = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent}
+    told = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent, "request": job.request}
     return {name: value for name, value in told.items() if value}
 
 

@@ -19,3 +19,8 @@ def interactive(pool: str) -> str:
 def bulk(pool: str) -> str:
     """The lane of batches, taken after the interactive one."""
     return f"{pool}.bulk"
+
+
+def pool_of(queue: str) -> str:
+    """The pool whose workers take from a queue."""
+    return queue.removesuffix(".bulk")

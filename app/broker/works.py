@@ -28,7 +28,7 @@ class Submission:
 
     `id` is the job's: submitted again under the same id it is the same job. `subject` is the name and version that the
     job, its metrics and its dead end are listed under. `parent` (`batch:ID`) is told when the job ends; the job of a
-    parent is listed with it only.
+    parent is listed with it only. `request` is shown with the job, long after its spec has gone.
     """
 
     kind: str
@@ -41,6 +41,7 @@ class Submission:
     retries: RetryPolicy = field(default_factory=RetryPolicy)
     deadline_s: float | None = None
     fingerprint: str = ""
+    request: dict[str, Any] | None = None
     webhook: JobWebhook | None = None
 
 
@@ -55,7 +56,7 @@ async def submit(client: redis.asyncio.Redis, one: Submission) -> tuple[str, boo
         one.queue,
         message,
         delivery,
-        [encode_spec(name, version, (RESULT,), 1, one.fingerprint, one.kind)],
+        [encode_spec(name, version, (RESULT,), 1, one.fingerprint, one.kind, one.request)],
         [chosen.job_ttl_s if one.deadline_s is None else one.deadline_s],
         [encode_webhook(one.webhook)],
         attempts=one.retries.max_attempts,

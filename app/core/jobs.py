@@ -70,7 +70,7 @@ class Job:
     """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
 
     `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
-    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction, else its kind; `parent` is what the job is a part of, as in `batch:ID`.
+    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction, else its kind, and `request` what was asked for; `parent` is what the job is a part of, as in `batch:ID`.
     `traceback` is of work that failed; that of a prediction is in its dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
     """
 
@@ -96,6 +96,7 @@ class Job:
     delivery: str = ""
     webhook: JobWebhook | None = None
     work: str = ""
+    request: dict[str, Any] | None = None
     parent: str = ""
     progress: Progress | None = None
     traceback: str = ""

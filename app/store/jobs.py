@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import redis.asyncio
@@ -53,18 +54,25 @@ async def page(client: redis.asyncio.Redis, before: str | None, count: int) -> t
     By rank, not by time: the jobs of one delivery are created in the same microsecond.
     """
     found: Any = await client.eval(PAGE, 1, keys.JOBS, before or "", count)
+    jobs = [job for job in await read_all(client, [id.decode() for id in found]) if job]
+    return jobs, found[-1].decode() if len(found) == count else None
+
+
+async def read_all(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Job | None]:
+    """Each with its result; one whose result is lost without."""
     async with client.pipeline(transaction=False) as pipe:
-        for id in found:
-            pipe.hgetall(keys.job(id.decode()))
+        for id in ids:
+            pipe.hgetall(keys.job(id))
         records = await pipe.execute()
-    jobs = [job for id, fields in zip(found, records, strict=True) if (job := decode(id.decode(), fields))]
-    for job in jobs:
+    found = [decode(id, fields) for id, fields in zip(ids, records, strict=True)]
+    for job in found:
         try:
             await _whole(job)
         except PayloadLost:
+            assert job is not None
             # Who asks for this one is told; the others are listed.
             job.result = None
-    return jobs, found[-1].decode() if len(found) == count else None
+    return found
 
 
 async def expire(client: redis.asyncio.Redis, *, keep: int, most: int) -> int:

@@ -24,6 +24,9 @@ MAINTENANCE: Final = f"{PREFIX}maintenance"
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
 
+TRAININGS: Final = f"{PREFIX}trainings"
+"""Sorted set of trainings' jobs by creation time; bounded by `max_trainings`."""
+
 FOLLOWUPS: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -11,9 +12,11 @@ from app.core.jobs import Job, Progress, State
 from app.core.webhooks import Event, JobWebhook
 
 
-def encode_spec(model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str, work: str = "") -> bytes:
-    """The part of a record that never changes."""
-    return orjson.dumps([model, version, outputs, rows, fingerprint, work] if work else [model, version, outputs, rows, fingerprint])
+def encode_spec(
+    model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str, work: str = "", request: dict[str, Any] | None = None
+) -> bytes:
+    """The part of a record that never changes. `work` of another kind than a prediction may say what was requested."""
+    return orjson.dumps([model, version, outputs, rows, fingerprint, *([work, request] if work else [])])
 
 
 def encode_error(error: CeleriacError) -> bytes:
@@ -41,7 +44,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
     """None where there is no record."""
     if b"spec" not in fields:
         return None
-    model, version, outputs, rows, fingerprint, *work = orjson.loads(fields[b"spec"])
+    model, version, outputs, rows, fingerprint, *more = orjson.loads(fields[b"spec"])
     return Job(
         id=id,
         state=State(fields[b"state"].decode()),
@@ -52,7 +55,8 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         fingerprint=fingerprint,
         delivery=fields[b"delivery"].decode(),
         webhook=decode_webhook(fields.get(b"webhook", b"")),
-        work=work[0] if work else "",
+        work=more[0] if more else "",
+        request=more[1] if len(more) > 1 else None,
         parent=fields.get(b"parent", b"").decode(),
         progress=Progress(*orjson.loads(fields[b"progress"])) if b"progress" in fields else None,
         traceback=fields.get(b"traceback", b"").decode(errors="replace"),

@@ -38,6 +38,12 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
         metrics.TRAININGS.labels("out_of_memory").inc()
         told = f"the training needed more than {settings().training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)"
         raise WorkFailed(f"{told}: learn from fewer rows or columns, or choose a smaller model") from None
+    except OSError as error:
+        metrics.TRAININGS.labels(WorkFailed.code).inc()
+        if isinstance(error, ConnectionError | TimeoutError):
+            raise
+        told = f"the model repository cannot be written here ({error.strerror or error})"
+        raise WorkFailed(f"{told}: the workers of the pool {training.pool!r} must mount it for writing") from error
     except CeleriacError as error:
         metrics.TRAININGS.labels(error.code).inc()
         raise

@@ -18,6 +18,7 @@ from app.broker.envelope import envelope
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import PayloadLost, TimeLimitExceeded
 from app.core.jobs import new_id
+from app.core.trainings import KIND
 from app.settings import settings
 from app.store import keys, scripts
 from app.store.blobs import blobs, head, is_reference
@@ -84,7 +85,8 @@ def timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None, lim
         lost(client, queue, id, body, limit_s)
         return
     attempt = int(client.hget(keys.job(delivery.jobs[0]), "attempt") or 1)
-    error = TimeLimitExceeded(f"{delivery.model}@{delivery.version} ran longer than its limit of {limit_s:g} s, and its process was killed")
+    what = delivery.work or f"{delivery.model}@{delivery.version}"
+    error = TimeLimitExceeded(f"{what} ran longer than its limit of {limit_s:g} s, and its process was killed")
     finish(client, queue, delivery, [Outcome(delivery.jobs[0], error=error, attempt=attempt)])
 
 
@@ -92,7 +94,13 @@ def finish(client: redis_py.Redis, queue: str, delivery: Delivery, outcomes: Seq
     """Writes outcomes, and counts those that came too late."""
     one = settings()
     call = scripts.finish(
-        queue, delivery, outcomes, keep=one.result_ttl_s, keep_dead=one.dead_letter_ttl_s, max_dead=one.max_dead_letters, blobs=blobs()
+        queue,
+        delivery,
+        outcomes,
+        keep=one.training_ttl_s if delivery.work == KIND else one.result_ttl_s,
+        keep_dead=one.dead_letter_ttl_s,
+        max_dead=one.max_dead_letters,
+        blobs=blobs(),
     )
     late = scripts.run(client, call)
     if late:

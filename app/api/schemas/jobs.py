@@ -101,6 +101,7 @@ class Job(BaseModel):
     state: State = Field(description="queued and running go on; succeeded, failed, cancelled and expired are final.")
     kind: str | None = Field(None, description="What is not a prediction: the kind of work.")
     parent: str | None = Field(None, description="What it is a part of.")
+    request: dict[str, Any] | None = Field(None, description="What work of another kind was asked to do.")
     model: str | None = Field(None, description="What is asked; work of another kind may have none.")
     version: str | None = None
     method: str | None = Field(None, description="The output that was asked for; the first, where there are several.")
