@@ -37,13 +37,13 @@ def listed(
     if json:
         show.print_json(found)
         return
-    columns = ("id", "state", "model", "rows", "attempt", "created", "wait s", "run s")
+    columns = ("id", "state", "what", "rows", "attempt", "created", "wait s", "run s")
     rows = (
         (
             job["id"],
             job["state"],
-            f"{job['model']}@{job['version']}",
-            job["rows"],
+            job.get("kind") or f"{job['model']}@{job['version']}",
+            job.get("rows"),
             job["attempt"],
             job["created_at"],
             job["wait_s"],

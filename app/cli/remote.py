@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -45,6 +46,14 @@ class Remote:
     def post(self, path: str, body: Any, **query: Any) -> Any:
         """The JSON of the answer."""
         return self._ask("POST", path, json=body, params=_present(query))
+
+    def upload(self, path: Path) -> Any:
+        """The file as the API keeps it: `{id, …}`."""
+        try:
+            with path.open("rb") as file:
+                return self._ask("POST", "/v1/files", files={"file": (path.name, file)}, timeout=None)
+        except OSError as error:
+            raise Trouble(f"{path} cannot be read: {error.strerror}", Exit.REFUSED) from None
 
     def delete(self, path: str, **query: Any) -> Any:
         """The JSON of the answer."""

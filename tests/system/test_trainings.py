@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.cli.exits import Exit
 from app.registry.repository import Repository
+from tests.cli.conftest import Celeriac, Ended
+from tests.cli.conftest import celeriac as celeriac
 from tests.running import Running
 from tests.trainings.conftest import breast_cancer
 
@@ -186,3 +190,44 @@ def test_a_file_that_was_uploaded(api: httpx.Client, name: str, running: Running
 def test_the_worker_counts_its_trainings(api: httpx.Client, worker: str, name: str) -> None:
     ended(api, submit(api, training(name, trainer="gaussian-nb")))
     assert 'celeriac_trainings_total{outcome="published"}' in httpx.get(f"{worker}/metrics").text
+
+
+Train = Callable[..., Ended]
+
+
+@pytest.fixture
+def train(celeriac: Celeriac, api: httpx.Client, name: str, tmp_path: Path) -> Train:
+    breast_cancer().to_csv(tmp_path / "mine.csv", index=False)
+    options = ("--target", "target", "--model", name, "--trainer", "random-forest-classifier", "--url", str(api.base_url))
+    return lambda *more: celeriac("train", str(tmp_path / "mine.csv"), *options, *more)
+
+
+def test_a_file_of_this_machine_is_trained_on(train: Train, running: Running, name: str) -> None:
+    ended = train("--param", "n_estimators=20", "--search", "max_depth=2,4", "--cv", "3", "--promote-if", "accuracy>=0.9")
+    assert ended.exit == Exit.OK, ended.err
+    assert re.search(rf"published {name}@1: accuracy 0\.9\d+, .*cross-validation with 3 folds", ended.out)
+    assert f"{name}@production is now 1" in ended.out
+
+
+def test_a_gate_that_refuses_ends_the_command_with_an_error(train: Train, running: Running, name: str) -> None:
+    ended = train("--param", "n_estimators=5", "--promote-if", "accuracy>=1", "--promote-if", "accuracy>=production")
+    assert (ended.exit, "was not promoted: accuracy is 0." in ended.err) == (Exit.FAILED, True)
+    assert versions(running, name) == ["1"]
+
+
+@pytest.mark.parametrize("option", [("--param", "C"), ("--search", "C"), ("--promote-if", "accuracy=0.9")])
+def test_options_that_cannot_be_read(train: Train, option: tuple[str, str]) -> None:
+    ended = train(*option)
+    assert (ended.exit, option[0] in ended.err) == (Exit.USAGE, True)
+
+
+def test_trainings_on_the_command_line(celeriac: Celeriac, train: Train, api: httpx.Client, name: str) -> None:
+    url = ("--url", str(api.base_url))
+    id = train("--no-wait", "--json").json["id"]
+    assert celeriac("trainings", "watch", id, "--json", *url).json["state"] == "succeeded"
+    assert celeriac("trainings", "show", id, "--json", *url).json["result"]["version"] == "1"
+    assert "random-forest-classifier" in celeriac("trainings", "show", id, *url).out
+    assert id in celeriac("trainings", "list", "--model", name, *url).out
+    assert celeriac("trainings", "cancel", id, *url).out == "succeeded\n"
+    assert "n_estimators" in celeriac("trainings", "trainers", *url).out
+    assert "training" in celeriac("jobs", "list", *url).out

@@ -1,0 +1,224 @@
+"""`celeriac train` and `celeriac trainings`: from a table to a new version of a model."""
+
+from __future__ import annotations
+
+import json as json_module
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.cli.exits import Exit, Trouble
+from app.cli.options import JSON, URL
+from app.core.jobs import State
+
+if TYPE_CHECKING:
+    from app.cli.remote import Remote
+
+app = typer.Typer(help="List, show and cancel trainings, and the trainers that there are.", no_args_is_help=True)
+Id = Annotated[str, typer.Argument(help="The id of a training.")]
+
+
+def train(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="A CSV or Parquet file of this machine, which is uploaded; else a file's id, a path or URL of the server's."),
+    ],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    model: Annotated[str, typer.Option(help="The model that gets a new version.")],
+    trainer: Annotated[str, typer.Option(help="What trains, as `celeriac trainings trainers` lists them.")],
+    param: Annotated[list[str] | None, typer.Option(help="A parameter of the trainer, as in max_depth=8.")] = None,
+    search: Annotated[list[str] | None, typer.Option(help="Values to try, as in max_depth=4,8,16.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="A column to learn from; all but the target where none is named.")] = None,
+    cv: Annotated[int | None, typer.Option(help="Folds of the cross-validation.  [default: 5]", show_default=False)] = None,
+    holdout: Annotated[float | None, typer.Option(help="Measure on this part of the rows instead, as in 0.2.")] = None,
+    promote_if: Annotated[
+        list[str] | None,
+        typer.Option(help="Promote only if, as in accuracy>=0.9 or, not worse than another version, accuracy>=production."),
+    ] = None,
+    pool: Annotated[str | None, typer.Option(help="The pool that runs it; else that of trainings.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that it may run.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Train a model on a table, publish it, and promote it if it is good enough."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    body = {
+        "trainer": trainer, "target": target, "model": model, "params": dict(map(_param, param or ())), "columns": column,
+        "search": dict(map(_search, search or ())), "cv": cv, "holdout": holdout, "promote_if": _gate(promote_if or ()),
+        "pool": pool, "time_limit_s": time_limit,
+    }  # fmt: skip
+    with Remote(url) as api:
+        body["dataset"] = api.upload(Path(dataset))["id"] if Path(dataset).is_file() else dataset
+        job = api.post("/v1/trainings", {name: value for name, value in body.items() if value not in (None, {}, [])})
+        if not wait:
+            show.print_json(job) if json else show.out().print(
+                job["id"], f"follow it: celeriac trainings watch {job['id']}", soft_wrap=True
+            )
+            return
+        _finish(_followed(api, job, quiet=json), as_json=json)
+
+
+@app.command("list")
+def listed(
+    state: Annotated[State | None, typer.Option(help="Only trainings in this state.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only trainings of this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many, the newest first.")] = 20,
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """List trainings, the newest first."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        found = api.get("/v1/trainings", state=state, model=model, limit=limit)["items"]
+    if json:
+        show.print_json(found)
+        return
+    columns = ("id", "state", "model", "trainer", "progress", "version", "promoted", "created", "run s")
+    show.out().print(show.table(columns, map(_row, found)) if found else "no trainings")
+
+
+@app.command("show")
+def show_one(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Show one training: what was asked, how far it has come, or what came of it."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        job = api.get(f"/v1/trainings/{id}")
+    if json:
+        show.print_json(job)
+        return
+    told = {
+        name: job.get(name) for name in ("id", "state", "attempt", "waits_for", "progress", "error", "created_at", "run_s") if job.get(name)
+    }
+    show.out().print(show.table(("field", "value"), {**told, **job["request"], **(job.get("result") or {})}.items()))
+
+
+@app.command()
+def watch(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Follow a training until it ends; the exit code tells how."""
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        _finish(_followed(api, api.get(f"/v1/trainings/{id}"), quiet=json), as_json=json)
+
+
+@app.command()
+def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Cancel a training that has not ended; it leaves no version."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        job = api.delete(f"/v1/trainings/{id}")
+    show.print_json(job) if json else show.out().print(show.cell(job["state"]))
+
+
+@app.command()
+def trainers(json: JSON = False, url: URL = "") -> None:
+    """List scikit-learn's estimators that can be named, with what may be set."""
+    from app.cli import show
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        found = api.get("/v1/trainers")["items"]
+    if json:
+        show.print_json(found)
+        return
+    show.out().print(show.table(("name", "kind", "parameters"), ((one["name"], one["kind"], one["params"]) for one in found)))
+
+
+def _followed(api: Remote, job: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """The training when it has ended. Draws a bar where somebody sees it."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if job.get("waits_for") and not quiet:
+        console.print(f"{job['id']} waits for {job['waits_for']}", soft_wrap=True)
+    with Progress(console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("queued", total=1.0)
+        while not State(job["state"]).final:
+            for event in api.events(f"/v1/trainings/{job['id']}/events"):
+                progress = event.get("progress") or {"fraction": 0.0, "text": event["state"]}
+                bar.update(task, completed=progress["fraction"], description=progress["text"])
+            # A stream may end early, as when the API is replaced.
+            job = api.get(f"/v1/trainings/{job['id']}")
+    return job
+
+
+def _finish(job: dict[str, Any], *, as_json: bool) -> None:
+    """Raises Trouble unless there is a new version and, where a gate was named, it was passed."""
+    from app.cli import show
+    from app.cli.predict import check
+
+    if as_json:
+        show.print_json(job)
+    check(job)
+    result, console = job["result"], show.out()
+    gate, which = result["gate"], f"{result['model']}@{result['version']}"
+    if not as_json:
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
+        console.print(f"published {which}: {metrics} ({result['evaluation']})", soft_wrap=True)
+    if "promote_if" in job["request"] and not gate["promoted"]:
+        raise Trouble(f"{which} was not promoted: {gate['reason']}", Exit.FAILED, code="not_promoted")
+    if gate["promoted"] and not as_json:
+        console.print(f"{result['model']}@{gate['alias']} is now {result['version']}: {gate['reason']}", soft_wrap=True)
+
+
+def _row(job: dict[str, Any]) -> tuple[Any, ...]:
+    result, progress = job.get("result") or {}, job.get("progress")
+    promoted = None if not result else "yes" if result["gate"]["promoted"] else "no"
+    far = f"{progress['fraction']:.0%} {progress['text']}" if progress and not State(job["state"]).final else None
+    return (
+        job["id"],
+        job["state"],
+        job["model"],
+        job["request"]["trainer"],
+        far,
+        result.get("version"),
+        promoted,
+        job["created_at"],
+        job["run_s"],
+    )
+
+
+def _param(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Trouble(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
+    return name, _value(value)
+
+
+def _search(text: str) -> tuple[str, list[Any]]:
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise Trouble(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
+    return name, list(map(_value, values.split(",")))
+
+
+def _value(text: str) -> Any:
+    """As JSON where it is that, else as text."""
+    try:
+        return json_module.loads(text)
+    except ValueError:
+        return text
+
+
+def _gate(conditions: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for text in conditions:
+        match = re.fullmatch(r"(\w+)\s*(>=|<=)\s*(\S+)", text)
+        if match is None:
+            raise Trouble(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
+        bound = _value(match[3])
+        kind = "not_worse_than" if isinstance(bound, str) else {">=": "at_least", "<=": "at_most"}[match[2]]
+        found.setdefault(match[1], {})[kind] = bound
+    return found
