@@ -10,6 +10,7 @@ import typer
 
 def up(
     samples: Annotated[bool, typer.Option(help="Publish the sample models that are missing, and ask them.")] = True,
+    training: Annotated[bool, typer.Option("--training", help="Run one more worker, which trains models.")] = False,
 ) -> None:
     """Run API, worker and Flower on this machine, with a Redis where there is none, until Ctrl-C."""
     started = time.monotonic()
@@ -18,5 +19,5 @@ def up(
     from app.cli.installation import Installation
     from app.settings import settings
 
-    installation = Installation(settings(), samples=samples, started=started)
+    installation = Installation(settings(), samples=samples, training=training, started=started)
     asyncio.run(installation.run())

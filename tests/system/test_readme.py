@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from app.registry.repository import Repository
+from app.trainings.trainers import find
 from tests.documentation.tables import README
 from tests.running import Running
+from tests.system.conftest import Installation
 
 
-def python_block(word: str) -> str:
-    (found,) = [block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if word in block]
+def block(word: str, language: str = "python") -> str:
+    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL) if word in one]
     return str(found)
 
 
 def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(python_block("publish("), "README.md", "exec"), {})
+    exec(compile(block("publish("), "README.md", "exec"), {})
     assert Repository(tmp_path / "models").aliases("iris") == {"production": "1"}
 
 
 def test_the_example_of_tritons_client_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    code = python_block("tritonclient").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
+    code = block("tritonclient").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
     exec(compile(code, "README.md", "exec"), {})
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
+
+
+def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp_path: Path) -> None:
+    # The command of this checkout, wherever another one is installed.
+    (tmp_path / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    (tmp_path / "celeriac").chmod(0o755)
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(README.parent), "CELERIAC_URL": installation.url}
+    script = ["sh", "-ec", block("celeriac train", "sh")]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "published cancer@1: accuracy 0.9" in done.stdout
+    assert "cancer@production is now 1" in done.stdout
+
+
+def test_the_example_of_a_trainer_registers_one() -> None:
+    exec(compile(block("@trainer"), "README.md", "exec"), {})
+    assert find("shallow-tree").takes == ("depth",)
