@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 from app.core import gates
-from app.core.errors import InvalidInput, UnknownField
+from app.core.errors import InvalidInput
+from app.core.fields import known
 from app.core.models import NAME
 from app.core.trainers import ESTIMATORS, METRICS
 
@@ -53,10 +54,7 @@ class Training:
     @classmethod
     def parse(cls, body: Mapping[str, Any], bounds: Bounds) -> Self:
         """Raises InvalidInput that names the field."""
-        known = tuple(cls.__dataclass_fields__)
-        for name in body:
-            if name not in known:
-                raise UnknownField(f"there is no field {name!r} here; there are {', '.join(known)}", pointer=f"/{name}")
+        known(body, *cls.__dataclass_fields__)
         if len(json.dumps(body)) > _LARGEST:
             raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
         found = cls(

@@ -20,6 +20,7 @@ EXAMPLES = {
     "small": ["small"],
     "scale-to-zero": ["small", "scale-to-zero"],
     "gpu": ["small", "gpu"],
+    "training": ["small", "training"],
     "production": ["production"],
 }
 """Each example and the value files that make it, in their order."""

@@ -58,6 +58,17 @@ def test_large_bodies_lie_on_a_volume_that_api_and_workers_write() -> None:
     assert not [o for o in objects(**mine) if o["metadata"]["name"].endswith("-blobs")]
 
 
+def test_the_pool_that_trains_may_write_the_models_and_no_other() -> None:
+    found = pods("training")
+    writes = {
+        name: mount["readOnly"] is False
+        for name, pod in found.items()
+        for mount in pod["containers"][0].get("volumeMounts", [])
+        if mount["name"] == "models" and "-worker-" in name
+    }
+    assert writes == {"demo-celeriac-worker-training": True, "demo-celeriac-worker-default": False}
+
+
 def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:
     pod = pods("gpu")["demo-celeriac-worker-gpu"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1

@@ -47,6 +47,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a pool with max below min": ({"pools__default__keda": {"min": 5, "max": 2}}, "raise max or lower min"),
     "a grace below the time limit": ({"pools__default": {"timeLimitSeconds": 60, "graceSeconds": 30}}, "killed before its work is done"),
     "a GPU for several processes": ({"pools__default": {"gpus": 1, "processes": 2}}, "set pools.default.processes=1"),
+    "a pool that trains and cannot publish": ({"pools": {"training": {}}}, "set pools.training.writesModels=true"),
     "a name too long for KEDA": ({"pools": {"a" * 40: {}}}, "shorten the pool's or the release's name"),
     "an unknown key": ({"pools__default__replica": 3}, "additional properties 'replica' not allowed"),
     "an unknown setting": ({"settings__max_que": 3}, "additional properties 'max_que' not allowed"),

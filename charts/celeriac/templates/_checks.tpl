@@ -84,6 +84,9 @@
   {{- if lt (int (include "celeriac.grace" $pool)) (int $pool.timeLimitSeconds) }}
   {{- fail (printf "%s.graceSeconds is %d, below timeLimitSeconds, which is %d: a stopping pod would be killed before its work is done; raise it, or leave it 0." $at (int $pool.graceSeconds) (int $pool.timeLimitSeconds)) }}
   {{- end }}
+  {{- if and (eq $name (default "training" $v.settings.training_pool)) (not $pool.writesModels) }}
+  {{- fail (printf "%s trains models and may not write them: set %s.writesModels=true." $at $at) }}
+  {{- end }}
   {{- if and (gt (int $pool.gpus) 0) (gt (int $pool.processes) 1) }}
   {{- fail (printf "%s asks for a GPU and %d processes: forked processes cannot share one, set %s.processes=1." $at (int $pool.processes) $at) }}
   {{- end }}
