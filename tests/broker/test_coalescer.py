@@ -111,6 +111,10 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
         working = asyncio.create_task(_work(client, choices))
         async with asyncio.timeout(20):
             answers = await asyncio.gather(*asked, return_exceptions=True)
+            # What the others asked who have left is answered too.
+            while coalescer._sent or any(group.waiting for group in coalescer._groups.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            await asyncio.gather(*coalescer._tasks)
         for task in (working, listening):
             task.cancel()
         await asyncio.gather(working, listening, return_exceptions=True)

@@ -13,10 +13,10 @@ def test_the_claim_that_the_chart_makes_outlives_the_release() -> None:
 
 
 def test_a_claim_that_exists_is_used_and_none_is_made() -> None:
-    assert not [o for o in objects(models__existingClaim="mine") if o["kind"] == "PersistentVolumeClaim"]
+    assert not [o for o in objects(models__existingClaim="mine", shared__existingClaim="mine") if o["kind"] == "PersistentVolumeClaim"]
     claims = {
         v["persistentVolumeClaim"]["claimName"]
-        for p in pods(models__existingClaim="mine").values()
+        for p in pods(models__existingClaim="mine", shared__existingClaim="mine").values()
         for v in p["volumes"]
         if "persistentVolumeClaim" in v
     }
@@ -48,14 +48,14 @@ def test_nothing_writes_the_models_unless_asked() -> None:
 
 
 def test_large_bodies_lie_on_a_volume_that_api_and_workers_write() -> None:
-    mount = {"name": "blobs", "mountPath": "/blobs"}
-    ours = {name: p["containers"][0] for name, p in pods(blobs__enabled=True).items() if mount in p["containers"][0]["volumeMounts"]}
+    mount = {"name": "shared", "mountPath": "/shared"}
+    ours = {name: p["containers"][0] for name, p in pods(shared__enabled=True).items() if mount in p["containers"][0]["volumeMounts"]}
     assert ours.keys() == {"demo-celeriac-api", "demo-celeriac-worker-default"}
-    assert all({"name": "CELERIAC_BLOBS", "value": "/blobs"} in container["env"] for container in ours.values())
-    assert one("PersistentVolumeClaim", "blobs", blobs__enabled=True)["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
-    mine: dict[str, Any] = {"blobs": {"enabled": True, "existingClaim": "mine"}}
-    assert {"name": "blobs", "persistentVolumeClaim": {"claimName": "mine"}} in pods(**mine)["demo-celeriac-api"]["volumes"]
-    assert not [o for o in objects(**mine) if o["metadata"]["name"].endswith("-blobs")]
+    assert all({"name": "CELERIAC_FILES", "value": "/shared/files"} in container["env"] for container in ours.values())
+    assert one("PersistentVolumeClaim", "shared", shared__enabled=True)["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    mine: dict[str, Any] = {"shared": {"enabled": True, "existingClaim": "mine"}}
+    assert {"name": "shared", "persistentVolumeClaim": {"claimName": "mine"}} in pods(**mine)["demo-celeriac-api"]["volumes"]
+    assert not [o for o in objects(**mine) if o["metadata"]["name"].endswith("-shared")]
 
 
 def test_the_pool_that_trains_may_write_the_models_and_no_other() -> None:

@@ -29,9 +29,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an authority without TLS": (external(url="redis://a:6379", caSecret="ca"), "begin it with rediss:// or sentinels://"),
     "two places for the models": ({"models__existingClaim": "a", "models__hostPath": "/b"}, "choose one"),
     "a claim of one node for many": ({"models__oneNode": False}, "choose a storage class with ReadWriteMany"),
-    "blobs of one node for many": (
-        {"models__accessMode": "ReadWriteMany", "models__oneNode": False, "blobs": {"enabled": True, "accessMode": "ReadWriteOnce"}},
-        "blobs.accessMode is ReadWriteOnce",
+    "shared volume of one node for many": (
+        {"models__accessMode": "ReadWriteMany", "models__oneNode": False, "shared": {"enabled": True, "accessMode": "ReadWriteOnce"}},
+        "shared.accessMode is ReadWriteOnce",
     ),
     "a secret among the settings": ({"settings__webhook_secret": "whsec_"}, "additional properties 'webhook_secret' not allowed"),
     "two ways in": (

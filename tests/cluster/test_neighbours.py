@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.conftest import release_in
 from tests.cluster.release import Release
 
-KEPT = ["secret/celeriac-passwords", "pvc/celeriac-models", "pvc/data-celeriac-redis-0"]
+KEPT = ["secret/celeriac-passwords", "pvc/celeriac-models", "pvc/celeriac-shared", "pvc/data-celeriac-redis-0"]
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,8 @@
 {{- if and (not $v.models.existingClaim) (not $v.models.hostPath) (eq $v.models.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
 {{- fail "models.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
 {{- end }}
-{{- if and $v.blobs.enabled (not $v.blobs.existingClaim) (eq $v.blobs.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
-{{- fail "blobs.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
+{{- if and $v.shared.enabled (not $v.shared.existingClaim) (eq $v.shared.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
+{{- fail "shared.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
 {{- end }}
 
 {{- range $name, $in := dict "api" $v.api "flower" $v.flower }}

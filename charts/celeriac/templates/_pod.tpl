@@ -11,7 +11,7 @@ The one pod template: every process of ours is made of it.
   env         YAML of further environment, or nothing
   redis       true: it talks to Redis
   models      ro | rw, or nothing where the models are not mounted
-  blobs       true: it reads and writes large inputs and results
+  shared      true: it reads and writes files, and large inputs and results
   port        number, or nothing
   probes      YAML of the probes, or nothing
   grace       seconds
@@ -79,8 +79,8 @@ spec:
         {{- if .models }}
         - {name: models, mountPath: /models, readOnly: {{ eq .models "ro" }}}
         {{- end }}
-        {{- if and .blobs $root.Values.blobs.enabled }}
-        - {name: blobs, mountPath: /blobs}
+        {{- if and .shared $root.Values.shared.enabled }}
+        - {name: shared, mountPath: /shared}
         {{- end }}
         {{- if and .redis $root.Values.redis.external.caSecret }}
         - {name: redis-ca, mountPath: /redis-ca, readOnly: true}
@@ -92,9 +92,9 @@ spec:
     - name: models
       persistentVolumeClaim: {claimName: {{ include "celeriac.modelsClaim" $root }}}
     {{- end }}
-    {{- if and .blobs $root.Values.blobs.enabled }}
-    - name: blobs
-      persistentVolumeClaim: {claimName: {{ default (printf "%s-blobs" (include "celeriac.fullname" $root)) $root.Values.blobs.existingClaim }}}
+    {{- if and .shared $root.Values.shared.enabled }}
+    - name: shared
+      persistentVolumeClaim: {claimName: {{ default (printf "%s-shared" (include "celeriac.fullname" $root)) $root.Values.shared.existingClaim }}}
     {{- end }}
     {{- if and .redis $root.Values.redis.external.caSecret }}
     - name: redis-ca
@@ -108,9 +108,11 @@ spec:
 {{- if .redis }}
 {{- include "celeriac.redis.env" . }}
 {{- end }}
-{{- if and .blobs .root.Values.blobs.enabled }}
+{{- if and .shared .root.Values.shared.enabled }}
 - name: CELERIAC_BLOBS
-  value: /blobs
+  value: /shared/blobs
+- name: CELERIAC_FILES
+  value: /shared/files
 {{- end }}
 {{- range $name, $value := .settings }}
 - name: CELERIAC_{{ upper $name }}
