@@ -145,6 +145,11 @@ def unacked(pool: str) -> str:
     return f"unacked:{pool}"
 
 
+def held(pool: str) -> tuple[str, str]:
+    """That hash, and the sorted set of its messages by the last sign of life of who holds them."""
+    return f"{PREFIX}{unacked(pool)}", f"{PREFIX}{unacked(pool)}:index"
+
+
 def attempts(delivery_id: str) -> str:
     """Counter of the runs of a delivery without records, made when it is delivered again: an hour."""
     return f"{PREFIX}attempts:{delivery_id}"

@@ -75,6 +75,24 @@ def lost(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s:
     push(client, queue, replace(delivery, tried=delivery.tried + 1), limit_s)
 
 
+def hand_back(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
+    """The worker leaves before this delivery has ended: others run its jobs, and none of them loses an attempt."""
+    if body is not None:
+        delivery = unpacked(base64.b64decode(body))
+        push(client, queue, delivery, limit_s)
+        return
+    packed: Any = client.hget(keys.delivery(id), "body")
+    if packed is None:
+        return
+    delivery = unpacked(packed)
+    found: list[Any] = [client.hmget(keys.job(job), "state", "attempt") for job in delivery.jobs]
+    if not any(state == b"running" for state, _ in found):
+        lost(client, queue, id, body, limit_s)
+        return
+    split(client, queue, delivery, [int(attempt) if state == b"running" else 0 for state, attempt in found], limit_s)
+    finish(client, queue, delivery, [])
+
+
 def timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
     """The hard time limit killed the process. One job alone has failed; of several nobody knows which, so they are tried apart."""
     packed: Any = base64.b64decode(body) if body is not None else client.hget(keys.delivery(id), "body")

@@ -11,44 +11,47 @@ import logging
 import time
 from typing import Any
 
+import redis
 from celery import bootsteps
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from app.settings import settings
 from app.store import keys
+from app.store.client import connect
 
 log = logging.getLogger(__name__)
 
 
 class LeaseRenewal(bootsteps.StartStopStep):
-    """A consumer step: a timer of the event loop writes the present time for each message held and each delivery that runs."""
+    """A consumer step: a timer of the event loop, which `app.worker.stopping` takes over when the worker drains."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        channel = consumer.task_consumer.channel
+        self.client = connect()
         # What ran on while the connection was away says first of all that it does.
-        self.renew(channel)
-        self.timer = consumer.timer.call_repeatedly(channel.visibility_timeout / 4, self.renew, (channel,))
+        renew(self.client)
+        self.timer = consumer.timer.call_repeatedly(settings().visibility_timeout_s / 4, renew, (self.client,))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+            self.client.close()
 
-    def renew(self, channel: Any) -> None:
-        held = [tag for tag in channel.qos._delivered if tag not in channel.qos._dirty]
-        running = [(keys.running(request.delivery_info["routing_key"]), request.id) for request in list(state.active_requests)]
-        if not held and not running:
-            return
-        try:
-            with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipe:
-                now = time.time()
-                if held:
-                    pipe.zadd(channel.unacked_index_key, dict.fromkeys(held, now), xx=True)
-                for key, id in running:
-                    pipe.zadd(key.removeprefix(keys.PREFIX), {id: now}, xx=True)
-                pipe.execute()
-        except (RedisError, OSError) as error:
-            log.warning("the leases of %d deliveries could not be renewed: %s", len(held), error)
+
+def renew(client: redis.Redis) -> None:
+    """Writes the present time for each message held and each delivery that runs."""
+    held = {request.message.delivery_tag: time.time() for request in list(state.reserved_requests)}
+    if not held:
+        return
+    try:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.zadd(keys.held(settings().pool)[1], held, xx=True)
+            for request in list(state.active_requests):
+                pipe.zadd(keys.running(request.delivery_info["routing_key"]), {request.id: time.time()}, xx=True)
+            pipe.execute()
+    except (RedisError, OSError) as error:
+        log.warning("the leases of %d deliveries could not be renewed: %s", len(held), error)
