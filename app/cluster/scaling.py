@@ -132,7 +132,7 @@ def _counted(reasons: Iterable[str]) -> Iterator[str]:
 
 def _last(events: Iterable[Object], of: set[tuple[str, str | None]]) -> Event | None:
     found = [
-        Event(at, str(one.get("reason")), str(one.get("message")))
+        Event(f"{at[:19]}Z", str(one.get("reason")), str(one.get("message")))
         for one in events
         if (one["involvedObject"].get("kind"), one["involvedObject"].get("name")) in of
         and (at := one.get("lastTimestamp") or one.get("eventTime") or one["metadata"].get("creationTimestamp"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.helm import refusal
+from tests.chart.helm import refusal, text
 
 
 def external(**values: str) -> dict[str, Any]:
@@ -55,6 +55,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a setting out of range": ({"settings__log_format": "xml"}, "'xml' does not match pattern"),
     "a pool's name in capitals": ({"pools__GPU": {}}, "additional properties 'GPU' not allowed"),
 }
+
+
+def test_helm_refuses_keda_in_a_cluster_that_lacks_it() -> None:
+    cluster = "--api-versions=apps/v1/Deployment"
+    with pytest.raises(ValueError, match=r"KEDA is not installed in this cluster: install it .*, or set keda.enabled=false"):
+        text("small", "{}", cluster)
+    assert text("small", "{}", cluster, "--api-versions=keda.sh/v1alpha1/ScaledObject")
+    assert text("small", '{"keda.enabled": false}', cluster)
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED.values(), ids=REFUSED.keys())

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.kube import Namespace
+from tests.cluster.measured import lines, measured
 from tests.cluster.release import Release
 from tests.tools import need
 
 HERE = Path(__file__).parent
+POOLS = "--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3"
+"""A pool that scales to zero, beside the default one of one to five workers."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in lines():
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +50,13 @@ def release(context: str) -> Iterator[Release]:
     made = release_in(context, "celeriac-suite")
     made.at.delete()
     made.at.create()
-    made.upgrade("--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3")
+    begun = time.monotonic()
+    made.upgrade(POOLS)
+    measured("`helm install --wait`, images on the node", f"{made.installed_s:.0f} s")
+    # Helm waits for no job, and this one trains and publishes the models.
+    made.at.kubectl("wait", "job", "-l", "app.kubernetes.io/component=samples", "--for=condition=Complete", "--timeout=300s")
+    made.predict("diabetes", [[0.0] * 10])
+    measured("from `helm install` to the first answer of a sample model", f"{time.monotonic() - begun:.0f} s")
     made.place_client()
     yield made
     if not os.environ.get("CELERIAC_KEEP"):

@@ -6,12 +6,18 @@ import json
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster.kube import INSIDE, Namespace
+import httpx
+
+from tests.cluster.kube import INSIDE, Namespace, until
 
 VALUES = ["--values", "k8s/values/small.yaml"]
+ENDLESS = 20_000
+STOP = "/state/stop"
 
 
 @dataclass
@@ -41,9 +47,12 @@ class Release:
         [container] = pod["containers"]
         for mount in container["volumeMounts"]:
             mount["readOnly"] = False
-        for key in ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports", "env", "args"):
+        # Without requests: it takes no room from the workers that shall come.
+        for key in ("startupProbe", "readinessProbe", "livenessProbe", "ports", "env", "args", "resources"):
             container.pop(key, None)
         container |= {"name": "client", "command": ["sleep", "infinity"], "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}]}
+        pod["serviceAccountName"] = self.name
+        pod["automountServiceAccountToken"] = False
         pod["topologySpreadConstraints"] = []
         pod["terminationGracePeriodSeconds"] = 0
         self.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod})
@@ -55,17 +64,43 @@ class Release:
         told = self.at.kubectl("exec", "-i", "client", "--", "python", "-", *arguments, given=given, timeout=timeout)
         return json.loads(told.splitlines()[-1])
 
+    def predict(self, model: str, rows: list[Any]) -> list[Any]:
+        """What the API answers to this machine, by kubectl port-forward."""
+        with self.at.forward(f"svc/{self.name}-api", 8000) as api:
+            told = httpx.post(f"{api}/v1/jobs", json={"model": model, "inputs": rows}, headers={"Prefer": "wait=60"}, timeout=90)
+        assert told.status_code == 200, told.text
+        return list(told.json()["result"])
+
     def publish_slow(self, model: str, *, seconds: float, pool: str = "default", version: str = "1", factor: float = 2) -> None:
         """A model that takes its time for each row and answers `factor * x + 1`."""
         self.inside("publish", model, version, pool, str(seconds), str(factor))
 
-    def send(self, model: str, jobs: int, *, factor: float = 2, timeout: float = 600, rate: float = 0) -> dict[str, Any]:
-        """Sends the jobs, waits for every one, and counts what came back."""
-        return dict(self.inside("send", f"http://{self.name}-api:8000", model, str(jobs), str(factor), str(rate), timeout=timeout))
+    def send(self, model: str, jobs: int, *, factor: float = 2, timeout: float = 900, rate: float = 0) -> dict[str, Any]:
+        """Sends the jobs, waits for every one, and counts what came back: see `inside/send.py`."""
+        api = f"http://{self.name}-api:8000"
+        return dict(self.inside("send", api, model, str(jobs), str(factor), str(rate), STOP, timeout=timeout))
 
-    def sending(self, model: str, jobs: int, **more: Any) -> Sending:
-        """The same beside what the test does meanwhile."""
-        return Sending(self, model, jobs, more)
+    def sending(self, model: str, jobs: int = ENDLESS, **more: Any) -> Sending:
+        """The same beside what the test does meanwhile; returns when a worker has taken the first of them."""
+        before = self.taken()
+        found = Sending(self, model, jobs, more)
+        until("a worker takes the first job", lambda: found.done or self.taken() > before, 180)
+        return found
+
+    def taken(self, pool: str = "default") -> int:
+        """Jobs that the pool's workers ever took from the queue."""
+        return sum(int(self.redis_cli("hget", f"celeriac:counts:{pool}{lane}", "left") or 0) for lane in ("", ".bulk"))
+
+    @contextmanager
+    def held(self, pool: str, replicas: int) -> Iterator[None]:
+        """KEDA keeps the pool at so many pods."""
+        scaler, key = f"scaledobject/{self.name}-worker-{pool}", "autoscaling.keda.sh/paused-replicas"
+        before = self.at.get(scaler)["metadata"].get("annotations", {}).get(key)
+        self.at.kubectl("annotate", scaler, f"{key}={replicas}", "--overwrite")
+        try:
+            yield
+        finally:
+            self.at.kubectl("annotate", scaler, f"{key}={before}" if before else f"{key}-", "--overwrite")
 
     def redis_cli(self, *arguments: str) -> str:
         return self.at.kubectl("exec", f"{self.name}-redis-0", "--", "redis-cli", *arguments).strip()
@@ -81,6 +116,7 @@ class Sending:
     """Jobs on their way in a thread; `result` waits for the last of them."""
 
     def __init__(self, release: Release, model: str, jobs: int, more: dict[str, Any]) -> None:
+        self._release = release
         self._told: dict[str, Any] = {}
         self._failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(release, model, jobs, more), daemon=True)
@@ -95,13 +131,18 @@ class Sending:
     def wait(self, seconds: float) -> None:
         self._thread.join(seconds)
 
+    def stop(self) -> dict[str, Any]:
+        """No more of them; `result` of those that were sent."""
+        self._release.at.kubectl("exec", "client", "--", "touch", STOP)
+        return self.result()
+
     @property
     def done(self) -> bool:
         return not self._thread.is_alive()
 
     def result(self) -> dict[str, Any]:
         self.wait(900)
-        assert self.done, "not within 900 s: every job ended"
+        assert self.done, "not within 900 s: the end of every job"
         if self._failed:
             raise self._failed[0]
         return self._told

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.cluster.conftest import POOLS
 from tests.cluster.kube import until
+from tests.cluster.measured import measured
 from tests.cluster.release import Release
 
-POOLS = "--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3"
+RATE = 25
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,19 +21,19 @@ def model(release: Release) -> None:
 
 def test_api_and_workers_are_replaced_without_a_failed_request(release: Release) -> None:
     before = pods(release)
-    sending = release.sending("calm", 1500, rate=25)
-    until("work under way", lambda: not sending.done)
+    sending = release.sending("calm", rate=RATE)
     release.upgrade(POOLS, "--set=settings.log_format=json")
-    told = sending.result()
-    assert (told["right"], told["failed"], told["again"]) == (1500, {}, 0)
+    told = sending.stop()
+    unnoticed(told, "a rolling upgrade")
     assert not before & pods(release)
 
 
 def test_a_rollback_is_as_quiet(release: Release) -> None:
-    sending = release.sending("calm", 750, rate=25)
+    before = pods(release)
+    sending = release.sending("calm", rate=RATE)
     release.at.helm("rollback", release.name, "--wait", "--timeout=5m")
-    told = sending.result()
-    assert (told["right"], told["failed"], told["again"]) == (750, {}, 0)
+    unnoticed(sending.stop(), "a rollback")
+    assert not before & pods(release)
 
 
 def test_an_upgrade_keeps_the_passwords(release: Release) -> None:
@@ -42,7 +46,17 @@ def test_a_model_version_that_is_copied_to_the_volume_is_served_without_a_restar
     before = pods(release)
     release.publish_slow("calm", seconds=0.02, version="2", factor=3)
     until("version 2", lambda: release.send("calm", 1, factor=3)["right"] == 1, 60)
-    assert before == pods(release)
+    # Fewer there may be: the pool shrinks after the load of the tests before.
+    assert pods(release) <= before
+
+
+def unnoticed(told: dict[str, Any], what: str) -> None:
+    """Every request brought its answer at once, and every job the right one, at the first attempt."""
+    measured(
+        f"requests that failed, jobs lost, jobs run again over {what}, of {told['sent']} jobs at {RATE} jobs/s",
+        f"{sum(told['failed'].values())}, {told['sent'] - told['right']}, {told['again']}",
+    )
+    assert (told["failed"], told["wrong"], told["again"], told["changed"]) == ({}, [], 0, 0)
 
 
 def pods(release: Release) -> set[str]:

@@ -97,6 +97,12 @@ def test_models_are_listed_with_their_states(celeriac: Celeriac, installation: I
     assert ["digits", "1", "READY", "production"] in [line.split()[:4] for line in lines]
 
 
+def test_pools_are_shown_with_their_workers(celeriac: Celeriac, installation: Installation) -> None:
+    [line] = [line.split() for line in celeriac("pools", "--url", installation.url).out.splitlines() if line.startswith("default")]
+    assert line[:6] == ["default", "0", "0", "0", "1", "2"]
+    assert celeriac("pools", "--json", "--url", installation.url).json["items"][0]["obstacles"] == []
+
+
 def test_a_model_is_shown_with_what_it_takes_and_gives(celeriac: Celeriac, installation: Installation) -> None:
     out = celeriac("models", "show", "wine", "--url", installation.url).out
     assert "alcohol" in out

@@ -36,6 +36,10 @@
   {{- fail "redis.usersSecret gives each process a user of its own: leave the user out of redis.external.url." }}
   {{- end }}
 {{- end }}
+{{- /* Only a cluster lists kinds; `helm template` without one knows nothing of what is installed. */}}
+{{- if and $v.keda.enabled (.Capabilities.APIVersions.Has "apps/v1/Deployment") (not (.Capabilities.APIVersions.Has "keda.sh/v1alpha1/ScaledObject")) }}
+{{- fail "keda.enabled is on, and KEDA is not installed in this cluster: install it (https://keda.sh/docs/latest/deploy), or set keda.enabled=false and pools.NAME.replicas." }}
+{{- end }}
 
 {{- if and $v.models.existingClaim $v.models.hostPath }}
 {{- fail "models.existingClaim and models.hostPath are both set: choose one." }}

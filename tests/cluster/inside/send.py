@@ -1,25 +1,28 @@
-"""Sends jobs of known answers and waits for each: API MODEL JOBS FACTOR RATE. Runs in a pod, over the Service.
+"""Sends jobs of known answers and waits for each: API MODEL JOBS FACTOR RATE STOP. Runs in a pod, over the Service.
 
-The last line is JSON: `right`, `wrong`, `ended` by state, `again` (jobs that took more than one attempt), `failed` (requests that
-brought no answer, by reason; each was sent again under the same id), `seconds`.
+No job is sent any more once there is a file STOP. The last line is JSON: `sent`, `right`, `wrong` (the first), `again` (jobs that took
+more than one attempt), `changed` (jobs whose answer is another at the end than when it was first seen), `failed` (requests that brought
+no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each answer; `seconds` to the last.
 """
 
 import asyncio
 import collections
+import datetime
 import json
 import secrets
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-api, model, jobs, factor, rate = *sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5])
+api, model, jobs, factor, rate, stop = *sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), Path(sys.argv[6])
 run = secrets.token_hex(4)
 failed: collections.Counter[str] = collections.Counter()
-ended: collections.Counter[str] = collections.Counter()
+ended: dict[str, dict[str, Any]] = {}
 wrong: list[Any] = []
-right = again = 0
+ABREAST = 48
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) -> Any:
@@ -34,50 +37,62 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) ->
                 return answer.json()
             reason = str(answer.status_code)
         except httpx.TransportError as error:
-            reason = type(error).__name__
+            reason = f"{type(error).__name__} {error}".strip()
         failed[reason] += 1
         if time.monotonic() > end:
             sys.exit(f"{method} {path}: no answer for two minutes, {dict(failed)}")
         await asyncio.sleep(0.2)
 
 
-async def one(client: httpx.AsyncClient, gate: asyncio.Semaphore, number: int) -> None:
-    global right, again
+async def one(client: httpx.AsyncClient, sending: asyncio.Semaphore, asking: asyncio.Semaphore, number: int) -> None:
     id = f"suite-{run}-{number:06d}"
-    async with gate:
+    async with sending:
         if rate:
             await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        if stop.exists():
+            return
         await ask(client, "PUT", f"/v1/jobs/{id}", json={"model": model, "inputs": [[float(number)]]})
-    async with gate:
+    async with asking:
         while True:
             job = await ask(client, "GET", f"/v1/jobs/{id}?wait=20")
             if job["state"] in ("succeeded", "failed", "cancelled", "expired"):
                 break
-    ended[job["state"]] += 1
-    again += job["attempt"] > 1
-    if job["state"] == "succeeded":
-        if job["result"] == [number * factor + 1]:
-            right += 1
-        else:
-            wrong.append([number, job["result"]])
-    else:
-        wrong.append([number, job.get("error")])
+    ended[id] = job
+    if answer_of(job) != ("succeeded", [number * factor + 1], None):
+        wrong.append([number, *answer_of(job)])
 
 
-async def main() -> None:
-    gate = asyncio.Semaphore(48)
-    async with httpx.AsyncClient(base_url=api, timeout=40, limits=httpx.Limits(max_connections=48)) as client:
-        await asyncio.gather(*(one(client, gate, number) for number in range(jobs)))
+def answer_of(job: dict[str, Any]) -> tuple[Any, ...]:
+    return job["state"], job.get("result"), job.get("error")
 
 
-begun = time.monotonic()
-asyncio.run(main())
+async def changed(client: httpx.AsyncClient, asking: asyncio.Semaphore, id: str) -> bool:
+    async with asking:
+        return answer_of(await ask(client, "GET", f"/v1/jobs/{id}")) != answer_of(ended[id])
+
+
+async def main() -> tuple[float, int]:
+    """Seconds to the last answer, and how many answers are others now."""
+    sending, asking = asyncio.Semaphore(ABREAST), asyncio.Semaphore(ABREAST)
+    async with httpx.AsyncClient(base_url=api, timeout=40, limits=httpx.Limits(max_connections=2 * ABREAST)) as client:
+        await asyncio.gather(*(one(client, sending, asking, number) for number in range(jobs)))
+        seconds = time.monotonic() - begun
+        return seconds, sum(await asyncio.gather(*(changed(client, asking, id) for id in ended)))
+
+
+stop.unlink(missing_ok=True)
+begun, started = time.monotonic(), time.time()
+seconds, others = asyncio.run(main())
+answered = sorted(datetime.datetime.fromisoformat(job["finished_at"]).timestamp() for job in ended.values())
 told = {
-    "right": right,
+    "sent": len(ended),
+    "right": len(ended) - len(wrong),
     "wrong": wrong[:5],
-    "ended": dict(ended),
-    "again": again,
-    "failed": dict(failed),
-    "seconds": time.monotonic() - begun,
+    "again": sum(job["attempt"] > 1 for job in ended.values()),
+    "changed": others,
+    "failed": failed,
+    "began": started,
+    "answered": [round(at, 1) for at in answered],
+    "seconds": seconds,
 }
 print(json.dumps(told))
