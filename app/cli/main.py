@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import dead_letters, doctor, jobs, models, pools, predict, processes, trainings, up
+from app.cli import batch, dead_letters, doctor, jobs, models, pools, predict, processes, trainings, up
 from app.cli.exits import Exit, Trouble, exit_of
 from app.core.errors import CeleriacError, InvalidInput
 
@@ -26,6 +26,7 @@ app.command("api", rich_help_panel="Run")(processes.api)
 app.command("worker", rich_help_panel="Run")(processes.worker)
 app.command("flower", rich_help_panel="Run")(processes.flower)
 app.command("predict", rich_help_panel="Use")(predict.predict)
+app.add_typer(batch.app, name="batch", rich_help_panel="Use")
 app.add_typer(jobs.app, name="jobs", rich_help_panel="Use")
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel="Use")
 app.add_typer(models.app, name="models", rich_help_panel="Use")

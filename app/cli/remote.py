@@ -47,13 +47,26 @@ class Remote:
         """The JSON of the answer."""
         return self._ask("POST", path, json=body, params=_present(query))
 
-    def upload(self, path: Path) -> Any:
-        """The file as the API keeps it: `{id, …}`."""
+    def upload(self, path: Path) -> dict[str, Any]:
+        """The file object of a local file, which is sent as it is read. Raises Trouble where it cannot be."""
         try:
             with path.open("rb") as file:
-                return self._ask("POST", "/v1/files", files={"file": (path.name, file)}, timeout=None)
+                form: Any = {"file": (path.name, file)}
+                found: dict[str, Any] = self._ask("POST", "/v1/files", files=form, timeout=httpx.Timeout(10, write=None, read=None))
+                return found
         except OSError as error:
             raise Trouble(f"{path} cannot be read: {error.strerror}", Exit.REFUSED) from None
+
+    def download(self, path: str, to: Path) -> None:
+        """Writes what is answered to a file, which is there when it is whole."""
+        half = to.with_name(f".{to.name}.part")
+        try:
+            with self._answer("GET", path, timeout=httpx.Timeout(10, read=60)) as answer, half.open("wb") as file:
+                for data in answer.iter_bytes(1 << 20):
+                    file.write(data)
+            half.replace(to)
+        finally:
+            half.unlink(missing_ok=True)
 
     def delete(self, path: str, **query: Any) -> Any:
         """The JSON of the answer."""

@@ -14,6 +14,7 @@ from rich.text import Text
 from app.cli.exits import Trouble
 
 STYLE: Final = {
+    "completed": "green", "in_progress": "cyan", "finalizing": "cyan", "validating": "blue", "cancelling": "yellow",
     "succeeded": "green", "READY": "green", "ok": "green",
     "running": "cyan", "queued": "blue", "LOADING": "cyan",
     "failed": "red", "UNAVAILABLE": "red", "wrong": "red",

@@ -83,4 +83,5 @@ def _tensor(spec: TensorSpec, values: Array) -> Tensor:
     shape = (len(values), *(values.shape[1:] if -1 in spec.shape[1:] else spec.shape[1:]))
     if spec.datatype == "BYTES":
         return Tensor(spec.name, "BYTES", shape, encode(values.ravel().tolist(), "BYTES"))
-    return Tensor(spec.name, spec.datatype, shape, memoryview(values.data).cast("B"))
+    # An empty view cannot be cast.
+    return Tensor(spec.name, spec.datatype, shape, memoryview(values.data).cast("B") if values.size else b"")

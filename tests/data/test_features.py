@@ -84,6 +84,11 @@ def test_rows_that_the_model_cannot_take_are_told_apart() -> None:
     ]
 
 
+def test_no_row_may_be_left() -> None:
+    inputs, found = to_inputs(NAMED, bind(NAMED, csv("a,b")), Slice(pa.table({"a": [None], "b": [1.0]}), np.arange(1)))
+    assert (inputs[0].shape, found.count, len(found.bad)) == ((0, 2), 1, 1)
+
+
 def test_answers_become_columns() -> None:
     flat = Tensor("predict", "BYTES", (2,), b"\x01\0\0\0a\x01\0\0\0b")
     wide = Tensor("predict_proba", "FP64", (2, 2), np.array([[0.25, 0.75], [1, 0]]).tobytes())

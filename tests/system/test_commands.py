@@ -145,3 +145,26 @@ def test_the_doctor_finds_nothing_wrong(installation: Installation) -> None:
     )
     findings = json.loads(done.stdout)
     assert {(finding["what"], finding["state"]) for finding in findings} >= {("Redis", "ok"), ("API", "ok"), ("digits@1", "ok")}
+
+
+def test_a_file_is_answered_into_a_file(
+    celeriac: Celeriac, installation: Installation, wine_csv: str, wine: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    output = tmp_path / "answers.jsonl"
+    found = celeriac("batch", "run", "wine", wine_csv, str(output), "--json", "--url", installation.url)
+    assert (found.exit, found.json["status"]) == (Exit.OK, "completed")
+    assert [json.loads(line)["predict"] for line in output.read_text().splitlines()] == [row["label"] for row in wine]
+    assert found.json["id"] in [one["id"] for one in celeriac("batch", "list", "--json", "--url", installation.url).json]
+    assert f"{len(wine)} of {len(wine)} answered" in celeriac("batch", "show", found.json["id"], "--url", installation.url).out
+    assert celeriac("batch", "cancel", found.json["id"], "--url", installation.url).exit == Exit.CONFLICT
+
+
+def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
+    row = ",".join(["0.0"] * 10)
+    (tmp_path / "rows.csv").write_text(f"age,sex,bmi,bp,s1,s2,s3,s4,s5,s6\n{row}\n{row.replace('0.0', 'x', 1)}\n")
+    found = celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), str(tmp_path / "out.csv"), "--url", installation.url)
+    assert (found.exit, "1 of 2 rows were not answered" in found.err) == (Exit.FAILED, True), found.err
+    [error] = map(json.loads, (tmp_path / "out.csv.errors.jsonl").read_text().splitlines())
+    assert (error["line"], "'age' is 'x'" in error["detail"]) == (3, True)
+    assert celeriac("batch", "run", "diabetes", "none.csv", "out.csv", "--url", installation.url).exit == Exit.NOT_FOUND
+    assert celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), "out.xlsx", "--url", installation.url).exit == Exit.USAGE

@@ -50,3 +50,9 @@ def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp
 def test_the_example_of_a_trainer_registers_one() -> None:
     exec(compile(block("@trainer"), "README.md", "exec"), {})
     assert find("shallow-tree").takes == ("depth",)
+
+
+def test_the_example_of_openais_sdk_starts_a_batch(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    code = block("from openai").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip() in ("in_progress", "finalizing", "completed")

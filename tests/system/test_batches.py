@@ -1,0 +1,171 @@
+"""Batches that meet with an accident: every row is answered in the end, once, and as in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests.misbehaving import DIE, SLEEP, WELL, Moody
+from tests.running import Running, wait_until_ready
+
+POOL, MODEL = "batching", "slow"
+Batch = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def pool(running: Running) -> None:
+    """A model in a pool of its own; who wants a worker starts one."""
+    publish(
+        Repository(running.models),
+        Moody(),
+        MODEL,
+        sample=np.zeros((3, 2)),
+        columns=["a", "b"],
+        format="joblib",
+        pool=POOL,
+        promote="production",
+    )
+    with running.process("worker", pool=POOL, processes=2):
+        wait_until_ready(f"{running.url}/v2/models/{MODEL}/ready")
+
+
+@pytest.fixture(scope="module")
+def worker(running: Running, pool: None) -> Iterator[None]:
+    with running.process("worker", pool=POOL, processes=2):
+        yield
+
+
+def slow(rows: int, seconds: float = 0.05) -> np.ndarray[Any, Any]:
+    """A slice of these takes so long; each row has its own sum."""
+    return np.column_stack([np.full(rows, SLEEP), np.full(rows, seconds) - np.arange(rows) / 1e6])
+
+
+def started(url: str, values: np.ndarray[Any, Any], **more: Any) -> Batch:
+    text = "a,b,id\n" + "".join(f"{a!r},{b!r},{at}\n" for at, (a, b) in enumerate(values.tolist()))
+    file = httpx.post(f"{url}/v1/files", files={"file": ("rows.csv", text.encode())}).json()["id"]
+    answer = httpx.post(f"{url}/v1/batches", json={"model": MODEL, "input": file} | more, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def events(url: str, batch: Batch) -> Iterator[Batch]:
+    with httpx.stream("GET", f"{url}/v1/batches/{batch['id']}/events", timeout=60) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data:"):
+                yield json.loads(line[5:])
+
+
+def begun(url: str, batch: Batch) -> Batch:
+    """The batch when some of it is done, and not all."""
+    found = next(one for one in events(url, batch) if one["request_counts"]["completed"])
+    assert found["status"] == "in_progress"
+    return found
+
+
+def ended(url: str, batch: Batch) -> Batch:
+    *_, last = events(url, batch)
+    return last
+
+
+def answers(url: str, batch: Batch) -> list[tuple[int, float]]:
+    content = httpx.get(f"{url}/v1/files/{batch['output_file_id']}/content").text
+    head, *lines = content.splitlines()
+    assert head == '"id","predict"'
+    return [(int(one.strip('"')), float(answer)) for one, answer in (line.split(",") for line in lines)]
+
+
+def expected(values: np.ndarray[Any, Any]) -> list[tuple[int, float]]:
+    return list(enumerate(values.sum(axis=1).tolist()))
+
+
+def test_it_survives_the_death_of_every_worker_and_of_the_api_that_took_it(running: Running, pool: None) -> None:
+    values = slow(600)
+    with running.process("worker", pool=POOL, processes=2) as (worker, _):
+        with running.process("api") as (api, url):
+            batch = started(url, values)
+            begun(running.url, batch)
+            api.send_signal(signal.SIGKILL)
+            worker.send_signal(signal.SIGKILL)
+            worker.wait(10)
+        with running.process("worker", pool=POOL, processes=2):
+            batch = ended(running.url, batch)
+    assert (batch["status"], batch["request_counts"]) == ("completed", {"total": 600, "completed": 600, "failed": 0})
+    assert answers(running.url, batch) == expected(values)
+
+
+def test_a_row_that_kills_its_worker_ends_alone(running: Running, worker: None) -> None:
+    values = np.column_stack([np.full(40, WELL), np.arange(40.0)])
+    values[17, 0] = DIE
+    batch = ended(running.url, started(running.url, values))
+    assert (batch["status"], batch["request_counts"]) == ("completed", {"total": 40, "completed": 39, "failed": 1})
+    assert answers(running.url, batch) == [one for one in expected(values) if one[0] != 17]
+    [error] = map(json.loads, httpx.get(f"{running.url}/v1/files/{batch['error_file_id']}/content").text.splitlines())
+    assert (error["row"], error["code"]) == (17, "worker_lost")
+
+
+def test_what_was_done_can_be_read_while_it_runs_and_after_it_was_cancelled_and_the_rest_resumed(running: Running, worker: None) -> None:
+    values = slow(600)
+    batch = begun(running.url, started(running.url, values))
+    address = f"{running.url}/v1/batches/{batch['id']}"
+    first = httpx.get(f"{address}/parts").json()["data"][0]
+    part = httpx.get(f"{address}/parts/{first['first']}/content").text.splitlines()
+    assert (part[0], len(part) - 1) == ('"id","predict"', first["rows"])
+    assert httpx.post(f"{address}/cancel").json()["status"] == "cancelling"
+    batch = ended(running.url, batch)
+    assert (batch["status"], batch["partial_failure"]) == ("cancelled", True)
+    done = answers(running.url, batch)
+    assert 0 < len(done) == batch["request_counts"]["completed"] < 600
+    assert set(done) < set(expected(values))
+    assert done == sorted(done)
+    assert httpx.post(f"{address}/resume").json()["status"] == "in_progress"
+    batch = ended(running.url, batch)
+    assert batch["status"] == "completed"
+    assert answers(running.url, batch) == expected(values)
+    assert httpx.get(f"{address}/parts").json()["data"] == []
+
+
+def test_requests_that_were_not_run_in_time_are_told(running: Running, worker: None) -> None:
+    values = slow(100, 0.2)
+    url = f"/v2/models/{MODEL}/infer"
+    lines = (
+        {"custom_id": f"r{at}", "method": "POST", "url": url, "body": {"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 2], "data": row}]}}
+        for at, row in enumerate(values.tolist())
+    )  # fmt: skip
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    file = httpx.post(f"{running.url}/v1/files", files={"file": ("requests.jsonl", content)}).json()["id"]
+    order = {"input_file_id": file, "endpoint": url, "completion_window": "1s"}
+    batch = ended(running.url, httpx.post(f"{running.url}/v1/batches", json=order, timeout=30).json())
+    assert batch["status"] == "expired"
+    told = {}
+    for which in ("output_file_id", "error_file_id"):
+        if batch[which]:
+            for line in httpx.get(f"{running.url}/v1/files/{batch[which]}/content").text.splitlines():
+                one = json.loads(line)
+                told[one["custom_id"]] = one["error"]["code"] if one["error"] else "answered"
+    assert len(told) == 100
+    assert list(told.values()).count("answered") == batch["request_counts"]["completed"] < 100
+    assert set(told.values()) <= {"answered", "batch_expired"}
+
+
+def test_what_failed_for_want_of_a_folder_goes_on_when_it_is_there(running: Running, worker: None) -> None:
+    values = np.column_stack([np.full(500, WELL), np.arange(500.0)])
+    batch = ended(running.url, started(running.url, values, output="later/answers.csv", keep=["id"]))
+    [error] = batch["errors"]["data"]
+    assert (batch["status"], "cannot be written" in error["message"]) == ("failed", True)
+    (running.folder / "tables" / "later").mkdir()
+    httpx.post(f"{running.url}/v1/batches/{batch['id']}/resume").raise_for_status()
+    batch = ended(running.url, batch)
+    assert batch["status"] == "completed"
+    found = np.genfromtxt(
+        io.StringIO((running.folder / "tables" / "later" / "answers.csv").read_text().replace('"', "")), delimiter=",", skip_header=1
+    )
+    assert found.tolist() == [[at, answer] for at, answer in expected(values)]
