@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,14 +48,19 @@ def platform(server: str, sample_models: Path, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("platform")
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
-        "CELERIAC_MODELS": str(sample_models),
         "CELERIAC_STATE": str(folder),
         "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "true",
+        "CELERIAC_FILE_ROOTS": str(folder),
+        "CELERIAC_TRAINING_POOL": "default",
     }
-    here = Running("", sample_models, server, environment, folder)
+    models = folder / "models"
+    shutil.copytree(sample_models, models)
+    environment["CELERIAC_MODELS"] = str(models)
+    (folder / "rows.csv").write_text("x,y\n" + "1,a\n2,b\n" * 20)
+    here = Running("", models, server, environment, folder)
     with here.process("worker", redis_url=as_("worker", server)), here.process("api", redis_url=as_("api", server)) as (_, url):
         wait_until_ready(f"{url}/v2/models/diabetes/ready")
-        yield Running(url, sample_models, server, environment, folder)
+        yield Running(url, models, server, environment, folder)
 
 
 def refused(url: str) -> set[str]:
@@ -77,6 +83,9 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         assert http.get("/v1/jobs?limit=1").json()["next"]
         assert http.get(f"/v1/jobs?limit=1&cursor={http.get('/v1/jobs?limit=1').json()['next']}").status_code == 200
         assert http.get("/v1/dead-letters").json()["items"] == []
+        train = {"trainer": "gaussian-nb", "dataset": "rows.csv", "target": "y", "model": "m"}
+        trained = http.get(f"/v1/trainings/{http.post('/v1/trainings', json=train).json()['id']}?wait=30").json()
+        assert (trained["state"], http.get("/v1/trainings").json()["items"]) == ("succeeded", [trained])
         hook = http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/", "events": ["completed"]})
         assert hook.status_code == 201
         told = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
