@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP, answered by a thread of the main process: they cost nothing and ask nobody else.
+"""What a worker's probes say.
 
 Alive means that the event loop turned lately, or that the worker waits for Redis to come back: a restart would not help.
 Ready means that the models are loaded and the queue is being consumed.
@@ -6,24 +6,17 @@ Ready means that the models are loaded and the queue is being consumed.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from celery import bootsteps
-from prometheus_client import CollectorRegistry, make_wsgi_app, multiprocess
+from prometheus_client import CollectorRegistry, multiprocess
 
+from app import probes
 from app.settings import settings
 
-log = logging.getLogger(__name__)
 _STALL_S: Final = 60.0
 _BEAT_S: Final = 1.0
-Respond = Callable[[str, list[tuple[str, str]]], Any]
 
 
 class Health(bootsteps.StartStopStep):
@@ -36,7 +29,9 @@ class Health(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        _listen(self)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        probes.serve(settings().worker_host, settings().worker_port, {"/livez": self.live, "/readyz": self.ready}, registry)
 
     def start(self, consumer: Any) -> None:
         self.touch()
@@ -60,38 +55,3 @@ class Health(bootsteps.StartStopStep):
 
     def ready(self) -> tuple[bool, str]:
         return self.consuming, "models are loaded and the queue is consumed" if self.consuming else "the queue is not consumed"
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Probes come every few seconds: not a line each."""
-
-
-def _listen(health: Health) -> None:
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)
-    metrics = make_wsgi_app(registry)
-    probes = {"/livez": health.live, "/readyz": health.ready}
-
-    def answer(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path == "/metrics":
-            return metrics(environ, respond)
-        if path not in probes:
-            respond("404 Not Found", [("Content-Type", "application/json")])
-            return [b'{"detail":"there are /livez, /readyz and /metrics"}']
-        good, reason = probes[path]()
-        respond("200 OK" if good else "503 Service Unavailable", [("Content-Type", "application/json")])
-        return [json.dumps({"ok": good, "detail": reason}).encode()]
-
-    # A child that is forked while this thread holds a lock would wait for it for ever.
-    answering = threading.Lock()
-    os.register_at_fork(before=answering.acquire, after_in_parent=answering.release, after_in_child=answering.release)
-
-    def guarded(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
-        with answering:
-            return list(answer(environ, respond))
-
-    server = make_server(settings().worker_host, settings().worker_port, guarded, handler_class=_Quiet)
-    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
-    log.info("probes and metrics on http://%s:%d", settings().worker_host, server.server_port)
