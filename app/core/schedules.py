@@ -1,0 +1,112 @@
+"""A schedule: what is run, when, and what becomes of runs that were missed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.core.cron import Cron
+from app.core.errors import InvalidInput
+from app.core.fields import known
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+SHORTEST_S: Final = 10
+_LONGEST_S: Final = 366 * 24 * 3600
+_LARGEST: Final = 32 << 10
+_FIELDS: Final = ("name", "cron", "every_s", "timezone", "run", "missed", "description")
+
+
+class Missed(StrEnum):
+    """What becomes of a run that could not begin in time."""
+
+    SKIP = "skip"
+    """It is left out."""
+    RUN_ONCE = "run_once"
+    """However many were missed, one run makes up for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """By `cron` in a time zone, or each `every_s` seconds since `created_at`. `request` is what the API takes for this `kind` of run."""
+
+    name: str
+    kind: str
+    request: dict[str, Any]
+    cron: str = ""
+    every_s: int = 0
+    timezone: str = "UTC"
+    missed: Missed = Missed.SKIP
+    description: str = ""
+    created_at: int = 0
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any], kinds: tuple[str, ...], now: float) -> Self:
+        """`kinds` can be run. Raises InvalidInput that names the field."""
+        known(body, *_FIELDS)
+        if len(json.dumps(body)) > _LARGEST:
+            raise InvalidInput(f"the schedule takes more than {_LARGEST} characters to describe", pointer="")
+        name, missed, description = body.get("name"), body.get("missed", "skip"), body.get("description", "")
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is no name for a schedule: small letters, digits, - and _, as in nightly", pointer="/name")
+        if missed not in tuple(Missed):
+            raise InvalidInput(f"missed is {missed!r}: one of {', '.join(Missed)}", pointer="/missed")
+        if not isinstance(description, str) or len(description) > 500:
+            raise InvalidInput("description must be a text of at most 500 characters", pointer="/description")
+        run = body.get("run")
+        if not isinstance(run, Mapping) or len(run) != 1 or not isinstance(next(iter(run.values())), Mapping):
+            told = f"run must say one thing to run, as in {{{json.dumps(kinds[0])}: {{…}}}}; there are {', '.join(kinds)}"
+            raise InvalidInput(told, pointer="/run")
+        [(kind, request)] = run.items()
+        if kind not in kinds:
+            raise InvalidInput(f"{kind!r} cannot be scheduled; there are {', '.join(kinds)}", pointer=f"/run/{kind}")
+        found = cls(
+            name, kind, dict(request), body.get("cron") or "", body.get("every_s") or 0, body.get("timezone", "UTC"), Missed(missed),
+            description, math.floor(now),
+        )  # fmt: skip
+        found._check_time()
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        return cls(**{**found, "missed": Missed(found["missed"])})
+
+    def after(self, seconds: float) -> float:
+        """The first planned time after one; both are whole seconds since 1970, or between."""
+        if self.cron:
+            return Cron.parse(self.cron).after(seconds, ZoneInfo(self.timezone))
+        return self.created_at + self.every_s * (math.floor((seconds - self.created_at) / self.every_s) + 1)
+
+    def job(self, planned: float) -> str:
+        """The id of the job that runs what was planned for this time: the same for whoever asks, so that nothing runs twice."""
+        return "s" + hashlib.sha256(f"{self.name}@{self.created_at}@{int(planned)}".encode()).hexdigest()[:39]
+
+    def _check_time(self) -> None:
+        if bool(self.cron) == bool(self.every_s):
+            raise InvalidInput(
+                "say when by cron, as in '0 3 * * *', or by every_s, the seconds between two runs: one of both", pointer="/cron"
+            )
+        if not isinstance(self.timezone, str):
+            raise InvalidInput(f"timezone is {self.timezone!r}: give a name as in Europe/Zurich", pointer="/timezone")
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise InvalidInput(
+                f"there is no time zone {self.timezone!r}: give a name as in Europe/Zurich or UTC", pointer="/timezone"
+            ) from None
+        if not self.cron:
+            if isinstance(self.every_s, bool) or not isinstance(self.every_s, int) or not SHORTEST_S <= self.every_s <= _LONGEST_S:
+                raise InvalidInput(f"every_s is {self.every_s!r}: give whole seconds from {SHORTEST_S} to {_LONGEST_S}", pointer="/every_s")
+        elif not isinstance(self.cron, str) or len(self.cron) > 200:
+            raise InvalidInput(f"cron is {str(self.cron)[:50]!r}: give five fields, as in '0 3 * * *'", pointer="/cron")
+        else:
+            Cron.parse(self.cron)
