@@ -50,6 +50,7 @@ REDIS_MEMORY: Final = Gauge(
 TRAININGS: Final = Counter(
     "celeriac_trainings", "Trainings that a worker ended: published, promoted too, or the error's code.", ["outcome"]
 )
+SCHEDULED: Final = Counter("celeriac_scheduled_runs", "Runs of schedules: begun, missed, or failed to begin.", ["outcome"])
 TRAINING_SECONDS: Final = Histogram(
     "celeriac_training_seconds", "Time of one training that succeeded.", buckets=(1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600)
 )

@@ -61,6 +61,8 @@ class Settings(BaseSettings):
     imports: str = Field(
         "", description="Python modules of your own that workers import, separated by commas: what they register can be run."
     )
+    beat_host: str = Field("127.0.0.1", description="The address of beat's metrics and probes.")
+    beat_port: int = Field(9809, ge=0, le=65535, description="The port of beat's metrics and probes.")
     worker_host: str = Field("127.0.0.1", description="The address of a worker's metrics and probes.")
     worker_port: int = Field(9808, ge=0, le=65535, description="The port of a worker's metrics and probes.")
 
@@ -188,6 +190,12 @@ class Settings(BaseSettings):
         7 * 24 * 3600, gt=0, description="How long a training that has ended is kept; the version that it made stays."
     )
     max_trainings: int = Field(1000, gt=0, description="Trainings that are listed; the oldest go first.")
+
+    max_schedules: int = Field(1000, gt=0, description="Schedules that there may be.")
+    schedule_keep: int = Field(100, gt=0, description="Runs of each schedule that are remembered; the oldest go first.")
+    schedule_grace_s: float = Field(
+        60.0, ge=5, description="A run that cannot begin within this time after it was planned is a missed one."
+    )
 
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")

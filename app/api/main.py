@@ -26,9 +26,12 @@ A prediction is answered at once when it can be, and later when it must be: then
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    from app.api import schedules
     from app.api.gateway import Gateway
+    from app.broker.schedules import PARENT
 
     here = app.state.gateway = Gateway(settings())
+    here.followups.advance[PARENT] = schedules.advance(here)
     async with here.running():
         # What is there now stays: the collector, which stops everything while it looks, need not look at it again and again.
         gc.collect()
@@ -56,13 +59,14 @@ def create() -> ASGIApp:
         problems,
         protocol,
         repository,
+        schedules,
         trainings,
         webhooks,
     )
     from app.api.express import Express
     from app.api.traffic import Traffic
 
-    rooms = (inference, jobs, batches, trainings, files, dead_letters, webhooks, models, pools, protocol, repository, health)
+    rooms = (inference, jobs, batches, trainings, schedules, files, dead_letters, webhooks, models, pools, protocol, repository, health)
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     for room in rooms:

@@ -39,6 +39,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.FileNotFound: 404,
     errors.FilesUnavailable: 503,
     errors.StorageFull: 507,
+    errors.ScheduleNotFound: 404,
+    errors.ScheduleConflict: 409,
     errors.WebhookNotFound: 404,
     errors.WebhookConflict: 409,
     errors.PredictionFailed: 422,

@@ -60,6 +60,10 @@ def configuration(pool: str) -> dict[str, Any]:
         # Wait for a Redis that is away for as long as it takes: a restart of the worker would not bring it back.
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
+        # Beat has a connection of ours: redbeat reads these only to say that it does not need them.
+        "redbeat_redis_url": url,
+        "redbeat_redis_options": {},
+        "redbeat_key_prefix": f"{keys.PREFIX}redbeat:",
         "broker_transport_options": {
             "global_keyprefix": keys.PREFIX,
             # The default separator is a control character, which no scaler or dashboard can name.

@@ -67,6 +67,8 @@ _OF: Final[dict[type[CeleriacError], Exit]] = {
     errors.FileNotFound: Exit.NOT_FOUND,
     errors.FilesUnavailable: Exit.NOT_NOW,
     errors.StorageFull: Exit.NOT_NOW,
+    errors.ScheduleNotFound: Exit.NOT_FOUND,
+    errors.ScheduleConflict: Exit.CONFLICT,
     errors.WebhookNotFound: Exit.NOT_FOUND,
     errors.WebhookConflict: Exit.CONFLICT,
     errors.QueueFull: Exit.NOT_NOW,

@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("up", rich_help_panel="Run")(up.up)
 app.command("api", rich_help_panel="Run")(processes.api)
 app.command("worker", rich_help_panel="Run")(processes.worker)
+app.command("beat", rich_help_panel="Run")(processes.beat)
 app.command("flower", rich_help_panel="Run")(processes.flower)
 app.command("predict", rich_help_panel="Use")(predict.predict)
 app.add_typer(batch.app, name="batch", rich_help_panel="Use")

@@ -21,6 +21,15 @@ def worker() -> None:
     serve()
 
 
+def beat() -> None:
+    """Run beat, which says when a schedule is due, until SIGTERM. Any number may run; one fires."""
+    from app import logs
+    from app.beat.main import serve
+
+    logs.configure("beat")
+    serve()
+
+
 def flower() -> None:
     """Run Flower, the view of the workers and their tasks."""
     from app import logs

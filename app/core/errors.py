@@ -23,6 +23,8 @@ CeleriacError
 ├── FileNotFound                file_not_found          no file of that id, or at that place
 ├── FilesUnavailable            files_unavailable       the server keeps no files, or cannot write its folder
 ├── StorageFull                 storage_full            there is no room for the file
+├── ScheduleNotFound             schedule_not_found      no schedule of that name
+├── ScheduleConflict             schedule_conflict       there is a schedule of that name, or as many as there may be
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── PredictionFailed             prediction_failed       the model raised
@@ -170,6 +172,16 @@ class FilesUnavailable(CeleriacError):
 class StorageFull(CeleriacError):
     code = "storage_full"
     title = "There is no room for the file"
+
+
+class ScheduleNotFound(CeleriacError):
+    code = "schedule_not_found"
+    title = "There is no such schedule"
+
+
+class ScheduleConflict(CeleriacError):
+    code = "schedule_conflict"
+    title = "The schedule stands in the way"
 
 
 class WebhookNotFound(CeleriacError):

@@ -80,15 +80,15 @@ class Schedule:
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
         return cls(**{**found, "missed": Missed(found["missed"])})
 
-    def after(self, seconds: float) -> float:
-        """The first planned time after one; both are whole seconds since 1970, or between."""
+    def after(self, seconds: float) -> int:
+        """The first planned time after one, in seconds since 1970."""
         if self.cron:
-            return Cron.parse(self.cron).after(seconds, ZoneInfo(self.timezone))
+            return int(Cron.parse(self.cron).after(seconds, ZoneInfo(self.timezone)))
         return self.created_at + self.every_s * (math.floor((seconds - self.created_at) / self.every_s) + 1)
 
-    def job(self, planned: float) -> str:
+    def job(self, planned: int) -> str:
         """The id of the job that runs what was planned for this time: the same for whoever asks, so that nothing runs twice."""
-        return "s" + hashlib.sha256(f"{self.name}@{self.created_at}@{int(planned)}".encode()).hexdigest()[:39]
+        return "s" + hashlib.sha256(f"{self.name}@{self.created_at}@{planned}".encode()).hexdigest()[:39]
 
     def _check_time(self) -> None:
         if bool(self.cron) == bool(self.every_s):

@@ -14,10 +14,10 @@ from redis.sentinel import Sentinel
 from app.store.address import Address, here
 
 
-def connect(retries: int = 1, address: Address | None = None) -> redis.Redis:
-    """A client of its own; make it after a fork, never before. `retries` of a command, up to a second apart."""
+def connect(retries: int = 1, address: Address | None = None, *, decode: bool = False) -> redis.Redis:
+    """A client of its own; make it after a fork, never before. `retries` of a command, up to a second apart. `decode`: it answers text."""
     found = address or here()
-    options = found.options() | {"retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)}
+    options = found.options() | {"decode_responses": decode, "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)}
     if found.master:
         sentinel = Sentinel(found.hosts, sentinel_kwargs=found.sentinel, **options)  # type: ignore[no-untyped-call]
         return sentinel.master_for(found.master)  # type: ignore[no-any-return, no-untyped-call]

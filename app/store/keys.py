@@ -27,6 +27,12 @@ WITHDRAWN: Final = f"{PREFIX}withdrawn"
 TRAININGS: Final = f"{PREFIX}trainings"
 """Sorted set of trainings' jobs by creation time; bounded by `max_trainings`."""
 
+SCHEDULES: Final = f"{PREFIX}redbeat::schedule"
+"""Sorted set, celery-redbeat's own: the keys of schedules by the time of their next run, -1 for one that is paused."""
+
+BEAT: Final = f"{PREFIX}redbeat::lock"
+"""String, the beat that fires; ends seconds after its last sign of life."""
+
 FOLLOWUPS: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 
@@ -78,6 +84,16 @@ def batches_active(pool: str) -> str:
 def webhook_health(webhook: str) -> str:
     """Hash `failures`, `failing_since`, `disabled` of a registered webhook: as long as it is registered."""
     return f"{PREFIX}webhook:{webhook}"
+
+
+def schedule(name: str) -> str:
+    """Hash `definition`, `meta`, celery-redbeat's own: as long as there is the schedule."""
+    return f"{PREFIX}redbeat:{name}"
+
+
+def runs(schedule: str) -> str:
+    """Sorted set of a schedule's runs as JSON, by their planned time; bounded by `schedule_keep`, gone with the schedule."""
+    return f"{PREFIX}runs:{schedule}"
 
 
 def notice(id: str) -> str:

@@ -96,7 +96,7 @@ def test_an_interval_keeps_its_step_whenever_it_is_asked() -> None:
 def test_what_is_planned_for_a_time_has_one_job() -> None:
     first, again = schedule(), Schedule.from_dict(schedule().as_dict())
     assert first == again
-    assert first.job(2000.0) == again.job(2000) != first.job(2001)
+    assert first.job(2000) == again.job(2000) != first.job(2001)
     other = Schedule.parse({**BODY, "name": "hourly"}, ("training",), 1000)
     assert len({one.job(at) for one, at in itertools.product((first, other), (1, 2))}) == 4
 

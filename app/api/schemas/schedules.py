@@ -1,0 +1,110 @@
+"""/v1/schedules."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.api.routes import documented
+from app.api.schemas.jobs import JobError
+from app.core.schedules import SHORTEST_S, Missed
+
+_EXAMPLE: Final[Any] = {
+    "name": "nightly",
+    "cron": "30 2 * * mon-fri",
+    "timezone": "Europe/Zurich",
+    "run": {"training": {"trainer": "ridge", "dataset": "sales.csv", "target": "sold", "model": "sales"}},
+}
+Name = Annotated[str, Path(description="The schedule's name.", examples=["nightly"])]
+Run = Annotated[
+    dict[str, dict[str, Any]],
+    Field(
+        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings.", min_length=1, max_length=1
+    ),
+]
+
+
+class Creation(BaseModel):
+    """A schedule to make."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")
+    description: str = Field("", max_length=500, description="For people.")
+    cron: str | None = Field(
+        None,
+        max_length=200,
+        description="Minute, hour, day of the month, month and day of the week, or @daily and the like.",
+        examples=["0 3 * * *"],
+    )
+    every_s: int | None = Field(None, ge=SHORTEST_S, le=366 * 24 * 3600, description="Instead: the seconds between two runs.")
+    timezone: str = Field("UTC", description="That the cron is meant in, by its IANA name.", examples=["Europe/Zurich"])
+    missed: Missed = Field(
+        Missed.SKIP, description="What becomes of runs that could not begin in time: left out, or made up for by one run."
+    )
+    run: Run
+    paused: bool = Field(False, description="Make it without starting it.")
+
+
+class Schedule(BaseModel):
+    """A schedule."""
+
+    name: str
+    description: str
+    cron: str | None
+    every_s: int | None
+    timezone: str
+    missed: Missed
+    run: Run
+    paused: bool
+    next_at: str | None = Field(description="When it runs next; null where it is paused.")
+    created_at: str | None
+    waits_for: str | None = Field(None, description="What must be there before it runs.")
+
+
+class Schedules(BaseModel):
+    """Every schedule."""
+
+    items: list[Schedule]
+
+
+class ScheduledRun(BaseModel):
+    """A run that was planned."""
+
+    planned_at: str | None
+    state: str | None = Field(
+        description="That of its job; `missed` or `failed` where there is none; null where the job is no longer known.",
+        examples=["succeeded"],
+    )
+    job: str | None = Field(description="The id of its job.")
+    error: JobError | None = Field(None, description="Why the job failed, or could not begin.")
+
+
+class Runs(BaseModel):
+    """The history of a schedule."""
+
+    items: list[ScheduledRun]
+
+
+def _create(body: Creation) -> None: ...
+
+
+def _nothing() -> None: ...
+
+
+def _one(name: Name) -> None: ...
+
+
+def _runs(name: Name, limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20) -> None: ...
+
+
+CREATE: Final = documented(_create, Schedule, status_code=201, response_description="The schedule.")
+LIST: Final = documented(_nothing, Schedules, response_description="The schedules.")
+READ: Final = documented(_one, Schedule, response_description="The schedule.")
+DELETE: Final = documented(_one, Schedule, response_description="The schedule as it was.")
+PAUSE: Final = documented(_one, Schedule, response_description="The schedule, paused.")
+RESUME: Final = documented(_one, Schedule, response_description="The schedule, with its next time.")
+RUN: Final = documented(_one, ScheduledRun, status_code=202, response_description="The run, which has begun.")
+RUNS: Final = documented(_runs, Runs, response_description="The runs.")

@@ -1,0 +1,137 @@
+"""Beat on a real Redis: what is due is put into the follow-ups, once, by one of several beats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+import redis.asyncio
+from redis.exceptions import LockError
+
+from app.beat.scheduler import Scheduler
+from app.broker import schedules
+from app.core.schedules import Schedule
+from app.store import keys
+
+Make = Callable[..., Any]
+HOUR = 3600
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as found:
+        yield found
+
+
+@pytest.fixture
+def beat(client: redis.Redis) -> Scheduler:
+    found = Scheduler(client)
+    assert found.leads()
+    return found
+
+
+def schedule(**more: Any) -> Schedule:
+    body = {"name": "often", "every_s": 600, "run": {"training": {}}, **more}
+    return Schedule.parse(body, ("training",), time.time() - 100 * HOUR)
+
+
+async def make(redis_url: str, one: Schedule, *, last_s: float, paused: bool = False) -> None:
+    """A schedule that beat looked at last so many seconds ago."""
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await schedules.create(client, one, paused=paused, most=10)
+        last = time.time() - last_s
+        await client.hset(keys.schedule(one.name), "meta", schedules.meta(last))
+        if not paused:
+            await client.zadd(keys.SCHEDULES, {keys.schedule(one.name): one.after(last)})
+
+
+async def history(redis_url: str) -> list[dict[str, Any]]:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        return await schedules.history(client, "often", 10)
+
+
+def due(client: redis.Redis) -> list[str]:
+    found: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
+    return list(found)
+
+
+async def test_a_run_that_is_due_is_put_into_the_follow_ups_once(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    one = schedule()
+    now = time.time()
+    # So that the planned time lies 5 s ago, and not at the edge of another.
+    late = (now - one.created_at) % 600
+    await make(redis_url, Schedule.from_dict({**one.as_dict(), "created_at": one.created_at + int(late) - 5}), last_s=30)
+    beat.tick()
+    [first] = due(client)
+    assert first.startswith("schedule:often@")
+    assert 4 <= now - int(first.partition("@")[2]) <= 7
+    beat.tick()
+    assert due(client) == [first]
+    assert float(client.zscore(keys.SCHEDULES, keys.schedule("often")) or 0) > now + 590
+
+
+async def test_what_is_not_due_waits(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    await make(redis_url, schedule(cron="0 0 29 2 *", every_s=0), last_s=0)
+    beat.tick()
+    assert due(client) == []
+
+
+async def test_missed_runs_are_left_out_and_noted(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    one = schedule(every_s=HOUR)
+    one = Schedule.from_dict({**one.as_dict(), "created_at": int(time.time()) - 100 * HOUR - 1800})
+    await make(redis_url, one, last_s=5 * HOUR)
+    beat.tick()
+    assert due(client) == []
+    [missed] = await history(redis_url)
+    assert (missed["missed"], missed["planned"]) == (True, one.after(time.time() - 5 * HOUR))
+    assert float(client.zscore(keys.SCHEDULES, keys.schedule("often")) or 0) > time.time()
+
+
+async def test_one_run_makes_up_for_all_that_were_missed(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    one = schedule(missed="run_once")
+    await make(redis_url, one, last_s=5 * HOUR)
+    planned = one.after(time.time() - 5 * HOUR)
+    beat.tick()
+    beat.tick()
+    assert due(client) == [f"schedule:often@{planned}"]
+
+
+async def test_a_paused_schedule_does_not_run(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    await make(redis_url, schedule(), last_s=HOUR, paused=True)
+    beat.tick()
+    assert due(client) == []
+    async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
+        resumed = await schedules.pause(asynchronous, "often", paused=False)
+    assert not resumed.paused
+    assert (resumed.next_at or 0) > time.time()
+
+
+async def test_one_beat_fires_and_another_takes_over(beat: Scheduler, client: redis.Redis) -> None:
+    other = Scheduler(client)
+    assert not other.leads()
+    beat.close()
+    assert other.leads()
+    assert not beat.leads()
+
+
+async def test_a_beat_that_lost_the_lead_does_not_fire(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    await make(redis_url, schedule(missed="run_once"), last_s=HOUR)
+    client.delete(keys.BEAT)
+    assert Scheduler(client).leads()
+    with pytest.raises(LockError):
+        beat.tick()
+    assert due(client) == []
+
+
+async def test_a_schedule_that_is_deleted_is_forgotten(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
+    await make(redis_url, schedule(missed="run_once"), last_s=HOUR)
+    entry = next(iter(beat.schedule.values()))
+    async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
+        await schedules.delete(asynchronous, "often")
+    # It had been read before.
+    beat.apply_async(entry)
+    assert due(client) == []
+    assert client.keys("*often*") == []
