@@ -9,7 +9,7 @@ from typing import Any
 
 from app.core.errors import InvalidInput, InvalidTensor, UnknownField
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, size_of
+from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, is_binary, size_of
 
 
 def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
@@ -19,7 +19,7 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     """
     if not isinstance(rows, list) or not rows:
         raise InvalidInput('inputs must be a list of at least one row, as in [[5.1, 3.5]] or [{"column": 5.1}]', pointer=pointer)
-    if isinstance(rows[0], dict):
+    if isinstance(rows[0], dict) and not is_binary(rows[0]):
         return _from_records(manifest, rows, pointer)
     if len(manifest.inputs) > 1:
         return _from_columns(manifest, rows, pointer)
@@ -73,7 +73,7 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
     if not isinstance(data, list):
         raise InvalidTensor("the data must be a list", pointer=pointer)
     if not data or not isinstance(data[0], list):
-        if any(isinstance(value, list | dict) for value in data):
+        if any(map(_nested, data)):
             raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
         return data, (len(data),)
     if not isinstance(data[0][0] if data[0] else None, list):
@@ -82,13 +82,17 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
             if not isinstance(row, list) or len(row) != width:
                 raise InvalidTensor(f"row {index} differs from row 0, which has {width} values", pointer=f"{pointer}/{index}")
         flat = list(chain.from_iterable(data))
-        if any(isinstance(value, list | dict) for value in flat):
+        if any(map(_nested, flat)):
             raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
         return flat, (len(data), width)
     parts = [flatten(part, f"{pointer}/{index}") for index, part in enumerate(data)]
     if len({shape for _, shape in parts}) > 1:
         raise InvalidTensor("the nested lists differ in length", pointer=pointer)
     return list(chain.from_iterable(flat for flat, _ in parts)), (len(parts), *parts[0][1])
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, list | dict) and not is_binary(value)
 
 
 def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: Sequence[str] = ()) -> InvalidTensor:
@@ -177,9 +181,12 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
             raise InvalidInput(f"row {index} must be a list of {width} values: {_names(manifest)}", pointer=f"{pointer}/{index}")
     found = []
     for at, spec in enumerate(manifest.inputs):
-        values = [row[at] for row in rows]
+        values: list[Any] = [row[at] for row in rows]
+        shape: tuple[int, ...] = (len(rows),)
+        if len(spec.shape) > 1:
+            values, shape = _flat(spec, values, pointer)
         for index, value in enumerate(values):
-            if isinstance(value, list | dict):
+            if _nested(value):
                 raise InvalidTensor(
                     f"row {index} holds a list or a record in the column {spec.name!r}",
                     pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
@@ -189,8 +196,18 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
         except InvalidTensor as error:
             where = f"{pointer}{error.pointer or ''}/{spec.name if names else at}"
             raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=where) from None
-        found.append(_complete(spec, Tensor(spec.name, spec.datatype, (len(rows),), data), pointer, flat=True))
+        found.append(_complete(spec, Tensor(spec.name, spec.datatype, shape, data), pointer, flat=True))
     return found
+
+
+def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any], tuple[int, ...]]:
+    """A column whose values are lists: images, embeddings."""
+    try:
+        flat, shape = flatten(values, pointer)
+        _check_shape(spec, shape, pointer)
+    except InvalidTensor as error:
+        raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=error.pointer) from None
+    return flat, shape
 
 
 def _nullable(manifest: Manifest, column: str) -> bool:

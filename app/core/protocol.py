@@ -9,7 +9,7 @@ from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownF
 from app.core.fields import known
 from app.core.inputs import flatten, located
 from app.core.models import Manifest
-from app.core.tensors import DATATYPES, Buffer, Tensor, check_size, decode, encode, size_of
+from app.core.tensors import DATATYPES, Buffer, Tensor, as_json, check_size, decode, encode, size_of
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")
 """Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
@@ -100,11 +100,9 @@ def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[
 
 
 def values(tensor: Tensor) -> list[Any]:
-    """Flat, as JSON types: what is not UTF-8 in a BYTES tensor becomes the replacement character."""
+    """Flat, as JSON types: what is not UTF-8 in a BYTES tensor stands there as `{"b64": …}`."""
     found = decode(tensor.data, tensor.datatype)
-    if tensor.datatype != "BYTES":
-        return found
-    return [value if isinstance(value, str) else value.decode(errors="replace") for value in found]
+    return list(map(as_json, found)) if tensor.datatype == "BYTES" else found
 
 
 def nested(tensor: Tensor) -> list[Any]:

@@ -7,6 +7,7 @@ dimension counts rows. Only the standard library: an API process needs no NumPy,
 
 from __future__ import annotations
 
+import base64
 import math
 import struct
 import sys
@@ -52,6 +53,16 @@ class Tensor:
 def size_of(shape: Iterable[int]) -> int:
     """The number of elements of a shape."""
     return math.prod(shape)
+
+
+def is_binary(value: Any) -> bool:
+    """Is it `{"b64": …}`, which stands in JSON for bytes that are no text?"""
+    return isinstance(value, dict) and value.keys() == {"b64"}
+
+
+def as_json(value: Any) -> Any:
+    """A decoded value as JSON knows it: bytes as `{"b64": …}`."""
+    return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
 def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, pointer: str = "") -> bytes:
@@ -174,11 +185,19 @@ def _length(view: memoryview, tensor: Tensor, rows: int) -> int:
 def _encode_bytes(values: Sequence[Any], pointer: str) -> bytes:
     found = bytearray()
     for index, value in enumerate(values):
-        if not isinstance(value, str | bytes):
-            raise InvalidTensor(f"{value!r} is no string, as BYTES wants", pointer=_at(pointer, index))
-        element = value.encode() if isinstance(value, str) else value
+        element = _from_b64(value, _at(pointer, index)) if is_binary(value) else value
+        if not isinstance(element, str | bytes):
+            raise InvalidTensor(f'{value!r} is no string and no {{"b64": "…"}}, as BYTES wants', pointer=_at(pointer, index))
+        element = element.encode() if isinstance(element, str) else element
         found += struct.pack("<I", len(element)) + element
     return bytes(found)
+
+
+def _from_b64(value: dict[str, Any], pointer: str) -> bytes:
+    try:
+        return base64.b64decode(value["b64"], validate=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidTensor(f"b64 must be a string in base64: {error}", pointer=pointer) from None
 
 
 def _text(element: bytes) -> str | bytes:

@@ -37,6 +37,24 @@ def test_records_of_mixed_columns_become_a_tensor_a_column() -> None:
     assert values(found)[1:] == [["Oulu", ""], [1, 2]]
 
 
+def test_bytes_that_are_no_text_are_written_in_base64() -> None:
+    image = manifest(TensorSpec("image", "BYTES", (-1,)))
+    assert values(from_rows(image, [{"b64": "iVBORw=="}, "text"])) == [[b"\x89PNG", "text"]]
+    assert values(from_rows(image, [{"image": {"b64": "iVBORw=="}}])) == [[b"\x89PNG"]]
+    with pytest.raises(CeleriacError, match="in base64") as caught:
+        from_rows(image, ["text", {"b64": "ä"}])
+    assert caught.value.pointer == "/inputs/1"
+
+
+def test_a_record_may_hold_lists_where_an_input_takes_them() -> None:
+    model = manifest(TensorSpec("id", "INT64", (-1,)), TensorSpec("pixels", "FP64", (-1, 2, 2)))
+    found = from_rows(model, [{"id": 1, "pixels": [[1, 2], [3, 4]]}, {"id": 2, "pixels": [[5, 6], [7, 8]]}])
+    assert [one.shape for one in found] == [(2,), (2, 2, 2)]
+    assert values(found)[1] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    with pytest.raises(CeleriacError, match=r"column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
+        from_rows(model, [{"id": 1, "pixels": [1, 2]}])
+
+
 def test_a_column_that_may_be_missing_may_be_left_out() -> None:
     assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [""], [2]]
 
