@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     )
     allow_pickle: bool = Field(
         True,
-        description="Serve joblib artefacts. Loading one runs code that it holds: refuse them where models come from people you do not trust.",
+        description="Serve joblib artefacts and Python code. Loading one runs code that it holds: refuse them where models come from people you do not trust.",
     )
     scan_interval_s: float = Field(2.0, gt=0, description="How often a worker looks for new versions and moved aliases.")
     probe_timeout_s: float = Field(60.0, gt=0, description="How long a model may take to answer its golden sample before it is refused.")
@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(30.0, gt=0, description="How long a stopping process lets running work end.")
 
     max_body_bytes: int = Field(16 << 20, gt=0, description="The largest body that the API reads; above it 413.")
+    max_log_bytes: int = Field(
+        8192, gt=0, description="What a job keeps of that which the code of its model or step printed and logged: the end."
+    )
     blobs: Path | None = Field(
         None,
         description="The folder of large bodies and results, which the API and all workers mount; where it is not set, all goes through Redis.",

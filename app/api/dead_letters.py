@@ -21,7 +21,7 @@ from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
-from app.core.inputs import from_rows, from_tensors, method_of
+from app.core.inputs import asked_of, from_rows, from_tensors
 from app.core.jobs import Job
 from app.core.models import ModelRef
 from app.store import dead_letters
@@ -108,7 +108,7 @@ async def _replay(here: Gateway, id: str, body: dict[str, Any]) -> Job:
     if not isinstance(model, str):
         raise InvalidInput('model must be a string, as in "digits@production"', pointer="/model")
     manifest = await here.catalogue.serving(ModelRef.parse(model))
-    outputs = (method_of(body, manifest),) if "method" in body else tuple(manifest.output(name).name for name in letter.outputs)
+    outputs = asked_of(body, manifest) if "method" in body else tuple(manifest.output(name).name for name in letter.outputs)
     inputs = from_rows(manifest, body["inputs"]) if "inputs" in body else from_tensors(manifest, letter.inputs)
     conflict = JobConflict(f"the dead letter {id} is being asked again otherwise, as the job {letter.replay_id}")
     named = replace(by_id(letter.replay_id, body), conflict=conflict)

@@ -199,7 +199,7 @@ class Gateway:
         outcome = item.outcome.result() if item.outcome.done() else None
         if outcome is None or not outcome.started_at:
             return await self.job(job.id)
-        ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at)
+        ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at, logs=outcome.logs)
         if outcome.error is None:
             ended.state, ended.tensors = State.SUCCEEDED, outcome.outputs
         else:

@@ -16,13 +16,13 @@ from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
 from app.api.preferences import Preference, preference
-from app.api.presentation import present
+from app.api.presentation import present, whole
 from app.api.receivers import job_webhook
 from app.api.routes import PlainRoute
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.errors import InvalidInput
-from app.core.inputs import from_rows, method_of
+from app.core.inputs import asked_of, from_rows
 from app.core.jobs import Job, State
 from app.core.models import ModelRef
 from app.store import jobs
@@ -63,14 +63,14 @@ async def _submit(request: Request, body: dict[str, Any], named: Named | None) -
     here = gateway(request)
     known(body, "model", "inputs", "method", "deadline_s", "webhook")
     manifest = await here.catalogue.serving(_model(body))
-    method = method_of(body, manifest)
+    outputs = asked_of(body, manifest)
     wanted, wait = waiting(request, here)
     inputs = from_rows(manifest, body.get("inputs"))
     told = job_webhook(body, here.settings)
-    job = await here.submit(manifest, inputs, (method,), deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
+    job = await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
     if not job.state.final:
         return await accepted(here, job, wanted)
-    return answer(present(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+    return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
 
 
 async def accepted(here: Gateway, job: Job, wanted: Preference) -> Response:
@@ -106,7 +106,7 @@ async def read(request: Request) -> Response:
     here = gateway(request)
     job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
-    return answer(present(job, place), 200, None if job.state.final else {"retry-after": "1"})
+    return answer(whole(job, place), 200, None if job.state.final else {"retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.CANCEL)
@@ -117,7 +117,7 @@ async def cancel(request: Request) -> Response:
 
 @router.get("/{id}/events", **schemas.EVENTS)
 async def events(request: Request) -> Response:
-    """Server-sent events `queued`, `start`, `completed`, each with the job object; `Last-Event-ID` goes on where a stream broke off."""
+    """Server-sent events `queued`, `start`, `progress`, `completed`, each with the job object; `Last-Event-ID` goes on where a stream broke off."""
     here, id = gateway(request), request.path_params["id"]
     await here.job(id)
     last = query.whole(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
@@ -142,8 +142,8 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
                 place = await here.place(job) if job.state is State.QUEUED else None
                 yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
                     last,
-                    _EVENT.get(job.state, "completed").encode(),
-                    orjson.dumps(present(job, place)),
+                    _event(job).encode(),
+                    orjson.dumps(whole(job, place)),
                 )
             if job.state.final:
                 return
@@ -156,6 +156,12 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
             if not changed.is_set():
                 yield b": waiting\n\n"
             job = await jobs.read(here.redis, id)
+
+
+def _event(job: Job) -> str:
+    if job.state is State.RUNNING and job.progress is not None:
+        return "progress"
+    return _EVENT.get(job.state, "completed")
 
 
 def waiting(request: Request, here: Gateway) -> tuple[Preference, float]:

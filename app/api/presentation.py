@@ -12,6 +12,11 @@ from app.core.tensors import Tensor
 from app.core.works import from_tensor
 
 
+def whole(job: Job, place: int | None = None) -> dict[str, Any]:
+    """The job object for who asks for this one, with what its code printed."""
+    return present(job, place) | ({"logs": job.logs} if job.logs else {})
+
+
 def present(job: Job, place: int | None = None) -> dict[str, Any]:
     """The job object. `place` is its queue position, if it waits."""
     found: dict[str, Any] = {

@@ -16,7 +16,7 @@ from app.api.routes import PlainRoute, named
 from app.api.schemas import models as schemas
 from app.api.schemas import server as server_schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
-from app.core.models import Manifest, TensorSpec
+from app.core.models import PYTHON, Manifest, TensorSpec
 
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository")
@@ -90,7 +90,7 @@ async def _manifest(request: Request) -> Manifest:
 
 
 def _platform(manifest: Manifest) -> str:
-    return f"sklearn_{manifest.format}"
+    return PYTHON if manifest.format == PYTHON else f"sklearn_{manifest.format}"
 
 
 def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def watch(id: Id, json: JSON = False, url: URL = "") -> None:
             for job in api.events(f"/v1/jobs/{id}/events"):
                 if not json:
                     place = f", place {job['queue_position']}" if job.get("queue_position") is not None else ""
-                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{place}", soft_wrap=True)
+                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{place}{_progress(job)}", soft_wrap=True)
             job = api.get(f"/v1/jobs/{id}")
             if State(job["state"]).final:
                 break
@@ -94,6 +94,11 @@ def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
 
     with Remote(url) as api:
         _print(api.delete(f"/v1/jobs/{id}"), as_json=json)
+
+
+def _progress(job: dict[str, Any]) -> str:
+    told = job.get("progress")
+    return f", {told['fraction']:.0%} {told['text']}".rstrip() if told else ""
 
 
 def _print(job: dict[str, Any], *, as_json: bool) -> None:

@@ -70,24 +70,35 @@ def show_one(
 @app.command()
 def publish(
     name: Name,
-    artifact: Annotated[Path, typer.Argument(help="A fitted estimator: a .skops, .joblib or .pkl file.")],
-    sample: Annotated[str, typer.Option("--sample", help="A few rows such as callers send: a .csv or .json file, or -.")],
+    artifact: Annotated[
+        Path, typer.Argument(help="A fitted estimator (a .skops, .joblib or .pkl file), or a folder with model.py and model.yaml.")
+    ],
+    sample: Annotated[
+        str | None, typer.Option("--sample", help="A few rows such as callers send: a .csv or .json file, or -. An estimator needs them.")
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Else the next whole number.")] = None,
     alias: Annotated[str | None, typer.Option(help="An alias to point to it at once, as in production.")] = None,
     description: Annotated[str, typer.Option(help="A sentence for people.")] = "",
-    format: Annotated[str, typer.Option(help="skops runs no code when loaded; joblib takes every estimator.")] = "skops",
+    format: Annotated[str, typer.Option(help="Of an estimator: skops runs no code when loaded; joblib takes every one.")] = "skops",
     json: JSON = False,
     models: Root = None,
 ) -> None:
-    """Publish a fitted estimator as a new version, once it is shown to answer the sample as it does in memory."""
+    """Publish an estimator, or code of your own, as a new version, once it is shown to answer the sample."""
     from app.cli import rows, show
 
-    given = rows.read(sample)
-    from app.runtime.files import publish_file
-
-    options: dict[str, Any] = {"version": version, "promote": alias, "description": description, "format": format}
+    given = rows.read(sample) if sample else []
+    if not given and not artifact.is_dir():
+        raise Trouble("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
+    options: dict[str, Any] = {"version": version, "promote": alias, "description": description}
     with _writing(models) as repository:
-        manifest = publish_file(repository, name, artifact, given, **options)
+        if artifact.is_dir():
+            from app.runtime.folders import publish_folder
+
+            manifest = publish_folder(repository, name, artifact, rows=given, **options)
+        else:
+            from app.runtime.files import publish_file
+
+            manifest = publish_file(repository, name, artifact, given, format=format, **options)
     if json:
         show.print_json(manifest.as_dict())
     else:

@@ -69,7 +69,8 @@ class Delivery:
 class Outcome:
     """What became of one job: its outputs, or its error; run time in seconds. `transient`: another attempt may succeed.
 
-    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone. Start and end are
+    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone. `logs` is what its
+    code printed. Start and end are
     seconds since 1970 by the clock of the store, 0 where it did not look.
     """
 
@@ -80,6 +81,7 @@ class Outcome:
     run_s: float = 0.0
     transient: bool = False
     traceback: str = ""
+    logs: str = ""
     started_at: float = 0.0
     finished_at: float = 0.0
 
@@ -93,6 +95,8 @@ def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
     if errors:
         header["errors"] = errors
     header["jobs"] = [outcome.job for outcome in outcomes]
+    if delivery.recorded and any(outcome.logs for outcome in outcomes):
+        header["logs"] = [outcome.logs for outcome in outcomes]
     if delivery.recorded and outcomes:
         header |= {"started_at": outcomes[0].started_at, "attempts": [outcome.attempt for outcome in outcomes]}
     return pack(header, concatenate(answered) if answered else [])
@@ -112,5 +116,7 @@ def unpack_reply(packed: Buffer, finished_at: float = 0.0) -> tuple[str, list[Ou
         outcome.run_s, outcome.started_at, outcome.finished_at = header["run_s"], started_at, finished_at
         if attempts:
             outcome.attempt = attempts[at]
+        if "logs" in header:
+            outcome.logs = header["logs"][at]
         outcomes.append(outcome)
     return header["delivery"], outcomes

@@ -33,6 +33,13 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     return [_complete(spec, tensor, pointer, flat=False)]
 
 
+def asked_of(body: dict[str, Any], manifest: Manifest) -> tuple[str, ...]:
+    """The output that is asked for; all that the model answers by default where none is. Raises InvalidInput."""
+    if body.get("method") is None:
+        return tuple(spec.name for spec in manifest.default_outputs)
+    return (method_of(body, manifest),)
+
+
 def method_of(body: dict[str, Any], manifest: Manifest) -> str:
     """The output that is asked for; the model's first where none is. Raises InvalidInput."""
     method = body.get("method")

@@ -70,8 +70,10 @@ class Job:
     """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
 
     `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
-    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction, else its kind, and `request` what was asked for; `parent` is what the job is a part of, as in `batch:ID`.
-    `traceback` is of work that failed; that of a prediction is in its dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
+    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction,
+    else its kind, and `request` what was asked for; `parent` is what the job is a part of, as in `batch:ID`. `logs` is what
+    the code of its model or work printed, the end of it. `traceback` is of work that failed; that of a prediction is in its
+    dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Job:
     parent: str = ""
     progress: Progress | None = None
     traceback: str = ""
+    logs: str = ""
 
     @property
     def wait_s(self) -> float | None:

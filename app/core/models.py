@@ -17,6 +17,9 @@ PRODUCTION: Final = "production"
 """The alias that a request without a version asks for; without it, the newest version answers."""
 FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
 """Format -> artefact, the safest first: the order in which a bare folder is looked through."""
+PYTHON: Final = "python"
+"""The format of a version that is code: `model.py`, and whatever lies beside it."""
+CODE: Final = "model.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +97,13 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`model.json` of one immutable version. `outputs` names the methods that can be asked; the first is the default.
+    """`model.json` of one immutable version. `outputs` names the methods that can be asked.
 
-    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact;
-    `provenance` says where it comes from: of a training its job, data set and parameters.
+    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact, or
+    of all files where the version is Python; `provenance` says where it comes from: of a training its job, data set and
+    parameters. Python code is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
+    where it starts threads or opens a device. `memory_limit_mb` is what one prediction may take beyond what its process
+    holds; 0 is no limit.
     """
 
     name: str
@@ -116,12 +122,23 @@ class Manifest:
     batch: BatchLimits = BatchLimits()
     retries: RetryPolicy = RetryPolicy()
     time_limit_s: float = 30.0
+    load: str = "parent"
+    memory_limit_mb: int = 0
     golden: Golden | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.load not in ("parent", "child"):
+            raise InvalidInput(f"load is {self.load!r}: parent, or child for code that starts threads or opens a device", pointer="/load")
 
     @property
     def key(self) -> tuple[str, str]:
         return self.name, self.version
+
+    @property
+    def default_outputs(self) -> tuple[TensorSpec, ...]:
+        """What is answered where nothing is named: all that code gives, since one call makes it, else the first method."""
+        return self.outputs if self.format == PYTHON else self.outputs[:1]
 
     def output(self, name: str) -> TensorSpec:
         """Raises InvalidInput where the model has no such method."""

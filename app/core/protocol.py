@@ -56,7 +56,8 @@ def outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> 
     """The names of the outputs, and which of them are to come as raw data."""
     binary = asked.get("binary_data_output") is True
     if body.get("outputs") in (None, []):
-        return (manifest.outputs[0].name,), [binary]
+        names = tuple(spec.name for spec in manifest.default_outputs)
+        return names, [binary] * len(names)
     found: dict[str, bool] = {}
     for index, one in enumerate(listed(body, "outputs")):
         pointer = f"/outputs/{index}"

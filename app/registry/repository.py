@@ -3,7 +3,7 @@
 models/
   digits/
     1/ model.json model.skops [examples.json]    a version: immutable, complete or not there
-    2/ …
+    2/ model.json model.py weights.npz …         one that is code
     aliases.json                                 {"production": "1"}
     .staging-…/                                  half-written; nobody reads it
   churn/
@@ -24,11 +24,11 @@ from types import EllipsisType
 from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, ModelConflict, ModelNotFound, ModelUnavailable, VersionNotFound
-from app.core.models import ALIAS, FORMATS, NAME, PRODUCTION, VERSION, Manifest, ModelRef
-from app.registry import aliases, staging
+from app.core.models import ALIAS, CODE, FORMATS, NAME, PRODUCTION, PYTHON, VERSION, Manifest, ModelRef
+from app.registry import aliases, contents, staging
 
-MANIFEST: Final = "model.json"
-EXAMPLES: Final = "examples.json"
+MANIFEST: Final = contents.MANIFEST
+EXAMPLES: Final = contents.EXAMPLES
 BARE: Final = "0"
 """The version of an artefact that lies in the model's own folder."""
 
@@ -117,7 +117,7 @@ class Repository:
     def stamp(self, name: str, version: str) -> str:
         """Changes when a file of the version does: tells that a version which could not be served is worth another try."""
         folder = self.folder(name, version)
-        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, *FORMATS.values()))
+        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, CODE, *FORMATS.values()))
         return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
 
     def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
@@ -139,7 +139,8 @@ class Repository:
         try:
             with staging.folder(home, f"{job}-" if job else "") as stage:
                 manifest = replace(write(stage), name=name, sha256="")
-                manifest = replace(manifest, sha256=staging.digest(stage / manifest.artifact))
+                digest = contents.digest(stage) if manifest.format == PYTHON else staging.digest(stage / manifest.artifact)
+                manifest = replace(manifest, sha256=digest)
                 if not job:
                     return self._settle(stage, manifest, version)
                 with aliases.alone(home):

@@ -32,7 +32,7 @@ def folder(home: Path, tag: str = "") -> Iterator[Path]:
 
 def settle(stage: Path, place: Path) -> bool:
     """Flushes the staged files and moves them to their place in one step. False where the place is taken."""
-    for path in (*stage.iterdir(), stage):
+    for path in (*stage.rglob("*"), stage):
         flush(path)
     try:
         # A rename never replaces a folder that holds anything.
@@ -69,7 +69,7 @@ def remove(home: Path, tag: str) -> None:
 def _sweep(home: Path) -> None:
     for stage in home.glob(f"{PREFIX}*"):
         try:
-            last = max(path.stat().st_mtime for path in (stage, *stage.iterdir()))
+            last = max(path.stat().st_mtime for path in (stage, *stage.rglob("*")))
         except FileNotFoundError:  # its publisher has just finished
             continue
         if time.time() - last > STALE_S:

@@ -18,8 +18,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
 from app.core.errors import ModelUnavailable
-from app.core.models import FORMATS, Manifest
+from app.core.models import FORMATS, PYTHON, Manifest
+from app.registry import contents
 from app.registry.repository import Repository
+from app.runtime.code import CodeModel
 from app.runtime.compiled import read_onnx
 from app.runtime.model import Model
 from app.runtime.signature import classes_of, inputs_of, outputs_of
@@ -48,6 +50,8 @@ def load(repository: Repository, name: str, version: str, *, version_policy: str
     Raises ModelNotFound, or ModelUnavailable with the reason: damaged, of another scikit-learn, not allowed, not loadable.
     """
     manifest = repository.manifest(name, version)
+    if manifest is not None and manifest.format == PYTHON:
+        return _load_code(repository, manifest, allow_pickle)
     path = repository.artifact(name, version)
     kind = manifest.format if manifest else next(format for format, file in FORMATS.items() if file == path.name)
     which = f"{name}@{version}"
@@ -74,6 +78,21 @@ def load(repository: Repository, name: str, version: str, *, version_policy: str
     except Exception as error:
         told = f"{which}: the signature of {type(estimator).__name__} cannot be told: {error}; publish it with a sample"
         raise ModelUnavailable(told) from error
+
+
+def _load_code(repository: Repository, manifest: Manifest, allowed: bool) -> Model:
+    which = "@".join(manifest.key)
+    if not allowed:
+        raise ModelUnavailable(f"{which} is Python code, and CELERIAC_ALLOW_PICKLE is off: publish an estimator as skops")
+    folder = repository.artifact(*manifest.key).parent
+    digest = contents.digest(folder)
+    if digest != manifest.sha256:
+        told = f"{which}: the sha256 of its files is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
+        raise ModelUnavailable(f"{told}: one is damaged, was changed, added or removed")
+    model = CodeModel(manifest, folder)
+    if manifest.load == "parent":
+        model.load()
+    return model
 
 
 def read_skops(file: IO[bytes]) -> Any:

@@ -10,8 +10,9 @@ import pandas as pd
 
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory
 from app.core.models import Golden, Manifest, TensorSpec
-from app.core.tensors import Tensor, encode, size_of
+from app.core.tensors import Tensor, as_json, encode, size_of
 from app.runtime.arrays import Array, to_array, to_tensor
+from app.runtime.memory import at_most
 
 
 class Model:
@@ -31,14 +32,18 @@ class Model:
         cause), InvalidOutput where it answers otherwise than declared, PredictionOutOfMemory instead of a MemoryError.
         """
         try:
-            data, rows = self._data(inputs), inputs[0].shape[0]
-            specs = [self.manifest.output(name) for name in outputs] or self.manifest.outputs[:1]
-            return [to_tensor(spec, getattr(self.estimator, spec.name)(data), rows) for spec in specs]
+            specs = [self.manifest.output(name) for name in outputs] or self.manifest.default_outputs
+            rows = inputs[0].shape[0]
+            with at_most(self.manifest.memory_limit_mb):
+                answers = self._answers(inputs, specs, rows)
+                return [to_tensor(spec, answer, rows) for spec, answer in zip(specs, answers, strict=True)]
         except CeleriacError:
             raise
         except MemoryError:
             # Let out, it would end the worker's main process; without its frames, what they hold is freed.
-            told = f"{self} needed more memory than there is: send fewer rows at once, or give the pool more memory"
+            limit = self.manifest.memory_limit_mb
+            bound = f"its limit of {limit} MiB" if limit else "there is"
+            told = f"{self} needed more memory than {bound}: send fewer rows at once, or give it more"
             raise PredictionOutOfMemory(told) from None
         except Exception as error:
             raise PredictionFailed(f"{self} raised {type(error).__name__}: {str(error)[:2000]}") from error
@@ -61,6 +66,10 @@ class Model:
     def __str__(self) -> str:
         return "@".join(self.manifest.key)
 
+    def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
+        data = self._data(inputs)
+        return [getattr(self.estimator, spec.name)(data) for spec in specs]
+
     def _data(self, inputs: Sequence[Tensor]) -> Any:
         specs = self.manifest.inputs
         arrays = [to_array(tensor, nullable=spec.nullable) for tensor, spec in zip(inputs, specs, strict=True)]
@@ -72,8 +81,10 @@ class Model:
 
 
 def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
-    shape = (golden.rows, *spec.shape[1:])
     values = golden.inputs.get(spec.name, [])
+    shape = (golden.rows, *spec.shape[1:])
+    if shape.count(-1) == 1:
+        shape = tuple(len(values) // -size_of(shape) if size == -1 else size for size in shape)
     if len(values) != size_of(shape):
         raise InvalidInput(f"{spec.name!r} has {len(values)} values for the shape {list(shape)}")
     return Tensor(spec.name, spec.datatype, shape, encode(values, spec.datatype, nullable=spec.nullable))
@@ -81,6 +92,6 @@ def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
 
 def _same(found: Array, expected: list[Any], tolerance: float) -> bool:
     if found.dtype.kind != "f":
-        return bool(found.tolist() == expected)
+        return [as_json(value) for value in found.tolist()] == expected
     wanted = np.array(expected, dtype=float)  # null becomes NaN
     return wanted.shape == found.shape and np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)

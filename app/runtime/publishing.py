@@ -20,7 +20,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.errors import InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
-from app.core.tensors import FLOATS, Tensor, decode
+from app.core.tensors import FLOATS, Tensor, as_json, decode
 from app.registry.repository import EXAMPLES, Repository
 from app.runtime.arrays import to_tensor
 from app.runtime.compiled import ANSWERS, write_onnx
@@ -108,14 +108,15 @@ WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {"onnx": write_onnx, "sk
 def _golden(estimator: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], sample: Any, tolerance: float) -> Golden:
     """What the estimator in memory answers to the sample."""
     rows = len(sample)
-    asked = {tensor.name: _values(tensor) for tensor in tensors_of_sample(inputs, sample)}
-    answers = {spec.name: _values(to_tensor(spec, getattr(estimator, spec.name)(sample), rows)) for spec in outputs}
+    asked = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(inputs, sample)}
+    answers = {spec.name: values_of(to_tensor(spec, getattr(estimator, spec.name)(sample), rows)) for spec in outputs}
     return Golden(rows, asked, answers, tolerance)
 
 
-def _values(tensor: Tensor) -> list[Any]:
+def values_of(tensor: Tensor) -> list[Any]:
+    """Flat, as a golden sample holds them."""
     values = decode(tensor.data, tensor.datatype)
-    return [None if value != value else value for value in values] if tensor.datatype in FLOATS else values
+    return [None if value != value else value for value in values] if tensor.datatype in FLOATS else list(map(as_json, values))
 
 
 def _framework() -> dict[str, str]:

@@ -1,7 +1,7 @@
 -- A delivery ends: writes every outcome, the first one of a job wins, and tells the API process that waits.
 -- KEYS: delivery, index of deliveries, index of dead letters, deliveries that run
 -- ARGV: prefix, id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
---       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback
+--       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
 -- Returns the number of outcomes that came too late.
 local prefix, keep, channel = ARGV[1], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
@@ -12,7 +12,7 @@ redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('ZREM', KEYS[4], ARGV[2])
 local late = {}
 local told = #ARGV > 7 and redis.call('EXISTS', prefix .. 'webhooks') == 1
-for i = 8, #ARGV, 6 do
+for i = 8, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = prefix .. 'job:' .. id
   local job = redis.call('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
@@ -22,6 +22,7 @@ for i = 8, #ARGV, 6 do
     redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data)
     redis.call('HINCRBY', key, 'revision', 1)
     redis.call('EXPIRE', key, keep)
+    if ARGV[i + 6] ~= '' then redis.call('HSET', key, 'logs', ARGV[i + 6]) end
     if letter ~= '' then
       local dead = prefix .. 'dead:' .. id
       redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
@@ -39,7 +40,7 @@ for i = 8, #ARGV, 6 do
     end
     if job[3] then redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed') end
   else
-    late[#late + 1] = (i - 8) / 6
+    late[#late + 1] = (i - 8) / 7
   end
 end
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])

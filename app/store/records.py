@@ -59,6 +59,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         request=more[1] if len(more) > 1 else None,
         parent=fields.get(b"parent", b"").decode(),
         progress=Progress(*orjson.loads(fields[b"progress"])) if b"progress" in fields else None,
+        logs=fields.get(b"logs", b"").decode(errors="replace"),
         traceback=fields.get(b"traceback", b"").decode(errors="replace"),
         created_at=float(fields[b"created_at"]),
         expires_at=float(fields[b"expires_at"]),

@@ -93,11 +93,11 @@ def finish(
         places = {job: at for at, job in enumerate(delivery.jobs)}
         for outcome in outcomes:
             if outcome.error is None:
-                jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"")
+                jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"", outcome.logs)
             else:
                 # What is work of another kind is asked again by its parent, or whole.
                 letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
-                jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback)
+                jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback, outcome.logs)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
     return Call(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from traceback import TracebackException
 from typing import Final
 
@@ -12,9 +14,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from app import metrics
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded
+from app.core.models import PYTHON
 from app.core.tensors import split
 from app.runtime.model import Model
 from app.worker.interruption import arm, interruptible
+from app.worker.output import Output
 
 _TRACEBACK: Final = 8192
 """Characters of a traceback that are kept, its end: the model's own frames."""
@@ -44,17 +48,19 @@ class _TimeIsUp(Exception):
 
 
 def _bisect(model: Model, delivery: Delivery) -> list[Outcome]:
+    output = Output()
     try:
-        with interruptible():
+        with interruptible(), output.listening() if model.manifest.format == PYTHON else nullcontext():
             outputs = model.predict(delivery.inputs, delivery.outputs)
-        return [Outcome(job, part) for job, part in zip(delivery.jobs, split(outputs, delivery.rows), strict=True)]
+        parts = split(outputs, delivery.rows)
+        return [Outcome(job, part, logs=str(output)) for job, part in zip(delivery.jobs, parts, strict=True)]
     except (CeleriacError, SoftTimeLimitExceeded) as raised:
         late = isinstance(raised, SoftTimeLimitExceeded) or isinstance(raised.__cause__, SoftTimeLimitExceeded)
         if late and len(delivery.jobs) > 1:
             raise _TimeIsUp from None
         failure = _over(model, raised.__cause__ or raised) if late else raised
         if len(delivery.jobs) == 1:
-            return [failed(delivery.jobs[0], failure)]
+            return [replace(failed(delivery.jobs[0], failure), logs=str(output))]
     middle = len(delivery.jobs) // 2
     halves = range(middle), range(middle, len(delivery.jobs))
     return [outcome for half in halves for outcome in _bisect(model, delivery.only(half))]

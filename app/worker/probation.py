@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 
 from app.core.errors import CeleriacError
+from app.core.models import PYTHON
 from app.runtime.model import Model
 
 Key = tuple[str, str]
@@ -29,9 +30,15 @@ def probe(models: Mapping[Key, Model], timeout_s: float) -> dict[Key, str]:
             del left[key]
         if left:
             key = next(iter(left))
-            refused[key] = f"the process that asked its golden sample {end}"
+            refused[key] = f"the process that asked its golden sample {end}{_hint(left[key])}"
             del left[key]
     return refused
+
+
+def _hint(model: Model) -> str:
+    if model.manifest.format != PYTHON or model.manifest.load == "child":
+        return ""
+    return "; if its code starts threads when it is loaded, write `load: child` into its model.yaml"
 
 
 def _ask(models: Mapping[Key, Model], timeout_s: float) -> tuple[dict[Key, str], str]:

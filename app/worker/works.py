@@ -16,6 +16,7 @@ from app.core.works import RESULT, WORKS, Order, as_tensor
 from app.store import keys
 from app.worker import child, progress
 from app.worker.interruption import arm, interruptible
+from app.worker.output import Output
 from app.worker.prediction import failed
 
 _KINDS: Final = ("app.worker.batches.plan", "app.worker.batches.chunk", "app.worker.batches.assembly", "app.trainings.work")
@@ -49,10 +50,10 @@ def load(imports: str) -> None:
 def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
     """The one outcome of the delivery."""
     [job] = delivery.jobs
-    order, began = Order.unpack(delivery.inputs), time.perf_counter()
+    order, began, output = Order.unpack(delivery.inputs), time.perf_counter(), Output()
     arm()
     try:
-        with interruptible():
+        with interruptible(), output.listening():
             if delivery.work not in WORKS:
                 raise WorkFailed(f"this worker does not know work of the kind {delivery.work!r}: it is older than what submitted it")
             result = WORKS[delivery.work](order.spec, _Context(job, attempt))
@@ -66,7 +67,7 @@ def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
     except Exception as error:
         log.exception("%s %s", delivery.work, job)
         outcome = failed(job, _caused(WorkFailed(f"{type(error).__name__}: {error}"), error))
-    outcome.run_s = time.perf_counter() - began
+    outcome.run_s, outcome.logs = time.perf_counter() - began, str(output)
     return [outcome]
 
 

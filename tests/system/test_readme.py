@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import lightgbm
+import numpy as np
 import pytest
+import tritonclient.http as triton
+from sklearn.datasets import load_breast_cancer
 
 from app.registry.repository import Repository
 from app.trainings.trainers import find
+from tests.code import publish
 from tests.documentation.tables import README
 from tests.running import Running
 from tests.system.conftest import Installation
@@ -56,3 +62,21 @@ def test_the_example_of_openais_sdk_starts_a_batch(running: Running, capsys: pyt
     code = block("from openai").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip() in ("in_progress", "finalizing", "completed")
+
+
+def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running: Running, tmp_path: Path) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    trees = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, y), 20)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    trees.save_model(folder / "trees.txt")
+    (folder / "model.py").write_text(block("import lightgbm"))
+    (folder / "model.yaml").write_text(re.sub("sample:.*", "", block("name: features", "yaml")))
+    np.savetxt(tmp_path / "sample.csv", X[:3], delimiter=",")
+    publish(running, "tumours", folder, "--sample", str(tmp_path / "sample.csv"))
+    rows = triton.InferInput("features", [50, 30], "FP64")
+    rows.set_data_from_numpy(X[:50])
+    with triton.InferenceServerClient(running.url.removeprefix("http://")) as client:
+        found = client.infer("tumours", [rows]).as_numpy("benign")
+    shutil.rmtree(running.models / "tumours")
+    assert np.allclose(found, trees.predict(X[:50]))

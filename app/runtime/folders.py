@@ -1,0 +1,102 @@
+"""A folder with `model.py`, and `model.yaml` that describes it, into the repository."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import yaml
+
+from app.core.errors import CeleriacError, InvalidInput
+from app.core.inputs import from_rows
+from app.core.models import CODE, PYTHON, Golden, Manifest
+from app.registry.repository import EXAMPLES, MANIFEST, Repository
+from app.runtime.code import CodeModel
+from app.runtime.publishing import values_of
+
+DESCRIPTION: Final = "model.yaml"
+_FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "framework", "created_at", "golden")
+_OWN: Final = ("sample", "tolerance")
+_LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
+"""Not published: caches, hidden files, and what publishing writes."""
+
+
+def publish_folder(
+    repository: Repository,
+    name: str,
+    folder: Path,
+    *,
+    rows: Sequence[Any] = (),
+    version: str | None = None,
+    description: str = "",
+    promote: str | None = None,
+) -> Manifest:
+    """Publishes all that lies in `folder`, once its code is shown to load here and to answer `rows`, where there are any.
+
+    `rows` (else `sample` in model.yaml) are a few that callers would send; what they are answered is the golden sample.
+    Raises InvalidInput where the description or the code will not do, ModelConflict where the version exists.
+    """
+    if not (folder / CODE).is_file():
+        raise InvalidInput(f"{folder} has no {CODE}: write one with predict(inputs)", pointer="/artifact")
+    told = _description(folder / DESCRIPTION)
+    rows, tolerance = list(rows or told.pop("sample", None) or ()), float(told.pop("tolerance", 1e-6))
+    told.setdefault("description", "")
+    framework = {"python": platform.python_version(), "numpy": np.__version__}
+    described = _manifest({**told, "name": name, "version": version or "", "format": PYTHON, "artifact": CODE, "framework": framework})
+    described = replace(described, description=description or described.description)
+
+    def write(stage: Path) -> Manifest:
+        shutil.copytree(folder, stage, ignore=shutil.ignore_patterns(*_LEFT), dirs_exist_ok=True)
+        model = CodeModel(described, stage)
+        try:
+            model.verify()
+            golden = _golden(model, rows, tolerance) if rows else None
+        except CeleriacError as error:
+            raise InvalidInput(f"{folder / CODE} cannot be served: {error.detail}", pointer="/artifact") from error
+        # Rows that one call does not answer together gain nothing from waiting for each other.
+        batch = described.batch if model.joins or "batch" in told else replace(described.batch, max_rows=1)
+        return replace(described, golden=golden, batch=batch)
+
+    manifest = repository.publish(name, write, version=version)
+    if promote:
+        repository.promote(name, promote, manifest.version)
+    return manifest
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        told = "it names inputs and outputs, as in `inputs: [{name: text, datatype: BYTES, shape: [-1]}]`"
+        raise InvalidInput(f"{path.parent} has no {path.name}: {told}", pointer="/artifact") from None
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is not valid YAML: {error}", pointer="/artifact") from None
+    if not isinstance(found, dict):
+        raise InvalidInput(f"{path} must be an object with inputs and outputs", pointer="/artifact")
+    known = [one.name for one in fields(Manifest) if one.name not in _FILLED_IN] + list(_OWN)
+    unknown = [one for one in found if one not in known]
+    if unknown:
+        raise InvalidInput(f"{path} has a field {unknown[0]!r} that nothing reads; there are {', '.join(known)}", pointer="/artifact")
+    return found
+
+
+def _manifest(values: Mapping[str, Any]) -> Manifest:
+    try:
+        return Manifest.from_dict({"sha256": "", **values})
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise InvalidInput(f"{DESCRIPTION} is not valid: {error}", pointer="/artifact") from None
+    except InvalidInput as error:
+        where = f" (at {error.pointer})" if error.pointer else ""
+        raise InvalidInput(f"{DESCRIPTION} is not valid: {error.detail}{where}", pointer="/artifact") from None
+
+
+def _golden(model: CodeModel, rows: list[Any], tolerance: float) -> Golden:
+    inputs = from_rows(model.manifest, rows, "/sample")
+    answers = model.predict(inputs)
+    asked, told = ({one.name: values_of(one) for one in side} for side in (inputs, answers))
+    return Golden(inputs[0].rows, asked, told, tolerance)
