@@ -33,7 +33,8 @@ async def model(request: Request) -> Response:
 async def version(request: Request) -> Response:
     """One version with its whole manifest; an alias names it too."""
     _, found = await gateway(request).catalogue.resolve(named(request))
-    return answer((found.manifest.as_dict() if found.manifest else {}) | _state(found))
+    said = {**found.manifest.as_dict(), "runs": found.manifest.runs} if found.manifest else {}
+    return answer(said | _state(found))
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

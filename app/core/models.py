@@ -140,6 +140,22 @@ class Manifest:
         """What is answered where nothing is named: all that code gives, since one call makes it, else the first method."""
         return self.outputs if self.format == PYTHON else self.outputs[:1]
 
+    @property
+    def runs(self) -> str:
+        """What answers, in a sentence for people."""
+        known = {"python": "Python", "scikit-learn": "scikit-learn"}
+        made = " and ".join(f"{known[name]} {self.framework[name]}" for name in known if self.framework.get(name)) or "unknown versions"
+        if self.format == PYTHON:
+            return f"the code of {self.artifact}, published with {made}"
+        if self.format == "onnx":
+            close = (
+                f"; it was published because its answers differ from the estimator's by at most {self.golden.tolerance:g}"
+                if self.golden
+                else ""
+            )
+            return f"ONNX Runtime, a graph compiled from an estimator of {made}{close}"
+        return f"the estimator itself, fitted with {made}"
+
     def output(self, name: str) -> TensorSpec:
         """Raises InvalidInput where the model has no such method."""
         for spec in self.outputs:

@@ -45,6 +45,7 @@ class VersionState(BaseModel):
 
     state: Readiness
     reason: str | None = None
+    runs: str | None = Field(None, description="What answers, in a sentence: the estimator, a graph compiled from it, or code.")
 
 
 class MetadataTensor(BaseModel):
