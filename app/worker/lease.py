@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import keys
-from app.store.client import connect
+from app.worker import parent
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,14 @@ class LeaseRenewal(bootsteps.StartStopStep):
     timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        self.client = connect()
         # What ran on while the connection was away says first of all that it does.
-        renew(self.client)
-        self.timer = consumer.timer.call_repeatedly(settings().visibility_timeout_s / 4, renew, (self.client,))
+        renew(parent.redis())
+        self.timer = consumer.timer.call_repeatedly(settings().visibility_timeout_s / 4, renew, (parent.redis(),))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            self.client.close()
 
 
 def renew(client: redis.Redis) -> None:

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import workers
-from app.store.client import connect
+from app.worker import parent
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 2.0
@@ -24,7 +24,6 @@ class Presence(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self.client = connect()
         self.timer: Any = None
 
     def start(self, worker: Any) -> None:
@@ -35,7 +34,7 @@ class Presence(bootsteps.StartStopStep):
         if self.timer is not None:
             self.timer.cancel()
         try:
-            workers.leave(self.client, worker.hostname)
+            workers.leave(parent.redis(), worker.hostname)
         except (RedisError, OSError) as error:
             log.warning("could not sign off: %s", error)
 
@@ -51,6 +50,6 @@ class Presence(bootsteps.StartStopStep):
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
         try:
-            workers.report(self.client, found, models.inferred.values())
+            workers.report(parent.redis(), found, models.inferred.values())
         except (RedisError, OSError) as error:
             log.warning("could not say that this worker lives: %s", error)

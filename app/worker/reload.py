@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import withdrawn
-from app.store.client import connect
+from app.worker import parent
 from app.worker.models import Key, Models
 from app.worker.probation import probe
 
@@ -35,7 +35,6 @@ class Reload(bootsteps.StartStopStep):
         self.thread: threading.Thread | None = None
         self.old: set[int] = set()
         self.timers: list[Any] = []
-        self.client = connect()
         self.withdrawn: frozenset[str] = frozenset()
 
     def start(self, worker: Any) -> None:
@@ -54,7 +53,7 @@ class Reload(bootsteps.StartStopStep):
             return
         # What Redis cannot tell at the moment stays as it was.
         with contextlib.suppress(RedisError, OSError):
-            self.withdrawn = withdrawn.read(self.client)
+            self.withdrawn = withdrawn.read(parent.redis())
         wanted = models.wanted(self.withdrawn)
         dropped = models.forget(wanted)
         missing = models.missing(wanted)

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
-import redis as redis_py
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.exceptions import RedisError
 
-from app.store.client import connect
-from app.worker import again
+from app.worker import again, parent
 
 log = logging.getLogger(__name__)
-
-
-@cache
-def _client() -> redis_py.Redis:
-    return connect()
 
 
 class DeliveryRequest(Request):
@@ -66,7 +58,7 @@ class DeliveryRequest(Request):
         (id, body), _, _ = self._payload
         log.warning("delivery %s: its process died or gave up%s", id, " at the hard time limit" if timed_out else "")
         answer = again.timed_out if timed_out else again.lost
-        answer(_client(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
+        answer(parent.redis(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
 
 
 def _is_gone(channel: Any) -> bool:

@@ -18,8 +18,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import keys, scripts, workers
-from app.store.client import connect
-from app.worker import again, lease
+from app.worker import again, lease, parent
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
@@ -33,7 +32,7 @@ def bound(worker: Any, seconds: float) -> None:
     def watch() -> None:
         while worker.blueprint.state not in (CLOSE, TERMINATE):
             time.sleep(_LOOK_EVERY_S)
-        end, client = time.monotonic() + seconds, connect()
+        end, client = time.monotonic() + seconds, parent.redis()
         while time.monotonic() < end and len(told) < 2:
             # The event loop, which does it else, turns no longer.
             lease.renew(client)

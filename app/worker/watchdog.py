@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from app.broker import names
 from app.settings import settings
 from app.store import keys
-from app.store.client import connect
+from app.worker import parent
 
 log = logging.getLogger(__name__)
 _EXIT = 1
@@ -50,7 +50,7 @@ class Watchdog(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         one = settings()
-        self.client, self.stillness = connect(), Stillness()
+        self.stillness = Stillness()
         queues = (names.interactive(one.pool), names.bulk(one.pool))
         self.timer = consumer.timer.call_repeatedly(one.stall_timeout_s / 10, self.look, (queues, one.stall_timeout_s))
 
@@ -58,12 +58,11 @@ class Watchdog(bootsteps.StartStopStep):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            self.client.close()
 
     def look(self, queues: Sequence[str], limit_s: float) -> None:
         busy = bool(state.reserved_requests)
         try:
-            oldest = {} if busy else _oldest(self.client, queues)
+            oldest = {} if busy else _oldest(parent.redis(), queues)
         except (RedisError, OSError) as error:
             log.warning("could not look whether deliveries wait: %s", error)
             return

@@ -1,4 +1,4 @@
-"""The tables of README.md that are made from the code: settings, errors, metrics."""
+"""The tables of README.md that are made from the code: settings, errors, exit codes, metrics."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 
 from app import metrics
 from app.api.problems import STATUS
+from app.cli import exits as exit_codes
 from app.settings import Settings
 
 README: Final = Path(__file__).parents[2] / "README.md"
@@ -33,6 +34,13 @@ def errors() -> str:
     return _table(("code", "status", "meaning"), rows)
 
 
+def exits() -> str:
+    """As the table stands in the code, with the names left to it."""
+    lines = [line for line in (exit_codes.__doc__ or "").splitlines() if line.startswith("| ") and line[2].isdigit()]
+    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return _table(("exit code", "when"), [(code, when) for code, _, when in cells])
+
+
 def measured() -> str:
     found = [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
     rows = []
@@ -44,7 +52,7 @@ def measured() -> str:
 
 def rendered(text: str) -> str:
     """README.md with its tables as the code has them now."""
-    for name, table in (("settings", settings()), ("errors", errors()), ("metrics", measured())):
+    for name, table in (("settings", settings()), ("errors", errors()), ("exits", exits()), ("metrics", measured())):
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{table}<!-- /{name} -->{after}"

@@ -1,0 +1,18 @@
+"""What the main process has of its own beside Celery's: one connection to Redis.
+
+One, because a connection that breaks without a word blocks the event loop until its time limit is over, and several would do
+so one after the other.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import redis as redis_py
+
+from app.store.client import connect
+
+
+@cache
+def redis() -> redis_py.Redis:
+    return connect()
