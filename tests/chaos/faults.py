@@ -31,7 +31,7 @@ async def workers_killed(scene: Scene) -> None:
     """SIGKILL of a worker: by turns its main process alone, and all of it as when a container ends."""
 
     async def hurt() -> None:
-        for turn in range(3 * scene.size):
+        for turn in range(2 * scene.size):
             await scene.pause(0.2, 1.5)
             worker = scene.chance.choice(scene.stack.workers)
             worker.signal(signal.SIGKILL) if turn % 2 else worker.signal_all(signal.SIGKILL)
@@ -39,7 +39,7 @@ async def workers_killed(scene: Scene) -> None:
             worker.start()
         await asyncio.gather(*(worker.wait_ready() for worker in scene.stack.workers))
 
-    await scene.during(hurt, PATIENT)
+    await scene.during(hurt, PATIENT, takes=0.5)
 
 
 @fault
@@ -54,7 +54,7 @@ async def children_killed(scene: Scene) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(scene.chance.choice(children), signal.SIGKILL)
 
-    await scene.during(hurt, PATIENT)
+    await scene.during(hurt, PATIENT, takes=0.5)
 
 
 @fault
@@ -66,7 +66,7 @@ async def workers_drained(scene: Scene) -> None:
             await scene.pause(0.2, 1.5)
             worker = scene.chance.choice(scene.stack.workers)
             worker.signal(signal.SIGTERM)
-            code = await worker.gone(30)
+            code = await worker.gone()
             if code:
                 scene.ledger.notes.append(f"a worker that was told to end exited with {code}")
             worker.start()
@@ -86,7 +86,7 @@ async def workers_hurried(scene: Scene) -> None:
             worker.signal(signal.SIGTERM)
             await asyncio.sleep(0.5)
             worker.signal(signal.SIGTERM)
-            code = await worker.gone(30)
+            code = await worker.gone()
             if code:
                 scene.ledger.notes.append(f"a worker that was told to end at once exited with {code}")
             worker.start()
@@ -100,7 +100,7 @@ async def api_killed(scene: Scene) -> None:
     """SIGKILL of an API process in the middle of submits."""
 
     async def hurt() -> None:
-        for _ in range(3 * scene.size):
+        for _ in range(2 * scene.size):
             await scene.pause(0.2, 1.0)
             api = scene.chance.choice(scene.stack.apis)
             await api.kill()
@@ -115,11 +115,11 @@ async def api_drained(scene: Scene) -> None:
     """SIGTERM of an API process in the middle of submits: it answers what it has read and exits with 0."""
 
     async def hurt() -> None:
-        for _ in range(2 * scene.size):
+        for _ in range(scene.size):
             await scene.pause(0.2, 1.0)
             api = scene.chance.choice(scene.stack.apis)
             api.signal(signal.SIGTERM)
-            code = await api.gone(30)
+            code = await api.gone()
             if code:
                 scene.ledger.notes.append(f"an API that was told to end exited with {code}")
             api.start()
@@ -242,7 +242,7 @@ async def scaled_in(scene: Scene) -> None:
         leaving = scene.stack.workers[1:]
         for worker in leaving:
             worker.signal(signal.SIGTERM)
-        for code in await asyncio.gather(*(worker.gone(60) for worker in leaving)):
+        for code in await asyncio.gather(*(worker.gone() for worker in leaving)):
             if code:
                 scene.ledger.notes.append(f"a worker that was told to end exited with {code}")
 

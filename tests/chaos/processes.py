@@ -53,7 +53,7 @@ class Process:
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent
             )
 
-    async def wait_ready(self, seconds: float = 60) -> None:
+    async def wait_ready(self, seconds: float = 120) -> None:
         async def good() -> bool:
             if not self.alive:
                 raise RuntimeError(f"{self.name} ended with {self._popen and self._popen.poll()}: see {self._log}")

@@ -24,14 +24,14 @@ PATIENT: Final = "patient"
 STRICT: Final = "strict"
 """A model with the default of three attempts: where no worker is killed, no attempt may be counted."""
 HASTY: Final = "hasty"
-"""A model with two attempts and a time limit of a second, for poison."""
+"""A model with two attempts and a time limit of two seconds, for poison."""
 BRISK: Final = "brisk"
 """A model with the default of three attempts and a time limit that an outage of Redis is longer than."""
 _POLICIES: Final = {
     PATIENT: (RetryPolicy(max_attempts=12, backoff_s=0.1), 30.0),
     STRICT: (RetryPolicy(), 30.0),
     BRISK: (RetryPolicy(), 2.0),
-    HASTY: (RetryPolicy(max_attempts=2, backoff_s=0.1), 1.0),
+    HASTY: (RetryPolicy(max_attempts=2, backoff_s=0.1), 2.0),
 }
 
 

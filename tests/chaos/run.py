@@ -33,7 +33,11 @@ async def run(
             await stack.scale(2, 2)
             ledger, began = Ledger(), time.monotonic()
             async with Traffic(stack.urls, ledger, f"{seed} {name}") as traffic:
-                await FAULTS[name](Scene(stack, questions, traffic, ledger, random.Random(f"{seed} {name}"), size))
+                try:
+                    await FAULTS[name](Scene(stack, questions, traffic, ledger, random.Random(f"{seed} {name}"), size))
+                except (TimeoutError, RuntimeError) as error:
+                    # What was to end or to start did not: the row has failed, and the next starts what is missing.
+                    ledger.notes.append(str(error))
                 await traffic.settle(patience_s)
                 ledger.submits = await stack.submits(list(ledger.entries))
                 ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
