@@ -13,7 +13,7 @@ from app.core.errors import InvalidFile
 from app.data.records import Index
 from app.data.slices import Slice
 
-_BUFFER: Final = 1 << 20
+_BUFFER: Final = 1 << 16
 
 
 class _Located:

@@ -81,6 +81,11 @@ def batches_active(pool: str) -> str:
     return f"{PREFIX}batches:active:{pool}"
 
 
+def giving_way(pool: str) -> str:
+    """String, the process whose chunk gives way to a single prediction: milliseconds."""
+    return f"{PREFIX}giving-way:{pool}"
+
+
 def webhook_health(webhook: str) -> str:
     """Hash `failures`, `failing_since`, `disabled` of a registered webhook: as long as it is registered."""
     return f"{PREFIX}webhook:{webhook}"

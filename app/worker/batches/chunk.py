@@ -23,13 +23,15 @@ from app.worker.batches.answering import Answering, RequestAnswering, TableAnswe
 from app.worker.batches.folder import Folder, Plan, drafting
 
 _LONGEST_S: Final = 1.5 * TARGET_S
-_LEAST_S: Final = 0.1
+_LEAST_S: Final = 0.05
 """A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
-_SLICE_S: Final = 0.03
+_GIVES_WAY_MS: Final = 50
+"""One chunk of a pool gives way in so long: it takes one process to answer what waits."""
+_SLICE_S: Final = 0.015
 """A slice takes about so long: what a prediction waits for a chunk to notice it."""
 _FIRST_ROWS: Final = 32
 _MOST_ROWS: Final = 1 << 15
-_MOST_VALUES: Final = 1 << 20
+_MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
 
 
@@ -84,8 +86,10 @@ def _answer(reader: Reader, answering: Answering, first: int, count: int, speed:
 
 
 def _somebody_waits() -> bool:
-    """Is a prediction in the pool's interactive lane, and no process free for it?"""
+    """Is a prediction in the pool's interactive lane, and no process free for it? True for one chunk of those that look."""
+    pool, client = settings().pool, child.redis()
     try:
-        return bool(child.redis().llen(keys.list_of(names.interactive(settings().pool))))
+        waits = client.llen(keys.list_of(names.interactive(pool)))
+        return bool(waits and client.set(keys.giving_way(pool), child.name(), nx=True, px=_GIVES_WAY_MS))
     except RedisError:
         return False
