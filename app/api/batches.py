@@ -19,11 +19,11 @@ from app.api.bodies import known, read_object
 from app.api.files import page
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
-from app.api.orders import order_of, shown
+from app.api.orders import OWNER, order_of, shown
 from app.api.routes import PlainRoute
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
-from app.core.batches import RESUMABLE, Batch, Status
+from app.core.batches import RESUMABLE, Batch, Order, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
 from app.store import batches
@@ -43,20 +43,24 @@ async def create(request: Request) -> Response:
     With `model` and `input` the file is a table; with `input_file_id` and `endpoint`, as OpenAI has it, each line is a request.
     """
     here = gateway(request)
-    order = await order_of(request, await read_object(request, here.settings.max_body_bytes))
-    now = time.time()
-    id = f"batch_{new_id(now)}"
-    if not await batches.create(here.redis, id, order, now, here.settings.max_batches):
-        raise QueueFull(
-            f"{here.settings.max_batches} batches are under way in the pool {order.pool!r}, which is its limit", retry_after_s=30
-        )
-    await here.batches.advance(id)
+    body = await read_object(request, here.settings.max_body_bytes)
+    order = await order_of(here, body, request.headers.get(OWNER, ""))
+    id = f"batch_{new_id(time.time())}"
+    await begin(here, order, id)
     batch = await _looked_through(here, id)
     if batch.status is Status.FAILED:
         await batches.forget(here.redis, id, order.pool)
         await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / id, ignore_errors=True)
         raise _refusal(batch)
     return answer(shown(batch), 200, {"location": f"/v1/batches/{id}"})
+
+
+async def begin(here: Gateway, order: Order, id: str) -> None:
+    """Starts a batch under this id, once. Raises QueueFull."""
+    most = here.settings.max_batches
+    if not await batches.create(here.redis, id, order, time.time(), most) and await batches.read(here.redis, id) is None:
+        raise QueueFull(f"{most} batches are under way in the pool {order.pool!r}, which is its limit", retry_after_s=30)
+    await here.batches.advance(id)
 
 
 @router.get("", **schemas.LIST)

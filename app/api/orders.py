@@ -8,10 +8,9 @@ import time
 from typing import Any, Final
 
 import orjson
-from starlette.requests import Request
 
 from app.api.bodies import known
-from app.api.gateway import Gateway, gateway
+from app.api.gateway import Gateway
 from app.core.batches import MOST_ERRORS, Batch, Order, Status
 from app.core.errors import InvalidInput
 from app.core.inputs import method_of
@@ -32,11 +31,10 @@ _GRACE_S: Final = 60.0
 _LINE: Final = 16 << 20
 
 
-async def order_of(request: Request, body: dict[str, Any]) -> Order:
+async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> Order:
     """What is asked for, with the model's version as it is now. Raises InvalidInput that names the field, or what the model raises."""
-    here = gateway(request)
     found = await _requests(here, body) if "input_file_id" in body or "endpoint" in body else await _table(here, body)
-    owner = body.get("owner", request.headers.get(OWNER, ""))
+    owner = body.get("owner", owner)
     if not isinstance(owner, str) or len(owner) > 64:
         raise InvalidInput(f"owner is {owner!r}: give a text of at most 64 characters", pointer="/owner")
     return Order(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body))

@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import metrics
-from app.api import query, trainings
+from app.api import query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
 from app.api.presentation import moment
 from app.api.routes import PlainRoute
+from app.api.runs import KINDS
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.broker import schedules
 from app.broker.followups import Advance
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
-from app.settings import Settings
-from app.store import jobs
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _LARGEST: Final = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What can be scheduled: `check` refuses a request that is wrong, `begin` submits it as the job of that id, once."""
-
-    check: Callable[[dict[str, Any], Settings], Any]
-    begin: Callable[[Gateway, dict[str, Any], str], Awaitable[Any]]
-
-
-async def _train(here: Gateway, request: dict[str, Any], id: str) -> None:
-    await trainings.begin(here, trainings.parse(request, here.settings), id=id)
-
-
-KINDS: Final = {"training": Kind(trainings.parse, _train)}
 
 
 @router.post("", **schemas.CREATE)
@@ -56,8 +38,8 @@ async def create(request: Request) -> Response:
         raise InvalidInput(f"paused is {paused!r}: true or false", pointer="/paused")
     found = Schedule.parse({name: value for name, value in body.items() if value is not None}, tuple(KINDS), time.time())
     try:
-        KINDS[found.kind].check(found.request, here.settings)
-    except InvalidInput as error:
+        await KINDS[found.kind].check(here, found.request)
+    except CeleriacError as error:
         error.pointer = f"/run/{found.kind}{error.pointer or ''}"
         raise
     await schedules.create(here.redis, found, paused=paused, most=here.settings.max_schedules)
@@ -114,7 +96,7 @@ async def run(request: Request) -> Response:
 
 @router.get("/{name}/runs", **schemas.RUNS)
 async def runs(request: Request) -> Response:
-    """The latest runs first, each with its job as long as that is known."""
+    """The latest runs first, each with its state as long as that is known."""
     here, name, asked = gateway(request), request.path_params["name"], request.query_params
     known(asked, "limit")
     limit = query.whole(asked.get("limit", "20"), "limit", 1, 100)
@@ -144,9 +126,8 @@ def advance(here: Gateway) -> Advance:
 
 
 async def _begin(here: Gateway, schedule: Schedule, planned: int) -> dict[str, Any]:
-    id = schedule.job(planned)
-    await KINDS[schedule.kind].begin(here, schedule.request, id)
-    noted = {"planned": planned, "job": id}
+    id = await KINDS[schedule.kind].begin(here, schedule.request, schedule.job(planned))
+    noted = {"planned": planned, "kind": schedule.kind, "id": id}
     await schedules.note(here.redis, schedule.name, noted, here.settings.schedule_keep)
     metrics.SCHEDULED.labels("begun").inc()
     return noted
@@ -177,13 +158,8 @@ def _shown(found: schedules.Known, beats: bool) -> dict[str, Any]:
 
 
 async def _run(here: Gateway, noted: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "planned_at": moment(noted["planned"]),
-        "state": "missed" if noted.get("missed") else None,
-        "job": noted.get("job"),
-    }
-    if "error" in noted:
-        return found | {"state": "failed", "error": noted["error"]}
-    if "job" in noted and (job := await jobs.read(here.redis, noted["job"], whole=False)):
-        found |= {"state": job.state} | ({"error": job.error} if job.error else {})
-    return found
+    state, error = "missed" if noted.get("missed") else "failed" if "error" in noted else None, noted.get("error")
+    if "id" in noted and (found := await KINDS[noted["kind"]].state(here, noted["id"])):
+        state, error = found
+    told = {"planned_at": moment(noted["planned"]), "state": state, "kind": noted.get("kind"), "id": noted.get("id")}
+    return told | ({"error": error} if error else {})

@@ -79,7 +79,7 @@ def ended(api: httpx.Client, name: str) -> list[dict[str, Any]]:
 
     def look() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = api.get(f"/v1/schedules/{name}/runs").json()["items"]
-        return found if found and all(run["state"] in ("succeeded", "failed", "missed") for run in found) else []
+        return found if found and all(run["state"] in ("succeeded", "completed", "failed", "missed") for run in found) else []
 
     return list(until(look))
 
@@ -92,7 +92,7 @@ def test_a_run_that_is_due_begins_once_though_two_beats_run(running: Running, ap
         make_due(store, "twice")
         [run] = ended(api, "twice")
         assert run["state"] == "succeeded"
-        assert api.get(f"/v1/trainings/{run['job']}").json()["result"]["version"] == "1"
+        assert api.get(f"/v1/trainings/{run['id']}").json()["result"]["version"] == "1"
 
 
 def test_a_beat_that_is_killed_is_replaced(running: Running, api: httpx.Client, store: redis.Redis) -> None:
@@ -168,7 +168,7 @@ def test_it_runs_now_where_it_is_paused_too(api: httpx.Client) -> None:
     run = api.post("/v1/schedules/now/run")
     assert run.status_code == 202
     [found] = ended(api, "now")
-    assert (found["job"], found["state"]) == (run.json()["job"], "succeeded")
+    assert (found["id"], found["state"]) == (run.json()["id"], "succeeded")
 
 
 def test_a_schedule_that_is_deleted_is_gone(api: httpx.Client) -> None:
@@ -210,3 +210,18 @@ def test_a_run_that_fails_is_told(running: Running, api: httpx.Client) -> None:
     api.post("/v1/schedules/early/run")
     [run] = ended(api, "early")
     assert (run["state"], run["error"]["code"]) == ("failed", "file_not_found")
+
+
+def test_a_batch_is_run_at_its_time(running: Running, api: httpx.Client) -> None:
+    rows = breast_cancer().drop(columns="target").head(20)
+    rows.to_csv(running.folder / "tables" / "rows.csv", index=False)
+    create(api, "scores", run={"batch": {"model": "breast-cancer", "input": "rows.csv", "output": "scores.csv"}})
+    run = api.post("/v1/schedules/scores/run").json()
+    [found] = ended(api, "scores")
+    assert (found["kind"], found["id"], found["state"]) == ("batch", run["id"], "completed")
+    assert len((running.folder / "tables" / "scores.csv").read_text().splitlines()) == 21
+
+
+def test_a_batch_of_an_unknown_model_is_refused(api: httpx.Client) -> None:
+    answer = api.post("/v1/schedules", json=body("bad", run={"batch": {"model": "nothing", "input": "a.csv"}}))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (404, "/run/batch/model")

@@ -21,7 +21,9 @@ Name = Annotated[str, Path(description="The schedule's name.", examples=["nightl
 Run = Annotated[
     dict[str, dict[str, Any]],
     Field(
-        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings.", min_length=1, max_length=1
+        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings, `batch` as /v1/batches.",
+        min_length=1,
+        max_length=1,
     ),
 ]
 
@@ -75,11 +77,12 @@ class ScheduledRun(BaseModel):
 
     planned_at: str | None
     state: str | None = Field(
-        description="That of its job; `missed` or `failed` where there is none; null where the job is no longer known.",
+        description="That of the training or batch; `missed` or `failed` where none began; null where it is no longer known.",
         examples=["succeeded"],
     )
-    job: str | None = Field(description="The id of its job.")
-    error: JobError | None = Field(None, description="Why the job failed, or could not begin.")
+    kind: str | None = Field(description="What began.", examples=["training"])
+    id: str | None = Field(description="The id of the training or batch.")
+    error: JobError | None = Field(None, description="Why it failed, or could not begin.")
 
 
 class Runs(BaseModel):

@@ -1,0 +1,60 @@
+"""What a schedule can run: how its request is checked, how it begins under an id of ours, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.api import batches, trainings
+from app.api.gateway import Gateway
+from app.api.orders import order_of
+from app.store import batches as batch_records
+from app.store import jobs
+
+State = tuple[str, dict[str, Any] | None]
+"""The state of a run in the words of its kind, and its error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`check` raises for a request that is wrong. `begin` submits it under the id that is given, once, and returns the one that it
+    is known by. `state` is None where the run is no longer known."""
+
+    check: Callable[[Gateway, dict[str, Any]], Awaitable[object]]
+    begin: Callable[[Gateway, dict[str, Any], str], Awaitable[str]]
+    state: Callable[[Gateway, str], Awaitable[State | None]]
+
+
+async def _check_training(here: Gateway, request: dict[str, Any]) -> None:
+    trainings.parse(request, here.settings)
+
+
+async def _train(here: Gateway, request: dict[str, Any], id: str) -> str:
+    await trainings.begin(here, trainings.parse(request, here.settings), id=id)
+    return id
+
+
+async def _training(here: Gateway, id: str) -> State | None:
+    job = await jobs.read(here.redis, id, whole=False)
+    return (job.state, job.error) if job else None
+
+
+async def _batch(here: Gateway, request: dict[str, Any], id: str) -> str:
+    batch = f"batch_{id}"
+    await batches.begin(here, await order_of(here, request), batch)
+    return batch
+
+
+async def _batched(here: Gateway, id: str) -> State | None:
+    batch = await batch_records.read(here.redis, id)
+    if batch is None:
+        return None
+    first = next(iter(batch.errors), None)
+    return batch.status, {"code": first["code"], "detail": first["message"]} if first else None
+
+
+KINDS: Final = {
+    "training": Kind(_check_training, _train, _training),
+    "batch": Kind(order_of, _batch, _batched),
+}
