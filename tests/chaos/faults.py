@@ -155,7 +155,7 @@ async def redis_frozen(scene: Scene) -> None:
             scene.stack.redis.signal(signal.SIGCONT)
             await asyncio.sleep(1)
 
-    await scene.during(hurt, STRICT, seconds=12)
+    await scene.during(hurt, STRICT, seconds=10)
 
 
 @fault
@@ -200,7 +200,7 @@ async def memory_full(scene: Scene) -> None:
             await scene.stack.client.config_set("maxmemory", 0)
             await scene.pause(0.5, 2)
 
-    await scene.during(hurt, STRICT, jobs=1000)
+    await scene.during(hurt, STRICT, jobs=800)
 
 
 @fault
@@ -230,7 +230,7 @@ async def workers_frozen(scene: Scene) -> None:
             await asyncio.sleep(13)
             worker.signal_all(signal.SIGCONT)
 
-    await scene.during(hurt, PATIENT, seconds=10)
+    await scene.during(hurt, PATIENT, seconds=8)
 
 
 @fault
@@ -246,7 +246,7 @@ async def scaled_in(scene: Scene) -> None:
             if code:
                 scene.ledger.notes.append(f"a worker that was told to end exited with {code}")
 
-    await scene.during(hurt, STRICT, jobs=1000, seconds=5)
+    await scene.during(hurt, STRICT, jobs=800)
     await scene.traffic.settle(60)
     await scene.stack.scale(2, 2)
 

@@ -27,7 +27,7 @@ class Scene:
     size: int
 
     async def during(
-        self, hurt: Callable[[], Awaitable[None]], model: str, *, jobs: int = 800, seconds: float = 7, takes: float = 0.08
+        self, hurt: Callable[[], Awaitable[None]], model: str, *, jobs: int = 600, seconds: float = 5, takes: float = 0.08
     ) -> None:
         """Traffic for about `seconds` while `hurt` does its worst."""
         send = asyncio.create_task(self.traffic.send(self.questions.good(model, jobs * self.size, takes), seconds * self.size**0.5))
