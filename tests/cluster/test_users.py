@@ -1,0 +1,43 @@
+"""Redis with a user for each process, made as the chart's README says: all of them can do their work, KEDA too."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chart.helm import CHART
+from tests.cluster.conftest import release_in
+from tests.cluster.kube import ROOT, until
+from tests.cluster.release import Release
+
+
+@pytest.fixture(scope="module")
+def strict(context: str) -> Iterator[Release]:
+    made = release_in(context, "celeriac-users")
+    made.at.delete()
+    made.at.create()
+    (script,) = re.findall(r"```sh\n(acl=.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
+    ours = script.replace("kubectl -n celeriac ", f"kubectl --context {context} -n {made.at.name} ")
+    subprocess.run(["sh", "-euc", ours], check=True, cwd=ROOT)
+    made.upgrade("--set=redis.usersSecret=celeriac-users")
+    made.place_client()
+    yield made
+    made.at.delete()
+
+
+def test_jobs_are_answered_by_processes_that_may_do_no_more_than_they_need(strict: Release) -> None:
+    strict.publish_slow("guarded", seconds=0.0)
+    told = strict.send("guarded", 50)
+    assert (told["right"], told["changed"]) == (50, 0), told
+
+
+def test_keda_counts_as_its_own_user(strict: Release) -> None:
+    def active() -> bool:
+        conditions = strict.at.get("scaledobject/celeriac-worker-default")["status"].get("conditions", [])
+        return {"type": "Ready", "status": "True"} in [{key: one[key] for key in ("type", "status")} for one in conditions]
+
+    until("KEDA reads the queues", active, 120)
+    assert "NOPERM" in strict.redis_cli("--user", "keda", "set", "celeriac:anything", "1")
