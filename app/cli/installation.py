@@ -22,17 +22,18 @@ from app.settings import Settings
 from app.store import server
 from app.store.address import Address
 
-_COLOURS: Final = {"redis": 31, "flower": 35, "models": 36, "worker": 33, "training": 34, "api": 32}
+_COLOURS: Final = {"redis": 31, "flower": 35, "models": 36, "worker": 33, "training": 34, "beat": 95, "api": 32}
 _WIDTH: Final = max(map(len, _COLOURS))
 
 
 class Installation:
     """All that runs on this machine under one `up`."""
 
-    def __init__(self, known: Settings, *, samples: bool, training: bool, started: float) -> None:
+    def __init__(self, known: Settings, *, samples: bool, training: bool, beat: bool, started: float) -> None:
         self._known = known
         self._samples = samples
         self._training = training
+        self._beat = beat
         self._started = started
         self._colour = sys.stdout.isatty() if known.log_color is None else known.log_color
 
@@ -79,27 +80,28 @@ class Installation:
             # In a process of its own, which takes the memory of the training with it.
             await self._crew.finish(Program("models", (sys.executable, "-m", "app", "models", "samples", "--models", str(models))))
         await self._crew.start(self._ours("worker", f"{self._worker}/readyz"), self._ours("api", f"{self._api}/readyz"))
-        if self._training:
-            await self._crew.start(self._trainer())
+        await self._crew.start(*self._more())
         rows = samples.examples(models) if self._samples else {}
         return rows, await samples.ask(self._api, rows), time.monotonic() - self._started
 
-    def _ours(self, process: str, ready: str) -> Program:
+    def _ours(self, name: str, ready: str, process: str = "", **settings: object) -> Program:
         # A worker may have to load big models, and to end a long prediction.
         drain_s = self._known.drain_timeout_s + 5
-        return Program(process, (sys.executable, "-m", "app", process), _answers(ready), self._environment, patience_s=120, drain_s=drain_s)
+        environment = self._environment | {f"CELERIAC_{setting.upper()}": str(value) for setting, value in settings.items()}
+        return Program(name, (sys.executable, "-m", "app", process or name), _answers(ready), environment, patience_s=120, drain_s=drain_s)
 
-    def _trainer(self) -> Program:
-        """A worker of its own, so that a training, which may take an hour and all memory that it is given, holds up no prediction."""
-        known, port = self._known, free_port()
-        environment = self._environment | {
-            "CELERIAC_POOL": known.training_pool,
-            "CELERIAC_PROCESSES": "1",
-            "CELERIAC_WORKER_PORT": str(port),
-        }
-        command = (sys.executable, "-m", "app", "worker")
-        ready = _answers(f"{local(known.worker_host, port)}/readyz")
-        return Program("training", command, ready, environment, patience_s=120, drain_s=known.drain_timeout_s + 5)
+    def _more(self) -> list[Program]:
+        """What is run only where it is asked for."""
+        known, found = self._known, []
+        if self._training:
+            # A worker of its own, so that a training, which may take an hour and all memory that it is given, holds up no prediction.
+            port = free_port()
+            ready, own = f"{local(known.worker_host, port)}/readyz", {"pool": known.training_pool, "processes": 1, "worker_port": port}
+            found.append(self._ours("training", ready, "worker", **own))
+        if self._beat:
+            port = free_port()
+            found.append(self._ours("beat", f"{local(known.beat_host, port)}/readyz", beat_port=port))
+        return found
 
     def _redis(self, port: int) -> Program:
         server = redis_server.find(self._known.cache)

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import batch, dead_letters, doctor, jobs, models, pools, predict, processes, trainings, up
+from app.cli import batch, dead_letters, doctor, jobs, models, pools, predict, processes, schedules, trainings, up
 from app.cli.exits import Exit, Trouble, exit_of
 from app.core.errors import CeleriacError, InvalidInput
 
@@ -34,6 +34,7 @@ app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.command("pools", rich_help_panel="Use")(pools.pools)
 app.command("train", rich_help_panel="Use")(trainings.train)
 app.add_typer(trainings.app, name="trainings", rich_help_panel="Use")
+app.add_typer(schedules.app, name="schedules", rich_help_panel="Use")
 app.command("doctor", rich_help_panel="Use")(doctor.doctor)
 
 

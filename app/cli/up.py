@@ -11,6 +11,7 @@ import typer
 def up(
     samples: Annotated[bool, typer.Option(help="Publish the sample models that are missing, and ask them.")] = True,
     training: Annotated[bool, typer.Option("--training", help="Run one more worker, which trains models.")] = False,
+    beat: Annotated[bool, typer.Option("--beat", help="Run beat, which schedules need.")] = False,
 ) -> None:
     """Run API, worker and Flower on this machine, with a Redis where there is none, until Ctrl-C."""
     started = time.monotonic()
@@ -19,5 +20,5 @@ def up(
     from app.cli.installation import Installation
     from app.settings import settings
 
-    installation = Installation(settings(), samples=samples, training=training, started=started)
+    installation = Installation(settings(), samples=samples, training=training, beat=beat, started=started)
     asyncio.run(installation.run())

@@ -33,9 +33,11 @@ class Installation:
     @classmethod
     def start(cls, folder: Path) -> Installation:
         own = {f"CELERIAC_{name}_PORT": "0" for name in ("API", "FLOWER", "WORKER")}
-        environment = os.environ | own | {"CELERIAC_STATE": str(folder / "state"), "CELERIAC_MODELS": str(folder / "models")}
+        (folder / "tables").mkdir()
+        folders = {"STATE": folder / "state", "MODELS": folder / "models", "FILE_ROOTS": folder / "tables"}
+        environment = os.environ | own | {f"CELERIAC_{name}": str(path) for name, path in folders.items()}
         environment.pop("CELERIAC_REDIS_URL", None)
-        command, pipe = [sys.executable, "-m", "app", "up", "--training"], subprocess.PIPE
+        command, pipe = [sys.executable, "-m", "app", "up", "--training", "--beat"], subprocess.PIPE
         process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, preexec_fn=end_with_parent)
         found = cls(process, folder, environment)
         threading.Thread(target=found._read, daemon=True).start()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import lightgbm
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tests.code import publish
 from tests.documentation.tables import README
 from tests.running import Running
 from tests.system.conftest import Installation
+from tests.trainings.conftest import breast_cancer
 
 
 def block(word: str, language: str = "python") -> str:
@@ -40,17 +42,33 @@ def test_the_example_of_tritons_client_prints_a_prediction(running: Running, cap
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
 
 
-def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp_path: Path) -> None:
-    # The command of this checkout, wherever another one is installed.
-    (tmp_path / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
-    (tmp_path / "celeriac").chmod(0o755)
-    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+def run_block(word: str, installation: Installation, folder: Path) -> str:
+    """What a block of commands prints, with the command of this checkout, wherever another one is installed."""
+    (folder / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    (folder / "celeriac").chmod(0o755)
+    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "PYTHONPATH": str(README.parent), "CELERIAC_URL": installation.url}
-    script = ["sh", "-ec", block("celeriac train", "sh")]
-    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        ["sh", "-ec", block(word, "sh")], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
-    assert "published cancer@1: accuracy 0.9" in done.stdout
-    assert "cancer@production is now 1" in done.stdout
+    return done.stdout
+
+
+def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp_path: Path) -> None:
+    printed = run_block("celeriac train", installation, tmp_path)
+    assert "published cancer@1: accuracy 0.9" in printed
+    assert "cancer@production is now 1" in printed
+
+
+def test_the_tour_makes_a_schedule_and_runs_it(installation: Installation) -> None:
+    tables = installation.folder / "tables"
+    breast_cancer().to_csv(tables / "cancer.csv", index=False)
+    run_block("celeriac schedules", installation, tables)
+    with httpx.Client(base_url=installation.url, timeout=60) as api:
+        [run] = api.get("/v1/schedules/nightly/runs").json()["items"]
+        assert api.get(f"/v1/trainings/{run['id']}?wait=50").json()["state"] == "succeeded"
+        assert "waits_for" not in api.get("/v1/schedules/nightly").json()
 
 
 def test_the_example_of_a_trainer_registers_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -15,10 +16,13 @@ import redis
 
 from app.broker.schedules import meta
 from app.cli import redis_server as servers
+from app.cli.exits import Exit
 from app.cli.orphans import end_with_parent
 from app.cli.ports import free_port
 from app.store import keys
 from tests import tools
+from tests.cli.conftest import Celeriac
+from tests.cli.conftest import celeriac as celeriac
 from tests.running import Running
 from tests.trainings.conftest import breast_cancer
 
@@ -225,3 +229,29 @@ def test_a_batch_is_run_at_its_time(running: Running, api: httpx.Client) -> None
 def test_a_batch_of_an_unknown_model_is_refused(api: httpx.Client) -> None:
     answer = api.post("/v1/schedules", json=body("bad", run={"batch": {"model": "nothing", "input": "a.csv"}}))
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (404, "/run/batch/model")
+
+
+def test_schedules_on_the_command_line(celeriac: Celeriac, api: httpx.Client, running: Running, tmp_path: Path) -> None:
+    url = ("--url", running.url)
+    (tmp_path / "run.json").write_text(json.dumps(body("hourly")["run"]))
+    options = ("--cron", "0 * * * *", "--missed", "run_once", "--run", str(tmp_path / "run.json"))
+    made = celeriac("schedules", "create", "hourly", *options, "--json", *url)
+    assert (made.json["cron"], made.json["missed"]) == ("0 * * * *", "run_once")
+    assert "hourly" in celeriac("schedules", "list", *url).out
+    assert celeriac("schedules", "pause", "hourly", "--json", *url).json["paused"]
+    assert not celeriac("schedules", "resume", "hourly", "--json", *url).json["paused"]
+    id = celeriac("schedules", "run", "hourly", "--json", *url).json["id"]
+    assert id in celeriac("schedules", "history", "hourly", *url).out
+    assert "0 * * * *" in celeriac("schedules", "show", "hourly", *url).out
+    assert celeriac("schedules", "delete", "hourly", *url).exit == Exit.OK
+    assert celeriac("schedules", "show", "hourly", *url).exit == Exit.NOT_FOUND
+
+
+@pytest.mark.parametrize(("text", "exit"), [(None, Exit.NOT_FOUND), ("{", Exit.USAGE), ("{}", Exit.USAGE)])
+def test_what_to_run_cannot_be_read(
+    celeriac: Celeriac, api: httpx.Client, running: Running, tmp_path: Path, text: str | None, exit: Exit
+) -> None:
+    if text is not None:
+        (tmp_path / "run.json").write_text(text)
+    ended = celeriac("schedules", "create", "x", "--every", "60", "--run", str(tmp_path / "run.json"), "--url", running.url)
+    assert ended.exit == exit
