@@ -26,6 +26,7 @@ ENV PATH=/opt/celeriac/bin:$PATH \
     HOME=/state \
     TMPDIR=/state \
     CELERIAC_API_HOST=0.0.0.0 \
+    CELERIAC_BEAT_HOST=0.0.0.0 \
     CELERIAC_FLOWER_HOST=0.0.0.0 \
     CELERIAC_WORKER_HOST=0.0.0.0 \
     CELERIAC_MODELS=/models \
@@ -34,6 +35,6 @@ ENV PATH=/opt/celeriac/bin:$PATH \
 RUN mkdir /models && chown 65532:65532 /models && mkdir -m 1777 /state
 WORKDIR /state
 USER 65532:65532
-EXPOSE 8000 5555 9808
+EXPOSE 8000 5555 9808 9809
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "app"]

@@ -19,12 +19,13 @@ def test_redis_takes_calls_of_our_processes_and_of_keda_only() -> None:
     [rule] = one("NetworkPolicy", "redis")["spec"]["ingress"]
     components = {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in rule["from"] if "podSelector" in c}
     namespaces = {c["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for c in rule["from"] if "namespaceSelector" in c}
-    assert (components, namespaces, rule["ports"]) == ({"api", "worker", "flower"}, {"keda"}, [{"port": 6379}])
+    assert (components, namespaces, rule["ports"]) == ({"api", "worker", "beat", "flower"}, {"keda"}, [{"port": 6379}])
 
 
 def test_processes_may_call_redis_and_the_names_service_and_nothing_else() -> None:
-    for component in ("api", "worker", "flower"):
-        names, redis = one("NetworkPolicy", component, cluster__read=False, networkPolicy__webhookCIDR="")["spec"]["egress"]
+    values: dict[str, Any] = {"cluster__read": False, "networkPolicy__webhookCIDR": "", "beat__enabled": True}
+    for component in ("api", "worker", "beat", "flower"):
+        names, redis = one("NetworkPolicy", component, **values)["spec"]["egress"]
         assert {p["port"] for p in names["ports"]} == {53}
         assert redis["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "redis"
 

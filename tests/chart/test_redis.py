@@ -33,8 +33,8 @@ def test_an_external_redis_without_a_password() -> None:
 
 
 def test_each_process_is_a_user_of_its_own_where_redis_has_users() -> None:
-    for name, user in {"api": "api", "worker-default": "worker", "flower": "flower"}.items():
-        env = environment(name, redis__usersSecret="users")
+    for name, user in {"api": "api", "worker-default": "worker", "beat": "beat", "flower": "flower"}.items():
+        env = environment(name, redis__usersSecret="users", beat__enabled=True)
         assert env["CELERIAC_REDIS_URL"] == {"value": f"redis://{user}:$(REDIS_PASSWORD)@demo-celeriac-redis.ml.svc:6379/0"}
         assert env["REDIS_PASSWORD"] == {"valueFrom": {"secretKeyRef": {"name": "users", "key": user}}}
 

@@ -116,3 +116,13 @@ def scaler(pool: str, **values: Any) -> dict[str, Any]:
 
 def authentication(**values: Any) -> list[dict[str, str]]:
     return list(one("TriggerAuthentication", "redis", **values)["spec"]["secretTargetRef"])
+
+
+def test_beats_stand_by_for_each_other_and_are_scaled_by_nobody() -> None:
+    assert not [o for o in objects() if o["metadata"]["name"].endswith("-beat")]
+    found = [o for o in objects(beat={"enabled": True, "replicas": 2}) if o["metadata"]["name"].endswith("-beat")]
+    assert sorted(o["kind"] for o in found) == ["Deployment", "NetworkPolicy"]
+    deployment = one("Deployment", "beat", beat={"enabled": True, "replicas": 2})["spec"]
+    [container] = deployment["template"]["spec"]["containers"]
+    assert (deployment["replicas"], container["args"]) == (2, ["beat"])
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import httpx
 import pytest
 import redis
 
+from app.broker import schedules
 from app.cli import redis_server as servers
 from app.cli.ports import free_port
 from app.store import keys
@@ -23,7 +25,7 @@ from tests import tools
 from tests.running import ROOT, Running, wait_until_ready
 from tests.topologies import until
 
-USERS = ("admin", "api", "worker", "flower", "keda")
+USERS = ("admin", "api", "worker", "beat", "flower", "keda")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,24 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
     assert refused(platform.redis_url) == set()
 
 
+def test_a_schedule_runs_under_these_users_and_nothing_is_refused(platform: Running) -> None:
+    train = {"trainer": "gaussian-nb", "dataset": "rows.csv", "target": "y", "model": "m"}
+    run = {"name": "often", "every_s": 10, "missed": "run_once", "run": {"training": train}}
+    with (
+        platform.process("beat", redis_url=as_("beat", platform.redis_url)),
+        httpx.Client(base_url=platform.url, timeout=30) as http,
+    ):
+        assert http.post("/v1/schedules", json=run).status_code == 201
+        with redis.Redis.from_url(as_("admin", platform.redis_url)) as admin:
+            admin.hset(keys.schedule("often"), "meta", schedules.meta(time.time() - 3600))
+            admin.zadd(keys.SCHEDULES, {keys.schedule("often"): 1})
+        until(lambda: bool(http.get("/v1/schedules/often/runs").json()["items"]), "the run is to begin")
+        assert http.post("/v1/schedules/often/pause").json()["paused"]
+        assert http.get("/v1/schedules").json()["items"]
+        assert http.delete("/v1/schedules/often").is_success
+    assert refused(platform.redis_url) == set()
+
+
 @pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue")])
 def test_a_user_may_run_every_command_of_the_scripts(user: str, names: str) -> None:
     scripts = [path for path in (ROOT / "app" / "store").glob("*.lua") if names == "*" or path.stem in names.split()]
@@ -136,6 +156,8 @@ def test_keda_counts_what_waits_and_what_runs(server: str) -> None:
         ("keda", "LRANGE celeriac:default 0 -1"),
         ("keda", "HGETALL celeriac:job:1"),
         ("keda", "EVAL return(redis.call('del',KEYS[1])) 1 celeriac:default"),
+        ("beat", "LPUSH celeriac:default {}"),
+        ("beat", "HGETALL celeriac:job:1"),
         ("flower", "LPUSH celeriac:default {}"),
         ("flower", "BRPOP celeriac:default 1"),
         ("flower", "HGETALL celeriac:job:1"),

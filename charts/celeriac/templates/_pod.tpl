@@ -2,7 +2,7 @@
 The one pod template: every process of ours is made of it.
 
   root        $
-  component   api | worker | flower | …
+  component   api | worker | beat | flower | …
   pool        the worker's pool, or nothing
   args        list: what follows `python -m app`
   command     list: instead of the image's entry point, or nothing
