@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ _COLUMNS: Final = {
 def _here() -> Mapping[str, Any]:
     said = subprocess.run([tools.redis_server(), "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"v=([\d.]+)", said)
-    return machine.describe(found[1] if found else "")
+    return {**machine.describe(found[1] if found else ""), "load": round(os.getloadavg()[1], 1)}
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Table:
     def markdown(self) -> str:
         here, versions = self.machine, self.machine["versions"]
         command = f"scripts/chaos --seed {self.seed}{' --quick' if self.quick else ''} --markdown"
-        where = f"{here['cores']} cores, {here['memory_gib']} GiB, Redis {versions['redis-server']}, Python {versions['python']}"
+        where = f"{here['cores']} cores, {here['memory_gib']} GiB, Redis {versions['redis-server']}, Python {versions['python']}, load average {here['load']}"
         head = f"`{command}` on {where}:\n\n| {' | '.join(_COLUMNS)} |\n|---|{'---:|' * (len(_COLUMNS) - 1)}\n"
         return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in self.rows)
 
