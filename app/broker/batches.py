@@ -138,7 +138,7 @@ class Batches:
                 for outcome, rows in change.increase.items():
                     metrics.BATCH_ROWS_ENDED.labels(batch.order.model, outcome).inc(rows)
                 fatal = fatal or error
-                batch.speed = float(change.set.get("speed", batch.speed))
+                batch.speed, batch.call_s = change.set.get("speed", batch.speed), change.set.get("call_s", batch.call_s)
         return fatal
 
     async def _release(self, pool: str) -> None:
@@ -185,7 +185,7 @@ class Batches:
             await self._submit(batch, piece)
 
     async def _submit(self, batch: Batch, piece: Piece) -> None:
-        spec = {"batch": batch.id, "first": piece.first, "count": piece.count, "speed": batch.speed}
+        spec = {"batch": batch.id, "first": piece.first, "count": piece.count, "slice": batch.slice, "call_s": batch.call_s}
         await self._work(batch, batches.chunk(batch.id, piece), CHUNK, spec, batch.order.limit_s)
 
     async def _job(self, batch: Batch, id: str, kind: str, spec: dict[str, Any]) -> Job:
@@ -250,7 +250,11 @@ def _succeeded(batch: Batch, piece: Piece, result: dict[str, Any]) -> Change:
         pieces=[Piece(piece.first + done, piece.count - done, False, piece.tries)] if done < piece.count else [],
         parts=[part],
         increase={"completed": part.completed, "failed": part.failed},
-        set={"speed": (batch.speed + speed) / 2 if batch.speed else speed},
+        set={
+            "speed": (batch.speed + speed) / 2 if batch.speed else speed,
+            "slice": result["slice"],
+            "call_s": min(batch.call_s or result["call_s"], result["call_s"]),
+        },
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any, Final, Self
 
 TARGET_S: Final = 1.0
 """How long a chunk should run: short enough that others get their turn, long enough that its costs do not count."""
-_LEAST_S: Final = 0.1
+_LEAST_S: Final = 0.25
+"""Below it the costs of a chunk would count."""
 _UNKNOWN: Final = 100_000
 """Rows of a chunk whose speed nobody knows, at most: it ends early where they are too many."""
 _PER_SLOT: Final = 4
@@ -109,7 +110,7 @@ class Part:
 class Batch:
     """The record. Times are seconds since 1970, by status. `next`: the first row that is in no piece and no part yet.
 
-    `speed` is rows a second of one slot, 0 where nothing was measured yet. `outcome` is what it will be when its parts are joined.
+    `speed` is rows a second of one slot, 0 where nothing was measured yet; `slice` and `call_s` are of its `Pace`. `outcome` is what it will be when its parts are joined.
     """
 
     id: str
@@ -122,6 +123,8 @@ class Batch:
     step: int = 1
     next: int = 0
     speed: float = 0.0
+    slice: int = 1
+    call_s: float = 0.0
     completed: int = 0
     failed: int = 0
     round: int = 0

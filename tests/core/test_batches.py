@@ -15,7 +15,8 @@ def test_a_chunk_has_at_least_a_row_and_no_more_than_are_left(left: int, first: 
 
 def test_a_chunk_is_about_a_second_of_work_and_smaller_towards_the_end() -> None:
     assert cut(10**9, 0, 1, 5000.0, 4) == 5000 * TARGET_S
-    assert cut(16_000, 0, 1, 5000.0, 4) == 1000
+    assert cut(48_000, 0, 1, 5000.0, 4) == 3000
+    assert cut(16_000, 0, 1, 5000.0, 4) == 1250
     assert cut(100, 0, 1, 5000.0, 4) == 100
     assert cut(10**9, 0, 1, 0.0, 4) == 100_000
 

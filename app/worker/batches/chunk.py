@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from app.broker import names
 from app.broker.batches import CHUNK
 from app.core.batches import TARGET_S, Part
+from app.core.pace import Pace
 from app.core.works import Context, work
 from app.data.asked import RequestReader
 from app.data.slices import Reader, Slice
@@ -27,9 +28,6 @@ _LEAST_S: Final = 0.05
 """A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
 _GIVES_WAY_MS: Final = 50
 """One chunk of a pool gives way in so long: it takes one process to answer what waits."""
-_SLICE_S: Final = 0.015
-"""A slice takes about so long: what a prediction waits for a chunk to notice it."""
-_FIRST_ROWS: Final = 32
 _MOST_ROWS: Final = 1 << 15
 _MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
@@ -37,11 +35,10 @@ _MOST_VALUES: Final = 1 << 18
 
 @work(CHUNK)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{rows, completed, failed, seconds}`: of the rows asked for, the first `rows` are done."""
+    """`{rows, completed, failed, seconds}`: of the rows asked for, the first `rows` are done. And `{slice, call_s}` for the next one's pace."""
     folder, first, count = Folder(spec["batch"]), int(spec["first"]), int(spec["count"])
     plan = folder.plan()
     model = context.model(plan.order.model, plan.order.version)
-    began = time.perf_counter()
     with reading(Source(**plan.order.input)) as file, drafting(folder, first) as draft:
         reader = _reader(plan, folder, file)
         with ExitStack() as stack:
@@ -50,9 +47,13 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
             )
             if plan.binding is not None:
                 reader.expect(plan.binding.types(model.manifest))
-            done, failed = _answer(reader, answering, first, count, float(spec["speed"]))
+            pace = Pace(_most(answering), int(spec["slice"]), float(spec["call_s"]))
+            began = time.perf_counter()
+            done, failed = _answer(reader, answering, pace, first, count)
+            took = time.perf_counter() - began
         draft.finish(Part(first, done, done - failed, failed))
-    return {"rows": done, "completed": done - failed, "failed": failed, "seconds": time.perf_counter() - began}
+    counts = {"rows": done, "completed": done - failed, "failed": failed}
+    return {**counts, "seconds": took, "slice": pace.rows, "call_s": pace.call_s}
 
 
 def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
@@ -64,25 +65,26 @@ def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
     return reader
 
 
-def _answer(reader: Reader, answering: Answering, first: int, count: int, speed: float) -> tuple[int, int]:
+def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count: int) -> tuple[int, int]:
     """How many rows were done, and how many of them failed."""
-    most = min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
-    size = min(most, max(1, int(speed * _SLICE_S))) if speed else _FIRST_ROWS
     began = time.perf_counter()
     done = failed = 0
-    for whole in reader.read(first, count, answering.columns, most):
+    for whole in reader.read(first, count, answering.columns, _most(answering)):
         rest: Slice | None = whole
         while rest is not None:
-            part, rest = rest.cut(size)
+            part, rest = rest.cut(pace.rows)
             at = time.perf_counter()
             failed += answering.answer(part)
             done += part.count
             now = time.perf_counter()
-            if part.count == size:
-                size = min(most, max(1, size // 4, min(size * 4, int(size * _SLICE_S / max(now - at, 1e-6)))))
+            pace.took(part.count, now - at)
             if done < count and (now - began > _LONGEST_S or (now - began > _LEAST_S and _somebody_waits())):
                 return done, failed
     return done, failed
+
+
+def _most(answering: Answering) -> int:
+    return min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
 
 
 def _somebody_waits() -> bool:
