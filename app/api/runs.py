@@ -31,7 +31,8 @@ async def _check_training(here: Gateway, request: dict[str, Any]) -> None:
 
 
 async def _train(here: Gateway, request: dict[str, Any], id: str) -> str:
-    await trainings.begin(here, trainings.parse(request, here.settings), id=id)
+    training, told = trainings.parse(request, here.settings)
+    await trainings.begin(here, training, id=id, webhook=told)
     return id
 
 

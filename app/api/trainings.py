@@ -24,8 +24,9 @@ from app.core.errors import InvalidInput, JobNotFound, QueueFull
 from app.core.jobs import Job, State, new_id
 from app.core.trainers import ESTIMATORS, METRICS
 from app.core.trainings import KIND, Bounds, Training
+from app.core.webhooks import JobWebhook
 from app.settings import Settings
-from app.store import sources, trainings
+from app.store import jobs, sources, trainings
 
 router = APIRouter(prefix="/v1", tags=["trainings"], route_class=PlainRoute, responses=PROBLEMS)
 _LARGEST: Final = 64 << 10
@@ -50,8 +51,8 @@ async def submit(request: Request) -> Response:
     """
     here = gateway(request)
     body = await read_object(request, _LARGEST)
-    named, told = by_key(request, body), job_webhook(body, here.settings)
-    training = parse({name: value for name, value in body.items() if name != "webhook"}, here.settings)
+    named = by_key(request, body)
+    training, told = parse(body, here.settings)
     await asyncio.to_thread(_look, training)
     more = {"id": named.id, "fingerprint": named.fingerprint} if named else {"id": new_id(time.time())}
     id, new = await begin(here, training, webhook=told, **more)
@@ -61,17 +62,16 @@ async def submit(request: Request) -> Response:
     return answer(await _shown(here, job), 202, {"location": f"/v1/trainings/{id}", "retry-after": "1"})
 
 
-def parse(body: dict[str, Any], known: Settings) -> Training:
-    """Raises InvalidInput that names the field."""
-    return Training.parse(
-        {name: value for name, value in body.items() if value is not None},
-        Bounds(known.training_pool, known.training_time_limit_s, known.training_max_fits, custom=bool(known.imports.strip())),
-    )
+def parse(body: dict[str, Any], known: Settings) -> tuple[Training, JobWebhook | None]:
+    """What is to be trained, and who is told of it. Raises InvalidInput that names the field."""
+    bounds = Bounds(known.training_pool, known.training_time_limit_s, known.training_max_fits, custom=bool(known.imports.strip()))
+    asked = {name: value for name, value in body.items() if value is not None and name != "webhook"}
+    return Training.parse(asked, bounds), job_webhook(body, known)
 
 
 async def begin(here: Gateway, training: Training, *, id: str, **more: Any) -> tuple[str, bool]:
     """Submits it as the job `id`, once. `more` is of a `works.Submission`. Returns the id, and whether it is new. Raises QueueFull."""
-    if reason := here.full():
+    if (reason := here.full()) and await jobs.read(here.redis, id, whole=False) is None:
         raise QueueFull(reason)
     await trainings.add(here.redis, id, here.settings.max_trainings)
     spec = training.as_dict()

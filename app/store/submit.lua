@@ -3,8 +3,6 @@
 -- ARGV: prefix, largest length, message, body ('' where the message carries it), seconds to keep what nobody ends after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now}
-local length = redis.call('LLEN', KEYS[1])
-if length >= tonumber(ARGV[2]) then return {'full', length} end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local prefix, ttl = ARGV[1], ARGV[5]
@@ -15,6 +13,9 @@ for i = 1, jobs do
   if seen[id] or redis.call('EXISTS', prefix .. 'job:' .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
+-- After the look for known ids: who submits again is told so, also where there is no room for more.
+local length = redis.call('LLEN', KEYS[1])
+if length >= tonumber(ARGV[2]) then return {'full', length} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
   local ids, queue, longest = {}, KEYS[1]:sub(#prefix + 1), 0
