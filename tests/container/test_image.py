@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 HEALTH = {
     "api": "http://127.0.0.1:8000/livez",
     "worker": "http://127.0.0.1:9808/livez",
+    "beat": "http://127.0.0.1:9809/livez",
     "flower": "http://127.0.0.1:5555/healthcheck",
 }
 STRICT = ["--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/state"]
@@ -44,13 +45,13 @@ def image() -> str:
 
 @pytest.fixture(scope="session")
 def processes(image: str) -> Iterator[dict[str, str]]:
-    """Redis, API, worker and Flower, sharing one network and one volume of models: process -> container."""
+    """Redis, API, worker, beat and Flower, sharing one network and one volume of models: process -> container."""
     name = f"celeriac-test-{secrets.token_hex(4)}"
     running = {"redis": docker("run", "-d", f"--name={name}", os.environ.get("REDIS_IMAGE", "redis:7"))}
     shared = [*STRICT, f"--network=container:{name}"]
     try:
         docker("run", "--rm", *STRICT, f"--volume={name}:/models", image, "models", "samples")
-        for process in ("api", "worker", "flower"):
+        for process in ("api", "worker", "beat", "flower"):
             running[process] = docker(
                 "run",
                 "-d",
@@ -105,7 +106,7 @@ def test_flower_asks_for_the_password_but_for_its_health(processes: dict[str, st
     assert inside(processes["flower"], "import httpx; print(httpx.get('http://127.0.0.1:5555/workers').status_code)") == "401"
 
 
-@pytest.mark.parametrize("process", ["api", "worker", "flower"])
+@pytest.mark.parametrize("process", ["api", "worker", "beat", "flower"])
 def test_sigterm_to_pid_1_ends_it_with_0(processes: dict[str, str], process: str) -> None:
     until(processes[process], HEALTH[process])
     docker("stop", "--time=30", processes[process])

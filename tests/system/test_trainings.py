@@ -101,6 +101,20 @@ def test_a_worker_process_that_is_killed_trains_once(running: Running, api: http
     assert [path.name for path in (running.models / name).iterdir() if path.name.startswith(".staging")] == []
 
 
+def test_a_whole_worker_that_is_killed_trains_once(running: Running, api: httpx.Client, name: str, tmp_path: Path) -> None:
+    # Its pool process may outlive it, and publish too: whoever comes first, there is one version.
+    options = {"pool": "doomed", "processes": 1, "imports": "tests.trainers"}
+    with running.process("worker", **options) as (doomed, _):
+        job = submit(api, training(name, trainer="patient", params={"until": str(tmp_path / "go")}, pool="doomed"))
+        until((tmp_path / "go.began").exists)
+        doomed.kill()
+        doomed.wait()
+        with running.process("worker", **options):
+            (tmp_path / "go").touch()
+            assert ended(api, job)["state"] == "succeeded"
+    assert versions(running, name) == ["1"]
+
+
 def test_a_training_that_is_cancelled_leaves_no_version(running: Running, api: httpx.Client, name: str, tmp_path: Path) -> None:
     job = submit(api, training(name, trainer="patient", params={"until": str(tmp_path / "go")}))
     until((tmp_path / "go.began").exists)
