@@ -36,7 +36,7 @@ class Context(Protocol):
         """Says how far it has come; told to whoever watches, a few times a second at most."""
 
     def wanted(self) -> bool:
-        """Is it still to be done here? Not once it was cancelled, or another attempt runs."""
+        """Is it still to be done here? Not once it was cancelled, or another attempt runs. Raises ConnectionError."""
 
 
 Work = Callable[[dict[str, Any], Context], dict[str, Any]]

@@ -85,6 +85,7 @@ def _stamp(file: IO[bytes]) -> tuple[int, int]:
 
 
 def _table(file: IO[bytes], name: str) -> pa.Table:
+    # Not by `app.data`, which reads what a model's signature says: here the types are yet to be found out.
     head = file.read(4)
     file.seek(0)
     if not head:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import suppress
 from typing import Any, Final
 
 from app import metrics
@@ -113,7 +114,8 @@ def _best(training: Training, trainer: Trainer, data: Dataset, context: Context)
             measured.append(one)
             done += 1
             context.progress(done / training.fits, _where(done, len(parts), training))
-            _still(context)
+            with suppress(ConnectionError):  # it matters at the end only
+                _still(context)
         value = sign * mean(measured).get(chosen, 0.0)
         if best is None or value > best[0]:
             best = value, params, measured

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from celery.exceptions import SoftTimeLimitExceeded
+from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded, WorkFailed
@@ -37,7 +38,10 @@ class _Context:
         progress.say(fraction, text)
 
     def wanted(self) -> bool:
-        state, attempt = child.redis().hmget(keys.job(self.job), "state", "attempt")
+        try:
+            state, attempt = child.redis().hmget(keys.job(self.job), "state", "attempt")
+        except RedisError as error:
+            raise ConnectionError(f"Redis does not answer: {error}") from error
         return state == b"running" and int(attempt or 0) == self.attempt
 
 

@@ -46,10 +46,11 @@ def test_alerts_watch_this_release_only() -> None:
     assert all('namespace="ml"' in rule["expr"] for rule in rules())
 
 
-def test_prometheus_finds_api_and_workers() -> None:
+def test_prometheus_finds_api_workers_and_beat() -> None:
     assert one("ServiceMonitor", "api", "production")["metadata"]["labels"]["release"] == "prometheus"
     [endpoint] = one("PodMonitor", "worker", "production")["spec"]["podMetricsEndpoints"]
     assert endpoint["path"] == "/metrics"
+    assert one("PodMonitor", "beat", "production", beat__enabled=True)["spec"]["podMetricsEndpoints"] == [endpoint]
 
 
 def test_nothing_of_the_prometheus_operator_unless_asked() -> None:

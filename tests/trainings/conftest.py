@@ -23,6 +23,8 @@ class Told:
     attempt: int = 1
     told: list[tuple[float, str]] = field(default_factory=list)
     is_wanted: bool = True
+    away: int = 0
+    """Questions that Redis does not answer."""
 
     def model(self, name: str, version: str) -> Any:
         raise AssertionError("a training asks no model")
@@ -31,6 +33,9 @@ class Told:
         self.told.append((fraction, text))
 
     def wanted(self) -> bool:
+        self.away -= 1
+        if self.away >= 0:
+            raise ConnectionError("Redis does not answer")
         return self.is_wanted
 
 

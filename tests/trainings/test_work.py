@@ -136,6 +136,16 @@ def test_a_job_that_nobody_wants_any_longer_publishes_nothing(here: Path) -> Non
     assert not (here / "models").exists()
 
 
+def test_a_redis_that_is_away_for_a_while_loses_no_work(here: Path) -> None:
+    assert train(here, Told(away=3), cv=5)["version"] == "1"
+
+
+def test_nothing_is_published_while_nobody_can_say_whether_it_is_wanted(here: Path) -> None:
+    with pytest.raises(ConnectionError):
+        train(here, Told(away=6), cv=5)
+    assert not (here / "models").exists()
+
+
 def test_too_little_memory_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from app.settings import settings
 
