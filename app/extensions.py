@@ -6,8 +6,12 @@ Everything here does something sensible outside of a worker too, so that the cod
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Final, TypeVar, overload
 
 Teller = Callable[[float, str], None]
+Function = TypeVar("Function", bound=Callable[..., Any])
+STEPS: Final[dict[str, Callable[..., Any]]] = {}
+"""The functions that pipelines may name."""
 _tellers: list[Teller] = []
 
 
@@ -18,6 +22,26 @@ def progress(fraction: float, text: str = "") -> None:
     """
     for tell in _tellers:
         tell(fraction, text)
+
+
+@overload
+def step(function: Function, /) -> Function: ...
+@overload
+def step(name: str, /) -> Callable[[Function], Function]: ...
+def step(named: Any, /) -> Any:
+    """Lets pipelines run a function, by its own name or by another: `@step`, `@step("decode")`.
+
+    It gets the step's inputs as arguments by name (bytes as bytes), and answers anything that JSON knows, NumPy arrays, or bytes.
+    Workers import its module where `CELERIAC_IMPORTS` names it.
+    """
+    if isinstance(named, str):
+        return lambda function: _register(named, function)
+    return _register(named.__name__, named)
+
+
+def _register(name: str, function: Function) -> Function:
+    STEPS[name] = function
+    return function
 
 
 def listen(tell: Teller) -> None:

@@ -21,6 +21,7 @@ BATCH_WAIT: Final = Histogram(
 )
 JOBS_ENDED: Final = Counter("celeriac_jobs_ended", "Jobs that a worker ended, by outcome.", ["model", "version", "outcome"])
 JOBS_LATE: Final = Counter("celeriac_jobs_late", "Outcomes dropped because the job had one already.", ["model", "version"])
+PIPELINES_ENDED: Final = Counter("celeriac_pipelines_ended", "Runs of pipelines that ended, by outcome.", ["pipeline", "outcome"])
 QUEUE_SECONDS: Final = Histogram(
     "celeriac_queue_seconds", "Time from the queue to a worker, by model.", ["model", "version"], buckets=_SECONDS
 )

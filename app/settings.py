@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     redis_sentinel_password: SecretStr | None = Field(None, description="The password that the sentinels ask for, where they do.")
     url: str = Field("", description="The API that the command line asks; where it is not set, the one of `api_host` and `api_port`.")
     models: Path = Field(Path("models"), description="The model repository: a folder, or a volume that all processes mount.")
+    pipelines: Path | None = Field(
+        None, description="The folder of pipelines, a `NAME.yaml` each, which the API reads; else `.pipelines` in the model repository."
+    )
+    max_branches: int = Field(10_000, gt=0, description="Elements of a list that one step of a pipeline may go through.")
     state: Path = Field(
         Path(".celeriac"), description="Where this machine keeps what is its own: the bundled Redis, lock files, heartbeats."
     )
@@ -203,6 +207,11 @@ class Settings(BaseSettings):
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")
+
+    @property
+    def pipelines_folder(self) -> Path:
+        """On the volume that all processes mount, if nothing else is said."""
+        return self.pipelines or self.models / ".pipelines"
 
     @property
     def silent_s(self) -> float:

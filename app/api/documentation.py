@@ -17,6 +17,7 @@ _TAGS: Final = [
     {"name": "files", "description": "What batches read and leave; OpenAI's shapes."},
     {"name": "trainings", "description": "From a table to a new version of a model, behind a gate."},
     {"name": "schedules", "description": "What is run again and again, at planned times."},
+    {"name": "pipelines", "description": "Steps that run models and functions; a run is a job."},
     {"name": "models", "description": "What can be asked, and what it takes."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},

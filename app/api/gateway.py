@@ -22,13 +22,16 @@ from app.broker.celery import app as celery
 from app.broker.coalescer import Accepted, Coalescer, Item
 from app.broker.followups import Followups
 from app.broker.maintenance import Maintenance
+from app.broker.pipelines import Runs
 from app.broker.replies import Replies
 from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
 from app.core.jobs import Job, State, created_at, new_id
 from app.core.models import Manifest
+from app.core.pipelines import PIPELINE
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 from app.hooks.sender import Sender
+from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
 from app.store import jobs, scripts, server
@@ -52,6 +55,9 @@ class Gateway:
         self.followups = Followups(self.redis, self.replies)
         self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
         self.followups.advance["batch"] = self.batches.advance
+        self.pipelines = Pipelines(settings.pipelines_folder)
+        self.runs = Runs(self.redis, settings, self.cancel)
+        self.followups.advance[PIPELINE] = self.runs.advance
         self.sender = Sender(self.redis, settings, present)
         self.leaving = False
         """The process is about to stop: it does all it is asked, and asks not to be sent more."""
@@ -170,7 +176,7 @@ class Gateway:
         """The job as it is after: cancelled, or ended before. What already runs is interrupted. Raises as `job`."""
         before = await scripts.run_async(self.redis, scripts.close(id, State.CANCELLED, keep=self.settings.result_ttl_s))
         job = await self.job(id)
-        if before == b"running":
+        if before == b"running" and job.delivery:
             await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
         return job
 

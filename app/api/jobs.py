@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from redis.exceptions import RedisError
 from starlette.responses import Response, StreamingResponse
 
-from app.api import query
+from app.api import pipeline_runs, query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
@@ -25,6 +25,7 @@ from app.core.errors import InvalidInput
 from app.core.inputs import asked_of, from_rows
 from app.core.jobs import Job, State
 from app.core.models import ModelRef
+from app.core.pipelines import PIPELINE
 from app.store import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
@@ -40,7 +41,7 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 @router.post("", **schemas.SUBMIT)
 async def submit(request: Request) -> Response:
-    """Submits a prediction.
+    """Submits a prediction, or a run of a pipeline.
 
     Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With an `Idempotency-Key`, a
     request that is sent again gets the job of the first.
@@ -51,7 +52,7 @@ async def submit(request: Request) -> Response:
 
 @router.put("/{id}", **schemas.PUT)
 async def put(request: Request) -> Response:
-    """Submits a prediction under an id that the caller chose.
+    """Submits a prediction, or a run of a pipeline, under an id that the caller chose.
 
     The same again gets the same job; another payload is a conflict.
     """
@@ -61,16 +62,24 @@ async def put(request: Request) -> Response:
 
 async def _submit(request: Request, body: dict[str, Any], named: Named | None) -> Response:
     here = gateway(request)
-    known(body, "model", "inputs", "method", "deadline_s", "webhook")
-    manifest = await here.catalogue.serving(_model(body))
-    outputs = asked_of(body, manifest)
     wanted, wait = waiting(request, here)
-    inputs = from_rows(manifest, body.get("inputs"))
-    told = job_webhook(body, here.settings)
-    job = await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
+    if "pipeline" in body:
+        job = await pipeline_runs.submit(here, body, named, deadline_s=deadline(body, here), webhook=job_webhook(body, here.settings))
+        job = await here.wait(job.id, wait)
+    else:
+        job = await _predict(here, body, named, wait)
     if not job.state.final:
         return await accepted(here, job, wanted)
     return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+
+
+async def _predict(here: Gateway, body: dict[str, Any], named: Named | None, wait: float) -> Job:
+    known(body, "model", "inputs", "method", "deadline_s", "webhook")
+    manifest = await here.catalogue.serving(_model(body))
+    outputs = asked_of(body, manifest)
+    inputs = from_rows(manifest, body.get("inputs"))
+    told = job_webhook(body, here.settings)
+    return await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
 
 
 async def accepted(here: Gateway, job: Job, wanted: Preference) -> Response:
@@ -102,11 +111,20 @@ async def listed(request: Request) -> Response:
 
 @router.get("/{id}", **schemas.READ)
 async def read(request: Request) -> Response:
-    """One job. `?wait=20` holds the answer until it has ended or the seconds are over."""
+    """One job. `?wait=20` holds the answer until it has ended or the seconds are over. That of a pipeline tells its steps."""
     here = gateway(request)
+    results = query.truth(request, "results")
     job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
-    return answer(whole(job, place), 200, None if job.state.final else {"retry-after": "1"})
+    steps = {"steps": await pipeline_runs.steps(here, job, results=results)} if job.work == PIPELINE else {}
+    return answer(whole(job, place) | steps, 200, None if job.state.final else {"retry-after": "1"})
+
+
+@router.post("/{id}/retry", **schemas.RETRY)
+async def retry(request: Request) -> Response:
+    """Runs a pipeline that has failed, expired or was cancelled again, as another job: only the steps that have not succeeded."""
+    job = await pipeline_runs.again(gateway(request), request.path_params["id"])
+    return answer(present(job), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.CANCEL)

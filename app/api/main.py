@@ -55,6 +55,7 @@ def create() -> ASGIApp:
         inference,
         jobs,
         models,
+        pipelines,
         pools,
         problems,
         protocol,
@@ -66,7 +67,22 @@ def create() -> ASGIApp:
     from app.api.express import Express
     from app.api.traffic import Traffic
 
-    rooms = (inference, jobs, batches, trainings, schedules, files, dead_letters, webhooks, models, pools, protocol, repository, health)
+    rooms = (
+        inference,
+        jobs,
+        pipelines,
+        batches,
+        trainings,
+        schedules,
+        files,
+        dead_letters,
+        webhooks,
+        models,
+        pools,
+        protocol,
+        repository,
+        health,
+    )
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None)
     for room in rooms:

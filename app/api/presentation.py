@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.core.jobs import Job, State
+from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor
 from app.core.works import from_tensor
+from app.store.pipelines import VALUE
 
 
 def whole(job: Job, place: int | None = None) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
         found["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
     outputs = job.answered() if job.state is State.SUCCEEDED else None
     if outputs is not None:
-        found["result"] = from_tensor(outputs[0]) if job.work else present_result(outputs)
+        found["result"] = _result(job, outputs)
     if job.error is not None:
         found["error"] = job.error
     return found
@@ -45,8 +47,19 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
 def _asked(job: Job) -> dict[str, Any]:
     if not job.work:
         return {"model": job.model, "version": job.version, "method": job.outputs[0], "rows": job.rows}
+    if job.work == PIPELINE:
+        return {"kind": PIPELINE, "pipeline": job.model}
+    if job.work == STEP:
+        return {"kind": STEP, "pipeline": job.model, "step": job.version, "parent": job.parent}
     told = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent, "request": job.request}
     return {name: value for name, value in told.items() if value}
+
+
+def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
+    if not job.work:
+        return present_result(outputs)
+    found = from_tensor(outputs[0])
+    return found[VALUE] if job.work in (PIPELINE, STEP) else found
 
 
 def present_result(outputs: Sequence[Tensor]) -> Any:

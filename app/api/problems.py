@@ -49,6 +49,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.PredictionOutOfMemory: 422,
     errors.TimeLimitExceeded: 422,
     errors.WorkerLost: 422,
+    errors.PipelineNotFound: 404,
+    errors.PipelineUnavailable: 409,
     errors.PayloadLost: 500,
     errors.DeadlineExceeded: 504,
     errors.QueueFull: 429,

@@ -27,3 +27,11 @@ def whole(text: str, name: str, low: int, high: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 20 or not low <= int(text) <= high:
         raise InvalidInput(f"{name} is {text[:50]!r}: give a whole number from {low} to {high}", pointer=f"/{name}")
     return int(text)
+
+
+def truth(request: Request, name: str) -> bool:
+    """`true` or `false`; false where it is not there."""
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        raise InvalidInput(f"{name} is {text!r}: give true or false", pointer=f"/{name}")
+    return text == "true"

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.api import batches, trainings
+from app.api import batches, pipeline_runs, trainings
 from app.api.gateway import Gateway
+from app.api.jobs import deadline
 from app.api.orders import order_of
+from app.api.receivers import job_webhook
 from app.store import batches as batch_records
 from app.store import jobs
 
@@ -36,11 +38,6 @@ async def _train(here: Gateway, request: dict[str, Any], id: str) -> str:
     return id
 
 
-async def _training(here: Gateway, id: str) -> State | None:
-    job = await jobs.read(here.redis, id, whole=False)
-    return (job.state, job.error) if job else None
-
-
 async def _batch(here: Gateway, request: dict[str, Any], id: str) -> str:
     batch = f"batch_{id}"
     await batches.begin(here, await order_of(here, request), batch)
@@ -55,7 +52,20 @@ async def _batched(here: Gateway, id: str) -> State | None:
     return batch.status, {"code": first["code"], "detail": first["message"]} if first else None
 
 
+async def _pipeline(here: Gateway, request: dict[str, Any], id: str) -> str:
+    order = await pipeline_runs.order_of(here, request)
+    deadline_s = deadline(request, here)
+    await pipeline_runs.begin(here, order, id=id, deadline_s=deadline_s, webhook=job_webhook(request, here.settings))
+    return id
+
+
+async def _job(here: Gateway, id: str) -> State | None:
+    job = await jobs.read(here.redis, id, whole=False)
+    return (job.state, job.error) if job else None
+
+
 KINDS: Final = {
-    "training": Kind(_check_training, _train, _training),
+    "training": Kind(_check_training, _train, _job),
     "batch": Kind(order_of, _batch, _batched),
+    "pipeline": Kind(pipeline_runs.order_of, _pipeline, _job),
 }

@@ -58,6 +58,8 @@ _OF: Final[dict[type[CeleriacError], Exit]] = {
     errors.ModelNotFound: Exit.NOT_FOUND,
     errors.ModelUnavailable: Exit.NOT_NOW,
     errors.ModelConflict: Exit.CONFLICT,
+    errors.PipelineNotFound: Exit.NOT_FOUND,
+    errors.PipelineUnavailable: Exit.NOT_NOW,
     errors.JobNotFound: Exit.NOT_FOUND,
     errors.JobExpired: Exit.NOT_FOUND,
     errors.JobConflict: Exit.CONFLICT,

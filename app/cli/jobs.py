@@ -42,7 +42,7 @@ def listed(
         (
             job["id"],
             job["state"],
-            job.get("kind") or f"{job['model']}@{job['version']}",
+            job.get("pipeline") or job.get("kind") or f"{job['model']}@{job['version']}",
             job.get("rows"),
             job["attempt"],
             job["created_at"],
@@ -85,6 +85,15 @@ def watch(id: Id, json: JSON = False, url: URL = "") -> None:
                 break
     _print(job, as_json=json)
     check(job)
+
+
+@app.command()
+def retry(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Run a pipeline that has failed again, as another job: only the steps that have not succeeded."""
+    from app.cli.remote import Remote
+
+    with Remote(url) as api:
+        _print(api.post(f"/v1/jobs/{id}/retry", {}), as_json=json)
 
 
 @app.command()

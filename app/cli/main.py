@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.cli import batch, dead_letters, doctor, jobs, models, pools, predict, processes, schedules, trainings, up
+from app.cli import batch, dead_letters, doctor, jobs, models, pipelines, pools, predict, processes, schedules, trainings, up
 from app.cli.exits import Exit, Trouble, exit_of
 from app.core.errors import CeleriacError, InvalidInput
 
@@ -30,6 +30,7 @@ app.command("predict", rich_help_panel="Use")(predict.predict)
 app.add_typer(batch.app, name="batch", rich_help_panel="Use")
 app.add_typer(jobs.app, name="jobs", rich_help_panel="Use")
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel="Use")
+app.add_typer(pipelines.app, name="pipelines", rich_help_panel="Use")
 app.add_typer(models.app, name="models", rich_help_panel="Use")
 app.command("pools", rich_help_panel="Use")(pools.pools)
 app.command("train", rich_help_panel="Use")(trainings.train)

@@ -32,7 +32,9 @@ def predict(
     elif job["state"] == "succeeded":
         took = f", {job['run_s'] * 1000:.1f} ms" if job.get("run_s") is not None else ""
         show.out().print(f"[bold]{job['model']}@{job['version']}[/]{took}")
-        show.out().print(show.table(("row", job["method"]), ((str(at), answer) for at, answer in enumerate(job["result"]))))
+        found = job["result"] if isinstance(job["result"], dict) else {job["method"]: job["result"]}
+        answers = enumerate(zip(*found.values(), strict=True))
+        show.out().print(show.table(("row", *found), ((str(at), *answer) for at, answer in answers)))
     elif wait == 0:
         show.out().print(f"{job['id']}  [blue]{job['state']}[/]  follow it: celeriac jobs watch {job['id']}", soft_wrap=True)
     check(job, waited=wait > 0)

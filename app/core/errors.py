@@ -33,6 +33,8 @@ CeleriacError
 │   ├── TimeLimitExceeded        time_limit_exceeded     the prediction ran longer than its limit
 │   └── WorkerLost               worker_lost             the worker died with it as often as the policy allows
 ├── WorkFailed               work_failed             a chunk, a step or a training raised
+├── PipelineNotFound             pipeline_not_found      no pipeline of that name
+├── PipelineUnavailable          pipeline_unavailable    its file is not valid; the detail says in which line
 ├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
@@ -222,6 +224,16 @@ class TimeLimitExceeded(PredictionFailed):
 class WorkerLost(PredictionFailed):
     code = "worker_lost"
     title = "The worker died while it ran the job"
+
+
+class PipelineNotFound(CeleriacError):
+    code = "pipeline_not_found"
+    title = "There is no such pipeline"
+
+
+class PipelineUnavailable(CeleriacError):
+    code = "pipeline_unavailable"
+    title = "The pipeline cannot be run"
 
 
 class PayloadLost(CeleriacError):

@@ -126,6 +126,11 @@ def job(id: str) -> str:
     return f"{PREFIX}job:{id}"
 
 
+def pipeline(id: str) -> str:
+    """Hash, a run of a pipeline: `plan`, `inputs`, `count:NAME` of each step that was begun, `step:NAME` of each that has ended: `job_ttl_s`."""
+    return f"{PREFIX}pipeline:{id}"
+
+
 def delivery(id: str) -> str:
     """Hash, the body of a delivery and the ids of its jobs: until it ends, at most `job_ttl_s` after the last deadline."""
     return f"{PREFIX}delivery:{id}"

@@ -18,6 +18,7 @@ from app.broker.envelope import envelope
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import PayloadLost, TimeLimitExceeded
 from app.core.jobs import new_id
+from app.core.pipelines import STEP
 from app.core.trainings import KIND
 from app.settings import settings
 from app.store import keys, scripts
@@ -111,14 +112,10 @@ def timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None, lim
 def finish(client: redis_py.Redis, queue: str, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
     """Writes outcomes, and counts those that came too late."""
     one = settings()
+    # What a step answered is needed until its pipeline ends.
+    keep = {STEP: one.job_ttl_s, KIND: one.training_ttl_s}.get(delivery.work, one.result_ttl_s)
     call = scripts.finish(
-        queue,
-        delivery,
-        outcomes,
-        keep=one.training_ttl_s if delivery.work == KIND else one.result_ttl_s,
-        keep_dead=one.dead_letter_ttl_s,
-        max_dead=one.max_dead_letters,
-        blobs=blobs(),
+        queue, delivery, outcomes, keep=keep, keep_dead=one.dead_letter_ttl_s, max_dead=one.max_dead_letters, blobs=blobs()
     )
     late = scripts.run(client, call)
     if late:

@@ -20,7 +20,14 @@ from app.worker.interruption import arm, interruptible
 from app.worker.output import Output
 from app.worker.prediction import failed
 
-_KINDS: Final = ("app.worker.batches.plan", "app.worker.batches.chunk", "app.worker.batches.assembly", "app.trainings.work")
+_KINDS: Final = (
+    "app.worker.batches.plan",
+    "app.worker.batches.chunk",
+    "app.worker.batches.assembly",
+    "app.worker.steps",
+    "app.trainings.work",
+    "app.runtime.sample_steps",
+)
 """Modules of ours that register kinds of work."""
 
 log = logging.getLogger(__name__)

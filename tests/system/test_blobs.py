@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,3 +90,26 @@ def test_a_job_whose_input_is_lost_fails_and_says_so(platform: Running, folder: 
     with platform.process("worker"):
         ended = read(platform, job)
     assert (ended["state"], ended["error"]["code"]) == ("failed", "payload_lost")
+
+
+def test_what_steps_answer_passes_by_redis_too(platform: Running, folder: Path) -> None:
+    pipelines = platform.models / ".pipelines"
+    pipelines.mkdir()
+    try:
+        (pipelines / "echo.yaml").write_text(
+            "inputs: [text]\n"
+            "steps:\n"
+            "  first: {run: note, inputs: {text: $inputs.text}}\n"
+            "  second: {run: note, inputs: {text: $first}}\n"
+            "output: $second\n"
+        )
+        with platform.process("worker", imports="tests.stepping"):
+            body = {"pipeline": "echo", "inputs": {"text": "long " * 1000}}
+            ended = read(platform, httpx.post(f"{platform.url}/v1/jobs", json=body).json())
+        assert ended["result"] == "long " * 1000
+        with redis.Redis.from_url(platform.redis_url) as client:
+            kept = [client.hget(keys.pipeline(ended["id"]), "inputs")]
+            kept += [client.hget(keys.job(id), "result") for id in (ended["id"], f"{ended['id']}-first", f"{ended['id']}-second")]
+        assert all(len(one) < 1000 for one in kept)
+    finally:
+        shutil.rmtree(pipelines)

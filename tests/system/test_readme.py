@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 import tritonclient.http as triton
-from sklearn.datasets import load_breast_cancer
+from PIL import Image
+from sklearn.datasets import load_breast_cancer, load_digits
 
+from app.registry.pipelines import parse
 from app.registry.repository import Repository
+from app.runtime.samples import SAMPLES
 from app.trainings.trainers import find
 from tests.code import publish
 from tests.documentation.tables import README
-from tests.running import Running
+from tests.running import ROOT, Running, wait_until_ready
 from tests.system.conftest import Installation
 from tests.trainings.conftest import breast_cancer
 
@@ -98,3 +104,45 @@ def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running
         found = client.infer("tumours", [rows]).as_numpy("benign")
     shutil.rmtree(running.models / "tumours")
     assert np.allclose(found, trees.predict(X[:50]))
+
+
+def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_path: Path) -> None:
+    command(running, "pipelines", "samples")
+    found = load_digits()
+    pixels = Image.fromarray((found.images[7] * 255 / 16).astype("uint8")).resize((80, 80), Image.Resampling.NEAREST)
+    pixels.save(tmp_path / "digit.png")
+    wait_until_ready(f"{running.url}/v2/models/digits-linear/ready")
+    wait_until_ready(f"{running.url}/v2/models/digits-neighbours/ready")
+    answer = json.loads(command(running, "pipelines", "run", "digit-image", f"image=@{tmp_path / 'digit.png'}"))
+    assert answer == {"digit": 7, "votes": {"forest": 7, "linear": 7, "neighbours": 7}}
+    assert "pixels --> linear" in command(running, "pipelines", "show", "digit-image")
+
+
+def test_the_sample_pipeline_surveys_a_table_and_tells_how_far_it_is(running: Running, tmp_path: Path) -> None:
+    command(running, "pipelines", "samples")
+    data = SAMPLES["wine"].data()
+    table = pd.concat([data.held_out] * 30).to_csv(index=False)
+    submitted = {"pipeline": "wine-survey", "inputs": {"table": table}}
+    job = httpx.post(f"{running.url}/v1/jobs", json=submitted).json()
+    while (told := httpx.get(f"{running.url}/v1/jobs/{job['id']}?wait=30", timeout=60).json())["state"] == "running":
+        pass
+    assert told["state"] == "succeeded", told
+    assert told["steps"][-1]["progress"]["text"].startswith("resample ")
+    shares = told["result"]["shares"]
+    assert told["result"]["wines"] == 30 * len(data.held_out)
+    assert sum(share for share, _, _ in shares.values()) == pytest.approx(1, abs=0.001)
+    assert all(low <= share <= high for share, low, high in shares.values())
+
+
+def test_the_example_of_a_pipeline_is_one_and_its_functions_run() -> None:
+    pipeline, _ = parse("triage", block("Reads a letter", "yaml"), "triage.yaml")
+    functions: dict[str, Any] = {}
+    exec(compile(block("def paragraphs"), "README.md", "exec"), functions)
+    assert {step.run for step in pipeline.steps.values() if step.run} == {"clean", "paragraphs", "summary"} <= functions.keys()
+    assert functions["summary"]({"label": ["bill"]}, None, [["calm"]]) == {"about": "bill", "moods": ["calm"]}
+
+
+def command(running: Running, *line: str) -> str:
+    environment = running.environment | {"CELERIAC_URL": running.url}
+    ended = subprocess.run([sys.executable, "-m", "app", *line], env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
+    return ended.stdout

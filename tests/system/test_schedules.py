@@ -255,3 +255,17 @@ def test_what_to_run_cannot_be_read(
         (tmp_path / "run.json").write_text(text)
     ended = celeriac("schedules", "create", "x", "--every", "60", "--run", str(tmp_path / "run.json"), "--url", running.url)
     assert ended.exit == exit
+
+
+def test_a_pipeline_is_run_at_its_time(running: Running, api: httpx.Client) -> None:
+    folder = running.models / ".pipelines"
+    folder.mkdir(exist_ok=True)
+    (folder / "twice.yaml").write_text(
+        "steps: {one: {model: diabetes, inputs: [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]}}\noutput: [$one.0, $one.0]\n"
+    )
+    create(api, "survey", run={"pipeline": {"pipeline": "twice"}})
+    run = api.post("/v1/schedules/survey/run").json()
+    [found] = ended(api, "survey")
+    assert (found["kind"], found["id"], found["state"]) == ("pipeline", run["id"], "succeeded")
+    answer = api.post("/v1/schedules", json=body("bad", run={"pipeline": {"pipeline": "thrice"}}))
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (404, "/run/pipeline/pipeline")

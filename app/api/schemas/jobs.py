@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
@@ -69,6 +70,19 @@ class Submission(BaseModel):
     webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends, beside the registered webhooks.")
 
 
+class PipelineSubmission(BaseModel):
+    """A run of a pipeline."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"pipeline": "digit-image", "inputs": {"image": {"b64": "iVBORw0KGgo="}}}]}
+    )
+
+    pipeline: str = Field(description="The name of a pipeline: see /v1/pipelines.")
+    inputs: dict[str, Any] = Field({}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.')
+    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds within which each of its steps must have begun.")
+    webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends, beside the registered webhooks.")
+
+
 class JobError(BaseModel):
     """Why a job failed."""
 
@@ -82,6 +96,37 @@ class Progress(BaseModel):
 
     fraction: float = Field(ge=0, le=1)
     text: str
+
+
+class StepState(StrEnum):
+    """Those of a job, and two of its own."""
+
+    WAITING = "waiting"
+    """Not yet due."""
+    SKIPPED = "skipped"
+    """Its condition did not hold, or all of its sources were skipped."""
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Step(BaseModel):
+    """A step of a run. Of one with `each`, times are of all branches together."""
+
+    name: str
+    state: StepState
+    job: str | None = Field(None, description="Its own job: GET /v1/jobs/{job} has its logs. Of branches it is this, `-` and the place.")
+    branches: dict[str, int] | None = Field(None, description="Of a step with `each`: how many are in which state.")
+    attempt: int | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+    run_s: float | None = None
+    progress: Progress | None = None
+    error: JobError | None = None
+    result: Any = Field(None, description="With `?results=true`: what it answered.")
 
 
 class Job(BaseModel):
@@ -102,6 +147,9 @@ class Job(BaseModel):
     kind: str | None = Field(None, description="What is not a prediction: the kind of work.")
     parent: str | None = Field(None, description="What it is a part of.")
     request: dict[str, Any] | None = Field(None, description="What work of another kind was asked to do.")
+    pipeline: str | None = Field(None, description="The pipeline of a run, or of a step.")
+    step: str | None = None
+    steps: list[Step] | None = Field(None, description="Of a run of a pipeline, where this one job is asked for.")
     model: str | None = Field(None, description="What is asked; work of another kind may have none.")
     version: str | None = None
     method: str | None = Field(None, description="The output that was asked for; the first, where there are several.")
@@ -128,14 +176,16 @@ class Jobs(BaseModel):
     next: str | None = Field(description="The cursor of the next page; null where this is the last.")
 
 
-def _submit(body: Submission, wait: Wait = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None) -> None: ...
+def _submit(
+    body: Submission | PipelineSubmission, wait: Wait = None, prefer: Prefer = None, idempotency_key: IdempotencyKey = None
+) -> None: ...
 
 
 def _put(
     id: Annotated[
         str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$", description="An id that the caller chose.", examples=["order-20260105"])
     ],
-    body: Submission,
+    body: Submission | PipelineSubmission,
     wait: Wait = None,
     prefer: Prefer = None,
 ) -> None: ...
@@ -149,7 +199,15 @@ def _list(
 ) -> None: ...
 
 
-def _read(id: Id, wait: Wait = None, prefer: Prefer = None) -> None: ...
+def _read(
+    id: Id,
+    wait: Wait = None,
+    prefer: Prefer = None,
+    results: Annotated[bool, Query(description="Of a pipeline: show what each step answered.")] = False,
+) -> None: ...
+
+
+def _retry(id: Id) -> None: ...
 
 
 def _cancel(id: Id) -> None: ...
@@ -181,6 +239,7 @@ SUBMIT: Final = documented(_submit, Job, **_SUBMITTED)
 PUT: Final = documented(_put, Job, **_SUBMITTED)
 LIST: Final = documented(_list, Jobs, response_description="A page of jobs.")
 READ: Final = documented(_read, Job, response_description="The job as it is now.", responses={200: {"headers": LATER}})
+RETRY: Final = documented(_retry, Job, status_code=202, response_description="The new job.", responses={202: {"headers": LOCATION | LATER}})
 CANCEL: Final = documented(_cancel, Job, response_description="The job as it is after: cancelled, or ended before.")
 EVENTS: Final = documented(
     _events,

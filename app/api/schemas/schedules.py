@@ -21,7 +21,8 @@ Name = Annotated[str, Path(description="The schedule's name.", examples=["nightl
 Run = Annotated[
     dict[str, dict[str, Any]],
     Field(
-        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings, `batch` as /v1/batches.",
+        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings, `batch` as /v1/batches, "
+        "`pipeline` as /v1/jobs.",
         min_length=1,
         max_length=1,
     ),
@@ -77,11 +78,11 @@ class ScheduledRun(BaseModel):
 
     planned_at: str | None
     state: str | None = Field(
-        description="That of the training or batch; `missed` or `failed` where none began; null where it is no longer known.",
+        description="That of the training, batch or pipeline; `missed` or `failed` where none began; null where it is no longer known.",
         examples=["succeeded"],
     )
     kind: str | None = Field(description="What began.", examples=["training"])
-    id: str | None = Field(description="The id of the training or batch.")
+    id: str | None = Field(description="The id of the training, batch or pipeline.")
     error: JobError | None = Field(None, description="Why it failed, or could not begin.")
 
 

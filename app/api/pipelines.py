@@ -1,0 +1,44 @@
+"""/v1/pipelines: which there are, and their pictures. They are run as jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.gateway import gateway
+from app.api.jobs import answer
+from app.api.routes import PlainRoute
+from app.api.schemas import pipelines as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.core.drawings import mermaid
+from app.core.errors import PipelineUnavailable
+from app.registry.pipelines import Pipelines
+
+router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=PlainRoute, responses=PROBLEMS)
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Every pipeline; one whose file is not valid with the reason, and the line."""
+    return answer({"items": await asyncio.to_thread(_all, gateway(request).pipelines)})
+
+
+@router.get("/{name}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """One pipeline: its file as JSON, and a Mermaid flowchart."""
+    pipeline, data = await asyncio.to_thread(gateway(request).pipelines.read, request.path_params["name"])
+    return answer({"name": pipeline.name, **data, "drawing": mermaid(pipeline)})
+
+
+def _all(pipelines: Pipelines) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in pipelines.names():
+        try:
+            pipeline, _ = pipelines.read(name)
+            found.append({"name": name, "description": pipeline.description, "inputs": pipeline.inputs, "steps": list(pipeline.steps)})
+        except PipelineUnavailable as error:
+            found.append({"name": name, "reason": error.detail})
+    return found

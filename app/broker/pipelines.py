@@ -1,0 +1,198 @@
+"""Runs of pipelines go on: whenever a part of one ends, its steps that have become ready are submitted.
+
+This is what Celery's chords are for, and where they hang when a worker or a result is lost: here the state of each part is
+a record, nothing counts down, and whoever looks finds the same. Safe to run twice at once, and to be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import redis.asyncio
+
+from app import metrics
+from app.broker import names, works
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import CeleriacError, InvalidInput, PayloadLost, WorkFailed, from_dict
+from app.core.jobs import Progress, State
+from app.core.pipelines import INPUTS, PIPELINE, STEP, Step, fill, references
+from app.core.works import RESULT, as_tensor
+from app.settings import Settings
+from app.store import jobs, pipelines, scripts
+from app.store.blobs import blobs
+from app.store.pipelines import Run, Settled
+from app.store.records import encode_progress
+
+_AGAIN_S: Final = 30.0
+_AT_ONCE: Final = 100
+
+
+class _Failed(Exception):
+    """The run cannot succeed any more."""
+
+    def __init__(self, error: CeleriacError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Runs:
+    """Of one API process. `cancel` ends a job."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]]) -> None:
+        self._client = client
+        self._settings = settings
+        self._cancel = cancel
+
+    async def advance(self, id: str) -> float | None:
+        """See `Advance` of the follow-ups."""
+        found = await pipelines.read(self._client, id)
+        if found is None:
+            return None
+        run, _ = found
+        if run.job.state.final:
+            await self._stop(run)
+            return None
+        try:
+            while await self._round(run):
+                pass
+            if len(run.settled) < len(run.pipeline.steps):
+                return _AGAIN_S
+            output = await self._filled(run, run.pipeline.output)
+            outcome = Outcome(id, [as_tensor(RESULT, {pipelines.VALUE: output})])
+        except _Failed as failure:
+            outcome = Outcome(id, error=failure.error)
+        except (InvalidInput, PayloadLost) as error:
+            outcome = Outcome(id, error=error)
+        await self._end(run, outcome)
+        return None
+
+    async def _round(self, run: Run) -> bool:
+        """Looks at the steps whose sources have ended. Has one of them ended now? Then others may be ready."""
+        ready = [step for step in run.pipeline.steps.values() if step.name not in run.settled and step.sources <= run.settled.keys()]
+        ended, under_way = False, []
+        for step in ready:
+            how, told = await self._look(run, step)
+            under_way += [told] if told else []
+            if how is not None:
+                await pipelines.settle(self._client, run.job.id, step.name, how)
+                run.settled[step.name] = how
+                ended = True
+        if not ended and under_way:
+            await self._tell(run, under_way)
+        return ended
+
+    async def _look(self, run: Run, step: Step) -> tuple[Settled | None, tuple[float, str] | None]:
+        """How the step ended, if it has, else how far it has come. Submits what has not been. Raises _Failed."""
+        if step.sources and all(run.settled[name].skipped for name in step.sources):
+            return Settled(skipped=True), None
+        if step.name not in run.counts:
+            try:
+                if step.when and not step.when.holds(await self._lookup(run, step.when.value)):
+                    return Settled(skipped=True), None
+                run.counts[step.name] = await self._count(run, step)
+            except InvalidInput as error:
+                raise _Failed(InvalidInput(f"the step {step.name!r}: {error.detail}")) from error
+            await pipelines.count(self._client, run.job.id, step.name, run.counts[step.name])
+        count = run.counts[step.name]
+        ids = run.parts(step.name, count)
+        states = await pipelines.states(self._client, ids)
+        for at, state in enumerate(states):
+            if state is not None and state.final and state is not State.SUCCEEDED:
+                raise _Failed(await self._error(step, ids[at], at if step.each else None))
+        missing = [at for at, state in enumerate(states) if state is None]
+        for first in range(0, len(missing), _AT_ONCE):
+            await asyncio.gather(*(self._submit(run, step, at if step.each else None) for at in missing[first : first + _AT_ONCE]))
+        done = states.count(State.SUCCEEDED)
+        if done == len(ids):
+            return Settled(count=count), None
+        return None, (done / len(ids), step.name if count is None else f"{step.name} {done}/{count}")
+
+    async def _count(self, run: Run, step: Step) -> int | None:
+        if not step.each:
+            return None
+        found = await self._filled(run, step.each)
+        if not isinstance(found, list):
+            raise InvalidInput(f"{step.each} is no list, which each goes through")
+        if len(found) > self._settings.max_branches:
+            raise InvalidInput(f"{step.each} has {len(found)} elements; at most {self._settings.max_branches} are gone through")
+        return len(found)
+
+    async def _submit(self, run: Run, step: Step, index: int | None) -> None:
+        target = run.targets[step.name]
+        spec = {
+            "run": run.job.id,
+            "step": step.name,
+            "function": step.run,
+            "model": [target.name, target.version],
+            "method": step.method,
+            "inputs": step.inputs,
+            "each": step.each,
+            "index": index,
+            "sources": {name: asdict(run.settled[name]) for name in step.sources},
+        }
+        one = works.Submission(
+            STEP,
+            spec,
+            # Many branches let single requests pass.
+            names.interactive(target.pool) if index is None else names.bulk(target.pool),
+            id=run.part(step.name, index),
+            subject=(run.pipeline.name, step.name),
+            parent=pipelines.parent(run.job.id),
+            limit_s=step.timeout_s,
+            retries=step.retries,
+            deadline_s=max(0.001, run.job.expires_at - time.time()),
+        )
+        await works.submit(self._client, one)
+
+    async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
+        job = await jobs.read(self._client, id, whole=False)
+        which = f"the step {step.name!r}" + ("" if index is None else f" for element {index}")
+        error = from_dict(job.error) if job and job.error else WorkFailed(f"it was {job.state if job else 'lost'}")
+        error.detail = f"{which}: {error.detail}"
+        return error
+
+    async def _filled(self, run: Run, template: Any) -> Any:
+        return fill(template, await self._lookup(run, template))
+
+    async def _lookup(self, run: Run, template: Any) -> Callable[[str], Any]:
+        """With the values that the template refers to at hand."""
+        values: dict[str, Any] = {}
+        for name in {name for name, _ in references(template)}:
+            values[name] = await (pipelines.inputs(self._client, run.job.id) if name == INPUTS else self._value(run, name))
+        return values.__getitem__
+
+    async def _value(self, run: Run, step: str) -> Any:
+        how = run.settled[step]
+        if how.skipped:
+            return None
+        if how.count is None:
+            [found] = await pipelines.values(self._client, [run.part(step, None)])
+            return found
+        return await pipelines.values(self._client, run.parts(step, how.count))
+
+    async def _tell(self, run: Run, under_way: Sequence[tuple[float, str]]) -> None:
+        fraction = (len(run.settled) + sum(part for part, _ in under_way)) / len(run.pipeline.steps)
+        told = encode_progress(Progress(fraction, ", ".join(text for _, text in under_way)[:200]))
+        if run.job.progress is None or encode_progress(run.job.progress) != told:
+            await scripts.run_async(self._client, scripts.progress({run.job.id: run.job.attempt}, told))
+
+    async def _end(self, run: Run, outcome: Outcome) -> None:
+        one = self._settings
+        ended = Delivery(run.job.id, run.pipeline.name, "", (RESULT,), "", True, (run.job.id,), (1,), [], work=PIPELINE)
+        call = scripts.finish(
+            "", ended, [outcome], keep=one.result_ttl_s, keep_dead=one.dead_letter_ttl_s, max_dead=one.max_dead_letters, blobs=blobs()
+        )
+        await scripts.run_async(self._client, call)
+        metrics.PIPELINES_ENDED.labels(run.pipeline.name, "succeeded" if outcome.error is None else outcome.error.code).inc()
+
+    async def _stop(self, run: Run) -> None:
+        """Of a run that has ended nothing goes on."""
+        for step in run.counts.keys() - run.settled.keys():
+            ids = run.parts(step, run.counts[step])
+            for id, state in zip(ids, await pipelines.states(self._client, ids), strict=True):
+                if state is not None and not state.final:
+                    await self._cancel(id)

@@ -1,0 +1,236 @@
+"""A pipeline: steps that run models and functions, and what flows between them.
+
+What a step takes is written as a template: any value, in which `$inputs.image` stands for what the caller gave, `$decode` or
+`$decode.pixels` for what another step answered, and `$item` for the one of a list that `each` goes through. A text that
+begins with a dollar has two. The order of the steps follows from these references alone.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final, Self, TypeVar
+
+from app.core.errors import InvalidInput
+from app.core.models import ModelRef, RetryPolicy
+
+STEP: Final = "step"
+"""The kind of work that one step, or one branch of it, is."""
+PIPELINE: Final = "pipeline"
+"""The kind of job that a whole run is."""
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
+INPUTS, ITEM, INDEX = "inputs", "item", "index"
+_REFERENCE: Final = re.compile(r"\$([a-z][a-z0-9_]*)((?:\.[A-Za-z0-9_-]+)*)")
+_OWN: Final = (INPUTS, ITEM, INDEX)
+TESTS: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "is": operator.eq, "is_not": operator.ne, "above": operator.gt, "below": operator.lt, "at_least": operator.ge, "at_most": operator.le,
+}  # fmt: skip
+
+T = TypeVar("T")
+Lookup = Callable[[str], Any]
+"""The value of `inputs`, `item`, `index`, or of a step by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`when: $sure` wants a true value, `when: {value: $sure.score, below: 0.9}` compares."""
+
+    value: str
+    test: str = ""
+    than: Any = None
+
+    def holds(self, lookup: Lookup) -> bool:
+        """Raises InvalidInput where the two cannot be compared."""
+        found = fill(self.value, lookup)
+        try:
+            return bool(TESTS[self.test](found, self.than) if self.test else found)
+        except TypeError:
+            raise InvalidInput(f"{self.value} is {found!r}, which is not {self.test} {self.than!r} and not otherwise") from None
+
+    def __str__(self) -> str:
+        return f"{self.value} {self.test.replace('_', ' ')} {self.than}" if self.test else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`run` names a function that is registered with `@step`, `model` a model: one of both.
+
+    With `each` it runs once for every element of a list, and answers the list of the answers, in order. Where `when` does
+    not hold it is skipped and answers null; so is a step all of whose sources were skipped.
+    """
+
+    name: str
+    run: str = ""
+    model: str = ""
+    method: str | None = None
+    inputs: Any = None
+    each: str = ""
+    when: Condition | None = None
+    pool: str = ""
+    timeout_s: float = 300.0
+    retries: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The steps that it waits for."""
+        parts = (self.inputs, self.each, self.when.value if self.when else None)
+        return frozenset(name for part in parts for name, _ in references(part) if name not in _OWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """`steps` come after those that they wait for; `output` is a template too."""
+
+    name: str
+    inputs: tuple[str, ...]
+    steps: Mapping[str, Step]
+    output: Any
+    description: str = ""
+
+    @classmethod
+    def from_dict(cls, name: str, data: Any) -> Self:
+        """Raises InvalidInput whose pointer says where `data` is wrong."""
+        _fields(data, ("description", "inputs", "steps", "output"), ("steps", "output"), "")
+        inputs = data.get("inputs") or []
+        if not isinstance(inputs, list) or not all(isinstance(one, str) and NAME.fullmatch(one) for one in inputs):
+            raise InvalidInput("inputs must be a list of names, as in [image]", pointer="/inputs")
+        given = data["steps"]
+        if not isinstance(given, Mapping) or not given:
+            raise InvalidInput("steps must name at least one step", pointer="/steps")
+        steps = {str(step): _step(str(step), about, f"/steps/{step}") for step, about in given.items()}
+        for one in steps.values():
+            for part in ("inputs", "each", "when"):
+                _check(given[one.name].get(part), steps, inputs, f"/steps/{one.name}/{part}", each=bool(one.each) and part != "each")
+        _check(data["output"], steps, inputs, "/output", each=False)
+        try:
+            order = list(TopologicalSorter({one.name: sorted(one.sources) for one in steps.values()}).static_order())
+        except CycleError as error:
+            circle = " -> ".join(error.args[1])
+            raise InvalidInput(f"the steps wait for each other: {circle}", pointer=f"/steps/{error.args[1][0]}") from None
+        return cls(name, tuple(inputs), {one: steps[one] for one in order}, data["output"], str(data.get("description") or ""))
+
+
+def fill(template: Any, lookup: Lookup) -> Any:
+    """The template with values in the place of references. Raises InvalidInput for a part that a value has not."""
+    if isinstance(template, Mapping):
+        return {name: fill(value, lookup) for name, value in template.items()}
+    if isinstance(template, list):
+        return [fill(value, lookup) for value in template]
+    if not isinstance(template, str) or not template.startswith("$"):
+        return template
+    if template.startswith("$$"):
+        return template[1:]
+    name, path = _parsed(template)
+    found = lookup(name)
+    for at, part in enumerate(path):
+        found = _part(found, part, "$" + ".".join((name, *path[:at])))
+    return found
+
+
+def references(template: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name and path of each reference. Raises InvalidInput for what looks like one and is none."""
+    if isinstance(template, Mapping):
+        template = list(template.values())
+    if isinstance(template, list):
+        for value in template:
+            yield from references(value)
+    elif isinstance(template, str) and template.startswith("$") and not template.startswith("$$"):
+        yield _parsed(template)
+
+
+def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        raise InvalidInput(f"{text!r} is no reference: write $step or $step.part; a text that begins with a dollar has two")
+    return match[1], tuple(match[2].split(".")[1:])
+
+
+def _part(value: Any, part: str, whole: str) -> Any:
+    if value is None:
+        return None  # of a step that was skipped
+    if isinstance(value, Mapping) and part in value:
+        return value[part]
+    if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+        return value[int(part)]
+    there = f"has {', '.join(map(str, value))}" if isinstance(value, Mapping) else f"is a {type(value).__name__}"
+    raise InvalidInput(f"{whole} has no part {part!r}: it {there}")
+
+
+def _step(name: str, about: Any, pointer: str) -> Step:
+    if not NAME.fullmatch(name) or name in _OWN:
+        raise InvalidInput(f"{name!r} is no name for a step: small letters, digits and _, and not {', '.join(_OWN)}", pointer=pointer)
+    known = [one.name for one in fields(Step)][1:]
+    _fields(about, known, (), pointer)
+    values = dict(about)
+    for one in ("run", "model", "method", "each", "pool"):
+        if one in values and not isinstance(values[one], str):
+            raise InvalidInput(f"{one} must be a string", pointer=f"{pointer}/{one}")
+    if bool(values.get("run")) == bool(values.get("model")):
+        raise InvalidInput(f"the step {name!r} must have either run (a function) or model", pointer=pointer)
+    if values.get("model"):
+        _at(lambda: ModelRef.parse(values["model"]), f"{pointer}/model")
+    elif not isinstance(values.get("inputs") or {}, Mapping):
+        raise InvalidInput("the inputs of a function are its arguments by name, as in {image: $inputs.image}", pointer=f"{pointer}/inputs")
+    if "each" in values and not list(_at(lambda: list(references(values["each"])), f"{pointer}/each")):
+        raise InvalidInput("each must be a reference to a list, as in $split.pages", pointer=f"{pointer}/each")
+    limit = values.get("timeout_s", 300.0)
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0:
+        raise InvalidInput(f"timeout_s is {limit!r}: give seconds", pointer=f"{pointer}/timeout_s")
+    values["when"] = _condition(values["when"], f"{pointer}/when") if "when" in values else None
+    if "retries" in values:
+        _fields(values["retries"], [one.name for one in fields(RetryPolicy)], (), f"{pointer}/retries")
+        values["retries"] = _retries(values["retries"], f"{pointer}/retries")
+    return Step(name, **values)
+
+
+def _condition(given: Any, pointer: str) -> Condition:
+    if isinstance(given, str):
+        return Condition(given)
+    _fields(given, ("value", *TESTS), ("value",), pointer)
+    tests = [one for one in given if one != "value"]
+    if len(tests) != 1:
+        raise InvalidInput(f"when compares value by one of {', '.join(TESTS)}", pointer=pointer)
+    return Condition(str(given["value"]), tests[0], given[tests[0]])
+
+
+def _check(template: Any, steps: Mapping[str, Step], inputs: Sequence[str], pointer: str, *, each: bool) -> None:
+    for name, path in _at(lambda: list(references(template)), pointer):
+        if name == INPUTS:
+            if not path or path[0] not in inputs:
+                raise InvalidInput(f"${'.'.join((name, *path))} is no input; there are {', '.join(inputs) or 'none'}", pointer=pointer)
+        elif name in (ITEM, INDEX):
+            if not each:
+                raise InvalidInput(f"${name} is there only in a step with each", pointer=pointer)
+        elif name not in steps:
+            raise InvalidInput(f"${name} is no step; there are {', '.join(steps)}", pointer=pointer)
+
+
+def _fields(data: Any, known: Sequence[str], required: Sequence[str], pointer: str) -> None:
+    if not isinstance(data, Mapping):
+        raise InvalidInput(f"there must be an object with {', '.join(known)}", pointer=pointer)
+    for name in data:
+        if name not in known:
+            raise InvalidInput(f"{name!r} is not known here; there are {', '.join(known)}", pointer=f"{pointer}/{name}")
+    for name in required:
+        if name not in data:
+            raise InvalidInput(f"{name} is missing", pointer=pointer)
+
+
+def _retries(given: Mapping[str, Any], pointer: str) -> RetryPolicy:
+    for name, value in given.items():
+        whole = name == "max_attempts"
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < whole:
+            raise InvalidInput(
+                f"{name} is {value!r}: give {'a whole number from 1 on' if whole else 'seconds'}", pointer=f"{pointer}/{name}"
+            )
+    return RetryPolicy(**given)
+
+
+def _at(make: Callable[[], T], pointer: str) -> T:
+    try:
+        return make()
+    except InvalidInput as error:
+        raise InvalidInput(error.detail, pointer=pointer) from None

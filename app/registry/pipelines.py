@@ -1,0 +1,89 @@
+"""The pipelines of a folder: `NAME.yaml`, read when they are asked for. What is wrong is told with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from app.core.errors import InvalidInput, PipelineNotFound, PipelineUnavailable
+from app.core.models import NAME
+from app.core.pipelines import Pipeline
+from app.registry.staging import flush
+
+_ENDING: Final = ".yaml"
+Lines = dict[str, int]
+"""JSON pointer -> line, the first is 1."""
+
+
+class Pipelines:
+    """OSError passes through where the folder cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        return sorted(path.stem for path in self._folder.glob(f"*{_ENDING}") if NAME.fullmatch(path.stem)) if self._folder.is_dir() else []
+
+    def publish(self, name: str, text: str) -> Pipeline:
+        """Puts a pipeline there, or another in its place: runs that have begun go on as they began.
+
+        Raises InvalidInput for a name that is none, PipelineUnavailable that names the line.
+        """
+        if not NAME.fullmatch(name):
+            raise InvalidInput(f"{name!r} is no name for a pipeline: small letters, digits, - and _, as in digit-image", pointer="/name")
+        pipeline, _ = parse(name, text, f"{name}{_ENDING}")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new = self._folder / f".{name}.new"
+        new.write_text(text)
+        flush(new)
+        new.replace(self._folder / f"{name}{_ENDING}")
+        flush(self._folder)
+        return pipeline
+
+    def read(self, name: str) -> tuple[Pipeline, dict[str, Any]]:
+        """The pipeline, and what its file says. Raises PipelineNotFound, or PipelineUnavailable that names the line."""
+        path = self._folder / f"{name}{_ENDING}"
+        if not NAME.fullmatch(name) or not path.is_file():
+            raise PipelineNotFound(f"there is no pipeline {name!r}; there are {', '.join(self.names()) or 'none'}", pointer="/pipeline")
+        return parse(name, path.read_text(errors="replace"), path.name)
+
+
+def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
+    """Raises PipelineUnavailable that names the line."""
+    try:
+        data = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise PipelineUnavailable(f"{file}{where}: {getattr(error, 'problem', None) or error}") from None
+    lines: Lines = {}
+    try:
+        if node is not None:
+            lines.update(_lines(node, ""))
+        return Pipeline.from_dict(name, data), data
+    except InvalidInput as error:
+        pointer = error.pointer or ""
+        while pointer not in lines and pointer:
+            pointer = pointer.rpartition("/")[0]
+        raise PipelineUnavailable(f"{file}, line {lines.get(pointer, 1)}: {error.detail}") from None
+
+
+def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
+    """Raises InvalidInput for a key that is there twice: YAML would take the last, and say nothing."""
+    yield pointer, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            where = f"{pointer}/{key.value}"
+            yield where, key.start_mark.line + 1
+            if where in seen:
+                raise InvalidInput(f"{key.value!r} is there twice", pointer=where)
+            seen.add(where)
+            yield from ((inner, line) for inner, line in _lines(value, where) if inner != where)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _lines(value, f"{pointer}/{index}")
