@@ -45,7 +45,7 @@ def burst(release: Release, pool: str, model: str, jobs: int, *, least: int, dra
     deployment = f"celeriac-worker-{pool}"
     with Timeline(release, pool) as seen:
         told = release.send(model, jobs)
-        until("as few workers as before", lambda: release.at.replicas(deployment) == least, 300)
+        until("as few workers as before", lambda: release.at.replicas(deployment) == release.at.ready(deployment) == least, 300)
     seen.save(DRAWINGS / drawing, told["answered"])
     measured(f"burst of {jobs} jobs of 0.2 s on {least} worker(s): the first more is ready", f"{seen.first('ready', least + 1):.0f} s")
     measured("the same: the last answer", f"{told['answered'][-1] - told['began']:.0f} s, by up to {seen.most('ready')} workers")

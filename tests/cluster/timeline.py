@@ -41,6 +41,7 @@ class Timeline:
     def __exit__(self, *reason: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._look()
 
     def most(self, what: str) -> int:
         return max(int(getattr(moment, what)) for moment in self.moments)
@@ -57,15 +58,17 @@ class Timeline:
         path.with_suffix(".svg").write_text(draw(self.moments))
 
     def _watch(self) -> None:
-        deployment = f"{self._release.name}-worker-{self._pool}"
         while not self._stop.is_set():
-            at = time.time() - self.began
             # A cluster that is busy may not answer kubectl: then there is one look less.
             with suppress(AssertionError):
-                spec = self._release.at.get(f"deployment/{deployment}")
-                wanted, ready = int(spec["spec"]["replicas"]), int(spec["status"].get("readyReplicas", 0))
-                self.moments.append(Moment(at, self._release.waiting(self._pool), self._release.running(self._pool), wanted, ready))
+                self._look()
             self._stop.wait(2)
+
+    def _look(self) -> None:
+        at = time.time() - self.began
+        spec = self._release.at.get(f"deployment/{self._release.name}-worker-{self._pool}")
+        wanted, ready = int(spec["spec"]["replicas"]), int(spec["status"].get("readyReplicas", 0))
+        self.moments.append(Moment(at, self._release.waiting(self._pool), self._release.running(self._pool), wanted, ready))
 
 
 def draw(moments: list[Moment]) -> str:

@@ -47,7 +47,7 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) ->
 async def one(client: httpx.AsyncClient, sending: asyncio.Semaphore, asking: asyncio.Semaphore, number: int) -> None:
     id = f"suite-{run}-{number:06d}"
     async with sending:
-        if rate:
+        if rate and not stop.exists():
             await asyncio.sleep(max(0.0, begun + number / rate - time.monotonic()))
         if stop.exists():
             return
