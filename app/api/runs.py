@@ -52,6 +52,12 @@ async def _batched(here: Gateway, id: str) -> State | None:
     return batch.status, {"code": first["code"], "detail": first["message"]} if first else None
 
 
+async def _check_pipeline(here: Gateway, request: dict[str, Any]) -> None:
+    await pipeline_runs.order_of(here, request)
+    deadline(request, here)
+    job_webhook(request, here.settings)
+
+
 async def _pipeline(here: Gateway, request: dict[str, Any], id: str) -> str:
     order = await pipeline_runs.order_of(here, request)
     deadline_s = deadline(request, here)
@@ -67,5 +73,5 @@ async def _job(here: Gateway, id: str) -> State | None:
 KINDS: Final = {
     "training": Kind(_check_training, _train, _job),
     "batch": Kind(order_of, _batch, _batched),
-    "pipeline": Kind(pipeline_runs.order_of, _pipeline, _job),
+    "pipeline": Kind(_check_pipeline, _pipeline, _job),
 }

@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="The name of a schedule.")]
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Its name, as in nightly.")],
-    run: Annotated[str, typer.Option(help='What to run, a JSON file or -, as in {"training": {…}} or {"batch": {…}}.')],
+    run: Annotated[str, typer.Option(help='What to run, a JSON file or -, as in {"training": {…}}, {"batch": {…}} or {"pipeline": {…}}.')],
     cron: Annotated[str | None, typer.Option(help="Minute, hour, day, month and weekday, as in '30 2 * * mon-fri'.")] = None,
     every: Annotated[int | None, typer.Option(help="Instead: the seconds between two runs.")] = None,
     timezone: Annotated[str, typer.Option(help="That of the cron, as in Europe/Zurich.")] = "UTC",
