@@ -36,7 +36,9 @@ async def fan_out(client: redis.asyncio.Redis, present: Present, settings: Setti
         if job is None:
             log.warning("nobody is told that the job %s came to %s: its record has expired", id, event.type)
             metrics.WEBHOOK_DROPPED.labels("job_expired").inc()
-        receivers = [] if job is None else [one.id for one in registered if one.wants(event, job.model, job.version)]
+        # Who listens to all jobs asked for none of a batch's thousand chunks.
+        part = job is not None and job.parent.startswith("batch:")
+        receivers = [one.id for one in registered if job is not None and not part and one.wants(event, job.model, job.version)]
         own = job.webhook if job is not None and job.webhook and event in job.webhook.events else None
         if own:
             receivers.append(DEFAULT)

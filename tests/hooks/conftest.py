@@ -123,13 +123,17 @@ class Hooked:
         await webhooks.write(self.client, found)
         return found
 
-    async def submit(self, url: str = "", events: tuple[Event, ...] = tuple(Event), model: str = "m", wait_s: float = 60.0) -> Delivery:
+    async def submit(
+        self, url: str = "", events: tuple[Event, ...] = tuple(Event), model: str = "m", wait_s: float = 60.0, parent: str = ""
+    ) -> Delivery:
         id = new_id(time.time())
         inputs = [Tensor("x", "FP64", (1, 1), encode([0.0], "FP64"))]
         sent = Delivery(new_id(time.time()), model, "1", ("predict",), "", True, (id,), (1,), inputs)
         hook = encode_webhook(JobWebhook(url, events) if url else None)
         spec = encode_spec(model, "1", ("predict",), 1, "")
-        call = scripts.submit(QUEUE, b"message", sent, [spec], [wait_s], [hook], attempts=3, limit_s=30, max_queue=100, ttl=60)
+        call = scripts.submit(
+            QUEUE, b"message", sent, [spec], [wait_s], [hook], attempts=3, limit_s=30, max_queue=100, ttl=60, parent=parent
+        )
         assert (await scripts.run_async(self.client, call))[0] == b"ok"
         return sent
 

@@ -94,6 +94,14 @@ async def test_a_job_of_nobody_leaves_no_event(hooked: Hooked) -> None:
     assert await hooked.events() == []
 
 
+async def test_the_chunks_of_a_batch_are_told_to_nobody(hooked: Hooked, receiver: Receiver) -> None:
+    await hooked.register(receiver.url)
+    await hooked.succeed(await hooked.submit(parent="batch:batch_1"))
+    await hooked.send()
+    assert await hooked.notices() == []
+    assert await hooked.events() == []
+
+
 async def test_an_event_is_sent_again_until_2xx_under_the_same_id(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
     receiver.answers = [(500, {}), (404, {}), (200, {})]
