@@ -7,6 +7,9 @@ from typing import Final
 PREDICT: Final = "celeriac.predict"
 """The task that runs one delivery."""
 
+ASK: Final = "celeriac.ask"
+"""The task of `app.canvas`, for canvas that people write themselves."""
+
 INTERRUPT: Final = "interrupt"
 """The remote control command that stops a running delivery; its jobs that were not cancelled are tried again, apart."""
 

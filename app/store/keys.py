@@ -36,6 +36,9 @@ BEAT: Final = f"{PREFIX}redbeat::lock"
 FOLLOWUPS: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 
+CANVAS: Final = f"{PREFIX}canvas"
+"""What the keys of Celery's result backend begin with, for `app.canvas` alone: `result_ttl_s`, those of chords `job_ttl_s`."""
+
 EVENTS: Final = f"{PREFIX}events"
 """Sorted set of `job event` for those who are told by webhooks, by the time to handle it; whoever handles one removes it."""
 

@@ -33,7 +33,7 @@ def _run() -> int:
     from celery.worker import state
     from prometheus_client import multiprocess
 
-    from app.broker.celery import app
+    from app.canvas import app
     from app.worker import child, control, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate

@@ -8,9 +8,7 @@ from typing import Any
 import redis
 
 from app.core.errors import InvalidInput, WorkFailed
-from app.core.inputs import asked_of, from_rows
 from app.core.pipelines import INDEX, INPUTS, ITEM, STEP, fill
-from app.core.protocol import nested
 from app.core.tensors import as_json, is_binary
 from app.core.works import Context, work
 from app.extensions import STEPS
@@ -18,6 +16,7 @@ from app.store import keys
 from app.store.blobs import blobs
 from app.store.pipelines import VALUE, part, unpacked_inputs, value_of
 from app.worker import child
+from app.worker.asking import asked
 
 
 @work(STEP)
@@ -64,11 +63,7 @@ class _Sources:
 
 
 def _model(spec: dict[str, Any], rows: Any, context: Context) -> Any:
-    model = context.model(*spec["model"])
-    outputs = asked_of({"method": spec["method"]}, model.manifest)
-    answers = model.predict(from_rows(model.manifest, rows), outputs)
-    found = {answer.name: nested(answer) for answer in answers}
-    return found if len(found) > 1 else found[outputs[0]]
+    return asked(context.model(*spec["model"]), rows, spec["method"])
 
 
 def _function(spec: dict[str, Any], inputs: dict[str, Any] | None) -> Any:

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,10 @@ PIPELINES = {
 
 @dataclass(frozen=True)
 class Piping:
-    """`url` is of an API that knows the pipelines."""
+    """`url` is of an API that knows the pipelines in `folder`."""
 
     url: str
+    folder: Path
     worker: subprocess.Popen[bytes]
     more_workers: Callable[[], contextlib.AbstractContextManager[tuple[subprocess.Popen[bytes], str]]]
 
@@ -112,7 +113,7 @@ def piping(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         return running.process("worker", pool=POOL, processes=2, imports="tests.stepping", visibility_timeout_s=2)
 
     with worker() as (process, _), running.process("api", pipelines=folder) as (_, url):
-        yield Piping(url, process, worker)
+        yield Piping(url, folder, process, worker)
 
 
 def test_a_list_is_gone_through_and_joined_in_order(piping: Piping) -> None:
@@ -240,8 +241,10 @@ def test_pipelines_are_listed_and_drawn(piping: Piping) -> None:
     assert "numbers --> square" in httpx.get(f"{piping.url}/v1/pipelines/squares").json()["drawing"]
 
 
-def test_a_join_of_a_thousand_branches_survives_the_death_of_workers(piping: Piping) -> None:
-    job = piping.run("squares", wait=0, count=BRANCHES)
+def test_a_join_of_a_thousand_branches_survives_the_death_of_workers_and_of_the_api(piping: Piping, running: Running) -> None:
+    with running.process("api", pipelines=piping.folder) as (api, url):
+        job = replace(piping, url=url).run("squares", wait=0, count=BRANCHES)
+        api.kill()
     ended, killed = threading.Event(), 0
 
     def wait() -> None:

@@ -1,0 +1,29 @@
+"""A model asked for rows as JSON has them: by a step of a pipeline, and by a task of somebody's own canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core.inputs import asked_of, from_rows
+from app.core.models import ModelRef
+from app.core.protocol import nested
+from app.runtime.model import Model
+from app.worker import child
+from app.worker.interruption import arm, interruptible
+
+
+def answer(inputs: Any, model: str, method: str | None) -> Any:
+    """In a task without a delivery: the rows come in its message. Raises as `asked`, and ModelNotFound or ModelUnavailable."""
+    ref = ModelRef.parse(model)
+    models = child.models()
+    found = models.get(ref.name, models.repository.resolve(ref))
+    arm()
+    with interruptible():
+        return asked(found, inputs, method)
+
+
+def asked(model: Model, rows: Any, method: str | None) -> Any:
+    """The rows of the one output that is asked for; of several, an object by name. Raises InvalidInput, or as `Model.predict`."""
+    outputs = asked_of({"method": method}, model.manifest)
+    answers = {one.name: nested(one) for one in model.predict(from_rows(model.manifest, rows), outputs)}
+    return answers if len(answers) > 1 else answers[outputs[0]]
