@@ -19,7 +19,7 @@ from tests.chaos.table import Table, line
 
 def main(
     seed: Annotated[int | None, typer.Option(help="Repeats the choices of a run; without it they are new.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer jobs and faults: about four minutes on a machine of its own.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer jobs and faults: three to five minutes on two cores.")] = False,
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be given more than once.")] = None,
     to_json: Annotated[Path | None, typer.Option("--json", help="Writes the table here too.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Writes the table into the README.")] = False,

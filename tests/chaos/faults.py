@@ -92,7 +92,7 @@ async def workers_hurried(scene: Scene) -> None:
             worker.start()
             await worker.wait_ready()
 
-    await scene.during(hurt, STRICT, jobs=60, takes=4)
+    await scene.during(hurt, STRICT, jobs=40, takes=4)
 
 
 @fault
