@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     api_linger_s: float = Field(
         0.0,
         ge=0,
-        description="How long an API that is told to stop still takes requests, un-ready, until nobody is sent to it; told again, it hurries.",
+        description="An API that is told to stop takes requests, un-ready, until none has come for so long, at most four times; told again, it hurries.",
     )
     flower_host: str = Field("127.0.0.1", description="The address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="The port of Flower.")

@@ -40,7 +40,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         def leave() -> None:
             here.leaving = app.state.traffic.leaving = True
 
-        with stopping(leave, here.drain, settings().api_linger_s):
+        with stopping(leave, here.drain, lambda: float(app.state.traffic.asked_at), settings().api_linger_s):
             yield
 
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
 
+_PROBES: Final = ("/livez", "/readyz", "/metrics")
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -20,11 +21,15 @@ class Traffic:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.leaving = False
+        self.asked_at = 0.0
+        """The monotonic time of the last request since it is leaving, probes aside."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if self.leaving and scope["path"] not in _PROBES:
+            self.asked_at = time.monotonic()
         status, began = 500, time.perf_counter()
 
         async def noting(message: Message) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.api.stopping import LINGERS_AT_MOST
 from tests.chart.helm import EXAMPLES, objects, one, pods
 
 PODS = [pytest.param(name, id=name) for name in EXAMPLES]
@@ -64,7 +65,7 @@ def test_an_api_s_grace_covers_its_end(example: str) -> None:
     pod = one("Deployment", "api", example)["spec"]["template"]["spec"]
     linger, drain = (int(environment(pod)[f"CELERIAC_{name}_S"]) for name in ("API_LINGER", "DRAIN_TIMEOUT"))
     assert linger > 0
-    assert pod["terminationGracePeriodSeconds"] >= linger + drain + 15
+    assert pod["terminationGracePeriodSeconds"] >= LINGERS_AT_MOST * linger + drain + 15
 
 
 def test_workers_and_api_cannot_write_the_models(example: str) -> None:

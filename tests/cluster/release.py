@@ -117,6 +117,7 @@ class Sending:
 
     def __init__(self, release: Release, model: str, jobs: int, more: dict[str, Any]) -> None:
         self._release = release
+        self.jobs = jobs
         self._told: dict[str, Any] = {}
         self._failed: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(release, model, jobs, more), daemon=True)

@@ -47,9 +47,10 @@ def burst(release: Release, pool: str, model: str, jobs: int, *, least: int, dra
         told = release.send(model, jobs)
         until("as few workers as before", lambda: release.at.replicas(deployment) == release.at.ready(deployment) == least, 300)
     seen.save(DRAWINGS / drawing, told["answered"])
-    measured(f"burst of {jobs} jobs of 0.2 s on {least} worker(s): the first more is ready", f"{seen.first('ready', least + 1):.0f} s")
-    measured("the same: the last answer", f"{told['answered'][-1] - told['began']:.0f} s, by up to {seen.most('ready')} workers")
-    measured("the same: jobs lost, answered twice, run again", losses(told, jobs))
+    what = f"{jobs} jobs of 0.2 s at once on {least or 'no'} worker{'s' if not least else ''}"
+    measured(f"{what}: another is ready", f"{seen.first('ready', least + 1):.0f} s")
+    measured(f"{what}: the last answer", f"{told['answered'][-1] - told['began']:.0f} s, by up to {seen.most('ready')} workers")
+    measured(f"{what}: jobs lost, answered twice, run again", losses(told, jobs))
     assert (told["right"], told["again"], told["changed"]) == (jobs, 0, 0), told
     # Wanted, not ready: how many are in time to help is the machine's affair.
     assert seen.most("wanted") == {"default": 5, "idle": 3}[pool]

@@ -24,7 +24,7 @@ def test_api_and_workers_are_replaced_without_a_failed_request(release: Release)
     sending = release.sending("calm", rate=RATE)
     release.upgrade(POOLS, "--set=settings.log_format=json")
     told = sending.stop()
-    unnoticed(told, "a rolling upgrade")
+    unnoticed(told, "rolling upgrade")
     assert not before & pods(release)
 
 
@@ -32,7 +32,7 @@ def test_a_rollback_is_as_quiet(release: Release) -> None:
     before = pods(release)
     sending = release.sending("calm", rate=RATE)
     release.at.helm("rollback", release.name, "--wait", "--timeout=5m")
-    unnoticed(sending.stop(), "a rollback")
+    unnoticed(sending.stop(), "rollback")
     assert not before & pods(release)
 
 
@@ -53,8 +53,8 @@ def test_a_model_version_that_is_copied_to_the_volume_is_served_without_a_restar
 def unnoticed(told: dict[str, Any], what: str) -> None:
     """Every request brought its answer at once, and every job the right one, at the first attempt."""
     measured(
-        f"requests that failed, jobs lost, jobs run again over {what}, of {told['sent']} jobs at {RATE} jobs/s",
-        f"{sum(told['failed'].values())}, {told['sent'] - told['right']}, {told['again']}",
+        f"{what} under {RATE} jobs/s: requests failed, jobs lost, run again",
+        f"{sum(told['failed'].values())}, {told['sent'] - told['right']}, {told['again']} of {told['sent']}",
     )
     assert (told["failed"], told["wrong"], told["again"], told["changed"]) == ({}, [], 0, 0)
 

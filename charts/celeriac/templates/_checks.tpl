@@ -67,7 +67,7 @@
 {{- end }}
 {{- $grace := int (include "celeriac.api.grace" .) }}
 {{- if and $v.api.graceSeconds (lt (int $v.api.graceSeconds) $grace) }}
-{{- fail (printf "api.graceSeconds is %d, but lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
+{{- fail (printf "api.graceSeconds is %d, but four times lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
 {{- end }}
 
 {{- $pools := include "celeriac.pools" . | fromYaml }}

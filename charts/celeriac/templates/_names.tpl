@@ -93,5 +93,5 @@ labels:
 
 {{/* What a stopping API needs at least. */}}
 {{- define "celeriac.api.grace" -}}
-{{- add .Values.api.lingerSeconds .Values.api.drainSeconds 15 }}
+{{- add (mul 4 .Values.api.lingerSeconds) .Values.api.drainSeconds 15 }}
 {{- end }}
