@@ -128,6 +128,13 @@ async def count(client: redis.asyncio.Redis, id: str, step: str, branches: int |
     await client.hset(keys.pipeline(id), f"count:{step}", orjson.dumps(branches))
 
 
+async def branches(client: redis.asyncio.Redis, id: str, step: str, branches: int | None) -> tuple[int, int | None, list[int]]:
+    """Of a step that was begun: how many branches have succeeded, one that ended otherwise, and those that were never submitted."""
+    call = scripts.Call("branches", (), (keys.PREFIX, part(id, step, None), "" if branches is None else branches))
+    done, bad, *missing = await scripts.run_async(client, call)
+    return done, None if bad < 0 else bad, missing
+
+
 async def states(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[State | None]:
     """None where there is no such job."""
     async with client.pipeline(transaction=False) as pipe:

@@ -1,0 +1,17 @@
+-- How far the branches of a step have come; counted here, because a step may have thousands and is looked at whenever one ends.
+-- ARGV: prefix, id of the step's job, branches ('' for a single step)
+-- Returns {how many have succeeded, place of the first that ended otherwise or -1, then the places of those that were never submitted}.
+local part = ARGV[1] .. 'job:' .. ARGV[2]
+local single = ARGV[3] == ''
+local answer = {0, -1}
+for at = 0, (single and 1 or tonumber(ARGV[3])) - 1 do
+  local state = redis.call('HGET', single and part or part .. '-' .. at, 'state')
+  if not state then
+    answer[#answer + 1] = at
+  elseif state == 'succeeded' then
+    answer[1] = answer[1] + 1
+  elseif state ~= 'queued' and state ~= 'running' and answer[2] < 0 then
+    answer[2] = at
+  end
+end
+return answer
