@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         description="The pool that a worker belongs to: it serves the models whose manifest names it.",
     )
     processes: int = Field(2, ge=1, le=256, description="Predictions that one worker runs at once, each in a process of its own.")
+    spare_processes: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Processes of a worker beside these: while chunks of batches run in the others, a single prediction finds one free.",
+    )
     threads: int = Field(
         1,
         ge=1,

@@ -33,8 +33,6 @@ _AGAIN_S: Final = 30.0
 _STOPPING_S: Final = 1.0
 _LONG_S: Final = 24 * 3600.0
 """The time limit of looking a file through, and of joining parts."""
-_PER_SLOT: Final = 2
-"""Chunks that are out for each slot: one runs, one waits."""
 _POISON: Final = frozenset({WorkerLost.code, TimeLimitExceeded.code, PredictionOutOfMemory.code})
 """What one row may do to all that run with it: the rows are tried apart."""
 _TRIES: Final = RetryPolicy(max_attempts=2)
@@ -142,11 +140,11 @@ class Batches:
         return fatal
 
     async def _release(self, pool: str) -> None:
-        """Fills the pool's window with chunks."""
+        """As many chunks as the pool has processes: what its workers have to spare is left to single predictions."""
         slots = self._slots(pool)
         while True:
             names_out = await batches.out(self._client, pool)
-            if len(names_out) >= _PER_SLOT * slots:
+            if len(names_out) >= slots:
                 return
             known = {batch.id: batch for batch in await batches.active(self._client, pool)}
             owners = {name: known[_batch_of(name)].order.owner for name in names_out if _batch_of(name) in known}
@@ -178,7 +176,7 @@ class Batches:
             left = batch.rows - batch.next
             piece = Piece(batch.next, min(left, cut(left, batch.next, batch.step, batch.speed, slots)), True)
             change = Change(expect={"next": str(batch.next)}, pieces=[piece], set={"next": piece.end})
-        change.statuses, change.window = (Status.IN_PROGRESS,), _PER_SLOT * slots
+        change.statuses, change.window = (Status.IN_PROGRESS,), slots
         change.out = [batches.chunk(batch.id, piece)]
         change.set["served_at"] = time.time()
         if await batches.apply(self._client, batch.id, batch.order.pool, change):

@@ -59,7 +59,7 @@ def _run() -> int:
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
         pool="prefork",
-        concurrency=settings().processes,
+        concurrency=settings().processes + settings().spare_processes,
         optimization="fair",
         without_gossip=True,
         without_mingle=True,

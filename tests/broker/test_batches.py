@@ -35,7 +35,7 @@ def conductor(client: redis.asyncio.Redis) -> Batches:
     async def cancel(id: str) -> None:
         await scripts.run_async(client, scripts.close(id, State.CANCELLED, keep=60))
 
-    return Batches(client, lambda _: 2, cancel)
+    return Batches(client, lambda _: 4, cancel)
 
 
 async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | WorkerLost) -> None:

@@ -24,7 +24,7 @@ from app.worker.batches.answering import Answering, RequestAnswering, TableAnswe
 from app.worker.batches.folder import Folder, Plan, drafting
 
 _LONGEST_S: Final = 1.5 * TARGET_S
-_LEAST_S: Final = 0.05
+_LEAST_S: Final = 0.5
 """A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
 _GIVES_WAY_MS: Final = 50
 """One chunk of a pool gives way in so long: it takes one process to answer what waits."""
