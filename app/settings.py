@@ -77,10 +77,10 @@ class Settings(BaseSettings):
     )
     processes: int = Field(2, ge=1, le=256, description="Predictions that one worker runs at once, each in a process of its own.")
     spare_processes: int = Field(
-        1,
+        0,
         ge=0,
         le=16,
-        description="Processes of a worker beside these: while chunks of batches run in the others, a single prediction finds one free.",
+        description="Processes of a worker beside these: with one, a single prediction finds it free while chunks of batches run in the others.",
     )
     threads: int = Field(
         1,

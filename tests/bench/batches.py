@@ -66,7 +66,7 @@ def main(
 
 @contextmanager
 def _ours(made: Artefacts, folder: Path, data: Path) -> Iterator[Ours]:
-    Ours.settings = {"FILES": str(folder / "files"), "FILE_ROOTS": str(data)}
+    Ours.settings = {"FILES": str(folder / "files"), "FILE_ROOTS": str(data), "SPARE_PROCESSES": "1"}
     system = Ours(made, folder / "ours")
     system.start()
     try:
