@@ -18,8 +18,8 @@ import redis.asyncio
 from app import metrics
 from app.broker import names, works
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, InvalidInput, PayloadLost, WorkFailed, from_dict
-from app.core.jobs import Progress
+from app.core.errors import CeleriacError, DeadlineExceeded, InvalidInput, PayloadLost, WorkFailed, from_dict
+from app.core.jobs import Progress, State
 from app.core.pipelines import INPUTS, PIPELINE, STEP, Step, fill, references
 from app.core.works import RESULT, as_tensor
 from app.settings import Settings
@@ -171,6 +171,8 @@ class Runs:
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)
         which = f"the step {step.name!r}" + ("" if index is None else f" for element {index}")
+        if job and job.state is State.EXPIRED:
+            return DeadlineExceeded(f"{which}: the deadline of the run passed before it was begun")
         error = from_dict(job.error) if job and job.error else WorkFailed(f"it was {job.state if job else 'lost'}")
         error.detail = f"{which}: {error.detail}"
         return error
@@ -213,6 +215,7 @@ class Runs:
         """Of a run that has ended nothing goes on."""
         for step in run.counts.keys() - run.settled.keys():
             ids = run.parts(step, run.counts[step])
-            for id, state in zip(ids, await pipelines.states(self._client, ids), strict=True):
-                if state is not None and not state.final:
-                    await self._cancel(id)
+            states = zip(ids, await pipelines.states(self._client, ids), strict=True)
+            going = [id for id, state in states if state is not None and not state.final]
+            for first in range(0, len(going), _AT_ONCE):
+                await asyncio.gather(*map(self._cancel, going[first : first + _AT_ONCE]))

@@ -75,6 +75,11 @@ PIPELINES = {
           lost: {run: no_such_function, pool: piping}
         output: $lost
     """,
+    "late": """
+        steps:
+          nobody: {run: note, inputs: {text: never}, pool: nobody}
+        output: $nobody
+    """,
     "broken": """
         steps:
           lost: {run: one, model: another}
@@ -181,6 +186,12 @@ def test_progress_of_a_step_is_seen_and_cancelling_ends_all(piping: Piping, tmp_
         time.sleep(0.02)  # by the process that looks after it
     # The processes are free again.
     assert piping.run("squares", count=3)["state"] == "succeeded"
+
+
+def test_what_cannot_begin_before_the_deadline_ends_the_run(piping: Piping) -> None:
+    body = {"pipeline": "late", "deadline_s": 0.2}
+    job = httpx.post(f"{piping.url}/v1/jobs?wait=60", json=body, timeout=70).json()
+    assert (job["state"], job["error"]["code"]) == ("failed", "deadline_exceeded")
 
 
 def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
