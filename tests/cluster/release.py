@@ -47,10 +47,11 @@ class Release:
         [container] = pod["containers"]
         for mount in container["volumeMounts"]:
             mount["readOnly"] = False
-        # Without requests: it takes no room from the workers that shall come.
-        for key in ("startupProbe", "readinessProbe", "livenessProbe", "ports", "env", "args", "resources"):
+        for key in ("startupProbe", "readinessProbe", "livenessProbe", "ports", "env", "args"):
             container.pop(key, None)
         container |= {"name": "client", "command": ["sleep", "infinity"], "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}]}
+        # Little, for it takes room from the workers that shall come; something, or it starves while others start.
+        container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}}
         pod["serviceAccountName"] = self.name
         pod["automountServiceAccountToken"] = False
         pod["topologySpreadConstraints"] = []
