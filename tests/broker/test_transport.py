@@ -38,6 +38,8 @@ def take(redis_url: str) -> Iterator[Take]:
         def taken(connection: Any) -> Any:
             options = configuration("default")["broker_transport_options"]
             broker = opened.enter_context(connection(redis_url, transport_options=options))
+            # What kombu restores as it closes goes over a connection that it leaves open.
+            broker.default_channel.do_restore = False
             queue = queue_of("default")(broker.default_channel)
             broker.Producer().publish({"some": "body"}, routing_key="default", serializer="json")
             return queue.get()
