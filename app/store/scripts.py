@@ -35,6 +35,11 @@ class Call:
     arguments: tuple[str | bytes | int | float, ...]
 
 
+def command(call: Call) -> tuple[str | bytes | int | float, ...]:
+    """For a connection whose answers are not waited for: with the text, which Redis may have forgotten."""
+    return ("EVAL", _TEXT[call.script], len(call.keys), *call.keys, *call.arguments)
+
+
 def run(client: redis.Redis, call: Call) -> Any:
     try:
         return client.evalsha(_SHA[call.script], len(call.keys), *call.keys, *call.arguments)

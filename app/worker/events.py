@@ -7,6 +7,7 @@ from typing import Any, Final
 from celery import bootsteps
 
 _INTERVAL_S: Final = 0.5
+_MOST: Final = 1000
 
 
 class EventBatching(bootsteps.StartStopStep):
@@ -17,6 +18,7 @@ class EventBatching(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         consumer.event_dispatcher.on_send_buffered = None
+        consumer.event_dispatcher.buffer_limit = _MOST
         self.timer = consumer.timer.call_repeatedly(_INTERVAL_S, consumer.event_dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:

@@ -58,7 +58,7 @@ def _run() -> int:
     app.steps["worker"].update({Presence, Reload})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
-        pool="prefork",
+        pool="app.worker.pool:TaskPool",
         concurrency=settings().processes + settings().spare_processes,
         optimization="fair",
         without_gossip=True,

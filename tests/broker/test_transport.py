@@ -14,8 +14,9 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from app.broker.celery import Reconnecting, configuration
+from app.broker.transport import Teller
 from app.store import keys
-from app.store.scripts import Call, run
+from app.store.scripts import Call, hold, run
 
 HELD = keys.PREFIX + keys.unacked("default")
 INDEX = f"{HELD}:index"
@@ -52,7 +53,7 @@ def held(client: redis.Redis) -> list[Any]:
 
 
 def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis) -> None:
-    take(Reconnecting)
+    take(Reconnecting).channel.teller.settle()
     ours = held(client)
     index: Any = client.zrange(INDEX, 0, -1, withscores=True)
     [(_, at)] = index
@@ -67,8 +68,36 @@ def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis
 
 
 def test_an_acknowledged_message_is_held_no_longer(take: Take, client: redis.Redis) -> None:
-    take(Reconnecting).ack()
+    message = take(Reconnecting)
+    message.ack()
+    message.channel.teller.settle()
     assert not client.exists(HELD, INDEX)
+
+
+def test_what_is_acknowledged_before_a_channel_closes_is_held_no_longer(take: Take, client: redis.Redis) -> None:
+    message = take(Reconnecting)
+    message.ack()
+    message.channel.close()
+    assert not client.exists(HELD, INDEX)
+
+
+def test_a_rejected_message_is_in_the_queue_again(take: Take, client: redis.Redis) -> None:
+    take(Reconnecting).reject(requeue=True)
+    assert not client.exists(HELD, INDEX)
+    assert client.llen(keys.list_of("default")) == 1
+
+
+def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Redis) -> None:
+    pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
+    with contextlib.closing(pool):
+        teller = Teller(pool)
+        teller.tell(hold((HELD, INDEX), "first", "message", 1.0))
+        teller.settle()
+        client.client_kill_filter(_type="normal", skipme=True)
+        teller.tell(hold((HELD, INDEX), "second", "message", 1.0))
+        teller.tell(hold((HELD, INDEX), "third", "message", 1.0))
+        teller.settle()
+    assert client.hkeys(HELD) == [b"first", b"second", b"third"]
 
 
 def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis) -> None:
