@@ -19,8 +19,9 @@ from app.api.presentation import present
 from app.broker import names
 from app.broker.batches import Batches
 from app.broker.celery import app as celery
-from app.broker.coalescer import Accepted, Coalescer, Item
+from app.broker.coalescer import Coalescer
 from app.broker.followups import Followups
+from app.broker.groups import Accepted, Item
 from app.broker.maintenance import Maintenance
 from app.broker.pipelines import Runs
 from app.broker.replies import Replies

@@ -12,7 +12,6 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import redis.asyncio
@@ -22,10 +21,10 @@ from app import metrics
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
-from app.broker.pace import Pace
+from app.broker.groups import Accepted, Group, Item, Meters, Sent
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
-from app.core.jobs import Job, new_id
+from app.core.jobs import new_id
 from app.core.models import Manifest
 from app.core.tensors import Tensor, concatenate
 from app.core.webhooks import JobWebhook
@@ -36,60 +35,6 @@ from app.store.records import encode_spec, encode_webhook
 
 _GRACE_S: Final = 60.0
 """How long after its deadline the blob of a delivery without records is kept."""
-
-
-@dataclass(slots=True)
-class Accepted:
-    """Redis has the job: when (seconds since 1970), and its place in the queue counted in jobs."""
-
-    created_at: float
-    position: int
-
-
-@dataclass(slots=True)
-class Item:
-    """One job on its way. `accepted` is done when Redis has it (None: the id was taken before), `outcome` when it
-    ended (None: read the record). `record` is what the store was given."""
-
-    job: str
-    fingerprint: str
-    webhook: JobWebhook | None
-    inputs: Sequence[Tensor]
-    rows: int
-    size: int
-    since: float
-    expires_at: float
-    accepted: asyncio.Future[Accepted | None]
-    outcome: asyncio.Future[Outcome | None]
-    record: Job | None = None
-
-
-class Meters:
-    """What is counted of a group; found once, because looking up labels costs more than counting."""
-
-    __slots__ = ("rows", "submitted", "wait")
-
-    def __init__(self, manifest: Manifest, *, recorded: bool) -> None:
-        self.submitted = metrics.JOBS_SUBMITTED.labels(*manifest.key, "job" if recorded else "infer").inc
-        self.rows = metrics.BATCH_ROWS.labels(*manifest.key).observe
-        self.wait = metrics.BATCH_WAIT.labels(*manifest.key).observe
-
-
-@dataclass(slots=True)
-class Group:
-    """The items that may travel together: same model version, outputs, trailing shapes and durability."""
-
-    manifest: Manifest
-    outputs: tuple[str, ...]
-    recorded: bool
-    meters: Meters
-    pace: Pace = field(default_factory=Pace)
-    waiting: list[Item] = field(default_factory=list)
-    rows: int = 0
-    size: int = 0
-    outstanding: int = 0
-    committing: int = 0
-    timer: asyncio.TimerHandle | None = None
 
 
 class Coalescer:
@@ -105,7 +50,7 @@ class Coalescer:
         self._slots = slots
         self._full = full
         self._groups: dict[tuple[object, ...], Group] = {}
-        self._sent: dict[str, tuple[Group, list[Item], float]] = {}
+        self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.items: dict[str, Item] = {}
         """Recorded jobs on their way, by id: until their delivery ends, or nobody may wait for them any longer."""
@@ -171,9 +116,7 @@ class Coalescer:
             loop.create_future(),
             loop.create_future(),
         )
-        group.waiting.append(item)
-        group.rows += item.rows
-        group.size += item.size
+        group.add(item)
         self._kick(group)
         if group.waiting and group.timer is None:
             group.timer = loop.call_later(manifest.batch.max_wait_ms / 1000, self._overdue, group)
@@ -182,8 +125,7 @@ class Coalescer:
     def _kick(self, group: Group) -> None:
         while group.waiting:
             free = group.outstanding < group.pace.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
-            limits = group.manifest.batch
-            if not free and group.rows < limits.max_rows and group.size <= limits.max_bytes:
+            if not free and not group.full:
                 return
             self._send(group)
 
@@ -195,13 +137,7 @@ class Coalescer:
                 self._overdue(group)
 
     def _send(self, group: Group) -> None:
-        count = _fitting(group.waiting, group.manifest)
-        items, group.waiting = group.waiting[:count], group.waiting[count:]
-        group.rows -= sum(item.rows for item in items)
-        group.size -= sum(item.size for item in items)
-        if not group.waiting and group.timer is not None:
-            group.timer.cancel()
-            group.timer = None
+        items = group.take()
         group.outstanding += 1
         group.committing += 1
         task = asyncio.get_running_loop().create_task(self._deliver(group, items))
@@ -210,7 +146,7 @@ class Coalescer:
 
     async def _deliver(self, group: Group, items: list[Item]) -> None:
         delivery, taken, body = self._delivery(group, items), list[Item](), b""
-        self._sent[delivery.id] = (group, items, time.perf_counter())
+        sent = self._sent[delivery.id] = Sent(group, items, time.perf_counter())
         error: CeleriacError | None = None
         position, created_at = 0, 0.0
         try:
@@ -242,7 +178,8 @@ class Coalescer:
             self._forget(delivery.id)
         else:
             keep = self._settings.max_wait_s if delivery.recorded else self._settings.infer_timeout_s
-            asyncio.get_running_loop().call_later(keep, self._forget, delivery.id)
+            if delivery.id in self._sent:
+                sent.timer = asyncio.get_running_loop().call_later(keep, self._forget, delivery.id)
             group.meters.submitted(len(items))
             group.meters.rows(sum(delivery.rows))
             group.meters.wait(delivery.enqueued_at - items[0].since)
@@ -319,37 +256,28 @@ class Coalescer:
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
         """A reply came: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
-        group, items, sent_at = self._sent.get(delivery_id, (None, (), 0.0))
-        if group is None:
+        sent = self._sent.get(delivery_id)
+        if sent is None:
             return
         by_job = {outcome.job: None if at in late else outcome for at, outcome in enumerate(outcomes)}
-        for item in items:
+        for item in sent.items:
             if item.job in by_job and not item.outcome.done():
                 item.outcome.set_result(by_job[item.job])
-        if len(by_job) == len(items):
-            group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent_at)
-        if all(item.outcome.done() for item in items):
+        if len(by_job) == len(sent.items):
+            sent.group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
+        if all(item.outcome.done() for item in sent.items):
             self._forget(delivery_id)
-            self._kick(group)
+            self._kick(sent.group)
 
     def _forget(self, delivery_id: str) -> None:
-        found = self._sent.pop(delivery_id, None)
-        if found is not None:
-            group, items, _ = found
-            group.outstanding -= 1
-            if group.recorded:
-                for item in items:
+        sent = self._sent.pop(delivery_id, None)
+        if sent is not None:
+            sent.group.outstanding -= 1
+            if sent.timer is not None:
+                sent.timer.cancel()
+            if sent.group.recorded:
+                for item in sent.items:
                     self.items.pop(item.job, None)
-
-
-def _fitting(items: Sequence[Item], manifest: Manifest) -> int:
-    """How many of the first items fit into one delivery. One always does."""
-    rows = size = 0
-    for at, item in enumerate(items):
-        rows, size = rows + item.rows, size + item.size
-        if rows > manifest.batch.max_rows or size > manifest.batch.max_bytes:
-            return max(at, 1)
-    return len(items)
 
 
 def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
