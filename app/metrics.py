@@ -26,6 +26,11 @@ QUEUE_SECONDS: Final = Histogram(
     "celeriac_queue_seconds", "Time from the queue to a worker, by model.", ["model", "version"], buckets=_SECONDS
 )
 PREDICT_SECONDS: Final = Histogram("celeriac_predict_seconds", "Time of one call of a model.", ["model", "version"], buckets=_SECONDS)
+OUT_OF_MEMORY: Final = Counter(
+    "celeriac_out_of_memory",
+    "Calls of a model for which memory, or that of a device, was short: of several rows, halves were tried.",
+    ["model", "version"],
+)
 MODELS: Final = Gauge("celeriac_models", "Model versions that this worker holds, by state.", ["state"], multiprocess_mode="mostrecent")
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -87,6 +88,10 @@ class Settings(BaseSettings):
         ge=1,
         le=256,
         description="Threads that one process may use inside a prediction: processes times threads should not exceed the cores.",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto",
+        description="What runs ONNX models: a CUDA device where ONNX Runtime knows one (auto), never (cpu), or nothing else (cuda).",
     )
     max_attempts: int = Field(
         3,

@@ -104,7 +104,11 @@ class Catalogue:
 
     def slots(self, pool: str) -> int:
         """Predictions that the pool's living workers run at once, at least 1."""
-        return self._slots.get(pool, 1)
+        return self.living(pool) or 1
+
+    def living(self, pool: str) -> int:
+        """The same; 0 where none of its workers lives."""
+        return self._slots[pool]
 
     def pools(self) -> set[str]:
         """The pools of every model and every living worker."""

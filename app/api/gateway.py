@@ -25,8 +25,10 @@ from app.broker.groups import Accepted, Item
 from app.broker.maintenance import Maintenance
 from app.broker.pipelines import Runs
 from app.broker.replies import Replies
+from app.broker.waits import Waits
+from app.core.deliveries import Outcome
 from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
-from app.core.jobs import Job, State, created_at, new_id
+from app.core.jobs import Job, Place, State, created_at, new_id
 from app.core.models import Manifest
 from app.core.pipelines import PIPELINE
 from app.core.tensors import Tensor
@@ -51,7 +53,8 @@ class Gateway:
         self.redis = connect_async()
         self.catalogue = Catalogue(Repository(settings.models), self.redis)
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
-        self.replies = Replies(self.redis, self.process, self.coalescer.finish)
+        self.waits = Waits()
+        self.replies = Replies(self.redis, self.process, self._ended)
         self.maintenance = Maintenance(self.redis, self.process, settings, lambda: self.catalogue.pools() | {settings.training_pool})
         self.followups = Followups(self.redis, self.replies)
         self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
@@ -181,9 +184,17 @@ class Gateway:
             await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
         return job
 
-    async def place(self, job: Job) -> int:
-        """How many jobs of its queue come before a queued one, itself counted: about 1 when it is next."""
-        return max(1, job.position - await jobs.left(self.redis, job.queue))
+    async def place(self, job: Job) -> Place:
+        """How many jobs of its queue come before a queued one, itself counted, and when it may start."""
+        position = max(1, job.position - await jobs.left(self.redis, job.queue))
+        slots = self.catalogue.living(names.pool_of(job.queue))
+        return Place(position, self.waits.until_start(job.queue, position, slots))
+
+    def _ended(self, delivery: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
+        item = self.coalescer.items.get(outcomes[0].job) if outcomes else None
+        if item is not None and item.record is not None:
+            self.waits.seen(item.record.queue, outcomes[0].run_s, len(outcomes))
+        self.coalescer.finish(delivery, outcomes, late)
 
     async def _watched(self, id: str, seconds: float) -> Job:
         """As `wait`, of a job that anybody may end."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from app.core.jobs import Job, State
+from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor
@@ -14,13 +14,13 @@ from app.core.works import from_tensor
 from app.store.pipelines import VALUE
 
 
-def whole(job: Job, place: int | None = None) -> dict[str, Any]:
+def whole(job: Job, place: Place | None = None) -> dict[str, Any]:
     """The job object for who asks for this one, with what its code printed."""
     return present(job, place) | ({"logs": job.logs} if job.logs else {})
 
 
-def present(job: Job, place: int | None = None) -> dict[str, Any]:
-    """The job object. `place` is its queue position, if it waits."""
+def present(job: Job, place: Place | None = None) -> dict[str, Any]:
+    """The job object. `place` is where it stands, if it waits."""
     found: dict[str, Any] = {
         "id": job.id,
         "state": job.state,
@@ -33,7 +33,9 @@ def present(job: Job, place: int | None = None) -> dict[str, Any]:
         "run_s": job.run_s,
     }
     if job.state is State.QUEUED and place is not None:
-        found["queue_position"] = place
+        found["queue_position"] = place.position
+        if place.start_s is not None:
+            found["estimated_start_s"] = round(place.start_s, 3)
     if job.progress is not None:
         found["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
     outputs = job.answered() if job.state is State.SUCCEEDED else None

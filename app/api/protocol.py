@@ -90,6 +90,8 @@ async def _manifest(request: Request) -> Manifest:
 
 
 def _platform(manifest: Manifest) -> str:
+    if manifest.graph:
+        return "onnxruntime_onnx"  # as Triton names it
     return PYTHON if manifest.format == PYTHON else f"sklearn_{manifest.format}"
 
 

@@ -145,7 +145,7 @@ async def _found(here: Gateway, request: Request) -> Job:
 async def _shown(here: Gateway, job: Job) -> dict[str, Any]:
     found = present(job, await here.place(job) if job.state is State.QUEUED else None)
     pool = names.pool_of(job.queue)
-    if job.state is State.QUEUED and not any(worker.pool == pool for worker in here.catalogue.workers):
+    if job.state is State.QUEUED and not here.catalogue.living(pool):
         found["waits_for"] = f"a worker of the pool {pool!r}, of which there is none: start one, as `celeriac up --training` does"
     return found
 

@@ -78,8 +78,7 @@ def watch(id: Id, json: JSON = False, url: URL = "") -> None:
         while True:
             for job in api.events(f"/v1/jobs/{id}/events"):
                 if not json:
-                    place = f", place {job['queue_position']}" if job.get("queue_position") is not None else ""
-                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{place}{_progress(job)}", soft_wrap=True)
+                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{_place(job)}{_progress(job)}", soft_wrap=True)
             job = api.get(f"/v1/jobs/{id}")
             if State(job["state"]).final:
                 break
@@ -103,6 +102,12 @@ def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
 
     with Remote(url) as api:
         _print(api.delete(f"/v1/jobs/{id}"), as_json=json)
+
+
+def _place(job: dict[str, Any]) -> str:
+    place, seconds = job.get("queue_position"), job.get("estimated_start_s")
+    starts = f", starts in about {seconds:.0f} s" if seconds is not None else ""
+    return f", place {place}{starts}" if place is not None else ""
 
 
 def _progress(job: dict[str, Any]) -> str:

@@ -71,7 +71,10 @@ def show_one(
 def publish(
     name: Name,
     artifact: Annotated[
-        Path, typer.Argument(help="A fitted estimator (a .skops, .joblib or .pkl file), or a folder with model.py and model.yaml.")
+        Path,
+        typer.Argument(
+            help="A fitted estimator (a .skops, .joblib or .pkl file), or a folder with model.py or model.onnx, and model.yaml."
+        ),
     ],
     sample: Annotated[
         str | None, typer.Option("--sample", help="A few rows such as callers send: a .csv or .json file, or -. An estimator needs them.")

@@ -58,6 +58,14 @@ def created_at(job_id: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a queued job stands: about 1 when it is next. `start_s` says in how many seconds it may start, None where nobody can tell."""
+
+    position: int
+    start_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a running attempt has come: between 0 and 1, and a few words."""
 

@@ -136,9 +136,14 @@ class Manifest:
         return self.name, self.version
 
     @property
+    def graph(self) -> bool:
+        """Is it an ONNX graph of its own? One that was compiled from an estimator says what that was fitted with."""
+        return self.format == "onnx" and "scikit-learn" not in self.framework
+
+    @property
     def default_outputs(self) -> tuple[TensorSpec, ...]:
-        """What is answered where nothing is named: all that code gives, since one call makes it, else the first method."""
-        return self.outputs if self.format == PYTHON else self.outputs[:1]
+        """What is answered where nothing is named: all that code or a graph gives, since one call makes it, else the first method."""
+        return self.outputs if self.format == PYTHON or self.graph else self.outputs[:1]
 
     @property
     def runs(self) -> str:
@@ -147,6 +152,8 @@ class Manifest:
         made = " and ".join(f"{known[name]} {self.framework[name]}" for name in known if self.framework.get(name)) or "unknown versions"
         if self.format == PYTHON:
             return f"the code of {self.artifact}, published with {made}"
+        if self.graph:
+            return "ONNX Runtime, the graph itself"
         if self.format == "onnx":
             close = (
                 f"; it was published because its answers differ from the estimator's by at most {self.golden.tolerance:g}"

@@ -45,7 +45,7 @@ class CodeModel(Model):
 
     @property
     def joins(self) -> bool:
-        """Does one call answer the rows of several callers? Once it is loaded."""
+        """Does one call answer several rows, of several callers? Once it is loaded."""
         return hasattr(self.estimator, "predict_batch")
 
     def verify(self) -> None:

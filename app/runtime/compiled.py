@@ -6,34 +6,27 @@ scikit-learn rounds them; everything else is compiled for FP64. Publishing compa
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
-import onnxruntime
 from sklearn.ensemble import BaseEnsemble
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
 
 from app.runtime.arrays import Array
+from app.runtime.graph import Graph, read_graph
 
 ANSWERS: Final = {"predict": ("label", "variable"), "predict_proba": ("probabilities",)}
 """Method -> the names that the graph's output may have."""
 
 
 class Compiled:
-    """A graph that answers like the estimator it was made from. One thread, so that it survives a fork."""
+    """A graph that answers like the estimator it was made from."""
 
-    def __init__(self, graph: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        (entry,) = self._session.get_inputs()
-        self._input = entry.name
-        self._dtype = np.float32 if entry.type == "tensor(float)" else np.float64
-        names = {output.name for output in self._session.get_outputs()}
-        self._outputs = {method: [name] for method, known in ANSWERS.items() for name in known if name in names}
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
 
     def predict(self, rows: Array) -> Array:
         return self._run("predict", rows)
@@ -41,15 +34,24 @@ class Compiled:
     def predict_proba(self, rows: Array) -> Array:
         return self._run("predict_proba", rows)
 
+    @cached_property
+    def _ends(self) -> tuple[str, type, dict[str, list[str]]]:
+        """Its input, that one's type, and method -> output."""
+        (entry,) = self._graph.session.get_inputs()
+        names = {output.name for output in self._graph.session.get_outputs()}
+        outputs = {method: [name] for method, known in ANSWERS.items() for name in known if name in names}
+        return entry.name, np.float32 if entry.type == "tensor(float)" else np.float64, outputs
+
     def _run(self, method: str, rows: Array) -> Array:
+        name, dtype, outputs = self._ends
         answer: Array
-        (answer,) = self._session.run(self._outputs[method], {self._input: rows.astype(self._dtype, copy=False)})
+        (answer,) = self._graph.session.run(outputs[method], {name: rows.astype(dtype, copy=False)})
         # A regression's graph answers a column.
         return answer.reshape(len(rows)) if method == "predict" else answer
 
 
-def read_onnx(file: IO[bytes]) -> Compiled:
-    return Compiled(file.read())
+def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:
+    return Compiled(read_graph(file, device))
 
 
 def write_onnx(estimator: Any, path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.errors import InvalidInput
-from app.core.models import Manifest
+from app.core.models import FORMATS, Manifest
 from app.registry.repository import Repository
 from app.runtime.loading import READERS
 from app.runtime.publishing import publish
@@ -23,6 +23,8 @@ def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[A
     Raises InvalidInput where the file or the rows will not do, ModelConflict where the version exists.
     """
     kind = {".pkl": "joblib", ".pickle": "joblib"}.get(path.suffix, path.suffix.removeprefix("."))
+    if kind == "onnx":
+        raise InvalidInput(f"{path.name} is a graph: put it as {FORMATS[kind]} into a folder, and publish that", pointer="/artifact")
     if kind not in READERS:
         raise InvalidInput(f"{path.name} is no artefact that can be read: give a .skops, .joblib or .pkl file", pointer="/artifact")
     try:

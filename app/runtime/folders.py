@@ -1,25 +1,29 @@
-"""A folder with `model.py`, and `model.yaml` that describes it, into the repository."""
+"""A folder with `model.py` or `model.onnx`, and `model.yaml` that describes it, into the repository."""
 
 from __future__ import annotations
 
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import onnxruntime
 import yaml
 
 from app.core.errors import CeleriacError, InvalidInput
 from app.core.inputs import from_rows
-from app.core.models import CODE, PYTHON, Golden, Manifest
+from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
 from app.registry.repository import EXAMPLES, MANIFEST, Repository
 from app.runtime.code import CodeModel
+from app.runtime.graph import GraphModel, read_graph, signature
+from app.runtime.model import Model
 from app.runtime.publishing import values_of
 
 DESCRIPTION: Final = "model.yaml"
+GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "framework", "created_at", "golden")
 _OWN: Final = ("sample", "tolerance")
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
@@ -36,28 +40,30 @@ def publish_folder(
     description: str = "",
     promote: str | None = None,
 ) -> Manifest:
-    """Publishes all that lies in `folder`, once its code is shown to load here and to answer `rows`, where there are any.
+    """Publishes the code and all that lies beside it in `folder`, or the graph, once that is shown to load here and to answer `rows`.
 
     `rows` (else `sample` in model.yaml) are a few that callers would send; what they are answered is the golden sample.
-    Raises InvalidInput where the description or the code will not do, ModelConflict where the version exists.
+    Raises InvalidInput where the description or the model will not do, ModelConflict where the version exists.
     """
-    if not (folder / CODE).is_file():
-        raise InvalidInput(f"{folder} has no {CODE}: write one with predict(inputs)", pointer="/artifact")
-    told = _description(folder / DESCRIPTION)
+    artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
+    if artifact is None:
+        raise InvalidInput(f"{folder} has neither {CODE} nor {GRAPH}: write the first with predict(inputs)", pointer="/artifact")
+    told = _description(folder / DESCRIPTION) if artifact == CODE or (folder / DESCRIPTION).exists() else {}
     rows, tolerance = list(rows or told.pop("sample", None) or ()), float(told.pop("tolerance", 1e-6))
     told.setdefault("description", "")
-    framework = {"python": platform.python_version(), "numpy": np.__version__}
-    described = _manifest({**told, "name": name, "version": version or "", "format": PYTHON, "artifact": CODE, "framework": framework})
-    described = replace(described, description=description or described.description)
+    known = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
+    make = _code if artifact == CODE else _graph
 
     def write(stage: Path) -> Manifest:
-        shutil.copytree(folder, stage, ignore=shutil.ignore_patterns(*_LEFT), dirs_exist_ok=True)
-        model = CodeModel(described, stage)
         try:
+            model = make(folder, stage, {**told, **known})
             model.verify()
+            described = replace(model.manifest, description=description or model.manifest.description)
             golden = _golden(model, rows, tolerance) if rows else None
+        except InvalidInput:
+            raise
         except CeleriacError as error:
-            raise InvalidInput(f"{folder / CODE} cannot be served: {error.detail}", pointer="/artifact") from error
+            raise InvalidInput(f"{folder / artifact} cannot be served: {error.detail}", pointer="/artifact") from error
         # Rows that one call does not answer together gain nothing from waiting for each other.
         batch = described.batch if model.joins or "batch" in told else replace(described.batch, max_rows=1)
         return replace(described, golden=golden, batch=batch)
@@ -66,6 +72,25 @@ def publish_folder(
     if promote:
         repository.promote(name, promote, manifest.version)
     return manifest
+
+
+def _code(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
+    shutil.copytree(folder, stage, ignore=shutil.ignore_patterns(*_LEFT), dirs_exist_ok=True)
+    return CodeModel(_manifest({**told, "format": PYTHON}), stage)
+
+
+def _graph(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
+    """What it takes and gives is read from the graph where the description leaves it out."""
+    shutil.copy(folder / GRAPH, stage)
+    with (stage / GRAPH).open("rb") as file:
+        graph = read_graph(file)
+    inputs, outputs = ([asdict(spec) for spec in side] for side in signature(graph))
+    return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **told, "format": "onnx"}), graph)
+
+
+def _framework(artifact: str) -> dict[str, str]:
+    more = {"onnxruntime": onnxruntime.__version__} if artifact == GRAPH else {}
+    return {"python": platform.python_version(), "numpy": np.__version__, **more}
 
 
 def _description(path: Path) -> dict[str, Any]:
@@ -95,7 +120,7 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
         raise InvalidInput(f"{DESCRIPTION} is not valid: {error.detail}{where}", pointer="/artifact") from None
 
 
-def _golden(model: CodeModel, rows: list[Any], tolerance: float) -> Golden:
+def _golden(model: Model, rows: list[Any], tolerance: float) -> Golden:
     inputs = from_rows(model.manifest, rows, "/sample")
     answers = model.predict(inputs)
     asked, told = ({one.name: values_of(one) for one in side} for side in (inputs, answers))

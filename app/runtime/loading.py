@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,6 +24,7 @@ from app.registry import contents
 from app.registry.repository import Repository
 from app.runtime.code import CodeModel
 from app.runtime.compiled import read_onnx
+from app.runtime.graph import Graph, GraphModel, read_graph, signature
 from app.runtime.model import Model
 from app.runtime.signature import classes_of, inputs_of, outputs_of
 
@@ -44,8 +46,10 @@ TRUSTED: Final = (
 )
 
 
-def load(repository: Repository, name: str, version: str, *, version_policy: str = "minor", allow_pickle: bool = True) -> Model:
-    """A model ready to predict; it has not yet answered its golden sample (`Model.verify`). Safe before a fork.
+def load(
+    repository: Repository, name: str, version: str, *, version_policy: str = "minor", allow_pickle: bool = True, device: str = "cpu"
+) -> Model:
+    """A model ready to predict; it has not yet answered its golden sample (`Model.verify`). Safe before a fork: it opens no device.
 
     Raises ModelNotFound, or ModelUnavailable with the reason: damaged, of another scikit-learn, not allowed, not loadable.
     """
@@ -69,10 +73,11 @@ def load(repository: Repository, name: str, version: str, *, version_policy: str
             told = f"{which}: the sha256 of {path.name} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
             raise ModelUnavailable(f"{told}: the file is damaged or was changed")
         file.seek(0)
-        estimator = _read(which, READERS[kind], file, version_policy)
+        estimator = _read(which, _reader(kind, manifest, device), file, version_policy)
     _tame(estimator, set())
     try:
-        return Model(manifest or _infer(estimator, name, version, kind, path, digest), estimator)
+        made = GraphModel if isinstance(estimator, Graph) else Model
+        return made(manifest or _infer(estimator, name, version, kind, path, digest), estimator)
     except ModelUnavailable:
         raise
     except Exception as error:
@@ -103,11 +108,19 @@ def read_skops(file: IO[bytes]) -> Any:
 READERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {"onnx": read_onnx, "skops": read_skops, "joblib": joblib.load}
 
 
+def _reader(kind: str, manifest: Manifest | None, device: str) -> Callable[[IO[bytes]], Any]:
+    if kind != "onnx":
+        return READERS[kind]
+    return partial(read_graph if manifest is None or manifest.graph else read_onnx, device=device)
+
+
 def _read(which: str, reader: Callable[[IO[bytes]], Any], file: IO[bytes], policy: str) -> Any:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             estimator = reader(file)
+        except ModelUnavailable:
+            raise
         except Exception as error:
             raise ModelUnavailable(f"{which} cannot be loaded: {type(error).__name__}: {str(error)[:2000]}") from error
     for warning in caught:
@@ -146,8 +159,10 @@ def _tame(value: Any, seen: set[int]) -> None:
 
 
 def _infer(estimator: Any, name: str, version: str, kind: str, path: Path, digest: str) -> Manifest:
+    graph = isinstance(estimator, Graph)
+    inputs, outputs = signature(estimator) if graph else (inputs_of(estimator), outputs_of(estimator))
     return Manifest(
-        name, version, kind, path.name, digest, inputs_of(estimator), outputs_of(estimator), classes=classes_of(estimator),
+        name, version, kind, path.name, digest, inputs, outputs, classes=classes_of(estimator),
         created_at=datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
         description=f"{type(estimator).__name__}, its signature inferred from a bare artefact",
     )  # fmt: skip

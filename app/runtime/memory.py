@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 _STATM: Final = Path("/proc/self/statm")
+_WORDS: Final = ("out of memory", "failed to allocate memory", "resource_exhausted")
 
 
 @contextmanager
@@ -29,3 +30,12 @@ def at_most(megabytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Does it say that memory, or that of a device, was short? Each library has words of its own for it."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # that of torch and CuPy
+        return True
+    # ONNX Runtime has no name for it, and its errors are no RuntimeErrors.
+    known = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
+    return known and any(words in str(error).lower() for words in _WORDS)

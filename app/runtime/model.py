@@ -12,7 +12,7 @@ from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, Predi
 from app.core.models import Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor, as_json, encode, size_of
 from app.runtime.arrays import Array, to_array, to_tensor
-from app.runtime.memory import at_most
+from app.runtime.memory import at_most, out_of_memory
 
 
 class Model:
@@ -29,7 +29,7 @@ class Model:
         """The outputs asked for (the first that is declared, by default), from inputs as `app.core.inputs` makes them.
 
         Raises InvalidInput for an output that the model lacks, PredictionFailed where it raises (its exception is the
-        cause), InvalidOutput where it answers otherwise than declared, PredictionOutOfMemory instead of a MemoryError.
+        cause), InvalidOutput where it answers otherwise than declared, PredictionOutOfMemory where memory, or that of a device, is short.
         """
         try:
             specs = [self.manifest.output(name) for name in outputs] or self.manifest.default_outputs
@@ -39,14 +39,18 @@ class Model:
                 return [to_tensor(spec, answer, rows) for spec, answer in zip(specs, answers, strict=True)]
         except CeleriacError:
             raise
-        except MemoryError:
-            # Let out, it would end the worker's main process; without its frames, what they hold is freed.
-            limit = self.manifest.memory_limit_mb
-            bound = f"its limit of {limit} MiB" if limit else "there is"
-            told = f"{self} needed more memory than {bound}: send fewer rows at once, or give it more"
-            raise PredictionOutOfMemory(told) from None
         except Exception as error:
-            raise PredictionFailed(f"{self} raised {type(error).__name__}: {str(error)[:2000]}") from error
+            if not out_of_memory(error):
+                raise PredictionFailed(f"{self} raised {type(error).__name__}: {str(error)[:2000]}") from error
+        # Let out, a MemoryError would end the worker's main process. Raised here, this holds no frames of it, and what they held is freed.
+        limit = self.manifest.memory_limit_mb
+        bound = f"its limit of {limit} MiB" if limit else "there is"
+        raise PredictionOutOfMemory(f"{self} needed more memory than {bound}: send fewer rows at once, or give it more")
+
+    @property
+    def joins(self) -> bool:
+        """Does one call answer several rows?"""
+        return True
 
     def verify(self) -> None:
         """Asks the golden sample. Raises ModelUnavailable where an answer differs."""

@@ -58,6 +58,7 @@ def _run() -> int:
     app.steps["worker"].update({Presence, Reload})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
+        # For a device too: this process never opens it, so a child that hangs in a kernel, or dies, can be replaced.
         pool="app.worker.pool:TaskPool",
         concurrency=settings().processes + settings().spare_processes,
         optimization="fair",

@@ -144,4 +144,4 @@ class Models:
 
     def _load(self, key: Key) -> Model:
         one = self._settings
-        return load(self.repository, *key, version_policy=one.version_policy, allow_pickle=one.allow_pickle)
+        return load(self.repository, *key, version_policy=one.version_policy, allow_pickle=one.allow_pickle, device=one.device)

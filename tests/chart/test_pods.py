@@ -81,3 +81,12 @@ def workers(example: str) -> dict[str, Any]:
 
 def environment(pod: dict[str, Any]) -> dict[str, str]:
     return {v["name"]: v["value"] for v in pod["containers"][0]["env"] if "value" in v}
+
+
+def test_only_a_pool_with_gpus_runs_graphs_there_or_nowhere(example: str) -> None:
+    device = {name: environment(pod).get("CELERIAC_DEVICE") for name, pod in workers(example).items()}
+    assert {name for name, found in device.items() if found} == {name for name in device if name.endswith("-gpu")}
+    own = one("Deployment", "worker-own", example, pools__own={"gpus": 1, "processes": 1, "settings": {"device": "auto"}})
+    container = own["spec"]["template"]["spec"]["containers"][0]
+    assert environment(own["spec"]["template"]["spec"])["CELERIAC_DEVICE"] == "auto"
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1

@@ -11,6 +11,7 @@ from tests.running import ROOT, Running, wait_until_ready
 
 HERE: Final = Path(__file__).parent
 GREETING: Final = HERE / "greeting"
+SCARCE: Final = HERE / "scarce"
 TROUBLESOME: Final = HERE / "troublesome"
 
 

@@ -161,6 +161,10 @@ class Job(BaseModel):
     wait_s: float | None = Field(description="Seconds from its creation to its start.")
     run_s: float | None = Field(description="Seconds from its start to its end.")
     queue_position: int | None = Field(None, description="While it is queued: about 1 when it is next.")
+    estimated_start_s: float | None = Field(
+        None,
+        description="While it is queued: about how many seconds until it starts, by its place, by how long jobs of its queue ran lately and by the processes that run them; left out where that is not known.",
+    )
     progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
     result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
     error: JobError | None = Field(None, description="Where it failed.")

@@ -1,0 +1,110 @@
+"""A graph that is a model of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from app.core.errors import InvalidInput, ModelUnavailable
+from app.core.inputs import from_rows
+from app.core.tensors import decode
+from app.registry.repository import Repository
+from app.runtime.folders import publish_folder
+from app.runtime.graph import Graph
+from app.runtime.loading import load
+
+FLOAT, TEXT = TensorProto.FLOAT, TensorProto.STRING
+
+
+def graph(rows: Any = "rows") -> bytes:
+    """Sums the two numbers of each row and hands a text on; its mean is over all rows."""
+    inputs = [helper.make_tensor_value_info("numbers", FLOAT, [rows, 2]), helper.make_tensor_value_info("text", TEXT, [rows])]
+    outputs = [helper.make_tensor_value_info("sum", FLOAT, [rows]), helper.make_tensor_value_info("same", TEXT, [rows])]
+    mean = helper.make_tensor_value_info("mean", FLOAT, [])
+    nodes = [
+        helper.make_node("ReduceSum", ["numbers", "axes"], ["sum"], keepdims=0),
+        helper.make_node("Identity", ["text"], ["same"]),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], keepdims=0),
+    ]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [1], [1])
+    made = helper.make_graph(nodes, "g", inputs, [*outputs, mean], [axes])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    (tmp_path / "models" / "sums" / "1").mkdir(parents=True)
+    return Repository(tmp_path / "models")
+
+
+def bare(repository: Repository, content: bytes) -> None:
+    (repository.root / "sums" / "1" / "model.onnx").write_bytes(content)
+
+
+def test_a_bare_graph_tells_what_it_takes_and_gives(repository: Repository) -> None:
+    bare(repository, graph())
+    manifest = load(repository, "sums", "1").manifest
+    assert [(one.name, one.datatype, one.shape) for one in manifest.inputs] == [("numbers", "FP32", (-1, 2)), ("text", "BYTES", (-1,))]
+    assert [(one.name, one.datatype, one.shape) for one in manifest.outputs] == [("sum", "FP32", (-1,)), ("same", "BYTES", (-1,))]
+    assert (manifest.format, manifest.runs) == ("onnx", "ONNX Runtime, the graph itself")
+
+
+def test_it_answers_all_that_it_gives(repository: Repository) -> None:
+    bare(repository, graph())
+    model = load(repository, "sums", "1", device="auto")
+    model.verify()
+    sums, same = model.predict(from_rows(model.manifest, [[[1, 2], "a"], [[3, 4], "é"]]))
+    assert (decode(sums.data, "FP32"), decode(same.data, "BYTES")) == ([3.0, 7.0], ["a", "é"])
+    [only] = model.predict(from_rows(model.manifest, [[[1, 2], "a"]]), ["same"])
+    assert only.name == "same"
+
+
+def test_a_graph_of_a_fixed_number_of_rows_is_refused_with_what_to_do(repository: Repository) -> None:
+    bare(repository, graph(rows=1))
+    with pytest.raises(ModelUnavailable, match="the input 'numbers' of the graph has no first dimension that varies, the rows: export"):
+        load(repository, "sums", "1")
+
+
+def test_what_is_no_graph_is_refused(repository: Repository) -> None:
+    bare(repository, b"not a graph")
+    with pytest.raises(ModelUnavailable, match=r"sums@1 cannot be loaded: .*Protobuf"):
+        load(repository, "sums", "1")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine has CUDA")
+def test_where_only_cuda_will_do_a_machine_without_it_refuses(repository: Repository) -> None:
+    bare(repository, graph())
+    with pytest.raises(
+        ModelUnavailable, match="CELERIAC_DEVICE is cuda, and this ONNX Runtime is for the CPU alone: install onnxruntime-gpu"
+    ):
+        load(repository, "sums", "1", device="cuda")
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_elsewhere_the_same_code_runs_on_the_cpu(device: str) -> None:
+    assert "CPUExecutionProvider" in Graph(graph(), device).session.get_providers()
+
+
+def test_a_folder_with_a_graph_is_published_with_what_its_description_adds(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    (tmp_path / "model.yaml").write_text('pool: gpu\nbatch: {max_rows: 256}\nsample: [[[1, 2], "a"]]\n')
+    manifest = publish_folder(repository, "published", tmp_path)
+    assert (manifest.pool, manifest.batch.max_rows, manifest.graph) == ("gpu", 256, True)
+    assert manifest.golden is not None
+    assert manifest.golden.outputs == {"sum": [3.0], "same": ["a"]}
+    load(repository, "published", "1").verify()
+
+
+def test_one_that_is_described_wrongly_is_not(repository: Repository, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    (tmp_path / "model.yaml").write_text("sample: [[[1], a]]\n")
+    with pytest.raises(InvalidInput, match="'numbers' takes the shape"):
+        publish_folder(repository, "published", tmp_path)
+    assert "published" not in repository.models()

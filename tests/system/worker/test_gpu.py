@@ -1,0 +1,84 @@
+"""A pool of one process, whose model is loaded in that process and has little room; it is like a device, without one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.code import SCARCE, publish
+from tests.running import Running, wait_until_ready
+
+WAITS, TOO_MUCH = -1.0, -2.0
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gpu")
+
+
+@pytest.fixture(scope="module")
+def worker(running: Running, state: Path) -> Iterator[tuple[int, str]]:
+    """The process id of its parent, and its URL."""
+    publish(running, "scarce", SCARCE, ready=False)
+    with running.process("worker", pool="gpu", processes=1, state=state, device="auto") as (process, url):
+        wait_until_ready(f"{running.url}/v2/models/scarce/ready")
+        yield process.pid, url
+    shutil.rmtree(running.models / "scarce")
+
+
+def ask(running: Running, *rows: float, wait: float = 30) -> dict[str, Any]:
+    body = {"model": "scarce", "inputs": list(rows)}
+    return dict(httpx.post(f"{running.url}/v1/jobs?wait={wait}", json=body, timeout=40).json())
+
+
+def out_of_memory(url: str) -> float:
+    """Calls for which memory was short."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("celeriac_out_of_memory_total{"))
+
+
+def test_the_model_is_loaded_in_the_process_that_answers_and_not_in_its_parent(
+    running: Running, worker: tuple[int, str], state: Path
+) -> None:
+    parent, _ = worker
+    [pid] = ask(running, 1.0)["result"]["pid"]
+    assert pid in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    loaded = set(map(int, (state / "scarce-loaded-in").read_text().split()))
+    assert pid in loaded
+    assert parent not in loaded
+
+
+def test_rows_for_which_memory_is_short_are_halved_and_the_process_lives(running: Running, worker: tuple[int, str]) -> None:
+    before, [pid] = out_of_memory(worker[1]), ask(running, 1.0)["result"]["pid"]
+    result = ask(running, *map(float, range(10)))["result"]
+    assert result["double"] == [2.0 * row for row in range(10)]
+    assert result["rows"] == [2, 2, 3, 3, 3, 2, 2, 3, 3, 3]
+    assert out_of_memory(worker[1]) == before + 3
+    assert set(result["pid"]) == {pid}
+
+
+def test_a_row_that_is_too_much_alone_fails_and_harms_no_other(running: Running, worker: tuple[int, str]) -> None:
+    job = ask(running, TOO_MUCH)
+    assert (job["state"], job["error"]["code"]) == ("failed", "out_of_memory")
+    assert ask(running, 4.0)["result"]["double"] == [8.0]
+
+
+def test_jobs_that_wait_travel_together_and_know_when_they_may_start(running: Running, worker: tuple[int, str], state: Path) -> None:
+    held = ask(running, WAITS, wait=0)
+    with ThreadPoolExecutor(9) as pool:
+        # One more may leave alone; those after it gather for up to a second.
+        jobs = list(pool.map(lambda row: ask(running, float(row), wait=0), range(9)))
+    waiting = [httpx.get(f"{running.url}/v1/jobs/{job['id']}").json() for job in jobs]
+    assert sorted(job["queue_position"] for job in waiting) == list(range(1, 10))
+    assert all(job["estimated_start_s"] > 0 for job in waiting)
+    (state / "scarce-go").touch()
+    ended = [httpx.get(f"{running.url}/v1/jobs/{job['id']}?wait=30", timeout=40).json() for job in [held, *jobs]]
+    assert [job["result"]["double"] for job in ended] == [[2 * WAITS], *([2.0 * row] for row in range(9))]
+    assert max(job["result"]["rows"][0] for job in ended) > 1
+    assert "estimated_start_s" not in ended[0]
