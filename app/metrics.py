@@ -31,6 +31,10 @@ OUT_OF_MEMORY: Final = Counter(
     "Calls of a model for which memory, or that of a device, was short: of several rows, halves were tried.",
     ["model", "version"],
 )
+CHUNKS: Final = Counter("celeriac_chunks", "Pieces that models yielded while their job ran.")
+CHUNKS_DROPPED: Final = Counter(
+    "celeriac_chunks_dropped", "Of these, pieces that were given up for newer ones, or that Redis did not take."
+)
 MODELS: Final = Gauge("celeriac_models", "Model versions that this worker holds, by state.", ["state"], multiprocess_mode="mostrecent")
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")

@@ -120,6 +120,10 @@ class Settings(BaseSettings):
     max_log_bytes: int = Field(
         8192, gt=0, description="What a job keeps of that which the code of its model or step printed and logged: the end."
     )
+    max_stream_chunks: int = Field(
+        10_000, gt=0, description="Pieces of what a model yields that are kept for who watches its job late; the oldest go first."
+    )
+    max_stream_bytes: int = Field(1 << 20, gt=0, description="The same in bytes.")
     blobs: Path | None = Field(
         None,
         description="The folder of large bodies and results, which the API and all workers mount; where it is not set, all goes through Redis.",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Request
-from redis.exceptions import RedisError
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from app.api import events as stream
 from app.api import pipeline_runs, query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
@@ -29,10 +27,8 @@ from app.core.pipelines import PIPELINE
 from app.store import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
-_COMMENT_S: Final = 15.0
 _LOOKED_AT: Final = 1000
 """Records that one page of a filtered list looks at, at most."""
-_EVENT: Final = {State.QUEUED: "queued", State.RUNNING: "start"}
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -43,8 +39,8 @@ def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) 
 async def submit(request: Request) -> Response:
     """Submits a prediction, or a run of a pipeline.
 
-    Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With an `Idempotency-Key`, a
-    request that is sent again gets the job of the first.
+    Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With `Accept: text/event-stream` the
+    answer is the job's events instead, as they come. With an `Idempotency-Key`, a request that is sent again gets the job of the first.
     """
     body = await read_object(request, gateway(request).settings.max_body_bytes)
     return await _submit(request, body, by_key(request, body))
@@ -63,11 +59,15 @@ async def put(request: Request) -> Response:
 async def _submit(request: Request, body: dict[str, Any], named: Named | None) -> Response:
     here = gateway(request)
     wanted, wait = waiting(request, here)
+    watched = stream.wanted(request)
+    wait = 0 if watched else wait
     if "pipeline" in body:
         job = await pipeline_runs.submit(here, body, named, deadline_s=deadline(body, here), webhook=job_webhook(body, here.settings))
         job = await here.wait(job.id, wait)
     else:
         job = await _predict(here, body, named, wait)
+    if watched:
+        return stream.answer(here, job.id)
     if not job.state.final:
         return await accepted(here, job, wanted)
     return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
@@ -135,51 +135,15 @@ async def cancel(request: Request) -> Response:
 
 @router.get("/{id}/events", **schemas.EVENTS)
 async def events(request: Request) -> Response:
-    """Server-sent events `queued`, `start`, `progress`, `completed`, each with the job object; `Last-Event-ID` goes on where a stream broke off."""
+    """Server-sent events `queued`, `start`, `progress`, `completed`, each with the job object, and `output` with each piece that the
+    model yields: `{chunk, index, row, attempt}`.
+
+    `Last-Event-ID` goes on where a stream broke off. The index jumps where older pieces are no longer kept, and is 0 again where
+    another attempt begins.
+    """
     here, id = gateway(request), request.path_params["id"]
     await here.job(id)
-    last = query.whole(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
-    return StreamingResponse(stream(here, id, last), media_type="text/event-stream", headers={"cache-control": "no-store"})
-
-
-async def stream(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
-    """The changes of a job after its revision `last`, as server-sent events, until it ends."""
-    # Where Redis goes away the stream ends, and the caller comes again with Last-Event-ID: an error cannot be told any more.
-    with suppress(RedisError, OSError):
-        async for event in _changes(here, id, last):
-            yield event
-
-
-async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
-    async with here.replies.watch(id) as changed:
-        job = await jobs.watch(here.redis, id)
-        while job is not None:
-            changed.clear()
-            if job.revision > last:
-                last = job.revision
-                place = await here.place(job) if job.state is State.QUEUED else None
-                yield b"id: %d\nevent: %s\ndata: %s\n\n" % (
-                    last,
-                    _event(job).encode(),
-                    orjson.dumps(whole(job, place)),
-                )
-            if job.state.final:
-                return
-            if here.draining:
-                # The client connects again, to a process that stays.
-                yield b": this process is stopping\n\n"
-                return
-            async with here.holding(_COMMENT_S):
-                await changed.wait()
-            if not changed.is_set():
-                yield b": waiting\n\n"
-            job = await jobs.read(here.redis, id)
-
-
-def _event(job: Job) -> str:
-    if job.state is State.RUNNING and job.progress is not None:
-        return "progress"
-    return _EVENT.get(job.state, "completed")
+    return stream.answer(here, id, stream.last_seen(request))
 
 
 def waiting(request: Request, here: Gateway) -> tuple[Preference, float]:

@@ -7,13 +7,14 @@ import time
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from app.api import events as stream
 from app.api import query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import by_key
-from app.api.jobs import answer, stream, waiting
+from app.api.jobs import answer, waiting
 from app.api.presentation import present
 from app.api.receivers import job_webhook
 from app.api.routes import PlainRoute
@@ -130,8 +131,7 @@ async def events(request: Request) -> Response:
     """Server-sent events `queued`, `start` (again with each progress) and `completed`, each with the training."""
     here = gateway(request)
     job = await _found(here, request)
-    last = query.whole(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
-    return StreamingResponse(stream(here, job.id, last), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return stream.answer(here, job.id, stream.last_seen(request))
 
 
 async def _found(here: Gateway, request: Request) -> Job:

@@ -152,7 +152,7 @@ def _changes(api: Any, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield batch
     # A stream may end early, as when the API is replaced: ask again, and go on where the batch stands.
     while not Status(batch["status"]).final:
-        yield from api.events(f"/v1/batches/{batch['id']}/events")
+        yield from (event.data for event in api.events(f"/v1/batches/{batch['id']}/events"))
         batch = api.get(f"/v1/batches/{batch['id']}")
         yield batch
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.options import JSON, URL
 from app.core.jobs import State
+
+if TYPE_CHECKING:
+    from app.cli.remote import Event, Remote
+    from app.cli.show import Pieces
 
 app = typer.Typer(help="List, read, watch and cancel jobs.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a job.")]
@@ -67,23 +72,34 @@ def get(
 
 @app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Follow one job until it ends; the exit code tells how."""
-    from app.cli import show
+    """Follow one job until it ends, with what its model yields; the exit code tells how."""
     from app.cli.predict import check
     from app.cli.remote import Remote
+    from app.cli.show import Pieces
+
+    pieces = Pieces()
+
+    def show(event: Event) -> None:
+        if not json:
+            _show(event, pieces)
 
     with Remote(url) as api:
-        job = api.get(f"/v1/jobs/{id}")
-        # A stream may end early, as when the API is replaced: ask once more, and go on where the job stands.
-        while True:
-            for job in api.events(f"/v1/jobs/{id}/events"):
-                if not json:
-                    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{_place(job)}{_progress(job)}", soft_wrap=True)
-            job = api.get(f"/v1/jobs/{id}")
-            if State(job["state"]).final:
-                break
+        job = follow(api, api.get(f"/v1/jobs/{id}"), show)
     _print(job, as_json=json)
     check(job)
+
+
+def follow(api: Remote, job: dict[str, Any], show: Callable[[Event], None]) -> dict[str, Any]:
+    """The job when it has ended; until then `show` gets each of its events."""
+    last = ""
+    while True:
+        # A stream may end early, as when the API is replaced: the next one goes on where it broke off.
+        for event in api.events(f"/v1/jobs/{job['id']}/events", last):
+            last = event.id or last
+            show(event)
+        job = api.get(f"/v1/jobs/{job['id']}")
+        if State(job["state"]).final:
+            return job
 
 
 @app.command()
@@ -102,6 +118,17 @@ def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
 
     with Remote(url) as api:
         _print(api.delete(f"/v1/jobs/{id}"), as_json=json)
+
+
+def _show(event: Event, pieces: Pieces) -> None:
+    from app.cli import show
+
+    if event.name == "output":
+        pieces.show(event.data)
+        return
+    job = event.data
+    pieces.end()
+    show.out().print(show.cell(job["state"]), f"attempt {job['attempt']}{_place(job)}{_progress(job)}", soft_wrap=True)
 
 
 def _place(job: dict[str, Any]) -> str:

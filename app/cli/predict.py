@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.exits import Exit, Trouble
 from app.cli.options import JSON, URL, Wait
+
+if TYPE_CHECKING:
+    from app.cli.remote import Event
+    from app.cli.show import Pieces
 
 
 def predict(
@@ -16,28 +20,40 @@ def predict(
     method: Annotated[
         str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Print what the model yields as it comes, until the end.")] = False,
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
 ) -> None:
     """Ask a model."""
     from app.cli import rows, show
+    from app.cli.jobs import follow
     from app.cli.remote import Remote
 
     body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {})
+    pieces = show.Pieces()
     with Remote(url) as api:
-        job = api.wait(api.post("/v1/jobs", body), wait)
+        job = api.post("/v1/jobs", body)
+        job = follow(api, job, lambda event: _piece(event, pieces, quiet=json)) if stream else api.wait(job, wait)
+    pieces.end()
     if json:
         show.print_json(job)
+    elif job["state"] == "succeeded" and pieces.shown:
+        pass  # it was all said
     elif job["state"] == "succeeded":
         took = f", {job['run_s'] * 1000:.1f} ms" if job.get("run_s") is not None else ""
         show.out().print(f"[bold]{job['model']}@{job['version']}[/]{took}")
         found = job["result"] if isinstance(job["result"], dict) else {job["method"]: job["result"]}
         answers = enumerate(zip(*found.values(), strict=True))
         show.out().print(show.table(("row", *found), ((str(at), *answer) for at, answer in answers)))
-    elif wait == 0:
+    elif wait == 0 and not stream:
         show.out().print(f"{job['id']}  [blue]{job['state']}[/]  follow it: celeriac jobs watch {job['id']}", soft_wrap=True)
-    check(job, waited=wait > 0)
+    check(job, waited=stream or wait > 0)
+
+
+def _piece(event: Event, pieces: Pieces, *, quiet: bool) -> None:
+    if event.name == "output" and not quiet:
+        pieces.show(event.data)
 
 
 def check(job: dict[str, Any], *, waited: bool = True) -> None:

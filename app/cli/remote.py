@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -20,6 +20,14 @@ from app.settings import settings
 # The API holds an answer no longer than its `max_wait_s`, whatever we ask for.
 _HOLD_S: Final = 20.0
 _BY_STATUS: Final = {404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
+
+
+class Event(NamedTuple):
+    """One of a stream."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
 
 
 class Remote:
@@ -79,12 +87,18 @@ class Remote:
             job = self.get(f"/v1/jobs/{job['id']}", wait=round(min(left, _HOLD_S), 3))
         return job
 
-    def events(self, path: str) -> Iterator[dict[str, Any]]:
-        """The data of each server-sent event, until the stream ends."""
-        with self._answer("GET", path, timeout=httpx.Timeout(10, read=60)) as answer:
+    def events(self, path: str, after: str = "") -> Iterator[Event]:
+        """Server-sent events until the stream ends, those after the one with that id."""
+        headers = {"last-event-id": after} if after else {}
+        with self._answer("GET", path, headers=headers, timeout=httpx.Timeout(10, read=60)) as answer:
+            fields: dict[str, str] = {}
             for line in answer.iter_lines():
-                if line.startswith("data:"):
-                    yield json.loads(line[5:])
+                name, _, value = line.partition(": ")
+                if line:
+                    fields[name] = value
+                elif "data" in fields:
+                    yield Event(fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"]))
+                    fields = {}
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         with self._answer(method, path, **options) as answer:

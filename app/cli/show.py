@@ -57,6 +57,28 @@ def cell(value: Any) -> Text:
     return Text(text, STYLE.get(text, ""))
 
 
+class Pieces:
+    """What models yield, on standard output as it comes: a line for each row of each attempt."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+        self._line: tuple[int, int] | None = None
+
+    def show(self, told: dict[str, Any]) -> None:
+        line = told["attempt"], told["row"]
+        if line != self._line:
+            self.end()
+        self._line, self.shown = line, self.shown + 1
+        sys.stdout.write(told["chunk"] if isinstance(told["chunk"], str) else json.dumps(told["chunk"]))
+        sys.stdout.flush()
+
+    def end(self) -> None:
+        """What is printed next begins a line."""
+        if self._line is not None:
+            sys.stdout.write("\n")
+        self._line = None
+
+
 def trouble(what: Trouble, *, as_json: bool) -> None:
     """The sentence on standard error, so that what a script reads stays clean."""
     if as_json:

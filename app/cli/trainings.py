@@ -147,7 +147,7 @@ def _followed(api: Remote, job: dict[str, Any], *, quiet: bool) -> dict[str, Any
         task = bar.add_task("queued", total=1.0)
         while not State(job["state"]).final:
             for event in api.events(f"/v1/trainings/{job['id']}/events"):
-                progress = event.get("progress") or {"fraction": 0.0, "text": event["state"]}
+                progress = event.data.get("progress") or {"fraction": 0.0, "text": event.data["state"]}
                 bar.update(task, completed=progress["fraction"], description=progress["text"])
             # A stream may end early, as when the API is replaced.
             job = api.get(f"/v1/trainings/{job['id']}")

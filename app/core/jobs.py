@@ -81,7 +81,8 @@ class Job:
     `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction,
     else its kind, and `request` what was asked for; `parent` is what the job is a part of, as in `batch:ID`. `logs` is what
     the code of its model or work printed, the end of it. `traceback` is of work that failed; that of a prediction is in its
-    dead letter. `revision` grows with every change of the record. `fingerprint` is of the request, where its caller chose the id.
+    dead letter. `revision` grows with every change of the record, and with every chunk that its model
+    yields; `streamed` is the one before the first of these, 0 where there are none. `fingerprint` is of the request, where its caller chose the id.
     """
 
     id: str
@@ -96,6 +97,7 @@ class Job:
     position: int = 0
     queue: str = ""
     revision: int = 1
+    streamed: int = 0
     started_at: float | None = None
     finished_at: float | None = None
     worker: str | None = None

@@ -103,7 +103,7 @@ class Manifest:
     of all files where the version is Python; `provenance` says where it comes from: of a training its job, data set and
     parameters. Python code is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     where it starts threads or opens a device. `memory_limit_mb` is what one prediction may take beyond what its process
-    holds; 0 is no limit.
+    holds; 0 is no limit. `stream`: the code yields the text of a row piece by piece, and who watches the job is told each.
     """
 
     name: str
@@ -124,12 +124,16 @@ class Manifest:
     time_limit_s: float = 30.0
     load: str = "parent"
     memory_limit_mb: int = 0
+    stream: bool = False
     golden: Golden | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.load not in ("parent", "child"):
             raise InvalidInput(f"load is {self.load!r}: parent, or child for code that starts threads or opens a device", pointer="/load")
+        if self.stream and (self.format != PYTHON or [(one.datatype, one.shape) for one in self.outputs] != [("BYTES", (-1,))]):
+            told = "that takes Python code with one output of text, as in outputs: [{name: text, datatype: BYTES, shape: [-1]}]"
+            raise InvalidInput(f"stream is true: {told}", pointer="/stream")
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 load(folder)           once a process: reads what lies beside it, and may return an object that has the functions below
 predict(inputs)        one row: `{input: value}` -> `{output: value}`, or the value itself where one output is declared
+                       where the version says `stream`, a generator of the pieces of its one text
 predict_batch(inputs)  instead: the rows of several callers at once, `{input: array}` -> `{output: array}`
 warm_up()              before the first prediction
 
@@ -10,6 +11,7 @@ Numbers come as NumPy arrays or scalars; BYTES as str, or as bytes where they ar
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from app.core.tensors import Tensor
 from app.runtime.arrays import DTYPES, Array, to_array
 from app.runtime.importing import load
 from app.runtime.model import Model
+from app.runtime.yielding import whole
 
 
 class CodeModel(Model):
@@ -41,12 +44,13 @@ class CodeModel(Model):
             code = load(self._folder)
         if not hasattr(code, "predict") and not hasattr(code, "predict_batch"):
             raise ModelUnavailable(f"{self} has neither predict(inputs) nor predict_batch(inputs) in its model.py")
+        self._check_stream(getattr(code, "predict", None))
         self.estimator = code
 
     @property
     def joins(self) -> bool:
         """Does one call answer several rows, of several callers? Once it is loaded."""
-        return hasattr(self.estimator, "predict_batch")
+        return not self.manifest.stream and hasattr(self.estimator, "predict_batch")
 
     def verify(self) -> None:
         """Loads it, warms it up, and asks the golden sample. Raises ModelUnavailable."""
@@ -71,9 +75,18 @@ class CodeModel(Model):
         if self.joins:
             answers = self._named(self.estimator.predict_batch(arrays), specs, "predict_batch")
             return [_fitted(spec, answers[spec.name]) for spec in specs]
+        if self.manifest.stream:
+            streams = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
+            return [_fitted(specs[0], [whole(row, stream) for row, stream in enumerate(streams)])]
         called = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
         answered = [self._named(answer, specs, "predict") for answer in called]
         return [_fitted(spec, [answer[spec.name] for answer in answered]) for spec in specs]
+
+    def _check_stream(self, predict: Any) -> None:
+        if self.manifest.stream and predict is None:
+            raise ModelUnavailable(f"{self} says `stream: true`, and its model.py has no predict(inputs) to yield text")
+        if not self.manifest.stream and inspect.isgeneratorfunction(predict):
+            raise ModelUnavailable(f"{self} has a predict that yields: write `stream: true` into its model.yaml")
 
     def _named(self, answer: Any, specs: Sequence[TensorSpec], function: str) -> dict[str, Any]:
         found = answer if isinstance(answer, dict) else {self.manifest.outputs[0].name: answer}

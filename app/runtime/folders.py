@@ -64,8 +64,9 @@ def publish_folder(
             raise
         except CeleriacError as error:
             raise InvalidInput(f"{folder / artifact} cannot be served: {error.detail}", pointer="/artifact") from error
-        # Rows that one call does not answer together gain nothing from waiting for each other.
-        batch = described.batch if model.joins or "batch" in told else replace(described.batch, max_rows=1)
+        # Rows that one call does not answer together gain nothing from waiting for each other; and a stream is of one job.
+        apart = not model.joins and (described.stream or "batch" not in told)
+        batch = replace(described.batch, max_rows=1) if apart else described.batch
         return replace(described, golden=golden, batch=batch)
 
     manifest = repository.publish(name, write, version=version)

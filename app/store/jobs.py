@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import redis.asyncio
 
+from app.core.chunks import Chunk
 from app.core.errors import PayloadLost
 from app.core.jobs import Job, State
 from app.store import keys, scripts
@@ -41,6 +43,13 @@ async def watch(client: redis.asyncio.Redis, id: str) -> Job | None:
     """Reads a record and asks for an event on its next changes. Subscribe first, so that none is missed."""
     fields = await scripts.run_async(client, scripts.watch(id))
     return await _whole(decode(id, dict(zip(fields[::2], fields[1::2], strict=True))))
+
+
+async def chunks(client: redis.asyncio.Redis, job: Job, after: int) -> list[Chunk]:
+    """What the attempt of the job that runs, or ran last, has yielded after that revision, as far as it is kept."""
+    found: Any = await client.xrange(keys.chunks(job.id), min=str(after + 1))
+    listed = [_chunk(id, fields) for id, fields in found]
+    return [one for one in listed if one.attempt == job.attempt]
 
 
 async def left(client: redis.asyncio.Redis, queue: str) -> int:
@@ -85,6 +94,13 @@ async def expire(client: redis.asyncio.Redis, *, keep: int, most: int) -> int:
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
     """Drops ids from the index whose records have expired."""
     return int(await client.zremrangebyscore(keys.JOBS, "-inf", time.time() - older_than_s))
+
+
+def _chunk(id: bytes, fields: dict[bytes, bytes]) -> Chunk:
+    text: str | bytes = fields[b"text"]
+    with suppress(UnicodeDecodeError):
+        text = fields[b"text"].decode()
+    return Chunk(int(fields[b"index"]), int(fields[b"row"]), text, int(fields[b"attempt"]), int(id.partition(b"-")[0]))
 
 
 async def _whole(job: Job | None) -> Job | None:

@@ -129,6 +129,11 @@ def job(id: str) -> str:
     return f"{PREFIX}job:{id}"
 
 
+def chunks(job_id: str) -> str:
+    """Stream, what the running attempt of a job has yielded, by the revision of its record: `result_ttl_s` after the last."""
+    return f"{PREFIX}job:{job_id}:chunks"
+
+
 def pipeline(id: str) -> str:
     """Hash, a run of a pipeline: `plan`, `inputs`, `count:NAME` of each step that was begun, `step:NAME` of each that has ended: `job_ttl_s`."""
     return f"{PREFIX}pipeline:{id}"

@@ -67,6 +67,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         position=int(fields[b"position"]),
         queue=fields[b"queue"].decode(),
         revision=int(fields[b"revision"]),
+        streamed=int(fields.get(b"streamed", 0)),
         started_at=_time(fields, b"started_at"),
         finished_at=_time(fields, b"finished_at"),
         worker=fields[b"worker"].decode() if b"worker" in fields else None,

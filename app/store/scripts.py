@@ -12,6 +12,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
+from app.core.chunks import Chunk
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
 from app.core.packing import pack
@@ -167,6 +168,14 @@ def watch(job_id: str) -> Call:
 def progress(jobs: Mapping[str, int], told: bytes) -> Call:
     """How far the running attempts (job -> attempt) have come, as encoded."""
     return Call("progress", (), (keys.PREFIX, told, *(part for one in jobs.items() for part in one)))
+
+
+def chunks(job_id: str, attempt: int, run: str, found: Sequence[Chunk], *, keep: int, ttl: int) -> Call:
+    """What a running attempt has yielded since the call before; `run` is of one process. Of all of its chunks `keep` are kept, the newest."""
+    arguments: list[str | bytes | int] = []
+    for chunk in found:
+        arguments += (chunk.index, chunk.row, chunk.text)
+    return Call("chunks", (keys.job(job_id), keys.chunks(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
 
 
 def settle(parent: str, again_s: float | None) -> Call:

@@ -25,6 +25,11 @@ def arm() -> None:
     signal.signal(signal.SIGUSR1, _heard)
 
 
+def asked() -> bool:
+    """Was the delivery to be interrupted since `arm`?"""
+    return _asked
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raises SoftTimeLimitExceeded where the signal comes in this block, or came since `arm`."""

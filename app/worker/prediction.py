@@ -19,6 +19,7 @@ from app.core.tensors import Tensor, concatenate, split
 from app.runtime.model import Model
 from app.worker.interruption import arm, interruptible
 from app.worker.output import Output
+from app.worker.streaming import streaming
 
 _TRACEBACK: Final = 8192
 """Characters of a traceback that are kept, its end: the model's own frames."""
@@ -50,7 +51,7 @@ class _TimeIsUp(Exception):
 def _bisect(model: Model, delivery: Delivery) -> list[Outcome]:
     output = Output()
     try:
-        with interruptible(), output.listening() if model.manifest.format == PYTHON else nullcontext():
+        with streaming(model), interruptible(), output.listening() if model.manifest.format == PYTHON else nullcontext():
             outputs = _outputs(model, delivery.inputs, delivery.outputs, alone=len(delivery.jobs) == 1)
         parts = split(outputs, delivery.rows)
         return [Outcome(job, part, logs=str(output)) for job, part in zip(delivery.jobs, parts, strict=True)]

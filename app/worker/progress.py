@@ -36,6 +36,11 @@ def of(jobs: Mapping[str, int]) -> Iterator[None]:
         _jobs = {}
 
 
+def jobs() -> Mapping[str, int]:
+    """The recorded jobs that run: job -> attempt."""
+    return _jobs
+
+
 def say(fraction: float, text: str = "") -> None:
     """`fraction` is between 0 and 1; a line of `text` says what is being done. More than five times a second is dropped."""
     global _said_at

@@ -20,6 +20,7 @@ from app.runtime.model import Model
 Published = Callable[..., Model]
 """Publishes `code` and more files under `name`; gives the loaded model."""
 
+TEXT = "inputs: [{name: x, datatype: BYTES, shape: [-1]}]\noutputs: [{name: y, datatype: BYTES, shape: [-1]}]\n"
 NUMBERS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1]}]\n"
 
 
@@ -45,6 +46,12 @@ def published(repository: Repository, tmp_path: Path) -> Published:
 def answers(model: Model, rows: list[object]) -> list[object]:
     [answer] = model.predict(from_rows(model.manifest, rows))
     return decode(answer.data, answer.datatype)
+
+
+def test_what_is_yielded_for_a_row_is_one_text(published: Published) -> None:
+    model = published("def predict(inputs): yield from inputs['x'].partition(' ')", about=TEXT + "stream: true\nbatch: {max_rows: 9}\n")
+    assert answers(model, ["a b", "c"]) == ["a b", "c"]
+    assert model.manifest.batch.max_rows == 1
 
 
 def test_a_plain_function_answers_row_by_row(published: Published) -> None:
@@ -157,6 +164,9 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
         ("def predict(inputs): return 1", NUMBERS + "sample: [word]\n", "'word' is no FP64"),
         ("def predict(inputs): return 1", NUMBERS + "lode: child\n", "a field 'lode' that nothing reads"),
         ("def predict(inputs): return 1", NUMBERS + "load: never\n", "parent, or child"),
+        ("def predict(inputs): yield 1", NUMBERS + "stream: true\n", "stream is true: that takes Python code with one output of text"),
+        ("def predict(inputs): yield 'a'", TEXT, "has a predict that yields: write `stream: true`"),
+        ("def predict_batch(inputs): yield 'a'", TEXT + "stream: true\n", "no predict\\(inputs\\) to yield text"),
         ("def predict(inputs): return 1", NUMBERS + "time_limit_s: long\n", "'time_limit_s' must be of the type float"),
         ("def predict(inputs): return 1", "inputs: [", "is not valid YAML"),
         ("def predict(inputs): return 1", "inputs: [{name: x}]\noutputs: []", "no field 'datatype'"),

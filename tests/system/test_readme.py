@@ -106,6 +106,20 @@ def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running
     assert np.allclose(found, trees.predict(X[:50]))
 
 
+def test_the_example_of_a_generator_tells_its_words(running: Running, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.py").write_text(block("yield word"))
+    ends = "inputs: [{name: about, datatype: BYTES, shape: [-1]}]\noutputs: [{name: text, datatype: BYTES, shape: [-1]}]\n"
+    (folder / "model.yaml").write_text(ends + "stream: true\n")
+    publish(running, "echo", folder)
+    [body] = re.findall(r"-d '(.*)'", block("accept: text/event-stream", "sh"))
+    headers = {"accept": "text/event-stream", "content-type": "application/json"}
+    events = httpx.post(f"{running.url}/v1/jobs", content=body, headers=headers, timeout=30).text
+    shutil.rmtree(running.models / "echo")
+    assert re.findall(r'"chunk":"(\w+) "', events) == ["once", "upon", "a", "time"]
+
+
 def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_path: Path) -> None:
     command(running, "pipelines", "samples")
     found = load_digits()

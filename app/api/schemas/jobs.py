@@ -231,12 +231,23 @@ ACCEPTED: Final[dict[str, Any]] = {
     "headers": LOCATION | _APPLIED | LATER,
 }
 
+_STREAM: Final = {
+    "text/event-stream": {
+        "schema": {"type": "string"},
+        "example": f'id: 2\nevent: start\ndata: {{"id":"{_ID}"}}\n\nid: 3\nevent: output\ndata: {{"chunk":"Once ","index":0,"row":0,"attempt":1}}\n\n',
+    }
+}
 _SUBMITTED: Final[dict[str, Any]] = {
     "status_code": 202,
     "response_description": ACCEPTED["description"],
     "responses": {
         202: {"headers": ACCEPTED["headers"]},
-        200: {"model": Job, "description": "The job, ended within the wait.", "headers": LOCATION | _APPLIED},
+        200: {
+            "model": Job,
+            "description": "The job, ended within the wait; or its events, where the caller accepts `text/event-stream`.",
+            "headers": LOCATION | _APPLIED,
+            "content": _STREAM,
+        },
     },
 }
 SUBMIT: Final = documented(_submit, Job, **_SUBMITTED)
@@ -249,9 +260,5 @@ EVENTS: Final = documented(
     _events,
     None,
     response_description="A stream of events that ends with the job.",
-    responses={
-        200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": f'id: 2\nevent: start\ndata: {{"id":"{_ID}"}}\n\n'}}
-        }
-    },
+    responses={200: {"content": _STREAM}},
 )
