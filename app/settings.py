@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         8192, gt=0, description="What a job keeps of that which the code of its model or step printed and logged: the end."
     )
     max_stream_chunks: int = Field(
-        10_000, gt=0, description="Pieces of what a model yields that are kept for who watches its job late; the oldest go first."
+        4096, gt=0, description="Pieces of what a model yields that are kept for who watches its job late; the oldest go first."
     )
     max_stream_bytes: int = Field(1 << 20, gt=0, description="The same in bytes.")
     blobs: Path | None = Field(

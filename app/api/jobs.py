@@ -138,7 +138,7 @@ async def events(request: Request) -> Response:
     """Server-sent events `queued`, `start`, `progress`, `completed`, each with the job object, and `output` with each piece that the
     model yields: `{chunk, index, row, attempt}`.
 
-    `Last-Event-ID` goes on where a stream broke off. The index jumps where older pieces are no longer kept, and is 0 again where
+    `queued` comes again now and then, with the place. `Last-Event-ID` goes on where a stream broke off. The index jumps where older pieces are no longer kept, and is 0 again where
     another attempt begins.
     """
     here, id = gateway(request), request.path_params["id"]

@@ -109,6 +109,6 @@ class Stream:
         try:
             call = scripts.chunks(self._job, self._attempt, self._run, chunks, keep=keep, ttl=settings().result_ttl_s)
             self._wanted = bool(scripts.run(child.redis(), call))
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             metrics.CHUNKS_DROPPED.inc(len(chunks))
             log.warning("%d chunks of %s are not told: %s", len(chunks), self._job, error)

@@ -19,6 +19,8 @@ def predict(inputs):
         raise ConnectionError("the muse is away")
     if about == "eternity":
         yield from for_ever()
+    if about == "a flood":
+        yield "water " * 1000
     if about == "length":
         for _ in range(200):
             yield "and "

@@ -30,7 +30,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def api(running: Running, state: Path) -> Iterator[httpx.Client]:
     publish(running, "storyteller", STORYTELLER, ready=False)
     with (
-        running.process("worker", pool="stories", processes=1, state=state, max_stream_chunks=KEPT),
+        running.process("worker", pool="stories", processes=1, state=state, max_stream_chunks=KEPT, max_stream_bytes=1000),
         httpx.Client(base_url=running.url, timeout=60) as client,
     ):
         wait_until_ready(f"{running.url}/v2/models/storyteller/ready")
@@ -103,6 +103,17 @@ def test_who_comes_late_gets_what_is_kept_and_the_whole(api: httpx.Client) -> No
     events = events_of(api, job["id"])
     assert [one["index"] for one in outputs(events)] == list(range(203 - KEPT, 203))
     assert events[-1][2]["result"] == ["Once upon " + "and " * 200 + "a time."]
+
+
+def test_a_piece_that_is_too_large_to_be_told_is_in_the_answer_all_the_same(api: httpx.Client) -> None:
+    events = streamed(api, "a flood")
+    assert [one["index"] for one in outputs(events)] == [0, 1, 3]
+    assert events[-1][2]["result"] == ["Once upon " + "water " * 1000 + "a time."]
+
+
+def test_who_takes_either_gets_json(api: httpx.Client) -> None:
+    answer = api.post("/v1/jobs?wait=30", json=asked("words"), headers={"accept": "application/json, text/event-stream"})
+    assert answer.json()["result"] == [STORY]
 
 
 def test_another_attempt_begins_anew_and_says_so(api: httpx.Client) -> None:
