@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 import pytest
 
 from tests.code import SCARCE, publish
 from tests.running import Running, wait_until_ready
+from tests.runtime.test_graph import graph
 
 WAITS, TOO_MUCH = -1.0, -2.0
 
@@ -41,6 +44,37 @@ def out_of_memory(url: str) -> float:
     """Calls for which memory was short."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("celeriac_out_of_memory_total{"))
+
+
+def test_a_bare_graph_is_served(running: Running) -> None:
+    folder = running.models / "sums" / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(graph())
+    try:
+        wait_until_ready(f"{running.url}/v2/models/sums/ready")
+        about = httpx.get(f"{running.url}/v2/models/sums").json()
+        assert (about["platform"], [one["name"] for one in about["outputs"]]) == ("onnxruntime_onnx", ["sum", "same"])
+        body = {"model": "sums", "inputs": [[[1, 2], "a"], [[3, 4], "b"]]}
+        job = httpx.post(f"{running.url}/v1/jobs?wait=30", json=body, timeout=40).json()
+        assert job["result"] == {"sum": [3.0, 7.0], "same": ["a", "b"]}
+    finally:
+        shutil.rmtree(running.models / "sums")
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine has CUDA")
+def test_a_pool_that_is_to_run_on_a_device_says_that_it_has_none(running: Running, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    (tmp_path / "model.yaml").write_text("pool: cuda")
+    publish(running, "graph", tmp_path, ready=False)
+    try:
+        with running.process("worker", pool="cuda", processes=1, device="cuda"):
+            found: dict[str, Any] = {}
+            while found.get("state") != "UNAVAILABLE":
+                time.sleep(0.05)  # a worker tries it, and another process is told
+                found = httpx.get(f"{running.url}/v1/models/graph/versions/1").json()
+        assert found["reason"].startswith("CELERIAC_DEVICE is cuda, and this ONNX Runtime is for the CPU alone")
+    finally:
+        shutil.rmtree(running.models / "graph")
 
 
 def test_the_model_is_loaded_in_the_process_that_answers_and_not_in_its_parent(
