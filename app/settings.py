@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     redis_sentinel_password: SecretStr | None = Field(None, description="The password that the sentinels ask for, where they do.")
     url: str = Field("", description="The API that the command line asks; where it is not set, the one of `api_host` and `api_port`.")
     models: Path = Field(Path("models"), description="The model repository: a folder, or a volume that all processes mount.")
+    keep_versions: int = Field(
+        10, ge=0, description="Versions of a model that are kept after a training, the newest, beside those in use; 0 keeps all."
+    )
     pipelines: Path | None = Field(
         None, description="The folder of pipelines, a `NAME.yaml` each, which the API reads; else `.pipelines` in the model repository."
     )

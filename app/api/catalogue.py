@@ -171,6 +171,8 @@ class Catalogue:
                 else:
                     entry.versions[version] = Version(manifest, Readiness.COLD)
             self._point(entry)
+        # A number may come again, for another version.
+        self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
         return entries
 
     def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,12 @@ from app.api.jobs import answer
 from app.api.routes import PlainRoute, named
 from app.api.schemas import models as schemas
 from app.api.schemas.problems import PROBLEMS
+from app.broker.retention import Retention
+from app.core.errors import InvalidInput, ModelsReadOnly
+from app.registry.pipelines import Pipelines
+from app.registry.repository import Repository
+from app.settings import Settings
+from app.store.client import connect
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -35,6 +42,27 @@ async def version(request: Request) -> Response:
     _, found = await gateway(request).catalogue.resolve(named(request))
     said = {**found.manifest.as_dict(), "runs": found.manifest.runs} if found.manifest else {}
     return answer(said | _state(found))
+
+
+@router.delete("/{name}/versions/{version}", **schemas.DELETE)
+async def remove(request: Request) -> Response:
+    """Removes a version for good; 409 where an alias, a job, a batch, a pipeline or a schedule needs it, or where it is the newest."""
+    here, ref = gateway(request), named(request)
+    if not ref.version:
+        raise InvalidInput(f"{ref.alias!r} is an alias: name the version itself, as in 3", pointer="/version")
+    _, found = await here.catalogue.resolve(ref)
+    try:
+        await asyncio.to_thread(_remove, here.settings, ref.name, ref.version)
+    except OSError as error:
+        told = f"the API cannot write the model repository ({error.strerror or error})"
+        raise ModelsReadOnly(f"{told}: run `celeriac models prune` where it can be written, as in a worker that trains") from None
+    await here.catalogue.refresh()
+    return answer({"name": ref.name, "version": ref.version, **_state(found)})
+
+
+def _remove(known: Settings, name: str, version: str) -> None:
+    with connect() as client:
+        Retention(Repository(known.models), Pipelines(known.pipelines_folder), client).remove(name, version)
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

@@ -30,6 +30,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.VersionNotFound: 404,
     errors.ModelUnavailable: 409,
     errors.ModelConflict: 409,
+    errors.ModelsReadOnly: 403,
     errors.JobNotFound: 404,
     errors.JobExpired: 410,
     errors.JobConflict: 409,

@@ -58,6 +58,7 @@ _OF: Final[dict[type[CeleriacError], Exit]] = {
     errors.ModelNotFound: Exit.NOT_FOUND,
     errors.ModelUnavailable: Exit.NOT_NOW,
     errors.ModelConflict: Exit.CONFLICT,
+    errors.ModelsReadOnly: Exit.REFUSED,
     errors.PipelineNotFound: Exit.NOT_FOUND,
     errors.PipelineUnavailable: Exit.NOT_NOW,
     errors.JobNotFound: Exit.NOT_FOUND,

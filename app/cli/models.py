@@ -14,9 +14,10 @@ from app.cli.options import JSON, URL
 from app.core.models import PRODUCTION, ModelRef
 
 if TYPE_CHECKING:
+    from app.broker.retention import Retention
     from app.registry.repository import Repository
 
-app = typer.Typer(help="List, show, publish and promote models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, promote and prune models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a model.")]
 Root = Annotated[Path | None, typer.Option("--models", help="The model repository; else CELERIAC_MODELS, else ./models.")]
 
@@ -128,6 +129,34 @@ def promote(
 
 
 @app.command()
+def prune(
+    name: Annotated[str | None, typer.Argument(help="The name of a model.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model.")] = False,
+    keep: Annotated[int | None, typer.Option(min=1, help="The newest so many stay; else CELERIAC_KEEP_VERSIONS.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: JSON = False,
+    models: Root = None,
+) -> None:
+    """Remove old versions that nothing needs: no alias, job, batch, pipeline or schedule. Asks Redis which these are."""
+    from app.cli import show
+    from app.settings import settings
+
+    if (name is None) is not every:
+        raise Trouble("name one model, or say --all", Exit.USAGE)
+    keep = settings().keep_versions if keep is None else keep
+    with _retention(models) as retention:
+        names = [name] if name else retention.repository.models()
+        found = [(one, version) for one in names for version in retention.prune(one, keep, dry_run=dry_run)]
+    if json:
+        show.print_json([{"name": one, "version": version} for one, version in found])
+        return
+    for one, version in found:
+        show.out().print(f"{'would remove' if dry_run else 'removed'} {one}@{version}")
+    if not found:
+        show.out().print("nothing to remove" if keep else "nothing to remove: CELERIAC_KEEP_VERSIONS is 0, which keeps all")
+
+
+@app.command()
 def samples(json: JSON = False, models: Root = None) -> None:
     """Train and publish the sample models that the repository lacks."""
     from app.cli import show
@@ -141,6 +170,28 @@ def samples(json: JSON = False, models: Root = None) -> None:
     for manifest in found:
         metrics = ", ".join(f"{name} {value:g}" for name, value in manifest.metrics.items())
         show.out().print(f"published {manifest.name}@{manifest.version} ({metrics} on held-out rows)")
+
+
+@contextmanager
+def _retention(root: Path | None) -> Iterator[Retention]:
+    """Of this checkout's `up`, where one runs, as `doctor` looks for it."""
+    from redis.exceptions import RedisError
+
+    from app.broker.retention import Retention
+    from app.cli import lock
+    from app.registry.pipelines import Pipelines
+    from app.settings import settings
+    from app.store.address import Address
+    from app.store.client import connect
+
+    known = settings()
+    address = Address.parse(str(lock.read(known.state).get("redis_url") or known.redis_url.get_secret_value()), known)
+    try:
+        with _writing(root) as repository, connect(address=address) as client:
+            yield Retention(repository, Pipelines(known.pipelines or repository.root / ".pipelines"), client)
+    except RedisError as error:
+        told = f"Redis at {address} does not tell which versions are in use ({error}): nothing more is removed"
+        raise Trouble(told, Exit.UNREACHABLE) from None
 
 
 @contextmanager

@@ -13,7 +13,8 @@ CeleriacError
 ├── ModelNotFound                model_not_found         no model of that name
 │   └── VersionNotFound          version_not_found       the model has no such version or alias
 ├── ModelUnavailable             model_unavailable       the version exists but cannot be served; the detail says why
-├── ModelConflict                model_conflict          the version exists already, or the alias moved meanwhile
+├── ModelConflict                model_conflict          the version exists already, is needed, or the alias moved meanwhile
+├── ModelsReadOnly               models_read_only        this process may not write the model repository
 ├── JobNotFound                  job_not_found           no job of that id
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
@@ -128,7 +129,12 @@ class ModelUnavailable(CeleriacError):
 
 class ModelConflict(CeleriacError):
     code = "model_conflict"
-    title = "The version exists already"
+    title = "The model's versions stand in the way"
+
+
+class ModelsReadOnly(CeleriacError):
+    code = "models_read_only"
+    title = "The model repository cannot be written here"
 
 
 class JobNotFound(CeleriacError):

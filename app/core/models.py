@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
@@ -15,6 +15,8 @@ VERSION: Final = re.compile(r"[0-9][A-Za-z0-9._-]{0,62}")
 ALIAS: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 PRODUCTION: Final = "production"
 """The alias that a request without a version asks for; without it, the newest version answers."""
+DEFAULT_POOL: Final = "default"
+"""Where a version runs that names no pool."""
 FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
 """Format -> artefact, the safest first: the order in which a bare folder is looked through."""
 PYTHON: Final = "python"
@@ -45,6 +47,20 @@ class ModelRef:
     def __str__(self) -> str:
         which = self.version or self.alias
         return f"{self.name}@{which}" if which else self.name
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every text `name@version` in a value of JSON."""
+    if isinstance(value, Mapping):
+        for one in value.values():
+            yield from references(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from references(one)
+    elif isinstance(value, str):
+        name, at, version = value.partition("@")
+        if at and NAME.fullmatch(name) and VERSION.fullmatch(version):
+            yield value
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,7 @@ class Manifest:
     created_at: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     description: str = ""
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
     batch: BatchLimits = BatchLimits()
     retries: RetryPolicy = RetryPolicy()
     time_limit_s: float = 30.0

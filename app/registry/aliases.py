@@ -33,21 +33,23 @@ def read(home: Path) -> dict[str, str]:
 
 
 def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType | None) -> None:
-    """Points `alias` to `version`, or takes it away (None). Raises ModelConflict unless it points to `expect`, where that is given."""
-    with alone(home):
-        found = read(home)
-        if expect is not ... and found.get(alias) != expect:
-            told = f"the alias {alias!r} of {home.name!r} points to {found.get(alias)}, not to {expect}: look again, then decide"
-            raise ModelConflict(told, pointer="/alias")
-        if version is None:
-            found.pop(alias, None)
-        else:
-            found[alias] = version
-        new = home / f".{FILE}.new"
-        new.write_text(json.dumps(dict(sorted(found.items()))) + "\n")
-        flush(new)
-        new.replace(home / FILE)
-        flush(home)
+    """Points `alias` to `version`, or takes it away (None). To be called `alone`.
+
+    Raises ModelConflict unless it points to `expect`, where that is given.
+    """
+    found = read(home)
+    if expect is not ... and found.get(alias) != expect:
+        told = f"the alias {alias!r} of {home.name!r} points to {found.get(alias)}, not to {expect}: look again, then decide"
+        raise ModelConflict(told, pointer="/alias")
+    if version is None:
+        found.pop(alias, None)
+    else:
+        found[alias] = version
+    new = home / f".{FILE}.new"
+    new.write_text(json.dumps(dict(sorted(found.items()))) + "\n")
+    flush(new)
+    new.replace(home / FILE)
+    flush(home)
 
 
 @contextmanager

@@ -184,13 +184,37 @@ class Repository:
         """
         if not ALIAS.fullmatch(alias):
             raise InvalidInput(f"{alias!r} is no alias: small letters, digits and -, as in production", pointer="/alias")
-        self._existing(name, version, self.versions(name))
-        aliases.move(self._home(name), alias, version, expect)
+        self.folder(name, version)
+        with aliases.alone(self._home(name)):
+            # Once more, now that nobody else can remove it.
+            self._existing(name, version, self.versions(name))
+            aliases.move(self._home(name), alias, version, expect)
 
     def demote(self, name: str, alias: str, *, expect: str | EllipsisType | None = ...) -> None:
         """Takes an alias away; nothing happens where there is none. Raises ModelNotFound, ModelConflict where it moved meanwhile."""
         self.versions(name)
-        aliases.move(self._home(name), alias, None, expect)
+        with aliases.alone(self._home(name)):
+            aliases.move(self._home(name), alias, None, expect)
+
+    def remove(self, name: str, version: str) -> None:
+        """Takes a version away, all at once: whoever has its files open reads on, nobody finds it again.
+
+        Raises VersionNotFound, or ModelConflict for one that an alias points to, the newest, or a bare artefact.
+        """
+        self.folder(name, version)
+        home = self._home(name)
+        with aliases.alone(home):
+            versions = self.versions(name)
+            self._existing(name, version, versions)
+            pointing = [alias for alias, target in self.aliases(name).items() if target == version]
+            if pointing:
+                raise ModelConflict(f"{name}@{version} is {pointing[0]!r}: let that alias point to another version first")
+            if version == versions[-1]:
+                raise ModelConflict(f"{name}@{version} is the newest version, which stays: publish another first")
+            if not (home / version).is_dir():
+                raise ModelConflict(f"{name}@{version} is a bare artefact in the model's own folder: take the file away by hand")
+            gone = staging.put_aside(home / version)
+        staging.discard(gone)
 
     def problems(self) -> list[str]:
         """What a person should know: folders that are not served and versions that cannot be, a sentence each. Reads no artefact."""

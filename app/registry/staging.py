@@ -45,6 +45,19 @@ def settle(stage: Path, place: Path) -> bool:
     return True
 
 
+def put_aside(place: Path) -> Path:
+    """Hides a folder in one step. Returns where it is now, to be discarded; after a crash somebody sweeps it."""
+    hidden = place.parent / f"{PREFIX}{secrets.token_hex(8)}"
+    place.rename(hidden)
+    flush(place.parent)
+    return hidden
+
+
+def discard(folder: Path) -> None:
+    """Deletes what was put aside, as far as it can be deleted."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """Waits until a file or the entries of a folder are on disk."""
     handle = os.open(path, os.O_RDONLY)

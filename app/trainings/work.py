@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from contextlib import suppress
 from typing import Any, Final
 
+from redis.exceptions import RedisError
+
 from app import metrics
+from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
 from app.core.models import Manifest, ModelRef
 from app.core.trainers import LESS_IS_BETTER, METRICS
 from app.core.trainings import KIND, Training
 from app.core.works import Context, work
+from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import settings
+from app.store.client import connect
 from app.trainings import memory
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import deviation, mean, measure, splits
@@ -23,6 +29,7 @@ from app.trainings.preparation import as_it_was_fitted
 from app.trainings.promotion import promote
 from app.trainings.trainers import Trainer, find
 
+log = logging.getLogger(__name__)
 _WARNINGS: Final = 10
 _SAMPLE: Final = 100
 """Rows of the data set that the published model must answer as the one in memory does."""
@@ -57,13 +64,26 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
     repository = Repository(settings().models)
     manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
     context.progress(1.0, "at the gate")
+    gate = promote(repository, manifest, training.promote_if)
     return {
         "model": manifest.name,
         "version": manifest.version,
         "metrics": dict(manifest.metrics),
-        "gate": promote(repository, manifest, training.promote_if),
+        "gate": gate,
+        "removed": _prune(repository, manifest.name, gate["before"]),
         **{name: value for name, value in manifest.provenance.items() if name != "job"},
     }
+
+
+def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
+    """The versions that were removed because there are newer ones. Not the one `before`: to it one would go back."""
+    known = settings()
+    try:
+        with connect() as client:
+            return Retention(repository, Pipelines(known.pipelines_folder), client).prune(name, known.keep_versions, spared=[before or ""])
+    except (CeleriacError, RedisError, OSError) as error:
+        log.warning("old versions of %s stay: %s", name, error)
+        return []
 
 
 def _train(training: Training, context: Context, repository: Repository) -> Manifest:

@@ -144,4 +144,7 @@ class Models:
 
     def _load(self, key: Key) -> Model:
         one = self._settings
-        return load(self.repository, *key, version_policy=one.version_policy, allow_pickle=one.allow_pickle, device=one.device)
+        try:
+            return load(self.repository, *key, version_policy=one.version_policy, allow_pickle=one.allow_pickle, device=one.device)
+        except FileNotFoundError as error:
+            raise ModelUnavailable(f"{'@'.join(key)} was removed while it was loaded ({error.filename} is gone)") from None

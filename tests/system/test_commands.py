@@ -16,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 
 from app.cli.exits import Exit
 from app.registry.repository import Repository
+from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended
 from tests.cli.conftest import celeriac as celeriac
+from tests.registry.conftest import write
 from tests.system.conftest import Installation
 
 
@@ -168,3 +170,30 @@ def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: 
     assert (error["line"], "'age' is 'x'" in error["detail"]) == (3, True)
     assert celeriac("batch", "run", "diabetes", "none.csv", "out.csv", "--url", installation.url).exit == Exit.NOT_FOUND
     assert celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), "out.xlsx", "--url", installation.url).exit == Exit.USAGE
+
+
+def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository(installation.folder / "models")
+    for _ in range(3):
+        repository.publish("pruned", write)
+    monkeypatch.setenv("CELERIAC_STATE", str(installation.folder / "state"))
+    settings.cache_clear()
+    try:
+        where = ("--models", str(repository.root))
+        assert (
+            celeriac("models", "prune", "pruned", "--keep", "1", "--dry-run", *where).out
+            == "would remove pruned@1\nwould remove pruned@2\n"
+        )
+        assert celeriac("models", "prune", "--all", "--keep", "2", "--json", *where).json == [{"name": "pruned", "version": "1"}]
+        assert celeriac("models", "prune", "pruned", *where).out == "nothing to remove\n"
+        assert repository.versions("pruned") == ["2", "3"]
+        for arguments, exit in ((("nobody",), Exit.NOT_FOUND), ((), Exit.USAGE), (("pruned", "--all"), Exit.USAGE)):
+            assert celeriac("models", "prune", *arguments, *where).exit == exit
+        monkeypatch.setenv("CELERIAC_STATE", str(installation.folder))
+        monkeypatch.setenv("CELERIAC_REDIS_URL", "redis://127.0.0.1:1/0")
+        settings.cache_clear()
+        ended = celeriac("models", "prune", "pruned", "--keep", "1", *where)
+        assert ended.exit == Exit.UNREACHABLE
+        assert "does not tell which versions are in use" in " ".join(ended.err.split())
+    finally:
+        settings.cache_clear()

@@ -18,6 +18,7 @@ from app.core.trainers import ESTIMATORS, Kind
 from app.core.trainings import Training
 from app.registry.repository import Repository
 from app.runtime.loading import load
+from app.settings import settings
 from app.trainings import work
 from app.trainings.trainers import trainer
 from tests.trainings.conftest import BOUNDS, Told, breast_cancer, diabetes, wine
@@ -190,3 +191,22 @@ def test_what_only_the_data_can_tell(here: Path, more: dict[str, Any], pointer: 
     assert caught.value.pointer == pointer
     assert told in caught.value.detail
     assert not (here / "models" / "cancer").exists()
+
+
+def test_old_versions_go_but_not_the_one_that_was_in_production(here: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_REDIS_URL", redis_url)
+    monkeypatch.setenv("CELERIAC_KEEP_VERSIONS", "2")
+    settings.cache_clear()
+    removed = [train(here, Told(f"j{at}"), promote_if={"accuracy": {"at_least": 0.9}}, cv=2)["removed"] for at in range(5)]
+    assert removed == [[], [], ["1"], ["2"], ["3"]]
+    removed = [train(here, Told(f"k{at}"), cv=2)["removed"] for at in range(2)]
+    assert removed == [["4"], []]
+    assert Repository(here / "models").versions("cancer") == ["5", "6", "7"]
+
+
+def test_a_training_does_not_fail_where_old_versions_cannot_be_removed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_REDIS_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("CELERIAC_KEEP_VERSIONS", "1")
+    settings.cache_clear()
+    assert [train(here, Told(f"j{at}"), cv=2)["removed"] for at in range(2)] == [[], []]
+    assert Repository(here / "models").versions("cancer") == ["1", "2"]

@@ -38,6 +38,15 @@ class Models(BaseModel):
     items: list[Model]
 
 
+class VersionRemoved(BaseModel):
+    """A version that is no longer there, as it was before."""
+
+    name: str
+    version: str
+    state: Readiness
+    reason: str | None = None
+
+
 class VersionState(BaseModel):
     """The manifest of a version, and whether it can answer."""
 
@@ -109,6 +118,7 @@ def _none() -> None: ...
 LIST: Final = documented(_none, Models, response_description="Every model.")
 READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
+DELETE: Final = documented(_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
     "response_description": "A worker holds the model.",
     "responses": {503: {"model": ModelReady, "description": "No worker holds the model."}},
