@@ -19,7 +19,8 @@ from app.api.bodies import known, read_object
 from app.api.files import page
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
-from app.api.orders import OWNER, order_of, shown
+from app.api.orders import OWNER, order_of
+from app.api.presentation import present_batch
 from app.api.routes import PlainRoute
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
@@ -52,7 +53,7 @@ async def create(request: Request) -> Response:
         await batches.forget(here.redis, id, order.pool)
         await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / id, ignore_errors=True)
         raise _refusal(batch)
-    return answer(shown(batch), 200, {"location": f"/v1/batches/{id}"})
+    return answer(present_batch(batch), 200, {"location": f"/v1/batches/{id}"})
 
 
 async def begin(here: Gateway, order: Order, id: str) -> None:
@@ -69,13 +70,13 @@ async def listed(request: Request) -> Response:
     asked = request.query_params
     known(asked, "after", "limit")
     found, more = await batches.page(gateway(request).redis, asked.get("after"), query.whole(asked.get("limit", "20"), "limit", 1, 100))
-    return answer(page([shown(one) for one in found], more))
+    return answer(page([present_batch(one) for one in found], more))
 
 
 @router.get("/{id}", **schemas.READ)
 async def read(request: Request) -> Response:
     """One batch: its state, its counts, how fast it goes and how long it may take."""
-    return answer(shown(await _read(gateway(request), request.path_params["id"])))
+    return answer(present_batch(await _read(gateway(request), request.path_params["id"])))
 
 
 @router.post("/{id}/cancel", **schemas.CANCEL)
@@ -89,7 +90,7 @@ async def cancel(request: Request) -> Response:
         if batch.status is not Status.CANCELLING:
             raise BatchConflict(f"the batch is {batch.status}: only one that goes on can be cancelled")
     await here.followups.now(f"batch:{id}")
-    return answer(shown(await _read(here, id)))
+    return answer(present_batch(await _read(here, id)))
 
 
 @router.post("/{id}/resume", **schemas.RESUME)
@@ -110,7 +111,7 @@ async def resume(request: Request) -> Response:
         batch = await _read(here, id)
         raise BatchConflict(f"the batch is {batch.status}: only one that failed, expired or was cancelled can be resumed")
     await here.followups.now(f"batch:{id}")
-    return answer(shown(await _read(here, id)))
+    return answer(present_batch(await _read(here, id)))
 
 
 @router.get("/{id}/parts", **schemas.PARTS)
@@ -154,7 +155,7 @@ async def _stream(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
                 batch = await _read(here, id)
                 if batch.revision > last:
                     last = batch.revision
-                    yield b"id: %d\nevent: %s\ndata: %s\n\n" % (last, batch.status.encode(), orjson.dumps(shown(batch)))
+                    yield b"id: %d\nevent: %s\ndata: %s\n\n" % (last, batch.status.encode(), orjson.dumps(present_batch(batch)))
                 if batch.status.final or here.draining:
                     return
                 async with here.holding(_COMMENT_S):

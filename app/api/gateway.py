@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from app.api.catalogue import Catalogue
 from app.api.idempotency import Named
-from app.api.presentation import present
+from app.api.presentation import present, present_batch
 from app.broker import names
 from app.broker.batches import Batches
 from app.broker.celery import app as celery
@@ -33,6 +33,7 @@ from app.core.models import Manifest
 from app.core.pipelines import PIPELINE
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
+from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
@@ -62,7 +63,7 @@ class Gateway:
         self.pipelines = Pipelines(settings.pipelines_folder)
         self.runs = Runs(self.redis, settings, self.cancel)
         self.followups.advance[PIPELINE] = self.runs.advance
-        self.sender = Sender(self.redis, settings, present)
+        self.sender = Sender(self.redis, settings, Shown(present, present_batch))
         self.leaving = False
         """The process is about to stop: it does all it is asked, and asks not to be sent more."""
         self.draining = False

@@ -1,17 +1,17 @@
-"""The body that asks for a batch, and the batch object that answers."""
+"""The body that asks for a batch."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
 from typing import Any, Final
 
 import orjson
 
 from app.api.bodies import known
 from app.api.gateway import Gateway
-from app.core.batches import MOST_ERRORS, Batch, Order, Status
+from app.api.receivers import job_webhook
+from app.core.batches import Order
 from app.core.errors import InvalidInput
 from app.core.inputs import method_of
 from app.core.models import ModelRef
@@ -23,7 +23,7 @@ OWNER: Final = "celeriac-owner"
 FORMATS: Final = ("csv", "jsonl", "npy", "parquet")
 _ENDPOINT: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _JOBS: Final = "/v1/jobs"
-_COMMON: Final = ("completion_window", "metadata", "output_expires_after", "owner")
+_COMMON: Final = ("completion_window", "metadata", "output_expires_after", "owner", "webhook")
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,6})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S: Final = 30 * 86400
@@ -37,7 +37,9 @@ async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> Orde
     owner = body.get("owner", owner)
     if not isinstance(owner, str) or len(owner) > 64:
         raise InvalidInput(f"owner is {owner!r}: give a text of at most 64 characters", pointer="/owner")
-    return Order(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body))
+    webhook = job_webhook(body, here.settings)
+    told = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
+    return Order(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body), webhook=told)
 
 
 async def _requests(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
@@ -150,39 +152,3 @@ def _metadata(body: dict[str, Any]) -> dict[str, str]:
     if not fits or any(len(name) > 64 or not isinstance(value, str) or len(value) > 512 for name, value in found.items()):
         raise InvalidInput("metadata must be at most 16 texts of at most 512 characters, with names of at most 64", pointer="/metadata")
     return dict(found)
-
-
-def shown(batch: Batch) -> dict[str, Any]:
-    """The batch object: OpenAI's fields, and ours beside them. Times are seconds since 1970."""
-    order, now = batch.order, time.time()
-    rate = batch.rate(now)
-    left = batch.rows - batch.done
-    going = not batch.status.final
-    return {
-        "id": batch.id,
-        "object": "batch",
-        "endpoint": order.endpoint or f"/v2/models/{order.model}/versions/{order.version}/infer",
-        "model": order.model,
-        "version": order.version,
-        "method": order.method or None,
-        "status": batch.status,
-        "errors": {"object": "list", "data": batch.errors[:MOST_ERRORS]} if batch.errors else None,
-        "input_file_id": order.input.get("file", ""),
-        "input": next(iter(order.input.values())),
-        "output": next(iter(order.output.values())) if order.output else None,
-        "output_file_id": batch.output_file or None,
-        "error_file_id": batch.error_file or None,
-        "completion_window": f"{order.window_s // 3600}h" if order.window_s % 3600 == 0 else f"{order.window_s}s",
-        "request_counts": {"total": batch.rows, "completed": batch.completed, "failed": batch.failed},
-        "partial_failure": batch.status.final and batch.completed > 0 and batch.completed < batch.rows,
-        "progress": {
-            "fraction": batch.done / batch.rows if batch.rows else 0.0,
-            "rows_per_s": rate,
-            "eta_s": left / rate if going and rate else None,
-        },
-        "created_at": int(batch.created_at),
-        "expires_at": int(batch.expires_at),
-        **{f"{one}_at": int(batch.times[one]) if one in batch.times else None for one in Status if one is not Status.VALIDATING},
-        "owner": order.owner,
-        "metadata": dict(order.metadata) or None,
-    }

@@ -1,11 +1,13 @@
-"""A job and its result as JSON types, the same in answers, streams and lists."""
+"""A job and its result, and a batch, as JSON types: the same in answers, streams, lists and webhooks."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from app.core.batches import MOST_ERRORS, Batch, Status
 from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
@@ -77,6 +79,42 @@ def present_inputs(inputs: Sequence[Tensor]) -> Any:
         return nested(inputs[0])
     columns = [nested(tensor) for tensor in inputs]
     return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def present_batch(batch: Batch) -> dict[str, Any]:
+    """The batch object: OpenAI's fields, and ours beside them. Times are seconds since 1970."""
+    order, now = batch.order, time.time()
+    rate = batch.rate(now)
+    left = batch.rows - batch.done
+    going = not batch.status.final
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": order.endpoint or f"/v2/models/{order.model}/versions/{order.version}/infer",
+        "model": order.model,
+        "version": order.version,
+        "method": order.method or None,
+        "status": batch.status,
+        "errors": {"object": "list", "data": batch.errors[:MOST_ERRORS]} if batch.errors else None,
+        "input_file_id": order.input.get("file", ""),
+        "input": next(iter(order.input.values())),
+        "output": next(iter(order.output.values())) if order.output else None,
+        "output_file_id": batch.output_file or None,
+        "error_file_id": batch.error_file or None,
+        "completion_window": f"{order.window_s // 3600}h" if order.window_s % 3600 == 0 else f"{order.window_s}s",
+        "request_counts": {"total": batch.rows, "completed": batch.completed, "failed": batch.failed},
+        "partial_failure": batch.status.final and batch.completed > 0 and batch.completed < batch.rows,
+        "progress": {
+            "fraction": batch.done / batch.rows if batch.rows else 0.0,
+            "rows_per_s": rate,
+            "eta_s": left / rate if going and rate else None,
+        },
+        "created_at": int(batch.created_at),
+        "expires_at": int(batch.expires_at),
+        **{f"{one}_at": int(batch.times[one]) if one in batch.times else None for one in Status if one is not Status.VALIDATING},
+        "owner": order.owner,
+        "metadata": dict(order.metadata) or None,
+    }
 
 
 def moment(seconds: float | None) -> str | None:

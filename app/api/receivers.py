@@ -13,19 +13,19 @@ from app.settings import Settings
 
 
 def job_webhook(body: dict[str, Any], settings: Settings) -> JobWebhook | None:
-    """The `webhook` that a job brings along. Raises InvalidInput."""
+    """The `webhook` that a job or a batch brings along. Raises InvalidInput."""
     given = body.get("webhook")
     if given is None:
         return None
     if not isinstance(given, dict):
         raise InvalidInput('webhook must be an object, as in {"url": "https://example.com/hook"}', pointer="/webhook")
-    known(given, "url", "events")
+    known(given, "url", "events", pointer="/webhook")
     url = check_url(given.get("url"), allow_private=settings.webhook_allow_private, pointer="/webhook/url")
     return JobWebhook(url, events(given, "/webhook/events"))
 
 
 def events(body: dict[str, Any], pointer: str = "/events") -> tuple[Event, ...]:
-    """The end of a job alone, where nothing is said. Raises InvalidInput."""
+    """The end alone, where nothing is said. Raises InvalidInput."""
     try:
         return as_events(body.get("events", [Event.COMPLETED]))
     except ValueError:

@@ -203,10 +203,11 @@ def _shown(found: Webhook) -> dict[str, Any]:
 
 
 def _delivery(found: Notice) -> dict[str, Any]:
+    kind = str(orjson.loads(found.body)["type"])
     return {
         "id": found.message,
-        "type": found.event.type,
-        "job": found.job,
+        "type": kind,
+        kind.partition(".")[0]: found.about,
         **({"url": found.url} if found.webhook == DEFAULT else {}),
         "state": found.fate,
         "created_at": moment(found.created_at),

@@ -54,6 +54,7 @@ class Order:
     """What was asked, and never changes. `asked` is the model as the caller named it. `endpoint` is set where the file holds requests, as OpenAI's does, else it is a table.
 
     `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
+    `webhook` is who is told of it, `{url, events}`.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Order:
     ttl_s: int = 30 * 24 * 3600
     limit_s: float = 60.0
     metadata: Mapping[str, str] = field(default_factory=dict)
+    webhook: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,7 +1,7 @@
 """Webhooks (https://www.standardwebhooks.com, 1.0.0): who is told of which event, and when a message is sent again.
 
-An **event** of a job becomes one **notice** for each receiver: the webhook that the job brought along, which belongs to the
-webhook `default`, and the registered webhooks that want to hear of it. The API calls a notice a delivery, as the standard
+An **event** of a job or a batch becomes one **notice** for each receiver: the webhook that it brought along, which belongs to
+the webhook `default`, and the registered webhooks that want to hear of it. Trainings and runs of pipelines are jobs. The API calls a notice a delivery, as the standard
 does; here that word is taken by what one Celery message carries.
 """
 
@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 DEFAULT: Final = "default"
 """The webhook that stands for those that jobs brought along: they share a secret and a list of deliveries."""
@@ -23,6 +23,8 @@ SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.
 LARGEST: Final = 20_000
 """Bytes of a body; above it a result is left out, and `result_url` says where it is."""
 
+_BATCH: Final = "batch:"
+_STARTED: Final = "started"
 _LONGEST_WAIT_S: Final = 86400.0
 _JITTER: Final = 0.2
 
@@ -31,14 +33,47 @@ class Event(StrEnum):
     """What a receiver can hear of; the same words as in a job's stream of events."""
 
     START = "start"
-    """A worker has the job for the first time."""
+    """A worker has the job for the first time; the first chunks of the batch may run."""
     COMPLETED = "completed"
-    """The job has ended, in whichever state."""
+    """The job or the batch has ended, in whichever state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What is to be told of a job or, where there is a `round`, of a batch, which has a new one each time it is resumed."""
+
+    about: str
+    what: str
+    """Of a job an event; of a batch `started`, or the state that it ended in."""
+    round: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """As the scripts write it: `ID start` of a job, `batch:ID:ROUND failed` of a batch."""
+        about, _, what = text.rpartition(" ")
+        if not about.startswith(_BATCH):
+            return cls(about, what)
+        id, _, round = about.removeprefix(_BATCH).rpartition(":")
+        return cls(id, what, int(round))
+
+    def __str__(self) -> str:
+        return f"{self.about} {self.what}" if self.round is None else f"{_BATCH}{self.about}:{self.round} {self.what}"
+
+    @property
+    def event(self) -> Event:
+        return Event.START if self.what in (Event.START, _STARTED) else Event.COMPLETED
 
     @property
     def type(self) -> str:
-        """As it stands in the body."""
-        return {Event.START: "job.started", Event.COMPLETED: "job.completed"}[self]
+        """As it stands in the body; of a batch as OpenAI has it."""
+        if self.round is not None:
+            return f"batch.{self.what}"
+        return "job.started" if self.event is Event.START else "job.completed"
+
+    @property
+    def message(self) -> str:
+        """The message's id, the same whenever it is asked for, so that an event that is handled twice is one message."""
+        return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
 class Fate(StrEnum):
@@ -54,7 +89,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobWebhook:
-    """What a job brings along."""
+    """What a job or a batch brings along."""
 
     url: str
     events: tuple[Event, ...]
@@ -101,12 +136,14 @@ class Attempt:
 
 @dataclass(slots=True)
 class Notice:
-    """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those of the present round."""
+    """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those since it was last replayed.
+
+    `about` is the id of the job or batch.
+    """
 
     webhook: str
     message: str
-    job: str
-    event: Event
+    about: str
     body: bytes
     url: str = ""
     fate: Fate = Fate.PENDING
@@ -118,11 +155,6 @@ class Notice:
     @property
     def id(self) -> str:
         return f"{self.webhook}.{self.message}"
-
-
-def message_id(job: str, event: Event) -> str:
-    """The same whenever it is asked for, so that an event that is handled twice is one message."""
-    return f"evt_{event}_{job}"
 
 
 def new_secret() -> str:

@@ -1,67 +1,114 @@
-"""An event of a job becomes a notice for each receiver, whose body is made here, once."""
+"""An event of a job or a batch becomes a notice for each receiver, whose body is made here, once."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 import redis.asyncio
 
 from app import metrics
+from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
-from app.core.webhooks import DEFAULT, LARGEST, Event, Notice, message_id
+from app.core.webhooks import DEFAULT, LARGEST, Event, Happening, JobWebhook, Notice
 from app.settings import Settings
-from app.store import jobs, notices, webhooks
+from app.store import batches, jobs, notices, webhooks
 from app.store.blobs import is_reference
 
 log = logging.getLogger(__name__)
 _LEASE_S: Final = 10.0
 _AT_ONCE: Final = 100
+_ERRORS: Final = 5
+"""Of a batch whose body would be too large."""
 
-Present = Callable[[Job], dict[str, Any]]
-"""The job object, as the API shows it."""
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the API shows a job, and a batch."""
+
+    job: Callable[[Job], dict[str, Any]]
+    batch: Callable[[Batch], dict[str, Any]]
 
 
-async def fan_out(client: redis.asyncio.Redis, present: Present, settings: Settings) -> int:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What is told of one event, and whom it concerns: who brought a webhook along, and who listens to the model."""
+
+    model: str
+    version: str
+    own: JobWebhook | None
+    body: Callable[[], bytes]
+    public: bool = True
+
+
+async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings) -> int:
     """Handles the events that are due. Returns how many there were."""
     found = await notices.claim_events(client, _LEASE_S, _AT_ONCE)
     if not found:
         return 0
     registered = await webhooks.every(client)
-    for id, event in found:
-        job = await jobs.read(client, id, whole=False)
-        if job is None:
-            log.warning("nobody is told that the job %s came to %s: its record has expired", id, event.type)
-            metrics.WEBHOOK_DROPPED.labels("job_expired").inc()
-        # Who listens to all jobs asked for none of a batch's thousand chunks.
-        part = job is not None and job.parent.startswith("batch:")
-        receivers = [one.id for one in registered if job is not None and not part and one.wants(event, job.model, job.version)]
-        own = job.webhook if job is not None and job.webhook and event in job.webhook.events else None
-        if own:
-            receivers.append(DEFAULT)
-        text = body(job, event, present) if job is not None and receivers else b""
-        told = [
-            Notice(receiver, message_id(id, event), id, event, text, url=own.url if own and receiver == DEFAULT else "")
-            for receiver in receivers
-        ]
-        dropped = await notices.notify(client, id, event, told, settings)
+    for one in found:
+        told = await (_of_job if one.round is None else _of_batch)(client, one, shown)
+        receivers: dict[str, str] = {}
+        if told and told.public:
+            receivers = {hook.id: "" for hook in registered if hook.wants(one.event, told.model, told.version)}
+        if told and told.own and one.event in told.own.events:
+            receivers[DEFAULT] = told.own.url
+        body = told.body() if told and receivers else b""
+        made = [Notice(receiver, one.message, one.about, body, url=url) for receiver, url in receivers.items()]
+        dropped = await notices.notify(client, one, made, settings)
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
     return len(found)
 
 
-def body(job: Job, event: Event, present: Present) -> bytes:
+async def _of_job(client: redis.asyncio.Redis, one: Happening, shown: Shown) -> _Told | None:
+    job = await jobs.read(client, one.about, whole=False)
+    if job is None:
+        log.warning("nobody is told that the job %s came to %s: its record has expired", one.about, one.type)
+        metrics.WEBHOOK_DROPPED.labels("job_expired").inc()
+        return None
+    # Who listens to all jobs asked for none of a batch's thousand chunks.
+    public = not job.parent.startswith("batch:")
+    return _Told(job.model, job.version, job.webhook, lambda: body(job, one, shown), public)
+
+
+async def _of_batch(client: redis.asyncio.Redis, one: Happening, shown: Shown) -> _Told | None:
+    """None where the batch is gone: it was refused, or its files are no longer kept."""
+    batch = await batches.read(client, one.about)
+    if batch is None:
+        return None
+    order, given = batch.order, batch.order.webhook
+    own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
+    return _Told(order.model, order.version, own, lambda: batch_body(batch, one, shown))
+
+
+def body(job: Job, one: Happening, shown: Shown) -> bytes:
     """`{type, timestamp, data}`, `data` being the job as it was at the event, without a result that is too large."""
-    if event is Event.START:
+    if one.event is Event.START:
         job = replace(job, state=State.RUNNING, finished_at=None, result=None, error=None)
     large = job.result is not None and (is_reference(job.result) or len(job.result) > LARGEST)
-    data = present(replace(job, result=None) if large else job)
-    happened = present(job)["started_at"] if event is Event.START else data["finished_at"]
-    text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
+    data = shown.job(replace(job, result=None) if large else job)
+    happened = data["started_at"] if one.event is Event.START else data["finished_at"]
+    text = orjson.dumps({"type": one.type, "timestamp": happened, "data": data})
     if large or len(text) > LARGEST:
         data = {name: value for name, value in data.items() if name != "result"} | {"result_url": f"/v1/jobs/{job.id}"}
-        text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
+        text = orjson.dumps({"type": one.type, "timestamp": happened, "data": data})
     return text
+
+
+def batch_body(batch: Batch, one: Happening, shown: Shown) -> bytes:
+    """The same of a batch, with fewer of its errors where all are too many. It may have been resumed since."""
+    status = Status.IN_PROGRESS if one.event is Event.START else Status(one.what)
+    at = datetime.fromtimestamp(batch.times[status], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def text(batch: Batch) -> bytes:
+        return orjson.dumps({"type": one.type, "timestamp": at, "data": shown.batch(batch)})
+
+    then = replace(batch, status=status)
+    found = text(then)
+    return found if len(found) <= LARGEST else text(replace(then, errors=batch.errors[:_ERRORS]))

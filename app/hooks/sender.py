@@ -21,7 +21,7 @@ from standardwebhooks import Webhook as Signer
 from app import metrics
 from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Fate, Notice, Webhook, delay
 from app.hooks import outgoing
-from app.hooks.fanout import Present, fan_out
+from app.hooks.fanout import Shown, fan_out
 from app.settings import Settings
 from app.store import keys, notices, webhooks
 
@@ -34,19 +34,19 @@ _POSTPONED_S: Final = 1.0
 
 
 class Sender:
-    """Of one API process. `present` shows a job; `schedule` are the seconds between attempts."""
+    """Of one API process. `schedule` are the seconds between attempts."""
 
     def __init__(
         self,
         client: redis.asyncio.Redis,
         settings: Settings,
-        present: Present,
+        shown: Shown,
         schedule: Sequence[float] = SCHEDULE,
         luck: Callable[[], float] = random.random,
     ) -> None:
         self._client = client
         self._settings = settings
-        self._present = present
+        self._shown = shown
         self._schedule = schedule
         self._luck = luck
         self._http = outgoing.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
@@ -58,7 +58,7 @@ class Sender:
         try:
             while True:
                 try:
-                    await fan_out(self._client, self._present, self._settings)
+                    await fan_out(self._client, self._shown, self._settings)
                     await self._claim()
                     metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.NOTICES))
                 except (RedisError, OSError) as error:
@@ -72,7 +72,7 @@ class Sender:
 
     async def round(self) -> int:
         """Handles what is due now, once, and returns how many notices that were."""
-        await fan_out(self._client, self._present, self._settings)
+        await fan_out(self._client, self._shown, self._settings)
         count = await self._claim()
         await asyncio.gather(*self._sending)
         return count

@@ -34,6 +34,12 @@ end
 for first, value in pairs(change.parts or {}) do redis.call('HSET', KEYS[3], first, value) end
 if change.status then
   redis.call('HSET', KEYS[1], 'status', change.status, change.status .. '_at', now)
+  local what = change.final and change.status or (change.status == 'in_progress' and 'started')
+  if what and (redis.call('HEXISTS', KEYS[1], 'told') == 1 or redis.call('EXISTS', prefix .. 'webhooks') == 1) then
+    -- A second later where the file was bad: whoever asked is still there and refuses the batch, so that nobody is told.
+    local at = status == 'validating' and change.status == 'failed' and string.format('%.6f', now + 1) or now
+    redis.call('ZADD', prefix .. 'events', 'NX', at, 'batch:' .. id .. ':' .. (redis.call('HGET', KEYS[1], 'round') or 0) .. ' ' .. what)
+  end
   if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
 end
 if change.active then redis.call('ZADD', KEYS[6], now, id) end

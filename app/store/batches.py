@@ -11,6 +11,7 @@ import orjson
 import redis.asyncio
 
 from app.core.batches import Batch, Order, Part, Piece, Status
+from app.core.webhooks import Happening
 from app.store import keys, scripts
 from app.store.jobs import PAGE
 
@@ -58,7 +59,9 @@ def chunk(batch: str, piece: Piece) -> str:
 
 async def create(client: redis.asyncio.Redis, id: str, order: Order, now: float, most: int) -> bool:
     """False where so many batches are active that there is no room for another."""
-    created = {"order": order.as_dict(), "next": 0, "created_at": now, "expires_at": now + order.window_s}
+    created = {"order": order.as_dict(), "next": 0, "created_at": now, "expires_at": now + order.window_s, "round": 0}
+    if order.webhook:
+        created["told"] = 1
     change = Change(active=most, set=created, status=Status.VALIDATING, ttl=order.window_s + order.ttl_s)
     return await apply(client, id, order.pool, change)
 
@@ -112,10 +115,12 @@ async def drop(client: redis.asyncio.Redis, pool: str, chunks: Sequence[str]) ->
 
 
 async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
+    """Of a batch that was refused: nobody is told of it."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.batch(id), keys.batch_open(id), keys.batch_parts(id))
         pipe.zrem(keys.BATCHES, id)
         pipe.zrem(keys.batches_active(pool), id)
+        pipe.zrem(keys.EVENTS, str(Happening(id, Status.FAILED, 0)))
         await pipe.execute()
 
 

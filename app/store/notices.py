@@ -13,16 +13,15 @@ from typing import Any
 import orjson
 import redis.asyncio
 
-from app.core.webhooks import Attempt, Event, Fate, Notice
+from app.core.webhooks import Attempt, Fate, Happening, Notice
 from app.settings import Settings
 from app.store import keys, pages, scripts
 
 
-async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[tuple[str, Event]]:
-    """Jobs and what happened to them."""
+async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[Happening]:
+    """What happened to jobs and batches."""
     found = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
-    pairs = (member.decode().partition(" ") for member in found)
-    return [(job, Event(event)) for job, _, event in pairs]
+    return [Happening.parse(member.decode()) for member in found]
 
 
 async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[str]:
@@ -31,7 +30,7 @@ async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[
     return [id.decode() for id in found]
 
 
-async def notify(client: redis.asyncio.Redis, job: str, event: Event, notices: Sequence[Notice], settings: Settings) -> int:
+async def notify(client: redis.asyncio.Redis, happening: Happening, notices: Sequence[Notice], settings: Settings) -> int:
     """The event is handled: these are its notices. Returns how many older ones were given up for them."""
     arguments: list[str | bytes] = []
     for notice in notices:
@@ -39,7 +38,7 @@ async def notify(client: redis.asyncio.Redis, job: str, event: Event, notices: S
     call = scripts.Call(
         "notify",
         (keys.EVENTS, keys.NOTICES),
-        (keys.PREFIX, f"{job} {event}", settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
+        (keys.PREFIX, str(happening), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
     )
     return int(await scripts.run_async(client, call))
 
@@ -128,12 +127,11 @@ async def _read(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Notice 
 
 def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Notice:
     webhook, _, message = id.partition(".")
-    _, event, job = message.split("_", 2)
+    *_, about = message.split("_", 2)
     return Notice(
         webhook=webhook,
         message=message,
-        job=job,
-        event=Event(event),
+        about=about.partition(".")[0],
         body=fields[b"body"],
         url=fields[b"url"].decode(),
         fate=Fate(fields[b"fate"].decode()),

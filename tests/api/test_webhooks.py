@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from standardwebhooks import Webhook as Verifier
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
+from app.registry.pipelines import Pipelines
 from tests.api.conftest import Worker, running
 from tests.hooks.conftest import Receiver, receiver
 
@@ -197,3 +199,47 @@ async def test_a_dead_letter_that_is_replayed_keeps_its_webhook(near: httpx.Asyn
     again = (await near.post(f"/v1/dead-letters/{id}/replay")).json()["id"]
     await near.delete(f"/v1/jobs/{again}")
     assert (await got(receiver)).json["data"]["id"] == again
+
+
+async def test_trainings_and_runs_of_pipelines_are_told_as_jobs(configured: pytest.MonkeyPatch, tmp_path: Path, receiver: Receiver) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    Pipelines(tmp_path).publish("echo", "inputs: [x]\nsteps: {a: {run: note, inputs: {text: $inputs.x}}}\noutput: $a")
+    for name, value in {"WEBHOOK_ALLOW_PRIVATE": "1", "FILE_ROOTS": str(tmp_path), "PIPELINES": str(tmp_path)}.items():
+        configured.setenv(f"CELERIAC_{name}", value)
+    hook = {"url": receiver.url, "events": ["start", "completed"]}
+    training = {"trainer": "ridge", "dataset": "a.csv", "target": "y", "model": "m", "webhook": hook}
+    async with running() as api:
+        trained = (await api.post("/v1/trainings", json=training)).json()["id"]
+        await api.delete(f"/v1/trainings/{trained}")
+        told = (await got(receiver)).json
+        assert (told["type"], told["data"]["id"], told["data"]["kind"], told["data"]["state"]) == (
+            "job.completed", trained, "training", "cancelled"
+        )  # fmt: skip
+        run = (await api.post("/v1/jobs", json={"pipeline": "echo", "inputs": {"x": "y"}, "webhook": hook})).json()["id"]
+        assert (await got(receiver)).json["type"] == "job.started"
+        await api.delete(f"/v1/jobs/{run}")
+        told = (await got(receiver)).json
+        assert (told["type"], told["data"]["id"], told["data"]["kind"], told["data"]["state"]) == (
+            "job.completed", run, "pipeline", "cancelled"
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hook", "pointer", "told"),
+    [
+        ("https://example.com", "/webhook", "webhook must be an object"),
+        ({"url": "http://127.0.0.1/"}, "/webhook/url", ""),
+        ({"url": "https://example.com/", "events": ["failed"]}, "/webhook/events", "events must be a list of start and completed"),
+        ({"url": "https://example.com/", "secret": "x"}, "/webhook/secret", ""),
+    ],
+)
+async def test_a_batch_with_a_webhook_that_will_not_do_is_refused(
+    configured: pytest.MonkeyPatch, tmp_path: Path, hook: Any, pointer: str, told: str
+) -> None:
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    configured.setenv("CELERIAC_FILES", str(tmp_path / "files"))
+    configured.setenv("CELERIAC_FILE_ROOTS", str(tmp_path))
+    async with running() as api:
+        answer = await api.post("/v1/batches", json={"model": "digits", "input": "a.csv", "webhook": hook})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
+    assert told in answer.json()["detail"]

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from app.core.webhooks import SCHEDULE, Event, Webhook, delay, new_secret
+from app.core.webhooks import SCHEDULE, Event, Happening, Webhook, delay, new_secret
 
 
 def webhook(**values: object) -> Webhook:
@@ -53,3 +53,18 @@ def test_while_a_secret_is_replaced_both_sign() -> None:
 )
 def test_a_webhook_hears_only_what_it_wants(values: dict[str, object], event: Event, wanted: bool) -> None:
     assert webhook(**values).wants(event, "digits", "1") is wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "kind", "message"),
+    [
+        ("batch_1 start", Event.START, "job.started", "evt_start_batch_1"),
+        ("j-1 completed", Event.COMPLETED, "job.completed", "evt_completed_j-1"),
+        ("batch:batch_1:0 started", Event.START, "batch.started", "evt_started_batch_1.0"),
+        ("batch:batch_1:2 completed", Event.COMPLETED, "batch.completed", "evt_completed_batch_1.2"),
+        ("batch:batch_1:0 expired", Event.COMPLETED, "batch.expired", "evt_expired_batch_1.0"),
+    ],
+)
+def test_what_happened_is_read_as_it_was_written(text: str, event: Event, kind: str, message: str) -> None:
+    one = Happening.parse(text)
+    assert (str(one), one.event, one.type, one.message) == (text, event, kind, message)

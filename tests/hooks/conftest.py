@@ -14,11 +14,12 @@ import orjson
 import pytest
 import redis.asyncio
 
-from app.api.presentation import present
+from app.api.presentation import present, present_batch
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
 from app.core.tensors import Tensor, encode
 from app.core.webhooks import Event, JobWebhook, Notice, Webhook, new_secret
+from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
 from app.settings import Settings
 from app.store import keys, notices, scripts, webhooks
@@ -110,7 +111,7 @@ class Hooked:
 
     def sender(self, schedule: tuple[float, ...] = (0.0,) * 9) -> Sender:
         """Due again at once, so that no test waits."""
-        return Sender(self.client, self.settings, present, schedule, luck=lambda: 0.0)
+        return Sender(self.client, self.settings, Shown(present, present_batch), schedule, luck=lambda: 0.0)
 
     async def send(self) -> None:
         """Rounds until nothing is due."""

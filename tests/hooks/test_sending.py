@@ -265,7 +265,7 @@ async def test_deliveries_are_bounded_and_the_oldest_ended_go_first(hooked: Hook
         jobs.append(sent.jobs[0])
         await hooked.cancel(sent)
         await hooked.send()
-    assert [notice.job for notice in await hooked.notices()] == jobs[:1:-1]
+    assert [notice.about for notice in await hooked.notices()] == jobs[:1:-1]
     assert len(await hooked.client.keys("celeriac:notice:*")) == 2
 
 

@@ -55,3 +55,26 @@ def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_w
     assert [(body["type"], body["data"]["state"]) for body in bodies] == [("job.completed", "failed"), ("job.started", "running")]
     assert letter["inputs"] == [[RAISE, 0.0]]
     assert "misbehaving.py" in letter["traceback"]
+
+
+def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(
+    running: Running, redis_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    own = {"CELERIAC_REDIS_URL": redis_url, "CELERIAC_STATE": str(tmp_path), "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}
+    here = Running("", running.models, redis_url, running.environment | own, tmp_path)
+    with here.process("worker"), here.process("api") as (_, url):
+        hook = {"url": receiver.url, "events": ["start", "completed"]}
+
+        def started(text: str) -> httpx.Response:
+            file = httpx.post(f"{url}/v1/files", files={"file": ("rows.csv", text.encode())}).json()["id"]
+            return httpx.post(
+                f"{url}/v1/batches", json={"model": "moody", "input": file, "columns": ["a", "b"], "webhook": hook}, timeout=30
+            )
+
+        assert started("a,c\n1,2\n").status_code == 422
+        batch = started("a,b\n0,1\n0,2\n").json()["id"]
+        second, first = sorted((receiver.get().json for _ in range(2)), key=lambda body: str(body["type"]))
+        deliveries = httpx.get(f"{url}/v1/webhooks/default/deliveries").json()["items"]
+    assert [(body["type"], body["data"]["id"]) for body in (first, second)] == [("batch.started", batch), ("batch.completed", batch)]
+    assert second["data"]["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
+    assert {(one["type"], one["batch"]) for one in deliveries} == {("batch.started", batch), ("batch.completed", batch)}

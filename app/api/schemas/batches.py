@@ -8,6 +8,7 @@ from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.routes import documented
+from app.api.schemas.webhooks import JobWebhook
 from app.core.batches import Status
 
 Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]
@@ -27,6 +28,7 @@ class _Common(BaseModel):
     completion_window: str = Field("24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires.")
     metadata: dict[str, str] | None = Field(None, description="At most 16 texts that are shown with it.")
     output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
+    webhook: JobWebhook | None = Field(None, description="Who is told when it is begun or ends, beside the registered webhooks.")
     owner: str = Field("", max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
 
 

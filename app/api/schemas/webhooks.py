@@ -13,18 +13,23 @@ from app.core.webhooks import Event, Fate
 _ID: Final = "wh_9f86d081884c7d65"
 _URL: Final = "https://example.com/hook"
 Id = Annotated[str, Path(description="The webhook's id.", examples=[_ID])]
-OrDefault = Annotated[str, Path(description="The webhook's id; `default` for the webhooks that jobs bring along.", examples=["default"])]
+OrDefault = Annotated[
+    str, Path(description="The webhook's id; `default` for the webhooks that jobs and batches bring along.", examples=["default"])
+]
 DeliveryId = Annotated[
     str, Path(description="The `webhook-id` of the message.", examples=["evt_completed_01938d2c5f3a7be1c04d5a6f7e8091a2"])
 ]
-Events = Annotated[list[Event], Field(min_length=1, description="`start`: a worker has the job. `completed`: it has ended, however.")]
+Events = Annotated[
+    list[Event],
+    Field(min_length=1, description="`start`: a worker has the job, or the batch is begun. `completed`: it has ended, however."),
+]
 Models = Annotated[list[str], Field(max_length=100, description="Names or name@version; empty for all.", examples=[["digits"]])]
 Description = Annotated[str, Field(max_length=500, description="For people.")]
 Url = Annotated[str, Field(max_length=2048, description="Where to POST to: https, at a public address.", examples=[_URL])]
 
 
 class JobWebhook(BaseModel):
-    """Who is told of this job."""
+    """Who is told of this job or batch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -110,8 +115,9 @@ class Delivery(BaseModel):
 
     id: str = Field(description="The `webhook-id` of the message, the same in every attempt.")
     type: str = Field(examples=["job.completed"])
-    job: str
-    url: str | None = Field(None, description="Of a webhook that a job brought along.")
+    job: str | None = Field(None, description="Whose event it is, where that is a job.")
+    batch: str | None = Field(None, description="Whose event it is, where that is a batch.")
+    url: str | None = Field(None, description="Of a webhook that a job or a batch brought along.")
     state: Fate
     created_at: str | None
     next_attempt_at: str | None
@@ -121,7 +127,7 @@ class Delivery(BaseModel):
 class WholeDelivery(Delivery):
     """One event for one receiver, and what is sent."""
 
-    body: Any = Field(description="`{type, timestamp, data}`, where `data` is the job.")
+    body: Any = Field(description="`{type, timestamp, data}`, where `data` is the job or the batch.")
 
 
 class Deliveries(BaseModel):

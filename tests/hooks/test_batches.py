@@ -1,0 +1,125 @@
+"""Batches, whose records change as the API changes them, and who is told of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook as Verifier
+
+from app.core.batches import RESUMABLE, Order, Status
+from app.core.webhooks import LARGEST, Event
+from app.store import batches, webhooks
+from app.store.batches import Change
+from tests.hooks.conftest import Hooked, Receiver
+
+ID = "batch_1"
+GOING = (Status.VALIDATING, Status.IN_PROGRESS)
+
+
+async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = tuple(Event)) -> None:
+    told: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
+    assert await batches.create(hooked.client, ID, Order("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10)
+
+
+async def become(hooked: Hooked, status: Status, before: tuple[Status, ...] = GOING, **values: Any) -> None:
+    assert await batches.apply(hooked.client, ID, "default", Change(before, set=values, status=status))
+
+
+def types(receiver: Receiver) -> list[str]:
+    return sorted(one.json["type"] for one in receiver.all())
+
+
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED])
+async def test_the_webhook_that_a_batch_brought_along_hears_of_its_start_and_its_end(
+    hooked: Hooked, receiver: Receiver, status: Status
+) -> None:
+    await begin(hooked, receiver.url)
+    await become(hooked, Status.IN_PROGRESS, rows=7)
+    await hooked.send()
+    started = receiver.get()
+    secret = await webhooks.default_secret(hooked.client)
+    assert Verifier(secret).verify(started.body, started.headers)["type"] == "batch.started"
+    await become(hooked, Status.FINALIZING)
+    await become(hooked, status, (Status.FINALIZING,))
+    await hooked.send()
+    ended = receiver.get()
+    told = Verifier(secret).verify(ended.body, ended.headers)
+    assert (told["type"], told["data"]["id"], told["data"]["status"]) == (f"batch.{status}", ID, status)
+    assert told["data"]["request_counts"]["total"] == 7
+    assert int(told["data"][f"{status}_at"]) > 0
+    assert receiver.all() == []
+    assert sorted(notice.about for notice in await hooked.notices("default")) == [ID, ID]
+
+
+async def test_the_end_alone_where_that_was_asked(hooked: Hooked, receiver: Receiver) -> None:
+    await begin(hooked, receiver.url, (Event.COMPLETED,))
+    await become(hooked, Status.IN_PROGRESS)
+    await become(hooked, Status.FAILED)
+    await hooked.send()
+    assert types(receiver) == ["batch.failed"]
+
+
+@pytest.mark.parametrize(("models", "told"), [((), 2), (("m",), 2), (("m@1",), 2), (("other",), 0)])
+async def test_registered_webhooks_hear_of_batches_of_their_models(
+    hooked: Hooked, receiver: Receiver, models: tuple[str, ...], told: int
+) -> None:
+    await hooked.register(receiver.url, models=models)
+    await begin(hooked)
+    await become(hooked, Status.IN_PROGRESS)
+    await become(hooked, Status.COMPLETED)
+    await hooked.send()
+    assert len(receiver.all()) == told
+
+
+async def test_a_batch_that_is_resumed_is_told_again(hooked: Hooked, receiver: Receiver) -> None:
+    await begin(hooked, receiver.url, (Event.COMPLETED,))
+    await become(hooked, Status.FAILED, errors=[{"code": "x", "message": "y", "line": None, "param": None}])
+    await become(hooked, Status.IN_PROGRESS, tuple(RESUMABLE), round=1, errors=[])
+    await become(hooked, Status.FAILED)
+    await hooked.sender().round()
+    assert types(receiver) == ["batch.failed"]
+    [second] = await hooked.events()
+    assert second == "batch:batch_1:0 failed", "a file that was refused is told a moment later"
+    await hooked.client.zadd("celeriac:events", {second: 0})
+    await hooked.send()
+    [first] = receiver.all()
+    assert (first.json["type"], first.json["data"]["status"]) == ("batch.failed", "failed")
+    assert sorted(notice.message for notice in await hooked.notices("default")) == ["evt_failed_batch_1.0", "evt_failed_batch_1.1"]
+
+
+async def test_nobody_is_told_of_a_batch_that_was_refused(hooked: Hooked, receiver: Receiver) -> None:
+    await hooked.register(receiver.url)
+    await begin(hooked, receiver.url)
+    await become(hooked, Status.FAILED)
+    await hooked.send()
+    await batches.forget(hooked.client, ID, "default")
+    assert await hooked.events() == []
+    await hooked.send()
+    assert receiver.all() == []
+
+
+async def test_a_batch_of_nobody_leaves_no_event(hooked: Hooked) -> None:
+    await begin(hooked)
+    await become(hooked, Status.IN_PROGRESS)
+    await become(hooked, Status.COMPLETED)
+    assert await hooked.events() == []
+
+
+async def test_a_change_that_is_not_made_is_told_to_nobody(hooked: Hooked, receiver: Receiver) -> None:
+    await begin(hooked, receiver.url)
+    await become(hooked, Status.CANCELLED)
+    assert not await batches.apply(hooked.client, ID, "default", Change(GOING, status=Status.COMPLETED))
+    await hooked.send()
+    assert types(receiver) == ["batch.cancelled"]
+
+
+async def test_of_many_errors_a_few_are_told(hooked: Hooked, receiver: Receiver) -> None:
+    await begin(hooked, receiver.url)
+    await become(hooked, Status.IN_PROGRESS)
+    await become(hooked, Status.FAILED, errors=[{"code": "x", "message": "y" * 500, "line": at, "param": None} for at in range(100)])
+    await hooked.send()
+    [ended] = [one for one in receiver.all() if one.json["type"] == "batch.failed"]
+    assert len(ended.body) < LARGEST
+    assert [one["line"] for one in ended.json["data"]["errors"]["data"]] == [0, 1, 2, 3, 4]
