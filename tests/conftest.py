@@ -13,7 +13,7 @@ import redis
 from app.cli import redis_server as servers
 from tests import tools
 
-pytest_plugins = ["tests.running"]
+pytest_plugins = ["tests.running", "tests.disks"]
 
 
 @pytest.fixture(scope="session")

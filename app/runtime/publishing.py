@@ -85,6 +85,8 @@ def publish(
             with path.open("rb") as file:
                 served = READERS[format](file)
             Model(replace(described, golden=_golden(estimator, inputs, outputs, sample, tolerance)), served).verify()
+        except OSError:  # of the disk, not of the estimator
+            raise
         except Exception as error:
             hint = (
                 "; nobody has reviewed these types: publish with format='joblib'" if isinstance(error, UntrustedTypesFoundException) else ""

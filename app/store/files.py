@@ -7,6 +7,7 @@ which all of it may go. It is written under another name and then renamed: a fil
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -80,7 +81,9 @@ class Draft:
 
     def close(self) -> None:
         """Forgets it, if it was not finished."""
-        self.file.close()
+        # A full disk refuses what is buffered once more.
+        with contextlib.suppress(OSError):
+            self.file.close()
         shutil.rmtree(self._half, ignore_errors=True)
 
 
@@ -188,10 +191,10 @@ def keep_until(folder: Path, until: float) -> None:
     os.utime(mark, (until, until))
 
 
-def full(error: OSError) -> StorageFull | None:
+def full(error: OSError, volume: str = "files") -> StorageFull | None:
     """What a write that failed is told as, where there was no room."""
-    no_room = error.errno in (28, 122)  # ENOSPC, EDQUOT
-    return StorageFull(f"the volume of the files is full ({error.strerror}): free some room, then go on") if no_room else None
+    no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageFull(f"the volume of the {volume} is full ({error.strerror}): free some room, then go on") if no_room else None
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import settings
 from app.store.client import connect
+from app.store.files import full
 from app.trainings import memory
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import deviation, mean, measure, splits
@@ -50,6 +51,8 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
         metrics.TRAININGS.labels(WorkFailed.code).inc()
         if isinstance(error, ConnectionError | TimeoutError):
             raise
+        if no_room := full(error, "models"):
+            raise WorkFailed(no_room.detail) from error
         told = f"the model repository cannot be written here ({error.strerror or error})"
         raise WorkFailed(f"{told}: the workers of the pool {training.pool!r} must mount it for writing") from error
     except CeleriacError as error:

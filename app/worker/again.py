@@ -52,15 +52,20 @@ def split(client: redis_py.Redis, queue: str, delivery: Delivery, attempts: Sequ
         pipe.execute()
 
 
-def later(client: redis_py.Redis, queue: str, delivery: Delivery, at: int, attempt: int, delay_s: float, limit_s: float) -> bool:
-    """Job `at` becomes a delivery of its own that is due after `delay_s`. False where it has ended meanwhile."""
+def later(
+    client: redis_py.Redis, queue: str, delivery: Delivery, at: int, attempt: int, delay_s: float, limit_s: float, *, give_back: bool
+) -> bool:
+    """Job `at` becomes a delivery of its own that is due after `delay_s`; `give_back`: the attempt does not count.
+
+    False where it has ended meanwhile.
+    """
     one = delivery.only([at], new_id(time.time()))
     call = scripts.requeue(
         queue,
         delivery.id,
         [(one, message(one, queue, limit_s), delay_s, attempt)],
         ttl=settings().job_ttl_s,
-        give_back=False,
+        give_back=give_back,
         blobs=blobs(),
     )
     return bool(scripts.run(client, call))

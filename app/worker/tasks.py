@@ -12,7 +12,7 @@ from app.broker import names
 from app.broker.celery import app
 from app.core import retries
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import PayloadLost, WorkerLost
+from app.core.errors import PayloadLost, StorageFull, WorkerLost
 from app.core.models import RetryPolicy
 from app.core.works import Order
 from app.settings import settings
@@ -24,6 +24,8 @@ from app.worker.request import DeliveryRequest
 from app.worker.works import perform
 
 _USED_UP = -1
+_ROOM = RetryPolicy(max_attempts=5, backoff_s=1.0)
+"""Where the disk is full. Attempts that end so do not count: neither the job nor its worker is to blame."""
 
 
 @app.task(name=names.PREDICT, bind=True, Request=DeliveryRequest)
@@ -112,5 +114,12 @@ def _retried(queue: str, delivery: Delivery, at: int, outcome: Outcome, policy: 
     """Was a failed attempt put back to be tried later? Callers who wait for an answer are told at once instead."""
     if not outcome.transient or not delivery.recorded:
         return False
-    delay = retries.delay(policy, outcome.attempt, random.random())
-    return delay is not None and again.later(child.redis(), queue, delivery, at, outcome.attempt, delay, limit_s)
+    full, attempt = isinstance(outcome.error, StorageFull), outcome.attempt
+    delay = retries.delay(_ROOM, _starts(outcome.job), random.random()) if full else retries.delay(policy, attempt, random.random())
+    return delay is not None and again.later(child.redis(), queue, delivery, at, attempt, delay, limit_s, give_back=full)
+
+
+def _starts(job: str) -> int:
+    """How often it was begun, whether or not that counted."""
+    tries: Any = child.redis().hget(keys.job(job), "tries")
+    return (tries or b"\n").count(b"\n")

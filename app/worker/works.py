@@ -12,9 +12,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded, WorkFailed
+from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed
 from app.core.works import RESULT, WORKS, Order, as_tensor
 from app.store import keys
+from app.store.files import full
 from app.worker import child, progress
 from app.worker.interruption import arm, interruptible
 from app.worker.output import Output
@@ -77,9 +78,14 @@ def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
         outcome = failed(job, _caused(PredictionOutOfMemory("it needed more memory than there is"), error))
     except Exception as error:
         log.exception("%s %s", delivery.work, job)
-        outcome = failed(job, _caused(WorkFailed(f"{type(error).__name__}: {error}"), error))
+        outcome = failed(job, _caused(_unexpected(error), error))
+    outcome.transient |= isinstance(outcome.error, StorageFull)
     outcome.run_s, outcome.logs = time.perf_counter() - began, str(output)
     return [outcome]
+
+
+def _unexpected(error: Exception) -> CeleriacError:
+    return (isinstance(error, OSError) and full(error)) or WorkFailed(f"{type(error).__name__}: {error}")
 
 
 def _caused(error: CeleriacError, cause: BaseException) -> CeleriacError:

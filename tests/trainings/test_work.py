@@ -21,6 +21,7 @@ from app.runtime.loading import load
 from app.settings import settings
 from app.trainings import work
 from app.trainings.trainers import trainer
+from tests.disks import Disk
 from tests.trainings.conftest import BOUNDS, Told, breast_cancer, diabetes, wine
 
 CANCER: dict[str, Any] = {"trainer": "logistic-regression", "dataset": "cancer.csv", "target": "target", "model": "cancer"}
@@ -210,3 +211,14 @@ def test_a_training_does_not_fail_where_old_versions_cannot_be_removed(here: Pat
     settings.cache_clear()
     assert [train(here, Told(f"j{at}"), cv=2)["removed"] for at in range(2)] == [[], []]
     assert Repository(here / "models").versions("cancer") == ["1", "2"]
+
+
+def test_a_training_for_whose_model_there_is_no_room_leaves_no_version(here: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_MODELS", str(disk.folder))
+    settings.cache_clear()
+    disk.fill()
+    with pytest.raises(WorkFailed, match=r"the volume of the models is full \(No space left on device\): free some room, then go on"):
+        train(here, cv=2)
+    assert list(disk.folder.iterdir()) == []
+    disk.free()
+    assert train(here, cv=2)["version"] == "1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -96,7 +96,9 @@ class Draft:
     def close(self) -> None:
         for file in (self.file, self._errors):
             if file is not None:
-                file.close()
+                # A full disk refuses what is buffered once more.
+                with suppress(OSError):
+                    file.close()
                 Path(str(file.name)).unlink(missing_ok=True)
 
 
