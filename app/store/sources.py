@@ -59,6 +59,8 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
             yield file
         return
     path = files().content(source.file) if source.file else _resolved(source, pointer)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise FileNotFound(f"{source.path} cannot be read: it is no file", pointer=pointer)
     try:
         file = path.open("rb")
     except OSError as error:

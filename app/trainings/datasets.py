@@ -90,6 +90,8 @@ def _table(file: IO[bytes], name: str) -> pa.Table:
     file.seek(0)
     if not head:
         raise InvalidInput(f"{name} is empty", pointer="/dataset")
+    if b"\0" in head:
+        raise InvalidInput(f"{name} is neither Parquet nor text in UTF-8: save it as CSV in UTF-8", pointer="/dataset")
     try:
         if head == b"PAR1":
             return parquet.read_table(file)
@@ -99,9 +101,13 @@ def _table(file: IO[bytes], name: str) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         kind = "Parquet" if head == b"PAR1" else "CSV in UTF-8"
         raise InvalidInput(f"{name} cannot be read as {kind}: {str(error)[:500]}", pointer="/dataset") from None
-    for column in table.schema:
+    try:
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise InvalidInput(f"the names of the columns of {name} are not UTF-8: save the file in UTF-8", pointer="/dataset") from None
+    for title, column in zip(names, table.columns, strict=True):
         if pa.types.is_binary(column.type):
-            raise InvalidInput(f"the column {column.name!r} of {name} is not UTF-8: save the file in UTF-8", pointer="/dataset")
+            raise InvalidInput(f"the column {title!r} of {name} is not UTF-8: save the file in UTF-8", pointer="/dataset")
     return table
 
 

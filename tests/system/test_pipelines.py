@@ -70,6 +70,17 @@ PIPELINES = {
           after: {run: note, inputs: {text: $until}, pool: piping}
         output: $after
     """,
+    "circle": """
+        steps:
+          egg: {run: note, inputs: {text: $hen}, pool: piping}
+          hen: {run: note, inputs: {text: $egg}, pool: piping}
+        output: $hen
+    """,
+    "modelless": """
+        steps:
+          asked: {model: nobody, inputs: [[1.0]]}
+        output: $asked
+    """,
     "unknown": """
         steps:
           lost: {run: no_such_function, pool: piping}
@@ -210,6 +221,8 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
         ({"pipeline": "none"}, 404, "pipeline_not_found", "there are broken, choice"),
         ({"pipeline": "../models"}, 404, "pipeline_not_found", "there is no pipeline"),
         ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: the step 'lost' must have either run"),
+        ({"pipeline": "circle"}, 409, "pipeline_unavailable", "the steps wait for each other: "),
+        ({"pipeline": "modelless"}, 404, "model_not_found", "there is no model 'nobody'"),
         ({"pipeline": "squares"}, 422, "invalid_input", "the input 'count' is missing"),
         ({"pipeline": "squares", "inputs": {"count": 1, "size": 2}}, 422, "unknown_field", "no input 'size'"),
         ({"pipeline": "squares", "inputs": [1]}, 422, "invalid_input", "must be an object"),

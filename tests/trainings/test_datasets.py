@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from pyarrow import parquet
 from app.core.errors import FileNotFound, InvalidInput
 from app.core.trainers import Kind
 from app.core.trainings import Bounds, Training
+from app.trainings import datasets
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import splits
 
@@ -66,6 +68,9 @@ def test_parquet_is_known_by_its_content(write: Write) -> None:
         (ROWS + b"50,b\n", "cannot be read as CSV in UTF-8: CSV parse error: Expected 3 columns, got 2"),
         (ROWS + b"50,b,no,1\n", "cannot be read as CSV in UTF-8: CSV parse error: Expected 3 columns, got 4"),
         (ROWS + "50,b,né\n".encode("latin-1"), "the column 'left' of rows is not UTF-8"),
+        (ROWS.decode().encode("utf-16"), "rows is neither Parquet nor text in UTF-8"),
+        ("größe,left\n1,yes\n".encode("latin-1"), "the names of the columns of rows are not UTF-8"),
+        (as_parquet(x=pa.array([], pa.float64()), left=pa.array([], pa.string())), "rows has no rows"),
         (b"age,age,left\n1,2,yes\n", "more than one column 'age'"),
         (b"age,left\n1,yes\n2,\n", "has no value in 1 rows, the first is row 2"),
         (as_parquet(x=[1.0, float("inf")], left=[0, 1]), "'x' is infinite in row 2"),
@@ -99,6 +104,41 @@ def test_what_lies_outside_the_roots_is_refused(write: Write, here: Path) -> Non
             load(name, "left", (), Kind.CLASSIFIER)
     with pytest.raises(FileNotFound):
         load("nowhere.csv", "left", (), Kind.CLASSIFIER)
+
+
+def test_what_is_no_file_is_not_waited_for(here: Path) -> None:
+    os.mkfifo(here / "tables" / "pipe")
+    for name in ("pipe", "folder"):
+        (here / "tables" / "folder").mkdir(exist_ok=True)
+        with pytest.raises(FileNotFound, match=f"{name} cannot be read: it is no file"):
+            load(name, "left", (), Kind.CLASSIFIER)
+
+
+def test_a_file_that_is_deleted_or_changed_while_it_is_read(write: Write, here: Path) -> None:
+    path = here / "tables" / "rows"
+    write(ROWS)
+    with path.open("rb") as file:
+        path.unlink()
+        assert datasets.read(file, "rows", "left", (), Kind.CLASSIFIER).target.tolist() == ["yes", "no", "yes"]
+    write(ROWS)
+    with path.open("rb") as file, pytest.raises(InvalidInput, match="rows was changed while it was read: train again when it is whole"):
+        datasets.read(Changing(file, path), "rows", "left", (), Kind.CLASSIFIER)
+
+
+class Changing(io.BytesIO):
+    """Of a file to which somebody adds a row as soon as it is read again from its beginning."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        super().__init__(file.read())
+        self._file, self._path = file, path
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def seek(self, *where: int) -> int:
+        with self._path.open("ab") as file:
+            file.write(b"50,b,no\n")
+        return super().seek(*where)
 
 
 @pytest.mark.parametrize(

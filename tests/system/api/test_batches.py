@@ -63,6 +63,12 @@ def predicted(running: Running, model: str, values: np.ndarray[Any, Any], method
     )
 
 
+def array(values: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
 def as_bytes(table: pa.Table, format: str) -> bytes:
     file = io.BytesIO()
     if format == "parquet":
@@ -210,6 +216,16 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b"a,b\n1,\xff\n", {}, 422, "line 2: the byte 0xff is not UTF-8"),
         ("a.csv", b'a,b\n1,"2\n', {}, 422, "a quote that opens here is never closed"),
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
+        ("a.parquet", as_bytes(pa.table({"a": [1.0] * 9, "b": [2.0] * 9}), "parquet")[:-9], {}, 422, "cut off or damaged"),
+        ("a.parquet", as_bytes(pa.table({"a": [1.0][:0], "b": [2.0][:0]}), "parquet"), {}, 422, "a.parquet holds no rows"),
+        ("a.npy", array(np.ones((0, 2))), {}, 422, "a.npy holds no rows"),
+        ("a.npy", array(np.ones((2, 2)))[:-8], {}, 422, "the NPY file is cut off"),
+        ("a.jsonl", b"\n\n", {}, 422, "a.jsonl is empty"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16"), {}, 422, "text in UTF-8"),
+        ("a.csv", b"a,a\n1,2\n", {}, 422, "two columns are called 'a'"),
+        ("a.csv", b"bmi,bp\n1,2\n", {"model": "diabetes"}, 422, "the file lacks 'age', 'sex'"),
+        ("a.csv", b"a,b\n1,2\n", {"input": "folder"}, 404, "folder cannot be read: it is no file"),
+        ("a.csv", b"a,b\n1,2\n", {"input": "outside/secret.csv"}, 422, "outside/secret.csv is not below"),
         ("a.csv", b"a,b,predict\n1,2,3\n", {"keep": ["predict"]}, 422, "the answers have a column 'predict' too"),
         ("a.csv", b"a,b,k\n1,2,x\n", {"keep": ["k"], "format": "npy"}, 422, "NPY holds numbers only"),
         ("a.csv", b"a,b\n1,2\n", {"format": "xlsx"}, 422, "format is 'xlsx'"),
@@ -229,8 +245,13 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
     ],
 )  # fmt: skip
 def test_a_bad_table_or_order_is_refused(
-    client: httpx.Client, name: str, data: bytes, more: dict[str, Any], status: int, told: str
+    client: httpx.Client, running: Running, name: str, data: bytes, more: dict[str, Any], status: int, told: str
 ) -> None:
+    tables = running.folder / "tables"
+    (tables / "folder").mkdir(exist_ok=True)
+    if not (tables / "outside").is_symlink():
+        (tables / "outside").symlink_to(running.folder)
+    (running.folder / "secret.csv").write_text("a,b\n1,2\n")
     before = [one["id"] for one in client.get("/v1/batches").json()["data"]]
     answer = client.post("/v1/batches", json={"model": "moody", "input": uploaded(client, name, data)} | more)
     assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
