@@ -19,7 +19,7 @@ from app.store import keys
 from app.store.blobs import blobs, is_reference
 
 log = logging.getLogger(__name__)
-_SILENCE_S: Final = 5.0
+_SILENCE_S: Final = 3.0
 
 Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
 

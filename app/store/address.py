@@ -20,9 +20,10 @@ from app.settings import Settings, settings
 
 TIMES: Final[dict[str, Any]] = {
     # Without these a command on a dead connection waits for ever. They block a worker's event loop, and with it the renewal of
-    # leases: shorter than the visibility timeout.
+    # leases. Where the network goes silent it meets four such connections, one after the other: together they take less than
+    # the visibility timeout.
     "socket_connect_timeout": 3,
-    "socket_timeout": 5,
+    "socket_timeout": 2,
     "socket_keepalive": True,
 }
 HEALTH_CHECK_S: Final = 2

@@ -29,10 +29,13 @@ def connect_async(address: Address | None = None) -> redis.asyncio.Redis:
     """A client of its own, with a pool of connections. After a failover a command may fail once: the next one asks the sentinels.
 
     A connection that turns out to be broken is made anew once; a server that does not answer is not asked twice, so that
-    callers are told within seconds.
+    callers are told within seconds. Longer than a worker waits: no lease depends on it, and a short pause is no error.
     """
     found = address or here()
-    options = found.options() | {"retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (ConnectionError,))}
+    options = found.options() | {
+        "socket_timeout": 5,
+        "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (ConnectionError,)),
+    }
     if found.master:
         sentinel = AsyncSentinel(found.hosts, sentinel_kwargs=found.sentinel, **options)  # type: ignore[no-untyped-call]
         return sentinel.master_for(found.master)  # type: ignore[no-any-return]
