@@ -57,6 +57,9 @@ FILE_BYTES: Final = Gauge(
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Memory of Redis in use, of its limit; 0 without a limit.", multiprocess_mode="mostrecent"
 )
+VERSIONS_REMOVED: Final = Counter(
+    "celeriac_versions_removed", "Versions of models that were removed, by hand or after a training.", ["model"]
+)
 TRAININGS: Final = Counter(
     "celeriac_trainings", "Trainings that a worker ended: published, promoted too, or the error's code.", ["outcome"]
 )

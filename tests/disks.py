@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -37,7 +38,7 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], capture_output=True, text=True)
+    mounted = subprocess.run(f"mount -t tmpfs -o size=1m none {quote(str(place))}", shell=True, capture_output=True, text=True)
     if mounted.returncode:
         # No skip, which would fail in CI: not everyone may mount.
         pytest.xfail(f"this user cannot mount a small disk: {mounted.stderr.strip()}")

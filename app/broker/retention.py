@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import redis
 
+from app import metrics
 from app.broker import names
 from app.core.errors import ModelConflict, ModelUnavailable, PipelineUnavailable, VersionNotFound
 from app.core.models import DEFAULT_POOL, references
@@ -39,7 +40,7 @@ class Retention:
         for version in unused:
             # Another may prune too, or have moved an alias meanwhile.
             with suppress(ModelConflict, VersionNotFound):
-                self.repository.remove(name, version)
+                self._remove(name, version)
                 removed.append(version)
         return removed
 
@@ -48,7 +49,11 @@ class Retention:
         used = self._used(name, [version])
         if version in used:
             raise ModelConflict(f"{name}@{version} is used by {used[version]}: remove it when that has ended or names another")
+        self._remove(name, version)
+
+    def _remove(self, name: str, version: str) -> None:
         self.repository.remove(name, version)
+        metrics.VERSIONS_REMOVED.labels(name).inc()
 
     def _used(self, name: str, versions: Collection[str]) -> dict[str, str]:
         """Those that are used, and by what."""

@@ -54,6 +54,7 @@ def platform(server: str, sample_models: Path, tmp_path_factory: pytest.TempPath
         "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "true",
         "CELERIAC_FILE_ROOTS": str(folder),
         "CELERIAC_TRAINING_POOL": "default",
+        "CELERIAC_KEEP_VERSIONS": "1",
     }
     models = folder / "models"
     shutil.copytree(sample_models, models)
@@ -88,6 +89,9 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         train = {"trainer": "gaussian-nb", "dataset": "rows.csv", "target": "y", "model": "m"}
         trained = http.get(f"/v1/trainings/{http.post('/v1/trainings', json=train).json()['id']}?wait=30").json()
         assert (trained["state"], http.get("/v1/trainings").json()["items"]) == ("succeeded", [trained])
+        trained = http.get(f"/v1/trainings/{http.post('/v1/trainings', json=train).json()['id']}?wait=30").json()
+        assert trained["result"]["removed"] == ["1"]
+        assert http.delete("/v1/models/m/versions/2").json()["code"] == "model_conflict"
         hook = http.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/", "events": ["completed"]})
         assert hook.status_code == 201
         told = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
