@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=16,
-        description="Processes of a worker beside these: with one, a single prediction finds it free while chunks of batches run in the others.",
+        description="Processes of a worker beside these: with one, which `up` and the chart set, a single prediction finds it free while chunks of batches run in the others.",
     )
     threads: int = Field(
         1,

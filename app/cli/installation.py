@@ -79,7 +79,10 @@ class Installation:
             self._show("models", "training the sample models, once")
             # In a process of its own, which takes the memory of the training with it.
             await self._crew.finish(Program("models", (sys.executable, "-m", "app", "models", "samples", "--models", str(models))))
-        await self._crew.start(self._ours("worker", f"{self._worker}/readyz"), self._ours("api", f"{self._api}/readyz"))
+        # Single predictions and chunks of batches share it; whoever wants none to spare says so.
+        spare = self._known.spare_processes if "spare_processes" in self._known.model_fields_set else 1
+        worker = self._ours("worker", f"{self._worker}/readyz", spare_processes=spare)
+        await self._crew.start(worker, self._ours("api", f"{self._api}/readyz"))
         await self._crew.start(*self._more())
         rows = samples.examples(models) if self._samples else {}
         return rows, await samples.ask(self._api, rows), time.monotonic() - self._started
