@@ -172,8 +172,9 @@ def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: 
     assert celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), "out.xlsx", "--url", installation.url).exit == Exit.USAGE
 
 
-def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository = Repository(installation.folder / "models")
+def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No worker shall try to serve these.
+    repository = Repository(tmp_path)
     for _ in range(3):
         repository.publish("pruned", write)
     monkeypatch.setenv("CELERIAC_STATE", str(installation.folder / "state"))
