@@ -36,8 +36,8 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help="Rows or measures to take, by the beginning of their name; may be repeated.")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="One-second runs, fewer measures, 100,000 jobs waiting: under 3 minutes.")] = False,
-    rounds: Annotated[int, typer.Option(help="How often each measure is taken of each system, in turn.")] = 3,
+    quick: Annotated[bool, typer.Option(help="Two rounds of a second, fewer measures, 100,000 jobs waiting: under 3 minutes.")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often each measure is taken of each system, in turn: 3, or 2.")] = None,
     seconds: Annotated[float, typer.Option(help="How long each load lasts.")] = 5.0,
     waiting: Annotated[int, typer.Option(help="How many jobs the long queue holds; 2 kB of memory and of disk each.")] = 1_000_000,
     peers: Annotated[bool, typer.Option(help="Other servers too, each in a virtual environment of its own.")] = False,
@@ -63,6 +63,7 @@ def main(
     Waiting.jobs = 100_000 if quick else waiting
     kinds |= {one.name: one for one in (Empty, Waiting)}
     seconds = 1.0 if quick else seconds
+    rounds = rounds or (2 if quick else 3)
     load = machine.load_average()
     with _started(kinds, {name for one in chosen for name in one.systems}) as (systems, facts):
         samples = _take(chosen, systems, rounds, seconds)

@@ -36,7 +36,7 @@ _DRAIN_S: Final = 2
 """How many times as long as the queue was filled it is watched while it drains."""
 PEERS: Final = ("mlserver", "mosec", "bentoml", "litserve")
 SYNCHRONOUS: Final = ("ours", "compiled", "before", "inline", "inline ×2", *PEERS)
-QUEUED: Final = ("ours", "before", "plain")
+QUEUED: Final = ("ours", "compiled", "before", "plain")
 
 
 def _infer(model: str, clients: int) -> Callable[[System, float], Figures]:

@@ -1,4 +1,4 @@
-"""The table of goals: each row is a ratio of two figures of one run, ours over another's."""
+"""The table of goals: each row is a ratio of two figures of one run, ours over another's. Those of a forest are of one that was compiled when it was published."""
 
 from __future__ import annotations
 
@@ -60,23 +60,26 @@ def find(row: Row, samples: Samples) -> Finding | None:
 
 ROWS: Final = (
     Row("jobs-lr", "submit and learn the result, 64 clients, LR", "jobs-lr", "rate", "plain", at_least=12),
-    Row("jobs-rf", "submit and learn the result, 64 clients, RF", "jobs-rf", "rate", "plain", at_least=30),
+    Row("jobs-rf", "submit and learn the result, 64 clients, RF", "jobs-rf", "rate", "plain"),
+    Row("jobs-rf-compiled", "submit and learn the result, 64 clients, RF compiled", "jobs-rf", "rate", "plain", at_least=30, ours="compiled"),
     Row("asked-lr", "submit, then ask for the result, 64 clients, LR", "asked-lr", "rate", "plain"),
     Row("infer-lr-64", "infer, 64 clients, LR", "infer-lr-64", "rate", "inline ×2", at_least=2.5),
     Row("infer-lr-64-mlserver", "infer, 64 clients, LR", "infer-lr-64", "rate", "mlserver", at_least=5),
     Row("infer-lr-64-mosec", "infer, 64 clients, LR", "infer-lr-64", "rate", "mosec"),
     Row("infer-lr-64-bentoml", "infer, 64 clients, LR", "infer-lr-64", "rate", "bentoml"),
     Row("infer-lr-64-litserve", "infer, 64 clients, LR", "infer-lr-64", "rate", "litserve"),
-    Row("infer-rf-64", "infer, 64 clients, RF", "infer-rf-64", "rate", "inline", at_least=25),
+    Row("infer-rf-64", "infer, 64 clients, RF", "infer-rf-64", "rate", "inline"),
     Row("infer-rf-64-two", "infer, 64 clients, RF", "infer-rf-64", "rate", "inline ×2"),
-    Row("infer-rf-64-mosec", "infer, 64 clients, RF", "infer-rf-64", "rate", "mosec", at_least=1),
+    Row("infer-rf-64-mosec", "infer, 64 clients, RF", "infer-rf-64", "rate", "mosec"),
     Row("infer-rf-64-mlserver", "infer, 64 clients, RF", "infer-rf-64", "rate", "mlserver"),
     Row("infer-lr-64-compiled", "infer, 64 clients, LR compiled", "infer-lr-64", "rate", "inline ×2", ours="compiled"),
-    Row("infer-rf-64-compiled", "infer, 64 clients, RF compiled", "infer-rf-64", "rate", "inline", ours="compiled"),
+    Row("infer-rf-64-compiled", "infer, 64 clients, RF compiled", "infer-rf-64", "rate", "inline", at_least=25, ours="compiled"),
+    Row("infer-rf-64-compiled-mosec", "infer, 64 clients, RF compiled", "infer-rf-64", "rate", "mosec", at_least=1, ours="compiled"),
     Row("infer-lr-16", "infer, 16 clients, LR", "infer-lr-16", "rate", "inline ×2", at_least=1),
     Row("infer-rf-16", "infer, 16 clients, RF", "infer-rf-16", "rate", "inline ×2"),
     Row("drain-lr", "drain of a full queue, LR", "drain-lr", "rate", "plain", at_least=30),
-    Row("drain-rf", "drain of a full queue, RF", "drain-rf", "rate", "plain", at_least=40),
+    Row("drain-rf", "drain of a full queue, RF", "drain-rf", "rate", "plain"),
+    Row("drain-rf-compiled", "drain of a full queue, RF compiled", "drain-rf", "rate", "plain", at_least=40, ours="compiled"),
     Row("one-lr", "one caller, p50 of infer against .delay().get(), LR", "one-lr", "p50_ms", "plain", at_most=0.45),
     Row("one-lr-inline", "one caller, p50 of infer, LR", "one-lr", "p50_ms", "inline"),
     Row("one-rf-plain", "one caller, p50 of infer against .delay().get(), RF", "one-rf", "p50_ms", "plain"),

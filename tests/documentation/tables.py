@@ -1,11 +1,12 @@
-"""The tables of README.md that are made from the code: settings, errors, exit codes, metrics."""
+"""The tables of README.md that are made from the code, and from the figures that were measured with it."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
@@ -15,8 +16,10 @@ from app import metrics
 from app.api.problems import STATUS
 from app.cli import exits as exit_codes
 from app.settings import Settings
+from tests.bench.report import told
 
 README: Final = Path(__file__).parents[2] / "README.md"
+_BASELINE: Final = Path(__file__).parents[1] / "bench" / "baseline.json"
 
 
 def settings() -> str:
@@ -50,9 +53,30 @@ def measured() -> str:
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
+def bench() -> str:
+    """The ratios of the committed run of `scripts/bench`, and what it ran on."""
+    found = json.loads(_BASELINE.read_text())
+    machine, run = found["machine"], found["run"]
+    versions = machine["versions"]
+    where = (
+        f"Medians of {run['rounds']} rounds of {run['seconds']:g} s on {machine['cores']} cores ({machine['processor']}, {machine['memory_gib']} GiB), everything on "
+        f"one machine; Python {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
+    )
+    rows = [_ratio(row) for row in found["rows"].values()]
+    return where + _table(("what", "Celeriac", "against", "theirs", "ratio (of single rounds)", "goal"), rows)
+
+
+def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
+    ours, other = (told(row["figure"], row[whose]) for whose in ("ours", "other"))
+    least, most = row["spread"]
+    mark = {True: " ✓", False: " ✗", None: ""}[row["reached"]]
+    return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark
+
+
 def rendered(text: str) -> str:
     """README.md with its tables as the code has them now."""
-    for name, table in (("settings", settings()), ("errors", errors()), ("exits", exits()), ("metrics", measured())):
+    made = {"bench": bench, "settings": settings, "errors": errors, "exits": exits, "metrics": measured}
+    for name, table in ((name, make()) for name, make in made.items()):
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{table}<!-- /{name} -->{after}"
