@@ -36,14 +36,14 @@ class Teller:
         self._unanswered: deque[tuple[scripts.Call, float]] = deque()
 
     def tell(self, call: scripts.Call) -> None:
-        """Raises as redis-py; a script's own error is raised by a later call."""
+        """Raises as redis-py; a script's own error is raised by a later call, which is sent before."""
         self._unanswered.append((call, time.monotonic()))
         try:
             if self._connection is None:
                 self._connect()
             else:
-                self._read(_MOST)
                 self._send(call)
+                self._read(_MOST)
         except (ConnectionError, TimeoutError):
             self._connect()
 

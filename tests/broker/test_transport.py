@@ -100,6 +100,19 @@ def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Red
     assert client.hkeys(HELD) == [b"first", b"second", b"third"]
 
 
+def test_a_script_that_failed_is_told_of_later_and_keeps_nothing_back_that_comes_after_it(client: redis.Redis) -> None:
+    client.set(HELD, "no hash")
+    pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
+    with contextlib.closing(pool):
+        teller = Teller(pool)
+        teller.tell(hold((HELD, INDEX), "first", "message", 1.0))
+        assert teller._connection.can_read(timeout=10)
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            teller.tell(hold(("other", INDEX), "second", "message", 1.0))
+        teller.settle()
+    assert client.hkeys("other") == [b"second"]
+
+
 def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis) -> None:
     client.config_set("maxmemory", 1)
     run(client, Call("hold", (HELD, INDEX), ("tag", "message", 1.0)))
