@@ -118,8 +118,6 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
         for task in (working, listening):
             task.cancel()
         await asyncio.gather(working, listening, return_exceptions=True)
-    # A connection that was closed is gone a turn of the loop later.
-    await asyncio.sleep(0.01)
     for number, (one, answer) in enumerate(zip(callers, answers, strict=True)):
         if one.leaves:
             continue
