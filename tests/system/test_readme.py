@@ -111,8 +111,7 @@ def test_the_example_of_a_generator_tells_its_words(running: Running, tmp_path: 
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.py").write_text(block("yield word"))
-    ends = "inputs: [{name: about, datatype: BYTES, shape: [-1]}]\noutputs: [{name: text, datatype: BYTES, shape: [-1]}]\n"
-    (folder / "model.yaml").write_text(ends + "stream: true\n")
+    (folder / "model.yaml").write_text(block("name: about", "yaml"))
     publish(running, "echo", folder)
     [body] = re.findall(r"-d '(.*)'", block("accept: text/event-stream", "sh"))
     headers = {"accept": "text/event-stream", "content-type": "application/json"}
