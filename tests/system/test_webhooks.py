@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import httpx
+import pytest
 from standardwebhooks import Webhook as Verifier
 
 from tests.hooks.conftest import Receiver, receiver
@@ -13,6 +14,13 @@ from tests.misbehaving import RAISE
 from tests.running import Running
 
 __all__ = ["receiver"]
+
+
+@pytest.fixture
+def here(running: Running, redis_url: str, tmp_path: Path) -> Running:
+    """With a Redis of its own: an API process that may not call this machine would take the event from there too."""
+    own = {"CELERIAC_REDIS_URL": redis_url, "CELERIAC_STATE": str(tmp_path), "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}
+    return Running("", running.models, redis_url, running.environment | own, tmp_path)
 
 
 def test_what_a_killed_process_was_sending_is_delivered_by_another(
@@ -42,11 +50,8 @@ def test_what_a_killed_process_was_sending_is_delivered_by_another(
 
 
 def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_with_the_models_frames(
-    running: Running, redis_url: str, tmp_path: Path, receiver: Receiver
+    here: Running, receiver: Receiver
 ) -> None:
-    # A Redis of its own: an API process that may not call this machine would take the event from there too.
-    own = {"CELERIAC_REDIS_URL": redis_url, "CELERIAC_STATE": str(tmp_path), "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}
-    here = Running("", running.models, redis_url, running.environment | own, tmp_path)
     with here.process("worker"), here.process("api") as (_, url):
         hook = {"url": receiver.url, "events": ["start", "completed"]}
         job = httpx.post(f"{url}/v1/jobs", json={"model": "moody", "inputs": [[RAISE, 0.0]], "webhook": hook}).json()["id"]
@@ -57,11 +62,7 @@ def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_w
     assert "misbehaving.py" in letter["traceback"]
 
 
-def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(
-    running: Running, redis_url: str, tmp_path: Path, receiver: Receiver
-) -> None:
-    own = {"CELERIAC_REDIS_URL": redis_url, "CELERIAC_STATE": str(tmp_path), "CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}
-    here = Running("", running.models, redis_url, running.environment | own, tmp_path)
+def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(here: Running, receiver: Receiver) -> None:
     with here.process("worker"), here.process("api") as (_, url):
         hook = {"url": receiver.url, "events": ["start", "completed"]}
 
