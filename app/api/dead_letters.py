@@ -15,7 +15,7 @@ from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import by_id
 from app.api.jobs import answer, deadline
-from app.api.presentation import moment, present, present_inputs
+from app.api.presentation import present, present_inputs
 from app.api.routes import PlainRoute
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
@@ -24,6 +24,7 @@ from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, Job
 from app.core.inputs import asked_of, from_rows, from_tensors
 from app.core.jobs import Job
 from app.core.models import ModelRef
+from app.core.moments import moment
 from app.store import dead_letters
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)

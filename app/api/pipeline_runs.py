@@ -11,11 +11,11 @@ from typing import Any
 
 from app.api.gateway import Gateway
 from app.api.idempotency import Named
-from app.api.presentation import moment
 from app.core.errors import InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
 from app.core.fields import known
 from app.core.jobs import Job, State, new_id
 from app.core.models import ModelRef
+from app.core.moments import moment
 from app.core.pipelines import PIPELINE, Pipeline
 from app.core.webhooks import JobWebhook
 from app.core.works import RESULT

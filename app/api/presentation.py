@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from app.core.batches import MOST_ERRORS, Batch, Status
 from app.core.jobs import Job, Place, State
+from app.core.moments import moment
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor
@@ -115,8 +115,3 @@ def present_batch(batch: Batch) -> dict[str, Any]:
         "owner": order.owner,
         "metadata": dict(order.metadata) or None,
     }
-
-
-def moment(seconds: float | None) -> str | None:
-    """RFC 3339, in UTC, to the millisecond."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -14,7 +14,6 @@ from app.api import query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
-from app.api.presentation import moment
 from app.api.routes import PlainRoute
 from app.api.runs import KINDS
 from app.api.schemas import schedules as schemas
@@ -22,6 +21,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.broker import schedules
 from app.broker.followups import Advance
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
+from app.core.moments import moment
 from app.core.schedules import Schedule
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)

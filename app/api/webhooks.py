@@ -16,12 +16,12 @@ from app.api import query, receivers
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
-from app.api.presentation import moment
 from app.api.routes import PlainRoute
 from app.api.schemas import webhooks as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.addresses import check_url
 from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
+from app.core.moments import moment
 from app.core.webhooks import DEFAULT, Fate, Notice, Webhook, new_secret
 from app.hooks import outgoing
 from app.store import notices, webhooks

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -14,6 +13,7 @@ import redis.asyncio
 from app import metrics
 from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
+from app.core.moments import moment
 from app.core.webhooks import DEFAULT, LARGEST, Event, Happening, JobWebhook, Notice
 from app.settings import Settings
 from app.store import batches, jobs, notices, webhooks
@@ -104,7 +104,7 @@ def body(job: Job, one: Happening, shown: Shown) -> bytes:
 def batch_body(batch: Batch, one: Happening, shown: Shown) -> bytes:
     """The same of a batch, with fewer of its errors where all are too many. It may have been resumed since."""
     status = Status.IN_PROGRESS if one.event is Event.START else Status(one.what)
-    at = datetime.fromtimestamp(batch.times[status], UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = moment(batch.times[status])
 
     def text(batch: Batch) -> bytes:
         return orjson.dumps({"type": one.type, "timestamp": at, "data": shown.batch(batch)})
