@@ -148,9 +148,14 @@ def test_flower_sees_the_workers(platform: Running) -> None:
 
 def test_keda_counts_what_waits_and_what_runs(server: str) -> None:
     script = "return redis.call('llen', KEYS[1]) + redis.call('hlen', KEYS[2])"
+    # A pool that no worker serves: how long one holds its last message is up to it.
+    waiting, running = keys.list_of("idle.bulk"), keys.PREFIX + keys.unacked("idle")
+    with redis.Redis.from_url(as_("admin", server)) as admin:
+        admin.lpush(waiting, "one", "two")
+        admin.hset(running, "three", "[]")
     with redis.Redis.from_url(as_("keda", server)) as keda:
-        assert keda.eval(script, 2, keys.list_of("default.bulk"), keys.PREFIX + keys.unacked("default")) == 0
-        assert keda.type(keys.list_of("default.bulk")) == b"none"
+        assert keda.eval(script, 2, waiting, running) == 3
+        assert keda.type(waiting) == b"list"
 
 
 @pytest.mark.parametrize(
