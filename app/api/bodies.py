@@ -17,14 +17,23 @@ JSON: Final = ("application/json",)
 _ANY_HEADER: Final = 32 + zlib.MAX_WBITS
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """The first header of that name, in small letters. Starlette's own answer to one that is missing takes an exception."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found.decode("latin-1")
+    return None
+
+
 async def read_bytes(request: Request, limit: int, kinds: Iterable[str] = JSON) -> bytes:
     """Raises UnsupportedMediaType, or PayloadTooLarge above `limit` bytes, before they are all read or decompressed."""
-    kind = request.headers.get("content-type", "")
+    kind = header(request, b"content-type") or ""
     if kind.partition(";")[0].strip().lower() not in kinds:
         raise UnsupportedMediaType(
             f"the content type is {kind or 'missing'}: send application/json, as with curl's -H 'Content-Type: application/json'"
         )
-    if int(request.headers.get("content-length") or 0) > limit:
+    if int(header(request, b"content-length") or 0) > limit:
         raise _too_large(limit)
     chunks, size = [], 0
     async for chunk in request.stream():
@@ -33,7 +42,7 @@ async def read_bytes(request: Request, limit: int, kinds: Iterable[str] = JSON) 
             raise _too_large(limit)
         chunks.append(chunk)
     body = b"".join(chunks)
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = (header(request, b"content-encoding") or "identity").strip().lower()
     return body if encoding == "identity" else _decompress(body, encoding, limit)
 
 

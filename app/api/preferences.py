@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from app.api.bodies import header
+
 
 @dataclass(frozen=True, slots=True)
 class Preference:
@@ -32,11 +34,11 @@ _NONE = Preference()
 
 def preference(request: Request, longest: float) -> Preference:
     """`wait_s` is at most `longest`."""
-    if "prefer" not in request.headers:
+    if header(request, b"prefer") is None:
         return _NONE
     respond_async, wait_s = False, None
-    for header in request.headers.getlist("prefer"):
-        for part in header.split(","):
+    for given in request.headers.getlist("prefer"):
+        for part in given.split(","):
             name, _, value = part.partition(";")[0].partition("=")
             name, value = name.strip().lower(), value.strip().strip('"')
             if name == "respond-async":

@@ -6,6 +6,7 @@ FastAPI's own validation of a body costs more than everything else that a predic
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import lru_cache
 from typing import Any
 
 from fastapi import Depends
@@ -33,4 +34,9 @@ def documented(request: Callable[..., None], response: type[BaseModel] | Any, **
 def named(request: Request) -> ModelRef:
     """The model that the path names. Raises InvalidInput."""
     name, version = request.path_params["name"], request.path_params.get("version")
-    return ModelRef.parse(f"{name}@{version}" if version else name)
+    return _parsed(f"{name}@{version}" if version else name)
+
+
+@lru_cache(1024)
+def _parsed(text: str) -> ModelRef:
+    return ModelRef.parse(text)

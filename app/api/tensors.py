@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from app.api.bodies import parse_object
+from app.api.bodies import header, parse_object
 from app.core.errors import InvalidInput
 
 JSON_LENGTH: Final = "inference-header-content-length"
@@ -18,7 +18,7 @@ JSON_LENGTH: Final = "inference-header-content-length"
 
 def parse(request: Request, body: bytes) -> tuple[dict[str, Any], memoryview]:
     """The JSON of a request, and the raw data after it. Raises InvalidInput for a length that cannot be."""
-    length = request.headers.get(JSON_LENGTH)
+    length = header(request, JSON_LENGTH.encode())
     if length is None:
         return parse_object(body), memoryview(b"")
     if not length.isascii() or not length.isdigit() or int(length) > len(body):

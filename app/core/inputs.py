@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from app.core.errors import InvalidInput, InvalidTensor, UnknownField
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, is_binary, size_of
+
+_NESTED: Final = frozenset({list, dict})
 
 
 def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
@@ -56,8 +58,9 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
     Raises InvalidTensor for a missing or unknown name, another shape, a datatype that does not fit, NaN where refused.
     """
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
+    single = len(tensors) == len(manifest.inputs) == 1
     for index, tensor in enumerate(tensors):
-        if all(tensor.name != spec.name for spec in manifest.inputs) and not (len(tensors) == len(manifest.inputs) == 1):
+        if not single and all(tensor.name != spec.name for spec in manifest.inputs):
             raise InvalidTensor(
                 f"{manifest.name!r} has no input {tensor.name!r}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
             )
@@ -65,12 +68,12 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
         raise InvalidTensor("two inputs have the same name", pointer=pointer)
     found = []
     for spec in manifest.inputs:
-        if spec.name not in given and not (len(tensors) == len(manifest.inputs) == 1):
+        if not single and spec.name not in given:
             raise InvalidTensor(f"the input {spec.name!r} is missing; {manifest.name!r} takes {_names(manifest)}", pointer=pointer)
         # A model of one input takes it under any name: clients of other servers call it input-0.
         index, tensor = given.get(spec.name) or (0, tensors[0])
         found.append(_fit(spec, tensor, f"{pointer}/{index}"))
-    if len({tensor.rows for tensor in found}) > 1:
+    if not single and len({tensor.rows for tensor in found}) > 1:
         raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in found)}", pointer=pointer)
     return found
 
@@ -80,8 +83,7 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
     if not isinstance(data, list):
         raise InvalidTensor("the data must be a list", pointer=pointer)
     if not data or not isinstance(data[0], list):
-        if any(map(_nested, data)):
-            raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
+        _no_lists(data, pointer)
         return data, (len(data),)
     if not isinstance(data[0][0] if data[0] else None, list):
         width = len(data[0])
@@ -89,13 +91,18 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
             if not isinstance(row, list) or len(row) != width:
                 raise InvalidTensor(f"row {index} differs from row 0, which has {width} values", pointer=f"{pointer}/{index}")
         flat = list(chain.from_iterable(data))
-        if any(map(_nested, flat)):
-            raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
+        _no_lists(flat, pointer)
         return flat, (len(data), width)
     parts = [flatten(part, f"{pointer}/{index}") for index, part in enumerate(data)]
     if len({shape for _, shape in parts}) > 1:
         raise InvalidTensor("the nested lists differ in length", pointer=pointer)
     return list(chain.from_iterable(flat for flat, _ in parts)), (len(parts), *parts[0][1])
+
+
+def _no_lists(flat: list[Any], pointer: str) -> None:
+    # Of thousands of numbers, the types are told apart faster than each is asked.
+    if not _NESTED.isdisjoint(map(type, flat)) and any(map(_nested, flat)):
+        raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
 
 
 def _nested(value: Any) -> bool:
