@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from app.core.tensors import Buffer, Tensor
+
+_JSON: Final = json.JSONEncoder(separators=(",", ":"))
+"""json.dumps makes one for every call with options."""
 
 
 def pack(header: dict[str, Any], tensors: Sequence[Tensor] = ()) -> bytes:
     """Header values are JSON types."""
     listed = [[one.name, one.datatype, one.shape, len(one.data)] for one in tensors]
-    text = json.dumps({**header, "tensors": listed}, separators=(",", ":")).encode()
+    text = _JSON.encode({**header, "tensors": listed}).encode()
     return b"".join((len(text).to_bytes(4, "little"), text, *(one.data for one in tensors)))
 
 
