@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from app.api.bodies import header, parse_object
-from app.core.errors import InvalidInput
+from app.api.query import whole
 
 JSON_LENGTH: Final = "inference-header-content-length"
 
@@ -21,8 +21,5 @@ def parse(request: Request, body: bytes) -> tuple[dict[str, Any], memoryview]:
     length = header(request, JSON_LENGTH.encode())
     if length is None:
         return parse_object(body), memoryview(b"")
-    if not length.isascii() or not length.isdigit() or int(length) > len(body):
-        detail = f"{length!r} is no length of the JSON part of a body of {len(body)} bytes"
-        raise InvalidInput(detail, pointer=f"/{JSON_LENGTH}")
-    view = memoryview(body)
-    return parse_object(view[: int(length)]), view[int(length) :]
+    size = whole(length, JSON_LENGTH, 0, len(body))
+    return parse_object(body[:size]), memoryview(body)[size:]

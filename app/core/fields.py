@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 from app.core.errors import UnknownField
+
+DEEPEST: Final = 64
+TOO_DEEP: Final = f"more than {DEEPEST} lists and objects lie within each other: nobody reads that"
 
 
 def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
@@ -13,3 +17,13 @@ def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
         if name not in names:
             escaped = name.replace("~", "~0").replace("/", "~1")
             raise UnknownField(f"there is no field {name!r} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
+
+
+def too_deep(found: Any) -> bool:
+    """Is parsed JSON nested deeper than what reads and writes it later can follow?"""
+    level: list[Any] = [[found]]
+    for _ in range(DEEPEST + 1):
+        level = [part for one in level for part in (one.values() if type(one) is dict else one) if type(part) in (dict, list)]
+        if not level:
+            return False
+    return True

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from app.core.batches import MOST_ERRORS
 from app.core.errors import CeleriacError, InvalidInput, InvalidJSON
+from app.core.fields import TOO_DEEP, too_deep
 from app.data import records
 from app.data.records import Index
 from app.data.slices import Slice
@@ -113,6 +114,8 @@ def _parsed(text: bytes) -> tuple[Asked, Any]:
         raise InvalidJSON(f"it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise InvalidJSON("it must be an object")
+    if too_deep(found):
+        raise InvalidInput(TOO_DEEP, pointer="")
     for name in _FIELDS:
         if name not in found:
             raise InvalidInput(f"{name} is missing", pointer=f"/{name}")

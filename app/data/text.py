@@ -14,6 +14,7 @@ import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
 
 from app.core.errors import InvalidFile
+from app.core.fields import TOO_DEEP, too_deep
 from app.data import records
 from app.data.records import Index
 from app.data.slices import BadRow, Slice
@@ -252,6 +253,8 @@ def _parsed(record: bytes) -> dict[str, Any] | list[Any] | str:
         found = orjson.loads(record)
     except orjson.JSONDecodeError as error:
         return f"it is not JSON: {error}"
+    if too_deep(found):
+        return TOO_DEEP
     return found if isinstance(found, dict | list) else f"it is {type(found).__name__}, where an object or a list is wanted"
 
 

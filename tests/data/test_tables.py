@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from app.core.errors import InvalidFile
+from app.core.fields import TOO_DEEP
 from app.data import records
 from app.data.formats import Format, recognise
 from app.data.records import Index
@@ -95,14 +96,15 @@ def test_bad_rows_of_a_csv_are_told_with_their_lines_and_the_others_kept() -> No
 
 
 def test_bad_rows_of_jsonl_are_told_with_their_lines() -> None:
-    reader = opened(b'{"a": 1, "key": "x"}\n\n{"a": "b", "key": "y"}\n{"a": 2\n7\n{"key": "z"}\n{"a": true}\n', "x.jsonl")
+    reader = opened(b'{"a": 1, "key": "x"}\n\n{"a": "b", "key": "y"}\n{"a": 2\n7\n{"key": "z"}\n{"a": true}\n{"a": ' + b"[" * 300 + b"]" * 300 + b"}\n", "x.jsonl")
     reader.expect({"a": pa.float64()})
     reader.look_through()
     found, bad = all_of(reader)
     assert found.to_pylist() == [{"a": 1.0, "key": "x"}, {"a": None, "key": "z"}]
-    assert [(row, line) for row, line, _ in bad] == [(1, 3), (2, 4), (3, 5), (5, 7)]
+    assert [(row, line) for row, line, _ in bad] == [(1, 3), (2, 4), (3, 5), (5, 7), (6, 8)]
     assert [detail.partition(":")[0] for *_, detail in bad] == [
         "'a' is 'b', where double is wanted", "it is not JSON", "it is int, where an object or a list is wanted", "'a' is 'True', where double is wanted",
+        TOO_DEEP.partition(":")[0],
     ]  # fmt: skip
 
 

@@ -149,6 +149,24 @@ def raw(size: int | None, content: bytes, length: int | None = None, **changes: 
     return head + content, {"inference-header-content-length": str(len(head) if length is None else length)}
 
 
+@pytest.mark.parametrize("levels", [80, 300, 900])
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("POST", "/v1/jobs", "inputs"),
+        ("PUT", "/v1/jobs/deeply-nested", "inputs"),
+        ("POST", "/v1/schedules", "run"),
+        ("POST", "/v2/models/breast-cancer/infer", "inputs"),
+        ("POST", "/v2/repository/index", "ready"),
+    ],
+)
+def test_a_body_that_is_nested_without_end_is_refused(client: httpx.Client, method: str, path: str, field: str, levels: int) -> None:
+    text = "[" * levels + "]" * levels
+    response = client.request(method, path, content=f'{{"{field}": {text}}}', headers={**JSON, "idempotency-key": '"deep"'})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_input")
+    assert "64 lists and objects" in response.text
+
+
 ROW = struct.pack("<30d", *NUMBERS)
 
 
@@ -162,8 +180,9 @@ ROW = struct.pack("<30d", *NUMBERS)
         (raw(-1, ROW), "binary_data_size is -1"),
         (raw(240, ROW, data=NUMBERS), "give one of them"),
         (raw(None, ROW), "must be a string, a number"),
-        (raw(240, ROW, 100_000), "'100000' is no length"),
-        (raw(240, ROW, -3), "'-3' is no length"),
+        (raw(240, ROW, 100_000), "inference-header-content-length is '100000': give a whole number from 0 to"),
+        (raw(240, ROW, int("9" * 20)), "give a whole number"),
+        (raw(240, ROW, -3), "inference-header-content-length is '-3'"),
         (raw(8, struct.pack("<I", 9) + b"Oulu", datatype="BYTES", shape=[1]), "cut off inside element 0"),
         (raw(240, struct.pack("<30d", *NUMBERS[1:], float("nan"))), "holds NaN or an infinity"),
     ],

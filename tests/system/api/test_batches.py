@@ -189,6 +189,7 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
         ([LINE, LINE | {"custom_id": "b", "method": "GET"}], "line 2: invalid_request: method is 'GET'"),
         ([LINE, {"custom_id": "b"}], "line 2: invalid_request: method is missing"),
         ([LINE, LINE | {"custom_id": 7}], "line 2: invalid_request: custom_id must be"),
+        ([LINE, '{"custom_id": ' + "[" * 99 + "]" * 99 + "}"], "line 2: invalid_request: more than 64 lists"),
         ([LINE | {"custom_id": str(at)} for at in range(101)], "too_many_tasks"),
         ([], "the first request names no model"),
     ],
