@@ -141,6 +141,9 @@ class Sender:
                     return answer.status_code, told, retry_after_s(answer.headers, at), False
         except outgoing.Refused as refused:
             return None, str(refused), None, True
+        except UnicodeError as error:
+            # A name like xn-- that stands for no other: it will not do so later either.
+            return None, f"{url} has no valid host name: {error}"[:500], None, True
         except TimeoutError:
             return None, f"no answer within {self._settings.webhook_timeout_s:g} s", None, False
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -227,6 +227,15 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     assert receiver.all() == []
 
 
+async def test_a_host_that_is_no_name_is_told_and_not_tried_again(hooked: Hooked) -> None:
+    await hooked.register("https://xn--/hook")
+    await hooked.cancel(await hooked.submit())
+    await hooked.send()
+    (notice,) = await hooked.notices()
+    assert (notice.fate, len(notice.attempts)) == (Fate.FAILED, 1)
+    assert "no valid host name" in notice.attempts[0].error
+
+
 async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
     await hooked.cancel(await hooked.submit())
