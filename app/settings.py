@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     api_keep_alive_s: float = Field(
         75.0, ge=1, description="How long the API keeps an idle connection: longer than a proxy in front does, or that meets closed ones."
     )
+    api_silence_s: float = Field(
+        60.0, gt=0, description="How long a caller may be silent in the middle of a request, before the API gives up the connection."
+    )
     api_linger_s: float = Field(
         0.0,
         ge=0,

@@ -103,7 +103,6 @@ def serve() -> None:
     """Blocks; exits 0 after SIGTERM or SIGINT, when the requests under way are answered."""
     import uvicorn
 
-    from app.api.wire import Protocol
     from app.store.server import refuse_unfit
 
     refuse_unfit()
@@ -124,7 +123,8 @@ def serve() -> None:
             port=one.api_port,
             workers=one.api_processes,
             loop="uvloop",
-            http=Protocol,
+            # By its name, for it imports the metrics, which look at the environment above.
+            http="app.api.connection:Connection",
             # Nothing here asks for the caller's address or scheme, and each request would pay for it.
             proxy_headers=False,
             server_header=False,
