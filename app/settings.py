@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     stall_timeout_s: float = Field(
         300.0, gt=0, description="A worker that is idle and takes nothing for so long, though the same delivery waits all the time, ends."
     )
+    cancel_grace_s: float = Field(5.0, gt=0, description="How long a cancelled job may run on, before its process is killed.")
     drain_timeout_s: float = Field(30.0, gt=0, description="How long a stopping process lets running work end.")
 
     max_body_bytes: int = Field(16 << 20, gt=0, description="The largest body that the API reads; above it 413.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-WELL, RAISE, WRONG_SHAPE, NOT_A_NUMBER, SLEEP, DIE = range(6)
-"""What the first value of a row asks for; the second is the seconds to sleep. DIE kills the process that predicts."""
+WELL, RAISE, WRONG_SHAPE, NOT_A_NUMBER, SLEEP, DIE, DEAF = range(7)
+"""What the first value of a row asks for; the second is the seconds to sleep. DIE kills the process that predicts; DEAF sleeps on, whoever calls."""
 
 
 class Moody(BaseEstimator):  # type: ignore[misc]
@@ -25,6 +26,11 @@ class Moody(BaseEstimator):  # type: ignore[misc]
             os.kill(os.getpid(), signal.SIGKILL)
         if SLEEP in moods:
             time.sleep(float(data[:, 1].max()))
+        if DEAF in moods:
+            end = time.monotonic() + float(data[:, 1].max())
+            while (left := end - time.monotonic()) > 0:
+                with suppress(Exception):
+                    time.sleep(left)
         answer = data.sum(axis=1).astype(float)
         if NOT_A_NUMBER in moods:
             answer[moods == NOT_A_NUMBER] = np.nan

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from app.broker import names
+from app.settings import settings
+
+log = logging.getLogger(__name__)
 
 
 @control_command(name=names.INTERRUPT, args=[("id", str)], signature="<delivery id>")
 def interrupt(state: Any, id: str) -> dict[str, str]:
-    """Raises the soft time limit in the process that runs a delivery. Code that never returns to Python ends at the hard limit."""
+    """Raises the soft time limit in the process that runs a delivery. One that passes it over, or never returns to Python, is killed."""
     for request in list(worker_state.active_requests):
         if request.id == id and request.worker_pid:
             os.kill(request.worker_pid, signal.SIGUSR1)
+            state.consumer.timer.call_after(settings().cancel_grace_s, _kill, (request, request.worker_pid))
             return {"ok": f"interrupted {id}"}
     return {"ok": "not here"}
+
+
+def _kill(request: Any, pid: int) -> None:
+    if request in worker_state.active_requests and request.worker_pid == pid:
+        log.warning("delivery %s was interrupted and runs on: its process is killed", request.id)
+        request.interrupted = True
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

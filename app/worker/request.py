@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 class DeliveryRequest(Request):
     """Celery's own answers loop without a limit, or give up at once; here each death is an attempt of the jobs."""
 
+    interrupted = False
+    """A caller cancelled a job of it, and its process had to be killed: of the others' attempts this is none."""
+
     def acknowledge(self) -> None:
         # Of a connection that is gone there is nothing to acknowledge: the message went back with it, or does when its lease
         # is over, and who takes it then finds its delivery ended. kombu would raise what ends the whole worker.
@@ -57,7 +60,7 @@ class DeliveryRequest(Request):
     def _give_back(self, timed_out: bool) -> None:
         (id, body), _, _ = self._payload
         log.warning("delivery %s: its process died or gave up%s", id, " at the hard time limit" if timed_out else "")
-        answer = again.timed_out if timed_out else again.lost
+        answer = again.hand_back if self.interrupted else again.timed_out if timed_out else again.lost
         answer(parent.redis(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
 
 

@@ -96,7 +96,10 @@ def test_bad_rows_of_a_csv_are_told_with_their_lines_and_the_others_kept() -> No
 
 
 def test_bad_rows_of_jsonl_are_told_with_their_lines() -> None:
-    reader = opened(b'{"a": 1, "key": "x"}\n\n{"a": "b", "key": "y"}\n{"a": 2\n7\n{"key": "z"}\n{"a": true}\n{"a": ' + b"[" * 300 + b"]" * 300 + b"}\n", "x.jsonl")
+    reader = opened(
+        b'{"a": 1, "key": "x"}\n\n{"a": "b", "key": "y"}\n{"a": 2\n7\n{"key": "z"}\n{"a": true}\n{"a": ' + b"[" * 300 + b"]" * 300 + b"}\n",
+        "x.jsonl",
+    )
     reader.expect({"a": pa.float64()})
     reader.look_through()
     found, bad = all_of(reader)

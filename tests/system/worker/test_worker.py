@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
-from tests.misbehaving import SLEEP, Moody
+from tests.misbehaving import DEAF, SLEEP, WELL, Moody
 from tests.running import Running
 
 POOL = "apart"
@@ -32,7 +33,7 @@ Worker = tuple[subprocess.Popen[bytes], str]
 def worker(running: Running) -> Iterator[Worker]:
     """A worker of one process in a pool of its own, which holds `restless` and nothing else."""
     publish(Repository(running.models), Moody(), "restless", sample=np.zeros((3, 2)), format="joblib", pool=POOL, time_limit_s=60)
-    with running.process("worker", pool=POOL, processes=1) as found:
+    with running.process("worker", pool=POOL, processes=1, cancel_grace_s=0.5) as found:
         until(lambda: httpx.get(f"{running.url}/v2/models/restless/ready").status_code == 200)
         yield found
 
@@ -54,8 +55,8 @@ def shared_out(pid: int) -> float:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")) / 1024
 
 
-def sleep_for(running: Running, seconds: float) -> str:
-    body = {"model": "restless", "inputs": [[SLEEP, seconds]]}
+def sleep_for(running: Running, seconds: float, mood: int = SLEEP) -> str:
+    body = {"model": "restless", "inputs": [[mood, seconds]]}
     id = str(httpx.post(f"{running.url}/v1/jobs", json=body).raise_for_status().json()["id"])
     until(lambda: httpx.get(f"{running.url}/v1/jobs/{id}").json()["state"] == "running")
     return id
@@ -75,6 +76,29 @@ def test_a_running_job_that_is_cancelled_gives_its_process_back(running: Running
     assert httpx.delete(f"{running.url}/v1/jobs/{job}").json()["state"] == "cancelled"
     after = httpx.post(f"{running.url}/v1/jobs?wait=20", json={"model": "restless", "inputs": [[0, 1]]}, timeout=30).json()
     assert after["result"] == [1.0]
+
+
+def test_one_that_does_not_listen_is_killed_and_those_that_travel_with_it_lose_no_attempt(running: Running, worker: Worker) -> None:
+    (child,) = children(worker[0].pid)
+    sleep_for(running, 2)
+
+    def submit(mood: int) -> str:
+        return str(httpx.post(f"{running.url}/v1/jobs", json={"model": "restless", "inputs": [[mood, 50]]}).json()["id"])
+
+    def state(job: str) -> str:
+        return str(httpx.get(f"{running.url}/v1/jobs/{job}").json()["state"])
+
+    with ThreadPoolExecutor(9) as pool:
+        # The first may leave alone; those after it gather while the process is busy.
+        jobs = list(pool.map(submit, [WELL] * 5 + [DEAF] + [WELL] * 3))
+    deaf = jobs.pop(5)
+    until(lambda: state(deaf) == "running")
+    assert "running" in map(state, jobs), "it travels with others"
+    assert httpx.delete(f"{running.url}/v1/jobs/{deaf}").json()["state"] == "cancelled"
+    ended = [httpx.get(f"{running.url}/v1/jobs/{job}?wait=40", timeout=50).json() for job in jobs]
+    assert [(job["state"], job["attempt"]) for job in ended] == [("succeeded", 1)] * 8
+    assert state(deaf) == "cancelled"
+    assert children(worker[0].pid) != [child]
 
 
 def test_a_worker_that_is_told_to_stop_ends_what_runs(running: Running, worker: Worker) -> None:
