@@ -31,7 +31,7 @@ _EVENT: Final = {State.QUEUED: "queued", State.RUNNING: "start"}
 def wanted(request: Request) -> bool:
     """Does the caller ask for a stream instead of an answer? One who names JSON first takes either, and gets that."""
     accepted = request.headers.get("accept", "")
-    return MEDIA_TYPE in accepted.partition("application/json")[0]
+    return MEDIA_TYPE in accepted.lower().partition("application/json")[0]
 
 
 def last_seen(request: Request) -> int:

@@ -6,6 +6,8 @@ from importlib.resources import files
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 
 from app.core.models import PRODUCTION
 from app.registry.pipelines import Pipelines
@@ -14,7 +16,7 @@ from app.runtime.publishing import publish
 from app.runtime.samples import SAMPLES, publish_samples
 
 _VOTERS = {
-    "digits-linear": ("A logistic regression on the digits' pixels.", lambda: LogisticRegression(max_iter=200, C=0.01)),
+    "digits-linear": ("A logistic regression on the digits' pixels.", lambda: make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200))),
     "digits-neighbours": ("The five nearest neighbours among the digits.", KNeighborsClassifier),
 }
 

@@ -35,8 +35,11 @@ def configured(url: str, **values: str) -> Iterator[None]:
                 client.config_set(name, value)
 
 
-def test_a_server_that_evicts_is_unfit(redis_url: str) -> None:
-    with configured(redis_url, **{"maxmemory-policy": "allkeys-lru", "maxmemory": "100mb"}):
+@pytest.mark.parametrize(
+    "policy", [f"{which}-{how}" for which in ("allkeys", "volatile") for how in ("lru", "lfu", "random")] + ["volatile-ttl"]
+)
+def test_a_server_that_evicts_is_unfit(redis_url: str, policy: str) -> None:
+    with configured(redis_url, **{"maxmemory-policy": policy, "maxmemory": "100mb"}):
         report = server.inspect(address(redis_url))
     assert "silently drop jobs" in report.faults[0]
     assert "CONFIG SET maxmemory-policy noeviction" in report.faults[0]

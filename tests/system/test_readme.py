@@ -54,12 +54,24 @@ def run_block(word: str, installation: Installation, folder: Path) -> str:
     (folder / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
     (folder / "celeriac").chmod(0o755)
     path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(README.parent), "CELERIAC_URL": installation.url}
+    own = {"PATH": path, "PYTHONPATH": str(README.parent), "CELERIAC_URL": installation.url, "CELERIAC_MODELS": str(installation.folder / "models")}
     done = subprocess.run(
-        ["sh", "-ec", block(word, "sh")], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-ec", block(word, "sh")], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     return done.stdout
+
+
+def test_the_tour_predicts_a_whole_file(installation: Installation, tmp_path: Path) -> None:
+    assert "442 of 442 answered" in run_block("celeriac batch run", installation, tmp_path)
+    assert len(pd.read_parquet(tmp_path / "answers.parquet")) == 442
+
+
+def test_the_tour_runs_the_sample_pipelines(installation: Installation, tmp_path: Path) -> None:
+    printed = run_block("celeriac pipelines samples", installation, tmp_path)
+    assert '"digit": 7' in printed
+    assert '"wines": 178' in printed
 
 
 def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def test_it_is_called_by_its_name(platform: Running) -> None:
 def test_jobs_pass_fail_and_are_cancelled(platform: Running) -> None:
     with httpx.Client(base_url=platform.url, timeout=30) as http:
 
-        def job(mood: float, query: str = "") -> dict[str, str]:
-            found: dict[str, str] = http.post(f"/v1/jobs{query}", json={"model": "moody", "inputs": [[mood, 1]]}).json()
+        def job(mood: float, query: str = "") -> dict[str, Any]:
+            found: dict[str, Any] = http.post(f"/v1/jobs{query}", json={"model": "moody", "inputs": [[mood, 1]]}).json()
             return found
 
         passed, failed = job(0, "?wait=20"), job(RAISE, "?wait=20")

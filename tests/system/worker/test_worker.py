@@ -21,6 +21,7 @@ from sklearn.ensemble import ExtraTreesRegressor
 
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
+from app.store import keys
 from tests.misbehaving import DEAF, SLEEP, WELL, Moody
 from tests.running import Running
 
@@ -69,6 +70,15 @@ def test_a_process_that_dies_is_replaced_and_its_job_is_run_again(running: Runni
     found = httpx.get(f"{running.url}/v1/jobs/{job}?wait=50", timeout=60).json()
     assert (found["state"], found["attempt"]) == ("succeeded", 2)
     assert children(worker[0].pid) != [child]
+
+
+def test_the_lease_of_what_runs_is_renewed(running: Running, worker: Worker) -> None:
+    sleep_for(running, 10)
+    index, found = keys.held(POOL)[1], list[float]()
+    with redis.Redis.from_url(running.redis_url) as store:
+        [(tag, first)] = store.zrange(index, 0, -1, withscores=True)
+        until(lambda: not found.append(float(store.zscore(index, tag) or -1)) and found[-1] != first)  # type: ignore[func-returns-value, arg-type]
+    assert found[-1] > first, "the work ended, and its lease was never renewed"
 
 
 def test_a_running_job_that_is_cancelled_gives_its_process_back(running: Running, worker: Worker) -> None:
