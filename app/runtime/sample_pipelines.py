@@ -16,7 +16,10 @@ from app.runtime.publishing import publish
 from app.runtime.samples import SAMPLES, publish_samples
 
 _VOTERS = {
-    "digits-linear": ("A logistic regression on the digits' pixels.", lambda: make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200))),
+    "digits-linear": (
+        "A logistic regression on the digits' pixels.",
+        lambda: make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200)),
+    ),
     "digits-neighbours": ("The five nearest neighbours among the digits.", KNeighborsClassifier),
 }
 

@@ -54,7 +54,12 @@ def run_block(word: str, installation: Installation, folder: Path) -> str:
     (folder / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
     (folder / "celeriac").chmod(0o755)
     path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    own = {"PATH": path, "PYTHONPATH": str(README.parent), "CELERIAC_URL": installation.url, "CELERIAC_MODELS": str(installation.folder / "models")}
+    own = {
+        "PATH": path,
+        "PYTHONPATH": str(README.parent),
+        "CELERIAC_URL": installation.url,
+        "CELERIAC_MODELS": str(installation.folder / "models"),
+    }
     done = subprocess.run(
         ["sh", "-ec", block(word, "sh")], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
     )

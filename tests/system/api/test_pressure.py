@@ -28,7 +28,9 @@ def test_a_full_queue_takes_nothing_and_keeps_what_it_took(running: Running) -> 
         while answers[-1].status_code == 202:
             answers.append(http.post("/v1/jobs", json=JOB))
         assert "2 deliveries wait in the queue" in refused(answers.pop())
-        assert "2 deliveries wait in the queue" in refused(http.post("/v2/models/orphan/infer", json={"inputs": [TENSOR]}, headers={"prefer": "respond-async"}))
+        assert "2 deliveries wait in the queue" in refused(
+            http.post("/v2/models/orphan/infer", json={"inputs": [TENSOR]}, headers={"prefer": "respond-async"})
+        )
         accepted = [answer.json()["id"] for answer in answers]
         assert [http.get(f"/v1/jobs/{id}").json()["state"] for id in accepted] == ["queued"] * len(accepted)
         for id in accepted:
@@ -37,7 +39,7 @@ def test_a_full_queue_takes_nothing_and_keeps_what_it_took(running: Running) -> 
 
 def test_a_redis_that_is_nearly_full_takes_nothing(running: Running) -> None:
     with redis.Redis.from_url(running.redis_url) as store:
-        store.config_set("maxmemory", 2 * int(store.info("memory")["used_memory"]))  # type: ignore[index]
+        store.config_set("maxmemory", 2 * int(store.info("memory")["used_memory"]))
         try:
             with running.process("api", max_memory_ratio=0.3) as (_, url), httpx.Client(base_url=url, timeout=30) as http:
                 answer = http.post("/v1/jobs", json=JOB)

@@ -77,7 +77,7 @@ def test_the_lease_of_what_runs_is_renewed(running: Running, worker: Worker) -> 
     index, found = keys.held(POOL)[1], list[float]()
     with redis.Redis.from_url(running.redis_url) as store:
         [(tag, first)] = store.zrange(index, 0, -1, withscores=True)
-        until(lambda: not found.append(float(store.zscore(index, tag) or -1)) and found[-1] != first)  # type: ignore[func-returns-value, arg-type]
+        until(lambda: not found.append(float(store.zscore(index, tag) or -1)) and found[-1] != first)  # type: ignore[func-returns-value]
     assert found[-1] > first, "the work ended, and its lease was never renewed"
 
 
