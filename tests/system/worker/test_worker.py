@@ -92,24 +92,24 @@ def test_a_running_job_that_is_cancelled_gives_its_process_back(running: Running
 
 
 def test_one_that_does_not_listen_is_killed_and_those_that_travel_with_it_lose_no_attempt(running: Running, worker: Worker) -> None:
-    (child,) = children(worker[0].pid)
-    sleep_for(running, 2)
-
     def submit(mood: int) -> str:
         return str(httpx.post(f"{running.url}/v1/jobs", json={"model": "restless", "inputs": [[mood, 50]]}).json()["id"])
 
     def state(job: str) -> str:
         return str(httpx.get(f"{running.url}/v1/jobs/{job}").json()["state"])
 
-    with ThreadPoolExecutor(9) as pool:
-        # The first may leave alone; those after it gather while the process is busy.
-        jobs = list(pool.map(submit, [WELL] * 5 + [DEAF] + [WELL] * 3))
-    deaf = jobs.pop(5)
-    until(lambda: state(deaf) == "running")
-    assert "running" in map(state, jobs), "it travels with others"
-    assert httpx.delete(f"{running.url}/v1/jobs/{deaf}").json()["state"] == "cancelled"
-    ended = [httpx.get(f"{running.url}/v1/jobs/{job}?wait=40", timeout=50).json() for job in jobs]
-    assert [(job["state"], job["attempt"]) for job in ended] == [("succeeded", 1)] * 8
+    company = list[str]()
+    while not company:
+        sleep_for(running, 2)
+        with ThreadPoolExecutor(9) as pool:
+            # While the process is busy they gather, but for one that may leave alone: where it is this one, again.
+            deaf, *others = pool.map(submit, [DEAF] + [WELL] * 8)
+        until(lambda deaf=deaf: state(deaf) == "running")  # type: ignore[misc]
+        company = [job for job in others if state(job) == "running"]
+        (child,) = children(worker[0].pid)
+        assert httpx.delete(f"{running.url}/v1/jobs/{deaf}").json()["state"] == "cancelled"
+    ended = [httpx.get(f"{running.url}/v1/jobs/{job}?wait=40", timeout=50).json() for job in company]
+    assert {(job["state"], job["attempt"]) for job in ended} == {("succeeded", 1)}
     assert state(deaf) == "cancelled"
     assert children(worker[0].pid) != [child]
 
