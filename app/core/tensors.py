@@ -30,6 +30,7 @@ _ARRAY_CODE: Final = {
     "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
     "FP32": "f", "FP64": "d",
 }  # fmt: skip
+_NARROW: Final = {"FP16": "e", "FP32": "f"}
 _NAN: Final = float("nan")
 
 if sys.byteorder != "little":  # pragma: no cover
@@ -75,17 +76,15 @@ def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, poin
         return _encode_bytes(values, pointer)
     if datatype == "BOOL":
         return bytes(_checked(value, bool, datatype, _at(pointer, index)) for index, value in enumerate(values))
-    if datatype == "FP16":
-        try:
-            return struct.pack(f"<{len(values)}e", *values)
-        except (struct.error, OverflowError, TypeError):
-            raise _first_wrong(values, datatype, pointer) from None
     # A bool is an int to Python, and would pass for a number unseen.
     if True in values or False in values:
         _no_bools(values, datatype, pointer)
     try:
+        # An array takes what is too large for FP32 as an infinity.
+        if datatype in _NARROW:
+            return struct.pack(f"<{len(values)}{_NARROW[datatype]}", *values)
         return array(_ARRAY_CODE[datatype], values).tobytes()
-    except (TypeError, OverflowError, ValueError):
+    except (TypeError, OverflowError, ValueError, struct.error):
         raise _first_wrong(values, datatype, pointer) from None
 
 
@@ -222,10 +221,10 @@ def _no_bools(values: Sequence[Any], datatype: str, pointer: str) -> None:
 def _first_wrong(values: Sequence[Any], datatype: str, pointer: str) -> InvalidTensor:
     for index, value in enumerate(values):
         try:
-            struct.pack("<e", value) if datatype == "FP16" else array(_ARRAY_CODE[datatype], [value])
-        except TypeError:
+            struct.pack(f"<{_NARROW[datatype]}", value) if datatype in _NARROW else array(_ARRAY_CODE[datatype], [value])
+        except (TypeError, struct.error):
             return InvalidTensor(f"{value!r} is no {datatype}", pointer=_at(pointer, index))
-        except (OverflowError, ValueError, struct.error):
+        except (OverflowError, ValueError):
             return InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index))
     return InvalidTensor(f"the values are no {datatype}", pointer=pointer or None)
 

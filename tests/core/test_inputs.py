@@ -72,7 +72,7 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
         (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "column 'width': 'x' is no FP64"),
         (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "column 'height': a value is null"),
         (TABLE, [{"width": 1, "height": True}], "invalid_tensor", "/inputs/0/height", "True is no FP64"),
-        (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "an infinity of row 1"),
+        (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "300 does not fit into FP32"),
         (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
         (TABLE, [{"height": 1, "width": 2, "depth": 3}], "unknown_field", "/inputs/0/depth", "'depth'"),
         (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "no record"),

@@ -55,6 +55,9 @@ def _bytes_tensor(rows: list[list[str]]) -> Tensor:
         ("BOOL", [True, 1], "/data/1", "1 is no BOOL"),
         ("BYTES", ["a", 3], "/data/1", "3 is no string"),
         ("FP16", [1e9], "/data/0", "does not fit"),
+        ("FP32", [0.5, 1e300], "/data/1", "300 does not fit into FP32"),
+        ("FP16", ["two"], "/data/0", "'two' is no FP16"),
+        ("FP16", [True], "/data/0", "write 1 or 0"),
         ("FP64", [0.5, None], "/data/1", "takes no missing values"),
     ],
 )
@@ -79,10 +82,6 @@ def test_a_cut_off_bytes_tensor_is_refused(raw: bytes) -> None:
 def test_data_that_is_not_what_the_shape_says_is_refused(shape: tuple[int, ...], size: int) -> None:
     with pytest.raises(InvalidTensor):
         check_size(Tensor("x", "FP64", shape, bytes(size)))
-
-
-def test_a_number_too_large_for_fp32_counts_as_missing() -> None:
-    assert has_missing(Tensor("x", "FP32", (1,), encode([1e300], "FP32")))
 
 
 def test_finite_values_whose_sum_overflows_are_not_missing() -> None:
