@@ -115,8 +115,8 @@ class Golden:
 class Manifest:
     """`model.json` of one immutable version. `outputs` names the methods that can be asked.
 
-    `framework` holds the versions of Python and of the libraries that it was trained with; `sha256` is of the artefact, or
-    of all files where the version is Python; `provenance` says where it comes from: of a training its job, data set and
+    `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
+    ONNX graph that hold some of it; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
     parameters. Python code is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     where it starts threads or opens a device. `memory_limit_mb` is what one prediction may take beyond what its process
     holds; 0 is no limit. `stream`: the code yields the text of a row piece by piece, and who watches the job is told each.
@@ -129,6 +129,7 @@ class Manifest:
     sha256: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    weights: tuple[str, ...] = ()
     framework: Mapping[str, str] = field(default_factory=dict)
     classes: tuple[Any, ...] = ()
     created_at: str = ""
@@ -209,7 +210,7 @@ class Manifest:
             if values.get(name) is not None:
                 _known(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
-        values["classes"] = tuple(values.get("classes") or ())
+        values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
         return cls(**values)
 
 

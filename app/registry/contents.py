@@ -1,13 +1,14 @@
-"""The files of a version that is Python, and the digest that covers all of them."""
+"""The files of a version, and the digest that covers all of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from app.core.errors import ModelUnavailable
+from app.core.models import PYTHON, Manifest
 from app.registry.staging import digest as digest_of
 
 MANIFEST: Final = "model.json"
@@ -16,22 +17,29 @@ _CACHE: Final = "__pycache__"
 """Not among them: nothing in it is ever read."""
 
 
-def digest(folder: Path) -> str:
-    """The sha256, in hex, of the sorted lines `<sha256>  <path>`: what `sha256sum` prints of every file but the manifest.
+def digest(folder: Path, manifest: Manifest) -> str:
+    """The sha256, in hex, of its one file; of several that of the sorted lines `<sha256>  <path>`, as `sha256sum` prints them.
 
-    Raises ModelUnavailable for a link that leads out of the folder.
+    Of Python that is every file in the folder. Raises ModelUnavailable for a file that is missing, or a link that leads out of the folder.
     """
-    lines = sorted(f"{digest_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder))
+    if manifest.format != PYTHON and not manifest.weights:
+        return digest_of(folder / manifest.artifact)
+    names = [manifest.artifact, *manifest.weights]
+    files = _inside(folder, folder.rglob("*") if manifest.format == PYTHON else (folder / name for name in names))
+    try:
+        lines = sorted(f"{digest_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"there is no file {error.filename}") from None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _inside(folder: Path, paths: Iterable[Path]) -> Iterator[Path]:
     home = folder.resolve()
-    for path in folder.rglob("*"):
+    for path in paths:
         inner = path.relative_to(folder)
         if _CACHE in inner.parts or inner.as_posix() in (MANIFEST, EXAMPLES):
             continue
         if not path.resolve().is_relative_to(home):
             raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}: put the file itself there")
-        if path.is_file():
+        if not path.is_dir():
             yield path

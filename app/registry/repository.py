@@ -4,6 +4,7 @@ models/
   digits/
     1/ model.json model.skops [examples.json]    a version: immutable, complete or not there
     2/ model.json model.py weights.npz …         one that is code
+    3/ model.json model.onnx model.onnx.data     a graph whose weights lie beside it
     aliases.json                                 {"production": "1"}
     .staging-…/                                  half-written; nobody reads it
   churn/
@@ -24,7 +25,7 @@ from types import EllipsisType
 from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, ModelConflict, ModelNotFound, ModelUnavailable, VersionNotFound
-from app.core.models import ALIAS, CODE, FORMATS, NAME, PRODUCTION, PYTHON, VERSION, Manifest, ModelRef
+from app.core.models import ALIAS, CODE, FORMATS, NAME, PRODUCTION, VERSION, Manifest, ModelRef
 from app.registry import aliases, contents, staging
 
 MANIFEST: Final = contents.MANIFEST
@@ -139,8 +140,7 @@ class Repository:
         try:
             with staging.folder(home, f"{job}-" if job else "") as stage:
                 manifest = replace(write(stage), name=name, sha256="")
-                digest = contents.digest(stage) if manifest.format == PYTHON else staging.digest(stage / manifest.artifact)
-                manifest = replace(manifest, sha256=digest)
+                manifest = replace(manifest, sha256=contents.digest(stage, manifest))
                 if not job:
                     return self._settle(stage, manifest, version)
                 with aliases.alone(home):

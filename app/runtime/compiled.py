@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
 
 from app.runtime.arrays import Array
-from app.runtime.graph import Graph, read_graph
+from app.runtime.graph import Graph
 
 ANSWERS: Final = {"predict": ("label", "variable"), "predict_proba": ("probabilities",)}
 """Method -> the names that the graph's output may have."""
@@ -51,7 +51,7 @@ class Compiled:
 
 
 def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:
-    return Compiled(read_graph(file, device))
+    return Compiled(Graph(file, device))
 
 
 def write_onnx(estimator: Any, path: Path) -> None:

@@ -13,18 +13,18 @@ import numpy as np
 import onnxruntime
 import yaml
 
-from app.core.errors import CeleriacError, InvalidInput
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
 from app.registry.repository import EXAMPLES, MANIFEST, Repository
 from app.runtime.code import CodeModel
-from app.runtime.graph import GraphModel, read_graph, signature
+from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
 from app.runtime.publishing import values_of
 
 DESCRIPTION: Final = "model.yaml"
 GRAPH: Final = FORMATS["onnx"]
-_FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "framework", "created_at", "golden")
+_FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
 _OWN: Final = ("sample", "tolerance")
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
 """Not published: caches, hidden files, and what publishing writes."""
@@ -82,11 +82,26 @@ def _code(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
 
 def _graph(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
     """What it takes and gives is read from the graph where the description leaves it out."""
-    shutil.copy(folder / GRAPH, stage)
+    beside = _beside(folder)
+    for name in (GRAPH, *beside):
+        (stage / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, stage / name)
     with (stage / GRAPH).open("rb") as file:
-        graph = read_graph(file)
+        graph = Graph(file)
     inputs, outputs = ([asdict(spec) for spec in side] for side in signature(graph))
-    return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **told, "format": "onnx"}), graph)
+    return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **told, "format": "onnx", "weights": beside}), graph)
+
+
+def _beside(folder: Path) -> tuple[str, ...]:
+    """The files that hold weights of the graph. Raises ModelUnavailable where they cannot be had."""
+    try:
+        found = weights(folder / GRAPH)
+    except Exception as error:
+        raise ModelUnavailable(f"{GRAPH} is no graph: {type(error).__name__}: {str(error)[:2000]}") from error
+    for name in found:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()) or not (folder / name).is_file():
+            raise ModelUnavailable(f"its weights lie in {name!r}, which is not beside it: put that file into the same folder")
+    return found
 
 
 def _framework(artifact: str) -> dict[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import IO, Any, Final
 
 import onnxruntime
@@ -37,10 +39,14 @@ def providers(device: str) -> list[str]:
 
 
 class Graph:
-    """A graph in memory. On the CPU its session is made at once; a device is opened by the first who asks, after the fork."""
+    """A graph in memory. On the CPU its session is made at once; a device is opened by the first who asks, after the fork.
 
-    def __init__(self, content: bytes, device: str = "cpu") -> None:
-        self.content = content
+    It is read by its path, with the weights that lie beside it: a session keeps the bytes that it is given, a second time.
+    """
+
+    def __init__(self, file: IO[bytes], device: str = "cpu") -> None:
+        self.path = Path(file.name)
+        self._seen = _identity(os.fstat(file.fileno()))
         self._device = device
         self._providers = providers(device)
         if self._providers == [_CPU]:
@@ -48,13 +54,15 @@ class Graph:
 
     @cached_property
     def session(self) -> Any:
-        """Raises ModelUnavailable where cuda was asked for and there is no device."""
+        """Raises ModelUnavailable where cuda was asked for and there is no device, or where it is another file by now."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if self._providers == [_CPU]:
             # One thread, so that it survives a fork.
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = onnxruntime.InferenceSession(self.content, options, providers=self._providers)
+        session = onnxruntime.InferenceSession(self.path, options, providers=self._providers)
+        if _identity(self.path.stat()) != self._seen:
+            raise ModelUnavailable(f"{self.path} was changed while it was loaded: a version never changes, publish another")
         # ONNX Runtime falls back to the CPU without a word.
         if self._device == "cuda" and session.get_providers()[0] != _CUDA:
             raise ModelUnavailable("CELERIAC_DEVICE is cuda, and ONNX Runtime cannot open a device: look at its driver, CUDA and cuDNN")
@@ -81,8 +89,13 @@ class GraphModel(Model):
         return answers
 
 
-def read_graph(file: IO[bytes], device: str = "cpu") -> Graph:
-    return Graph(file.read(), device)
+def weights(graph: Path) -> tuple[str, ...]:
+    """The files beside a graph, by their paths from its folder, that hold weights of it: protobuf ends at 2 GiB."""
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    tensors = onnx.load_model(graph, load_external_data=False).graph.initializer
+    return tuple(sorted({ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}))
 
 
 def signature(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -92,9 +105,9 @@ def signature(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, .
     """
     import onnx  # only bare graphs are read with it
 
-    found = onnx.load_model_from_string(graph.content).graph
-    weights = {tensor.name for tensor in found.initializer}
-    inputs = [(value.name, _spec(value)) for value in found.input if value.name not in weights]
+    found = onnx.load_model(graph.path, load_external_data=False).graph
+    constants = {tensor.name for tensor in found.initializer}
+    inputs = [(value.name, _spec(value)) for value in found.input if value.name not in constants]
     outputs = [spec for spec in map(_spec, found.output) if spec is not None]
     for name, spec in inputs:
         if spec is None:
@@ -115,3 +128,7 @@ def _spec(value: Any) -> TensorSpec | None:
     datatype = _DATATYPES.get(TensorProto.DataType.Name(kind.elem_type))
     shape = tuple(size.dim_value or -1 for size in kind.shape.dim)
     return TensorSpec(value.name, datatype, shape) if datatype and shape[:1] == (-1,) else None
+
+
+def _identity(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -24,7 +24,7 @@ from app.registry import contents
 from app.registry.repository import Repository
 from app.runtime.code import CodeModel
 from app.runtime.compiled import read_onnx
-from app.runtime.graph import Graph, GraphModel, read_graph, signature
+from app.runtime.graph import Graph, GraphModel, signature
 from app.runtime.model import Model
 from app.runtime.signature import classes_of, inputs_of, outputs_of
 
@@ -68,9 +68,13 @@ def load(
         _check_version(which, manifest.framework.get("scikit-learn"), version_policy)
     with path.open("rb") as file:
         # Read twice from one open file, so that what was checked is what is loaded.
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if manifest and manifest.weights:
+            digest = contents.digest(path.parent, manifest)
+        else:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         if manifest and digest != manifest.sha256:
-            told = f"{which}: the sha256 of {path.name} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
+            what = " and ".join((path.name, *manifest.weights))
+            told = f"{which}: the sha256 of {what} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
             raise ModelUnavailable(f"{told}: the file is damaged or was changed")
         file.seek(0)
         estimator = _read(which, _reader(kind, manifest, device), file, version_policy)
@@ -90,7 +94,7 @@ def _load_code(repository: Repository, manifest: Manifest, allowed: bool) -> Mod
     if not allowed:
         raise ModelUnavailable(f"{which} is Python code, and CELERIAC_ALLOW_PICKLE is off: publish an estimator as skops")
     folder = repository.artifact(*manifest.key).parent
-    digest = contents.digest(folder)
+    digest = contents.digest(folder, manifest)
     if digest != manifest.sha256:
         told = f"{which}: the sha256 of its files is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
         raise ModelUnavailable(f"{told}: one is damaged, was changed, added or removed")
@@ -111,7 +115,7 @@ READERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {"onnx": read_onnx, "sko
 def _reader(kind: str, manifest: Manifest | None, device: str) -> Callable[[IO[bytes]], Any]:
     if kind != "onnx":
         return READERS[kind]
-    return partial(read_graph if manifest is None or manifest.graph else read_onnx, device=device)
+    return partial(Graph if manifest is None or manifest.graph else read_onnx, device=device)
 
 
 def _read(which: str, reader: Callable[[IO[bytes]], Any], file: IO[bytes], policy: str) -> Any:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from app.core.errors import InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
@@ -88,8 +92,78 @@ def test_where_only_cuda_will_do_a_machine_without_it_refuses(repository: Reposi
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu"])
-def test_elsewhere_the_same_code_runs_on_the_cpu(device: str) -> None:
-    assert "CPUExecutionProvider" in Graph(graph(), device).session.get_providers()
+def test_elsewhere_the_same_code_runs_on_the_cpu(device: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(graph())
+    with (tmp_path / "model.onnx").open("rb") as file:
+        assert "CPUExecutionProvider" in Graph(file, device).session.get_providers()
+
+
+def heavy(path: Path, megabytes: int) -> None:
+    """Looks up rows of a table of that size, which lies in a file beside it where the path's folder is called `split`."""
+    table = np.arange(megabytes << 18, dtype=np.float32).reshape(-1, 256)
+    ends = [helper.make_tensor_value_info("at", TensorProto.INT64, ["rows"]), helper.make_tensor_value_info("row", FLOAT, ["rows", 256])]
+    node = helper.make_node("Gather", ["table", "at"], ["row"])
+    made = helper.make_graph([node], "g", ends[:1], ends[1:], [numpy_helper.from_array(table, "table")])
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    path.parent.mkdir(exist_ok=True)
+    onnx.save(model, path, save_as_external_data=path.parent.name == "split", location="model.onnx.data")
+
+
+LOADED = """
+import gc, sys
+from pathlib import Path
+from app.registry.repository import Repository
+from app.runtime.loading import load
+
+def private():
+    return sum(int(line.split()[1]) for line in Path("/proc/self/smaps_rollup").read_text().splitlines() if line.startswith("Private"))
+
+before = private()
+model = load(Repository(Path(sys.argv[1])), "heavy", "1")
+gc.collect()
+print((private() - before) >> 10)
+"""
+
+
+@pytest.mark.parametrize("where", ["whole", "split"])
+def test_a_graph_takes_its_size_in_memory_once(repository: Repository, tmp_path: Path, where: str) -> None:
+    heavy(tmp_path / where / "model.onnx", megabytes=128)
+    publish_folder(repository, "heavy", tmp_path / where)
+    told = subprocess.run([sys.executable, "-c", LOADED, str(repository.root)], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 192
+
+
+def test_weights_beside_a_graph_are_published_with_it_and_checked(repository: Repository, tmp_path: Path) -> None:
+    heavy(tmp_path / "split" / "model.onnx", megabytes=1)
+    manifest = publish_folder(repository, "heavy", tmp_path / "split", rows=[3])
+    assert manifest.weights == ("model.onnx.data",)
+    load(repository, "heavy", "1").verify()
+    data = repository.folder("heavy", "1") / "model.onnx.data"
+    data.write_bytes(data.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelUnavailable, match=r"the sha256 of model\.onnx and model\.onnx\.data is .* damaged or was changed"):
+        load(repository, "heavy", "1")
+    data.unlink()
+    with pytest.raises(ModelUnavailable, match=r"there is no file .*model\.onnx\.data"):
+        load(repository, "heavy", "1")
+
+
+def test_a_graph_without_its_weights_is_not_published(repository: Repository, tmp_path: Path) -> None:
+    heavy(tmp_path / "split" / "model.onnx", megabytes=1)
+    (tmp_path / "split" / "model.onnx.data").rename(tmp_path / "model.onnx.data")
+    with pytest.raises(InvalidInput, match=r"its weights lie in 'model\.onnx\.data', which is not beside it: put that file into the same"):
+        publish_folder(repository, "heavy", tmp_path / "split")
+    assert "heavy" not in repository.models()
+
+
+def test_a_graph_that_is_replaced_before_its_device_is_opened_is_not_taken_for_the_one_that_was_checked(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graph())
+    with path.open("rb") as file:
+        opened = Graph(file)
+    os.utime(path, (1, 1))
+    del opened.session  # as with a device, which each process opens by itself
+    with pytest.raises(ModelUnavailable, match="was changed while it was loaded"):
+        _ = opened.session
 
 
 def test_a_folder_with_a_graph_is_published_with_what_its_description_adds(repository: Repository, tmp_path: Path) -> None:
