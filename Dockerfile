@@ -1,4 +1,5 @@
 # One image for every process: `docker run celeriac api | worker | flower | …`
+# `--build-arg GPU=true` puts onnxruntime-gpu, CUDA and cuDNN in place of onnxruntime: 2.4 GB more, and the node brings the driver.
 ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -9,7 +10,13 @@ ENV PATH=/opt/celeriac/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DI
 COPY pyproject.toml README.md LICENSE ./
 COPY scripts/lock.txt scripts/
 COPY app/__init__.py app/
-RUN pip install -c scripts/lock.txt . && pip uninstall --yes celeriac
+ARG GPU=false
+RUN case "$GPU" in \
+      true) sed -i 's/"onnxruntime>=/"onnxruntime-gpu[cuda,cudnn]>=/' pyproject.toml && sed -i 's/^onnxruntime==/onnxruntime-gpu==/' scripts/lock.txt ;; \
+      false) ;; \
+      *) echo "GPU must be true or false, not $GPU" >&2 && exit 2 ;; \
+    esac && \
+    pip install -c scripts/lock.txt . && pip uninstall --yes celeriac
 COPY app app
 RUN pip install --no-deps . && pip uninstall --yes pip
 

@@ -60,6 +60,9 @@ class Graph:
         if self._providers == [_CPU]:
             # One thread, so that it survives a fork.
             options.intra_op_num_threads = options.inter_op_num_threads = 1
+        else:
+            # CUDA and cuDNN may have come by pip, where the system's loader does not look.
+            onnxruntime.preload_dlls()
         session = onnxruntime.InferenceSession(self.path, options, providers=self._providers)
         if _identity(self.path.stat()) != self._seen:
             raise ModelUnavailable(f"{self.path} was changed while it was loaded: a version never changes, publish another")

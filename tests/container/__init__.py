@@ -1,1 +1,1 @@
-"""The image, built and run by docker as a strict administrator would: another user, a read-only root, no capabilities."""
+"""The image: what is put into it, and how it runs for a strict administrator: another user, a read-only root, no capabilities."""

@@ -42,10 +42,12 @@ labels:
   {{- end }}
 {{- end }}
 
+{{/* (dict "root" $ "own" what a pool has of its own). A digest or tag of all does not belong to a pool's own image. */}}
 {{- define "celeriac.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
-{{- end }}
+{{- $own := default dict .own }}
+{{- $from := ternary $own .root.Values.image (not (not (or $own.repository $own.tag $own.digest))) }}
+{{- $repository := default .root.Values.image.repository $own.repository }}
+{{- if $from.digest }}{{ $repository }}@{{ $from.digest }}{{ else }}{{ $repository }}:{{ default .root.Chart.AppVersion $from.tag }}{{ end }}
 {{- end }}
 
 {{- define "celeriac.modelsClaim" -}}

@@ -52,7 +52,7 @@ spec:
     {{- include "celeriac.podSecurity" $root.Values.podSecurityContext | nindent 4 }}
   containers:
     - name: {{ .component }}
-      image: {{ include "celeriac.image" $root | quote }}
+      image: {{ include "celeriac.image" (dict "root" $root "own" $v.image) | quote }}
       imagePullPolicy: {{ $root.Values.image.pullPolicy }}
       {{- with .command }}
       command: {{ toJson . }}
