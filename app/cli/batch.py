@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Webhook, hook
 from app.core.batches import Status
 
 app = typer.Typer(help="Predict whole files, and look after what runs.", no_args_is_help=True)
@@ -24,6 +24,7 @@ def run(
     columns: Annotated[str | None, typer.Option(help="The file's columns in the model's order, separated by commas.")] = None,
     keep: Annotated[str | None, typer.Option(help="The columns to carry along, separated by commas; all others by default.")] = None,
     owner: Annotated[str, typer.Option(help="Whose batch it is; owners take turns.")] = "",
+    webhook: Webhook = "",
     json: JSON = False,
     url: URL = "",
 ) -> None:
@@ -38,7 +39,7 @@ def run(
     wanted = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}
     with Remote(url) as api:
         uploaded = api.upload(source)["id"]
-        order = {"model": model, "input": uploaded} | {name: value for name, value in wanted.items() if value is not None}
+        order = {"model": model, "input": uploaded} | hook(webhook) | {name: value for name, value in wanted.items() if value is not None}
         try:
             batch = _followed(api, api.post("/v1/batches", order), shown=not json)
             if batch["output_file_id"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait
+from app.cli.options import JSON, URL, Wait, Webhook, hook
 
 if TYPE_CHECKING:
     from app.registry.pipelines import Pipelines
@@ -58,6 +58,7 @@ def run(
         list[str] | None,
         typer.Argument(help="name=value, the value as JSON or text; name=@file for the bytes of a file, as in image=@digit.png."),
     ] = None,
+    webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
@@ -68,7 +69,8 @@ def run(
     from app.cli.remote import Remote
 
     with Remote(url) as api:
-        job = api.wait(api.post("/v1/jobs", {"pipeline": name, "inputs": dict(map(_input, inputs or []))}), wait)
+        body = {"pipeline": name, "inputs": dict(map(_input, inputs or []))}
+        job = api.wait(api.post("/v1/jobs", body | hook(webhook)), wait)
     if json:
         show.print_json(job)
     elif job["state"] == "succeeded":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait
+from app.cli.options import JSON, URL, Wait, Webhook, hook
 
 if TYPE_CHECKING:
     from app.cli.remote import Event
@@ -21,6 +21,7 @@ def predict(
         str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print what the model yields as it comes, until the end.")] = False,
+    webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
@@ -30,7 +31,7 @@ def predict(
     from app.cli.jobs import follow
     from app.cli.remote import Remote
 
-    body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {})
+    body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {}) | hook(webhook)
     pieces = show.Pieces()
     with Remote(url) as api:
         job = api.post("/v1/jobs", body)

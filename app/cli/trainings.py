@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Webhook, hook
 from app.core.jobs import State
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def train(
     ] = None,
     pool: Annotated[str | None, typer.Option(help="The pool that runs it; else that of trainings.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that it may run.")] = None,
+    webhook: Webhook = "",
     wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
     json: JSON = False,
     url: URL = "",
@@ -50,7 +51,7 @@ def train(
     body = {
         "trainer": trainer, "target": target, "model": model, "params": dict(map(_param, param or ())), "columns": column,
         "search": dict(map(_search, search or ())), "cv": cv, "holdout": holdout, "promote_if": _gate(promote_if or ()),
-        "pool": pool, "time_limit_s": time_limit,
+        "pool": pool, "time_limit_s": time_limit, **hook(webhook),
     }  # fmt: skip
     with Remote(url) as api:
         body["dataset"] = api.upload(Path(dataset))["id"] if Path(dataset).is_file() else dataset

@@ -172,6 +172,23 @@ def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: 
     assert celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), "out.xlsx", "--url", installation.url).exit == Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("predict", "wine", "--data", "TABLE"),
+        ("batch", "run", "wine", "TABLE", "out.csv"),
+        ("pipelines", "run", "digit-image", "image=1"),
+        ("train", "TABLE", "--target", "alcohol", "--model", "w", "--trainer", "ridge"),
+    ],
+)
+def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
+    celeriac: Celeriac, installation: Installation, wine_csv: str, command: tuple[str, ...]
+) -> None:
+    arguments = [wine_csv if one == "TABLE" else one for one in command]
+    ended = celeriac(*arguments, "--webhook", "http://127.0.0.1:1/hook", "--url", installation.url)
+    assert (ended.exit, "(at /webhook/url)" in ended.err) == (Exit.USAGE, True), ended.err
+
+
 def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # No worker shall try to serve these.
     repository = Repository(tmp_path)

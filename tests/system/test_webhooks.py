@@ -9,11 +9,12 @@ import httpx
 import pytest
 from standardwebhooks import Webhook as Verifier
 
+from tests.cli.conftest import Celeriac, celeriac
 from tests.hooks.conftest import Receiver, receiver
 from tests.misbehaving import RAISE
 from tests.running import Running
 
-__all__ = ["receiver"]
+__all__ = ["celeriac", "receiver"]
 
 
 @pytest.fixture
@@ -79,3 +80,13 @@ def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(her
     assert [(body["type"], body["data"]["id"]) for body in (first, second)] == [("batch.started", batch), ("batch.completed", batch)]
     assert second["data"]["request_counts"] == {"total": 2, "completed": 2, "failed": 0}
     assert {(one["type"], one["batch"]) for one in deliveries} == {("batch.started", batch), ("batch.completed", batch)}
+
+
+def test_a_batch_from_the_command_line_tells_its_end(here: Running, receiver: Receiver, celeriac: Celeriac, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n0,1\n0,2\n")
+    with here.process("worker"), here.process("api") as (_, url):
+        files = str(tmp_path / "rows.csv"), str(tmp_path / "out.csv")
+        ended = celeriac("batch", "run", "moody", *files, "--columns", "a,b", "--webhook", receiver.url, "--json", "--url", url)
+        told = receiver.get().json
+    assert (told["type"], told["data"]["id"]) == ("batch.completed", ended.json["id"])
+    assert receiver.all() == []
