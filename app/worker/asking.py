@@ -9,7 +9,9 @@ from app.core.models import ModelRef
 from app.core.protocol import nested
 from app.runtime.model import Model
 from app.worker import child
+from app.worker.halving import in_halves
 from app.worker.interruption import arm, interruptible
+from app.worker.streaming import streaming
 
 
 def answer(inputs: Any, model: str, method: str | None) -> Any:
@@ -25,5 +27,7 @@ def answer(inputs: Any, model: str, method: str | None) -> Any:
 def asked(model: Model, rows: Any, method: str | None) -> Any:
     """The rows of the one output that is asked for; of several, an object by name. Raises InvalidInput, or as `Model.predict`."""
     outputs = asked_of({"method": method}, model.manifest)
-    answers = {one.name: nested(one) for one in model.predict(from_rows(model.manifest, rows), outputs)}
+    inputs = from_rows(model.manifest, rows)
+    with streaming(model):
+        answers = {one.name: nested(one) for one in in_halves(model, inputs, outputs)}
     return answers if len(answers) > 1 else answers[outputs[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from traceback import TracebackException
@@ -15,8 +15,9 @@ from app import metrics
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded
 from app.core.models import PYTHON
-from app.core.tensors import Tensor, concatenate, split
+from app.core.tensors import split
 from app.runtime.model import Model
+from app.worker.halving import in_halves
 from app.worker.interruption import arm, interruptible
 from app.worker.output import Output
 from app.worker.streaming import streaming
@@ -52,7 +53,7 @@ def _bisect(model: Model, delivery: Delivery) -> list[Outcome]:
     output = Output()
     try:
         with streaming(model), interruptible(), output.listening() if model.manifest.format == PYTHON else nullcontext():
-            outputs = _outputs(model, delivery.inputs, delivery.outputs, alone=len(delivery.jobs) == 1)
+            outputs = in_halves(model, delivery.inputs, delivery.outputs, alone=len(delivery.jobs) == 1)
         parts = split(outputs, delivery.rows)
         return [Outcome(job, part, logs=str(output)) for job, part in zip(delivery.jobs, parts, strict=True)]
     except (CeleriacError, SoftTimeLimitExceeded) as raised:
@@ -65,22 +66,6 @@ def _bisect(model: Model, delivery: Delivery) -> list[Outcome]:
     middle = len(delivery.jobs) // 2
     halves = range(middle), range(middle, len(delivery.jobs))
     return [outcome for half in halves for outcome in _bisect(model, delivery.only(half))]
-
-
-def _outputs(model: Model, inputs: Sequence[Tensor], outputs: Sequence[str], *, alone: bool) -> list[Tensor]:
-    """As `Model.predict`. Where memory is short for the rows of one job that is alone, half of them after the other; several jobs
-    are halved by `_bisect`."""
-    try:
-        return model.predict(inputs, outputs)
-    except PredictionOutOfMemory:
-        metrics.OUT_OF_MEMORY.labels(*model.manifest.key).inc()
-        rows = inputs[0].rows
-        if not alone or rows == 1 or not model.joins:
-            raise
-    first, second = (_outputs(model, half, outputs, alone=True) for half in split(inputs, (rows // 2, rows - rows // 2)))
-    if [one.shape[1:] for one in first] != [one.shape[1:] for one in second]:
-        raise PredictionOutOfMemory(f"{model} needed more memory than there is, and answers halves of the rows in different shapes")
-    return concatenate([first, second])
 
 
 def _over(model: Model, cause: BaseException) -> TimeLimitExceeded:

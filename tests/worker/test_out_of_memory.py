@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from app.registry.repository import Repository
 from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.memory import out_of_memory
+from app.runtime.model import Model
+from app.worker.asking import asked as asked_of
+from app.worker.batches.calls import Caller
+from app.worker.halving import in_halves
 from app.worker.prediction import predict
 
 ENDS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1, -1]}]\n"
@@ -30,17 +35,22 @@ def predict_batch(inputs):
 """
 
 
-def asked(folder: Path, rows: tuple[int, ...], room: int, width: str = "2") -> list[Outcome]:
-    """What becomes of jobs of so many rows each, of a model with room for so many."""
+def scarce(folder: Path, room: int, width: str = "2") -> Model:
+    """A model with room for so many rows."""
     (folder / "model").mkdir()
     (folder / "model" / "model.py").write_text(CODE.replace("ROOM", str(room)).replace("WIDTH", width))
     (folder / "model" / "model.yaml").write_text(ENDS)
     repository = Repository(folder / "models")
     publish_folder(repository, "m", folder / "model")
-    count = sum(rows)
+    return load(repository, "m", "1")
+
+
+def asked(folder: Path, rows: tuple[int, ...], room: int, width: str = "2") -> list[Outcome]:
+    """What becomes of jobs of so many rows each."""
+    model, count = scarce(folder, room, width), sum(rows)
     inputs = [Tensor("x", "FP64", (count,), encode([float(at) for at in range(count)], "FP64"))]
     jobs = tuple(f"job-{at}" for at in range(len(rows)))
-    found = predict(Delivery("d", "m", "1", (), "", True, jobs, rows, inputs), lambda name, version: load(repository, name, version))
+    found = predict(Delivery("d", "m", "1", (), "", True, jobs, rows, inputs), lambda *_: model)
     assert found is not None
     return found
 
@@ -51,6 +61,20 @@ def test_halves_are_tried_until_there_is_room(tmp_path: Path, rows: tuple[int, .
     assert [one.error for one in outcomes] == [None] * len(rows)
     assert [one.outputs[0].shape for one in outcomes] == [(count, 2) for count in rows]
     assert [value for one in outcomes for value in decode(one.outputs[0].data, "FP64")] == [float(at) for at in range(7) for _ in range(2)]
+
+
+def test_a_step_and_a_canvas_ask_in_halves_too(tmp_path: Path) -> None:
+    model = scarce(tmp_path, room=2)
+    assert asked_of(model, [float(at) for at in range(7)], None) == [[float(at)] * 2 for at in range(7)]
+
+
+@pytest.mark.parametrize("rows", [(7,), (1, 1, 1, 1, 1, 1, 1), (5, 2)])
+def test_a_call_of_a_batch_is_halved_within_a_request_too(tmp_path: Path, rows: tuple[int, ...]) -> None:
+    model, starts = scarce(tmp_path, room=2), list(accumulate(rows, initial=0))
+    caller = Caller(lambda inputs: in_halves(model, inputs))
+    answers = list(caller.answers([Tensor("x", "FP64", (7,), encode([float(at) for at in range(7)], "FP64"))], starts))
+    assert [(one.low, one.high, one.error) for one in answers] == [(0, len(rows), None)]
+    assert answers[0].outputs[0].shape == (7, 2)
 
 
 def test_where_one_row_is_too_much_another_attempt_may_help(tmp_path: Path) -> None:

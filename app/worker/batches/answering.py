@@ -24,6 +24,7 @@ from app.data.writing import Writer, writing
 from app.runtime.model import Model
 from app.worker.batches.calls import Caller
 from app.worker.batches.folder import Draft, Plan
+from app.worker.halving import in_halves
 
 
 class Answering(Protocol):
@@ -42,7 +43,7 @@ class TableAnswering:
         assert plan.binding is not None
         self._plan, self._binding, self._model = plan, plan.binding, model
         self._draft, self._stack = draft, stack
-        self._caller = Caller(lambda inputs: model.predict(inputs, (plan.order.method,)))
+        self._caller = Caller(lambda inputs: in_halves(model, inputs, (plan.order.method,)))
         self._writer: Writer | None = None
         self.columns = plan.binding.columns
 
@@ -104,7 +105,7 @@ class RequestAnswering:
 
     def _predict(self, outputs: tuple[str, ...], items: list[tuple[int, list[Tensor]]], results: list[Any]) -> None:
         starts = [0, *np.cumsum([inputs[0].rows for _, inputs in items]).tolist()]
-        caller = Caller(lambda inputs: self._model.predict(inputs, outputs))
+        caller = Caller(lambda inputs: in_halves(self._model, inputs, outputs))
         for one in caller.answers(concatenate([inputs for _, inputs in items]), starts):
             part = items[one.low : one.high]
             if one.error is not None:

@@ -97,6 +97,17 @@ def test_rows_for_which_memory_is_short_are_halved_and_the_process_lives(running
     assert set(result["pid"]) == {pid}
 
 
+def test_so_are_those_of_a_step_of_a_pipeline(running: Running, worker: tuple[int, str], tmp_path: Path) -> None:
+    (tmp_path / "doubled.yaml").write_text("inputs: [rows]\nsteps:\n  ask: {model: scarce, inputs: $inputs.rows}\noutput: $ask\n")
+    before = out_of_memory(worker[1])
+    with running.process("api", pipelines=tmp_path) as (_, url):
+        body = {"pipeline": "doubled", "inputs": {"rows": list(range(10))}}
+        job = httpx.post(f"{url}/v1/jobs?wait=30", json=body, timeout=40).json()
+    assert job["state"] == "succeeded", job
+    assert (job["result"]["double"], job["result"]["rows"]) == ([2.0 * row for row in range(10)], [2, 2, 3, 3, 3, 2, 2, 3, 3, 3])
+    assert out_of_memory(worker[1]) == before + 3
+
+
 def test_a_row_that_is_too_much_alone_fails_and_harms_no_other(running: Running, worker: tuple[int, str]) -> None:
     job = ask(running, TOO_MUCH)
     assert (job["state"], job["error"]["code"]) == ("failed", "out_of_memory")

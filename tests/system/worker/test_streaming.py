@@ -142,6 +142,18 @@ def test_a_synchronous_request_gets_the_whole(api: httpx.Client) -> None:
     assert api.post("/v2/models/storyteller/infer", json=body).json()["outputs"][0]["data"] == [STORY]
 
 
+def test_a_step_of_a_pipeline_gets_the_whole_and_its_own_job_tells_the_pieces(running: Running, api: httpx.Client, tmp_path: Path) -> None:
+    (tmp_path / "tales.yaml").write_text("inputs: [of]\nsteps:\n  tell: {model: storyteller, inputs: $inputs.of}\noutput: $tell\n")
+    with running.process("api", pipelines=tmp_path) as (_, url):
+        body = {"pipeline": "tales", "inputs": {"of": ["words", "more"]}}
+        job = httpx.post(f"{url}/v1/jobs?wait=30", json=body, timeout=40).json()
+        [step] = httpx.get(f"{url}/v1/jobs/{job['id']}").json()["steps"]
+    assert (job["state"], job["result"]) == ("succeeded", [STORY, STORY])
+    assert [(one["row"], one["chunk"]) for one in outputs(events_of(api, step["job"]))] == [
+        (row, piece) for row in (0, 1) for piece in ("Once ", "upon ", "a time.")
+    ]
+
+
 def test_the_command_line_prints_it_as_it_comes(running: Running, api: httpx.Client, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text('[{"about": "words"}]')
     line = [sys.executable, "-m", "app", "predict", "storyteller", "--data", str(tmp_path / "rows.json"), "--stream", "--url", running.url]
