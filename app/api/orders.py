@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -106,13 +107,15 @@ async def _model(here: Gateway, asked: str) -> dict[str, Any]:
 def _first_model(id: str) -> str:
     """The model that the first request of a file names."""
     with files().content(id).open("rb") as file:
-        text = file.readline(_LINE)
+        text = next((line for line in iter(partial(file.readline, _LINE), b"") if line.strip()), b"")
+    if not text:
+        raise InvalidInput("the file holds no requests", pointer="/input_file_id")
     try:
         model = orjson.loads(text)["body"]["model"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         model = None
     if not isinstance(model, str):
-        told = "line 1: the body of the first request names no model"
+        told = "the body of the first request names no model"
         raise InvalidInput(f"{told}: write {{custom_id, method, url, body: {{model, inputs}}}}", pointer="/input_file_id")
     return model
 

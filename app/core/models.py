@@ -15,6 +15,7 @@ VERSION: Final = re.compile(r"[0-9][A-Za-z0-9._-]{0,62}")
 ALIAS: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 PRODUCTION: Final = "production"
 """The alias that a request without a version asks for; without it, the newest version answers."""
+POOL: Final = re.compile(r"[a-z0-9-]{1,40}")
 DEFAULT_POOL: Final = "default"
 """Where a version runs that names no pool."""
 FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
@@ -146,6 +147,8 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not POOL.fullmatch(self.pool):
+            raise InvalidInput(f"{self.pool!r} is no name for a pool: small letters, digits and -, as in gpu", pointer="/pool")
         if self.load not in ("parent", "child"):
             raise InvalidInput(f"load is {self.load!r}: parent, or child for code that starts threads or opens a device", pointer="/load")
         if self.stream and (self.format != PYTHON or [(one.datatype, one.shape) for one in self.outputs] != [("BYTES", (-1,))]):

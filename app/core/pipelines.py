@@ -7,6 +7,7 @@ begins with a dollar has two. The order of the steps follows from these referenc
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, Self, TypeVar
 
 from app.core.errors import InvalidInput
-from app.core.models import ModelRef, RetryPolicy
+from app.core.models import POOL, ModelRef, RetryPolicy
 
 STEP: Final = "step"
 """The kind of work that one step, or one branch of it, is."""
@@ -168,6 +169,8 @@ def _step(name: str, about: Any, pointer: str) -> Step:
     for one in ("run", "model", "method", "each", "pool"):
         if one in values and not isinstance(values[one], str):
             raise InvalidInput(f"{one} must be a string", pointer=f"{pointer}/{one}")
+    if values.get("pool") and not POOL.fullmatch(values["pool"]):
+        raise InvalidInput(f"{values['pool']!r} is no name for a pool: small letters, digits and -, as in gpu", pointer=f"{pointer}/pool")
     if bool(values.get("run")) == bool(values.get("model")):
         raise InvalidInput(f"the step {name!r} must have either run (a function) or model", pointer=pointer)
     if values.get("model"):
@@ -177,7 +180,7 @@ def _step(name: str, about: Any, pointer: str) -> Step:
     if "each" in values and not list(_at(lambda: list(references(values["each"])), f"{pointer}/each")):
         raise InvalidInput("each must be a reference to a list, as in $split.pages", pointer=f"{pointer}/each")
     limit = values.get("timeout_s", 300.0)
-    if isinstance(limit, bool) or not isinstance(limit, int | float) or limit <= 0:
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
         raise InvalidInput(f"timeout_s is {limit!r}: give seconds", pointer=f"{pointer}/timeout_s")
     values["when"] = _condition(values["when"], f"{pointer}/when") if "when" in values else None
     if "retries" in values:
@@ -222,7 +225,7 @@ def _fields(data: Any, known: Sequence[str], required: Sequence[str], pointer: s
 def _retries(given: Mapping[str, Any], pointer: str) -> RetryPolicy:
     for name, value in given.items():
         whole = name == "max_attempts"
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < whole:
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not whole <= value < math.inf:
             raise InvalidInput(
                 f"{name} is {value!r}: give {'a whole number from 1 on' if whole else 'seconds'}", pointer=f"{pointer}/{name}"
             )

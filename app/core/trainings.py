@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
@@ -13,12 +12,11 @@ from typing import Any, Final, Self
 from app.core import gates
 from app.core.errors import InvalidInput
 from app.core.fields import known
-from app.core.models import NAME
+from app.core.models import NAME, POOL
 from app.core.trainers import ESTIMATORS, METRICS
 
 KIND: Final = "training"
 _FOLDS: Final = (2, 20)
-_POOL: Final = re.compile(r"[a-z0-9-]{1,40}")
 _LARGEST: Final = 32 << 10
 """Characters of a request as JSON: it travels in the job's record."""
 
@@ -97,7 +95,7 @@ class Training:
             raise InvalidInput(
                 f"{self.model!r} is no name for a model: small letters, digits, - and _, as in breast-cancer", pointer="/model"
             )
-        if not isinstance(self.pool, str) or not _POOL.fullmatch(self.pool):
+        if not isinstance(self.pool, str) or not POOL.fullmatch(self.pool):
             raise InvalidInput(f"pool is {self.pool!r}: give the name of a pool of workers, as in {bounds.pool}", pointer="/pool")
         _number(
             self.time_limit_s,

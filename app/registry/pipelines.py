@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,9 @@ from app.core.pipelines import Pipeline
 from app.registry.staging import flush
 
 _ENDING: Final = ".yaml"
+_KINDS: Final = ("map", "seq", "str", "int", "float", "bool", "null")
+"""What YAML has and JSON too."""
+_MOST_NODES: Final = 20_000
 Lines = dict[str, int]
 """JSON pointer -> line, the first is 1."""
 
@@ -53,18 +57,21 @@ class Pipelines:
 
 def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
     """Raises PipelineUnavailable that names the line."""
+    lines: Lines = {}
     try:
-        data = yaml.safe_load(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        for pointer, line in _lines(node, "") if node is not None else ():
+            lines[pointer] = line
+            if len(lines) > _MOST_NODES:
+                raise InvalidInput(f"it holds more than {_MOST_NODES} values, those that aliases repeat included", pointer=pointer)
+        data = yaml.safe_load(text)
+        return Pipeline.from_dict(name, data), data
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise PipelineUnavailable(f"{file}{where}: {getattr(error, 'problem', None) or error}") from None
-    lines: Lines = {}
-    try:
-        if node is not None:
-            lines.update(_lines(node, ""))
-        return Pipeline.from_dict(name, data), data
+    except RecursionError:
+        raise PipelineUnavailable(f"{file}: its values are nested too deeply, or in themselves") from None
     except InvalidInput as error:
         pointer = error.pointer or ""
         while pointer not in lines and pointer:
@@ -73,13 +80,16 @@ def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
 
 
 def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
-    """Raises InvalidInput for a key that is there twice: YAML would take the last, and say nothing."""
+    """Raises InvalidInput for a key that is there twice (YAML would take the last, and say nothing), and for what JSON does not know."""
     yield pointer, node.start_mark.line + 1
+    _check(node, pointer)
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             where = f"{pointer}/{key.value}"
             yield where, key.start_mark.line + 1
+            if _kind(key) not in ("str", "merge"):
+                raise InvalidInput(f"{key.value!r} is no text: put it in quotes", pointer=where)
             if where in seen:
                 raise InvalidInput(f"{key.value!r} is there twice", pointer=where)
             seen.add(where)
@@ -87,3 +97,18 @@ def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield from _lines(value, f"{pointer}/{index}")
+
+
+def _check(node: yaml.Node, pointer: str) -> None:
+    """Raises InvalidInput for a date, a set, infinity and the like."""
+    kind = _kind(node)
+    if kind not in _KINDS:
+        raise InvalidInput(f"a {kind} is nothing that JSON knows: put a text in quotes", pointer=pointer)
+    if kind in ("int", "float"):
+        value = yaml.safe_load(node.value)
+        if not math.isfinite(value) or (kind == "int" and not -(1 << 63) <= value < 1 << 63):
+            raise InvalidInput(f"{node.value} is no number that can be kept", pointer=pointer)
+
+
+def _kind(node: yaml.Node) -> str:
+    return str(node.tag.rpartition(":")[2])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
 from app.core.errors import FileNotFound, InvalidInput
 from app.settings import settings
 from app.store.files import files, full
+
+_END: Final = 1 << 16
+"""Bytes at either end of a file that tell it from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +63,38 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
             yield file
         return
     path = files().content(source.file) if source.file else _resolved(source, pointer)
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise FileNotFound(f"{source.path} cannot be read: it is no file", pointer=pointer)
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise FileNotFound(f"{source.path} cannot be read: it is no file", pointer=pointer)
         file = path.open("rb")
     except OSError as error:
         raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}", pointer=pointer) from None
     with file:
         yield file
+
+
+def fingerprint(file: IO[bytes]) -> str:
+    """Tells a file from one that has taken its place, by its size, its beginning and its end; the rest is not read."""
+    size = file.seek(0, os.SEEK_END)
+    found = hashlib.sha256(str(size).encode())
+    for at in (0, max(0, size - _END)):
+        file.seek(at)
+        found.update(file.read(_END))
+    file.seek(0)
+    return found.hexdigest()
+
+
+def check_output(source: Source, pointer: str = "/output") -> None:
+    """Raises InvalidInput where a path plainly cannot be written: it is better told before the work than after it."""
+    if not source.path:
+        return
+    path = _resolved(source, pointer)
+    try:
+        told = f"the folder {path.parent} does not exist" if not path.parent.is_dir() else "it is a folder" if path.is_dir() else ""
+    except OSError as error:
+        told = str(error.strerror)
+    if told or not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"{source.path} cannot be written: {told or 'this process may not write its folder'}", pointer=pointer)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from app.core.drawings import mermaid
 from app.core.errors import InvalidInput, PipelineUnavailable
-from app.core.pipelines import Condition, fill
+from app.core.pipelines import Condition, Pipeline, fill
 from app.registry.pipelines import parse
 
 GOOD = """\
@@ -90,6 +90,13 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("inputs: [image]", "inputs: image", 2, "inputs must be a list of names"),
         ("output: {digit: $vote", "result: {digit: $vote", 10, "'result' is not known here"),
         ("description: From", "description: [From", 2, ""),
+        ("timeout_s: 5", "timeout_s: .inf", 9, ".inf is no number that can be kept"),
+        ("timeout_s: 5", "timeout_s: 99999999999999999999", 9, "99999999999999999999 is no number"),
+        ("$inputs.image}", "2024-01-01}", 9, "a timestamp is nothing that JSON knows: put a text in quotes"),
+        ("$inputs.image}", "!!set {a, b}}", 9, "a set is nothing that JSON knows"),
+        ("$inputs.image}", "{1: a}}", 9, "'1' is no text: put it in quotes"),
+        ("  forest:", "  yes:", 7, "'yes' is no text: put it in quotes"),
+        ("timeout_s: 5", "pool: a b", 9, "'a b' is no name for a pool"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(wrong: str, right: str, line: int, reason: str) -> None:
@@ -102,3 +109,27 @@ def test_what_is_wrong_is_told_with_its_line(wrong: str, right: str, line: int, 
 def test_what_is_no_pipeline_is_told(text: str) -> None:
     with pytest.raises(PipelineUnavailable, match=r"digits\.yaml, line 1: "):
         parse("digits", text, "digits.yaml")
+
+
+DEEP = "steps:\n  a: {run: x, inputs: {v: " + "[" * 3000 + "]" * 3000 + "}}\noutput: $a\n"
+ITSELF = "steps:\n  a: {run: x, inputs: &all {v: *all}}\noutput: $a\n"
+BOMB = (
+    "steps:\n  a: {run: x, inputs: {v: &v0 [x, x], " + "".join(f"v{at}: &v{at} [*v{at - 1}, *v{at - 1}], " for at in range(1, 40)) + "}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [(DEEP, "nested too deeply, or in themselves"), (ITSELF, "or in themselves"), (BOMB, "line 2: it holds more than 20000 values")],
+)
+def test_a_file_that_would_not_end_is_refused(text: str, told: str) -> None:
+    with pytest.raises(PipelineUnavailable, match=told):
+        parse("endless", text, "endless.yaml")
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), 0, True])
+def test_a_pipeline_made_in_python_has_finite_limits_too(limit: float) -> None:
+    with pytest.raises(InvalidInput, match="timeout_s is"):
+        Pipeline.from_dict("p", {"steps": {"a": {"run": "x", "timeout_s": limit}}, "output": "$a"})
+    with pytest.raises(InvalidInput, match="backoff_s is"):
+        Pipeline.from_dict("p", {"steps": {"a": {"run": "x", "retries": {"backoff_s": limit or -1}}}, "output": "$a"})

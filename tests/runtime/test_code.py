@@ -164,6 +164,7 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
         ("def predict(inputs): return 1", NUMBERS + "sample: [word]\n", "'word' is no FP64"),
         ("def predict(inputs): return 1", NUMBERS + "lode: child\n", "a field 'lode' that nothing reads"),
         ("def predict(inputs): return 1", NUMBERS + "load: never\n", "parent, or child"),
+        ("def predict(inputs): return 1", NUMBERS + "pool: my gpu\n", "'my gpu' is no name for a pool"),
         ("def predict(inputs): yield 1", NUMBERS + "stream: true\n", "stream is true: that takes Python code with one output of text"),
         ("def predict(inputs): yield 'a'", TEXT, "has a predict that yields: write `stream: true`"),
         ("def predict_batch(inputs): yield 'a'", TEXT + "stream: true\n", "no predict\\(inputs\\) to yield text"),

@@ -157,15 +157,16 @@ def test_requests_that_were_not_run_in_time_are_told(running: Running, worker: N
 
 
 def test_what_failed_for_want_of_a_folder_goes_on_when_it_is_there(running: Running, worker: None) -> None:
-    values = np.column_stack([np.full(500, WELL), np.arange(500.0)])
-    batch = ended(running.url, started(running.url, values, output="later/answers.csv", keep=["id"]))
+    values, later = slow(600), running.folder / "tables" / "later"
+    later.mkdir()
+    batch = started(running.url, values, output="later/answers.csv", keep=["id"])
+    later.rmdir()
+    batch = ended(running.url, batch)
     [error] = batch["errors"]["data"]
     assert (batch["status"], "cannot be written" in error["message"]) == ("failed", True)
-    (running.folder / "tables" / "later").mkdir()
+    later.mkdir()
     httpx.post(f"{running.url}/v1/batches/{batch['id']}/resume").raise_for_status()
     batch = ended(running.url, batch)
     assert batch["status"] == "completed"
-    found = np.genfromtxt(
-        io.StringIO((running.folder / "tables" / "later" / "answers.csv").read_text().replace('"', "")), delimiter=",", skip_header=1
-    )
+    found = np.genfromtxt(io.StringIO((later / "answers.csv").read_text().replace('"', "")), delimiter=",", skip_header=1)
     assert found.tolist() == [[at, answer] for at, answer in expected(values)]

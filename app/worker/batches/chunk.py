@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from app.broker import names
 from app.broker.batches import CHUNK
 from app.core.batches import TARGET_S, Part
+from app.core.errors import InvalidFile
 from app.core.pace import Pace
 from app.core.works import Context, work
 from app.data.asked import RequestReader
@@ -18,7 +19,7 @@ from app.data.slices import Reader, Slice
 from app.data.tables import open_table
 from app.settings import settings
 from app.store import keys
-from app.store.sources import Source, reading
+from app.store.sources import Source, fingerprint, reading
 from app.worker import child
 from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
 from app.worker.batches.folder import Folder, Plan, drafting
@@ -40,6 +41,9 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     plan = folder.plan()
     model = context.model(plan.order.model, plan.order.version)
     with reading(Source(**plan.order.input)) as file, drafting(folder, first) as draft:
+        if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
+            told = "is not the file that the batch began with: put that one back and resume, or submit another batch"
+            raise InvalidFile(f"{plan.name} {told}", pointer="/input")
         reader = _reader(plan, folder, file)
         with ExitStack() as stack:
             answering: Answering = (

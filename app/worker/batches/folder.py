@@ -21,13 +21,14 @@ from app.store.files import BATCHES, files, full, keep_until
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Found out once, read by every chunk. `binding` None: the file holds requests."""
+    """Found out once, read by every chunk. `fingerprint` is of the file; `binding` None: it holds requests."""
 
     order: Order
     name: str
     format: Format
     output: Format
     rows: int
+    fingerprint: str
     binding: Binding | None = None
 
 
@@ -44,7 +45,8 @@ class Folder:
             index.save(self.path / "index")
         order = plan.order.as_dict()
         binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep}
-        found = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows, "binding": binding}
+        found = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
+        found |= {"fingerprint": plan.fingerprint, "binding": binding}
         (self.path / "plan.json").write_bytes(orjson.dumps(found))
 
     def plan(self) -> Plan:
@@ -55,7 +57,8 @@ class Folder:
             raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
         binding = found["binding"] and Binding(tuple(map(tuple, found["binding"]["inputs"])), tuple(found["binding"]["keep"]))
         order = Order.from_dict(found["order"])
-        return Plan(order, found["name"], Format(found["format"]), Format(found["output"]), found["rows"], binding)
+        formats = Format(found["format"]), Format(found["output"])
+        return Plan(order, found["name"], *formats, found["rows"], found.get("fingerprint", ""), binding)
 
     def index(self) -> Index:
         return Index.load(self.path / "index")

@@ -17,7 +17,7 @@ from app.data.formats import Format, by_name
 from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
-from app.store.sources import Source, reading
+from app.store.sources import Source, check_output, fingerprint, reading
 from app.worker.batches.folder import Folder, Plan
 
 
@@ -26,6 +26,8 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{rows, step}`, or `{errors}` of a file of requests."""
     order = Order.from_dict(spec["order"])
     source = Source(**order.input)
+    if order.output:
+        check_output(Source(**order.output))
     with reading(source) as file:
         if order.endpoint:
             return _requests(Folder(spec["batch"]), order, source.name, file)
@@ -49,7 +51,7 @@ def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: M
         raise InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
     if not reader.rows:
         raise InvalidFile(f"{name} holds no rows", pointer="/input")
-    folder.save(Plan(order, name, format, output, reader.rows, binding), index, _until(order))
+    folder.save(Plan(order, name, format, output, reader.rows, fingerprint(file), binding), index, _until(order))
     return {"rows": reader.rows, "step": reader.step}
 
 
@@ -61,7 +63,8 @@ def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[
     errors = asked.check(reader, order.endpoint, settings().max_batch_requests, order.asked if order.endpoint == "/v1/jobs" else None)
     if errors:
         return {"errors": errors}
-    folder.save(Plan(order, name, Format.JSONL, Format.JSONL, reader.rows), reader.look_through(), _until(order))
+    index = reader.look_through()
+    folder.save(Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, fingerprint(file)), index, _until(order))
     return {"rows": reader.rows, "step": 1}
 
 

@@ -191,7 +191,10 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
         ([LINE, LINE | {"custom_id": 7}], "line 2: invalid_request: custom_id must be"),
         ([LINE, '{"custom_id": ' + "[" * 99 + "]" * 99 + "}"], "line 2: invalid_request: more than 64 lists"),
         ([LINE | {"custom_id": str(at)} for at in range(101)], "too_many_tasks"),
-        ([], "the first request names no model"),
+        (["\n", LINE, LINE], "line 3: duplicate_custom_id: custom_id 'a' stands in line 2 too"),
+        (["{"], "the first request names no model"),
+        (["\n \n"], "the file holds no requests"),
+        ([], "the file holds no requests"),
     ],
 )
 def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Client, lines: list[Any], told: str) -> None:
@@ -235,6 +238,10 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b"a,b\n1,2\n", {"completion_window": "soon"}, 422, "completion_window is 'soon'"),
         ("a.csv", b"a,b\n1,2\n", {"owner": 7}, 422, "owner is 7"),
         ("a.csv", b"a,b\n1,2\n", {"output": "../x.csv"}, 422, "../x.csv is not below"),
+        ("a.csv", b"a,b\n1,2\n", {"output": "nowhere/x.csv"}, 422, "nowhere/x.csv cannot be written: the folder "),
+        ("a.csv", b"a,b\n1,2\n", {"output": "folder"}, 422, "folder cannot be written: it is a folder"),
+        ("a.csv", b"a,b\n1,2\n", {"output": "x" * 300}, 422, "cannot be written: File name too long"),
+        ("a.csv", b"a,b\n1,2\n", {"input": "x" * 300}, 404, "cannot be read: File name too long"),
         ("a.csv", b"a,b\n1,2\n", {"input": "/etc/passwd"}, 422, "/etc/passwd is not below"),
         ("a.csv", b"a,b\n1,2\n", {"input": "none.csv"}, 404, "none.csv cannot be read"),
         ("a.csv", b"a,b\n1,2\n", {"input": "file-0123456789"}, 404, "there is no file 'file-0123456789'"),
@@ -294,3 +301,18 @@ def test_a_file_that_is_deleted_while_it_is_read_fails_the_batch(client: httpx.C
     batch = ended(running, made)
     assert (batch["status"], batch["errors"]["data"][0]["code"]) == ("failed", "file_not_found")
     assert "gone.csv cannot be read" in batch["errors"]["data"][0]["message"]
+
+
+def test_a_file_that_another_takes_the_place_of_is_not_mixed_with_it(client: httpx.Client, running: Running) -> None:
+    path, rows = running.folder / "tables" / "other.csv", "4,0.2\n" * 400
+    path.write_text("a,b\n" + rows)
+    made = client.post("/v1/batches", json={"model": "moody", "input": "other.csv"}).json()
+    kept = path.rename(path.with_name("first.csv"))
+    path.write_text("a,b\n" + rows.replace("2", "1"))
+    batch = ended(running, made)
+    [error] = batch["errors"]["data"]
+    assert (batch["status"], error["code"], error["param"]) == ("failed", "invalid_file", "/input")
+    assert "other.csv is not the file that the batch began with: put that one back and resume" in error["message"]
+    kept.replace(path)
+    client.post(f"/v1/batches/{made['id']}/resume").raise_for_status()
+    assert ended(running, batch)["status"] == "completed"
