@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ def total(squares: list[dict[str, int]]) -> int:
 def size_of(image: bytes) -> dict[str, Any]:
     print(f"measuring {len(image)} bytes")
     return {"bytes": len(image), "back": image[::-1]}
+
+
+@step
+def leave() -> None:
+    sys.exit(3)
 
 
 @step

@@ -48,6 +48,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 
+def told(error: BaseException) -> str:
+    """`Type: message`, bounded, as text that can be encoded: an exception of somebody else's may have no message that can."""
+    try:
+        message = str(error)[:2000]
+    except Exception:  # noqa: BLE001 whatever it raises
+        message = "its message cannot be told"
+    return f"{type(error).__name__}: {message}".encode(errors="backslashreplace").decode()
+
+
 class CeleriacError(Exception):
     """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field."""
 

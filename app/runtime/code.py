@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from app.core.errors import CeleriacError, InvalidOutput, ModelUnavailable
+from app.core.errors import CeleriacError, InvalidOutput, ModelUnavailable, told
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor
 from app.runtime.arrays import DTYPES, Array, to_array
@@ -78,7 +78,8 @@ class CodeModel(Model):
         if self.manifest.stream:
             streams = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
             return [_fitted(specs[0], [whole(row, stream) for row, stream in enumerate(streams)])]
-        called = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
+        # A list: a generator would tell a StopIteration of that code as an error of ours.
+        called = [self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows)]
         answered = [self._named(answer, specs, "predict") for answer in called]
         return [_fitted(spec, [answer[spec.name] for answer in answered]) for spec in specs]
 
@@ -105,7 +106,7 @@ class CodeModel(Model):
             if isinstance(error, SystemExit) and own is None:
                 raise  # the process is told to end
             place = f" (line {own.tb_lineno} of {Path(own.tb_frame.f_code.co_filename).name})" if own else ""
-            raise ModelUnavailable(f"{self} {what}: {type(error).__name__}: {str(error)[:2000]}{place}") from error
+            raise ModelUnavailable(f"{self} {what}: {told(error)}{place}") from error
 
     def _own(self, error: BaseException) -> TracebackType | None:
         """The traceback from the first frame of the version's own code on, if it has one."""

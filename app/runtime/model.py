@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, told
 from app.core.models import Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor, as_json, encode, size_of
 from app.runtime.arrays import Array, to_array, to_tensor
+from app.runtime.containing import contained
 from app.runtime.memory import at_most, out_of_memory
 
 
@@ -34,14 +35,14 @@ class Model:
         try:
             specs = [self.manifest.output(name) for name in outputs] or self.manifest.default_outputs
             rows = inputs[0].shape[0]
-            with at_most(self.manifest.memory_limit_mb):
+            with at_most(self.manifest.memory_limit_mb), contained():
                 answers = self._answers(inputs, specs, rows)
                 return [to_tensor(spec, answer, rows) for spec, answer in zip(specs, answers, strict=True)]
         except CeleriacError:
             raise
         except Exception as error:
             if not out_of_memory(error):
-                raise PredictionFailed(f"{self} raised {type(error).__name__}: {str(error)[:2000]}") from error
+                raise PredictionFailed(f"{self} raised {told(error)}") from error
         # Let out, a MemoryError would end the worker's main process. Raised here, this holds no frames of it, and what they held is freed.
         limit = self.manifest.memory_limit_mb
         bound = f"its limit of {limit} MiB" if limit else "there is"

@@ -15,6 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.models import NAME
 from app.core.trainers import ESTIMATORS, Estimator, Kind
 from app.runtime.arrays import Array
+from app.runtime.containing import contained
 from app.trainings.preparation import as_fitted, prepared
 
 Fit = Callable[..., Any]
@@ -38,7 +39,8 @@ class Trainer:
                 told = f"the trainer {self.name} takes no parameter {name!r}; it takes {', '.join(self.takes) or 'none'}"
                 raise InvalidInput(told, pointer=f"/params/{name}")
         try:
-            return self.run(rows, target, **params)
+            with contained():
+                return self.run(rows, target, **params)
         except InvalidParameterError as error:
             raise InvalidInput(str(error), pointer="/params") from None
 

@@ -17,15 +17,21 @@ class Output:
     """The text so far, at most `CELERIAC_MAX_LOG_BYTES` of it. Printed by C code it is not seen here."""
 
     def __init__(self) -> None:
-        self.text = ""
+        self._parts: list[str] = []
+        self._length = 0
         self._most = settings().max_log_bytes
 
     def add(self, text: str) -> None:
-        self.text = (self.text + text)[-2 * self._most :]
+        self._parts.append(text)
+        self._length += len(text)
+        # Only now and then: who prints a line a million times should not wait for as many copies.
+        if self._length > 4 * self._most or len(self._parts) > self._most:
+            self._parts = ["".join(self._parts)[-2 * self._most :]]
+            self._length = len(self._parts[0])
 
     def __str__(self) -> str:
-        whole = self.text.encode(errors="replace")
-        return self.text if len(whole) <= self._most else "…" + whole[-self._most :].decode(errors="ignore")
+        whole = "".join(self._parts).encode(errors="backslashreplace")
+        return whole.decode() if len(whole) <= self._most else "…" + whole[-self._most :].decode(errors="ignore")
 
     @contextmanager
     def listening(self) -> Iterator[None]:

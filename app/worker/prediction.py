@@ -89,4 +89,4 @@ def _traceback(error: BaseException) -> str:
         if left < 0:
             break
         kept.append(text)
-    return "".join(reversed(kept))
+    return "".join(reversed(kept)).encode(errors="backslashreplace").decode()

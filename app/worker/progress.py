@@ -47,7 +47,7 @@ def say(fraction: float, text: str = "") -> None:
     if not _jobs or time.monotonic() - _said_at < _EVERY_S:
         return
     _said_at = time.monotonic()
-    progress = Progress(min(1.0, max(0.0, float(fraction))), str(text)[:_LONGEST])
+    progress = Progress(min(1.0, max(0.0, float(fraction))), str(text)[:_LONGEST].encode(errors="backslashreplace").decode())
     try:
         scripts.run(child.redis(), scripts.progress(_jobs, encode_progress(progress)))
     except RedisError as error:

@@ -12,6 +12,7 @@ from app.core.pipelines import INDEX, INPUTS, ITEM, STEP, fill
 from app.core.tensors import as_json, is_binary
 from app.core.works import Context, work
 from app.extensions import STEPS
+from app.runtime.containing import contained
 from app.store import keys
 from app.store.blobs import blobs
 from app.store.pipelines import VALUE, part, unpacked_inputs, value_of
@@ -73,7 +74,9 @@ def _function(spec: dict[str, Any], inputs: dict[str, Any] | None) -> Any:
         raise InvalidInput(
             f"this worker knows no function {name!r}; there are {there}: register it with @step, and name its module in CELERIAC_IMPORTS"
         )
-    return _given(STEPS[name](**_received(inputs or {})))
+    with contained():
+        answer = STEPS[name](**_received(inputs or {}))
+    return _given(answer)
 
 
 def _received(value: Any) -> Any:

@@ -12,7 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed
+from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, told
 from app.core.works import RESULT, WORKS, Order, as_tensor
 from app.store import keys
 from app.store.files import full
@@ -85,7 +85,7 @@ def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
 
 
 def _unexpected(error: Exception) -> CeleriacError:
-    return (isinstance(error, OSError) and full(error)) or WorkFailed(f"{type(error).__name__}: {error}")
+    return (isinstance(error, OSError) and full(error)) or WorkFailed(told(error))
 
 
 def _caused(error: CeleriacError, cause: BaseException) -> CeleriacError:

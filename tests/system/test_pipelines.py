@@ -86,6 +86,11 @@ PIPELINES = {
           lost: {run: no_such_function, pool: piping}
         output: $lost
     """,
+    "leaving": """
+        steps:
+          leave: {run: leave, pool: piping}
+        output: $leave
+    """,
     "late": """
         steps:
           nobody: {run: note, inputs: {text: never}, pool: nobody}
@@ -241,6 +246,7 @@ def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, co
     [
         ("unknown", {}, "the step 'lost': this worker knows no function 'no_such_function'; there are choose, count"),
         ("squares", {"count": "many"}, "the step 'numbers': TypeError"),
+        ("leaving", {}, "the step 'leave': RuntimeError: it raised SystemExit, which would end its process"),
         ("digit", {"pixels": [1, 2]}, "takes the shape [-1, 64], not [1, 2]"),
     ],
 )

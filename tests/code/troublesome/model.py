@@ -14,6 +14,20 @@ log = logging.getLogger("troublesome")
 loaded_in = os.getpid()
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+LAST_WORDS = {
+    "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
+    "mute": Mute(),
+    "surrogate": ValueError("half \ud83d a sign"),
+    "stop": StopIteration(),
+}
+
+
 def load(folder):
     # What starts threads must not be loaded before the fork: they would not be in the child.
     threading.Thread(target=threading.Event().wait, daemon=True).start()
@@ -27,6 +41,10 @@ def predict(inputs):
         return {"text": "here" if loaded_in == os.getpid() and threading.active_count() > 1 else "elsewhere", "data": b""}
     if what == "raise":
         stumble()
+    if what in LAST_WORDS:
+        raise LAST_WORDS[what]
+    if what == "print a surrogate":
+        print("half \ud83d a sign")
     if what == "print":
         print("printed")
         log.warning("logged")

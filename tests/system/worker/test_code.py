@@ -78,6 +78,28 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
     assert "app/runtime" not in letter["traceback"]
 
 
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("exit", "RuntimeError: it raised SystemExit, which would end its process"),
+        ("interrupt", "RuntimeError: it raised KeyboardInterrupt, which would end its process"),
+        ("mute", "Mute: its message cannot be told"),
+        ("surrogate", "ValueError: half \\ud83d a sign"),
+        ("stop", "StopIteration: "),
+    ],
+)
+def test_whatever_it_raises_is_told_as_that(running: Running, troublesome: Ended, what: str, told: str) -> None:
+    job = troublesome(what)
+    assert job["error"] == {"code": "prediction_failed", "detail": f"troublesome@1 raised {told}"}
+    traceback = httpx.get(f"{running.url}/v1/dead-letters/{job['id']}").json()["traceback"]
+    assert "in predict" in traceback
+    assert "app/runtime" not in traceback
+
+
+def test_what_it_prints_is_kept_whatever_it_is(troublesome: Ended) -> None:
+    assert troublesome("print a surrogate")["logs"].startswith("half \\ud83d a sign")
+
+
 @pytest.mark.parametrize(("what", "code"), [("hoard", "out_of_memory"), ("sleep", "time_limit_exceeded")])
 def test_its_memory_and_time_are_bounded(troublesome: Ended, what: str, code: str) -> None:
     assert troublesome(what)["error"]["code"] == code
