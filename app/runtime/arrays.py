@@ -47,8 +47,9 @@ def to_tensor(spec: TensorSpec, values: Any, rows: int) -> Tensor:
     if len(shape) != len(declared) or any(want not in (-1, have) for want, have in zip(declared, shape, strict=True)):
         raise InvalidOutput(f"{spec.name!r} answered the shape {list(shape)} for {rows} rows, where {list(declared)} is declared")
     if spec.datatype == "BYTES":
-        if datatype_of(array.dtype) != "BYTES" or not all(isinstance(value, str | bytes) for value in array.flat):
-            raise InvalidOutput(f"{spec.name!r} answered {array.dtype}, where text is declared (BYTES)")
+        wrong = next((type(value).__name__ for value in array.flat if not isinstance(value, str | bytes)), None)
+        if wrong is not None:
+            raise InvalidOutput(f"{spec.name!r} answered {wrong}, where text is declared (BYTES)")
         return Tensor(spec.name, "BYTES", shape, encode(array.ravel().tolist(), "BYTES"))
     wanted = DTYPES[spec.datatype]
     if array.dtype != wanted:

@@ -124,6 +124,12 @@ def test_memory_above_the_limit_is_an_error_and_no_death(published: Published) -
     assert answers(model, [10 << 20]) == [10 << 20]
 
 
+def test_what_is_no_text_is_told_by_its_type(published: Published) -> None:
+    model = published("def predict(inputs): return None", about=NUMBERS.replace("{name: y, datatype: FP64", "{name: y, datatype: BYTES"))
+    with pytest.raises(InvalidOutput, match=r"'y' answered NoneType, where text is declared \(BYTES\)"):
+        answers(model, [1.0])
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
