@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -103,6 +103,7 @@ def serve() -> None:
     """Blocks; exits 0 after SIGTERM or SIGINT, when the requests under way are answered."""
     import uvicorn
 
+    from app.api.processes import Processes
     from app.store.server import refuse_unfit
 
     refuse_unfit()
@@ -115,24 +116,27 @@ def serve() -> None:
         directory.mkdir(parents=True)
     # uvicorn raises the signal again when it has drained, for the handler that stood before its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    options: dict[str, Any] = {
+        "app": "app.api.main:started",
+        "factory": True,
+        "host": one.api_host,
+        "port": one.api_port,
+        "loop": "uvloop",
+        # By its name, for it imports the metrics, which look at the environment above.
+        "http": "app.api.connection:Connection",
+        # Nothing here asks for the caller's address or scheme, and each request would pay for it.
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "timeout_keep_alive": int(one.api_keep_alive_s),
+        # None: uvicorn speaks through the handler of `started`.
+        "log_config": None,
+        "timeout_graceful_shutdown": int(one.drain_timeout_s),
+    }
     try:
-        uvicorn.run(
-            "app.api.main:started",
-            factory=True,
-            host=one.api_host,
-            port=one.api_port,
-            workers=one.api_processes,
-            loop="uvloop",
-            # By its name, for it imports the metrics, which look at the environment above.
-            http="app.api.connection:Connection",
-            # Nothing here asks for the caller's address or scheme, and each request would pay for it.
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            timeout_keep_alive=int(one.api_keep_alive_s),
-            # None: uvicorn speaks through the handler of `started`.
-            log_config=None,
-            timeout_graceful_shutdown=int(one.drain_timeout_s),
-        )
+        if one.api_processes > 1:
+            Processes(uvicorn.Config(workers=one.api_processes, **options)).run()
+        else:
+            uvicorn.run(**options)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -126,3 +126,20 @@ def test_a_process_that_lingers_ends_by_itself(running: Running) -> None:
     with running.process("api", api_linger_s=0.5) as (process, _):
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_several_processes_that_linger_end_when_they_are_told_again(running: Running, number: signal.Signals) -> None:
+    with running.process("api", api_processes=2, api_linger_s=600) as (process, url):
+        process.send_signal(number)
+        while httpx.get(f"{url}/readyz").status_code == 200:
+            time.sleep(0.02)  # a signal tells nobody that it has arrived
+        process.send_signal(number)
+        assert process.wait(30) == 0
+
+
+def test_the_second_of_two_signals_at_once_is_heard(running: Running) -> None:
+    with running.process("api", api_processes=2, api_linger_s=600) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
