@@ -34,21 +34,23 @@ def until(true: Callable[[], bool], what: str, patience_s: float = 120) -> None:
 
 @dataclass(frozen=True)
 class Certificates:
-    """Made by an authority of the test's own; the server's is for 127.0.0.1."""
+    """Made by an authority of the test's own; the server's is for `names`."""
 
     authority: Path
     certificate: Path
     key: Path
 
     @classmethod
-    def make(cls, folder: Path) -> Certificates:
+    def make(cls, folder: Path, names: str = "IP:127.0.0.1,DNS:localhost") -> Certificates:
         authority, request = folder / "ca.crt", folder / "server.csr"
         found = cls(authority, folder / "server.crt", folder / "server.key")
-        (folder / "san").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+        (folder / "san").write_text(f"subjectAltName={names}")
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        # Python asks for it since 3.13.
+        usage = ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
         x509 = ["-CA", authority, "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", "2", "-extfile", folder / "san"]
         for line in (
-            ["req", "-x509", *key, "-keyout", folder / "ca.key", "-out", authority, "-subj", "/CN=authority", "-days", "2"],
+            ["req", "-x509", *key, *usage, "-keyout", folder / "ca.key", "-out", authority, "-subj", "/CN=authority", "-days", "2"],
             ["req", *key, "-keyout", found.key, "-out", request, "-subj", "/CN=redis"],
             ["x509", "-req", "-in", request, *x509, "-out", found.certificate],
         ):

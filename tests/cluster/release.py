@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.cluster.kube import INSIDE, Namespace, until
+from tests.cluster.kube import INSIDE, ROOT, Namespace, until
 
 VALUES = ["--values", "k8s/values/small.yaml"]
 ENDLESS = 20_000
@@ -58,6 +59,12 @@ class Release:
         pod["terminationGracePeriodSeconds"] = 0
         self.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod})
         self.at.kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
+
+    def make_users(self) -> None:
+        """The Secret `celeriac-users`, by the lines of the chart's README."""
+        (script,) = re.findall(r"```sh\n(acl=.*?)```", (ROOT / "charts/celeriac/README.md").read_text(), re.DOTALL)
+        ours = script.replace("kubectl -n celeriac ", f"kubectl --context {self.at.context} -n {self.at.name} ")
+        subprocess.run(["sh", "-euc", ours], check=True, cwd=ROOT)
 
     def inside(self, script: str, *arguments: str, timeout: float = 600) -> Any:
         """Runs `inside/SCRIPT.py` in the client and returns the JSON of its last line."""

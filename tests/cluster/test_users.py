@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.chart.helm import CHART
 from tests.cluster.conftest import release_in
-from tests.cluster.kube import ROOT, until
+from tests.cluster.kube import until
 from tests.cluster.release import Release
 
 
@@ -19,9 +16,7 @@ def strict(context: str) -> Iterator[Release]:
     made = release_in(context, "celeriac-users")
     made.at.delete()
     made.at.create()
-    (script,) = re.findall(r"```sh\n(acl=.*?)```", (CHART / "README.md").read_text(), re.DOTALL)
-    ours = script.replace("kubectl -n celeriac ", f"kubectl --context {context} -n {made.at.name} ")
-    subprocess.run(["sh", "-euc", ours], check=True, cwd=ROOT)
+    made.make_users()
     made.upgrade("--set=redis.usersSecret=celeriac-users")
     made.place_client()
     yield made
