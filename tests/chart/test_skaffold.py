@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import pytest
 import yaml
 
 from tests.chart.helm import ROOT
 from tests.chart.schemas import module
+from tests.tools import need
 
 SKAFFOLD = "github.com/GoogleContainerTools/skaffold/v2@v2.16.1"
+Skaffold = Callable[..., str]
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
 
 
@@ -27,3 +34,35 @@ def test_every_file_that_it_names_is_there() -> None:
     [release] = CONFIG["deploy"]["helm"]["releases"]
     named = [release["chartPath"], *release["valuesFiles"], *(one["docker"]["dockerfile"] for one in CONFIG["build"]["artifacts"])]
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.fixture
+def skaffold(tmp_path: Path) -> Skaffold:
+    """Runs it without a cluster, a registry and a home of its user."""
+    program = need("skaffold", "it reads skaffold.yaml (scripts/kube-tools installs it)")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull, "SKAFFOLD_UPDATE_CHECK": "false"}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("profile", ["kind", "dev", "dev,kind"])
+def test_skaffold_deploys_the_image_that_it_builds(skaffold: Skaffold, profile: str) -> None:
+    told = skaffold("render", "--profile", profile, "--offline", "--digest-source=tag")
+    found = [one for one in yaml.safe_load_all(told) if one]
+    [api] = [one for one in found if one["kind"] == "Deployment" and one["metadata"]["name"] == "celeriac-api"]
+    [container] = api["spec"]["template"]["spec"]["containers"]
+    assert container["image"].startswith("celeriac:")
+    assert container["image"] != "celeriac:"
+    assert any(one["kind"] == "ScaledObject" for one in found) == (profile == "kind")
+    assert ({"name": "CELERIAC_LOG_LEVEL", "value": "debug"} in container["env"]) == (profile != "kind")
+
+
+def test_skaffold_builds_from_the_base_image_that_the_environment_names(skaffold: Skaffold) -> None:
+    told = yaml.safe_load(skaffold("diagnose", "--yaml-only", "--profile", "kind"))
+    [artifact] = told["build"]["artifacts"]
+    assert artifact["docker"]["buildArgs"] == {"BASE_IMAGE": '{{default "python:3.13-slim" .PYTHON_IMAGE}}'}
