@@ -30,7 +30,9 @@ def test_each_release_answers_with_its_own_model_of_the_same_name(release: Relea
     assert neighbour.send("namesake", 50, factor=5)["right"] == 50
 
 
-def test_uninstall_keeps_models_queue_and_passwords_and_an_installation_finds_them(neighbour: Release) -> None:
+def test_uninstall_keeps_what_its_notes_say_and_an_installation_finds_it(neighbour: Release) -> None:
+    said = neighbour.at.helm("get", "notes", neighbour.name).split()
+    assert said[-len(KEPT) :] == KEPT
     before = neighbour.at.get("secret/celeriac-passwords")["data"]["redis-password"]
     neighbour.at.helm("uninstall", neighbour.name, "--wait")
     for kept in KEPT:
@@ -39,3 +41,6 @@ def test_uninstall_keeps_models_queue_and_passwords_and_an_installation_finds_th
     neighbour.upgrade("--set=flower.enabled=false,models.samples=false")
     assert neighbour.at.get("secret/celeriac-passwords")["data"]["redis-password"] == before
     assert neighbour.send("namesake", 10, factor=5)["right"] == 10
+    neighbour.at.helm("uninstall", neighbour.name, "--wait")
+    neighbour.at.kubectl("delete", "pod/client", *KEPT)
+    assert not neighbour.at.get("secrets,persistentvolumeclaims")["items"]

@@ -66,6 +66,18 @@ labels:
 {{- join " " $keys }}
 {{- end }}
 
+{{/* What an uninstalled release leaves, as kubectl names it. */}}
+{{- define "celeriac.kept" -}}
+{{- $v := .Values }}
+{{- $name := include "celeriac.fullname" . }}
+{{- $kept := list }}
+{{- if include "celeriac.madeKeys" . }}{{ $kept = append $kept (printf "secret/%s" (include "celeriac.madeSecret" .)) }}{{ end }}
+{{- if and $v.models.keep (not $v.models.existingClaim) }}{{ $kept = append $kept (printf "pvc/%s-models" $name) }}{{ end }}
+{{- if and $v.shared.enabled $v.shared.keep (not $v.shared.existingClaim) }}{{ $kept = append $kept (printf "pvc/%s-shared" $name) }}{{ end }}
+{{- if and $v.redis.bundled.enabled $v.redis.bundled.persistence.enabled }}{{ $kept = append $kept (printf "pvc/data-%s-redis-0" $name) }}{{ end }}
+{{- join " " $kept }}
+{{- end }}
+
 {{- define "celeriac.flowerSecret" -}}
 {{- default (include "celeriac.madeSecret" .) .Values.flower.existingSecret }}
 {{- end }}

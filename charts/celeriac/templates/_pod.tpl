@@ -103,8 +103,26 @@ spec:
   {{- include "celeriac.placement" . | nindent 2 }}
 {{- end }}
 
-{{/* The environment of a process, in this order: Redis, settings, what the chart adds, what the values add. */}}
+{{/* The environment of a process: what the chart decides, then what the values add. */}}
 {{- define "celeriac.env" -}}
+{{- $ours := include "celeriac.env.ours" . }}
+{{- $ours }}
+{{- range $name, $value := .values.env }}
+{{- if contains (printf "- name: %s\n" $name) $ours }}
+{{- $of := ternary (printf "pools.%s" (default "" $.pool)) $.component (eq $.component "worker") }}
+{{- fail (printf "%s.env.%s is set already, by the chart or by settings: leave it out, and change the value that it comes from." $of $name) }}
+{{- end }}
+- name: {{ $name }}
+  {{- if kindIs "map" $value }}
+  valueFrom: {secretKeyRef: {name: {{ $value.secret }}, key: {{ $value.key }}}}
+  {{- else }}
+  value: {{ include "celeriac.text" $value | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* In this order, for a variable may use those before it: Redis, settings, what a process has beside them. */}}
+{{- define "celeriac.env.ours" -}}
 {{- if .redis }}
 {{- include "celeriac.redis.env" . }}
 {{- end }}
@@ -120,14 +138,6 @@ spec:
 {{- end }}
 {{- with .env }}
 {{ . }}
-{{- end }}
-{{- range $name, $value := .values.env }}
-- name: {{ $name }}
-  {{- if kindIs "map" $value }}
-  valueFrom: {secretKeyRef: {name: {{ $value.secret }}, key: {{ $value.key }}}}
-  {{- else }}
-  value: {{ include "celeriac.text" $value | quote }}
-  {{- end }}
 {{- end }}
 {{- end }}
 
