@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from itertools import pairwise
 
 from rich.live import Live
 from rich.table import Table
@@ -14,10 +15,12 @@ from tests.cluster.timeline import Moment, Timeline
 
 
 def table(moments: list[Moment], jobs: int) -> Table:
-    shown = Table("seconds", "waiting", "running", "pods wanted", "pods ready", "", title=f"{jobs} jobs", min_width=72)
+    shown = Table("seconds", "waiting", "running", "jobs/s", "pods wanted", "pods ready", "", title=f"{jobs} jobs")
     most = max((m.waiting for m in moments), default=0) or 1
-    for m in moments[-20:]:
-        shown.add_row(f"{m.seconds:.0f}", str(m.waiting), str(m.running), str(m.wanted), str(m.ready), "█" * round(20 * m.waiting / most))
+    for before, m in list(pairwise([*moments[:1], *moments]))[-20:]:
+        rate = (m.taken - before.taken) / ((m.seconds - before.seconds) or 1)
+        row = (m.seconds, m.waiting, m.running, rate, m.wanted, m.ready)
+        shown.add_row(*(f"{number:.0f}" for number in row), "█" * round(10 * m.waiting / most))
     return shown
 
 
@@ -40,6 +43,7 @@ def main() -> None:
             while not sending.done:
                 live.update(table(seen.moments, given.jobs))
                 sending.wait(1)
+            live.update(table(seen.moments, given.jobs))
         told = sending.result()
         print(f"{told['right']} of {given.jobs} right in {told['seconds']:.0f} s: {given.jobs / told['seconds']:.0f} jobs a second")
     finally:

@@ -19,6 +19,11 @@ from tests.cluster.kube import INSIDE, ROOT, Namespace, until
 VALUES = ["--values", "k8s/values/small.yaml"]
 ENDLESS = 20_000
 STOP = "/state/stop"
+COUNTS = """
+local waiting = redis.call('llen', KEYS[1]) + redis.call('llen', KEYS[2])
+local taken = (redis.call('hget', KEYS[4], 'left') or 0) + (redis.call('hget', KEYS[5], 'left') or 0)
+return {waiting, redis.call('hlen', KEYS[3]), taken}
+"""
 
 
 @dataclass
@@ -95,9 +100,14 @@ class Release:
         until("a worker takes the first job", lambda: found.done or self.taken() > before, 180)
         return found
 
+    def counts(self, pool: str = "default") -> tuple[int, int, int]:
+        """In one look: deliveries that wait, deliveries under way, jobs that the pool's workers ever took from the queue."""
+        names = (pool, f"{pool}.bulk", f"unacked:{pool}", f"counts:{pool}", f"counts:{pool}.bulk")
+        waiting, running, taken = self.redis_cli("eval", COUNTS, str(len(names)), *(f"celeriac:{name}" for name in names)).split()
+        return int(waiting), int(running), int(taken)
+
     def taken(self, pool: str = "default") -> int:
-        """Jobs that the pool's workers ever took from the queue."""
-        return sum(int(self.redis_cli("hget", f"celeriac:counts:{pool}{lane}", "left") or 0) for lane in ("", ".bulk"))
+        return self.counts(pool)[2]
 
     @contextmanager
     def held(self, pool: str, replicas: int) -> Iterator[None]:
@@ -114,10 +124,10 @@ class Release:
         return self.at.kubectl("exec", f"{self.name}-redis-0", "--", "redis-cli", *arguments).strip()
 
     def waiting(self, pool: str = "default") -> int:
-        return sum(int(self.redis_cli("llen", f"celeriac:{pool}{lane}")) for lane in ("", ".bulk"))
+        return self.counts(pool)[0]
 
     def running(self, pool: str = "default") -> int:
-        return int(self.redis_cli("hlen", f"celeriac:unacked:{pool}"))
+        return self.counts(pool)[1]
 
 
 class Sending:

@@ -21,6 +21,7 @@ class Moment:
     running: int
     wanted: int
     ready: int
+    taken: int
     answered: int = 0
 
 
@@ -68,7 +69,8 @@ class Timeline:
         at = time.time() - self.began
         spec = self._release.at.get(f"deployment/{self._release.name}-worker-{self._pool}")
         wanted, ready = int(spec["spec"]["replicas"]), int(spec["status"].get("readyReplicas", 0))
-        self.moments.append(Moment(at, self._release.waiting(self._pool), self._release.running(self._pool), wanted, ready))
+        waiting, running, taken = self._release.counts(self._pool)
+        self.moments.append(Moment(at, waiting, running, wanted, ready, taken))
 
 
 def draw(moments: list[Moment]) -> str:
