@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from collections.abc import Iterator
@@ -82,9 +83,15 @@ def folders(known: Settings) -> Iterator[Finding]:
             probe.unlink()
             yield Finding(setting, "ok", f"{folder} can be written" if present == folder.absolute() else f"{folder} can be made")
         except OSError as error:
-            yield Finding(
-                setting, "wrong", f"{folder} cannot be written ({error.strerror})", f"allow it, or set {setting} to another folder"
-            )
+            yield unwritable(setting, folder, error)
+
+
+def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
+    """Models on a read-only mount are meant so: who only serves them writes none."""
+    found = f"{folder} cannot be written ({error.strerror})"
+    if setting == "CELERIAC_MODELS" and error.errno == errno.EROFS:
+        return Finding(setting, "note", f"{found}: what is there is served, nothing is published from here")
+    return Finding(setting, "wrong", found, f"allow it, or set {setting} to another folder")
 
 
 def ports(known: Settings) -> Iterator[Finding]:

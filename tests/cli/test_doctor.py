@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_a_folder_that_cannot_be_made_is_wrong(tmp_path: Path) -> None:
     known = Settings(models=tmp_path / "file" / "models", state=tmp_path / "new" / "state")
     assert states(checks.folders(known)) == {"CELERIAC_MODELS": "wrong", "CELERIAC_STATE": "ok"}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_models_on_a_read_only_mount_are_worth_knowing_and_a_state_there_is_wrong() -> None:
+    refused = OSError(errno.EROFS, "Read-only file system")
+    assert checks.unwritable("CELERIAC_MODELS", Path("/models"), refused).state == "note"
+    assert checks.unwritable("CELERIAC_STATE", Path("/state"), refused).state == "wrong"
+    assert checks.unwritable("CELERIAC_MODELS", Path("/models"), PermissionError(errno.EACCES, "Permission denied")).state == "wrong"
 
 
 def test_a_port_of_another_program_is_wrong_and_a_free_one_is_right(stranger: Stranger) -> None:
