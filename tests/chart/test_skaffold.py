@@ -39,7 +39,7 @@ def test_every_file_that_it_names_is_there() -> None:
 @pytest.fixture
 def skaffold(tmp_path: Path) -> Skaffold:
     """Runs it without a cluster, a registry and a home of its user."""
-    program = need("skaffold", "it reads skaffold.yaml (scripts/kube-tools installs it)")
+    program = need("skaffold", "it reads skaffold.yaml (`scripts/kube-tools ~/.local/bin skaffold` builds it)")
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "KUBECONFIG": os.devnull, "SKAFFOLD_UPDATE_CHECK": "false"}
 
     def run(*arguments: str) -> str:
