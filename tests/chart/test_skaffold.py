@@ -50,6 +50,7 @@ def skaffold(tmp_path: Path) -> Skaffold:
     return run
 
 
+@pytest.mark.skaffold
 @pytest.mark.parametrize("profile", ["kind", "dev", "dev,kind"])
 def test_skaffold_deploys_the_image_that_it_builds(skaffold: Skaffold, profile: str) -> None:
     told = skaffold("render", "--profile", profile, "--offline", "--digest-source=tag")
@@ -62,6 +63,7 @@ def test_skaffold_deploys_the_image_that_it_builds(skaffold: Skaffold, profile: 
     assert ({"name": "CELERIAC_LOG_LEVEL", "value": "debug"} in container["env"]) == (profile != "kind")
 
 
+@pytest.mark.skaffold
 def test_skaffold_builds_from_the_base_image_that_the_environment_names(skaffold: Skaffold) -> None:
     told = yaml.safe_load(skaffold("diagnose", "--yaml-only", "--profile", "kind"))
     [artifact] = told["build"]["artifacts"]
