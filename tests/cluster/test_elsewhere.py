@@ -64,7 +64,8 @@ def wakes_and_rests(release: Release) -> None:
     until("no worker", lambda: release.at.replicas(WORKER) == 0, 120)
     told = release.send("guarded", 20)
     assert (told["right"], told["changed"]) == (20, 0), told
-    assert release.at.replicas(WORKER) == 1
+    # How many is a matter of when KEDA looks; that there is one at all is its doing.
+    assert release.at.replicas(WORKER) >= 1
     until("no worker again", lambda: release.at.replicas(WORKER) == 0, 120)
 
 
