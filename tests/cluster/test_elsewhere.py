@@ -15,7 +15,7 @@ from tests.topologies import MASTER, Certificates
 HOST = "elsewhere.celeriac-elsewhere.svc"
 GIVEN = (
     "--set=redis.bundled.enabled=false,redis.usersSecret=celeriac-users,redis.external.caSecret=elsewhere,flower.enabled=false,"
-    "models.samples=false,api.lingerSeconds=0,pools.default.keda.min=0,pools.default.keda.cooldownSeconds=5"
+    "models.samples=false,api.lingerSeconds=0,pools.default.keda.min=0,pools.default.keda.max=1,pools.default.keda.cooldownSeconds=5"
 )
 WORKER = "celeriac-worker-default"
 TLS = "--tls-cert-file /tls/server.crt --tls-key-file /tls/server.key --tls-ca-cert-file /tls/ca.crt --tls-auth-clients no"
@@ -64,8 +64,7 @@ def wakes_and_rests(release: Release) -> None:
     until("no worker", lambda: release.at.replicas(WORKER) == 0, 120)
     told = release.send("guarded", 20)
     assert (told["right"], told["changed"]) == (20, 0), told
-    # How many is a matter of when KEDA looks; that there is one at all is its doing.
-    assert release.at.replicas(WORKER) >= 1
+    assert release.at.replicas(WORKER) == 1
     until("no worker again", lambda: release.at.replicas(WORKER) == 0, 120)
 
 
