@@ -13,6 +13,17 @@ class AsynPool(asynpool.AsynPool):
     _quick_put: Any
     on_poll_start: Any
 
+    def reserve_if_idle(self, process: Any) -> bool:
+        """Stop giving tasks to an idle process, so that it can be replaced. Return False if it holds a task.
+
+        Celery's `_worker_active` counts a task only after the process has acknowledged it. A process that was just handed a
+        task would look idle, and replacing it would run that task again.
+        """
+        if process.inqW_fd in self._busy_workers | self._active_writes or self._worker_active(process):
+            return False
+        self._busy_workers.add(process.inqW_fd)
+        return True
+
     def _create_write_handlers(self, hub: Any, **options: Any) -> None:
         super()._create_write_handlers(hub, **options)
         put, write, look = self._quick_put, hub.consolidate_callback, self.on_poll_start

@@ -97,8 +97,8 @@ class Reload(bootsteps.StartStopStep):
                 log.info("every process holds %s", ", ".join("@".join(key) for key in sorted(worker.models.arriving)))
             worker.models.arriving.clear()
             return
-        for process in pool._iterinactive():
-            if process.pid in self.old:
+        for process in pool._pool:
+            if process.pid in self.old and pool.reserve_if_idle(process):
                 self.old.discard(process.pid)
                 pool._processes -= 1
                 process.terminate_controlled()
