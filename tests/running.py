@@ -77,16 +77,13 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None, l
         time.sleep(0.05)  # another process sets no event of ours
 
 
-@pytest.fixture(scope="session")
-def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One for the whole run; its Redis is its own. Tests that stop or break something start processes of their own beside it."""
-    folder = tmp_path_factory.mktemp("running")
+@contextlib.contextmanager
+def running_system(folder: Path, sample_models: Path, settings: dict[str, str]) -> Iterator[Running]:
+    """A Redis of its own and an API. Processes of the system are started in the block."""
     models = folder / "models"
     shutil.copytree(sample_models, models)
     (folder / "tables").mkdir()
-    rows = np.zeros((3, 2))
-    publish(Repository(models), Moody(), "moody", sample=rows, format="joblib", time_limit_s=20)
-    publish(Repository(models), Moody(), "orphan", sample=rows, format="joblib", pool="nobody")
+    publish(Repository(models), Moody(), "moody", sample=np.zeros((3, 2)), format="joblib", time_limit_s=20)
     with servers.running(tools.redis_server(), folder) as redis_url:
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
@@ -101,9 +98,19 @@ def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             "CELERIAC_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
             "CELERIAC_SCAN_INTERVAL_S": "0.2",
             "CELERIAC_DRAIN_TIMEOUT_S": "10",
+            **settings,
         }
-        here = Running("", models, redis_url, environment, folder)
-        with here.process("worker"), here.process("api") as (_, url):
-            wait_until_ready(f"{url}/v2/models/wine/ready")
-            wait_until_ready(f"{url}/v2/models/moody/ready")
+        system = Running("", models, redis_url, environment, folder)
+        with system.process("api") as (_, url):
             yield Running(url, models, redis_url, environment, folder)
+
+
+@pytest.fixture(scope="session")
+def running(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for the whole run; its Redis is its own. Tests that stop or break something start processes of their own beside it."""
+    with running_system(tmp_path_factory.mktemp("running"), sample_models, {}) as system, system.process("worker"):
+        publish(Repository(system.models), Moody(), "orphan", sample=np.zeros((3, 2)), format="joblib", pool="nobody")
+        wait_until_ready(f"{system.url}/v2/models/wine/ready")
+        wait_until_ready(f"{system.url}/v2/models/moody/ready")
+        wait_until_ready(f"{system.url}/v1/models/orphan")
+        yield system

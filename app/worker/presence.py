@@ -9,6 +9,7 @@ from typing import Any, Final
 from celery import bootsteps
 from redis.exceptions import RedisError
 
+from app import metrics
 from app.settings import settings
 from app.store import workers
 from app.worker import parent
@@ -49,6 +50,8 @@ class Presence(bootsteps.StartStopStep):
             loading=[list(key) for key in models.arriving],
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
+        for state, versions in (("ready", found.ready), ("loading", found.loading), ("unavailable", found.refused)):
+            metrics.MODELS.labels(state).set(len(versions))
         try:
             workers.report(parent.redis(), found, models.inferred.values())
         except (RedisError, OSError) as error:

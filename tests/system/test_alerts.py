@@ -1,0 +1,198 @@
+"""Every alert fires for what it is about: the metrics of a troubled system, evaluated by promtool under the chart's rules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import redis
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests.chart.test_monitoring import rules
+from tests.misbehaving import RAISE, Moody
+from tests.running import Running, running_system, wait_until_ready
+from tests.tools import need
+
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+"""Name and labels of a sample -> its value."""
+_MINUTES = 45
+_PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def troubled(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Series, Series]]:
+    """What API and worker exported while all was well, and after everything that the alerts are about has happened."""
+    limits = {"CELERIAC_MAX_QUEUE": "2", "CELERIAC_INFER_TIMEOUT_S": "0.5"}
+    folder = tmp_path_factory.mktemp("troubled")
+    with running_system(folder, sample_models, limits) as system, system.process("worker") as (_, worker):
+        wait_until_ready(f"{system.url}/v2/models/moody/ready")
+        predict(system, "moody", [0.0, 1.0])
+        before = scrape(system.url, worker)
+        trouble(system)
+        yield before, until_all_moved(system.url, worker)
+
+
+def trouble(system: Running) -> None:
+    rows = np.zeros((3, 2))
+    publish(Repository(system.models), Moody(), "orphan", sample=rows, format="joblib", pool="nobody")
+    (system.models / "broken" / "1").mkdir(parents=True)
+    (system.models / "broken" / "1" / "model.joblib").write_bytes(b"not a model")
+    wait_until_ready(f"{system.url}/v1/models/orphan")
+    predict(system, "moody", [RAISE, 0.0])
+    # Nobody serves its pool, so its queue fills up.
+    assert 429 in [predict(system, "orphan", [0.0, 0.0], wait=0).status_code for _ in range(20)]
+    assert httpx.post(f"{system.url}/v2/models/moody/infer", json=infer([4.0, 5.0])).status_code == 504
+    with redis.Redis.from_url(system.redis_url) as client:
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.9))
+
+
+def predict(system: Running, model: str, row: list[float], wait: int = 20) -> httpx.Response:
+    body = {"model": model, "inputs": [row]}
+    return httpx.post(f"{system.url}/v1/jobs?wait={wait}", json=body, timeout=60)
+
+
+def infer(row: list[float]) -> dict[str, Any]:
+    return {"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 2], "data": row}]}
+
+
+def scrape(*urls: str) -> Series:
+    found: Series = {}
+    for number, url in enumerate(urls):
+        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+            for sample in family.samples:
+                labels = sample.labels | {"namespace": "ml", "pod": f"demo-celeriac-{number}"}
+                found[sample.name, tuple(sorted(labels.items()))] = sample.value
+    return found
+
+
+def value(series: Series, name: str, **labels: str) -> float:
+    return sum(value for (of, given), value in series.items() if of == name and labels.items() <= dict(given).items())
+
+
+MOVED: dict[str, tuple[dict[str, str], float]] = {
+    "celeriac_models": ({"state": "unavailable"}, 0),
+    "celeriac_jobs_ended_total": ({"outcome": "prediction_failed"}, 0),
+    "celeriac_jobs_refused_total": ({"code": "queue_full"}, 0),
+    "celeriac_queue_length": ({"queue": "nobody"}, 0),
+    "celeriac_http_requests_total": ({"status": "504"}, 0),
+    "celeriac_redis_memory_ratio": ({}, 0.75),
+}
+"""What has to be seen of each metric: its labels, and the value that it must exceed."""
+
+
+def until_all_moved(*urls: str) -> Series:
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        found = scrape(*urls)
+        still = {
+            name: [key for key in found if key[0] == name]
+            for name, (labels, least) in MOVED.items()
+            if value(found, name, **labels) <= least
+        }
+        if not still:
+            return found
+        assert time.monotonic() < end, still
+        time.sleep(0.2)  # gauges are refreshed every few seconds
+
+
+def firing(series: Series, rates: Series, folder: Path) -> set[str]:
+    """The alerts that fire after 45 minutes in which `series` began as it is and grew by `rates` each minute."""
+    groups = {"groups": [{"name": "celeriac", "rules": [{key: rule[key] for key in ("alert", "expr", "for")} for rule in rules()]}]}
+    (folder / "rules.json").write_text(json.dumps(groups))
+    names = [rule["alert"] for rule in rules()]
+    tests = {
+        "rule_files": ["rules.json"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": rendered(key), "values": f"{start:.17g}{rates.get(key, 0.0):+.17g}x{_MINUTES}"}
+                    for key, start in series.items()
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": f'count(ALERTS{{alertname="{name}", alertstate="firing"}})',
+                        "eval_time": f"{_MINUTES}m",
+                        "exp_samples": [],
+                    }
+                    for name in names
+                ],
+            }
+        ],
+    }
+    (folder / "tests.json").write_text(json.dumps(tests))
+    promtool = need("promtool", "it evaluates the alerts (scripts/kube-tools builds it)")
+    done = subprocess.run([promtool, "test", "rules", "tests.json"], cwd=folder, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    # No alert is expected, so promtool fails and names those that fire.
+    fired = {name for name in names if f'alertname=\\"{name}\\"' in output}
+    assert fired or done.returncode == 0, output
+    return fired
+
+
+def rendered(key: tuple[str, tuple[tuple[str, str], ...]]) -> str:
+    name, labels = key
+    return f"{name}{{{', '.join(f'{label}={json.dumps(text)}' for label, text in labels)}}}"
+
+
+def grown(before: Series, after: Series, prefix: str) -> Series:
+    """What the series that begin with `prefix` grew by; those that are new began at 0."""
+    return {key: after[key] - before.get(key, 0.0) for key in after if key[0].startswith(prefix) and after[key] != before.get(key, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("alert", "metric"),
+    [
+        ("CeleriacApiErrors", "celeriac_http_requests_total"),
+        ("CeleriacJobsFail", "celeriac_jobs_ended_total"),
+        ("CeleriacJobsRefused", "celeriac_jobs_refused_total"),
+        ("CeleriacModelUnavailable", "celeriac_models"),
+        ("CeleriacQueueStands", "celeriac_queue_length"),
+        ("CeleriacRedisFills", "celeriac_redis_memory_ratio"),
+    ],
+)
+def test_an_alert_fires_when_its_metric_moves(troubled: tuple[Series, Series], alert: str, metric: str, tmp_path: Path) -> None:
+    before, after = troubled
+    rates = grown(before, after, metric) if metric.endswith("_total") else {}
+    assert rates or grown(before, after, metric), "the metric has not moved"
+    assert alert in firing(after, rates, tmp_path)
+
+
+def test_a_pool_that_takes_nothing_fires_an_alert_while_another_one_works(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    _, after = troubled
+    working = {key: 10.0 for key in after if key[0] == "celeriac_predict_seconds_count"}
+    busy = after | {("celeriac_in_flight", (("namespace", "ml"), ("pod", "demo-celeriac-0"), ("pool", "default"))): 1.0}
+    assert firing(busy, working, tmp_path) >= {"CeleriacQueueStands"}
+
+
+def test_jobs_that_wait_longer_than_a_minute_fire_an_alert(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    _, after = troubled
+    waits = {key: 1.0 for key in after if key[0] == "celeriac_queue_seconds_bucket" and dict(key[1])["le"] in ("300.0", "+Inf")}
+    assert firing(after, waits, tmp_path) >= {"CeleriacJobsWait"}
+
+
+def test_a_pool_at_its_maximum_fires_an_alert(tmp_path: Path) -> None:
+    labels = (("horizontalpodautoscaler", "keda-hpa-demo-celeriac-worker"), ("namespace", "ml"))
+    names = ("kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_spec_max_replicas")
+    assert firing({(name, labels): 5.0 for name in names}, {}, tmp_path) == {"CeleriacPoolAtMaximum"}
+
+
+def test_no_alert_fires_while_all_is_well(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    before, _ = troubled
+    steady = {key: 1.0 for key in before if key[0] in ("celeriac_http_requests_total", "celeriac_jobs_ended_total")}
+    assert firing(before, steady, tmp_path) == set()
+
+
+def test_every_alert_has_a_test_here() -> None:
+    text = Path(__file__).read_text()
+    assert [rule["alert"] for rule in rules() if f'"{rule["alert"]}"' not in text] == []
