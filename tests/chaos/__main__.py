@@ -22,7 +22,7 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer jobs and faults: three to five minutes on two cores.")] = False,
     row: Annotated[list[str] | None, typer.Option(help="Only this row; may be given more than once.")] = None,
     to_json: Annotated[Path | None, typer.Option("--json", help="Writes the table here too.")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Writes the table into the README.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Write the table into docs/operations/chaos.md.")] = False,
     keep: Annotated[Path | None, typer.Option(help="An empty folder for logs and data, which stays.")] = None,
 ) -> None:
     """Hurts a whole platform on this machine while it answers jobs with known answers. Exits 1 unless every one was answered right, once."""

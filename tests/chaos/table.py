@@ -1,4 +1,4 @@
-"""The table: for people, for programs, and for the README."""
+"""The table: for people, for programs, and for the documentation."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class Table:
         head = f"`{command}` on {where}:\n\n| {' | '.join(_COLUMNS)} |\n|---|{'---:|' * (len(_COLUMNS) - 1)}\n"
         return head + "".join(f"| {' | '.join(_cells(row))} |\n" for row in self.rows)
 
-    def write(self, readme: Path = Path("README.md")) -> None:
-        """Between the two marks of the README; raises SystemExit where it has none."""
-        text = readme.read_text()
+    def write(self, page: Path = Path("docs/operations/chaos.md")) -> None:
+        """Writes the table between the two marks of the page. Raises SystemExit if the page has none."""
+        text = page.read_text()
         if BEGIN not in text or END not in text:
-            raise SystemExit(f"{readme} has no place for the table: put {BEGIN} and {END} where it shall stand")
+            raise SystemExit(f"{page} has no place for the table: add the lines {BEGIN} and {END}")
         before, rest = text.split(BEGIN)
-        readme.write_text(f"{before}{BEGIN}\n{self.markdown()}{END}{rest.split(END)[1]}")
+        page.write_text(f"{before}{BEGIN}\n{self.markdown()}{END}{rest.split(END)[1]}")
 
 
 def line(row: Row) -> str:

@@ -1,10 +1,10 @@
-"""The tables of README.md that are made from the code, and from the figures that were measured with it."""
+"""The tables of the documentation that are generated from the code and from measured figures."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,9 @@ from app.cli import exits as exit_codes
 from app.settings import Settings
 from tests.bench.report import told
 
-README: Final = Path(__file__).parents[2] / "README.md"
+ROOT: Final = Path(__file__).parents[2]
+README: Final = ROOT / "README.md"
+DOCS: Final = ROOT / "docs"
 _BASELINE: Final = Path(__file__).parents[1] / "bench" / "baseline.json"
 
 
@@ -73,14 +75,33 @@ def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
     return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark
 
 
-def rendered(text: str) -> str:
-    """README.md with its tables as the code has them now."""
-    made = {"bench": bench, "settings": settings, "errors": errors, "exits": exits, "metrics": measured}
-    for name, table in ((name, make()) for name, make in made.items()):
-        before, _, rest = text.partition(f"<!-- {name} -->\n")
-        _, _, after = rest.partition(f"<!-- /{name} -->")
-        text = f"{before}<!-- {name} -->\n{table}<!-- /{name} -->{after}"
-    return text
+def chart() -> str:
+    """The values of the chart, as `scripts/chart` wrote them into its README."""
+    _, _, rest = (ROOT / "charts/celeriac/README.md").read_text().partition("<!-- values: made by scripts/chart -->\n")
+    return rest.partition("<!-- end of values -->")[0]
+
+
+PAGES: Final[dict[str, Callable[[], str]]] = {
+    "operations/benchmarks.md": bench,
+    "reference/settings.md": settings,
+    "reference/errors.md": errors,
+    "reference/exit-codes.md": exits,
+    "reference/metrics.md": measured,
+    "reference/chart-values.md": chart,
+}
+"""Each generated table by its page, which marks the place with `<!-- table -->` and `<!-- /table -->`."""
+
+
+def rendered(page: str) -> str:
+    """The page with its table as the code has it now."""
+    before, _, rest = (DOCS / page).read_text().partition("<!-- table -->\n")
+    _, _, after = rest.partition("<!-- /table -->")
+    return f"{before}<!-- table -->\n{PAGES[page]()}<!-- /table -->{after}"
+
+
+def stale() -> list[str]:
+    """The pages whose table is not current."""
+    return [page for page in PAGES if rendered(page) != (DOCS / page).read_text()]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -89,7 +110,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    now = README.read_text()
+    outdated = stale()
     if "--check" in sys.argv:
-        sys.exit(0 if rendered(now) == now else "README.md is stale: run scripts/docs")
-    README.write_text(rendered(now))
+        sys.exit(f"Stale: {', '.join(outdated)}. Run scripts/docs." if outdated else 0)
+    for page in outdated:
+        (DOCS / page).write_text(rendered(page))

@@ -1,4 +1,4 @@
-"""The README's code, run as it stands there."""
+"""The code of README and documentation, executed as printed."""
 
 from __future__ import annotations
 
@@ -26,42 +26,59 @@ from app.registry.repository import Repository
 from app.runtime.samples import SAMPLES
 from app.trainings.trainers import find
 from tests.code import publish
-from tests.documentation.tables import README
 from tests.running import ROOT, Running, wait_until_ready
 from tests.system.conftest import Installation
 from tests.trainings.conftest import breast_cancer
 
+FIRST, OWN_MODEL, BATCH, PIPELINE, TRAIN = (
+    f"docs/tutorial/{name}.md" for name in ("1-first-prediction", "2-your-own-model", "3-a-batch", "4-a-pipeline", "5-train-and-promote")
+)
+STREAMING, SCHEDULES = "docs/how-to/streaming.md", "docs/how-to/schedules.md"
 
-def block(word: str, language: str = "python") -> str:
-    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL) if word in one]
+
+def block(page: str, word: str, language: str = "python") -> str:
+    """The one block of a page in that language that contains the word."""
+    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL) if word in one]
     return str(found)
 
 
 def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(block("publish("), "README.md", "exec"), {})
+    exec(compile(block(OWN_MODEL, "publish("), "documentation", "exec"), {})
     assert Repository(tmp_path / "models").aliases("iris") == {"production": "1"}
 
 
-def test_the_example_of_tritons_client_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    code = block("tritonclient").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
+def test_the_readmes_call_from_python_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    code = block("README.md", "import httpx").replace("http://127.0.0.1:8000", running.url)
     exec(compile(code, "README.md", "exec"), {})
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
 
 
-def run_block(word: str, installation: Installation, folder: Path) -> str:
+def test_the_readmes_call_from_the_shell_prints_a_job_that_succeeded(installation: Installation, tmp_path: Path) -> None:
+    command = block("README.md", "curl", "sh").replace("http://127.0.0.1:8000", installation.url)
+    done = subprocess.run(["sh", "-ec", command], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)["state"] == "succeeded"
+
+
+def test_the_example_of_tritons_client_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    code = block(FIRST, "tritonclient").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
+    exec(compile(code, "documentation", "exec"), {})
+    assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
+
+
+def run_block(page: str, word: str, installation: Installation, folder: Path) -> str:
     """What a block of commands prints, with the command of this checkout, wherever another one is installed."""
     (folder / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
     (folder / "celeriac").chmod(0o755)
     path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     own = {
         "PATH": path,
-        "PYTHONPATH": str(README.parent),
+        "PYTHONPATH": str(ROOT),
         "CELERIAC_URL": installation.url,
         "CELERIAC_MODELS": str(installation.folder / "models"),
     }
     done = subprocess.run(
-        ["sh", "-ec", block(word, "sh")], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-ec", block(page, word, "sh")], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "Warning" not in done.stderr
@@ -69,18 +86,18 @@ def run_block(word: str, installation: Installation, folder: Path) -> str:
 
 
 def test_the_tour_predicts_a_whole_file(installation: Installation, tmp_path: Path) -> None:
-    assert "442 of 442 answered" in run_block("celeriac batch run", installation, tmp_path)
+    assert "442 of 442 answered" in run_block(BATCH, "celeriac batch run", installation, tmp_path)
     assert len(pd.read_parquet(tmp_path / "answers.parquet")) == 442
 
 
 def test_the_tour_runs_the_sample_pipelines(installation: Installation, tmp_path: Path) -> None:
-    printed = run_block("celeriac pipelines samples", installation, tmp_path)
+    printed = run_block(PIPELINE, "celeriac pipelines samples", installation, tmp_path)
     assert '"digit": 7' in printed
     assert '"wines": 178' in printed
 
 
 def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp_path: Path) -> None:
-    printed = run_block("celeriac train", installation, tmp_path)
+    printed = run_block(TRAIN, "celeriac train", installation, tmp_path)
     assert "published cancer@1: accuracy 0.9" in printed
     assert "cancer@production is now 1" in printed
 
@@ -88,7 +105,7 @@ def test_the_tour_trains_a_model_and_promotes_it(installation: Installation, tmp
 def test_the_tour_makes_a_schedule_and_runs_it(installation: Installation) -> None:
     tables = installation.folder / "tables"
     breast_cancer().to_csv(tables / "cancer.csv", index=False)
-    run_block("celeriac schedules", installation, tables)
+    run_block(SCHEDULES, "celeriac schedules", installation, tables)
     with httpx.Client(base_url=installation.url, timeout=60) as api:
         [run] = api.get("/v1/schedules/nightly/runs").json()["items"]
         assert api.get(f"/v1/trainings/{run['id']}?wait=50").json()["state"] == "succeeded"
@@ -96,13 +113,13 @@ def test_the_tour_makes_a_schedule_and_runs_it(installation: Installation) -> No
 
 
 def test_the_example_of_a_trainer_registers_one() -> None:
-    exec(compile(block("@trainer"), "README.md", "exec"), {})
+    exec(compile(block(TRAIN, "@trainer"), "documentation", "exec"), {})
     assert find("shallow-tree").takes == ("depth",)
 
 
 def test_the_example_of_openais_sdk_starts_a_batch(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    code = block("from openai").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
-    exec(compile(code, "README.md", "exec"), {})
+    code = block(BATCH, "from openai").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
+    exec(compile(code, "documentation", "exec"), {})
     assert capsys.readouterr().out.strip() in ("in_progress", "finalizing", "completed")
 
 
@@ -112,8 +129,8 @@ def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running
     folder = tmp_path / "model"
     folder.mkdir()
     trees.save_model(folder / "trees.txt")
-    (folder / "model.py").write_text(block("import lightgbm"))
-    (folder / "model.yaml").write_text(re.sub("sample:.*", "", block("name: features", "yaml")))
+    (folder / "model.py").write_text(block(OWN_MODEL, "import lightgbm"))
+    (folder / "model.yaml").write_text(re.sub("sample:.*", "", block(OWN_MODEL, "name: features", "yaml")))
     np.savetxt(tmp_path / "sample.csv", X[:3], delimiter=",")
     publish(running, "tumours", folder, "--sample", str(tmp_path / "sample.csv"))
     rows = triton.InferInput("features", [50, 30], "FP64")
@@ -127,10 +144,10 @@ def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running
 def test_the_example_of_a_generator_tells_its_words(running: Running, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "model.py").write_text(block("yield word"))
-    (folder / "model.yaml").write_text(block("name: about", "yaml"))
+    (folder / "model.py").write_text(block(STREAMING, "yield word"))
+    (folder / "model.yaml").write_text(block(STREAMING, "name: about", "yaml"))
     publish(running, "echo", folder)
-    [body] = re.findall(r"-d '(.*)'", block("accept: text/event-stream", "sh"))
+    [body] = re.findall(r"-d '(.*)'", block(STREAMING, "accept: text/event-stream", "sh"))
     headers = {"accept": "text/event-stream", "content-type": "application/json"}
     events = httpx.post(f"{running.url}/v1/jobs", content=body, headers=headers, timeout=30).text
     shutil.rmtree(running.models / "echo")
@@ -168,9 +185,9 @@ def test_the_sample_pipeline_surveys_a_table_and_tells_how_far_it_is(running: Ru
 
 
 def test_the_example_of_a_pipeline_is_one_and_its_functions_run() -> None:
-    pipeline, _ = parse("triage", block("Reads a letter", "yaml"), "triage.yaml")
+    pipeline, _ = parse("triage", block(PIPELINE, "Reads a letter", "yaml"), "triage.yaml")
     functions: dict[str, Any] = {}
-    exec(compile(block("def paragraphs"), "README.md", "exec"), functions)
+    exec(compile(block(PIPELINE, "def paragraphs"), "documentation", "exec"), functions)
     assert {step.run for step in pipeline.steps.values() if step.run} == {"clean", "paragraphs", "summary"} <= functions.keys()
     assert functions["summary"]({"label": ["bill"]}, None, [["calm"]]) == {"about": "bill", "moods": ["calm"]}
 
