@@ -10,13 +10,14 @@ ENV PATH=/opt/celeriac/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DI
 COPY pyproject.toml README.md LICENSE ./
 COPY scripts/lock.txt scripts/
 COPY app/__init__.py app/
+COPY client client
 ARG GPU=false
 RUN case "$GPU" in \
       true) sed -i 's/"onnxruntime>=/"onnxruntime-gpu[cuda,cudnn]>=/' pyproject.toml && sed -i 's/^onnxruntime==/onnxruntime-gpu==/' scripts/lock.txt ;; \
       false) ;; \
       *) echo "GPU must be true or false, not $GPU" >&2 && exit 2 ;; \
     esac && \
-    pip install -c scripts/lock.txt . && pip uninstall --yes celeriac
+    pip install -c scripts/lock.txt ./client . && pip uninstall --yes celeriac-server
 COPY app app
 RUN pip install --no-deps . && pip uninstall --yes pip
 

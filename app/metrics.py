@@ -35,7 +35,9 @@ CHUNKS: Final = Counter("celeriac_chunks", "Pieces that models yielded while the
 CHUNKS_DROPPED: Final = Counter(
     "celeriac_chunks_dropped", "Of these, pieces that were given up for newer ones, or that Redis did not take."
 )
-MODELS: Final = Gauge("celeriac_models", "Model versions of this worker, by state: ready, loading, unavailable.", ["state"], multiprocess_mode="mostrecent")
+MODELS: Final = Gauge(
+    "celeriac_models", "Model versions of this worker, by state: ready, loading, unavailable.", ["state"], multiprocess_mode="mostrecent"
+)
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])

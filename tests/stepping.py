@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.extensions import progress, step
+from celeriac import progress, step
 
 
 @step

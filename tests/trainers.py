@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from celeriac import trainer
 from sklearn.tree import DecisionTreeClassifier
-
-from app.trainings.trainers import trainer
 
 
 @trainer("mortal")

@@ -8,9 +8,9 @@ from collections import Counter
 from typing import Any, Final
 
 import numpy as np
+from celeriac import progress, step
 
 from app.core.errors import InvalidInput
-from app.extensions import progress, step
 
 _SIZE: Final = (8, 8)
 _PART: Final = 100

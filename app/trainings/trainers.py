@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
+from celeriac import _authoring
 from sklearn.utils._param_validation import InvalidParameterError
 
 from app.core.errors import InvalidInput
-from app.core.models import NAME
 from app.core.trainers import ESTIMATORS, Estimator, Kind
 from app.runtime.arrays import Array
 from app.runtime.containing import contained
@@ -45,30 +46,26 @@ class Trainer:
             raise InvalidInput(str(error), pointer="/params") from None
 
 
-_OWN: Final[dict[str, Trainer]] = {}
-
-
-def trainer(name: str, kind: str = "classifier", format: str = "joblib") -> Callable[[Fit], Fit]:
-    """Registers a function as a trainer, in a module that CELERIAC_IMPORTS names. Its parameters after the first two are those of a
-    training; what it returns is published as `format`."""
-    if not NAME.fullmatch(name) or name in ESTIMATORS:
-        raise ValueError(f"{name!r} cannot name a trainer: small letters, digits, - and _, and none of {', '.join(ESTIMATORS)}")
-
-    def register(run: Fit) -> Fit:
-        _OWN[name] = Trainer(name, Kind(kind), run, tuple(inspect.signature(run).parameters)[2:], format)
-        return run
-
-    return register
-
-
 def find(name: str) -> Trainer:
-    """Raises InvalidInput."""
-    if name in _OWN:
-        return _OWN[name]
+    """The trainer of that name: one of scikit-learn's, or a function that a module of `CELERIAC_IMPORTS` registered.
+
+    Raises InvalidInput.
+    """
+    own = _authoring.TRAINERS.get(name)
+    if own is not None and name in ESTIMATORS:
+        raise InvalidInput(f"The trainer {name!r} has the name of a built-in trainer. Register it under another name.", pointer="/trainer")
+    if own is not None:
+        return Trainer(name, Kind(own.kind), own.run, tuple(inspect.signature(own.run).parameters)[2:], own.format)
     if name not in ESTIMATORS:
-        raise InvalidInput(f"there is no trainer {name!r}; there are {', '.join((*_OWN, *ESTIMATORS))}", pointer="/trainer")
+        raise InvalidInput(f"there is no trainer {name!r}; there are {', '.join((*_authoring.TRAINERS, *ESTIMATORS))}", pointer="/trainer")
     estimator = ESTIMATORS[name]
     return Trainer(name, estimator.kind, _fit_by(estimator), estimator.params)
+
+
+def trainer(*arguments: Any, **options: Any) -> Any:
+    """Deprecated: use `celeriac.trainer`."""
+    warnings.warn("app.trainings.trainers.trainer is deprecated. Use `from celeriac import trainer`.", DeprecationWarning, stacklevel=2)
+    return _authoring.trainer(*arguments, **options)
 
 
 def _fit_by(estimator: Estimator) -> Fit:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from celeriac import _authoring
 from redis.exceptions import RedisError
 
-from app import extensions
 from app.core.jobs import Progress
 from app.store import scripts
 from app.store.records import encode_progress
@@ -29,7 +29,7 @@ def of(jobs: Mapping[str, int]) -> Iterator[None]:
     """What is said in the block is of these recorded jobs: job -> attempt."""
     global _jobs, _said_at
     _jobs, _said_at = jobs, 0.0
-    extensions.listen(say)
+    _authoring.listen(say)
     try:
         yield
     finally:

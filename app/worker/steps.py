@@ -6,12 +6,12 @@ import base64
 from typing import Any
 
 import redis
+from celeriac._authoring import STEPS
 
 from app.core.errors import InvalidInput, WorkFailed
 from app.core.pipelines import INDEX, INPUTS, ITEM, STEP, fill
 from app.core.tensors import as_json, is_binary
 from app.core.works import Context, work
-from app.extensions import STEPS
 from app.runtime.containing import contained
 from app.store import keys
 from app.store.blobs import blobs

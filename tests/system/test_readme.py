@@ -49,7 +49,7 @@ def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path,
 
 
 def test_the_readmes_call_from_python_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    code = block("README.md", "import httpx").replace("http://127.0.0.1:8000", running.url)
+    code = block("README.md", "from celeriac import Client").replace("http://127.0.0.1:8000", running.url)
     exec(compile(code, "README.md", "exec"), {})
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
 

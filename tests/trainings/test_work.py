@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from celeriac import trainer
 from sklearn.tree import DecisionTreeClassifier
 
 from app.core.errors import InvalidInput, WorkFailed
@@ -20,7 +21,6 @@ from app.registry.repository import Repository
 from app.runtime.loading import load
 from app.settings import settings
 from app.trainings import work
-from app.trainings.trainers import trainer
 from tests.disks import Disk
 from tests.trainings.conftest import BOUNDS, Told, breast_cancer, diabetes, wine
 

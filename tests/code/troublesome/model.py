@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from app.extensions import progress
+from celeriac import progress
 
 from . import settings
 

@@ -1,0 +1,130 @@
+"""A job: one request to predict, with an id and a state."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from celeriac._async.transport import AsyncTransport
+from celeriac._errors import ConnectionFailed, job_error
+from celeriac._events import Event
+from celeriac._retries import Deadline
+
+_FINAL: Final = ("succeeded", "failed", "cancelled", "expired")
+_HOLD_S: Final = 20.0
+"""How long one request waits. Proxies cut connections that are silent for a minute."""
+_RECONNECT_S: Final = 0.5
+
+
+class AsyncJob:
+    """A job on the server.
+
+    The attributes are those of the last response; `refresh`, `wait` and `result` update them. `record` is the complete JSON object.
+    """
+
+    def __init__(self, transport: AsyncTransport, record: dict[str, Any]) -> None:
+        self._transport = transport
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return str(self.record["id"])
+
+    @property
+    def state(self) -> str:
+        """`queued`, `running`, `succeeded`, `failed`, `cancelled` or `expired`."""
+        return str(self.record["state"])
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended, with or without a result."""
+        return self.state in _FINAL
+
+    @property
+    def model(self) -> str:
+        """`name@version`, or the name of a pipeline."""
+        version = self.record.get("version")
+        name = self.record.get("model") or self.record.get("pipeline") or ""
+        return f"{name}@{version}" if version else str(name)
+
+    async def refresh(self) -> AsyncJob:
+        """Read the job again."""
+        self.record = await self._transport.get(f"/v1/jobs/{self.id}")
+        return self
+
+    async def wait(self, timeout: float | None = None) -> AsyncJob:
+        """Wait until the job has ended.
+
+        Raises Timeout after `timeout` seconds. The job then continues, and you may wait again.
+        """
+        deadline = Deadline(timeout)
+        while not self.done:
+            deadline.check(f"Job {self.id}", job_id=self.id)
+            hold = round(min(deadline.left(), _HOLD_S), 3)
+            self.record = await self._transport.get(f"/v1/jobs/{self.id}", hold_s=hold, wait=hold)
+        return self
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """Wait for the job and return its result.
+
+        Raises JobFailed, JobCancelled or JobExpired if the job ended without a result, Timeout after `timeout` seconds.
+        """
+        await self.wait(timeout)
+        error = job_error(self.record)
+        if error is not None:
+            raise error
+        return self.record.get("result")
+
+    async def cancel(self) -> AsyncJob:
+        """Cancel the job. A job that has ended stays as it is."""
+        self.record = await self._transport.delete(f"/v1/jobs/{self.id}")
+        return self
+
+    async def retry(self) -> AsyncJob:
+        """Run a failed pipeline run again, as another job that repeats only the steps that have not succeeded."""
+        return AsyncJob(self._transport, await self._transport.post(f"/v1/jobs/{self.id}/retry", {}))
+
+    async def events(self, timeout: float | None = None) -> AsyncIterator[Event]:
+        """The changes of the job and the tokens that its model streams, until it has ended.
+
+        A broken connection is resumed after the last event. Raises Timeout after `timeout` seconds.
+        """
+        deadline, last = Deadline(timeout), ""
+        while True:
+            try:
+                async for event in self._transport.events(f"/v1/jobs/{self.id}/events", last):
+                    deadline.check(f"Job {self.id}", job_id=self.id)
+                    last = event.id or last
+                    if event.name != "output":
+                        self.record = event.data
+                    yield event
+                    if event.name == "completed":
+                        return
+            except ConnectionFailed:
+                if not deadline.left():
+                    raise
+            deadline.check(f"Job {self.id}", job_id=self.id)
+            await asyncio.sleep(_RECONNECT_S)
+
+    async def stream(self, timeout: float | None = None) -> AsyncIterator[str]:
+        """The text that a streaming model yields, token by token.
+
+        If the job is attempted again, its text starts from the beginning. Raises as `result` does if the job ends without a result.
+        """
+        async for event in self.events(timeout):
+            if event.name == "output":
+                yield str(event.data["chunk"])
+        error = job_error(self.record)
+        if error is not None:
+            raise error
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.model} {self.state}>"
+
+    def _repr_html_(self) -> str:
+        progress = self.record.get("progress") or {}
+        bar = f'<progress value="{float(progress["fraction"])}"></progress> {html.escape(progress.get("text") or "")}' if progress else ""
+        return f"<code>{html.escape(self.id)}</code> {html.escape(self.model)} <b>{html.escape(self.state)}</b> {bar}"

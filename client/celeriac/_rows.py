@@ -1,0 +1,64 @@
+"""Rows of lists, NumPy arrays, pandas and polars objects as JSON. None of these libraries is imported here."""
+
+from __future__ import annotations
+
+import base64
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_Row = Any
+
+
+def rows_of(data: Any) -> list[_Row]:
+    """The rows of `data` as JSON values: records for data frames, lists for arrays, elements for sequences.
+
+    Raises TypeError for data that has no rows.
+    """
+    if hasattr(data, "to_dicts"):  # polars
+        return [_json(row) for row in data.to_dicts()]
+    if hasattr(data, "columns") and hasattr(data, "to_dict"):  # pandas.DataFrame
+        return [_json(row) for row in data.to_dict(orient="records")]
+    if hasattr(data, "tolist") and getattr(data, "ndim", 1) > 0:  # numpy.ndarray, pandas.Series
+        return [_json(row) for row in data.tolist()]
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return [_json(row) for row in data]
+    raise TypeError(f"Expected a list of rows, an array or a data frame, got {type(data).__name__}.")
+
+
+def chunks_of(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
+    """The rows in lists of at most `size`."""
+    for first in range(0, len(rows), size):
+        yield rows[first : first + size]
+
+
+def like(data: Any, results: list[Any]) -> Any:
+    """The results in the form of the data: a pandas Series or DataFrame with its index, otherwise a list."""
+    index = getattr(data, "index", None)
+    if index is None or callable(index):  # a list has a method of that name
+        return results
+    pd = sys.modules["pandas"]  # the data is pandas' own
+    if results and isinstance(results[0], dict):
+        return pd.DataFrame(results, index=index)
+    return pd.Series(results, index=index)
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(one) for one in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"b64": base64.b64encode(value).decode()}
+    if hasattr(value, "isoformat"):  # dates; a missing one (pandas.NaT) has no year
+        return value.isoformat() if value == value else None
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return _json(value.tolist())
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if type(value).__name__ == "NAType":  # pandas.NA
+        return None
+    return str(value)

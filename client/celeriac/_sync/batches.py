@@ -1,0 +1,119 @@
+"""Batches: files of rows that are predicted as a whole."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from celeriac._sync.transport import Transport
+from celeriac._errors import CeleriacError
+from celeriac._progress import ProgressBar
+from celeriac._retries import Deadline
+
+_FINAL: Final = ("completed", "failed", "expired", "cancelled")
+_POLL_S: Final = (0.1, 2.0)
+"""The first and the longest pause between two looks."""
+
+
+class Batch:
+    """A batch on the server. `record` is the JSON object of the last response."""
+
+    def __init__(self, transport: Transport, record: dict[str, Any]) -> None:
+        self._transport = transport
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        """The batch's id."""
+        return str(self.record["id"])
+
+    @property
+    def status(self) -> str:
+        """`validating`, `in_progress`, `finalizing`, `completed`, `failed`, `expired`, `cancelling` or `cancelled`."""
+        return str(self.record["status"])
+
+    @property
+    def done(self) -> bool:
+        """Whether the batch has ended."""
+        return self.status in _FINAL
+
+    def refresh(self) -> Batch:
+        """Read the batch again."""
+        self.record = self._transport.get(f"/v1/batches/{self.id}")
+        return self
+
+    def wait(self, timeout: float | None = None, *, progress: bool = False) -> Batch:
+        """Wait until the batch has ended. Raises Timeout after `timeout` seconds; the batch then continues."""
+        deadline, pause = Deadline(timeout), _POLL_S[0]
+        with ProgressBar(progress, f"Batch {self.id}") as bar:
+            while True:
+                counts = self.record.get("request_counts") or {}
+                bar.show(counts.get("completed", 0) + counts.get("failed", 0), counts.get("total"))
+                if self.done:
+                    return self
+                deadline.check(f"Batch {self.id}")
+                time.sleep(min(pause, deadline.left()))
+                pause = min(pause * 1.5, _POLL_S[1])
+                self.refresh()
+
+    def download(self, target: str | Path) -> Path:
+        """Write the output file. Raises CeleriacError if the batch has none."""
+        output = self.record.get("output_file_id")
+        if not output:
+            raise CeleriacError(f"Batch {self.id} is {self.status} and has no output file.")
+        self._transport.download(f"/v1/files/{output}/content", Path(target))
+        return Path(target)
+
+    def download_errors(self, target: str | Path) -> Path | None:
+        """Write the file with the rows that could not be predicted. Return None if there are none."""
+        errors = self.record.get("error_file_id")
+        if not errors:
+            return None
+        self._transport.download(f"/v1/files/{errors}/content", Path(target))
+        return Path(target)
+
+    def cancel(self) -> Batch:
+        """Stop the batch. Finished rows are kept, and it can be resumed."""
+        self.record = self._transport.post(f"/v1/batches/{self.id}/cancel", {})
+        return self
+
+    def resume(self) -> Batch:
+        """Continue a batch that failed, expired or was cancelled."""
+        self.record = self._transport.post(f"/v1/batches/{self.id}/resume", {})
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id} {self.status}>"
+
+
+class Batches:
+    """`client.batches`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def start(self, model: str, input: str | Path, **options: Any) -> Batch:
+        """Upload a local file, unless `input` is a file id or a URL, and start a batch.
+
+        Options are the fields of `POST /v1/batches`: `method`, `columns`, `keep`, `format`, `output`, `owner`, `webhook`, …
+        """
+        path = Path(input)
+        source = (self._transport.upload(path))["id"] if path.is_file() else str(input)
+        return Batch(self._transport, self._transport.post("/v1/batches", {"model": model, "input": source, **options}))
+
+    def get(self, id: str) -> Batch:
+        """One batch. Raises NotFoundError."""
+        return Batch(self._transport, self._transport.get(f"/v1/batches/{id}"))
+
+    def list(self) -> Iterator[Batch]:
+        """Every batch, the newest first."""
+        after: str | None = None
+        while True:
+            page = self._transport.get("/v1/batches", after=after, limit=100)
+            for record in page["data"]:
+                yield Batch(self._transport, record)
+            if not page.get("has_more"):
+                return
+            after = page["data"][-1]["id"]

@@ -1,0 +1,178 @@
+"""The client."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from celeriac._sync.batches import Batch, Batches
+from celeriac._sync.jobs import Job
+from celeriac._sync.resources import (
+    DeadLetters,
+    Jobs,
+    Models,
+    Pipelines,
+    Schedules,
+    Trainings,
+    Webhooks,
+)
+from celeriac._sync.transport import Transport
+from celeriac._errors import CeleriacError
+from celeriac._progress import ProgressBar
+from celeriac._retries import Deadline
+from celeriac._rows import chunks_of, like, rows_of
+
+_HOLD_S: Final = 20.0
+
+
+class Client:
+    """A client of one Celeriac API.
+
+        with Client("http://127.0.0.1:8000") as client:
+            client.predict("diabetes", rows)
+
+    Args:
+        url: address of the API (default: `CELERIAC_URL`, else http://127.0.0.1:8000).
+        api_key: sent as a bearer token (default: `CELERIAC_API_KEY`).
+        timeout: seconds that one call may take, retries included (default: 60). None means no limit.
+
+    Requests that fail for a moment are sent again with exponential pauses. A request that makes a job carries an idempotency key, so
+    a repeated request never makes a second job. A client may be shared between threads and used after a fork.
+    """
+
+    def __init__(self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0) -> None:
+        self._transport = Transport(url, api_key, timeout)
+        self.jobs = Jobs(self._transport)
+        self.batches = Batches(self._transport)
+        self.models = Models(self._transport)
+        self.pipelines = Pipelines(self._transport)
+        self.trainings = Trainings(self._transport)
+        self.schedules = Schedules(self._transport)
+        self.dead_letters = DeadLetters(self._transport)
+        self.webhooks = Webhooks(self._transport)
+
+    @property
+    def url(self) -> str:
+        """Address of the API."""
+        return self._transport.url
+
+    def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:
+        """Predict rows and wait for the result.
+
+        Args:
+            model: `name`, `name@alias` or `name@version`.
+            rows: a list of rows or records, a NumPy array, or a pandas or polars data frame.
+            method: output of the model, for example `predict_proba` (default: the model's default).
+            timeout: seconds to wait (default: the client's).
+
+        Returns one element per row, in order. Raises JobFailed if the prediction failed, Timeout if it took too long, APIError if the
+        request was refused.
+        """
+        deadline = Deadline(self._transport.timeout if timeout is None else timeout)
+        hold = round(min(deadline.left(), _HOLD_S), 3)
+        body = _body(model, rows, method, {})
+        record = self._transport.post("/v1/jobs", body, key=uuid.uuid4().hex, deadline=deadline, hold_s=hold, wait=hold)
+        left = deadline.left()
+        return Job(self._transport, record).result(None if left == float("inf") else left)
+
+    def submit(self, model: str, rows: Any, *, method: str | None = None, key: str | None = None, **options: Any) -> Job:
+        """Submit rows and return as soon as the job is durable.
+
+        Args:
+            model: `name`, `name@alias` or `name@version`.
+            rows: as for `predict`.
+            method: output of the model.
+            key: idempotency key. A second call with the same key and rows returns the same job (default: a new key per call).
+            options: `deadline_s`, the seconds that the job may wait, and `webhook`.
+        """
+        record = self._transport.post("/v1/jobs", _body(model, rows, method, options), key=key or uuid.uuid4().hex)
+        return Job(self._transport, record)
+
+    def stream(self, model: str, row: Any, *, timeout: float | None = None) -> Iterator[str]:
+        """The text that a streaming model yields for one row, token by token."""
+        job = self.submit(model, [row])
+        for token in job.stream(timeout):
+            yield token
+
+    def map(
+        self, model: str, data: Any, *, method: str | None = None, chunk_rows: int = 256, in_flight: int = 16, progress: bool = True
+    ) -> Any:
+        """Predict many rows in several jobs at once.
+
+        For more than about 100,000 rows use `batch`, which sends a file.
+
+        Args:
+            model: `name`, `name@alias` or `name@version`.
+            data: as the rows of `predict`.
+            method: output of the model.
+            chunk_rows: rows per job.
+            in_flight: jobs that wait or run at once.
+            progress: whether to show a progress bar.
+
+        Returns a list in the order of the data; for a pandas object a Series or DataFrame with its index. If one job fails, the others
+        in flight are cancelled, and its error is raised.
+        """
+        rows = rows_of(data)
+        results: list[Any] = []
+        waiting: deque[Job] = deque()
+        with ProgressBar(progress, model) as bar:
+            try:
+                for chunk in chunks_of(rows, chunk_rows):
+                    if len(waiting) >= in_flight:
+                        results += waiting[0].result()
+                        waiting.popleft()
+                        bar.show(len(results), len(rows))
+                    waiting.append(self.submit(model, chunk, method=method))
+                while waiting:
+                    results += waiting[0].result()
+                    waiting.popleft()
+                    bar.show(len(results), len(rows))
+            except BaseException:
+                for job in waiting:
+                    if not job.done:
+                        job.cancel()
+                raise
+        return like(data, results)
+
+    def batch(
+        self, model: str, input: str | Path, output: str | Path, *, timeout: float | None = None, progress: bool = True, **options: Any
+    ) -> Batch:
+        """Upload a file, predict every row and download the answers.
+
+        Args:
+            model: `name`, `name@alias` or `name@version`.
+            input: local CSV, JSONL, NPY or Parquet file.
+            output: where the answers are written. Its suffix chooses the format.
+            timeout: seconds to wait (default: no limit). The batch continues after a Timeout.
+            progress: whether to show a progress bar.
+            options: fields of `POST /v1/batches`, such as `method`, `columns` and `keep`.
+
+        Raises CeleriacError if the batch did not complete. Rows that could not be predicted are in `download_errors`.
+        """
+        options.setdefault("format", Path(output).suffix.removeprefix("."))
+        batch = self.batches.start(model, input, **options)
+        batch.wait(timeout, progress=progress)
+        if batch.status != "completed":
+            errors = (batch.record.get("errors") or {}).get("data") or [{}]
+            raise CeleriacError(f"Batch {batch.id} {batch.status}: {errors[0].get('message') or 'no reason was given'}")
+        batch.download(output)
+        return batch
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _body(model: str, rows: Any, method: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    body = {"model": model, "inputs": rows_of(rows), **options}
+    return body | {"method": method} if method else body

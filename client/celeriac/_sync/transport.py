@@ -1,0 +1,157 @@
+"""Requests to the server: one call, retries included, within one deadline."""
+
+from __future__ import annotations
+
+import time
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from celeriac._errors import APIError, CeleriacError, ConnectionFailed
+from celeriac._events import Event, EventDecoder
+from celeriac._retries import Deadline, Retries
+
+_CONNECT_S: Final = 5.0
+_SILENCE_S: Final = 60.0
+"""How long a stream may be silent. The server sends a comment every 15 s."""
+_PIECE: Final = 1 << 20
+
+
+class Transport:
+    """Sends requests and decodes responses. Safe to use from several threads, and after a fork."""
+
+    def __init__(self, url: str | None, api_key: str | None, timeout: float | None) -> None:
+        self.url = (url or os.environ.get("CELERIAC_URL") or "http://127.0.0.1:8000").rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError(f"Invalid URL {self.url!r}. Use http:// or https://, for example http://127.0.0.1:8000.")
+        self.timeout = timeout
+        key = api_key or os.environ.get("CELERIAC_API_KEY")
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._clients: dict[int, httpx.Client] = {}
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        client = self._clients.pop(os.getpid(), None)
+        if client is not None:
+            client.close()
+
+    def get(self, path: str, *, deadline: Deadline | None = None, hold_s: float = 0.0, **query: Any) -> Any:
+        """The JSON of a response. `hold_s` is how long the server may hold the request."""
+        return self._json("GET", path, deadline, safe=True, params=_present(query), timeout=_timeout(hold_s))
+
+    def post(
+        self, path: str, body: Any, *, key: str | None = None, deadline: Deadline | None = None, hold_s: float = 0.0, **query: Any
+    ) -> Any:
+        """The JSON of a response. With an idempotency `key` the request is repeated after any transient failure."""
+        headers = {"idempotency-key": f'"{key}"'} if key else {}
+        return self._json(
+            "POST", path, deadline, safe=key is not None, json=body, params=_present(query), headers=headers, timeout=_timeout(hold_s)
+        )
+
+    def patch(self, path: str, body: Any) -> Any:
+        """The JSON of a response."""
+        return self._json("PATCH", path, None, safe=True, json=body, timeout=_timeout(0))
+
+    def delete(self, path: str, **query: Any) -> Any:
+        """The JSON of a response, None if it has no body."""
+        return self._json("DELETE", path, None, safe=True, params=_present(query), timeout=_timeout(0))
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """Send a local file as it is read. Return the server's file object."""
+        with path.open("rb") as file:
+            form = {"file": (path.name, file)}
+            response: dict[str, Any] = self._json(
+                "POST", "/v1/files", Deadline(None), safe=False, files=form, timeout=httpx.Timeout(_CONNECT_S, read=None, write=None)
+            )
+            return response
+
+    def download(self, path: str, target: Path) -> None:
+        """Write a response to a file, which appears when it is complete."""
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with self._open("GET", path, timeout=httpx.Timeout(_CONNECT_S, read=_SILENCE_S)) as response:
+                with partial.open("wb") as file:
+                    for piece in response.iter_bytes(_PIECE):
+                        file.write(piece)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def events(self, path: str, after: str = "") -> Iterator[Event]:
+        """Server-sent events until the server ends the stream."""
+        headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
+        decoder = EventDecoder()
+        with self._open("GET", path, headers=headers, timeout=httpx.Timeout(_CONNECT_S, read=_SILENCE_S)) as response:
+            for line in response.iter_lines():
+                event = decoder.feed(line)
+                if event is not None:
+                    yield event
+
+    def _json(self, method: str, path: str, deadline: Deadline | None, *, safe: bool, **options: Any) -> Any:
+        deadline = deadline or Deadline(self.timeout)
+        retries = Retries(deadline, safe=safe)
+        while True:
+            failure: httpx.Response | httpx.TransportError
+            try:
+                response = self._client().request(method, path, **options)
+            except httpx.TransportError as error:
+                failure = error
+            else:
+                if not response.is_error:
+                    return _decoded(response)
+                failure = response
+            pause = retries.after(failure)
+            if pause is None:
+                raise _error(failure, self.url) from None
+            time.sleep(pause)
+            for file in _files(options):
+                file.seek(0)
+
+    @contextmanager
+    def _open(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        try:
+            with self._client().stream(method, path, **options) as response:
+                if response.is_error:
+                    response.read()
+                    raise APIError.of(response)
+                yield response
+        except httpx.TransportError as error:
+            raise _error(error, self.url) from None
+
+    def _client(self) -> httpx.Client:
+        # Sockets must not be shared with a forked process: each process opens its own.
+        pid = os.getpid()
+        if pid not in self._clients:
+            self._clients[pid] = httpx.Client(base_url=self.url, headers=self._headers)
+        return self._clients[pid]
+
+
+def _timeout(hold_s: float) -> httpx.Timeout:
+    return httpx.Timeout(_CONNECT_S, read=hold_s + 30, write=30, pool=30)
+
+
+def _present(query: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _files(options: dict[str, Any]) -> list[Any]:
+    return [file for _, file in options.get("files", {}).values()]
+
+
+def _decoded(response: httpx.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        raise CeleriacError(f"{response.url} did not return JSON. Is it the address of a Celeriac API?") from None
+
+
+def _error(failure: httpx.Response | httpx.TransportError, url: str) -> CeleriacError:
+    if isinstance(failure, httpx.Response):
+        return APIError.of(failure)
+    return ConnectionFailed(f"No response from {url}: {failure or type(failure).__name__}.")
