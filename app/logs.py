@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from app.settings import settings
+from app.settings import service_links, settings
 
 _COLOUR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
@@ -38,6 +38,8 @@ def configure(process: str, stream: TextIO | None = None) -> None:
         logger.propagate = True
         logger.setLevel(max(logging.getLevelName(level), logging.getLogger().level))
     logging.captureWarnings(True)
+    for variable, value in service_links().items():
+        logging.getLogger(__name__).warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+
+_PREFIX: Final = "CELERIAC_"
+_SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def _user_cache() -> Path:
@@ -25,6 +31,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis, broker and store in one: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `sentinel://user:password@h1:26379,h2:26379/mymaster/0`.",
+    )
+    key_prefix: str = Field(
+        "celeriac:",
+        description="What every Redis key and channel begins with: letters, digits, `.`, `_` and `-`, then one colon, which may be omitted. Give each installation that shares a Redis its own.",
+    )
+    key_prefix_takeover: bool = Field(
+        False,
+        description="Use the key prefix although another release with other models has used it. Set it once, after that release has gone.",
+    )
+    release: str = Field(
+        "", description="The name of this release in messages about a shared key prefix. The chart sets it to `namespace/release`."
     )
     redis_ca: Path | None = Field(
         None, description="The file of the authority that signed Redis' certificate; where it is not set, the system's are trusted."
@@ -69,6 +86,9 @@ class Settings(BaseSettings):
         None, description="`user:password` that Flower asks for; nothing is asked where it is not set."
     )
     flower_url_prefix: str = Field("", description="The path prefix under which Flower is reached behind a proxy.")
+    flower_pools: str = Field(
+        "", description="Pools whose queues Flower lists even if they have no worker, separated by commas. The chart sets it."
+    )
     imports: str = Field(
         "", description="Python modules of your own that workers import, separated by commas: what they register can be run."
     )
@@ -201,6 +221,10 @@ class Settings(BaseSettings):
         "",
         description="The labels of this release's workers in Kubernetes, as a selector: with it `GET /v1/pools` asks the cluster too. The chart sets it.",
     )
+    autoscaled_pools: str = Field(
+        "",
+        description="Pools that an autoscaler starts from zero when jobs wait, separated by commas: without workers they still count as ready. The chart sets it on the API.",
+    )
     deletion_cost: bool = Field(
         False,
         description="A worker says on its pod whether it is busy, so that idle pods go first. The chart sets it, and grants the right.",
@@ -230,6 +254,25 @@ class Settings(BaseSettings):
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")
 
+    @field_validator("key_prefix")
+    @classmethod
+    def _one_colon(cls, value: str) -> str:
+        """End the prefix with its only colon, so that no prefix is the beginning of another one."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}:?", value):
+            raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', and at most one colon, at the end: for example 'team-a:'")
+        return f"{value.removesuffix(':')}:"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
+
     @property
     def pipelines_folder(self) -> Path:
         """On the volume that all processes mount, if nothing else is said."""
@@ -241,6 +284,32 @@ class Settings(BaseSettings):
         return 0.9 * self.visibility_timeout_s
 
 
+def names(listed: str) -> list[str]:
+    """The elements of a setting that is a list separated by commas."""
+    return [name for part in listed.split(",") if (name := part.strip())]
+
+
+def service_links(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that have the name of a setting, but were injected by Kubernetes for a service.
+
+    A service `celeriac-api` sets `CELERIAC_API_PORT=tcp://10.0.0.1:8000` in every container of its namespace.
+    See https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_PREFIX) and name.endswith("_PORT") and _SERVICE_LINK.fullmatch(value)
+    }
+
+
+class _Environment(EnvSettingsSource):
+    """Environment variables, without those that Kubernetes injects for services."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, complex_ = super().get_field_value(field, field_name)
+        return (None if f"{_PREFIX}{field_name.upper()}" in service_links() else value), key, complex_
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Raises InvalidInput that names the variable which is wrong."""
@@ -248,4 +317,6 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidInput(f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg']}") from None
+        raise InvalidInput(
+            f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -27,7 +28,7 @@ from app.broker.pipelines import Runs
 from app.broker.replies import Replies
 from app.broker.waits import Waits
 from app.core.deliveries import Outcome
-from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
+from app.core.errors import JobExpired, JobNotFound, StoreUnavailable, StoreUnfit
 from app.core.jobs import Job, Place, State, created_at, new_id
 from app.core.models import Manifest
 from app.core.pipelines import PIPELINE
@@ -42,6 +43,7 @@ from app.store import jobs, scripts, server
 from app.store.address import here
 from app.store.client import connect_async
 
+log = logging.getLogger(__name__)
 _MEET_S: Final = 1.0
 
 
@@ -94,11 +96,16 @@ class Gateway:
         """Looks whether Redis is fit, until it is."""
         while self.unfit is not None:
             await asyncio.sleep(_MEET_S)
-            await self._look()
+            try:
+                await self._look()
+            except StoreUnfit as error:
+                if error.detail != self.unfit:
+                    log.error("%s", error.detail)
+                self.unfit = error.detail
 
     async def _look(self) -> None:
         try:
-            server.accept(await asyncio.to_thread(server.inspect, here()))
+            server.accept(await asyncio.to_thread(server.inspect, here(), self.settings))
             self.unfit = None
         except StoreUnavailable as error:
             self.unfit = error.detail

@@ -1,4 +1,4 @@
-"""The names of queues and tasks, spelled once. A queue is a Celery queue; its Redis list is `celeriac:<queue>`."""
+"""The names of queues and tasks, spelled once. A queue is a Celery queue; its Redis list is the key prefix and the name."""
 
 from __future__ import annotations
 

@@ -1,10 +1,19 @@
-"""Every Redis key and channel, with what it holds and how long. `PREFIX` is Celery's global key prefix too."""
+"""Every Redis key and channel, with what it holds and how long.
+
+`PREFIX` is the only spelling of the prefix in the code. Scripts receive it, and it is Celery's, redbeat's and Flower's prefix too.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-PREFIX: Final = "celeriac:"
+from app.settings import settings
+
+PREFIX: Final = settings().key_prefix
+"""The setting `key_prefix`, with its colon. A process has one prefix, read when this module is imported."""
+
+RELEASE: Final = f"{PREFIX}release"
+"""String, JSON: the release and the models that use this prefix. Never expires."""
 
 JOBS: Final = f"{PREFIX}jobs"
 """Sorted set of job ids by creation time; those of records that are gone are dropped."""

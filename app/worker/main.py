@@ -14,7 +14,7 @@ from app.store.server import refuse_unfit
 
 def serve() -> None:
     """Blocks; exits 0 after SIGTERM or SIGINT: no new delivery, running ones end. A second signal hurries: they are handed back."""
-    refuse_unfit()
+    refuse_unfit(settings())
     directory = settings().state / "metrics" / f"worker-{os.getpid()}"
     # Before prometheus_client is imported: it decides then whether the children's numbers are added up.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
