@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -62,7 +63,9 @@ class Entry:
 class Catalogue:
     """Refreshed every second. Looking something up costs no I/O, except for what is not known: that may just have been published."""
 
-    def __init__(self, repository: Repository, client: redis.asyncio.Redis) -> None:
+    def __init__(self, repository: Repository, client: redis.asyncio.Redis, autoscaled: Collection[str] = ()) -> None:
+        """`autoscaled`: pools that an autoscaler starts from zero when jobs wait."""
+        self.autoscaled = frozenset(autoscaled)
         self._repository = repository
         self._client = client
         self._manifests: dict[tuple[str, str], Manifest] = {}
@@ -136,6 +139,20 @@ class Catalogue:
             there = ", ".join([*entry.versions, *entry.aliases])
             raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
         return version, entry.versions[version]
+
+    def answers(self, name: str, version: str) -> bool:
+        """Whether a request for a version in `entries` would be answered.
+
+        A worker holds it; or it is superseded, so that a worker loads it on the first request; or its pool is at zero, and the
+        request, which is queued, makes the autoscaler start a worker.
+        """
+        entry = self.entries[name]
+        known = entry.versions[version]
+        if known.state is not Readiness.COLD or known.manifest is None:
+            return known.state is Readiness.READY
+        if self.living(known.manifest.pool):
+            return version not in entry.aliases.values() and version != next(reversed(entry.versions))
+        return known.manifest.pool in self.autoscaled
 
     async def serving(self, ref: ModelRef) -> Manifest:
         """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""

@@ -39,6 +39,7 @@ from app.hooks.sender import Sender
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
+from app.settings import names as names_in
 from app.store import jobs, scripts, server
 from app.store.address import here
 from app.store.client import connect_async
@@ -54,7 +55,7 @@ class Gateway:
         self.settings = settings
         self.process = new_id(time.time())
         self.redis = connect_async()
-        self.catalogue = Catalogue(Repository(settings.models), self.redis)
+        self.catalogue = Catalogue(Repository(settings.models), self.redis, names_in(settings.autoscaled_pools))
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
         self.waits = Waits()
         self.replies = Replies(self.redis, self.process, self._ended)
@@ -109,6 +110,16 @@ class Gateway:
             self.unfit = None
         except StoreUnavailable as error:
             self.unfit = error.detail
+
+    async def trouble(self) -> str:
+        """Why this process should receive no requests, or an empty string."""
+        if self.leaving:
+            return "the process is stopping"
+        try:
+            await self.redis.ping()
+        except (RedisError, OSError) as error:
+            return f"Redis does not answer: {error}"
+        return self.unfit or ""
 
     def full(self) -> str:
         """Why no prediction is taken now; '' where one is. Raises StoreUnavailable or StoreUnfit."""

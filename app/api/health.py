@@ -6,7 +6,6 @@ import os
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
-from redis.exceptions import RedisError
 from starlette.responses import Response
 
 from app.api.gateway import gateway
@@ -27,14 +26,8 @@ async def live(request: Request) -> Response:
 async def ready(request: Request) -> Response:
     """Redis answers, and this process is not about to stop. Workers are no condition: jobs can wait for them."""
     here = gateway(request)
-    if here.leaving:
-        return answer({"ok": False, "detail": "the process is stopping"}, 503)
-    try:
-        await here.redis.ping()
-    except (RedisError, OSError) as error:
-        return answer({"ok": False, "detail": f"Redis does not answer: {error}"}, 503)
-    if here.unfit is not None:
-        return answer({"ok": False, "detail": here.unfit}, 503)
+    if trouble := await here.trouble():
+        return answer({"ok": False, "detail": trouble}, 503)
     return answer({"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)})
 
 

@@ -30,6 +30,11 @@ class Worker:
     loading: list[list[str]] = field(default_factory=list)
     refused: list[list[str]] = field(default_factory=list)
 
+    @property
+    def host(self) -> str:
+        """The host of a worker named `pool@host-pid`, which is the pod's name in a cluster."""
+        return self.name.partition("@")[2].rpartition("-")[0]
+
 
 def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) -> None:
     with client.pipeline(transaction=False) as pipe:

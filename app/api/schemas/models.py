@@ -120,8 +120,8 @@ READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
 DELETE: Final = documented(_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
-    "response_description": "A worker holds the model.",
-    "responses": {503: {"model": ModelReady, "description": "No worker holds the model."}},
+    "response_description": "A request would be answered: a worker holds the model, or loads it or starts for the first request.",
+    "responses": {503: {"model": ModelReady, "description": "No worker holds the model, and no autoscaler starts one."}},
 }
 METADATA: Final = documented(_name, ModelMetadata, response_description="What the model takes and gives.")
 METADATA_VERSION: Final = documented(_version, ModelMetadata, response_description="What the version takes and gives.")

@@ -26,7 +26,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Can the server predict? `live` says the same: the protocol's text names the field so."""
+    """Whether the server can predict. `live` is true in every answer: the protocol's text names the field so."""
 
     ready: bool
     live: bool
