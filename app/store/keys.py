@@ -198,6 +198,16 @@ def attempts(delivery_id: str) -> str:
     return f"{PREFIX}attempts:{delivery_id}"
 
 
+def death(delivery_id: str) -> str:
+    """String, why the process that ran a delivery last was killed, if its parent knows: a day."""
+    return f"{PREFIX}death:{delivery_id}"
+
+
+def runner(delivery_id: str) -> str:
+    """String, `time host/pid` of the process that runs a delivery without records which was delivered again: an hour."""
+    return f"{PREFIX}runner:{delivery_id}"
+
+
 def reply(process: str) -> str:
     """Channel of one API process: a message a delivery of its own that ended."""
     return f"{PREFIX}reply:{process}"

@@ -34,7 +34,7 @@ def _run() -> int:
     from prometheus_client import multiprocess
 
     from app.canvas import app
-    from app.worker import child, control, stopping, works  # noqa: F401  registers the commands
+    from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
     from app.worker.health import Health
@@ -49,6 +49,7 @@ def _run() -> int:
     works.load(settings().imports)
     models = Models(settings())
     models.preload()
+    parent.memory_kills()
     child.share(models)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)

@@ -11,6 +11,13 @@ from functools import cache
 import redis as redis_py
 
 from app.store.client import connect
+from app.worker.deaths import MemoryKills
+
+
+@cache
+def memory_kills() -> MemoryKills:
+    """Called first when the worker starts: kills from before are none of its processes'."""
+    return MemoryKills()
 
 
 @cache

@@ -18,7 +18,7 @@ from app.core.works import Order
 from app.settings import settings
 from app.store import keys, scripts
 from app.store.blobs import blobs
-from app.worker import again, child, progress
+from app.worker import again, child, deaths, progress
 from app.worker.prediction import predict
 from app.worker.request import DeliveryRequest
 from app.worker.works import perform
@@ -59,7 +59,7 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], started_at: float,
     outcomes, policy = [], _policy(delivery)
     for at, (job, attempt) in enumerate(zip(delivery.jobs, attempts, strict=True)):
         if attempt == _USED_UP:
-            lost = WorkerLost("the worker died each time that it ran this job; it is not tried again")
+            lost = WorkerLost(deaths.explain(child.redis(), delivery, job))
             outcomes.append(Outcome(job, error=lost, attempt=policy.max_attempts))
         elif attempt > 0 and predicted is not None:
             outcome = next(answers)
@@ -107,6 +107,8 @@ def _attempts(delivery: Delivery, request: Any) -> list[int]:
             pipe.incr(keys.attempts(delivery.id))
             pipe.expire(keys.attempts(delivery.id), 3600)
             attempt += pipe.execute()[0]
+        if attempt <= settings().max_attempts:
+            deaths.ran(child.redis(), delivery.id, child.name())
     return [attempt if attempt <= settings().max_attempts else _USED_UP] * len(delivery.jobs)
 
 

@@ -81,7 +81,7 @@ async def test_nothing_is_ready_while_redis_refuses_us(configured: pytest.Monkey
     async with running() as api:
         assert await status(api, "/v2/health/ready") == [200]
         worker.client.config_set("requirepass", "secret")
-        worker.client.execute_command("AUTH", "secret")
+        worker.client.auth("secret")
         worker.client.client_kill_filter(_type="normal", skipme=True)
         try:
             answer = await api.get("/v2/health/ready")

@@ -104,7 +104,7 @@ class Starting:
         try:
             return self.process.wait(BOUND_S)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.process.args} did not end within {BOUND_S} s: {self.tail()}") from None
+            raise AssertionError(f"{self.process.args!r} did not end within {BOUND_S} s: {self.tail()}") from None
 
     def tail(self) -> str:
         return "\n".join([line for line in self.lines if not line.startswith(IMPORT)][-40:])
