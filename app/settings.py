@@ -289,7 +289,7 @@ def names(listed: str) -> list[str]:
     return [name for part in listed.split(",") if (name := part.strip())]
 
 
-def service_links(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:
     """Variables that have the name of a setting, but were injected by Kubernetes for a service.
 
     A service `celeriac-api` sets `CELERIAC_API_PORT=tcp://10.0.0.1:8000` in every container of its namespace.
@@ -298,7 +298,7 @@ def service_links(environment: Mapping[str, str] = os.environ) -> dict[str, str]
     return {
         name: value
         for name, value in environment.items()
-        if name.startswith(_PREFIX) and name.endswith("_PORT") and _SERVICE_LINK.fullmatch(value)
+        if name.startswith(prefix) and name.endswith("_PORT") and _SERVICE_LINK.fullmatch(value)
     }
 
 

@@ -242,6 +242,7 @@ class Coalescer:
                 queue,
                 time_limit_s=manifest.time_limit_s,
                 enqueued_at=delivery.enqueued_at,
+                shown=delivery,
             ),
             delivery,
             [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint) for item in items],

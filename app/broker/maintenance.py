@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -17,7 +17,7 @@ from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.settings import Settings
 from app.store import batches, dead_letters, jobs, keys, scripts
-from app.store.blobs import blobs
+from app.store.blobs import blobs, peek
 from app.store.files import files
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,11 @@ class Maintenance:
         found = await scripts.run_async(self._client, scripts.stray(queue, pool, grace_s=one.lost_after_s, silent_s=one.silent_s))
         for id, limit in zip(found[::2], found[1::2], strict=True):
             name = id.decode()
-            message = envelope(app, names.PREDICT, name, (name, None), queue, time_limit_s=float(limit), enqueued_at=time.time())
+            packed: Any = await self._client.hget(keys.delivery(name), "body")
+            shown = peek(packed) if packed else None
+            message = envelope(
+                app, names.PREDICT, name, (name, None), queue, time_limit_s=float(limit), enqueued_at=time.time(), shown=shown
+            )
             await scripts.run_async(self._client, scripts.enqueue(queue, name, message))
             log.info("delivery %s is in the queue %s again", name, queue)
         return len(found) // 2
