@@ -132,16 +132,30 @@ def models(url: str, root: Path) -> Iterator[Finding]:
         else:
             yield Finding("API", "wrong", f"{url} is not ready: {ready.get('detail')}")
         if not ready.get("workers"):
-            yield Finding("workers", "wrong", "no worker is there: jobs wait", "start one: `celeriac worker`")
+            if _is_ready(f"{url}/v2/health/ready"):
+                yield Finding("workers", "ok", "No worker runs. The autoscaler starts one when a job waits")
+            else:
+                yield Finding("workers", "wrong", "no worker is there: jobs wait", "start one: `celeriac worker`")
         for model in listed.get("items", ()):
-            yield from _model(model)
+            yield from _model(model, url)
     for problem in Repository(root).problems():
         yield Finding("repository", "wrong", problem)
 
 
-def _model(model: dict[str, Any]) -> Iterator[Finding]:
+def _is_ready(url: str) -> bool:
+    """Whether a readiness endpoint says that a request would be answered."""
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _model(model: dict[str, Any], url: str) -> Iterator[Finding]:
     for version in model["versions"]:
         name, state = f"{model['name']}@{version['version']}", version["state"]
+        if state == "COLD" and _is_ready(f"{url}/v2/models/{model['name']}/versions/{version['version']}/ready"):
+            yield Finding(name, "ok", "COLD: not loaded. The first request loads it")
+            continue
         reason = f": {version['reason']}" if version.get("reason") else ""
         yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
 
