@@ -51,10 +51,12 @@ def bound(worker: Any, seconds: float) -> None:
             if len(signals) > 1:
                 why = "received a second signal"
                 break
-            if now > idle_until:
+            if signals and now > idle_until:
                 why = f"has had no delivery for {_IDLE_S:g} s and still has not ended"
                 break
-        os._exit(_leave(worker, client, why))
+        code = _leave(worker, client, why)
+        # A worker that refuses its Redis stops without a signal, with a code of its own.
+        os._exit(code or int(worker.exitcode or 0))
 
     threading.Thread(target=watch, name="stopping", daemon=True).start()
 
