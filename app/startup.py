@@ -29,30 +29,32 @@ def exit_on_signals(command: str) -> None:
     """
     if signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN):
         return
-    process, serves, ending = os.getpid(), command in _SERVERS, False
+    serves, ending = command in _SERVERS, False
+    numbers = (signal.SIGTERM, signal.SIGINT) if serves else (signal.SIGTERM,)
 
     def code(number: int) -> int:
         return 0 if serves else 128 + number
 
     def end(number: int, frame: FrameType | None) -> None:
         nonlocal ending
-        if os.getpid() != process:
-            # A child that was forked during the start: its parent expects the default action.
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
         # Once: a second signal must not interrupt the clean-up.
         if not ending:
             ending = True
             sys.exit(code(number))
 
-    for number in (signal.SIGTERM, signal.SIGINT) if serves else (signal.SIGTERM,):
+    def reset_in_child() -> None:
+        """Restore what the parent of a forked child expects. The child must not write its signals to the pipe."""
+        signal.set_wakeup_fd(-1)
+        for number in numbers:
+            if signal.getsignal(number) is end:
+                signal.signal(number, signal.SIG_DFL)
+
+    for number in numbers:
         signal.signal(number, end)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    # A child would write its own signals to this pipe.
-    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    os.register_at_fork(after_in_child=reset_in_child)
     _thread.start_new_thread(_insist, (reader, end, _thread.get_ident(), code))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
