@@ -67,8 +67,8 @@ def test_a_main_thread_that_cannot_be_interrupted_does_not_hold_up_the_end() -> 
 
 def test_a_child_that_was_forked_meanwhile_is_killed_by_the_signal() -> None:
     code = (
-        "pid = os.fork()\nif not pid:\n    time.sleep(600)\n    os._exit(3)\n"
-        "os.kill(pid, signal.SIGTERM)\n_, status = os.waitpid(pid, 0)\nprint('ready', flush=True)\n"
+        "reader, writer = os.pipe()\npid = os.fork()\nif not pid:\n    os.write(writer, b'up')\n    time.sleep(600)\n    os._exit(3)\n"
+        "os.read(reader, 2)\nos.kill(pid, signal.SIGTERM)\n_, status = os.waitpid(pid, 0)\nprint('ready', flush=True)\n"
         "print(os.waitstatus_to_exitcode(status), flush=True)\ntime.sleep(600)"
     )
     process = program("worker", code)
