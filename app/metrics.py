@@ -36,6 +36,10 @@ CHUNKS_DROPPED: Final = Counter(
     "celeriac_chunks_dropped", "Of these, pieces that were given up for newer ones, or that Redis did not take."
 )
 MODELS: Final = Gauge("celeriac_models", "Model versions that this worker holds, by state.", ["state"], multiprocess_mode="mostrecent")
+SMOKE_TESTS: Final = Counter(
+    "celeriac_smoke_tests", "Versions that a worker loaded and asked their golden sample, by outcome.", ["outcome"]
+)
+PROMOTIONS: Final = Counter("celeriac_promotions", "Aliases that moved to another version or could not, by outcome.", ["outcome"])
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])

@@ -116,6 +116,21 @@ class Settings(BaseSettings):
     )
     scan_interval_s: float = Field(2.0, gt=0, description="How often a worker looks for new versions and moved aliases.")
     probe_timeout_s: float = Field(60.0, gt=0, description="How long a model may take to answer its golden sample before it is refused.")
+    load_timeout_s: float = Field(300.0, gt=0, description="How long a version may take to load before it is refused.")
+    max_loads: int = Field(
+        4, ge=1, le=64, description="New versions that a worker loads and smoke-tests at the same time, each in processes of its own."
+    )
+    load_wait_s: float = Field(
+        60.0,
+        gt=0,
+        description="How long a starting worker waits for versions that were never served before it takes jobs; they go on loading.",
+    )
+    slow_load_s: float = Field(
+        5.0, gt=0, description="A version that takes longer to load is loaded after the others, so that they need not wait for it."
+    )
+    promotion_timeout_s: float = Field(
+        120.0, gt=0, description="How long a training, `models publish` and `models promote` wait until a worker serves the version."
+    )
     task_events: bool = Field(True, description="Send Celery's task events, which Flower draws its task list from.")
     stall_timeout_s: float = Field(
         300.0, gt=0, description="A worker that is idle and takes nothing for so long, though the same delivery waits all the time, ends."

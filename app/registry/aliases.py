@@ -12,7 +12,7 @@ from types import EllipsisType
 from typing import Final
 
 from app.core.errors import ModelConflict, ModelUnavailable
-from app.registry.staging import flush
+from app.registry.staging import write_text
 
 FILE: Final = "aliases.json"
 LOCK: Final = f".{FILE}.lock"
@@ -25,7 +25,7 @@ def read(home: Path) -> dict[str, str]:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelUnavailable(f"{path} is not valid JSON: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
         raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}')
@@ -45,11 +45,7 @@ def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType
         found.pop(alias, None)
     else:
         found[alias] = version
-    new = home / f".{FILE}.new"
-    new.write_text(json.dumps(dict(sorted(found.items()))) + "\n")
-    flush(new)
-    new.replace(home / FILE)
-    flush(home)
+    write_text(home / FILE, json.dumps(dict(sorted(found.items()))) + "\n")
 
 
 @contextmanager

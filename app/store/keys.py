@@ -24,6 +24,12 @@ MAINTENANCE: Final = f"{PREFIX}maintenance"
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
 
+SERVING: Final = f"{PREFIX}serving"
+"""Hash `name/alias` -> the version that a worker served for it last; the bare name has the alias "". A field ends with its alias or model."""
+
+FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
+"""Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
+
 TRAININGS: Final = f"{PREFIX}trainings"
 """Sorted set of trainings' jobs by creation time; bounded by `max_trainings`."""
 

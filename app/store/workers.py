@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import redis
@@ -41,6 +41,13 @@ def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) ->
 
 def leave(client: redis.Redis, name: str) -> None:
     client.hdel(keys.WORKERS, name)
+
+
+def living(client: redis.Redis) -> list[Worker]:
+    """Living workers."""
+    said: Any = client.hvals(keys.WORKERS)
+    now = time.time()
+    return [worker for worker in (Worker(**orjson.loads(text)) for text in said) if now - worker.seen_at < _SILENT_S]
 
 
 async def read(client: redis.asyncio.Redis) -> tuple[list[Worker], dict[str, Manifest]]:

@@ -33,11 +33,13 @@ def _run() -> int:
     from celery.worker import state
     from prometheus_client import multiprocess
 
+    from app import probes
     from app.canvas import app
-    from app.worker import child, control, stopping, works  # noqa: F401  registers the commands
+    from app.store import serving, withdrawn
+    from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
-    from app.worker.health import Health
+    from app.worker.health import Health, Status
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
     from app.worker.presence import Presence
@@ -48,7 +50,10 @@ def _run() -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     works.load(settings().imports)
     models = Models(settings())
-    models.preload()
+    status = Status(lambda: models.tests.keys)
+    probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
+    served = serving.read(parent.redis())
+    models.preload(served, withdrawn.read(parent.redis()))
     child.share(models)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
@@ -66,7 +71,7 @@ def _run() -> int:
         without_mingle=True,
         quiet=True,
     )
-    worker.models = models
+    worker.models, worker.serving, worker.status = models, served, status
     # A little more, so that work which ends in time can say so.
     stopping.bound(worker, settings().drain_timeout_s + 3)
     if settings().deletion_cost:
