@@ -208,7 +208,7 @@ class Catalogue:
             log.warning("Aliases of %s stay as they are: %s", entry.name, error.detail)
             aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, {}
         pending = promotions.pending(aliases, requests, failures)
-        wanted = promotions.targets([*entry.versions], aliases, pending)
+        wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
         for alias, target in wanted.items():
             current = promotions.leads_to(alias, entry.versions, aliases, served, wanted)
             if alias == BARE_NAME:

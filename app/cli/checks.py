@@ -144,6 +144,13 @@ def _model(model: dict[str, Any]) -> Iterator[Finding]:
         name, state = f"{model['name']}@{version['version']}", version["state"]
         reason = f": {version['reason']}" if version.get("reason") else ""
         yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
+    for move in model.get("promotions", ()):
+        which = f"{model['name']}@{move['alias']}" if move["alias"] else str(model["name"])
+        found = f"still leads to {move['before'] or 'nothing'}, not to {move['version']}: {move['reason']}"
+        # With an id it is a request, whose author knows that it failed; without one, a file says what is not true.
+        wrong = move["state"] == "failed" and not move["id"]
+        remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if move["state"] == "failed" else ""
+        yield Finding(which, "wrong" if wrong else "note", found, remedy)
 
 
 def _port(setting: str, host: str, port: int, path: str) -> Finding:

@@ -60,7 +60,7 @@ class Installation:
             }
             if not redis_port:
                 server.accept(server.inspect(Address.of(known)))
-            tell({"url": self._api, "redis_url": self._redis_url})
+            tell({"url": self._api, "redis_url": self._redis_url, "models": str(known.models.resolve())})
             self._crew = Supervisor(self._show)
             await self._crew.run(self._work(redis_port))
 

@@ -79,6 +79,11 @@ class Pieces:
         self._line = None
 
 
+def note(sentence: str) -> None:
+    """A sentence on standard error, beside the result."""
+    Console(stderr=True, highlight=False).print(Text.assemble(("note: ", "bold"), sentence), soft_wrap=True)
+
+
 def trouble(what: Trouble, *, as_json: bool) -> None:
     """The sentence on standard error, so that what a script reads stays clean."""
     if as_json:

@@ -79,17 +79,32 @@ def pending(aliases: Mapping[str, str], requests: Mapping[str, Promotion], failu
     }
 
 
-def targets(versions: Sequence[str], aliases: Mapping[str, str], requests: Mapping[str, Promotion]) -> dict[str, str]:
+def targets(
+    versions: Sequence[str],
+    aliases: Mapping[str, str],
+    requests: Mapping[str, Promotion],
+    failures: Mapping[str, Failure],
+    served: Mapping[str, str],
+) -> dict[str, str]:
     """The version that each alias, and the bare name, should lead to as soon as a worker serves it.
 
-    `requests` are those that are pending, `versions` is sorted, the newest last.
+    `versions` is sorted, the newest last. After a failed promotion an alias stays with the version that is served, which may be newer than
+    its file if workers cannot write the repository.
     """
-    found = {**aliases, **{alias: request.version for alias, request in requests.items()}}
+    found = dict(aliases)
+    found.update((alias, served[alias]) for alias, request in requests.items() if alias in served and _failed(request, aliases, failures))
+    found.update((alias, request.version) for alias, request in pending(aliases, requests, failures).items())
     if PRODUCTION in found:
         found[BARE_NAME] = found[PRODUCTION]
     elif versions:
         found[BARE_NAME] = versions[-1]
     return found
+
+
+def _failed(request: Promotion, aliases: Mapping[str, str], failures: Mapping[str, Failure]) -> bool:
+    known = failures.get(request.alias)
+    failed = request.state == PromotionState.FAILED or (known is not None and known.id == request.id)
+    return failed and aliases.get(request.alias) == request.before
 
 
 def leads_to(alias: str, versions: Container[str], aliases: Mapping[str, str], served: Mapping[str, str], wanted: Mapping[str, str]) -> str:

@@ -289,9 +289,7 @@ class Repository:
             try:
                 for version in versions:
                     self.artifact(home.name, version)
-                for alias, request in promotions.read(home).items():
-                    if request.state == PromotionState.FAILED:
-                        yield f"{home.name}@{request.version} was not promoted to {alias!r}: {request.reason}"
+                promotions.read(home)
                 for alias, version in aliases.read(home).items():
                     if version not in versions:
                         yield f"the alias {alias!r} of {home.name!r} points to {version!r}, which is not there"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.errors import InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
+from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS, Tensor, as_json, decode
 from app.registry.repository import EXAMPLES, Repository
 from app.runtime.arrays import to_tensor
@@ -28,6 +30,7 @@ from app.runtime.loading import READERS
 from app.runtime.model import Model
 from app.runtime.signature import classes_of, inputs_of_sample, outputs_of_sample, tensors_of_sample
 
+log = logging.getLogger(__name__)
 GOLDEN_ROWS: Final = 3
 CHECKED_ROWS: Final = {"onnx": 10_000}
 """Rows of the sample that what is served must answer as the estimator does, by format; 100 for the others."""
@@ -54,7 +57,9 @@ def publish(
     tolerance: float = 1e-6,
     provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """A new version, which `promote` names an alias for. It answers the sample as the estimator in memory does, or is refused.
+    """A new version. It answers the sample as the estimator in memory does, or is refused.
+
+    `promote` names an alias that is to point to it. The alias moves when a worker serves the version; the first version gets it at once.
 
     `sample` is an array or DataFrame of a few rows such as a caller sends; `columns` names an array's features;
     `tolerance` is how far, absolutely and relatively, a number may be from the estimator's own; give a compiled model (`onnx`) a
@@ -100,8 +105,18 @@ def publish(
 
     manifest = repository.publish(name, write, version=version, job=str(described.provenance.get("job", "")))
     if promote:
-        repository.promote(name, promote, manifest.version)
+        request_promotion(repository, name, promote, manifest.version)
     return manifest
+
+
+def request_promotion(repository: Repository, name: str, alias: str, version: str) -> None:
+    """Ask that an alias point to a version once a worker serves it, and log that the alias waits."""
+    promotion = repository.request_promotion(name, alias, version)
+    if promotion.state == PromotionState.PENDING:
+        stays = f"stays at {promotion.before}" if promotion.before else "is not set"
+        log.warning(
+            "Alias %r of %s %s until a worker serves version %s. `celeriac models show %s` says when.", alias, name, stays, version, name
+        )
 
 
 WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {"onnx": write_onnx, "skops": skops.io.dump, "joblib": joblib.dump}

@@ -11,9 +11,11 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from app import metrics
+from app.broker import promotions
 from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
 from app.core.models import Manifest, ModelRef
+from app.core.promotions import Promotion
 from app.core.trainers import LESS_IS_BETTER, METRICS
 from app.core.trainings import KIND, Training
 from app.core.works import Context, work
@@ -67,7 +69,7 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
     repository = Repository(settings().models)
     manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
     context.progress(1.0, "at the gate")
-    gate = promote(repository, manifest, training.promote_if)
+    gate = promote(repository, manifest, training.promote_if, lambda promotion: _outcome(repository, manifest, promotion, context))
     return {
         "model": manifest.name,
         "version": manifest.version,
@@ -76,6 +78,18 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
         "removed": _prune(repository, manifest.name, gate["before"]),
         **{name: value for name, value in manifest.provenance.items() if name != "job"},
     }
+
+
+def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, context: Context) -> Promotion:
+    """Waits until a worker of the version's pool serves it, or cannot."""
+    context.progress(1.0, f"waiting until a worker serves {manifest.name}@{manifest.version}")
+
+    def still() -> None:
+        with suppress(ConnectionError):  # Redis may answer again
+            _still(context)
+
+    with connect() as client:
+        return promotions.outcome(client, repository, manifest, promotion, settings().promotion_timeout_s, still)
 
 
 def _prune(repository: Repository, name: str, before: str | None) -> list[str]:

@@ -55,15 +55,15 @@ class Wanted:
             except CeleriacError:
                 continue  # removed a moment ago
             try:
-                aliases = repository.aliases(name)
-                open_requests = promotions.pending(aliases, repository.promotions(name), serving.failures_of(name))
+                aliases, known = repository.aliases(name), repository.promotions(name)
             except CeleriacError as error:
                 log.error("Aliases of %s stay as they are: %s", name, error.detail)
                 keys.update((name, version) for version in (*served.values(), versions[-1]) if version in versions)
                 continue
-            wanted = promotions.targets(versions, aliases, open_requests)
+            failures = serving.failures_of(name)
+            wanted = promotions.targets(versions, aliases, known, failures, served)
             targets |= {(name, alias): version for alias, version in wanted.items()}
-            requests |= {(name, alias): request for alias, request in open_requests.items()}
+            requests |= {(name, alias): request for alias, request in promotions.pending(aliases, known, failures).items()}
             gone.update((name, alias) for alias in served if alias not in wanted)
             needed = [*wanted.values(), *(served[alias] for alias in wanted if alias in served), versions[-1]]
             keys.update((name, version) for version in needed if version in versions)

@@ -12,6 +12,7 @@ import redis
 
 from app import metrics
 from app.core.errors import CeleriacError
+from app.core.models import PRODUCTION
 from app.core.promotions import BARE_NAME, Failure, Promotion
 from app.store import serving as store
 from app.store import workers
@@ -88,8 +89,8 @@ class Promotions:
             if slot not in wanted.requests and (slot[0], version) in self.models.refused and serving.get(slot) not in (None, version)
         }
         for slot, version in stuck.items():
-            if self._stuck.get(slot) != version:
-                name, alias = slot
+            name, alias = slot
+            if self._stuck.get(slot) != version and not (alias == BARE_NAME and (name, PRODUCTION) in stuck):
                 which = f"alias {alias!r} of {name}" if alias != BARE_NAME else name
                 log.warning("Keeping %s at version %s: version %s cannot be served", which, serving.get(slot), version)
         self._stuck = stuck
