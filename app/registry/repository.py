@@ -90,12 +90,13 @@ class Repository:
         path = self.folder(name, version) / MANIFEST
         if not path.is_file():
             return None
+        data = self._inside(path).read_bytes()
         try:
-            manifest = Manifest.from_dict(json.loads(self._inside(path).read_bytes()))
+            manifest = Manifest.from_dict(json.loads(data))
         except CeleriacError as error:
             where = f" (at {error.pointer})" if isinstance(error, InvalidInput) and error.pointer else ""
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error.detail}{where}") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001 whatever the file holds, one broken version must not hide the others
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error}") from None
         if manifest.key != (name, version):
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}: publish a version, do not copy a folder")

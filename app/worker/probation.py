@@ -98,7 +98,12 @@ class SmokeTests:
             key = next(iter(self._waiting))
             del self._waiting[key]
             log.info("loading %s@%s", *key)
-            self._running[key] = self._fork(key)
+            try:
+                self._running[key] = self._fork(key)
+            except OSError as error:
+                log.warning("Cannot start a process to load %s@%s, trying again: %s", *key, error)
+                self._waiting[key] = None
+                break
         ready, _, _ = select.select([test.reader for test in self._running.values()], [], [], wait_s)
         verdicts = []
         for key, test in list(self._running.items()):
@@ -112,7 +117,12 @@ class SmokeTests:
 
     def _fork(self, key: Key) -> _Test:
         reader, writer = os.pipe()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(writer)
+            raise
         if pid == 0:
             self._test(key, writer)
         os.close(writer)

@@ -99,10 +99,12 @@ def worker(running: Running) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         yield found
 
 
-def celeriac(running: Running, *arguments: str) -> subprocess.CompletedProcess[str]:
+def celeriac(running: Running, *arguments: str, folder: Path = ROOT, without: str = "") -> subprocess.CompletedProcess[str]:
+    """A command in `folder`, `without` one of the settings that the server has."""
     line = [sys.executable, "-m", "app", "models", *arguments]
     environment = running.environment | {"CELERIAC_URL": running.url}
-    return subprocess.run(line, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    environment.pop(without, None)
+    return subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 class Stranger(BaseEstimator):  # type: ignore[misc]
@@ -166,6 +168,32 @@ def test_the_command_line_says_when_it_is_served(running: Running, worker: objec
     # The way back is the same.
     assert celeriac(running, "promote", model.name, "1").returncode == 0
     assert model.answer("@production") == 1.0
+
+
+def test_the_command_line_acts_on_the_running_system_wherever_it_is_called(
+    running: Running, worker: object, model: Model, tmp_path: Path
+) -> None:
+    model.publish(1)
+    until(lambda: model.state("1") == "READY")
+    source = tmp_path / f"{model.name}-1"
+    (source / "number").write_text("2")
+    elsewhere = {"folder": tmp_path, "without": "CELERIAC_MODELS"}
+    done = celeriac(running, "publish", model.name, str(source), "--alias", "production", **elsewhere)  # type: ignore[arg-type]
+    assert (done.returncode, f"{model.name}@production is now 2" in done.stdout) == (0, True), done.stderr
+    assert model.answer("@production") == 2.0
+    # Where it does not, it says so, and where the model is.
+    done = celeriac(running, "promote", model.name, "1", "--models", "models", **elsewhere)  # type: ignore[arg-type]
+    assert done.returncode == 4
+    assert (
+        f"The folder ./models has no model '{model.name}'. The running server uses another folder: pass --models {running.models}"
+        in done.stderr
+    )
+    done = celeriac(running, "publish", model.name, str(source), "--models", "models", **elsewhere)  # type: ignore[arg-type]
+    assert done.returncode == 0
+    assert f"does not serve models: it uses {running.models}" in done.stderr
+    done = celeriac(running, "publish", model.name, str(source), "--alias", "production", "--no-wait", **elsewhere)  # type: ignore[arg-type]
+    assert (done.returncode, f"Pending: {model.name}@production still points to 2" in done.stdout) == (0, True), done.stderr
+    until(lambda: model.entry()["aliases"] == {"production": "3"})
 
 
 def test_an_edited_file_that_names_a_bad_version_changes_nothing(running: Running, model: Model) -> None:
