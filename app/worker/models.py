@@ -157,9 +157,13 @@ class Models:
             self.begin(key)
         proven = {(name, version) for name, served in serving.versions.items() for version in served.values()}
         end = time.monotonic() + self._settings.load_wait_s
-        while self.tests.keys and (time.monotonic() < end or proven & self.tests.keys):
-            for verdict in self.tests.advance(_POLL_S):
-                self.judge(verdict)
+        try:
+            while self.tests.keys and (time.monotonic() < end or proven & self.tests.keys):
+                for verdict in self.tests.advance(_POLL_S):
+                    self.judge(verdict)
+        except BaseException:  # a signal ends the worker before it has begun
+            self.tests.stop()
+            raise
         if self.tests.keys:
             late = ", ".join("@".join(key) for key in sorted(self.tests.keys))
             log.warning("Taking jobs although these versions are still loading after %g s: %s", self._settings.load_wait_s, late)
