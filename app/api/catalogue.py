@@ -207,6 +207,8 @@ class Catalogue:
         except CeleriacError as error:
             log.warning("Aliases of %s stay as they are: %s", entry.name, error.detail)
             aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, {}
+            stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), error.detail) for alias, at in aliases.items()]
+            entry.promotions.extend(stay)
         pending = promotions.pending(aliases, requests, failures)
         wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
         for alias, target in wanted.items():

@@ -146,10 +146,12 @@ def _model(model: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
     for move in model.get("promotions", ()):
         which = f"{model['name']}@{move['alias']}" if move["alias"] else str(model["name"])
-        found = f"still leads to {move['before'] or 'nothing'}, not to {move['version']}: {move['reason']}"
+        other = f", not to {move['version']}" if move["version"] != move["before"] else ""
+        found = f"still leads to {move['before'] or 'nothing'}{other}: {move['reason']}"
         # With an id it is a request, whose author knows that it failed; without one, a file says what is not true.
         wrong = move["state"] == "failed" and not move["id"]
-        remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if move["state"] == "failed" else ""
+        remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if other else "Correct aliases.json."
+        remedy = remedy if move["state"] == "failed" else ""
         yield Finding(which, "wrong" if wrong else "note", found, remedy)
 
 

@@ -317,5 +317,7 @@ def _about(model: dict[str, Any], version: dict[str, Any]) -> str:
 def _move(promotion: dict[str, Any]) -> str:
     """A move of an alias that has not happened, in a sentence."""
     which = f"alias {promotion['alias']!r}" if promotion["alias"] else "the bare name"
+    if promotion["before"] == promotion["version"]:
+        return f"{which} stays at {promotion['version']}: {promotion['reason']}"
     verb = "failed to move" if promotion["state"] == PromotionState.FAILED else "waits to move"
     return f"{which} {verb} from {promotion['before'] or 'nothing'} to {promotion['version']}: {promotion['reason']}"

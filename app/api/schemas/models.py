@@ -28,7 +28,7 @@ class Promotion(BaseModel):
 
     id: str = Field(description="The request; empty if a person edited aliases.json, or for the newest version of a bare name.")
     alias: str | None = Field(description="The alias; null is the bare name.")
-    version: str = Field(description="The version that the alias is to point to.")
+    version: str = Field(description="The version that the alias is to point to; that of `before` if aliases.json cannot be read.")
     before: str | None = Field(description="The version that it points to.")
     requested_at: str
     state: PromotionState = Field(description="pending: no worker has served the version yet. failed: see the reason.")

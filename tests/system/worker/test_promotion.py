@@ -216,6 +216,7 @@ def test_an_edited_file_that_names_a_bad_version_changes_nothing(running: Runnin
             model.write_aliases(text)
             until(lambda: model.move().get("version") != "2")
             assert model.answer("@production") == model.answer() == 1.0
+        until(lambda: "is not valid JSON" in model.move().get("reason", ""))
         model.publish(3, promote=None, pool=pool)
         model.write_aliases('{"production": "3"}')
         until(lambda: model.entry()["aliases"] == {"production": "3"})
