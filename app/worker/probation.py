@@ -12,12 +12,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -104,7 +104,8 @@ class SmokeTests:
                 log.warning("Cannot start a process to load %s@%s, trying again: %s", *key, error)
                 self._waiting[key] = None
                 break
-        ready, _, _ = select.select([test.reader for test in self._running.values()], [], [], wait_s)
+        # Not `select`, which takes no file descriptor above 1023.
+        ready = wait([test.reader for test in self._running.values()], wait_s)
         verdicts = []
         for key, test in list(self._running.items()):
             if (test.reader in ready and self._ended(test)) or self._overdue(test):
