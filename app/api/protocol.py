@@ -17,6 +17,7 @@ from app.api.schemas import models as schemas
 from app.api.schemas import server as server_schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.core.models import PYTHON, Manifest, TensorSpec
+from app.core.tensors import TIMESTAMP
 
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository")
@@ -104,7 +105,11 @@ def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
         parameters["nullable"] = True
     if spec.name in _CLASSIFYING and manifest.classes:
         parameters["classes"] = orjson.dumps(manifest.classes).decode()
-    said = {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+    datatype = spec.datatype
+    if datatype == TIMESTAMP:  # the protocol has none: text, as MLServer sends it
+        datatype = "BYTES"
+        parameters["content_type"] = "datetime"
+    said = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
     return said | ({"parameters": parameters} if parameters else {})
 
 

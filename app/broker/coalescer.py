@@ -98,7 +98,7 @@ class Coalescer:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
-        key = (manifest.name, manifest.version, outputs, recorded, *(one.shape[1:] for one in inputs))
+        key = (manifest.name, manifest.version, outputs, recorded, *((one.datatype, one.shape[1:]) for one in inputs))
         group = self._groups.get(key)
         if group is None or group.manifest is not manifest:
             group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))

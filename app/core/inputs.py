@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from math import isfinite
 from typing import Any, Final
 
 from app.core.errors import InvalidInput, InvalidTensor, UnknownField
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, is_binary, size_of
+from app.core.tensors import FLOATS, TIMESTAMP, Tensor, check_size, decode, first_missing, has_missing, is_binary, size_of
+from app.core.values import about
 
 _NESTED: Final = frozenset({list, dict})
 
@@ -27,9 +27,11 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
         return _from_columns(manifest, rows, pointer)
     spec = manifest.inputs[0]
     flat, shape = flatten(rows, pointer)
+    if len(spec.shape) == 1 and len(shape) == 2 and shape[1] == 1:
+        shape = shape[:1]
     _check_shape(spec, shape, pointer)
     try:
-        tensor = Tensor(spec.name, spec.datatype, shape, encode(flat, spec.datatype, nullable=spec.nullable))
+        tensor = spec.tensor(flat, shape)
     except InvalidTensor as error:
         raise located(error, shape, pointer, spec.columns) from None
     return [_complete(spec, tensor, pointer, flat=False)]
@@ -114,8 +116,8 @@ def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: S
     if not error.pointer:
         return InvalidTensor(error.detail, pointer=pointer)
     place = _place(int(error.pointer[1:]), shape)
-    column = f"column {columns[place[1]]!r}: " if len(place) == 2 and columns else ""
-    return InvalidTensor(column + error.detail, pointer="/".join((pointer, *map(str, place))))
+    detail = about(columns[place[1]], error.detail) if len(place) == 2 and columns else error.detail
+    return InvalidTensor(detail, pointer="/".join((pointer, *map(str, place))))
 
 
 def _place(index: int, shape: Sequence[int]) -> list[int]:
@@ -128,13 +130,14 @@ def _place(index: int, shape: Sequence[int]) -> list[int]:
 
 
 def _complete(spec: TensorSpec, tensor: Tensor, pointer: str, *, flat: bool) -> Tensor:
-    """Raises InvalidTensor for NaN and infinities where the input takes no missing values. `flat`: its pointer names the whole."""
+    """Raises InvalidTensor for missing values and infinities if the input takes no missing values. `flat`: its pointer names the whole."""
     if spec.nullable or not has_missing(tensor):
         return tensor
-    index = next(at for at, value in enumerate(decode(tensor.data, tensor.datatype)) if not isfinite(value))
+    index = first_missing(tensor)
     place = _place(index, tensor.shape)
     column = f" in the column {spec.columns[place[1]]!r}" if len(place) == 2 and spec.columns else ""
-    told = f"{spec.name!r} holds NaN or an infinity{column} of row {place[0]}, and the model takes no missing values"
+    kind = "NaN or an infinity" if tensor.datatype in FLOATS else "a missing value"
+    told = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values"
     raise InvalidTensor(told, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
 
 
@@ -144,18 +147,26 @@ def _fit(spec: TensorSpec, tensor: Tensor, pointer: str) -> Tensor:
         shape = shape[:1]  # clients of the protocol send a column as [n, 1]
     _check_shape(spec, shape, f"{pointer}/shape")
     check_size(tensor, f"{pointer}/data")
-    data = tensor.data
-    if tensor.datatype != spec.datatype:
-        data = _widen(spec, tensor, pointer)
-    return _complete(spec, Tensor(spec.name, spec.datatype, shape, data), f"{pointer}/data", flat=True)
+    if tensor.datatype == spec.datatype:
+        fitted = Tensor(spec.name, spec.datatype, shape, tensor.data)
+    else:
+        fitted = _converted(spec, tensor, shape, pointer)
+    return _complete(spec, fitted, f"{pointer}/data", flat=True)
 
 
-def _widen(spec: TensorSpec, tensor: Tensor, pointer: str) -> bytes:
-    wide = spec.datatype in FLOATS and tensor.datatype not in ("BOOL", "BYTES")
-    whole = "INT" in spec.datatype and "INT" in tensor.datatype
-    if not wide and not whole:
-        raise InvalidTensor(f"{spec.name!r} takes {spec.datatype}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
-    return encode(decode(tensor.data, tensor.datatype), spec.datatype, nullable=spec.nullable, pointer=f"{pointer}/data")
+def _converted(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], pointer: str) -> Tensor:
+    """Numbers as other numbers if nothing is lost, and text as timestamps: the protocol has none."""
+    fits = tensor.datatype == "BYTES" if spec.datatype == TIMESTAMP else "BYTES" not in (spec.datatype, tensor.datatype)
+    if not fits:
+        wanted = "BYTES (timestamps as text)" if spec.datatype == TIMESTAMP else spec.datatype
+        raise InvalidTensor(f"{spec.name!r} takes {wanted}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
+    values = decode(tensor.data, tensor.datatype)
+    if spec.datatype not in FLOATS:
+        values = [None if value != value else value for value in values]
+    try:
+        return spec.tensor(values, shape)
+    except InvalidTensor as error:
+        raise InvalidTensor(f"{spec.name!r}: {error.detail}", pointer=f"{pointer}/data{error.pointer or ''}") from None
 
 
 def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Tensor]:
@@ -206,11 +217,11 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
                     pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
                 )
         try:
-            data = encode(values, spec.datatype, nullable=spec.nullable, pointer="")
+            tensor = spec.tensor(values, shape)
         except InvalidTensor as error:
             where = f"{pointer}{error.pointer or ''}/{spec.name if names else at}"
-            raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=where) from None
-        found.append(_complete(spec, Tensor(spec.name, spec.datatype, shape, data), pointer, flat=True))
+            raise InvalidTensor(about(spec.name, error.detail), pointer=where) from None
+        found.append(_complete(spec, tensor, pointer, flat=True))
     return found
 
 
@@ -220,7 +231,7 @@ def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any],
         flat, shape = flatten(values, pointer)
         _check_shape(spec, shape, pointer)
     except InvalidTensor as error:
-        raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=error.pointer) from None
+        raise InvalidTensor(about(spec.name, error.detail), pointer=error.pointer) from None
     return flat, shape
 
 
@@ -230,6 +241,11 @@ def _nullable(manifest: Manifest, column: str) -> bool:
 
 def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None:
     fits = len(shape) == len(spec.shape) and all(want in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
+    if not fits and spec.shape == (-1,):
+        kind, example = ("text", '["a", "b"]') if spec.datatype == "BYTES" else ("value", "[1, 2]")
+        raise InvalidTensor(
+            f"Input {spec.name!r} takes one {kind} per row, for example {example}, not the shape {list(shape)}.", pointer=pointer
+        )
     if not fits:
         raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}", pointer=pointer)
     if size_of(shape) <= 0 or min(shape) < 1:

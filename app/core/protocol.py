@@ -9,7 +9,7 @@ from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownF
 from app.core.fields import known
 from app.core.inputs import flatten, located
 from app.core.models import Manifest
-from app.core.tensors import DATATYPES, Buffer, Tensor, as_json, check_size, decode, encode, size_of
+from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, decode, make, size_of
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")
 """Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
@@ -31,12 +31,11 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
             raise InvalidTensor("shape must be a list of whole numbers", pointer=f"{where}/shape")
         size = parameters(one, where).get("binary_data_size")
         if size is None:
-            data: Buffer = _from_json(one.get("data"), datatype, shape, where)
+            tensor = _from_json(name, one.get("data"), datatype, shape, where)
         else:
             data = _from_raw(one, size, raw[at:], where)
             at += len(data)
-        tensor = Tensor(name, datatype, tuple(shape), data)
-        if size is not None:
+            tensor = Tensor(name, datatype, tuple(shape), data)
             _check(tensor, f"{where}/parameters/binary_data_size")
         found.append(tensor)
     if at != len(raw):
@@ -89,7 +88,7 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
 def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
     """The outputs as JSON types, and the raw data that follow the JSON."""
     found, raw = [], []
-    for one, is_binary in zip(answers, binary, strict=True):
+    for one, is_binary in zip(map(_spoken, answers), binary, strict=True):
         said: dict[str, Any] = {"name": one.name, "shape": one.shape, "datatype": one.datatype}
         if is_binary:
             said["parameters"] = {"binary_data_size": len(one.data)}
@@ -98,6 +97,13 @@ def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[
             said["data"] = values(one)
         found.append(said)
     return found, raw
+
+
+def _spoken(tensor: Tensor) -> Tensor:
+    """Timestamps as text: the protocol has none."""
+    if tensor.datatype != TIMESTAMP:
+        return tensor
+    return make(tensor.name, "BYTES", tensor.shape, decode(tensor.data, TIMESTAMP), nullable=True)
 
 
 def values(tensor: Tensor) -> list[Any]:
@@ -111,14 +117,14 @@ def nested(tensor: Tensor) -> list[Any]:
     return _nest(values(tensor), tensor.shape)
 
 
-def _from_json(data: Any, datatype: str, shape: list[int], where: str) -> bytes:
+def _from_json(name: str, data: Any, datatype: str, shape: list[int], where: str) -> Tensor:
     if data is None:
         raise InvalidTensor("there is no data: give it as a list, or raw with the parameter binary_data_size", pointer=f"{where}/data")
     flat, nested = flatten(data, f"{where}/data")
     if len(flat) != size_of(shape):
         raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {shape} says {size_of(shape)}", pointer=f"{where}/data")
     try:
-        return encode(flat, datatype, nullable=True)
+        return make(name, datatype, tuple(shape), flat, nullable=True)
     except InvalidTensor as error:
         raise located(error, nested, f"{where}/data") from None
 

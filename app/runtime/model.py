@@ -10,9 +10,10 @@ import pandas as pd
 
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, told
 from app.core.models import Golden, Manifest, TensorSpec
-from app.core.tensors import Tensor, as_json, encode, size_of
+from app.core.tensors import Tensor, as_json, make, size_of
 from app.runtime.arrays import Array, to_array, to_tensor
 from app.runtime.containing import contained
+from app.runtime.frames import column_of
 from app.runtime.memory import at_most, out_of_memory
 
 
@@ -77,12 +78,11 @@ class Model:
 
     def _data(self, inputs: Sequence[Tensor]) -> Any:
         specs = self.manifest.inputs
-        arrays = [to_array(tensor, nullable=spec.nullable) for tensor, spec in zip(inputs, specs, strict=True)]
-        if not self._framed:
-            return arrays[0]
-        if arrays[0].ndim == 2:
-            return pd.DataFrame(arrays[0], columns=self._columns, copy=False)
-        return pd.DataFrame(dict(zip(self._columns, arrays, strict=True)), copy=False)
+        if not self._framed or len(inputs[0].shape) == 2:
+            array = to_array(inputs[0], nullable=specs[0].empty_is_missing)
+            return pd.DataFrame(array, columns=self._columns, copy=False) if self._framed else array
+        columns = (column_of(spec, tensor) for spec, tensor in zip(specs, inputs, strict=True))
+        return pd.DataFrame(dict(zip(self._columns, columns, strict=True)), copy=False)
 
 
 def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
@@ -92,7 +92,7 @@ def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
         shape = tuple(len(values) // -size_of(shape) if size == -1 else size for size in shape)
     if len(values) != size_of(shape):
         raise InvalidInput(f"{spec.name!r} has {len(values)} values for the shape {list(shape)}")
-    return Tensor(spec.name, spec.datatype, shape, encode(values, spec.datatype, nullable=spec.nullable))
+    return make(spec.name, spec.datatype, shape, values, nullable=spec.nullable)
 
 
 def _same(found: Array, expected: list[Any], tolerance: float) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +19,7 @@ from app.core.errors import InvalidInput, ModelUnavailable
 from app.core.models import TensorSpec
 from app.core.tensors import Tensor, encode
 from app.runtime.arrays import DTYPES, Array, datatype_of
+from app.runtime.frames import spec_of, tensor_of, with_missing
 
 METHODS: Final = ("predict", "predict_proba", "decision_function", "transform")
 """The outputs that a caller may name; the first that an estimator has is its default."""
@@ -34,15 +37,13 @@ def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -
     Raises InvalidInput for a datatype that no tensor has.
     """
     if isinstance(sample, pd.DataFrame):
-        kinds = {_datatype(sample[column].to_numpy(), str(column)) for column in sample}
         names = [str(column) for column in sample]
-        if len(kinds) > 1 or kinds == {"BYTES"}:
-            return tuple(
-                TensorSpec(name, _datatype(sample.iloc[:, at].to_numpy(), name), (-1,), nullable=_nullable(estimator, sample, at))
-                for at, name in enumerate(names)
-            )
+        specs = [spec_of(name, sample.iloc[:, at]) for at, name in enumerate(names)]
+        kinds = {(spec.datatype, spec.dtype) for spec in specs}
+        if len(kinds) > 1 or any(dtype for _, dtype in kinds):
+            return tuple(replace(spec, nullable=_nullable(estimator, sample, at)) for at, spec in enumerate(specs))
         columns = names
-    array = np.asarray(sample)
+    array = _array(sample)
     if columns and (array.ndim != 2 or len(columns) != array.shape[1]):
         raise InvalidInput(f"{len(columns)} columns are named, and the sample has the shape {list(array.shape)}", pointer="/columns")
     if array.ndim == 2 and not columns:
@@ -55,11 +56,10 @@ def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -
 
 def tensors_of_sample(specs: Sequence[TensorSpec], sample: Any) -> list[Tensor]:
     """The sample as the tensors that a caller would send."""
-    if len(specs) == 1:
-        parts = [np.asarray(sample)]
-    else:
-        parts = [sample.iloc[:, at].to_numpy() for at in range(len(specs))]
-    return [Tensor(spec.name, spec.datatype, part.shape, _raw(spec, part)) for spec, part in zip(specs, parts, strict=True)]
+    if isinstance(sample, pd.DataFrame) and all(len(spec.shape) == 1 for spec in specs):
+        return [tensor_of(spec, sample.iloc[:, at]) for at, spec in enumerate(specs)]
+    array = _array(sample)
+    return [Tensor(specs[0].name, specs[0].datatype, array.shape, _raw(specs[0], array))]
 
 
 def outputs_of_sample(estimator: Any, sample: Any) -> tuple[TensorSpec, ...]:
@@ -74,7 +74,7 @@ def outputs_of_sample(estimator: Any, sample: Any) -> tuple[TensorSpec, ...]:
             continue
         array = np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
         datatype = datatype_of(array.dtype)
-        if datatype:
+        if datatype not in (None, "TIMESTAMP"):
             found.append(TensorSpec(name, datatype, (-1, *array.shape[1:])))
     if not found:
         raise InvalidInput(f"{type(estimator).__name__} has none of the methods {', '.join(METHODS)}", pointer="/estimator")
@@ -144,22 +144,33 @@ def _datatype(array: Array, name: str) -> str:
     if datatype == "BYTES" and not all(isinstance(value, str | bytes) or _missing(value) for value in array.flat):
         datatype = None
     if datatype is None:
-        told = f"{name!r} holds {array.dtype} values that are neither numbers, truth values nor text: convert them before"
+        told = f"{name!r} holds values of the type {array.dtype}, which has no datatype. Convert them to numbers, truth values or text."
         raise InvalidInput(told, pointer="/sample")
     return datatype
+
+
+def _array(sample: Any) -> Array:
+    """Numbers that pandas or JSON holds as objects (Decimal, None for a missing one) as floats."""
+    array = np.asarray(sample)
+    if array.dtype == object and array.size and not any(isinstance(value, str | bytes | bool) for value in array.flat):
+        with suppress(TypeError, ValueError):
+            return np.where(pd.isna(array), np.nan, array).astype(float)
+    return array
 
 
 def _nullable(estimator: Any, sample: Any, at: int | None) -> bool:
     part = sample if at is None else sample.iloc[:, at]
     if pd.isna(part).to_numpy().any() if hasattr(part, "to_numpy") else pd.isna(part).any():
         return True
-    if np.asarray(part).dtype.kind not in ("f" if at is not None else "fiu"):
-        return False
     if at is None:
-        probe = sample[:1] * np.nan
+        if _array(part).dtype.kind not in "fiu":
+            return False
+        probe = _array(sample)[:1] * np.nan
+        if isinstance(sample, pd.DataFrame):
+            probe = pd.DataFrame(probe, columns=sample.columns)
     else:
         probe = sample[:1].copy()
-        probe.iloc[:, at] = np.nan
+        probe[probe.columns[at]] = with_missing(sample.iloc[:, at])
     try:
         getattr(estimator, methods_of(estimator)[0])(probe)
     except Exception:  # noqa: BLE001 - whatever it raises, it does not take them

@@ -34,7 +34,7 @@ def test_rows_and_records_mean_the_same() -> None:
 def test_records_of_mixed_columns_become_a_tensor_a_column() -> None:
     found = from_rows(MIXED, [{"age": None, "city": "Oulu", "n": 1}, {"n": 2, "age": 3.5, "city": None}])
     assert [(one.name, one.shape) for one in found] == [("age", (2,)), ("city", (2,)), ("n", (2,))]
-    assert values(found)[1:] == [["Oulu", ""], [1, 2]]
+    assert values(found)[1:] == [["Oulu", None], [1, 2]]
 
 
 def test_bytes_that_are_no_text_are_written_in_base64() -> None:
@@ -51,12 +51,12 @@ def test_a_record_may_hold_lists_where_an_input_takes_them() -> None:
     found = from_rows(model, [{"id": 1, "pixels": [[1, 2], [3, 4]]}, {"id": 2, "pixels": [[5, 6], [7, 8]]}])
     assert [one.shape for one in found] == [(2,), (2, 2, 2)]
     assert values(found)[1] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    with pytest.raises(CeleriacError, match=r"column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
+    with pytest.raises(CeleriacError, match=r"Column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
         from_rows(model, [{"id": 1, "pixels": [1, 2]}])
 
 
 def test_a_column_that_may_be_missing_may_be_left_out() -> None:
-    assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [""], [2]]
+    assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [None], [2]]
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,16 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
         (TABLE, [[]], "invalid_tensor", "/inputs", r"\[1, 0\]"),
         (TABLE, [[1, [2]]], "invalid_tensor", "/inputs", "mixed"),
         (TABLE, [[[1, 2]]], "invalid_tensor", "/inputs", r"\[1, 1, 2\]"),
-        (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "column 'width': 'x' is no FP64"),
-        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "column 'height': a value is null"),
-        (TABLE, [{"width": 1, "height": True}], "invalid_tensor", "/inputs/0/height", "True is no FP64"),
+        (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "Column 'width': 'x' is not a number."),
+        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "Column 'height': a value is null"),
+        (TABLE, [{"width": 1, "height": "tall"}], "invalid_tensor", "/inputs/0/height", "Column 'height': 'tall' is not a number."),
         (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "300 does not fit into FP32"),
         (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
         (TABLE, [{"height": 1, "width": 2, "depth": 3}], "unknown_field", "/inputs/0/depth", "'depth'"),
         (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "no record"),
         (MIXED, [[1.0, "Oulu"]], "invalid_input", "/inputs/0", "3 values"),
         (MIXED, [{"n": None}], "invalid_tensor", "/inputs/0/n", "no missing values"),
-        (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "7 is no string"),
+        (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "Column 'city' expects text, got the number 7."),
         (MIXED, [{"n": [1]}], "invalid_tensor", "/inputs/0/n", "a list or a record"),
     ],
 )

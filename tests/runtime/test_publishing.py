@@ -69,10 +69,10 @@ def test_a_mixed_frame_is_one_input_a_column(repository: Repository) -> None:
     frame = pd.DataFrame({"flag": X[:, 0] > 1, "count": Y, "word": np.where(Y, "x", "y"), "part": [None if label else "z" for label in Y]})
     model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, Y)
     assert publish(repository, model, "toy", sample=frame).inputs == (
-        TensorSpec("flag", "BOOL", (-1,)),
-        TensorSpec("count", "INT64", (-1,)),
-        TensorSpec("word", "BYTES", (-1,)),
-        TensorSpec("part", "BYTES", (-1,), nullable=True),
+        TensorSpec("flag", "BOOL", (-1,), nullable=True),
+        TensorSpec("count", "INT64", (-1,), nullable=True),
+        TensorSpec("word", "BYTES", (-1,), nullable=True, dtype="str"),
+        TensorSpec("part", "BYTES", (-1,), nullable=True, dtype="str"),
     )
     load(repository, "toy", "1").verify()
 
