@@ -260,7 +260,7 @@ def _encode_bytes(values: Sequence[Any], pointer: str) -> bytes:
         if value is None:
             found += _MISSING_ELEMENT
             continue
-        element = _from_b64(value, _at(pointer, index)) if is_binary(value) else value
+        element = from_b64(value, _at(pointer, index)) if is_binary(value) else value
         if not isinstance(element, str | bytes):
             raise InvalidTensor(_read_error(element, "BYTES"), pointer=_at(pointer, index))
         element = _utf8(element, _at(pointer, index)) if isinstance(element, str) else element
@@ -286,7 +286,8 @@ def _read_error(value: Any, datatype: str) -> str:
     raise AssertionError(f"{datatype} takes {value!r}")
 
 
-def _from_b64(value: dict[str, Any], pointer: str) -> bytes:
+def from_b64(value: dict[str, Any], pointer: str = "") -> bytes:
+    """The bytes of `{"b64": …}`. Raises InvalidTensor."""
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (TypeError, ValueError) as error:

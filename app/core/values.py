@@ -13,7 +13,7 @@ from typing import Any, Final
 
 NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _TIMESTAMP: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?\s?([Zz]|[+-]\d\d:?\d\d)?",
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d(?::\d\d(?::\d\d)?)?)(?:\.(\d{1,9}))?)?\s?([Zz]|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
 _TRUTHS: Final = {"true": True, "false": False}
@@ -67,6 +67,8 @@ def shown(value: Any) -> str:
 def timestamp(value: Any, *, zoned: bool | None = None) -> int:
     """Microseconds since 1970: of UTC if the text has an offset, else of the wall clock. Raises Unfit."""
     offset: str | None
+    if getattr(value, "nanosecond", 0):
+        raise Unfit(f"{shown(value)} is finer than a microsecond")
     if isinstance(value, datetime):
         moment, offset = value, "Z" if value.tzinfo else None
     elif isinstance(value, date):

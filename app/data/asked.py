@@ -14,7 +14,9 @@ from app.core.batches import MOST_ERRORS
 from app.core.errors import CeleriacError, InvalidInput, InvalidJSON
 from app.core.fields import TOO_DEEP, too_deep
 from app.data import records
-from app.data.records import Index
+from app.data.cells import ARROW
+from app.data.delimited import after_bom
+from app.data.records import LINES, Index
 from app.data.slices import Slice
 
 REQUEST: Final = "request"
@@ -34,12 +36,13 @@ class RequestReader:
     """Each line as text in one column; what it asks is read where it is answered."""
 
     typed = True
+    cells = ARROW
     step = 1
     columns: Mapping[str, pa.DataType]
 
     def __init__(self, file: IO[bytes], index: Index | None = None) -> None:
         self._file = file
-        self._index = index or records.index(file, 0, 0, quoted=False)
+        self._index = index or records.index(file, after_bom(file), 0, LINES)
         self.rows = self._index.records
         self.columns = {REQUEST: pa.binary()}
 
@@ -49,18 +52,16 @@ class RequestReader:
     def locate(self, index: Index) -> None:
         self._index, self.rows = index, index.records
 
-    def expect(self, types: Mapping[str, pa.DataType]) -> None: ...
-
     def lines(self, first: int = 0, count: int | None = None) -> Iterator[tuple[int, int, bytes]]:
         """Row, line (both from 0) and text."""
         last = self.rows if count is None else first + count
         for at in self._index.blocks(first, last - first) if last > first else ():
-            row, line, _ = self._index.entries[at].tolist()
-            for place, (where, text) in enumerate(records.split(records.block(self._file, self._index, at), line, quoted=False), row):
+            row, line, *_ = self._index.entries[at].tolist()
+            for place, (where, text) in enumerate(records.split(records.block(self._file, self._index, at), line, LINES), row):
                 if first <= place < last:
                     yield place, where, text
 
-    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
         waiting: list[tuple[int, int, bytes]] = []
         for one in self.lines(first, count):
             waiting.append(one)

@@ -40,7 +40,7 @@ def spec_of(name: str, column: pd.Series, *, nullable: bool = False) -> TensorSp
         if datatype is None:
             raise _unknown(name, dtype)
         return TensorSpec(name, datatype, (-1,), nullable=nullable, dtype=str(dtype))
-    if dtype == object:
+    if dtype.kind == "O":
         return _spec_of_objects(name, column, nullable=nullable)
     datatype = datatype_of(np.dtype(dtype))
     if datatype is None:

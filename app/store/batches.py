@@ -66,6 +66,29 @@ async def create(client: redis.asyncio.Redis, id: str, order: Order, now: float,
     return await apply(client, id, order.pool, change)
 
 
+_TAKE_OVER = """
+if redis.call("get", KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call("set", KEYS[1], ARGV[2], "EX", ARGV[3])
+return 1
+"""
+
+
+async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_s: int) -> str:
+    """Makes this batch, whose record exists, the only one that writes a file. Returns the id of the batch that does: another one if it has not ended."""
+    key = keys.batch_output(identity)
+    while not await client.set(key, id, nx=True, ex=ttl_s):
+        found: Any = await client.get(key)
+        holder = (found or b"").decode()
+        if holder == id:
+            break
+        other = await read(client, holder)
+        if other is not None and not other.status.final:
+            return holder
+        if await client.eval(_TAKE_OVER, 1, key, holder, id, ttl_s):
+            break
+    return id
+
+
 async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change) -> bool:
     """False where the batch is not as expected: nothing has changed."""
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)

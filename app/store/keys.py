@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 PREFIX: Final = "celeriac:"
@@ -72,6 +73,11 @@ def batch_open(id: str) -> str:
 def batch_parts(id: str) -> str:
     """Hash, the rows of a batch that are done, by the first one: as long as the record."""
     return f"{PREFIX}batch:{id}:parts"
+
+
+def batch_output(identity: str) -> str:
+    """String, the id of the batch that writes this file: as long as the batch's record."""
+    return f"{PREFIX}batch-output:{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
 def batches_out(pool: str) -> str:

@@ -49,8 +49,6 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
             answering: Answering = (
                 TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
             )
-            if plan.binding is not None:
-                reader.expect(plan.binding.types(model.manifest))
             pace = Pace(_most(answering), int(spec["slice"]), float(spec["call_s"]))
             began = time.perf_counter()
             done, failed = _answer(reader, answering, pace, first, count)
@@ -63,7 +61,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
 def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
     if plan.binding is None:
         return RequestReader(file, folder.index())
-    reader, _ = open_table(file, plan.name, plan.format)
+    reader, _ = open_table(file, plan.name, plan.format, plan.options)
     if not reader.typed:
         reader.locate(folder.index())
     return reader
@@ -88,7 +86,7 @@ def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count:
 
 
 def _most(answering: Answering) -> int:
-    return min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
+    return min(_MOST_ROWS, max(1, _MOST_VALUES // max(1, len(answering.columns or ()))))
 
 
 def _somebody_waits() -> bool:
