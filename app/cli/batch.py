@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import JSON, URL, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, hook, table_options
 from app.core.batches import Status
 
 app = typer.Typer(help="Predict whole files, and look after what runs.", no_args_is_help=True)
@@ -24,6 +24,12 @@ def run(
     columns: Annotated[str | None, typer.Option(help="The file's columns in the model's order, separated by commas.")] = None,
     keep: Annotated[str | None, typer.Option(help="The columns to carry along, separated by commas; all others by default.")] = None,
     owner: Annotated[str, typer.Option(help="Whose batch it is; owners take turns.")] = "",
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
     json: JSON = False,
     url: URL = "",
@@ -37,6 +43,7 @@ def run(
     if not output.absolute().parent.is_dir():
         raise Trouble(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
     wanted = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}
+    wanted |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     with Remote(url) as api:
         uploaded = api.upload(source)["id"]
         order = {"model": model, "input": uploaded} | hook(webhook) | {name: value for name, value in wanted.items() if value is not None}

@@ -90,7 +90,7 @@ def publish(
     """Publish an estimator, or code of your own, as a new version, once it is shown to answer the sample."""
     from app.cli import rows, show
 
-    given = rows.read(sample) if sample else []
+    given = rows.read(sample, sample=True) if sample else []
     if not given and not artifact.is_dir():
         raise Trouble("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
     options: dict[str, Any] = {"version": version, "promote": alias, "description": description}

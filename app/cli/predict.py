@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Wait, Webhook, hook, table_options
+from app.core.models import Manifest, ModelRef
+from app.core.tables import TableOptions
 
 if TYPE_CHECKING:
-    from app.cli.remote import Event
+    from app.cli.remote import Event, Remote
     from app.cli.show import Pieces
 
 
 def predict(
     model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
-    data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: a .csv or .json file, or - for standard input.")],
+    data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: CSV, JSONL, Parquet, NPY or JSON, or - for standard input.")],
     method: Annotated[
         str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print what the model yields as it comes, until the end.")] = False,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
@@ -31,9 +39,14 @@ def predict(
     from app.cli.jobs import follow
     from app.cli.remote import Remote
 
-    body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {}) | hook(webhook)
+    options = TableOptions.from_dict(table_options(delimiter, decimal, quote, encoding, na_values, header))
     pieces = show.Pieces()
     with Remote(url) as api:
+        body = (
+            {"model": model, "inputs": rows.read(data, manifest_of(api, model), options)}
+            | ({"method": method} if method else {})
+            | hook(webhook)
+        )
         job = api.post("/v1/jobs", body)
         job = follow(api, job, lambda event: _piece(event, pieces, quiet=json)) if stream else api.wait(job, wait)
     pieces.end()
@@ -50,6 +63,16 @@ def predict(
     elif wait == 0 and not stream:
         show.out().print(f"{job['id']}  [blue]{job['state']}[/]  follow it: celeriac jobs watch {job['id']}", soft_wrap=True)
     check(job, waited=stream or wait > 0)
+
+
+def manifest_of(api: Remote, model: str) -> Manifest | None:
+    """What the version that would answer declares; None if it cannot be known, which the answer will explain."""
+    ref = ModelRef.parse(model)
+    entry = api.get(f"/v1/models/{ref.name}")
+    which = ref.version or ref.alias or entry["default"]
+    found = api.get(f"/v1/models/{ref.name}/versions/{which}") if which else {}
+    known = {name: found[name] for name in Manifest.__dataclass_fields__ if name in found}
+    return Manifest.from_dict(known) if known.get("inputs") else None
 
 
 def _piece(event: Event, pieces: Pieces, *, quiet: bool) -> None:

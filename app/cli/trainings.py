@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, hook, table_options
 from app.core.jobs import State
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ Id = Annotated[str, typer.Argument(help="The id of a training.")]
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="A CSV or Parquet file of this machine, which is uploaded; else a file's id, a path or URL of the server's."),
+        typer.Argument(
+            help="A CSV, JSONL, Parquet or NPY file of this machine, which is uploaded; else a file's id, a path or URL of the server's."
+        ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
     model: Annotated[str, typer.Option(help="The model that gets a new version.")],
@@ -39,6 +41,12 @@ def train(
     ] = None,
     pool: Annotated[str | None, typer.Option(help="The pool that runs it; else that of trainings.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds that it may run.")] = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
     wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
     json: JSON = False,
@@ -52,6 +60,7 @@ def train(
         "trainer": trainer, "target": target, "model": model, "params": dict(map(_param, param or ())), "columns": column,
         "search": dict(map(_search, search or ())), "cv": cv, "holdout": holdout, "promote_if": _gate(promote_if or ()),
         "pool": pool, "time_limit_s": time_limit, **hook(webhook),
+        **table_options(delimiter, decimal, quote, encoding, na_values, header),
     }  # fmt: skip
     with Remote(url) as api:
         body["dataset"] = api.upload(Path(dataset))["id"] if Path(dataset).is_file() else dataset

@@ -71,6 +71,11 @@ def convert(spec: TensorSpec, column: Any, cells: Cells) -> Column:
     return _from_arrow(spec, column)
 
 
+def json_values(column: Any) -> list[Any]:
+    """The Python values of a column of JSON, None also for those that cannot be read."""
+    return _loaded(column.fill_null(b"null").to_pylist())[0]
+
+
 def from_json(column: Any, kind: pa.DataType) -> Any:
     """JSON values as an Arrow type that holds all of them: text as it is, other values as text if the type is text."""
     if pa.types.is_string(kind):
@@ -137,7 +142,7 @@ def _cast(datatype: str, column: Any, *, zoned: bool) -> Array:
             )
         if not pa.types.is_boolean(column.type):
             raise Unfit("no truth values")
-        return np.asarray(column.fill_null(value=False).to_numpy(zero_copy_only=False), np.uint8)
+        return np.asarray(pc.fill_null(column, fill_value=False).to_numpy(zero_copy_only=False), np.uint8)
     if _is_text(kind):
         # Arrow takes 0x1F for a whole number.
         if pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py():

@@ -53,12 +53,13 @@ def publish(
     promote: str | None = None,
     tolerance: float = 1e-6,
     provenance: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """A new version, which `promote` names an alias for. It answers the sample as the estimator in memory does, or is refused.
 
     `sample` is an array or DataFrame of a few rows such as a caller sends; `columns` names an array's features;
     `tolerance` is how far, absolutely and relatively, a number may be from the estimator's own; give a compiled model (`onnx`) a
-    thousand real rows or more to be compared on. `provenance` says where it comes from; with a `job` in it, that job publishes once. `examples` are rows for people to try, `{"input": row or record, "label": the truth}`.
+    thousand real rows or more to be compared on. `provenance` says where it comes from; with a `job` in it, that job publishes once. `reading` holds the table options that its file was read with, which batches take as their own. `examples` are rows for people to try, `{"input": row or record, "label": the truth}`.
     Raises InvalidInput where the estimator or the sample will not do, ModelConflict where the version exists.
     """
     if format not in READERS:
@@ -75,7 +76,7 @@ def publish(
         name, version or "", format, FORMATS[format], "", inputs, outputs, framework=_framework(), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
         time_limit_s=time_limit_s, golden=_golden(estimator, inputs, outputs, sample[:GOLDEN_ROWS], tolerance),
-        provenance=dict(provenance or {}),
+        provenance=dict(provenance or {}), reading=dict(reading or {}),
     )  # fmt: skip
 
     def write(folder: Path) -> Manifest:

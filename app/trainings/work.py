@@ -92,7 +92,7 @@ def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
 def _train(training: Training, context: Context, repository: Repository) -> Manifest:
     began, trainer = time.monotonic(), find(training.trainer)
     context.progress(0.0, f"reading {training.dataset}")
-    data = load(training.dataset, training.target, training.columns, trainer.kind)
+    data = load(training.dataset, training.target, training.columns, trainer.kind, training.options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         params, measured = _best(training, trainer, data, context)
@@ -122,6 +122,7 @@ def _train(training: Training, context: Context, repository: Repository) -> Mani
         format=trainer.format,
         metrics=mean(measured),
         provenance=provenance,
+        reading=training.options.as_dict(),
         **_as_before(repository, training.model),
     )
 
