@@ -114,4 +114,8 @@ def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
 
 
 def _dims(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "data_type": f"TYPE_{'STRING' if spec.datatype == 'BYTES' else spec.datatype}", "dims": spec.shape[1:]}
+    return {
+        "name": spec.name,
+        "data_type": f"TYPE_{'STRING' if spec.datatype in ('BYTES', TIMESTAMP) else spec.datatype}",
+        "dims": spec.shape[1:],
+    }

@@ -66,9 +66,14 @@ def convert(spec: TensorSpec, column: Any, cells: Cells) -> Column:
         return _from_json(spec, column)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if cells.form is Form.TEXT:
-        column = _known_text(spec, column, cells)
-    return _from_arrow(spec, column)
+    if cells.form is not Form.TEXT:
+        return _from_arrow(spec, column)
+    found = _from_arrow(spec, _known_text(spec, column, cells))
+    if cells.decimal == "," and spec.datatype in (*FLOATS, *RANGES):
+        found.wrong = {
+            at: f"{shown(column[at].as_py())} is not a number with a decimal comma that fits into {spec.datatype}" for at in found.wrong
+        }
+    return found
 
 
 def json_values(column: Any) -> list[Any]:
@@ -151,6 +156,8 @@ def _cast(datatype: str, column: Any, *, zoned: bool) -> Array:
         raise Unfit("no number")
     if datatype in RANGES:
         return _whole(datatype, column)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.string())  # Arrow's way to a float rounds twice
     values: Array = np.asarray(column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False))
     with np.errstate(over="ignore"):
         values = values.astype(_STORED[datatype])

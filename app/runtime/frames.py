@@ -22,6 +22,8 @@ from app.runtime.arrays import Array, datatype_of, to_array
 _MOST_CATEGORIES: Final = 10_000
 """Categories that a manifest lists; a column with more gets those of the request."""
 _DATE: Final = "date"
+_NONE: Final = "object[None]"
+"""A column of objects in which None stands for a missing value: scikit-learn tells it from NaN."""
 
 
 def spec_of(name: str, column: pd.Series, *, nullable: bool = False) -> TensorSpec:
@@ -59,6 +61,8 @@ def column_of(spec: TensorSpec, tensor: Tensor) -> Any:
     if spec.datatype == TIMESTAMP:
         return _times(spec, to_array(tensor))
     values = to_array(tensor, nullable=spec.empty_is_missing)
+    if spec.dtype == _NONE:
+        return pd.Series(np.where(pd.isna(values), np.array(None), values.astype(object)), dtype=object)
     if spec.dtype == "object":
         return pd.Series(values, dtype=object)  # else pandas makes text of it a type of its own
     if not spec.dtype:
@@ -79,17 +83,19 @@ def with_missing(column: pd.Series) -> pd.Series:
         return pd.Series([np.nan], index=one.index, name=one.name)
     if one.dtype == bool:
         return pd.Series([np.nan], index=one.index, name=one.name, dtype=object)
+    if one.dtype.kind == "O" and not pd.api.types.is_extension_array_dtype(one.dtype):
+        return pd.Series([None if _has_none(column) else np.nan], index=one.index, name=one.name, dtype=object)
     missing = one.copy()
-    missing.iloc[0] = np.nan if one.dtype == object else pd.NA if pd.api.types.is_extension_array_dtype(one.dtype) else np.nan
+    missing.iloc[0] = pd.NA if pd.api.types.is_extension_array_dtype(one.dtype) else np.nan
     return missing
 
 
 def _spec_of_objects(name: str, column: pd.Series, *, nullable: bool) -> TensorSpec:
     kinds = {type(value) for value in column if not _missing(value)}
     if all(issubclass(kind, str | bytes) for kind in kinds):
-        return TensorSpec(name, "BYTES", (-1,), nullable=nullable, dtype="object")
+        return TensorSpec(name, "BYTES", (-1,), nullable=nullable, dtype=_NONE if _has_none(column) else "object")
     if all(issubclass(kind, bool | np.bool_) for kind in kinds):
-        return TensorSpec(name, "BOOL", (-1,), nullable=nullable)
+        return TensorSpec(name, "BOOL", (-1,), nullable=nullable, dtype=_NONE if _has_none(column) else "")
     if all(issubclass(kind, int | np.integer) and kind is not bool for kind in kinds):
         return TensorSpec(name, "INT64", (-1,), nullable=nullable)
     if all(issubclass(kind, int | float | Decimal | np.number) and kind is not bool for kind in kinds):
@@ -123,6 +129,10 @@ def _categories(spec: TensorSpec, values: Array) -> Any:
     known = set(spec.categories)
     new = sorted(set(present.tolist()) - known)
     return pd.Categorical(values, categories=[*spec.categories, *new])
+
+
+def _has_none(column: pd.Series) -> bool:
+    return any(value is None for value in column)
 
 
 def _plain(value: Any) -> Any:

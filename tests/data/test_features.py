@@ -66,7 +66,7 @@ def test_columns_that_do_not_fit_are_named(model: Manifest, head: str, columns: 
 def test_a_column_of_another_type_is_refused() -> None:
     file = io.BytesIO()
     pa.parquet.write_table(pa.table({"a": [[1]], "b": [1]}), file)
-    with pytest.raises(InvalidFile, match="'a' holds list.*, and the model takes FP64"):
+    with pytest.raises(InvalidFile, match=r"'a' holds list.*, and the model takes FP64"):
         bind(NAMED, open_table(file, "x.parquet")[0])
 
 

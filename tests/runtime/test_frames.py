@@ -22,6 +22,7 @@ COLUMNS = {
     "single": pd.Series([0.5, np.nan, 3], dtype="float32"),
     "text": pd.Series(["a", "", None]),
     "objects": pd.Series(["a", "", np.nan], dtype=object),
+    "objects with None": pd.Series(["a", "", None], dtype=object),
     "nullable text": pd.Series(["a", "", None], dtype="string"),
     "nullable whole": pd.Series([1, None, 3], dtype="Int64"),
     "nullable truth": pd.Series([True, None, False], dtype="boolean"),
