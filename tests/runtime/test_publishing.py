@@ -115,9 +115,17 @@ def test_columns_that_do_not_fit_are_refused(repository: Repository) -> None:
         publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, columns=["a", "b", "c"])
 
 
-def test_dates_are_refused_with_what_to_do(repository: Repository) -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=len(Y)), "word": "x"})
-    with pytest.raises(InvalidInput, match=r"'day' holds datetime64.* convert them before"):
+def test_dates_are_a_datatype(repository: Repository) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=len(Y), unit="us"), "word": "x"})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression()).fit(frame, Y)
+    assert publish(repository, model, "toy", sample=frame, format="joblib").inputs[0] == TensorSpec(
+        "day", "TIMESTAMP", (-1,), nullable=True, dtype="datetime64[us]"
+    )
+
+
+def test_values_without_a_datatype_are_refused_with_what_to_do(repository: Repository) -> None:
+    frame = pd.DataFrame({"took": pd.to_timedelta(np.arange(len(Y)), unit="s"), "word": "x"})
+    with pytest.raises(InvalidInput, match="Column 'took' holds values of the type timedelta64.*Convert it to numbers"):
         publish(repository, make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y), "toy", sample=frame)
 
 
