@@ -96,7 +96,7 @@ class Batches:
         batch = await batches.read(self._client, batch.id) or batch
         outcome = Status(batch.outcome or Status.CANCELLED)
         change = Change((batch.status,), status=outcome)
-        if batch.rows:
+        if batch.rows or Status.IN_PROGRESS in batch.times:  # it was planned, perhaps without rows
             job = await self._job(
                 batch, f"{batch.id}-{ASSEMBLY}-{batch.round}", ASSEMBLY, {"order": batch.order.as_dict(), "outcome": outcome}
             )
