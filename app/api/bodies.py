@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import Request
 
 from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge, UnsupportedMediaType
-from app.core.fields import DEEPEST, TOO_DEEP, too_deep
+from app.core.fields import DEEPEST, TOO_DEEP, not_json, too_deep
 from app.core.fields import known as known
 
 JSON: Final = ("application/json",)
@@ -56,7 +56,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"the body is not JSON: {error}") from None
+        raise InvalidJSON(f"the body is {not_json(body, error)}") from None
     if not isinstance(found, dict):
         raise InvalidInput(f"the body must be an object, not {type(found).__name__}", pointer="")
     # Few brackets cannot be many levels, and most bodies have few: those need no look.

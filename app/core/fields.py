@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -9,6 +10,16 @@ from app.core.errors import UnknownField
 
 DEEPEST: Final = 64
 TOO_DEEP: Final = f"more than {DEEPEST} lists and objects lie within each other: nobody reads that"
+
+
+_CONSTANT: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+
+
+def not_json(text: bytes, error: Exception) -> str:
+    """The rest of a sentence about text that a parser refused."""
+    if _CONSTANT.search(text):
+        return "not JSON: NaN and Infinity are not numbers there: write null for a missing value"
+    return f"not JSON: {error}"
 
 
 def known(body: Iterable[str], *names: str, pointer: str = "") -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from app.core.batches import MOST_ERRORS
 from app.core.errors import CeleriacError, InvalidInput, InvalidJSON
-from app.core.fields import TOO_DEEP, too_deep
+from app.core.fields import TOO_DEEP, not_json, too_deep
 from app.data import records
 from app.data.cells import ARROW
 from app.data.delimited import after_bom
@@ -112,7 +112,7 @@ def _parsed(text: bytes) -> tuple[Asked, Any]:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"it is not JSON: {error}") from None
+        raise InvalidJSON(f"it is {not_json(text, error)}") from None
     if not isinstance(found, dict):
         raise InvalidJSON("it must be an object")
     if too_deep(found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from app.core.errors import InvalidFile
-from app.core.fields import TOO_DEEP
+from app.core.fields import TOO_DEEP, not_json
 from app.core.tables import TableOptions
 from app.data import records
 from app.data.cells import Cells, Form
@@ -21,7 +20,6 @@ from app.data.slices import INVALID, BadRow, Slice, text_of_lines
 
 _LOOK: Final = 1 << 20
 _MOST_NAMES: Final = 10_000
-_NAN: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 _WHOLE: Final = frozenset(b"-0123456789")
 JSON: Final = pa.binary()
 """The type of a column that holds JSON values as they are written."""
@@ -124,9 +122,7 @@ def _parsed(record: bytes) -> Row | str:
     except msgspec.ValidationError:
         pass
     except msgspec.DecodeError as error:
-        if _NAN.search(record):
-            return "NaN and Infinity are not JSON: write null for a missing value"
-        return f"it is not JSON: {error}"
+        return f"it is {not_json(record, error)}"
     except RecursionError:
         return TOO_DEEP
     try:

@@ -125,7 +125,7 @@ def test_dates_are_a_datatype(repository: Repository) -> None:
 
 def test_values_without_a_datatype_are_refused_with_what_to_do(repository: Repository) -> None:
     frame = pd.DataFrame({"took": pd.to_timedelta(np.arange(len(Y)), unit="s"), "word": "x"})
-    with pytest.raises(InvalidInput, match="Column 'took' holds values of the type timedelta64.*Convert it to numbers"):
+    with pytest.raises(InvalidInput, match=r"Column 'took' holds values of the type timedelta64.*Convert it to numbers"):
         publish(repository, make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y), "toy", sample=frame)
 
 

@@ -49,7 +49,9 @@ def trained(content: bytes, options: TableOptions) -> tuple[Any, Dataset]:
     ],
     ids=["NA", "truths", "index", "carriage returns", "german", "wide", "jsonl"],
 )
-def test_a_batch_on_the_file_of_a_training_reads_the_same(tmp_path: Path, content: bytes, options: dict[str, Any], columns: list[str]) -> None:
+def test_a_batch_on_the_file_of_a_training_reads_the_same(
+    tmp_path: Path, content: bytes, options: dict[str, Any], columns: list[str]
+) -> None:
     reading = TableOptions.from_dict(options)
     estimator, data = trained(content, reading)
     assert data.columns == columns
@@ -74,5 +76,7 @@ def test_na_among_names_is_a_name_and_among_numbers_it_is_missing() -> None:
     names = read(io.BytesIO(COUNTRIES.encode()), "rows.csv", "y", (), find("linear-regression").kind)
     assert names.rows["country"].isna().sum() == 6
     assert (names.rows["country"] == "NA").sum() == 6
-    numbers = read(io.BytesIO(COUNTRIES.replace("CH", "1").replace("DE", "2").encode()), "rows.csv", "y", (), find("linear-regression").kind)
+    numbers = read(
+        io.BytesIO(COUNTRIES.replace("CH", "1").replace("DE", "2").encode()), "rows.csv", "y", (), find("linear-regression").kind
+    )
     assert numbers.rows["country"].isna().sum() == 12
