@@ -66,7 +66,7 @@ def convert(spec: TensorSpec, column: Any, cells: Cells) -> Column:
         return _from_json(spec, column)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if cells.form is not Form.TEXT:
+    if cells.form is not Form.TEXT or not _is_text(column.type):
         return _from_arrow(spec, column)
     found = _from_arrow(spec, _known_text(spec, column, cells))
     if cells.decimal == "," and spec.datatype in (*FLOATS, *RANGES):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import TIMESTAMP, size_of
+from app.core.tensors import FLOATS, TIMESTAMP, size_of
 from app.data.delimited import INDEX
 from app.data.slices import Reader
 
@@ -32,6 +32,11 @@ class Binding:
     def columns(self) -> list[str]:
         """Every column that is read, once."""
         return list(dict.fromkeys([*(name for names in self.inputs for name in names), *self.keep]))
+
+    def floats(self, manifest: Manifest) -> list[str]:
+        """The columns that are declared as floating-point numbers, and are not carried along as text."""
+        pairs = zip(manifest.inputs, self.inputs, strict=True)
+        return [name for spec, names in pairs if spec.datatype in FLOATS for name in names if name not in self.keep]
 
 
 def bind(

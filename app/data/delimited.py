@@ -6,18 +6,19 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from app.core.errors import InvalidFile
 from app.core.tables import UTF8, TableOptions
 from app.core.values import NUMBER
 from app.data import records
-from app.data.cells import Cells, Form
+from app.data.cells import Cells, Form, texts_that_mean_missing
 from app.data.records import Index, Lexicon
 from app.data.slices import INVALID, BadRow, Slice, text_of_lines
 
@@ -40,6 +41,7 @@ class CsvReader:
     _index: Index | None = None
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        self._floats: Sequence[str] = ()
         self._file, self.options = file, options or TableOptions()
         self.cells = Cells(Form.TEXT, self.options.decimal, self.options.na_values)
         start = after_bom(file)
@@ -93,7 +95,10 @@ class CsvReader:
             bad.append(BadRow(at, INVALID, told + hint, lines(at)))
             return "skip"
 
-        found = self._arrow(data, self._names, list(columns), refuse)
+        found = self._numbers(data, list(columns), refuse)
+        if found is None:
+            bad.clear()
+            found = self._arrow(data, list(columns), refuse)
         if found.num_rows + len(bad) != high - low:
             raise InvalidFile(f"line {line + 1}: {records.CHANGED}")
         rows = np.arange(low, high)
@@ -101,9 +106,25 @@ class CsvReader:
             rows = np.delete(rows, [one.row - low for one in bad])
         return Slice(found.select(list(columns)), rows, bad, lines, self.cells)
 
-    def _arrow(self, data: bytes, names: list[str], columns: list[str], refuse: Any = None) -> pa.Table:
+    def expect(self, numbers: Collection[str]) -> None:
+        """Names the columns that are declared as floating-point numbers: Arrow can read these at once."""
+        self._floats = [name for name in numbers if name in self.columns]
+
+    def _numbers(self, data: bytes, columns: list[str], refuse: Any) -> pa.Table | None:
+        """The table with numbers as such; None if one of them may not be what Arrow takes it for."""
+        floats = [name for name in self._floats if name in columns]
+        if not floats:
+            return None
+        try:
+            found = self._arrow(data, columns, refuse, floats)
+        except InvalidFile:
+            return None
+        return None if any(pc.any(pc.is_nan(found[name])).as_py() for name in floats) else found
+
+    def _arrow(self, data: bytes, columns: list[str], refuse: Any, floats: Sequence[str] = ()) -> pa.Table:
         # Without a column to read Arrow would read all of them.
-        wanted = columns or names[:1]
+        names, wanted = self._names, columns or self._names[:1]
+        types = dict.fromkeys(wanted, pa.string()) | dict.fromkeys(floats, pa.float64())
         try:
             return arrow_csv.read_csv(
                 pa.BufferReader(data),
@@ -112,7 +133,11 @@ class CsvReader:
                     delimiter=self._delimiter, quote_char=self.options.quote or False, newlines_in_values=True, invalid_row_handler=refuse
                 ),
                 arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
+                    column_types=types,
+                    include_columns=wanted,
+                    strings_can_be_null=False,
+                    null_values=texts_that_mean_missing("FP64", self.cells),
+                    decimal_point=self.options.decimal,
                 ),
             )
         except pa.ArrowInvalid as error:

@@ -23,6 +23,7 @@ from app.core.models import Manifest
 from app.core.tables import TableOptions
 from app.core.tensors import Tensor
 from app.data.columns import bind
+from app.data.delimited import CsvReader
 from app.data.features import to_inputs
 from app.data.rows import declared
 from app.data.tables import open_table
@@ -101,6 +102,8 @@ def from_file(model: Model, content: bytes, name: str, **options: Any) -> Any:
     reader, _ = open_table(io.BytesIO(content), name, None, TableOptions.from_dict(options))
     reader.look_through()
     binding = bind(model.manifest, reader)
+    if isinstance(reader, CsvReader):
+        reader.expect(binding.floats(model.manifest))
     answers = []
     for part in reader.read(0, reader.rows, binding.columns, 4):
         inputs, good = to_inputs(model.manifest, binding, part)

@@ -12,9 +12,11 @@ from app.broker import names
 from app.broker.batches import CHUNK
 from app.core.batches import TARGET_S, Part
 from app.core.errors import InvalidFile
+from app.core.models import Manifest
 from app.core.pace import Pace
 from app.core.works import Context, work
 from app.data.asked import RequestReader
+from app.data.delimited import CsvReader
 from app.data.slices import Reader, Slice
 from app.data.tables import open_table
 from app.settings import settings
@@ -44,7 +46,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
             told = "is not the file that the batch began with: put that one back and resume, or submit another batch"
             raise InvalidFile(f"{plan.name} {told}", pointer="/input")
-        reader = _reader(plan, folder, file)
+        reader = _reader(plan, folder, file, model.manifest)
         with ExitStack() as stack:
             answering: Answering = (
                 TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
@@ -58,10 +60,12 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     return {**counts, "seconds": took, "slice": pace.rows, "call_s": pace.call_s}
 
 
-def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
+def _reader(plan: Plan, folder: Folder, file: IO[bytes], manifest: Manifest) -> Reader:
     if plan.binding is None:
         return RequestReader(file, folder.index())
     reader, _ = open_table(file, plan.name, plan.format, plan.options)
+    if isinstance(reader, CsvReader):
+        reader.expect(plan.binding.floats(manifest))
     if not reader.typed:
         reader.locate(folder.index())
     return reader
