@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from functools import partial
 from typing import Any, Final
 
@@ -111,7 +112,8 @@ async def _model(here: Gateway, asked: str) -> dict[str, Any]:
 def _first_model(id: str) -> str:
     """The model that the first request of a file names."""
     with files().content(id).open("rb") as file:
-        text = next((line for line in iter(partial(file.readline, _LINE), b"") if line.strip()), b"")
+        lines = (line.removeprefix(BOM_UTF8) for line in iter(partial(file.readline, _LINE), b""))
+        text = next((line for line in lines if line.strip()), b"")
     if not text:
         raise InvalidInput("the file holds no requests", pointer="/input_file_id")
     try:
