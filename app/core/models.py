@@ -136,8 +136,9 @@ class Manifest:
 
     `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
     ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
-    parameters. Python code is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
-    where it starts threads or opens a device. `memory_limit_mb` is what one prediction may take beyond what its process
+    parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
+    if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
+    "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
     holds; 0 is no limit. `stream`: the code yields the text of a row piece by piece, and who watches the job is told each.
     """
 
@@ -159,6 +160,8 @@ class Manifest:
     retries: RetryPolicy = RetryPolicy()
     time_limit_s: float = 30.0
     load: str = "parent"
+    requires: Sequence[str] | None = None
+    frame: bool = False
     memory_limit_mb: int = 0
     stream: bool = False
     golden: Golden | None = None
@@ -233,6 +236,8 @@ class Manifest:
                 _known(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
+        if values.get("requires") is not None:
+            values["requires"] = tuple(values["requires"])
         return cls(**values)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.ensemble import BaseEnsemble
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
+from sklearn.utils.metaestimators import available_if
 
 from app.runtime.arrays import Array
 from app.runtime.graph import Graph
@@ -31,6 +32,7 @@ class Compiled:
     def predict(self, rows: Array) -> Array:
         return self._run("predict", rows)
 
+    @available_if(lambda self: "predict_proba" in self._ends[2])  # type: ignore[untyped-decorator]
     def predict_proba(self, rows: Array) -> Array:
         return self._run("predict_proba", rows)
 
@@ -44,8 +46,12 @@ class Compiled:
 
     def _run(self, method: str, rows: Array) -> Array:
         name, dtype, outputs = self._ends
+        values: Array = rows.astype(dtype, copy=False)
+        # scikit-learn refuses them, too. Numbers that are too large for FP32 become infinite here.
+        if np.isinf(values).any():
+            raise ValueError(f"the input contains infinity or a value too large for {values.dtype}")
         answer: Array
-        (answer,) = self._graph.session.run(outputs[method], {name: rows.astype(dtype, copy=False)})
+        (answer,) = self._graph.session.run(outputs[method], {name: values})
         # A regression's graph answers a column.
         return answer.reshape(len(rows)) if method == "predict" else answer
 

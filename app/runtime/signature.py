@@ -1,4 +1,4 @@
-"""What an estimator takes and gives: asked on a sample where there is one, else read from its attributes."""
+"""A sample of rows as the inputs of a model."""
 
 from __future__ import annotations
 
@@ -9,25 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_regressor
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
-from app.core.errors import InvalidInput, ModelUnavailable
+from app.core.errors import InvalidInput
 from app.core.models import TensorSpec
 from app.core.tensors import Tensor, encode
 from app.runtime.arrays import DTYPES, Array, datatype_of
 from app.runtime.frames import spec_of, tensor_of, with_missing
+from app.runtime.methods import call, methods_of
 
-METHODS: Final = ("predict", "predict_proba", "decision_function", "transform")
-"""The outputs that a caller may name; the first that an estimator has is its default."""
 INPUT: Final = "input"
-
-
-def methods_of(estimator: Any) -> list[str]:
-    return [name for name in METHODS if callable(getattr(estimator, name, None))]
 
 
 def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -> tuple[TensorSpec, ...]:
@@ -60,83 +50,6 @@ def tensors_of_sample(specs: Sequence[TensorSpec], sample: Any) -> list[Tensor]:
         return [tensor_of(spec, sample.iloc[:, at]) for at, spec in enumerate(specs)]
     array = _array(sample)
     return [Tensor(specs[0].name, specs[0].datatype, array.shape, _raw(specs[0], array))]
-
-
-def outputs_of_sample(estimator: Any, sample: Any) -> tuple[TensorSpec, ...]:
-    """What each method answers to the sample. Raises InvalidInput where none can be asked, or one raises."""
-    found = []
-    for name in methods_of(estimator):
-        try:
-            answer = getattr(estimator, name)(sample)
-        except Exception as error:
-            raise InvalidInput(f"{name} raises on the sample: {type(error).__name__}: {error}", pointer="/sample") from error
-        if isinstance(answer, list):  # the probabilities of several targets: no tensor
-            continue
-        array = np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
-        datatype = datatype_of(array.dtype)
-        if datatype not in (None, "TIMESTAMP"):
-            found.append(TensorSpec(name, datatype, (-1, *array.shape[1:])))
-    if not found:
-        raise InvalidInput(f"{type(estimator).__name__} has none of the methods {', '.join(METHODS)}", pointer="/estimator")
-    return tuple(found)
-
-
-def inputs_of(estimator: Any) -> tuple[TensorSpec, ...]:
-    """From `n_features_in_` and `feature_names_in_`: numbers, text for what takes documents, one input a column where they are mixed."""
-    first = estimator[0] if isinstance(estimator, Pipeline) else estimator
-    columns = _columns_of(first) if isinstance(first, ColumnTransformer) else ()
-    if any(spec.datatype == "BYTES" for spec in columns):
-        return columns
-    tags = get_tags(first).input_tags
-    if tags.string and not tags.two_d_array:
-        return (TensorSpec(INPUT, "BYTES", (-1,)),)
-    names = tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
-    width = int(getattr(estimator, "n_features_in_", len(names) or -1))
-    return (TensorSpec(INPUT, "FP64", (-1, width), names, nullable=bool(tags.allow_nan)),)
-
-
-def outputs_of(estimator: Any) -> tuple[TensorSpec, ...]:
-    """From the methods and `classes_`. Raises ModelUnavailable where there is nothing to ask."""
-    found = tuple(_output_of(estimator, name) for name in methods_of(estimator))
-    if not found:
-        raise ModelUnavailable(f"{type(estimator).__name__} has none of the methods {', '.join(METHODS)}")
-    return found
-
-
-def classes_of(estimator: Any) -> tuple[Any, ...]:
-    classes = getattr(estimator, "classes_", None)
-    return tuple(classes.tolist()) if isinstance(classes, np.ndarray) else ()
-
-
-def _columns_of(transformer: ColumnTransformer) -> tuple[TensorSpec, ...]:
-    """A column is text where an encoder learned text from it, and may be missing where an imputer is."""
-    text: set[str] = set()
-    missing: set[str] = set()
-    for _, part, names in transformer.transformers_:
-        steps = [step for _, step in part.steps] if isinstance(part, Pipeline) else [part]
-        for step in steps:
-            categories = getattr(step, "categories_", ())
-            if len(categories) == len(names):
-                text.update(name for name, known in zip(names, categories, strict=True) if known.dtype.kind in "OUT")
-        if isinstance(steps[0], SimpleImputer):
-            missing.update(names)
-    columns = [str(name) for name in getattr(transformer, "feature_names_in_", ())]
-    return tuple(TensorSpec(name, "BYTES" if name in text else "FP64", (-1,), nullable=name in missing) for name in columns)
-
-
-def _output_of(estimator: Any, name: str) -> TensorSpec:
-    classes = getattr(estimator, "classes_", None)
-    count = len(classes) if isinstance(classes, np.ndarray) else -1
-    targets = int(getattr(estimator, "n_outputs_", 1) or 1)
-    if name == "predict":
-        datatype = "FP64" if is_regressor(estimator) else "INT64"
-        if isinstance(classes, np.ndarray):
-            datatype = datatype_of(classes.dtype) or "INT64"
-        return TensorSpec(name, datatype, (-1, targets) if targets > 1 else (-1,))
-    if name == "decision_function" and count in (-1, 2):
-        return TensorSpec(name, "FP64", (-1,))
-    # As many decisions as classes, or as pairs of them: left open.
-    return TensorSpec(name, "FP64", (-1, count if name == "predict_proba" else -1))
 
 
 def _datatype(array: Array, name: str) -> str:
@@ -172,7 +85,7 @@ def _nullable(estimator: Any, sample: Any, at: int | None) -> bool:
         probe = sample[:1].copy()
         probe[probe.columns[at]] = with_missing(sample.iloc[:, at])
     try:
-        getattr(estimator, methods_of(estimator)[0])(probe)
+        call(estimator, methods_of(estimator)[0], probe)
     except Exception:  # noqa: BLE001 - whatever it raises, it does not take them
         return False
     return True

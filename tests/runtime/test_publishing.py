@@ -97,7 +97,7 @@ def test_an_estimator_that_answers_otherwise_once_loaded_is_refused(repository: 
 
 def test_a_type_that_nobody_reviewed_is_refused_by_its_name(repository: Repository) -> None:
     with pytest.raises(InvalidInput, match=r"tests\.runtime\.estimators.*format='joblib'"):
-        publish(repository, Marks(), "toy", sample=X)
+        publish(repository, Marks(), "toy", sample=X, format="skops")
 
 
 def test_an_estimator_that_is_not_fitted_is_refused(repository: Repository) -> None:
