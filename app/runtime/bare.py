@@ -16,9 +16,9 @@ import pandas as pd
 from app.core.errors import CeleriacError, ModelUnavailable, told
 from app.core.models import TensorSpec
 from app.runtime.methods import answers_of, specs_of
-from app.runtime.missing import takes_missing
+from app.runtime.probes import takes_missing
 from app.runtime.signature import inputs_of_sample
-from app.runtime.structure import column_names, known_values, takes_documents, width
+from app.runtime.structure import column_names, known_labels, known_values, takes_documents, width
 
 _ROWS: Final = 3
 _NUMBERS: Final = (0.0, 1.0, 0.5)
@@ -53,9 +53,10 @@ def signature_of(estimator: Any) -> Signature:
 
 def _completed(estimator: Any, inputs: tuple[TensorSpec, ...], sample: Any) -> tuple[TensorSpec, ...]:
     spec = inputs[0]
-    if len(inputs) > 1 or len(spec.shape) != 2 or spec.datatype == "BYTES":
+    if len(inputs) > 1 or len(spec.shape) != 2:
         return inputs
-    spec = replace(spec, nullable=spec.nullable or takes_missing(estimator, sample))
+    if spec.datatype != "BYTES":
+        spec = replace(spec, nullable=spec.nullable or takes_missing(estimator, sample))
     if width(estimator) is None and _answers_wider(estimator, sample):
         spec = replace(spec, shape=(-1, -1))
     return (spec,)
@@ -73,6 +74,9 @@ def _samples(estimator: Any) -> Iterator[Any]:
     """The most likely first."""
     if takes_documents(estimator):
         yield ["a text", "another text", "text"]
+        return
+    if labels := known_labels(estimator):
+        yield np.array(labels * _ROWS, dtype=object if isinstance(np.ravel(labels)[0], str) else None)
         return
     names, values = column_names(estimator), known_values(estimator)
     if not names:

@@ -20,15 +20,15 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.errors import InvalidInput
-from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy
+from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
 from app.core.tensors import FLOATS, Tensor, as_json, decode
 from app.registry.repository import EXAMPLES, Repository
-from app.runtime.arrays import Array, to_tensor
+from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
 from app.runtime.compiled import write_onnx
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
-from app.runtime.missing import disagreement, takes_missing
 from app.runtime.model import Model
+from app.runtime.probes import answers_the_refused, disagreement, takes_missing
 from app.runtime.requirements import Requirements, requirements_of, script_defined
 from app.runtime.signature import inputs_of_sample, tensors_of_sample
 from app.runtime.structure import column_names, takes_documents
@@ -169,22 +169,38 @@ def _read_back(estimator: Any, folder: Path, format: str, needs: Requirements) -
 def _as_served(manifest: Manifest, estimator: Any, served: Any, sample: Any, tolerance: float) -> Manifest:
     """The manifest with what the artifact itself offers and takes: a compiled graph may offer less than the estimator does.
 
-    Raises InvalidInput if a graph answers missing values that the sample has differently from the estimator.
+    Raises InvalidInput if a graph offers nothing, or if it answers missing values that the sample has differently from the estimator.
     """
-    offered = methods_of(served)
-    outputs = tuple(spec for spec in manifest.outputs if spec.name in offered)
     spec = manifest.inputs[0]
-    if len(manifest.inputs) > 1 or spec.datatype not in FLOATS or len(spec.shape) != 2:
-        return replace(manifest, outputs=outputs)
+    numbers = len(manifest.inputs) == 1 and spec.datatype in FLOATS and len(spec.shape) == 2
     if manifest.format != "onnx":
-        nullable = spec.nullable or takes_missing(estimator, sample)
-    else:
-        differs = disagreement(estimator, served, sample, [spec.name for spec in outputs], tolerance)
-        if differs and pd.isna(np.asarray(sample)).any():
-            told = f"the sample has missing values, and {differs}: publish it as skops or joblib"
-            raise InvalidInput(f"{type(estimator).__name__} cannot be served from {manifest.artifact}: {told}", pointer="/format")
-        nullable = not differs
-    return replace(manifest, inputs=(replace(spec, nullable=nullable),), outputs=outputs)
+        nullable = spec.nullable or (numbers and takes_missing(estimator, sample))
+        return replace(manifest, inputs=(replace(spec, nullable=nullable), *manifest.inputs[1:]))
+    outputs = tuple(_as_compiled(one, served, sample) for one in manifest.outputs if one.name in _compiled_methods(manifest, served))
+    problem = (
+        answers_the_refused(estimator, served, sample)
+        if outputs
+        else f"a graph offers none of {', '.join(one.name for one in manifest.outputs)}"
+    )
+    differs = disagreement(estimator, served, sample, [one.name for one in outputs], tolerance)
+    if differs and pd.isna(np.asarray(sample)).any():
+        problem = f"the sample has missing values, and {differs}"
+    if problem:
+        told = f"{type(estimator).__name__} cannot be served from {manifest.artifact}: {problem}. Publish it as skops or joblib"
+        raise InvalidInput(told, pointer="/format")
+    return replace(manifest, inputs=(replace(spec, nullable=not differs),), outputs=outputs)
+
+
+def _compiled_methods(manifest: Manifest, served: Any) -> list[str]:
+    """A graph has one output of numbers: of an estimator that predicts, it is the prediction."""
+    predicts = any(one.name == "predict" for one in manifest.outputs)
+    return [name for name in methods_of(served) if not (predicts and name == "transform")]
+
+
+def _as_compiled(spec: TensorSpec, served: Any, sample: Any) -> TensorSpec:
+    """A graph answers whole numbers as INT64, whatever the estimator does."""
+    dtype = call(served, spec.name, np.asarray(sample)[:1]).dtype
+    return replace(spec, datatype=str(datatype_of(dtype))) if dtype.kind in "iu" else spec
 
 
 def _unservable(estimator: Any, file: str, error: Exception) -> InvalidInput:

@@ -42,6 +42,18 @@ def takes_documents(estimator: Any) -> bool:
     return False
 
 
+def known_labels(estimator: Any) -> list[Any] | None:
+    """Return labels that an encoder of targets knows, one for each row, or in a list if its rows are sets; None if it is not such an encoder."""
+    classes = getattr(estimator, "classes_", None)
+    tags = _tags(estimator)
+    if tags is None or tags.input_tags.two_d_array or not isinstance(classes, np.ndarray) or not len(classes):
+        return None
+    label = classes.tolist()[0]
+    if tags.target_tags.one_d_labels:
+        return [label]
+    return [[label]] if tags.target_tags.two_d_labels else None
+
+
 def known_values(estimator: Any) -> dict[int, Any]:
     """Return a value that a column had when it was fitted, by the place of the column, for those that show it: text, most of all."""
     found: dict[int, Any] = {}
@@ -124,8 +136,13 @@ def _shown(step: Any, count: int) -> list[Any]:
 
 
 def _is_vectorizer(estimator: Any) -> bool:
+    tags = _tags(estimator)
+    return bool(tags and tags.input_tags.string and not tags.input_tags.two_d_array)
+
+
+def _tags(estimator: Any) -> Any:
+    """None for what is not made as scikit-learn's estimators are."""
     try:
-        tags = get_tags(estimator).input_tags
-    except Exception:  # noqa: BLE001 - what is not scikit-learn's has no tags
-        return False
-    return bool(tags.string and not tags.two_d_array)
+        return get_tags(estimator)
+    except Exception:  # noqa: BLE001 - whatever an estimator of somebody else raises
+        return None

@@ -1,4 +1,4 @@
-"""Missing values in an input of numbers: found out by asking what runs."""
+"""Rows that a sample does not hold, asked of what will run: missing numbers, and numbers beyond those of the sample."""
 
 from __future__ import annotations
 
@@ -47,6 +47,23 @@ def disagreement(estimator: Any, compiled: Any, sample: Any, names: Iterable[str
         count = int(wrong.reshape(len(rows), -1).any(axis=1).sum())
         if count:
             return f"{name} of the graph differs in {count} of {len(rows)} such rows"
+    return ""
+
+
+def answers_the_refused(estimator: Any, compiled: Any, sample: Any) -> str:
+    """Say which numbers the estimator refuses while a compiled graph answers them; "" if there are none.
+
+    An encoder refuses a category that it does not know, for example, and a graph may answer it as if no category was set.
+    """
+    rows = np.asarray(sample, dtype=float)[:1]
+    high = np.nanmax(np.asarray(sample, dtype=float), axis=0, initial=0.0)
+    for at in range(min(rows.shape[1], _PROBED_COLUMNS)):
+        for number in (high[at] + 1.5, -high[at] - 1.5):
+            probe = rows.copy()
+            probe[:, at] = number
+            data = pd.DataFrame(probe, columns=sample.columns) if isinstance(sample, pd.DataFrame) else probe
+            if not _answers(estimator, data) and _answers(compiled, probe):
+                return f"the estimator refuses the number {number:g} in column {at}, and the graph answers it"
     return ""
 
 
