@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final
 
 from app.core.errors import InvalidInput, InvalidTensor, UnknownField
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import FLOATS, TIMESTAMP, Tensor, check_size, decode, first_missing, has_missing, is_binary, size_of
+from app.core.tensors import (
+    FLOATS,
+    ITEM_SIZE,
+    TIMESTAMP,
+    Tensor,
+    check_size,
+    decode,
+    elements,
+    first_missing,
+    has_missing,
+    is_binary,
+    size_of,
+)
 from app.core.values import about
 
 _NESTED: Final = frozenset({list, dict})
@@ -59,6 +73,8 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
 
     Raises InvalidTensor for a missing or unknown name, another shape, a datatype that does not fit, NaN where refused.
     """
+    if _by_column(manifest, tensors):
+        return [_joined(manifest.inputs[0], tensors, pointer)]
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
     single = len(tensors) == len(manifest.inputs) == 1
     for index, tensor in enumerate(tensors):
@@ -78,6 +94,39 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
     if not single and len({tensor.rows for tensor in found}) > 1:
         raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in found)}", pointer=pointer)
     return found
+
+
+def _by_column(manifest: Manifest, tensors: Sequence[Tensor]) -> bool:
+    """Does the request hold a tensor for each column of the model's one input, as MLServer's pandas codec sends them?"""
+    columns = manifest.inputs[0].columns if len(manifest.inputs) == 1 else ()
+    whole = len(tensors) == 1 and tensors[0].shape[1:] == (len(columns),)
+    return bool(columns) and not whole and {tensor.name for tensor in tensors}.issubset(columns)
+
+
+def _joined(spec: TensorSpec, tensors: Sequence[Tensor], pointer: str) -> Tensor:
+    """One tensor for each column as the two-dimensional input that they make."""
+    given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
+    if len(given) != len(tensors):
+        raise InvalidTensor("two inputs have the same name", pointer=pointer)
+    missing = [name for name in spec.columns if name not in given]
+    if missing:
+        raise InvalidTensor(f"the column {missing[0]!r} is missing. The model takes the columns {', '.join(spec.columns)}", pointer=pointer)
+    columns = []
+    for name in spec.columns:
+        index, tensor = given[name]
+        columns.append(_fit(replace(spec, name=name, shape=(-1,), columns=()), tensor, f"{pointer}/{index}"))
+    rows = columns[0].rows
+    if any(column.rows != rows for column in columns):
+        raise InvalidTensor(f"the columns differ in rows: {', '.join(f'{c.name} has {c.rows}' for c in columns)}", pointer=pointer)
+    shape = (rows, len(columns))
+    if spec.datatype == "BYTES":
+        cells = [elements(column.data) for column in columns]
+        return spec.tensor([cell for row in zip(*cells, strict=True) for cell in row], shape)
+    code = {1: "B", 2: "H", 4: "I", 8: "Q"}[ITEM_SIZE[spec.datatype]]
+    table = array(code, bytes(rows * len(columns) * ITEM_SIZE[spec.datatype]))
+    for at, column in enumerate(columns):
+        table[at :: len(columns)] = array(code, bytes(column.data))
+    return Tensor(spec.name, spec.datatype, shape, table.tobytes())
 
 
 def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:

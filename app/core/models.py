@@ -236,6 +236,8 @@ class Manifest:
                 _known(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
+        # Those of several targets are a list each.
+        values["classes"] = tuple(tuple(label) if isinstance(label, list) else label for label in values["classes"])
         if values.get("requires") is not None:
             values["requires"] = tuple(values["requires"])
         return cls(**values)

@@ -87,8 +87,6 @@ def _samples(estimator: Any) -> Iterator[Any]:
     if any(isinstance(value, str) for value in values.values()):
         # Categories that were a type of the column.
         yield _frame(names, values, _NUMBERS[0]).apply(lambda column: column if column.dtype.kind in "fb" else column.astype("category"))
-    # Columns that show nothing may be text of which code of the user's own makes numbers.
-    yield _frame(names, {at: values.get(at, "text") for at in range(len(names))}, _NUMBERS[0])
 
 
 def _arrays(columns: int, values: dict[int, Any]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import ModelUnavailable
+from app.core.errors import CeleriacError, ModelUnavailable
 from app.core.models import FORMATS, PYTHON, Manifest, TensorSpec
 from app.registry import contents
 from app.registry.repository import Repository
@@ -21,6 +21,7 @@ from app.runtime.isolated import isolated
 from app.runtime.methods import classes_of
 from app.runtime.model import Model
 from app.runtime.requirements import requirements_of
+from app.runtime.threads import predicts
 
 
 def load(
@@ -65,7 +66,10 @@ def load(
 
 
 def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) -> Manifest:
-    """The manifest with what only the loaded estimator shows. A process of its own loads and asks it, so that this one may fork later."""
+    """The manifest with what only the loaded estimator shows. A process of its own loads and asks it, so that this one may fork later.
+
+    A process that predicts looks by itself: what it has started does not survive a fork.
+    """
 
     def look() -> dict[str, Any]:
         estimator, digest = artifact.read()
@@ -79,8 +83,8 @@ def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) ->
         return replace(found, classes=classes_of(estimator), load=place, requires=needs.packages, frame=frame).as_dict()
 
     try:
-        return Manifest.from_dict(isolated(look, timeout_s))
-    except ModelUnavailable as error:
+        return Manifest.from_dict(look() if predicts() else isolated(look, timeout_s))
+    except CeleriacError as error:
         detail = error.detail if error.detail.startswith(artifact.which) else f"{artifact.which} cannot be served: {error.detail}"
         raise ModelUnavailable(detail) from error
 

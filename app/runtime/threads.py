@@ -31,6 +31,11 @@ def limit_threads(count: int) -> None:
     _HELD[:] = [threadpool_limits(limits=count)]
 
 
+def predicts() -> bool:
+    """Is this a process that predicts, so that libraries in it may have threads of their own? Then it should not fork."""
+    return _count is not None
+
+
 def limit_new_libraries() -> None:
     """Apply the limit of this process, if it has one, to libraries that were loaded since."""
     if _count is not None:

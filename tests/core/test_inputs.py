@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import CeleriacError
+from app.core.errors import CeleriacError, InvalidTensor
 from app.core.inputs import from_rows, from_tensors
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor, decode, encode
@@ -141,3 +141,40 @@ def test_inputs_of_unequal_rows_are_refused() -> None:
 def test_an_input_that_is_missing_is_named() -> None:
     with pytest.raises(CeleriacError, match="'city' is missing"):
         from_tensors(MIXED, [tensor("age", shape=(2,)), tensor("n", "INT64", (2,))])
+
+
+_COLUMNS = Manifest(
+    "m",
+    "1",
+    "skops",
+    "model.skops",
+    "",
+    (TensorSpec("input", "FP64", (-1, 2), ("age", "income"), nullable=True),),
+    (TensorSpec("predict", "FP64", (-1,)),),
+)
+
+
+def _column(name: str, values: list[float], datatype: str = "FP64", shape: tuple[int, ...] = (2, 1)) -> Tensor:
+    return Tensor(name, datatype, shape, encode(values, datatype))
+
+
+def test_a_tensor_for_each_column_makes_the_one_input() -> None:
+    """As MLServer's pandas codec sends a table: in any order, with narrower numbers, and with the shape [rows, 1]."""
+    (tensor,) = from_tensors(_COLUMNS, [_column("income", [0.5, 1.5]), _column("age", [30, 40], "INT64", (2,))])
+    assert (tensor.name, tensor.datatype, tensor.shape) == ("input", "FP64", (2, 2))
+    assert decode(tensor.data, "FP64") == [30.0, 0.5, 40.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ([_column("age", [1.0, 2.0])], "the column 'income' is missing. The model takes the columns age, income"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0], shape=(1, 1))], "the columns differ in rows: age has 2, income has 1"),
+        ([_column("age", [1.0, 2.0]), _column("size", [1.0, 2.0])], "has no input 'age'"),
+        ([_column("age", [1.0, 2.0]), _column("age", [1.0, 2.0])], "two inputs have the same name"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0, 2.0], shape=(1, 2))], "'income' takes the shape"),
+    ],
+)
+def test_columns_that_do_not_make_the_input_are_refused(tensors: list[Tensor], reason: str) -> None:
+    with pytest.raises(InvalidTensor, match=reason):
+        from_tensors(_COLUMNS, tensors)
