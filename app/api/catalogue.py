@@ -8,12 +8,13 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
+from app.core.jobs import Job
 from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.registry.repository import Repository
 from app.store import withdrawn, workers
@@ -136,6 +137,12 @@ class Catalogue:
             there = ", ".join([*entry.versions, *entry.aliases])
             raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
         return version, entry.versions[version]
+
+    def classes(self, job: Job) -> tuple[Any, ...]:
+        """The class of each column of the job's result; () if its columns are not classes."""
+        entry = self.entries.get(job.model)
+        version = entry.versions.get(job.version) if entry and not job.work else None
+        return version.manifest.classes_of(job.outputs) if version and version.manifest else ()
 
     async def serving(self, ref: ModelRef) -> Manifest:
         """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""

@@ -81,7 +81,9 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
 async def _state(here: Gateway, job: Job) -> bytes:
     place = await here.place(job) if job.state is State.QUEUED else None
     running = job.state is State.RUNNING and job.progress is not None
-    return _told(job.revision, "progress" if running else _EVENT.get(job.state, "completed"), whole(job, place))
+    return _told(
+        job.revision, "progress" if running else _EVENT.get(job.state, "completed"), whole(job, place, here.catalogue.classes(job))
+    )
 
 
 def _output(chunk: Chunk) -> dict[str, Any]:

@@ -70,7 +70,7 @@ async def _submit(request: Request, body: dict[str, Any], named: Named | None) -
         return stream.answer(here, job.id)
     if not job.state.final:
         return await accepted(here, job, wanted)
-    return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+    return answer(whole(job, classes=here.catalogue.classes(job)), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
 
 
 async def _predict(here: Gateway, body: dict[str, Any], named: Named | None, wait: float) -> Job:
@@ -117,7 +117,7 @@ async def read(request: Request) -> Response:
     job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
     steps = {"steps": await pipeline_runs.steps(here, job, results=results)} if job.work == PIPELINE else {}
-    return answer(whole(job, place) | steps, 200, None if job.state.final else {"retry-after": "1"})
+    return answer(whole(job, place, here.catalogue.classes(job)) | steps, 200, None if job.state.final else {"retry-after": "1"})
 
 
 @router.post("/{id}/retry", **schemas.RETRY)

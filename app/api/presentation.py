@@ -16,9 +16,10 @@ from app.core.works import from_tensor
 from app.store.pipelines import VALUE
 
 
-def whole(job: Job, place: Place | None = None) -> dict[str, Any]:
-    """The job object for who asks for this one, with what its code printed."""
-    return present(job, place) | ({"logs": job.logs} if job.logs else {})
+def whole(job: Job, place: Place | None = None, classes: Sequence[Any] = ()) -> dict[str, Any]:
+    """The job object for who asks for this one, with what its code printed, and the class of each column of its result."""
+    labels = {"classes": classes} if classes and job.state is State.SUCCEEDED else {}
+    return present(job, place) | labels | ({"logs": job.logs} if job.logs else {})
 
 
 def present(job: Job, place: Place | None = None) -> dict[str, Any]:

@@ -209,6 +209,15 @@ class Manifest:
             return f"ONNX Runtime, a graph compiled from an estimator of {made}{close}"
         return f"the estimator itself, fitted with {made}"
 
+    def classes_of(self, outputs: Sequence[str]) -> tuple[Any, ...]:
+        """The class of each column of the one output that was asked for; () if its columns are not classes."""
+        if len(outputs) != 1 or outputs[0] not in ("predict_proba", "decision_function"):
+            return ()
+        shape = next((spec.shape for spec in self.outputs if spec.name == outputs[0]), ())
+        several = bool(self.classes) and all(isinstance(label, tuple) for label in self.classes)
+        columns = len(self.classes) if not several else max(map(len, self.classes))
+        return self.classes if len(shape) == (3 if several else 2) and shape[-1] in (-1, columns) else ()
+
     def output(self, name: str) -> TensorSpec:
         """Raises InvalidInput where the model has no such method."""
         for spec in self.outputs:

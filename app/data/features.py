@@ -46,7 +46,8 @@ def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
 
 
 def _answers(manifest: Manifest, method: str, width: int) -> list[str]:
-    names = manifest.classes if len(manifest.classes) == width and method != "transform" else range(width)
+    classes = manifest.classes_of([method])
+    names = classes if len(classes) == width else range(width)
     return [f"{method}_{name}" for name in names]
 
 

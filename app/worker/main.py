@@ -28,6 +28,9 @@ def serve() -> None:
 
 
 def _run() -> int:
+    from app.runtime.threads import start_none
+
+    start_none()
     from celery.exceptions import SecurityWarning
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
     from celery.worker import state

@@ -36,9 +36,11 @@ def probe(models: Mapping[Key, Model], timeout_s: float) -> dict[Key, str]:
 
 
 def _hint(model: Model) -> str:
-    if model.manifest.format != PYTHON or model.manifest.load == "child":
+    if model.manifest.load == "child" or model.manifest.format not in (PYTHON, "joblib"):
         return ""
-    return "; if its code starts threads when it is loaded, write `load: child` into its model.yaml"
+    if model.manifest.format != PYTHON:
+        return '. Libraries that start threads while they load can hang after a fork: publish it with load="child"'
+    return ". Libraries that start threads while they load can hang after a fork: write `load: child` into its model.yaml"
 
 
 def _ask(models: Mapping[Key, Model], timeout_s: float) -> tuple[dict[Key, str], str]:

@@ -172,7 +172,7 @@ def test_a_tensor_for_each_column_makes_the_one_input() -> None:
         ([_column("age", [1.0, 2.0]), _column("income", [1.0], shape=(1, 1))], "the columns differ in rows: age has 2, income has 1"),
         ([_column("age", [1.0, 2.0]), _column("size", [1.0, 2.0])], "has no input 'age'"),
         ([_column("age", [1.0, 2.0]), _column("age", [1.0, 2.0])], "two inputs have the same name"),
-        ([_column("age", [1.0, 2.0]), _column("income", [1.0, 2.0], shape=(1, 2))], "'income' takes the shape"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0, 2.0], shape=(1, 2))], "Input 'income' takes one value per row"),
     ],
 )
 def test_columns_that_do_not_make_the_input_are_refused(tensors: list[Tensor], reason: str) -> None:

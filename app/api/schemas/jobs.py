@@ -167,6 +167,10 @@ class Job(BaseModel):
     )
     progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
     result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
+    classes: list[Any] | None = Field(
+        None,
+        description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several.",
+    )
     error: JobError | None = Field(None, description="Where it failed.")
     logs: str | None = Field(
         None, description="What the code of its model printed and logged, the end of it; where this one job is asked for."
