@@ -46,8 +46,8 @@ def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
 
 
 def _answers(manifest: Manifest, method: str, width: int) -> list[str]:
-    classes = manifest.classes_of([method])
-    names = classes if len(classes) == width else range(width)
+    of_classes = method in ("predict_proba", "decision_function") and len(manifest.classes) == width
+    names = manifest.classes if of_classes else range(width)
     return [f"{method}_{name}" for name in names]
 
 
