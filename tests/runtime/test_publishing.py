@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from app.core.errors import InvalidInput, ModelConflict
+from app.core.inputs import from_rows
 from app.core.models import ModelRef, TensorSpec
 from app.registry.repository import Repository
+from app.runtime.arrays import to_array
 from app.runtime.loading import load
 from app.runtime.publishing import publish
 from tests.runtime.estimators import Forgets, Marks
@@ -130,3 +134,40 @@ def test_examples_lie_beside_the_model(repository: Repository) -> None:
     examples = [{"input": [0.0, 1.0], "label": 0}]
     publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, examples=examples)
     assert repository.examples("toy", "1") == examples
+
+
+def test_code_of_the_script_that_trained_it_is_refused_with_what_to_do(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    def days(values: Any) -> Any:
+        return values
+
+    days.__module__, days.__qualname__ = "__main__", "days"
+    monkeypatch.setattr(sys.modules["__main__"], "days", days, raising=False)
+    model = make_pipeline(FunctionTransformer(days), LogisticRegression()).fit(X, Y)
+    with pytest.raises(InvalidInput, match=r"The model uses days, which is defined in the script or notebook that trained it. Move it to"):
+        publish(repository, model, "toy", sample=X)
+    assert repository.models() == []
+
+
+def test_what_skops_does_not_trust_is_published_as_joblib_and_that_is_said(
+    repository: Repository, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert publish(repository, Marks(), "toy", sample=X).format == "joblib"
+    assert "toy is published as joblib" in caplog.text
+    assert "tests.runtime.estimators.Marks" in caplog.text
+
+
+def test_neighbours_are_indices_and_distances(repository: Repository) -> None:
+    estimator = KNeighborsClassifier(2).fit(X[:4], Y[:4])
+    publish(repository, estimator, "toy", sample=X[:2])
+    model = load(repository, "toy", "1")
+    found, distances = model.predict(from_rows(model.manifest, X[:2].tolist()), ["kneighbors", "kneighbors_distance"])
+    expected = estimator.kneighbors(X[:2])
+    assert to_array(found).tolist() == expected[1].tolist()
+    np.testing.assert_allclose(to_array(distances), expected[0])
+
+
+@pytest.mark.parametrize("sample", [["a b", "c"], [["a b"], ["c"]], pd.Series(["a b", "c"])])
+def test_a_text_pipeline_gets_a_list_of_texts(repository: Repository, sample: Any) -> None:
+    estimator = make_pipeline(TfidfVectorizer(analyzer=str.split), LogisticRegression()).fit(["a b", "c"] * 5, [0, 1] * 5)
+    assert publish(repository, estimator, "toy", sample=sample).inputs == (TensorSpec("input", "BYTES", (-1,)),)
+    load(repository, "toy", "1").verify()
