@@ -119,10 +119,11 @@ def test_columns_that_do_not_fit_are_refused(repository: Repository) -> None:
         publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, columns=["a", "b", "c"])
 
 
-def test_dates_are_refused_with_what_to_do(repository: Repository) -> None:
+def test_dates_are_declared_as_timestamps(repository: Repository) -> None:
     frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=len(Y)), "word": "x"})
-    with pytest.raises(InvalidInput, match=r"'day' holds datetime64.* convert them before"):
-        publish(repository, make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y), "toy", sample=frame)
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, Y)
+    assert [spec.datatype for spec in publish(repository, model, "toy", sample=frame).inputs] == ["TIMESTAMP", "BYTES"]
+    load(repository, "toy", "1").verify()
 
 
 def test_a_format_that_cannot_be_written_is_refused(repository: Repository) -> None:
