@@ -67,3 +67,27 @@ SCHEDULED: Final = Counter("celeriac_scheduled_runs", "Runs of schedules: begun,
 TRAINING_SECONDS: Final = Histogram(
     "celeriac_training_seconds", "Time of one training that succeeded.", buckets=(1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600)
 )
+LOOP_ERRORS: Final = Counter(
+    "celeriac_loop_errors",
+    "Failures in background loops, by loop and kind: `redis` is unavailable, one `item`, or a whole `turn`.",
+    ["loop", "kind"],
+)
+LOOP_TURNED: Final = Gauge(
+    "celeriac_loop_last_turn_timestamp_seconds",
+    "When a background loop last finished a turn, in seconds since 1970.",
+    ["loop"],
+    multiprocess_mode="mostrecent",
+)
+QUARANTINED: Final = Counter("celeriac_quarantined", "Members of indices and keys of a wrong type that were set aside, by kind.", ["kind"])
+QUARANTINE: Final = Gauge("celeriac_quarantine", "Notes of failures that `celeriac doctor` lists.", multiprocess_mode="mostrecent")
+UNREADABLE: Final = Counter("celeriac_unreadable_records", "Records that could not be decoded and were left out, by kind.", ["kind"])
+LOOP_PAUSE: Final = Histogram(
+    "celeriac_event_loop_pause_seconds",
+    "How late a timer of the event loop fired: everything in its process waited as long.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+LOOP_LONGEST_PAUSE: Final = Gauge(
+    "celeriac_event_loop_longest_pause_seconds",
+    "The longest pause of the event loop in the last minute.",
+    multiprocess_mode="livemax",
+)

@@ -226,6 +226,17 @@ class Settings(BaseSettings):
         60.0, ge=5, description="A run that cannot begin within this time after it was planned is a missed one."
     )
 
+    loop_stall_s: float = Field(
+        60.0, gt=0, description="A process is not ready if one of its background loops has not finished a turn for this long."
+    )
+    loop_dead_s: float = Field(
+        120.0,
+        gt=0,
+        description="A process is not alive, and is restarted, if one of its background loops has not finished a turn for this long.",
+    )
+    quarantine_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="How long the note of something that a loop could not handle is kept.")
+    max_quarantine: int = Field(1000, gt=0, description="Notes of what loops could not handle that are kept; the oldest go first.")
+
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")

@@ -11,10 +11,10 @@ from enum import StrEnum
 from typing import Final
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.models import PRODUCTION, Manifest, ModelRef
+from app.loops import Loop
 from app.registry.repository import Repository
 from app.store import withdrawn, workers
 
@@ -62,9 +62,12 @@ class Entry:
 class Catalogue:
     """Refreshed every second. Looking something up costs no I/O, except for what is not known: that may just have been published."""
 
-    def __init__(self, repository: Repository, client: redis.asyncio.Redis) -> None:
+    def __init__(self, repository: Repository, client: redis.asyncio.Redis, loop: Loop | None = None) -> None:
         self._repository = repository
         self._client = client
+        self._loop = loop or Loop("catalogue")
+        self._inferred: dict[str, Manifest] = {}
+        self._withdrawn: frozenset[str] = frozenset()
         self._manifests: dict[tuple[str, str], Manifest] = {}
         self.entries: dict[str, Entry] = {}
         self.workers: list[workers.Worker] = []
@@ -74,26 +77,30 @@ class Catalogue:
 
     async def run(self) -> None:
         """Refreshes until it is cancelled."""
-        while True:
-            self._asked.clear()
-            await self.refresh()
-            await asyncio.sleep(_ASKED_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), _REFRESH_S - _ASKED_S)
+        await self._loop.run(self._turn)
+
+    async def _turn(self) -> float:
+        self._asked.clear()
+        await self.refresh()
+        await asyncio.sleep(_ASKED_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._asked.wait(), _REFRESH_S - _ASKED_S)
+        return 0.0
 
     async def refresh(self) -> None:
         """What the repository or Redis cannot tell at the moment stays as it was."""
         refreshed, self._next = self._next, asyncio.Event()
         try:
-            living, inferred = await workers.read(self._client)
-            gone = await withdrawn.read_async(self._client)
-            entries = await asyncio.to_thread(self._look, living, inferred, gone)
-        except (RedisError, OSError) as error:
-            log.warning("the catalogue of models could not be refreshed: %s", error)
-        else:
-            self.workers, self.entries = living, entries
+            with self._loop.item("the list of workers"):
+                self.workers = await workers.read(self._client)
+            with self._loop.item("the manifests of bare models"):
+                self._inferred = await workers.inferred(self._client)
+            with self._loop.item("the list of unloaded models"):
+                self._withdrawn = await withdrawn.read_async(self._client)
+            with self._loop.item("the model repository"):
+                self.entries = await asyncio.to_thread(self._look, self.workers, self._inferred, self._withdrawn)
             self._slots = Counter[str]()
-            for worker in living:
+            for worker in self.workers:
                 self._slots[worker.pool] += worker.processes
         finally:
             refreshed.set()
@@ -156,21 +163,26 @@ class Catalogue:
         refused = {(name, version): reason for worker in living for name, version, reason in worker.refused}
         entries = {}
         for name in self._repository.models():
-            entry = entries[name] = Entry(name)
-            for version in self._repository.versions(name):
-                key = (name, version)
-                manifest, broken = self._manifest(key, inferred)
-                if name in gone:
-                    entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name))
-                elif manifest is None or (key in refused and key not in ready):
-                    entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
-                elif key in ready:
-                    entry.versions[version] = Version(manifest, Readiness.READY)
-                elif key in loading:
-                    entry.versions[version] = Version(manifest, Readiness.LOADING)
-                else:
-                    entry.versions[version] = Version(manifest, Readiness.COLD)
-            self._point(entry)
+            # What is wrong with one model must not keep the others from being refreshed.
+            with self._loop.item(f"the model {name}"):
+                entry = Entry(name)
+                for version in self._repository.versions(name):
+                    key = (name, version)
+                    manifest, broken = self._manifest(key, inferred)
+                    if name in gone:
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name))
+                    elif manifest is None or (key in refused and key not in ready):
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
+                    elif key in ready:
+                        entry.versions[version] = Version(manifest, Readiness.READY)
+                    elif key in loading:
+                        entry.versions[version] = Version(manifest, Readiness.LOADING)
+                    else:
+                        entry.versions[version] = Version(manifest, Readiness.COLD)
+                self._point(entry)
+                entries[name] = entry
+            if name not in entries and name in self.entries:
+                entries[name] = self.entries[name]
         # A number may come again, for another version.
         self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
         return entries

@@ -35,12 +35,15 @@ from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
+from app.loops import Loops
+from app.pauses import Pauses
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
 from app.store import jobs, scripts, server
 from app.store.address import here
 from app.store.client import connect_async
+from app.store.quarantine import Quarantine
 
 _MEET_S: Final = 1.0
 
@@ -52,18 +55,28 @@ class Gateway:
         self.settings = settings
         self.process = new_id(time.time())
         self.redis = connect_async()
-        self.catalogue = Catalogue(Repository(settings.models), self.redis)
+        self.loops = Loops(settings.loop_stall_s, settings.loop_dead_s)
+        self.quarantine = Quarantine(self.redis, settings)
+        self.catalogue = Catalogue(Repository(settings.models), self.redis, self.loops.add("catalogue"))
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
         self.waits = Waits()
-        self.replies = Replies(self.redis, self.process, self._ended)
-        self.maintenance = Maintenance(self.redis, self.process, settings, lambda: self.catalogue.pools() | {settings.training_pool})
-        self.followups = Followups(self.redis, self.replies)
+        self.replies = Replies(self.redis, self.process, self._ended, self.loops.add("replies"))
+        self.maintenance = Maintenance(
+            self.redis,
+            self.process,
+            settings,
+            lambda: self.catalogue.pools() | {settings.training_pool},
+            self.quarantine,
+            self.loops.add("maintenance"),
+        )
+        self.followups = Followups(self.redis, self.replies, self.quarantine, self.loops.add("followups"))
         self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
         self.followups.advance["batch"] = self.batches.advance
         self.pipelines = Pipelines(settings.pipelines_folder)
         self.runs = Runs(self.redis, settings, self.cancel)
         self.followups.advance[PIPELINE] = self.runs.advance
-        self.sender = Sender(self.redis, settings, Shown(present, present_batch))
+        self.sender = Sender(self.redis, settings, Shown(present, present_batch), loop=self.loops.add("webhooks"))
+        self.pauses = Pauses(self.loops.add("pauses"))
         self.leaving = False
         """The process is about to stop: it does all it is asked, and asks not to be sent more."""
         self.draining = False
@@ -75,7 +88,15 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         await self._look()
         await self.catalogue.refresh()
-        works = (self.meet(), self.catalogue.run(), self.replies.run(), self.maintenance.run(), self.sender.run(), self.followups.run())
+        works = (
+            self.meet(),
+            self.pauses.run(),
+            self.catalogue.run(),
+            self.replies.run(),
+            self.maintenance.run(),
+            self.sender.run(),
+            self.followups.run(),
+        )
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -92,9 +113,12 @@ class Gateway:
 
     async def meet(self) -> None:
         """Looks whether Redis is fit, until it is."""
+        loop = self.loops.add("meet")
         while self.unfit is not None:
             await asyncio.sleep(_MEET_S)
-            await self._look()
+            with loop.turn():
+                await self._look()
+        self.loops.remove(loop.name)
 
     async def _look(self) -> None:
         try:

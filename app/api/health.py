@@ -19,13 +19,15 @@ router = APIRouter(tags=["health"], route_class=PlainRoute)
 
 @router.get("/livez", **schemas.LIVEZ)
 async def live(request: Request) -> Response:
-    """The process answers."""
+    """The process answers, and none of its background loops has stood still for `loop_dead_s`."""
+    if still := gateway(request).loops.dead():
+        return answer({"ok": False, "detail": still}, 503)
     return answer({"ok": True, "detail": "the process answers"})
 
 
 @router.get("/readyz", **schemas.READYZ)
 async def ready(request: Request) -> Response:
-    """Redis answers, and this process is not about to stop. Workers are no condition: jobs can wait for them."""
+    """Redis answers, this process is not about to stop, and none of its background loops has stood still for `loop_stall_s`. Workers are no condition: jobs can wait for them."""
     here = gateway(request)
     if here.leaving:
         return answer({"ok": False, "detail": "the process is stopping"}, 503)
@@ -35,7 +37,11 @@ async def ready(request: Request) -> Response:
         return answer({"ok": False, "detail": f"Redis does not answer: {error}"}, 503)
     if here.unfit is not None:
         return answer({"ok": False, "detail": here.unfit}, 503)
-    return answer({"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)})
+    if still := here.loops.stalled():
+        return answer({"ok": False, "detail": still}, 503)
+    found = {"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)}
+    # Not ready for a failing item would take every process out of service for it.
+    return answer(found | ({"failing": troubles} if (troubles := here.loops.troubles()) else {}))
 
 
 @router.get("/metrics", **schemas.METRICS)

@@ -14,8 +14,8 @@ import orjson
 from starlette.requests import Request
 
 from app.core.errors import CeleriacError, IdempotencyMismatch, InvalidIdempotencyKey, InvalidInput, JobConflict
+from app.core.jobs import CHOSEN_ID
 
-CHOSEN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _QUOTED: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"')
 
 

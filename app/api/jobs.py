@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -12,7 +12,7 @@ from app.api import events as stream
 from app.api import pipeline_runs, query
 from app.api.bodies import known, read_object
 from app.api.gateway import Gateway, gateway
-from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
+from app.api.idempotency import Named, by_id, by_key
 from app.api.preferences import Preference, preference
 from app.api.presentation import present, whole
 from app.api.receivers import job_webhook
@@ -21,14 +21,12 @@ from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.errors import InvalidInput
 from app.core.inputs import asked_of, from_rows
-from app.core.jobs import Job, State
+from app.core.jobs import CHOSEN_ID, Job, State
 from app.core.models import ModelRef
 from app.core.pipelines import PIPELINE
 from app.store import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
-_LOOKED_AT: Final = 1000
-"""Records that one page of a filtered list looks at, at most."""
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -100,13 +98,8 @@ async def listed(request: Request) -> Response:
         raise InvalidInput(f"state is {state!r}: one of {', '.join(State)}", pointer="/state")
     if cursor is not None and not CHOSEN_ID.fullmatch(cursor):
         raise InvalidInput(f"cursor is {cursor!r}: give the `next` of the page before", pointer="/cursor")
-    found: list[Any] = []
-    for _ in range(_LOOKED_AT // limit):
-        page, cursor = await jobs.page(here.redis, cursor, limit - len(found))
-        found += [present(job) for job in page if state in (None, job.state) and model in (None, job.model)]
-        if cursor is None or len(found) == limit:
-            break
-    return answer({"items": found, "next": cursor})
+    page, following = await jobs.page(here.redis, cursor, limit, model, State(state) if state else None)
+    return answer({"items": [present(job) for job in page], "next": following})
 
 
 @router.get("/{id}", **schemas.READ)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Final
 
 import orjson
@@ -14,7 +15,9 @@ from starlette.responses import Response
 
 from app.core import errors
 from app.core.errors import CeleriacError
+from app.loops import unavailable
 
+log = logging.getLogger(__name__)
 STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.CeleriacError: 500,
     errors.InvalidInput: 422,
@@ -53,6 +56,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.PipelineNotFound: 404,
     errors.PipelineUnavailable: 409,
     errors.PayloadLost: 500,
+    errors.RecordUnreadable: 500,
     errors.DeadlineExceeded: 504,
     errors.QueueFull: 429,
     errors.StoreUnavailable: 503,
@@ -103,6 +107,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def _redis(request: Request, error: RedisError) -> Response:
+        if not unavailable(error):
+            log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+            return problem(
+                request, errors.RecordUnreadable(f"Redis refused a command because a record has a wrong type or content: {error}")
+            )
         return problem(request, errors.StoreUnavailable(f"Redis does not answer, try again: {error}"))
 
     @app.exception_handler(RequestValidationError)

@@ -24,6 +24,11 @@ def bulk(pool: str) -> str:
     return f"{pool}.bulk"
 
 
+def queues(pool: str) -> tuple[str, str]:
+    """Both lanes of a pool."""
+    return interactive(pool), bulk(pool)
+
+
 def pool_of(queue: str) -> str:
     """The pool whose workers take from a queue."""
     return queue.removesuffix(".bulk")

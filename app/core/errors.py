@@ -37,6 +37,7 @@ CeleriacError
 ├── PipelineNotFound             pipeline_not_found      no pipeline of that name
 ├── PipelineUnavailable          pipeline_unavailable    its file is not valid; the detail says in which line
 ├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
+├── RecordUnreadable             record_unreadable       a record in Redis has a wrong type or content
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
 └── StoreUnavailable             store_unavailable       Redis does not answer
@@ -254,6 +255,11 @@ class PipelineUnavailable(CeleriacError):
 class PayloadLost(CeleriacError):
     code = "payload_lost"
     title = "A large input or result is lost"
+
+
+class RecordUnreadable(CeleriacError):
+    code = "record_unreadable"
+    title = "A record in Redis cannot be read"
 
 
 class DeadlineExceeded(CeleriacError):

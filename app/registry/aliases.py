@@ -12,6 +12,7 @@ from types import EllipsisType
 from typing import Final
 
 from app.core.errors import ModelConflict, ModelUnavailable
+from app.registry.contents import read_json
 from app.registry.staging import flush
 
 FILE: Final = "aliases.json"
@@ -22,11 +23,11 @@ def read(home: Path) -> dict[str, str]:
     """Alias -> version. Raises ModelUnavailable where the file is broken."""
     path = home / FILE
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise ModelUnavailable(f"{path} is not valid JSON: {error}") from None
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"{path.parent.name}: {error.detail}") from None
     if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
         raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}')
     return found

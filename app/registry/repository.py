@@ -42,7 +42,7 @@ class Repository:
 
     def models(self) -> list[str]:
         """The names that have at least one version, sorted."""
-        return sorted(path.name for path in _folders(self.root) if NAME.fullmatch(path.name) and self._versions(path.name))
+        return sorted(path.name for path in _folders(self.root) if NAME.fullmatch(path.name) and self._has_versions(path.name))
 
     def versions(self, name: str) -> list[str]:
         """Oldest first, numbers as numbers: 9 before 10. Raises ModelNotFound."""
@@ -89,11 +89,13 @@ class Repository:
         if not path.is_file():
             return None
         try:
-            manifest = Manifest.from_dict(json.loads(self._inside(path).read_bytes()))
+            manifest = Manifest.from_dict(contents.read_json(self._inside(path)))
+        except ModelUnavailable as error:
+            raise ModelUnavailable(f"{name}@{version}: {error.detail}") from None
         except CeleriacError as error:
             where = f" (at {error.pointer})" if isinstance(error, InvalidInput) and error.pointer else ""
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error.detail}{where}") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error}") from None
         if manifest.key != (name, version):
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}: publish a version, do not copy a folder")
@@ -112,7 +114,7 @@ class Repository:
     def examples(self, name: str, version: str) -> list[dict[str, Any]]:
         """Rows to try, as `{"input": row or record, "label": the truth}`; empty where the publisher gave none."""
         path = self.folder(name, version) / EXAMPLES
-        found: list[dict[str, Any]] = json.loads(self._inside(path).read_bytes()) if path.is_file() else []
+        found: list[dict[str, Any]] = contents.read_json(self._inside(path)) if path.is_file() else []
         return found
 
     def stamp(self, name: str, version: str) -> str:
@@ -252,6 +254,13 @@ class Repository:
         if _bare(home) and BARE not in found:
             found.append(BARE)
         return sorted(found, key=_natural)
+
+    def _has_versions(self, name: str) -> bool:
+        try:
+            return bool(self._versions(name))
+        except PermissionError:
+            # Listed, so that whoever reads it learns why: one folder must not hide all the others.
+            return True
 
     def _existing(self, name: str, version: str, versions: list[str]) -> str:
         if version not in versions:

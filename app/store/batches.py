@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import orjson
 import redis.asyncio
@@ -14,6 +15,9 @@ from app.core.batches import Batch, Order, Part, Piece, Status
 from app.core.webhooks import Happening
 from app.store import keys, scripts
 from app.store.jobs import PAGE
+from app.store.reading import answers, decodable, fields_of, readable, required
+
+_KIND: Final = "batch"
 
 
 @dataclass(slots=True)
@@ -73,8 +77,7 @@ async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change)
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:
-    fields: Any = await client.hgetall(keys.batch(id))
-    return _decode(id, fields)
+    return required(_KIND, id, [await fields_of(client, keys.batch(id))], partial(_decode, id))
 
 
 async def pieces(client: redis.asyncio.Redis, id: str) -> list[Piece]:
@@ -96,9 +99,11 @@ async def parts(client: redis.asyncio.Redis, id: str) -> list[Part]:
 async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
     """Those of a pool that have not ended, the oldest first."""
     ids: Any = await client.zrange(keys.batches_active(pool), 0, -1)
-    found = await _many(client, [id.decode() for id in ids])
-    gone = [id for id, batch in zip(ids, found, strict=True) if batch is None]
-    if gone:
+    known = decodable(ids)
+    found = await _many(client, known)
+    gone = [id for id, batch in zip(known, found, strict=True) if batch is None]
+    # A record that cannot be read stays listed: a newer release may have written it.
+    if gone and (gone := [id for id in gone if not await client.exists(keys.batch(id))]):
         await client.zrem(keys.batches_active(pool), *gone)
     return [batch for batch in found if batch is not None]
 
@@ -106,7 +111,7 @@ async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
 async def out(client: redis.asyncio.Redis, pool: str) -> list[str]:
     """The chunks that are out, by the name that `chunk` gives them."""
     found: Any = await client.zrange(keys.batches_out(pool), 0, -1)
-    return [one.decode() for one in found]
+    return decodable(found)
 
 
 async def drop(client: redis.asyncio.Redis, pool: str, chunks: Sequence[str]) -> None:
@@ -127,7 +132,7 @@ async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
 async def page(client: redis.asyncio.Redis, after: str | None, limit: int) -> tuple[list[Batch], bool]:
     """Batches, the newest first, and whether more follow."""
     ids: Any = await client.eval(PAGE, 1, keys.BATCHES, after or "", limit + 1)
-    found = await _many(client, [id.decode() for id in ids[:limit]])
+    found = await _many(client, decodable(ids[:limit]))
     return [batch for batch in found if batch is not None], len(ids) > limit
 
 
@@ -140,7 +145,8 @@ async def _many(client: redis.asyncio.Redis, ids: list[str]) -> list[Batch | Non
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.batch(id))
-        return [_decode(id, fields) for id, fields in zip(ids, await pipe.execute(), strict=True)]
+        found = await answers(pipe)
+    return [readable(_KIND, id, [fields], partial(_decode, id)) for id, fields in zip(ids, found, strict=True)]
 
 
 def _piece(one: Piece) -> str:

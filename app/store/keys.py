@@ -54,6 +54,14 @@ WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
 NOTICES: Final = f"{PREFIX}notices"
 """Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
 
+QUARANTINE: Final = f"{PREFIX}quarantine"
+"""Sorted set of what loops could not handle, by the time of the last failure; bounded by `max_quarantine` and `quarantine_ttl_s`."""
+
+QUARANTINE_NOTES: Final = f"{PREFIX}quarantine:notes"
+"""Hash, what is known of each of these: as long as they are listed."""
+
+ASIDE: Final = f"{PREFIX}aside:"
+"""What the new name of a key begins with that was moved aside because it held a wrong type: `quarantine_ttl_s`."""
 
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""

@@ -6,7 +6,7 @@ import gc
 import logging
 from dataclasses import dataclass
 
-from app.core.errors import CeleriacError, ModelUnavailable
+from app.core.errors import CeleriacError, ModelUnavailable, told
 from app.core.models import Manifest, RetryPolicy
 from app.registry.repository import Repository
 from app.runtime.loading import load
@@ -24,21 +24,25 @@ class Wanted:
     """The versions that a pool has to hold: those an alias points to, and the newest of each model."""
 
     keys: frozenset[Key]
+    unreadable: frozenset[str] = frozenset()
+    """Models whose files could not be read now: what is held of them stays."""
 
     @classmethod
     def look(cls, repository: Repository, withdrawn: frozenset[str]) -> Wanted:
         found: set[Key] = set()
+        unreadable: set[str] = set()
         for name in repository.models():
             if name in withdrawn:
                 continue
             try:
                 versions, aliases = repository.versions(name), repository.aliases(name)
-            except CeleriacError as error:
-                log.error("%s is passed over: %s", name, error.detail)
+            except (CeleriacError, OSError) as error:
+                log.error("Could not read the versions of %s, what is loaded of it stays: %s", name, error)
+                unreadable.add(name)
                 continue
             found.update((name, version) for version in aliases.values() if version in versions)
             found.update((name, version) for version in versions[-1:])
-        return cls(frozenset(found))
+        return cls(frozenset(found), frozenset(unreadable))
 
 
 class Models:
@@ -78,6 +82,9 @@ class Models:
                 self.inferred[key] = self.loaded[key].manifest
         except CeleriacError as error:
             self.refuse(key, error.detail)
+        except Exception as error:
+            log.exception("Loading %s@%s failed", *key)
+            self.refuse(key, told(error))
 
     def refuse(self, key: Key, reason: str) -> None:
         log.error("%s@%s is not served: %s", *key, reason)
@@ -99,7 +106,7 @@ class Models:
 
     def forget(self, wanted: Wanted) -> list[Key]:
         """Drops versions that nothing points to any longer. Those of them that were loaded."""
-        gone = [key for key in self._stamps if key not in wanted.keys]
+        gone = [key for key in self._stamps if key not in wanted.keys and key[0] not in wanted.unreadable]
         loaded = [key for key in gone if key in self.loaded]
         for key in gone:
             for held in (self.loaded, self.refused, self.inferred, self._stamps):

@@ -10,7 +10,15 @@ from functools import cache
 
 import redis as redis_py
 
+from app.loops import Loops
+from app.settings import settings
 from app.store.client import connect
+
+
+@cache
+def loops() -> Loops:
+    """The background loops of the main process: Celery's timers, of which none may end the worker by an exception."""
+    return Loops(settings().loop_stall_s, settings().loop_dead_s)
 
 
 @cache

@@ -27,12 +27,14 @@ class Presence(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, worker: Any) -> None:
-        self.report(worker)
-        self.timer = worker.timer.call_repeatedly(_INTERVAL_S, self.report, (worker,))
+        report = parent.loops().add("presence").guarded(self.report)
+        report(worker)
+        self.timer = worker.timer.call_repeatedly(_INTERVAL_S, report, (worker,))
 
     def stop(self, worker: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
+            parent.loops().remove("presence")
         try:
             workers.leave(parent.redis(), worker.hostname)
         except (RedisError, OSError) as error:
@@ -49,7 +51,4 @@ class Presence(bootsteps.StartStopStep):
             loading=[list(key) for key in models.arriving],
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
-        try:
-            workers.report(parent.redis(), found, models.inferred.values())
-        except (RedisError, OSError) as error:
-            log.warning("could not say that this worker lives: %s", error)
+        workers.report(parent.redis(), found, models.inferred.values())

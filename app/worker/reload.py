@@ -15,6 +15,7 @@ from typing import Any, Final
 from celery import bootsteps
 from redis.exceptions import RedisError
 
+from app.core.errors import told
 from app.settings import settings
 from app.store import withdrawn
 from app.worker import parent
@@ -38,14 +39,17 @@ class Reload(bootsteps.StartStopStep):
         self.withdrawn: frozenset[str] = frozenset()
 
     def start(self, worker: Any) -> None:
+        turns = {"models": (settings().scan_interval_s, self.look), "reload": (_REPLACE_INTERVAL_S, self.go_on)}
         self.timers = [
-            worker.timer.call_repeatedly(settings().scan_interval_s, self.look, (worker,)),
-            worker.timer.call_repeatedly(_REPLACE_INTERVAL_S, self.go_on, (worker,)),
+            worker.timer.call_repeatedly(every_s, parent.loops().add(name, every_s).guarded(turn), (worker,))
+            for name, (every_s, turn) in turns.items()
         ]
 
     def stop(self, worker: Any) -> None:
         for timer in self.timers:
             timer.cancel()
+        for name in ("models", "reload"):
+            parent.loops().remove(name)
 
     def look(self, worker: Any) -> None:
         models: Models = worker.models
@@ -73,7 +77,12 @@ class Reload(bootsteps.StartStopStep):
             models.arriving.add(key)
             models.load(key)
         arrived = {key: models.loaded[key] for key in missing if key in models.loaded}
-        for key, reason in probe(arrived, settings().probe_timeout_s).items():
+        try:
+            refused = probe(arrived, settings().probe_timeout_s)
+        except Exception as error:
+            log.exception("The golden samples of new versions could not be asked")
+            refused = dict.fromkeys(arrived, f"its golden sample could not be asked: {told(error)}")
+        for key, reason in refused.items():
             models.refuse(key, reason)
 
     def go_on(self, worker: Any) -> None:
