@@ -27,6 +27,17 @@ _PAUSE_S: Final = 1.0
 _REPEAT_S: Final = 60.0
 _MAX_KINDS: Final = 64
 """Kinds of failure that one loop remembers, so that it can log each of them once."""
+_AWAY: Final = (
+    ConnectionError,
+    TimeoutError,
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.NoPermissionError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
+)
 _REFUSALS: Final = re.compile(
     r"\b(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOAUTH|NOPERM|MISCONF|BUSY|TRYAGAIN|NOREPLICAS|max number of clients)\b"
 )
@@ -35,9 +46,7 @@ _REFUSALS: Final = re.compile(
 
 def unavailable(error: BaseException) -> bool:
     """Return whether an error means that Redis cannot be used now, and not that one key or value is wrong."""
-    if isinstance(error, exceptions.ResponseError):
-        return bool(_REFUSALS.search(f"{type(error).__name__} {error}")) or isinstance(error, exceptions.NoPermissionError)
-    return isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError | ConnectionError | TimeoutError)
+    return isinstance(error, _AWAY) or (isinstance(error, exceptions.ResponseError) and bool(_REFUSALS.search(str(error))))
 
 
 class Loop:

@@ -211,7 +211,8 @@ class Gateway:
 
     async def place(self, job: Job) -> Place:
         """How many jobs of its queue come before a queued one, itself counted, and when it may start."""
-        position = max(1, job.position - await jobs.left(self.redis, job.queue))
+        left = await jobs.left(self.redis, job.queue) if job.left is None else job.left
+        position = max(1, job.position - left)
         slots = self.catalogue.living(names.pool_of(job.queue))
         return Place(position, self.waits.until_start(job.queue, position, slots))
 
@@ -261,6 +262,7 @@ class Gateway:
             accepted.created_at,
             item.expires_at,
             position=accepted.position,
+            left=accepted.left,
             queue=names.interactive(manifest.pool),
         )
 

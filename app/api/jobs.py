@@ -81,8 +81,8 @@ async def _predict(here: Gateway, body: dict[str, Any], named: Named | None, wai
 
 
 async def accepted(here: Gateway, job: Job, wanted: Preference) -> Response:
-    """The answer to who does not wait, or not longer: the job, and where to ask for it."""
-    place = await here.place(job) if job.state is State.QUEUED and wanted.wait_s else None
+    """The answer to a caller who does not wait, or no longer: the job, its place in the queue, and where to ask for it."""
+    place = await here.place(job) if job.state is State.QUEUED else None
     headers = {"location": f"/v1/jobs/{job.id}", "retry-after": "1", **wanted.applied(late=True)}
     return answer(present(job, place), 202, headers)
 

@@ -148,7 +148,7 @@ class Coalescer:
         delivery, taken, body = self._delivery(group, items), list[Item](), b""
         sent = self._sent[delivery.id] = Sent(group, items, time.perf_counter())
         error: CeleriacError | None = None
-        position, created_at = 0, 0.0
+        position, created_at, left = 0, 0.0, 0
         try:
             while items:
                 body = delivery.pack()
@@ -168,7 +168,7 @@ class Coalescer:
                     f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit: try again later"
                 )
             elif items:
-                created_at = float(when[0])
+                created_at, left = float(when[0]), int(when[1])
         except (QueueFull, StoreUnavailable) as failure:
             error = failure
         except (RedisError, OSError) as failure:
@@ -194,7 +194,7 @@ class Coalescer:
                 item.inputs = ()
                 if delivery.recorded:
                     self.items[item.job] = item
-                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at))
+                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left))
         for item in taken:
             # Only now is a twin of the same request in the store.
             if error is not None:

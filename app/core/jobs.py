@@ -97,6 +97,7 @@ class Job:
     expires_at: float
     attempt: int = 0
     position: int = 0
+    left: int | None = None
     queue: str = ""
     revision: int = 1
     streamed: int = 0

@@ -31,14 +31,14 @@ _LOOK_AGAIN_S: Final = 30.0
 
 PAGE: Final = """
 local first = 0
-if ARGV[1] ~= '' then
+if ARGV[1] ~= '' or ARGV[3] then
   local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
   if not rank then return {} end
   first = rank + 1
 end
 return redis.call('ZREVRANGE', KEYS[1], first, first + ARGV[2] - 1)
 """
-"""Members of an index after one of them, the newest first."""
+"""Members of an index after one of them, the newest first; after the first if that is empty, unless a third argument says that it is a member."""
 
 
 async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> Job | None:
@@ -79,7 +79,7 @@ async def page(
     last, looked = before, 0
     while looked < LOOKED_AT and len(found) < count:
         size = _AT_ONCE if filtered or looked else count
-        members: Any = await client.eval(PAGE, 1, keys.JOBS, at, size)
+        members: Any = await client.eval(PAGE, 1, keys.JOBS, at, size, *(["after"] if looked else []))
         looked += size
         ids = [id for id in decodable(members) if CHOSEN_ID.fullmatch(id)]
         matching = await _matching(client, ids, model, state) if filtered or looked > size else ids

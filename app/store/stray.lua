@@ -6,7 +6,14 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1] .. string.format('.%06d', time[2]))
 local most = tonumber(ARGV[3])
-local found = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)) do
+  if redis.call('EXISTS', ARGV[1] .. 'delivery:' .. id) == 1 then
+    found[#found + 1] = id
+  else
+    redis.call('ZREM', KEYS[4], id)
+  end
+end
 -- The list is first in, first out: what is older than its 50th entry from the end is none of the entries before that one.
 local seen, horizon = {}, now - tonumber(ARGV[2])
 local tail = redis.call('LRANGE', KEYS[1], -50, -1)
