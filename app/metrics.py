@@ -91,3 +91,8 @@ LOOP_LONGEST_PAUSE: Final = Gauge(
     "The longest pause of the event loop in the last minute.",
     multiprocess_mode="livemax",
 )
+RECYCLED: Final = Counter(
+    "celeriac_processes_recycled",
+    "Processes of workers that were replaced because they were worn, by reason: memory, count or broken.",
+    ["reason"],
+)

@@ -226,6 +226,14 @@ class Settings(BaseSettings):
         60.0, ge=5, description="A run that cannot begin within this time after it was planned is a missed one."
     )
 
+    max_process_memory_mb: int = Field(
+        1024,
+        ge=0,
+        description="MiB that a worker's process may grow by after it is warm. Above it a fresh process replaces it, without a gap; 0 is no limit.",
+    )
+    max_predictions_per_process: int = Field(
+        0, ge=0, description="Predictions after which a fresh process replaces one of a worker, without a gap; 0 is no limit."
+    )
     loop_stall_s: float = Field(
         60.0, gt=0, description="A process is not ready if one of its background loops has not finished a turn for this long."
     )

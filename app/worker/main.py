@@ -20,11 +20,20 @@ def serve() -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    _name_metric_files()
     try:
         code = _run()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     sys.exit(code)
+
+
+def _name_metric_files() -> None:
+    """By the place in the pool, not by process id: a process that replaces another goes on with its files, and they do not add up."""
+    from billiard.process import current_process
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(lambda: f"process{getattr(current_process(), 'index', 'main')}")
 
 
 def _run() -> int:
@@ -41,6 +50,7 @@ def _run() -> int:
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
     from app.worker.presence import Presence
+    from app.worker.recycling import Recycling, Reports
     from app.worker.reload import Reload
     from app.worker.watchdog import Watchdog
 
@@ -49,13 +59,14 @@ def _run() -> int:
     works.load(settings().imports)
     models = Models(settings())
     models.preload()
-    child.share(models)
+    reports = Reports()
+    child.share(models, reports.write)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
     worker_process_init.connect(lambda **_: child.start(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
     app.steps["consumer"].update({Gate, Watchdog, EventBatching, LeaseRenewal, Health})
-    app.steps["worker"].update({Presence, Reload})
+    app.steps["worker"].update({Presence, Reload, Recycling})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
         # For a device too: this process never opens it, so a child that hangs in a kernel, or dies, can be replaced.
@@ -67,6 +78,7 @@ def _run() -> int:
         quiet=True,
     )
     worker.models = models
+    worker.reports = reports
     # A little more, so that work which ends in time can say so.
     stopping.bound(worker, settings().drain_timeout_s + 3)
     if settings().deletion_cost:

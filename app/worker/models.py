@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from dataclasses import dataclass
+from typing import Final
 
 from app.core.errors import CeleriacError, ModelUnavailable, told
 from app.core.models import Manifest, RetryPolicy
@@ -15,6 +17,7 @@ from app.settings import Settings
 from app.worker.probation import probe
 
 log = logging.getLogger(__name__)
+_ASK_AGAIN_S: Final = 5.0
 Key = tuple[str, str]
 """A model's name and version."""
 
@@ -59,6 +62,7 @@ class Models:
         self._stamps: dict[Key, str] = {}
         self.inferred: dict[Key, Manifest] = {}
         self.arriving: set[Key] = set()
+        self._unwell: dict[Key, tuple[Model, float]] = {}
 
     def wanted(self, withdrawn: frozenset[str] = frozenset()) -> Wanted:
         """`withdrawn` models are not."""
@@ -120,6 +124,9 @@ class Models:
         """
         key = (name, version)
         if key not in self.loaded:
+            if key in self._unwell:
+                self._ask_again(key)
+                return self.loaded[key]
             if key in self.refused:
                 raise ModelUnavailable(f"{name}@{version} is not served: {self.refused[key]}")
             log.info("loading %s@%s on demand", name, version)
@@ -133,6 +140,19 @@ class Models:
         model = self.loaded.get((name, version))
         return model.manifest.retries if model else RetryPolicy()
 
+    def _ask_again(self, key: Key) -> None:
+        """A model did not answer its golden sample in this child, though it did elsewhere: what it needs may be there again.
+
+        Raises ModelUnavailable.
+        """
+        model, asked_at = self._unwell[key]
+        if time.monotonic() - asked_at < _ASK_AGAIN_S:
+            raise ModelUnavailable(f"{model} is not served: {self.refused[key]}")
+        self._unwell[key] = model, time.monotonic()
+        model.verify()
+        del self._unwell[key], self.refused[key]
+        self.loaded[key] = model
+
     def warm_up(self) -> None:
         """In a child: the first prediction of each model, which makes thread pools and caches."""
         for key, model in self.loaded.items():
@@ -140,6 +160,7 @@ class Models:
                 model.verify()
             except CeleriacError as error:
                 self.refused[key] = error.detail
+                self._unwell[key] = model, time.monotonic()
         for key in self.refused:
             self.loaded.pop(key, None)
 

@@ -33,10 +33,16 @@ class Reload(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
+        worker.reload = self
         self.thread: threading.Thread | None = None
         self.old: set[int] = set()
         self.timers: list[Any] = []
         self.withdrawn: frozenset[str] = frozenset()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread loads models, or processes are being replaced by ones that hold them."""
+        return self.thread is not None or bool(self.old)
 
     def start(self, worker: Any) -> None:
         turns = {"models": (settings().scan_interval_s, self.look), "reload": (_REPLACE_INTERVAL_S, self.go_on)}
