@@ -65,12 +65,12 @@ class Scheduler(RedBeatScheduler):  # type: ignore[misc]
         found: dict[str, Scheduled] = {}
         for key in keys_due:
             with self._alone(key):
-                try:
-                    entry = self.Entry.from_key(key.decode(), app=app)
-                except KeyError:
-                    log.warning("Removed %r from the schedules: it has no definition.", key)
-                    self.client.zrem(keys.SCHEDULES, key)
+                name = key.decode()
+                if self.client.hget(name, "definition") is None:
+                    log.warning("Removed %r from the schedules: it has no definition.", name)
+                    self.client.zrem(keys.SCHEDULES, name)
                     continue
+                entry = self.Entry.from_key(name, app=app)
                 found[entry.name] = entry
         return found
 

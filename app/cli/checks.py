@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from redis.exceptions import RedisError
 
 import app
 from app.cli import lock
@@ -20,9 +21,12 @@ from app.cli.ports import is_free, local
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
 from app.settings import Settings
-from app.store import server
+from app.store import quarantine, server
 from app.store.address import Address
+from app.store.client import connect
 
+_NOTES: Final = 20
+"""Notes of the quarantine that are shown, the latest first."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
 
 
@@ -45,7 +49,9 @@ def every(known: Settings) -> Iterator[Finding]:
     yield from packages()
     yield from folders(known)
     yield from ports(known)
-    yield from redis(Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known))
+    address = Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known)
+    yield from redis(address)
+    yield from set_aside(address)
     yield from models(str(running.get("url") or local(known.api_host, known.api_port)), known.models)
 
 
@@ -118,6 +124,18 @@ def redis(address: Address) -> Iterator[Finding]:
         yield Finding("Redis", "ok", report.found)
     yield from (Finding("Redis", "wrong", fault) for fault in report.faults)
     yield from (Finding("Redis", "note", warning) for warning in report.warnings)
+
+
+def set_aside(address: Address) -> Iterator[Finding]:
+    """What background loops could not handle."""
+    try:
+        with connect(address=address) as client:
+            notes = quarantine.read(client, _NOTES)
+    except (RedisError, OSError):
+        return  # the check of Redis says so
+    for note in notes:
+        found = f"{note.member!r} of {note.index} failed {note.failures} times: {note.error}"
+        yield Finding("quarantine", "note", found, "see docs/operations/self-healing.md for how to put it back or forget it")
 
 
 def models(url: str, root: Path) -> Iterator[Finding]:

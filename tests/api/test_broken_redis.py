@@ -194,3 +194,39 @@ async def test_one_broken_webhook_or_worker_hides_no_other(api: httpx.AsyncClien
     client.rpush(keys.webhook_health("wh_x"), "1")
     assert (await api.get("/v1/webhooks")).json()["items"] == []
     assert await refused_lists(api) == {}
+
+
+async def test_a_loop_that_stands_still_turns_readiness_red_and_then_liveness(configured: pytest.MonkeyPatch) -> None:
+    configured.setenv("CELERIAC_LOOP_STALL_S", "0.5")
+    configured.setenv("CELERIAC_LOOP_DEAD_S", "1.5")
+    settings.cache_clear()
+    app = create()
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as api:
+        gateway = app._app._app.state.gateway  # type: ignore[attr-defined]
+        waiting = asyncio.Event()
+
+        async def hang() -> int:
+            await waiting.wait()
+            return 0
+
+        gateway.maintenance.round = hang
+
+        async def unready() -> bool:
+            return (await api.get("/readyz")).status_code == 503
+
+        async def dead() -> bool:
+            return (await api.get("/livez")).status_code == 503
+
+        await until(unready, "the loop that hangs makes the process unready")
+        assert "the loop maintenance has not turned" in (await api.get("/readyz")).json()["detail"]
+        await until(dead, "and then not alive")
+        waiting.set()
+        del gateway.maintenance.round
+
+        async def well() -> bool:
+            return (await api.get("/readyz")).status_code == (await api.get("/livez")).status_code == 200
+
+        await until(well, "a loop that turns again is well again")
+        text = (await api.get("/metrics")).text
+        assert "celeriac_event_loop_longest_pause_seconds" in text
+        assert 'celeriac_loop_last_turn_timestamp_seconds{loop="catalogue"}' in text

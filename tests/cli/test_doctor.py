@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from app.cli import checks
 from app.cli.checks import Finding
 from app.cli.ports import free_port
 from app.settings import Settings, settings
+from app.store import keys
 from app.store.address import Address
+from app.store.quarantine import Quarantine
 from tests.cli.conftest import Stranger
 
 
@@ -84,3 +87,29 @@ def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path
 def test_another_program_in_the_place_of_the_api_breaks_nothing(content: bytes, stranger: Stranger, tmp_path: Path) -> None:
     stranger.content = content
     assert states(checks.models(stranger.url, tmp_path)) == {"API": "note"}
+
+
+async def test_what_loops_could_not_handle_is_shown(redis_url: str) -> None:
+    address = Address.parse(redis_url, Settings())
+    assert list(checks.set_aside(address)) == []
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.zadd(keys.EVENTS, {b"\xff": 0})
+        await Quarantine(client, Settings()).aside(keys.EVENTS, b"\xff", ValueError("it is no UTF-8"), attempts=1)
+        assert await client.zcard(keys.EVENTS) == 0
+    [finding] = checks.set_aside(address)
+    assert finding.state == "note"
+    assert "\\xff" in finding.found
+    assert "it is no UTF-8" in finding.found
+
+
+async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis_url: str) -> None:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.rpush(keys.QUARANTINE, "x")
+        await client.set(keys.QUARANTINE_NOTES, "x")
+        quarantine = Quarantine(client, Settings(max_quarantine=5))
+        for number in range(8):
+            await quarantine.aside(keys.EVENTS, str(number).encode(), ValueError(number), attempts=1)
+        assert await client.zcard(keys.QUARANTINE) == await client.hlen(keys.QUARANTINE_NOTES) == 5
+        assert await client.ttl(keys.QUARANTINE) > 0
+    notes = [finding.found for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
+    assert ["'7'" in notes[0], "'3'" in notes[-1]] == [True, True]
