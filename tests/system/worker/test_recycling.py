@@ -103,9 +103,9 @@ def test_processes_are_replaced_by_count_while_callers_notice_nothing(running: R
             caller.join()
         assert metric(url, 'celeriac_processes_recycled_total{reason="count"}') >= 5
         assert set(states) == {("succeeded", 1)}
-        files = [path.name for path in (running.folder / "state" / "metrics").glob("worker-*/counter_*.db")]
-        # As many as there are places in the pools, not as there were processes.
-        assert len(files) == len(set(files)) or len(files) < 30
+        # As many files as there are places in a pool, and not as there were processes.
+        per_worker = Counter(path.parent.name for path in (running.folder / "state" / "metrics").glob("worker-*/counter_*.db"))
+        assert 0 < max(per_worker.values()) <= 5
 
 
 @pytest.mark.usefixtures("models")
