@@ -45,7 +45,31 @@ CeleriacError
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import reprlib
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+_LONGEST_DETAIL: Final = 4000
+_LONGEST_POINTER: Final = 1000
+
+
+class _Short(reprlib.Repr):
+    """Shortens without a look at the whole value: the standard class sorts all keys of a dictionary to show four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 100
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return super().repr_dict(dict(islice(x.items(), self.maxdict + 1)), level)
+
+
+_SHORT: Final = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return the `repr` of a value that a caller sent, shortened: an error must not repeat a whole body."""
+    return _SHORT.repr(value)
 
 
 def told(error: BaseException) -> str:
@@ -58,12 +82,19 @@ def told(error: BaseException) -> str:
 
 
 class CeleriacError(Exception):
-    """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field."""
+    """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field.
+
+    Both are bounded, because they often repeat what the caller sent. A pointer that is too long names the field around it.
+    """
 
     code: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong"
 
     def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        if len(detail) > _LONGEST_DETAIL:
+            detail = f"{detail[:_LONGEST_DETAIL]}…"
+        if pointer is not None and len(pointer) > _LONGEST_POINTER:
+            pointer = pointer[:_LONGEST_POINTER].rpartition("/")[0]
         super().__init__(detail)
         self.detail = detail
         self.pointer = pointer

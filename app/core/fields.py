@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from app.core.errors import UnknownField
+from app.core.errors import UnknownField, shown
 
 DEEPEST: Final = 64
-TOO_DEEP: Final = f"more than {DEEPEST} lists and objects lie within each other: nobody reads that"
+TOO_DEEP: Final = f"the JSON is nested more than {DEEPEST} levels deep"
 
 
 def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
@@ -16,7 +16,7 @@ def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
     for name in body:
         if name not in names:
             escaped = name.replace("~", "~0").replace("/", "~1")
-            raise UnknownField(f"there is no field {name!r} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
+            raise UnknownField(f"there is no field {shown(name)} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
 
 
 def too_deep(found: Any) -> bool:

@@ -7,11 +7,13 @@ from itertools import chain
 from math import isfinite
 from typing import Any, Final
 
-from app.core.errors import InvalidInput, InvalidTensor, UnknownField
+from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, is_binary, size_of
 
 _NESTED: Final = frozenset({list, dict})
+_MAX_VALUES: Final = 1 << 24
+"""Values of the rows of one request, counting those that a record leaves out."""
 
 
 def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
@@ -59,10 +61,11 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
     """
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
     single = len(tensors) == len(manifest.inputs) == 1
+    declared = {spec.name for spec in manifest.inputs}
     for index, tensor in enumerate(tensors):
-        if not single and all(tensor.name != spec.name for spec in manifest.inputs):
+        if not single and tensor.name not in declared:
             raise InvalidTensor(
-                f"{manifest.name!r} has no input {tensor.name!r}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
+                f"{manifest.name!r} has no input {shown(tensor.name)}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
             )
     if len(given) != len(tensors):
         raise InvalidTensor("two inputs have the same name", pointer=pointer)
@@ -82,21 +85,21 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
     """Nested lists as flat values and their shape. Raises InvalidTensor where rows differ in length or depth."""
     if not isinstance(data, list):
         raise InvalidTensor("the data must be a list", pointer=pointer)
-    if not data or not isinstance(data[0], list):
-        _no_lists(data, pointer)
-        return data, (len(data),)
-    if not isinstance(data[0][0] if data[0] else None, list):
-        width = len(data[0])
-        for index, row in enumerate(data):
-            if not isinstance(row, list) or len(row) != width:
-                raise InvalidTensor(f"row {index} differs from row 0, which has {width} values", pointer=f"{pointer}/{index}")
-        flat = list(chain.from_iterable(data))
-        _no_lists(flat, pointer)
-        return flat, (len(data), width)
-    parts = [flatten(part, f"{pointer}/{index}") for index, part in enumerate(data)]
-    if len({shape for _, shape in parts}) > 1:
-        raise InvalidTensor("the nested lists differ in length", pointer=pointer)
-    return list(chain.from_iterable(flat for flat, _ in parts)), (len(parts), *parts[0][1])
+    # From the outside in: each level costs the number of its parts, so the whole costs the number of lists and values.
+    flat, shape = data, [len(data)]
+    while flat and isinstance(flat[0], list):
+        width = len(flat[0])
+        for index, part in enumerate(flat):
+            if not isinstance(part, list) or len(part) != width:
+                place = _place(index, shape)
+                told = (
+                    f"row {index} differs from row 0, which has {width} values" if len(shape) == 1 else "the nested lists differ in length"
+                )
+                raise InvalidTensor(told, pointer="/".join((pointer, *map(str, place))))
+        flat = list(chain.from_iterable(flat))
+        shape.append(width)
+    _no_lists(flat, pointer)
+    return flat, tuple(shape)
 
 
 def _no_lists(flat: list[Any], pointer: str) -> None:
@@ -163,7 +166,12 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
     columns = single.columns if single and len(single.shape) == 2 else tuple(spec.name for spec in manifest.inputs)
     if not columns:
         raise InvalidInput(f"{manifest.name!r} has no column names: give its inputs as a list of lists", pointer=pointer)
+    if len(rows) * len(columns) > _MAX_VALUES:
+        raise PayloadTooLarge(
+            f"{len(rows)} rows of {len(columns)} columns are more than {_MAX_VALUES} values: split the rows, or submit a batch"
+        )
     known = set(columns)
+    required = known - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInput(f"row {index} is no record, as row 0 is", pointer=f"{pointer}/{index}")
@@ -171,12 +179,12 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
             for name in row:
                 if name not in known:
                     raise UnknownField(
-                        f"row {index} has a column {name!r} that the model does not know; it has {', '.join(columns)}",
+                        f"row {index} has a column {shown(name)} that the model does not know; it has {', '.join(columns)}",
                         pointer=f"{pointer}/{index}/{name}",
                     )
-            missing = [name for name in columns if name not in row]
-            if not all(_nullable(manifest, name) for name in missing):
-                raise InvalidInput(f"row {index} lacks the column {missing[0]!r}", pointer=f"{pointer}/{index}")
+            if not required <= row.keys():
+                missing = next(name for name in columns if name not in row)
+                raise InvalidInput(f"row {index} lacks the column {missing!r}", pointer=f"{pointer}/{index}")
     return _from_columns(manifest, [[row.get(name) for name in columns] for row in rows], pointer, columns)
 
 
@@ -222,10 +230,6 @@ def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any],
     except InvalidTensor as error:
         raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=error.pointer) from None
     return flat, shape
-
-
-def _nullable(manifest: Manifest, column: str) -> bool:
-    return any(spec.nullable and column in (spec.name, *spec.columns) for spec in manifest.inputs)
 
 
 def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.core.errors import InvalidTensor
+from app.core.errors import InvalidTensor, shown
 
 Buffer = bytes | bytearray | memoryview
 
@@ -32,6 +32,10 @@ _ARRAY_CODE: Final = {
 }  # fmt: skip
 _NARROW: Final = {"FP16": "e", "FP32": "f"}
 _NAN: Final = float("nan")
+MAX_RANK: Final = 64
+"""Dimensions of a tensor, as in NumPy 2."""
+MAX_ELEMENTS: Final = (1 << 63) - 1
+"""Elements of a tensor, as many as ONNX and NumPy can count."""
 
 if sys.byteorder != "little":  # pragma: no cover
     raise ImportError("tensors are kept as little-endian bytes; this machine is big-endian")
@@ -54,6 +58,23 @@ class Tensor:
 def size_of(shape: Iterable[int]) -> int:
     """The number of elements of a shape."""
     return math.prod(shape)
+
+
+def checked_shape(shape: Any, pointer: str) -> tuple[int, ...]:
+    """Return the shape that a caller sent, as a tuple.
+
+    Raises InvalidTensor unless it is a list of at most `MAX_RANK` whole numbers and describes at most `MAX_ELEMENTS` elements.
+    Read every shape with it before anything multiplies its dimensions: the product of 60,000 of them takes seconds.
+    """
+    if not isinstance(shape, list):
+        raise InvalidTensor(f"shape must be a list of whole numbers, not {shown(shape)}", pointer=pointer)
+    if len(shape) > MAX_RANK:
+        raise InvalidTensor(f"shape has {len(shape)} dimensions: a tensor has at most {MAX_RANK}", pointer=pointer)
+    if not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
+        raise InvalidTensor(f"shape must be a list of whole numbers from 0 to {(1 << 31) - 1}, not {shown(shape)}", pointer=pointer)
+    if size_of(shape) > MAX_ELEMENTS:
+        raise InvalidTensor(f"the shape {shown(shape)} has more than {MAX_ELEMENTS} elements", pointer=pointer)
+    return tuple(shape)
 
 
 def is_binary(value: Any) -> bool:
@@ -186,7 +207,7 @@ def _encode_bytes(values: Sequence[Any], pointer: str) -> bytes:
     for index, value in enumerate(values):
         element = _from_b64(value, _at(pointer, index)) if is_binary(value) else value
         if not isinstance(element, str | bytes):
-            raise InvalidTensor(f'{value!r} is no string and no {{"b64": "…"}}, as BYTES wants', pointer=_at(pointer, index))
+            raise InvalidTensor(f'{shown(value)} is no string and no {{"b64": "…"}}, as BYTES wants', pointer=_at(pointer, index))
         element = element.encode() if isinstance(element, str) else element
         found += struct.pack("<I", len(element)) + element
     return bytes(found)
@@ -208,7 +229,7 @@ def _text(element: bytes) -> str | bytes:
 
 def _checked(value: Any, kind: type, datatype: str, pointer: str | None) -> Any:
     if not isinstance(value, kind):
-        raise InvalidTensor(f"{value!r} is no {datatype}", pointer=pointer)
+        raise InvalidTensor(f"{shown(value)} is no {datatype}", pointer=pointer)
     return value
 
 
@@ -223,9 +244,9 @@ def _first_wrong(values: Sequence[Any], datatype: str, pointer: str) -> InvalidT
         try:
             struct.pack(f"<{_NARROW[datatype]}", value) if datatype in _NARROW else array(_ARRAY_CODE[datatype], [value])
         except (TypeError, struct.error):
-            return InvalidTensor(f"{value!r} is no {datatype}", pointer=_at(pointer, index))
+            return InvalidTensor(f"{shown(value)} is no {datatype}", pointer=_at(pointer, index))
         except (OverflowError, ValueError):
-            return InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index))
+            return InvalidTensor(f"{shown(value)} does not fit into {datatype}", pointer=_at(pointer, index))
     return InvalidTensor(f"the values are no {datatype}", pointer=pointer or None)
 
 
