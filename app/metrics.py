@@ -13,6 +13,7 @@ HTTP_REQUESTS: Final = Counter("celeriac_http_requests", "Requests answered, by 
 HTTP_SECONDS: Final = Histogram(
     "celeriac_http_request_seconds", "Time to answer a request, by route.", ["method", "route"], buckets=_SECONDS
 )
+HTTP_CONNECTIONS: Final = Gauge("celeriac_http_connections", "Open connections.", multiprocess_mode="livesum")
 JOBS_SUBMITTED: Final = Counter("celeriac_jobs_submitted", "Jobs that the queue took, by model and version.", ["model", "version", "kind"])
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs that the queue did not take, by the error's code.", ["code"])
 BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)

@@ -56,7 +56,12 @@ class Settings(BaseSettings):
         75.0, ge=1, description="How long the API keeps an idle connection: longer than a proxy in front does, or that meets closed ones."
     )
     api_silence_s: float = Field(
-        60.0, gt=0, description="How long a caller may be silent in the middle of a request, before the API gives up the connection."
+        60.0,
+        gt=0,
+        description="How long a client may be silent in the middle of a request, and how long its headers may take in all, before the API answers 408.",
+    )
+    api_max_connections: int = Field(
+        4096, gt=0, description="Open connections of one API process; above it a new connection is answered with 503 and closed."
     )
     api_linger_s: float = Field(
         0.0,
