@@ -14,6 +14,13 @@ HTTP_SECONDS: Final = Histogram(
     "celeriac_http_request_seconds", "Time to answer a request, by route.", ["method", "route"], buckets=_SECONDS
 )
 HTTP_CONNECTIONS: Final = Gauge("celeriac_http_connections", "Open connections.", multiprocess_mode="livesum")
+BODY_BYTES: Final = Gauge(
+    "celeriac_body_bytes", "Bytes of request bodies in memory, of each body those above the first 64 KiB.", multiprocess_mode="livesum"
+)
+OFFLOADED: Final = Counter("celeriac_offloaded", "Large bodies and results that a process of their own converted, by outcome.", ["outcome"])
+OFFLOAD_WAITING: Final = Gauge(
+    "celeriac_offload_waiting", "Large bodies and results that are converted, or wait for it.", multiprocess_mode="livesum"
+)
 JOBS_SUBMITTED: Final = Counter("celeriac_jobs_submitted", "Jobs that the queue took, by model and version.", ["model", "version", "kind"])
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs that the queue did not take, by the error's code.", ["code"])
 BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)

@@ -129,6 +129,24 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(30.0, gt=0, description="How long a stopping process lets running work end.")
 
     max_body_bytes: int = Field(16 << 20, gt=0, description="The largest body that the API reads; above it 413.")
+    max_bodies_bytes: int = Field(
+        256 << 20,
+        gt=0,
+        description="Bytes of bodies that one API process holds at once, of each body those above the first 64 KiB; above it 503.",
+    )
+    api_body_s: float = Field(
+        300.0, gt=0, description="How long a body may take to arrive; after that 408. Uploaded files have no such bound."
+    )
+    offload_above_bytes: int = Field(
+        256 << 10,
+        gt=0,
+        description="JSON bodies and results above it are converted in a process of their own, so that other requests do not wait.",
+    )
+    offload_processes: int = Field(1, ge=1, le=64, description="Such processes of one API process. The first starts when it is needed.")
+    offload_waiting: int = Field(
+        16, ge=1, description="Large bodies and results that one API process converts, or that wait for it; above it 503."
+    )
+    offload_memory_mb: int = Field(2048, ge=512, description="Address space of such a process. A body that needs more is refused with 413.")
     max_log_bytes: int = Field(
         8192, gt=0, description="What a job keeps of that which the code of its model or step printed and logged: the end."
     )

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from app.api import query
-from app.api.bodies import known, read_object
+from app.api.bodies import SMALL_BYTES, known, read_object
 from app.api.files import page
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
@@ -44,7 +44,7 @@ async def create(request: Request) -> Response:
     With `model` and `input` the file is a table; with `input_file_id` and `endpoint`, as OpenAI has it, each line is a request.
     """
     here = gateway(request)
-    body = await read_object(request, here.settings.max_body_bytes)
+    body = await read_object(request, SMALL_BYTES)
     order = await order_of(here, body, request.headers.get(OWNER, ""))
     id = f"batch_{new_id(time.time())}"
     await begin(here, order, id)

@@ -13,8 +13,10 @@ from fastapi import FastAPI
 from redis.exceptions import RedisError
 from starlette.requests import Request
 
+from app.api.budget import Budget
 from app.api.catalogue import Catalogue
 from app.api.idempotency import Named
+from app.api.offload import Offload
 from app.api.presentation import present, present_batch
 from app.broker import names
 from app.broker.batches import Batches
@@ -51,6 +53,8 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.process = new_id(time.time())
+        self.bodies = Budget(settings.max_bodies_bytes)
+        self.offload = Offload(settings)
         self.redis = connect_async()
         self.catalogue = Catalogue(Repository(settings.models), self.redis)
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)

@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from app.api import events as stream
 from app.api import pipeline_runs, query
-from app.api.bodies import known, read_object
+from app.api.bodies import known, read_submission
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
 from app.api.preferences import Preference, preference
 from app.api.presentation import present, whole
+from app.api.reading import Large, rows
 from app.api.receivers import job_webhook
 from app.api.routes import PlainRoute
 from app.api.schemas import jobs as schemas
@@ -42,7 +43,7 @@ async def submit(request: Request) -> Response:
     Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With `Accept: text/event-stream` the
     answer is the job's events instead, as they come. With an `Idempotency-Key`, a request that is sent again gets the job of the first.
     """
-    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    body = await read_submission(request)
     return await _submit(request, body, by_key(request, body))
 
 
@@ -52,7 +53,7 @@ async def put(request: Request) -> Response:
 
     The same again gets the same job; another payload is a conflict.
     """
-    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    body = await read_submission(request)
     return await _submit(request, body, by_id(request.path_params["id"], body))
 
 
@@ -70,14 +71,18 @@ async def _submit(request: Request, body: dict[str, Any], named: Named | None) -
         return stream.answer(here, job.id)
     if not job.state.final:
         return await accepted(here, job, wanted)
-    return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+    return answer(await whole(here.offload, job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
 
 
 async def _predict(here: Gateway, body: dict[str, Any], named: Named | None, wait: float) -> Job:
     known(body, "model", "inputs", "method", "deadline_s", "webhook")
     manifest = await here.catalogue.serving(_model(body))
     outputs = asked_of(body, manifest)
-    inputs = from_rows(manifest, body.get("inputs"))
+    given = body.get("inputs")
+    if isinstance(given, Large):
+        inputs = await here.offload.run(len(given.content), rows, given.content, manifest)
+    else:
+        inputs = from_rows(manifest, given)
     told = job_webhook(body, here.settings)
     return await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
 
@@ -117,7 +122,7 @@ async def read(request: Request) -> Response:
     job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
     steps = {"steps": await pipeline_runs.steps(here, job, results=results)} if job.work == PIPELINE else {}
-    return answer(whole(job, place) | steps, 200, None if job.state.final else {"retry-after": "1"})
+    return answer(await whole(here.offload, job, place) | steps, 200, None if job.state.final else {"retry-after": "1"})
 
 
 @router.post("/{id}/retry", **schemas.RETRY)

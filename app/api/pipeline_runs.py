@@ -11,6 +11,7 @@ from typing import Any
 
 from app.api.gateway import Gateway
 from app.api.idempotency import Named
+from app.api.reading import Large
 from app.core.errors import InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
 from app.core.fields import known
 from app.core.jobs import Job, State, new_id
@@ -30,7 +31,7 @@ class Order:
 
     name: str
     plan: dict[str, Any]
-    inputs: dict[str, Any]
+    inputs: dict[str, Any] | Large
 
 
 async def order_of(here: Gateway, body: dict[str, Any]) -> Order:
@@ -51,7 +52,8 @@ async def begin(here: Gateway, order: Order, *, id: str, fingerprint: str = "", 
         raise QueueFull(reason, retry_after_s=5)
     ttl = here.settings.job_ttl_s
     spec = encode_spec(order.name, "", (RESULT,), 1, fingerprint, PIPELINE)
-    kept = await pipelines.keep_inputs(order.inputs, ttl)
+    packed = order.inputs.packed if isinstance(order.inputs, Large) else pipelines.packed_inputs(order.inputs)
+    kept = await pipelines.keep_inputs(packed, ttl)
     return await pipelines.begin(here.redis, id, spec, order.plan, kept, expires_s=deadline_s, ttl=ttl, webhook=encode_webhook(webhook))
 
 
@@ -140,17 +142,19 @@ async def _succeeded(here: Gateway, run: Run, step: str, count: int | None) -> S
     return [id for id, state in zip(ids, states, strict=True) if state is State.SUCCEEDED]
 
 
-def _inputs(pipeline: Pipeline, given: Any) -> dict[str, Any]:
+def _inputs(pipeline: Pipeline, given: Any) -> dict[str, Any] | Large:
     there = ", ".join(pipeline.inputs) or "none"
-    if not isinstance(given, dict):
+    names = given.names if isinstance(given, Large) and given.packed else given
+    if not isinstance(names, dict | tuple):
         raise InvalidInput(f"inputs must be an object; {pipeline.name!r} takes {there}", pointer="/inputs")
-    for name in given:
+    for name in names:
         if name not in pipeline.inputs:
             raise UnknownField(f"{pipeline.name!r} has no input {name!r}; it takes {there}", pointer=f"/inputs/{name}")
     for name in pipeline.inputs:
-        if name not in given:
+        if name not in names:
             raise InvalidInput(f"the input {name!r} is missing; {pipeline.name!r} takes {there}", pointer="/inputs")
-    return given
+    found: dict[str, Any] | Large = given
+    return found
 
 
 async def _targets(here: Gateway, pipeline: Pipeline) -> dict[str, Target]:

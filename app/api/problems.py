@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -25,6 +26,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.InvalidIdempotencyKey: 400,
     errors.IdempotencyMismatch: 422,
     errors.PayloadTooLarge: 413,
+    errors.RequestTimeout: 408,
+    errors.Overloaded: 503,
     errors.UnsupportedMediaType: 415,
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
@@ -68,7 +71,7 @@ _CLIENT_GONE: Final = 499
 def problem(request: Request, error: CeleriacError) -> Response:
     status = STATUS[type(error)]
     headers = {}
-    if isinstance(error, errors.QueueFull | errors.StoreUnavailable):
+    if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
     body: dict[str, Any] = {
         "type": f"urn:celeriac:error:{error.code}",
@@ -92,6 +95,19 @@ def _answer(request: Request, body: dict[str, Any], headers: dict[str, str]) -> 
         pointer = next((one["pointer"] for one in body.get("errors", ())), None)
         body["error"] = {"message": body["detail"], "type": body["code"], "param": pointer, "code": body["code"]}
     return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
+
+
+def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
+    """405 with the methods that the path has, which RFC 9110 (section 15.5.6) demands."""
+    detail = f"{request.url.path} does not support {request.method}: use {', '.join(allowed)}"
+    body = {
+        "type": "urn:celeriac:error:method_not_allowed",
+        "title": "Method Not Allowed",
+        "status": 405,
+        "detail": detail,
+        "code": "method_not_allowed",
+    }
+    return _answer(request, body, {"allow": ", ".join(allowed)})
 
 
 def install(app: FastAPI) -> None:
@@ -124,6 +140,6 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         status = error.status_code
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "http_error")
-        detail = f"there is no {request.url.path}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        detail = f"there is no {request.url.path[:200]}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
         body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
         return _answer(request, body, dict(error.headers or {}))

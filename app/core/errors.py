@@ -9,6 +9,8 @@ CeleriacError
 ├── InvalidIdempotencyKey        invalid_idempotency_key the header is not a quoted string
 ├── IdempotencyMismatch          idempotency_mismatch    the key was used before, with another payload
 ├── PayloadTooLarge              payload_too_large       the body is above the limit
+├── RequestTimeout               request_timeout         the body did not arrive in time
+├── Overloaded                   overloaded              too many large bodies at once; try again later
 ├── UnsupportedMediaType         unsupported_media_type  the content type is not one that this route reads
 ├── ModelNotFound                model_not_found         no model of that name
 │   └── VersionNotFound          version_not_found       the model has no such version or alias
@@ -145,6 +147,20 @@ class IdempotencyMismatch(CeleriacError):
 class PayloadTooLarge(CeleriacError):
     code = "payload_too_large"
     title = "The body is too large"
+
+
+class RequestTimeout(CeleriacError):
+    code = "request_timeout"
+    title = "The request did not arrive in time"
+
+
+class Overloaded(CeleriacError):
+    code = "overloaded"
+    title = "The server has too many large bodies to read"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class UnsupportedMediaType(CeleriacError):

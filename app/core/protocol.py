@@ -87,6 +87,16 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
     return found
 
 
+def timeout_s(given: Mapping[str, Any]) -> float | None:
+    """The parameter `timeout` in seconds; None if it is missing or 0. `priority` is checked, and has no effect yet."""
+    for name in ("timeout", "priority"):
+        value = given.get(name, 0)
+        if type(value) is not int or value < 0:
+            what = "microseconds to wait" if name == "timeout" else "priority, 1 is the highest"
+            raise InvalidInput(f"{name} is {shown(value)}: give the {what}, a whole number", pointer=f"/parameters/{name}")
+    return given.get("timeout", 0) / 1e6 or None
+
+
 def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
     """The outputs as JSON types, and the raw data that follow the JSON."""
     found, raw = [], []
