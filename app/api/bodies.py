@@ -54,8 +54,8 @@ async def read_bytes(request: Request, limit: int, kinds: Iterable[str] = JSON) 
             raise _too_large(limit)
         if size > FREE_BYTES:
             memory.grow(size)
-            if time.monotonic() - began > longest:
-                raise RequestTimeout(f"The body was not complete after {longest:g} s. Send less, or send it faster.")
+        if time.monotonic() - began > longest:
+            raise RequestTimeout(f"The body was not complete after {longest:g} s. Send less, or send it faster.")
         chunks.append(chunk)
     body = b"".join(chunks)
     encoding = (header(request, b"content-encoding") or "identity").strip().lower()

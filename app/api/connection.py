@@ -60,8 +60,8 @@ class Connection(Protocol):
     """Bytes of that request since it began, or since the last part of its body."""
     _unanswered = 0
     """Requests whose headers are complete, and whose answers are not."""
-    _read = b""
-    """What the parser reads now."""
+    _fed = 0
+    """Bytes that the parser reads now."""
     _body_came = False
     _refusal: Refusal | None = None
     """The last answer on this connection, when those before it are sent. Nothing more is read."""
@@ -101,7 +101,7 @@ class Connection(Protocol):
             return
         self._heard()
         self._unset_keepalive_if_required()
-        self._read, self._body_came = data, False
+        self._fed, self._body_came = len(data), False
         began = self._requests
         try:
             self.parser.feed_data(data)
@@ -136,10 +136,7 @@ class Connection(Protocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         if hosts != self._hosts:
             self._check_host(hosts)
-        if (
-            len(self._read) > MAX_HEAD_BYTES
-            and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES
-        ):
+        if self._fed > MAX_HEAD_BYTES and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             raise self._refused(_too_large())
         if not self.url.startswith(b"/"):
             self.url = self._origin_form()

@@ -126,7 +126,7 @@ async def test_a_large_job_is_the_same_job(api: httpx.AsyncClient, worker: Worke
 @pytest.mark.parametrize("rows", [100, 3000])
 async def test_a_large_inference_is_answered(api: httpx.AsyncClient, worker: Worker, rows: int) -> None:
     await _until(lambda: worker.client.pubsub_channels(keys.reply("*")))
-    asked = asyncio.create_task(api.post("/v2/models/diabetes/infer", content=tensors(rows), headers=JSON))
+    asked = asyncio.create_task(api.post("/v2/models/diabetes/infer", content=tensors(rows), headers={**JSON, "prefer": "wait=20"}))
     await _until(lambda: worker.client.llen(keys.list_of(QUEUE)) or asked.done())
     delivery = worker.take()
     assert delivery.inputs[0].shape == (rows, 10)
