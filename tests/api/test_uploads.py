@@ -37,7 +37,7 @@ async def api(configured: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[h
 async def test_a_boundary_is_what_rfc_2046_allows(api: httpx.AsyncClient, boundary: str, status: int) -> None:
     name = boundary.encode("latin-1")
     body = b"--" + name + b'\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n1\r\n--' + name + b"--\r\n"
-    headers = {"content-type": b'multipart/form-data; boundary="' + name + b'"'}
+    headers = [(b"content-type", b'multipart/form-data; boundary="' + name + b'"')]
     response = await api.post("/v1/files", content=body, headers=headers)
     assert response.status_code == status, response.text
 
