@@ -49,6 +49,14 @@ class Settings(BaseSettings):
         default_factory=_user_cache, description="Where a fetched Redis server is kept: `celeriac` in the user's cache folder."
     )
 
+    start_timeout_s: float = Field(120.0, gt=0, description="How long `celeriac up` waits for a process or a sample model to be ready.")
+    max_restarts: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="How often `celeriac up` restarts a process that dies within five minutes, before it stops everything.",
+    )
+
     api_host: str = Field("127.0.0.1", description="The address that the API listens on.")
     api_port: int = Field(8000, ge=0, le=65535, description="The port of the API.")
     api_processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
