@@ -111,6 +111,7 @@ class Part:
 @dataclass(slots=True)
 class Batch:
     """The record. Times are seconds since 1970, by status. `next`: the first row that is in no piece and no part yet.
+    `planned`: plan jobs that have ended and were not the last.
 
     `speed` is rows a second of one slot, 0 where nothing was measured yet; `slice` and `call_s` are of its `Pace`. `outcome` is what it will be when its parts are joined.
     """
@@ -130,6 +131,7 @@ class Batch:
     completed: int = 0
     failed: int = 0
     round: int = 0
+    planned: int = 0
     before: int = 0
     served_at: float = 0.0
     outcome: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.core.errors import InvalidFile
-from app.data.records import Index
+from app.data.records import Index, never
 from app.data.slices import Slice
 
 _BUFFER: Final = 1 << 16
@@ -22,7 +22,7 @@ class _Located:
     typed = True
     columns: Mapping[str, pa.DataType]
 
-    def look_through(self) -> Index | None:
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = never) -> Index | None:
         return None
 
     def locate(self, index: Index) -> None: ...

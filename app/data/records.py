@@ -6,6 +6,7 @@ A record is a line, or several where a quoted value holds line breaks; blank lin
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -24,9 +25,13 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """`entries` holds `[record, line, offset]` of the first record of each block, and of the end. Records and lines count from 0."""
+    """`entries` holds `[record, line, offset]` of the first record of each block, and of the end. Records and lines count from 0.
+
+    `whole` is False if the pass was stopped early: then the last entry is where it continues.
+    """
 
     entries: Numbers
+    whole: bool = True
 
     @property
     def records(self) -> int:
@@ -78,11 +83,22 @@ def split(data: bytes, line: int, *, quoted: bool) -> list[tuple[int, bytes]]:
     return found
 
 
-def index(file: IO[bytes], start: int, line: int, *, quoted: bool) -> Index:
-    """One pass from `start`, which is in this `line`. Raises InvalidFile with the line for what is not UTF-8, or is never closed."""
-    file.seek(start)
+def never() -> bool:
+    return False
+
+
+def index(
+    file: IO[bytes], start: int, line: int, *, quoted: bool, resume: Index | None = None, enough: Callable[[], bool] = never
+) -> Index:
+    """One pass from `start`, which is in this `line`. Raises InvalidFile with the line for what is not UTF-8, or is never closed.
+
+    It stops between two records once `enough()` is True, and continues there when the result is given as `resume`.
+    """
+    entries = [tuple(entry) for entry in resume.entries.tolist()] if resume else [(0, line, start)]
+    record, line, offset = entries[-1]
+    file.seek(offset)
     decoder = codecs.getincrementaldecoder("utf-8")()
-    entries, record, offset, open_, left = [(0, line, start)], 0, start, False, b""
+    open_, left = False, b""
     while block := file.read(_BLOCK):
         _check_text(decoder, block, line + left.count(b"\n"))
         # Only what follows the last end was looked at before; the parity of its quotes is that of `open_`.
@@ -97,6 +113,8 @@ def index(file: IO[bytes], start: int, line: int, *, quoted: bool) -> Index:
             end = int(stops[-1]) + 1
             line, offset, left = line + data.count(b"\n", 0, end), offset + end, data[end:]
             entries.append((record, line, offset))
+            if enough():
+                return Index(np.array(entries, np.int64), whole=False)
         if len(left) > _LONGEST:
             raise InvalidFile(f"line {line + 1}: it is longer than {_LONGEST} bytes{', or a quote is not closed' * open_}")
     _check_text(decoder, b"", line, final=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.data.records import Index
+from app.data.records import Index, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,11 @@ class Reader(Protocol):
     rows: int
     step: int
 
-    def look_through(self) -> Index | None:
-        """Finds the rows, in one pass, where the format does not say itself where they are."""
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = never) -> Index | None:
+        """Find the rows, in one pass, if the format does not say where they are.
+
+        The pass stops once `enough()` is True: then the index is not `whole`, and the next call continues from it as `resume`.
+        """
         ...
 
     def locate(self, index: Index) -> None:

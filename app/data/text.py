@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
@@ -38,10 +38,10 @@ class _TextReader:
     """Offset and line of the first row."""
     _index: Index | None = None
 
-    def look_through(self) -> Index:
-        self.locate(records.index(self._file, *self._begin, quoted=self.quoted))
-        assert self._index
-        return self._index
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
+        index = records.index(self._file, *self._begin, quoted=self.quoted, resume=resume, enough=enough)
+        self.locate(index)
+        return index
 
     def locate(self, index: Index) -> None:
         self._index, self.rows = index, index.records

@@ -24,6 +24,7 @@ class Change:
     expect: dict[str, str] = field(default_factory=dict)
     pieces_expect: list[Piece] = field(default_factory=list)
     window: int | None = None
+    plans: int | None = None
     active: int | None = None
     set: dict[str, Any] = field(default_factory=dict)
     increase: dict[str, int] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Change:
             "back": self.back,
             "final": self.status is not None and self.status.final,
         }
-        optional = {"window": self.window, "active": self.active, "status": self.status, "ttl": self.ttl}
+        optional = {"window": self.window, "plans": self.plans, "active": self.active, "status": self.status, "ttl": self.ttl}
         return orjson.dumps(found | {name: value for name, value in optional.items() if value is not None})
 
 
@@ -166,6 +167,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         "completed",
         "failed",
         "round",
+        "planned",
         "before",
         "served_at",
         "revision",

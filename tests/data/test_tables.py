@@ -12,6 +12,7 @@ import pytest
 from app.core.errors import InvalidFile
 from app.core.fields import TOO_DEEP
 from app.data import records
+from app.data.asked import Checked, RequestReader, check
 from app.data.formats import Format, recognise
 from app.data.records import Index
 from app.data.slices import Reader
@@ -188,3 +189,41 @@ def test_a_damaged_page_of_parquet_is_told() -> None:
 @pytest.mark.parametrize(("content", "name", "format"), [(b"[1]\n", "x", "jsonl"), (b"a;b\n", "x", "csv"), (b"{}", "x.csv", "csv")])
 def test_the_content_tells_the_format_where_the_name_does_not(content: bytes, name: str, format: str) -> None:
     assert recognise(io.BytesIO(content), name) == format
+
+
+@pytest.mark.parametrize("format", [Format.CSV, Format.JSONL])
+def test_a_file_that_is_looked_through_in_steps_has_the_same_rows(tmp_path: Path, format: Format) -> None:
+    path = written(tmp_path / "table", format, table(50_000), times=6)
+    with path.open("rb") as file:
+        whole, _ = open_table(file, "table", format)
+        whole.look_through()
+        steps, index = 0, None
+        while index is None or not index.whole:
+            # Each step is taken by another process: all that it knows is what the one before has saved.
+            reader, _ = open_table(file, "table", format)
+            if index is not None:
+                index.save(tmp_path / "index")
+                index = Index(Index.load(tmp_path / "index").entries, whole=False)
+            index = reader.look_through(index, lambda: True)
+            assert index is not None
+            steps += 1
+        assert steps > 2
+        assert reader.rows == whole.rows == 300_000
+        for first, count in ((0, 10), (149_990, 20), (299_990, 10)):
+            expected, found = (pa.concat_tables([part.table for part in one.read(first, count, ["key"], 1000)]) for one in (whole, reader))
+            assert found.equals(expected)
+
+
+def test_requests_that_are_checked_in_steps_have_the_same_mistakes() -> None:
+    lines = [
+        b'{"custom_id": "%d", "method": "POST", "url": "/v1/jobs", "body": {"model": "m"}}' % (at % 7) if at % 5 else b"{"
+        for at in range(20)
+    ]
+    file = io.BytesIO(b"\n".join(lines))
+    reader = RequestReader(file, records.index(file, 0, 0, quoted=False))
+    once, steps = Checked(), Checked()
+    assert check(reader, "/v1/jobs", 100, "m", once)
+    while not check(reader, "/v1/jobs", 100, "m", steps, lambda: True):
+        pass
+    assert steps == once
+    assert [error["code"] for error in once.errors].count("duplicate_custom_id") > 1

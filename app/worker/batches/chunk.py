@@ -6,29 +6,19 @@ import time
 from contextlib import ExitStack
 from typing import IO, Any, Final
 
-from redis.exceptions import RedisError
-
-from app.broker import names
 from app.broker.batches import CHUNK
-from app.core.batches import TARGET_S, Part
+from app.core.batches import Part
 from app.core.errors import InvalidFile
 from app.core.pace import Pace
 from app.core.works import Context, work
 from app.data.asked import RequestReader
 from app.data.slices import Reader, Slice
 from app.data.tables import open_table
-from app.settings import settings
-from app.store import keys
 from app.store.sources import Source, fingerprint, reading
-from app.worker import child
 from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
 from app.worker.batches.folder import Folder, Plan, drafting
+from app.worker.batches.turn import Turn
 
-_LONGEST_S: Final = 1.5 * TARGET_S
-_LEAST_S: Final = 0.5
-"""A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
-_GIVES_WAY_MS: Final = 50
-"""One chunk of a pool gives way in so long: it takes one process to answer what waits."""
 _MOST_ROWS: Final = 1 << 15
 _MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
@@ -71,7 +61,7 @@ def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
 
 def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count: int) -> tuple[int, int]:
     """How many rows were done, and how many of them failed."""
-    began = time.perf_counter()
+    turn = Turn()
     done = failed = 0
     for whole in reader.read(first, count, answering.columns, _most(answering)):
         rest: Slice | None = whole
@@ -80,22 +70,11 @@ def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count:
             at = time.perf_counter()
             failed += answering.answer(part)
             done += part.count
-            now = time.perf_counter()
-            pace.took(part.count, now - at)
-            if done < count and (now - began > _LONGEST_S or (now - began > _LEAST_S and _somebody_waits())):
+            pace.took(part.count, time.perf_counter() - at)
+            if done < count and turn.over():
                 return done, failed
     return done, failed
 
 
 def _most(answering: Answering) -> int:
     return min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
-
-
-def _somebody_waits() -> bool:
-    """Is a prediction in the pool's interactive lane, and no process free for it? True for one chunk of those that look."""
-    pool, client = settings().pool, child.redis()
-    try:
-        waits = client.llen(keys.list_of(names.interactive(pool)))
-        return bool(waits and client.set(keys.giving_way(pool), child.name(), nx=True, px=_GIVES_WAY_MS))
-    except RedisError:
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +13,7 @@ import orjson
 
 from app.core.batches import Order, Part
 from app.core.errors import FileNotFound
+from app.data.asked import Checked
 from app.data.columns import Binding
 from app.data.formats import Format
 from app.data.records import Index
@@ -32,11 +33,42 @@ class Plan:
     binding: Binding | None = None
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a file was looked through, kept between the jobs that plan a batch. `index` None: not begun."""
+
+    fingerprint: str
+    index: Index | None = None
+    checked: Checked = field(default_factory=Checked)
+
+
 class Folder:
     """`plan` must be written before the rest is used."""
 
     def __init__(self, batch: str) -> None:
         self.path = files().folder / BATCHES / batch
+
+    def progress(self, fingerprint: str) -> Progress:
+        """What earlier jobs found out about the file with this fingerprint; a fresh one if the file has changed since."""
+        try:
+            found = orjson.loads((self.path / "planning.json").read_bytes())
+            if found["fingerprint"] == fingerprint:
+                index = Index.load(self.path / "planning")
+                return Progress(fingerprint, Index(index.entries, whole=found["whole"]), Checked(**found["checked"]))
+        except FileNotFoundError:
+            pass
+        return Progress(fingerprint)
+
+    def save_progress(self, progress: Progress, until: float) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        keep_until(self.path, until)
+        assert progress.index is not None
+        found = {"fingerprint": progress.fingerprint, "whole": progress.index.whole, "checked": asdict(progress.checked)}
+        # In this order: an index that is ahead of the rest does no harm.
+        progress.index.save(self.path / ".planning")
+        (self.path / ".planning").replace(self.path / "planning")
+        (self.path / ".planning.json").write_bytes(orjson.dumps(found))
+        (self.path / ".planning.json").replace(self.path / "planning.json")
 
     def save(self, plan: Plan, index: Index | None, until: float) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

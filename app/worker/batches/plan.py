@@ -1,8 +1,12 @@
-"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here."""
+"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here.
+
+A large file takes several jobs of about a second, so that chunks of other batches and single predictions get their turn.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import IO, Any
 
 from app.broker.batches import PLAN
@@ -10,7 +14,7 @@ from app.core.batches import Order
 from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest
 from app.core.works import Context, work
-from app.data import asked
+from app.data import asked, records
 from app.data.asked import RequestReader
 from app.data.columns import bind
 from app.data.formats import Format, by_name
@@ -18,12 +22,13 @@ from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
 from app.store.sources import Source, check_output, fingerprint, reading
-from app.worker.batches.folder import Folder, Plan
+from app.worker.batches.folder import Folder, Plan, Progress
+from app.worker.batches.turn import Turn
 
 
 @work(PLAN)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{rows, step}`, or `{errors}` of a file of requests."""
+    """`{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
     order = Order.from_dict(spec["order"])
     source = Source(**order.input)
     if order.output:
@@ -45,27 +50,42 @@ def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: M
         if column in answers:
             raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
     check_columns(output, {column: reader.columns[column] for column in binding.keep})
+    progress = folder.progress(fingerprint(file))
     try:
-        index = reader.look_through()
+        index = reader.look_through(progress.index, Turn().over)
     except InvalidFile as error:
         raise InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
+    if index is not None and not index.whole:
+        return _more(folder, order, replace(progress, index=index))
     if not reader.rows:
         raise InvalidFile(f"{name} holds no rows", pointer="/input")
-    folder.save(Plan(order, name, format, output, reader.rows, fingerprint(file), binding), index, _until(order))
+    folder.save(Plan(order, name, format, output, reader.rows, progress.fingerprint, binding), index, _until(order))
     return {"rows": reader.rows, "step": reader.step}
 
 
 def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[str, Any]:
-    try:
-        reader = RequestReader(file)
-    except InvalidFile as error:
-        return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
-    errors = asked.check(reader, order.endpoint, settings().max_batch_requests, order.asked if order.endpoint == "/v1/jobs" else None)
-    if errors:
-        return {"errors": errors}
-    index = reader.look_through()
-    folder.save(Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, fingerprint(file)), index, _until(order))
+    turn, progress = Turn(), folder.progress(fingerprint(file))
+    if progress.index is None or not progress.index.whole:
+        try:
+            progress.index = records.index(file, 0, 0, quoted=False, resume=progress.index, enough=turn.over)
+        except InvalidFile as error:
+            return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
+        if not progress.index.whole:
+            return _more(folder, order, progress)
+    reader, checked = RequestReader(file, progress.index), progress.checked
+    model = order.asked if order.endpoint == "/v1/jobs" else None
+    if not asked.check(reader, order.endpoint, settings().max_batch_requests, model, checked, turn.over):
+        return _more(folder, order, progress)
+    if checked.errors:
+        return {"errors": checked.errors}
+    plan = Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, progress.fingerprint)
+    folder.save(plan, progress.index, _until(order))
     return {"rows": reader.rows, "step": 1}
+
+
+def _more(folder: Folder, order: Order, progress: Progress) -> dict[str, Any]:
+    folder.save_progress(progress, _until(order))
+    return {"more": True}
 
 
 def _output(order: Order, format: Format) -> Format:
