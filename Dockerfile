@@ -7,7 +7,7 @@ WORKDIR /src
 RUN python -m venv /opt/celeriac
 ENV PATH=/opt/celeriac/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # The dependencies alone first: an edit of the code does not install them again.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE celeriac_command.py ./
 COPY scripts/lock.txt scripts/
 COPY app/__init__.py app/
 ARG GPU=false

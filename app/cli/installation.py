@@ -17,7 +17,7 @@ from rich.panel import Panel
 from app.cli import lock, redis_server, samples, show
 from app.cli.exits import Exit, Trouble
 from app.cli.ports import claim, free_port, local
-from app.cli.program import Probe, Program
+from app.cli.program import PYTHON, Probe, Program, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
 from app.store import server
@@ -52,6 +52,7 @@ class Installation:
             redis_port = 0 if "redis_url" in known.model_fields_set else free_port()
             self._redis_url = f"redis://127.0.0.1:{redis_port}/0" if redis_port else known.redis_url.get_secret_value()
             self._environment = {
+                "PYTHONPATH": python_path(),
                 "CELERIAC_REDIS_URL": self._redis_url,
                 "CELERIAC_API_PORT": str(api),
                 "CELERIAC_FLOWER_PORT": str(flower),
@@ -61,7 +62,7 @@ class Installation:
             }
             if not redis_port:
                 server.accept(server.inspect(Address.of(known)))
-            tell({"url": self._api, "redis_url": self._redis_url})
+            tell({"url": self._api, "redis_url": self._redis_url, "models": str(known.models.resolve())})
             self._crew = Supervisor(self._show, notice=self._notice, restarts=known.max_restarts)
             await self._crew.run(self._work(redis_port))
 
@@ -79,7 +80,7 @@ class Installation:
         if self._samples and samples.missing(models):
             self._show("models", "training the sample models (once, about ten seconds)")
             # In a process of its own, which takes the memory of the training with it.
-            await self._crew.finish(Program("models", (sys.executable, "-m", "app", "models", "samples", "--models", str(models))))
+            await self._crew.finish(Program("models", (*PYTHON, "models", "samples", "--models", str(models))))
         # Single predictions and chunks of batches share it; whoever wants none to spare says so.
         spare = self._known.spare_processes if "spare_processes" in self._known.model_fields_set else 1
         worker = self._ours("worker", f"{self._worker}/readyz", spare_processes=spare)
@@ -97,7 +98,7 @@ class Installation:
         environment = self._environment | {f"CELERIAC_{setting.upper()}": str(value) for setting, value in settings.items()}
         return Program(
             name,
-            (sys.executable, "-m", "app", process or name),
+            (*PYTHON, process or name),
             _answers(ready),
             environment,
             patience_s=self._known.start_timeout_s,

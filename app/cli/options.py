@@ -7,9 +7,19 @@ from typing import Annotated, Any
 import typer
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-URL = Annotated[str, typer.Option("--url", help="The API to ask; else CELERIAC_URL, else the one of this machine.", metavar="URL")]
-Wait = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the result; 0 only submits.", metavar="SECONDS")]
-Webhook = Annotated[str, typer.Option("--webhook", help="Who is told when it has ended, by a signed POST.", metavar="URL")]
+URL = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="URL of the API.  [env: CELERIAC_URL] [default: the server that `celeriac up` runs in this folder, else http://127.0.0.1:8000]",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+Wait = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to wait for the result; 0 submits the job and returns.", metavar="SECONDS")
+]
+Webhook = Annotated[str, typer.Option("--webhook", help="URL that is notified by a signed POST request when it has ended.", metavar="URL")]
 
 
 def hook(url: str) -> dict[str, Any]:

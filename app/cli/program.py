@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
+import app
 from app.cli.orphans import end_with_parent
 
 Probe = Callable[[], Awaitable[str | None]]
@@ -18,6 +21,14 @@ Probe = Callable[[], Awaitable[str | None]]
 Show = Callable[[str, str], None]
 """Gets the name of a program and a line that it wrote."""
 _LAST_LINES: Final = 15
+PYTHON: Final = (sys.executable, "-P", "-m", "app")
+"""Runs a command of ours. `-P`: a package `app` in the working directory is not ours."""
+
+
+def python_path() -> str:
+    """PYTHONPATH for `PYTHON`: this package first, then the caller's, then the working directory, where people keep their own modules."""
+    ours = str(Path(app.__file__).parents[1])
+    return os.pathsep.join([ours, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(Path.cwd())])
 
 
 @dataclass(frozen=True, slots=True)
