@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from app.api.catalogue import Readiness
 from app.api.gateway import Gateway
 from app.api.idempotency import Named
-from app.core.errors import InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
+from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
 from app.core.fields import known
 from app.core.jobs import Job, State, new_id
 from app.core.models import ModelRef
 from app.core.moments import moment
-from app.core.pipelines import PIPELINE, Pipeline
+from app.core.pipelines import PIPELINE, Pipeline, Step
 from app.core.webhooks import JobWebhook
 from app.core.works import RESULT
 from app.store import jobs, pipelines
@@ -165,3 +166,30 @@ async def _targets(here: Gateway, pipeline: Pipeline) -> dict[str, Target]:
             manifest.output(step.method)
         found[step.name] = Target(step.pool or manifest.pool, *manifest.key)
     return found
+
+
+def obstacle(here: Gateway, pipeline: Pipeline) -> str | None:
+    """Why a run of the pipeline would be refused now: a model that is missing or cannot be served. None if nothing is wrong."""
+    for step in pipeline.steps.values():
+        if step.model and (reason := _unserved(here, step)):
+            return f"Step {step.name!r} cannot run: {reason}"
+    return None
+
+
+def _unserved(here: Gateway, step: Step) -> str | None:
+    ref = ModelRef.parse(step.model)
+    entry = here.catalogue.entries.get(ref.name)
+    if entry is None:
+        return f"the model {ref.name!r} does not exist."
+    version = entry.means(ref)
+    if version not in entry.versions:
+        return f"the model {ref.name!r} has no version or alias {ref.version or ref.alias!r}."
+    found = entry.versions[version]
+    if found.state is Readiness.UNAVAILABLE or found.manifest is None:
+        return f"{ref.name}@{version} cannot be served: {found.reason}"
+    try:
+        if step.method:
+            found.manifest.output(step.method)
+    except CeleriacError as error:
+        return error.detail
+    return None

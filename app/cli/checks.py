@@ -131,19 +131,52 @@ def models(url: str, root: Path) -> Iterator[Finding]:
             yield Finding("API", "ok", f"{url} is ready")
         else:
             yield Finding("API", "wrong", f"{url} is not ready: {ready.get('detail')}")
-        if not ready.get("workers"):
-            yield Finding("workers", "wrong", "no worker is there: jobs wait", "start one: `celeriac worker`")
+        yield from _pools(url, ready)
         for model in listed.get("items", ()):
             yield from _model(model)
     for problem in Repository(root).problems():
         yield Finding("repository", "wrong", problem)
 
 
+def _pools(url: str, ready: dict[str, Any]) -> Iterator[Finding]:
+    """A pool without workers is wrong, unless something starts one when jobs wait."""
+    try:
+        items = list(httpx.get(f"{url}/v1/pools", timeout=5).json()["items"])
+    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+        items = []
+    if not items and not ready.get("workers"):
+        yield Finding("workers", "wrong", "No worker is running: jobs wait.", "start one: `celeriac worker`")
+    for pool in items:
+        scaling = pool.get("scaling") or {}
+        if pool["workers"]:
+            continue
+        if scaling.get("minimum") == 0:
+            yield Finding(f"pool {pool['pool']}", "ok", "scaled to zero: the scaler starts a worker when jobs wait")
+        else:
+            yield Finding(
+                f"pool {pool['pool']}",
+                "wrong",
+                "No worker is running: jobs wait.",
+                f"start one: CELERIAC_POOL={pool['pool']} celeriac worker",
+            )
+
+
 def _model(model: dict[str, Any]) -> Iterator[Finding]:
+    used = {model.get("default"), *model.get("aliases", {}).values()}
     for version in model["versions"]:
-        name, state = f"{model['name']}@{version['version']}", version["state"]
-        reason = f": {version['reason']}" if version.get("reason") else ""
-        yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
+        state, found = _version(version, used=version["version"] in used)
+        yield Finding(f"{model['name']}@{version['version']}", state, found)
+
+
+def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:
+    """`used`: an alias or the bare name of the model leads to it."""
+    state, reason = version["state"], version.get("reason") or ""
+    if state == "COLD":
+        return ("note", "not loaded; the first request loads it") if used else ("ok", "superseded version, not loaded")
+    if state == "UNAVAILABLE":
+        unloaded = reason.startswith("it was unloaded")
+        return "wrong" if used and not unloaded else "note", f"{state}: {reason}"
+    return {"READY": "ok"}.get(state, "note"), f"{state}: {reason}" if reason else state
 
 
 def _port(setting: str, host: str, port: int, path: str) -> Finding:

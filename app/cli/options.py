@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import typer
 
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Wide = Annotated[bool, typer.Option("--wide", "-w", help="Print every column in full, however wide the table gets.")]
 URL = Annotated[
     str,
     typer.Option(
         "--url",
-        help="URL of the API.  [env: CELERIAC_URL] [default: the server that `celeriac up` runs in this folder, else http://127.0.0.1:8000]",
+        help="URL of the API.  \\[env: CELERIAC_URL] \\[default: the server that `celeriac up` runs in this folder, else http://127.0.0.1:8000]",
         metavar="URL",
         show_default=False,
     ),

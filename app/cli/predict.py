@@ -1,4 +1,4 @@
-"""`celeriac predict`: rows in, predictions out."""
+"""`celeriac predict`: predict rows with a model."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
+    model: Annotated[str, typer.Argument(help="Model reference: name, name@alias or name@version, for example digits@production.")],
     data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: a .csv or .json file, or - for standard input.")],
     method: Annotated[
-        str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
+        str | None,
+        typer.Option(
+            help="Method to call: predict, predict_proba, decision_function or transform.  \\[default: the model's first]", show_default=False
+        ),
     ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Print what the model yields as it comes, until the end.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Print streamed output as it arrives.")] = False,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Ask a model."""
+    """Predict rows with a model."""
     from app.cli import rows, show
     from app.cli.jobs import follow
     from app.cli.remote import Remote

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,6 +74,46 @@ def test_a_redis_without_a_file_is_worth_a_note(redis_url: str) -> None:
 
 def test_a_dead_redis_is_wrong() -> None:
     assert [finding.state for finding in checks.redis(Address.parse(f"redis://127.0.0.1:{free_port()}", settings()))] == ["wrong"]
+
+
+def model(*versions: tuple[str, str, str], default: str, aliases: dict[str, str] | None = None) -> dict[str, object]:
+    listed = [{"version": version, "state": state, "reason": reason} for version, state, reason in versions]
+    return {"name": "wine", "default": default, "aliases": aliases or {}, "versions": listed}
+
+
+def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
+    found = list(checks._model(model(("1", "COLD", ""), ("2", "READY", ""), default="2", aliases={"production": "2"})))
+    assert [(one.what, one.state) for one in found] == [("wine@1", "ok"), ("wine@2", "ok")]
+    assert found[0].found == "superseded version, not loaded"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        ("UNAVAILABLE", "no module named 'lightgbm'", "wrong"),
+        ("UNAVAILABLE", "it was unloaded; POST …", "note"),
+        ("LOADING", "", "note"),
+        ("COLD", "", "note"),
+    ],
+)
+def test_a_version_that_is_used(state: str, reason: str, expected: str) -> None:
+    assert [one.state for one in checks._model(model(("1", state, reason), default="1"))] == [expected]
+
+
+def test_a_superseded_version_that_cannot_be_served_is_worth_a_note() -> None:
+    versions = ("1", "UNAVAILABLE", "it was trained with scikit-learn 0.9"), ("2", "READY", "")
+    assert [one.state for one in checks._model(model(*versions, default="2"))] == ["note", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "scaling", "expected"),
+    [(0, None, ["wrong"]), (0, {"minimum": 0}, ["ok"]), (0, {"minimum": 1}, ["wrong"]), (2, None, [])],
+)
+def test_a_pool_without_workers_is_wrong_unless_a_scaler_starts_one(
+    workers: int, scaling: dict[str, int] | None, expected: list[str], stranger: Stranger
+) -> None:
+    stranger.content = json.dumps({"items": [{"pool": "gpu", "workers": workers, "scaling": scaling}]}).encode()
+    assert [one.state for one in checks._pools(stranger.url, {"workers": 0})] == expected
 
 
 def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path) -> None:
