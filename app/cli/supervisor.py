@@ -69,7 +69,8 @@ class Supervisor:
     async def finish(self, program: Program) -> None:
         """Run a program that ends. Raises Trouble unless its exit code is 0."""
         supervised = await self._spawn(program, may_end=True)
-        await supervised.watch
+        # Shielded: a stop cancels this call, and then waits for the same task.
+        await asyncio.shield(supervised.watch)
         self._supervised.remove(supervised)
         if supervised.process.returncode:
             raise Trouble(supervised.obituary(), Exit.FAILED)

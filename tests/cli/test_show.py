@@ -48,7 +48,7 @@ LISTS = [
     ("jobs list", {"items": [JOB] * 2, "next": None}, "breast-cancer@12"),
     ("dead-letters list", {"items": [LETTER], "next": None}, "alcohol"),
     ("batch list", {"data": [BATCH]}, "wine@1"),
-    ("trainings list", {"items": [TRAINING], "next": None}, "wine"),
+    ("trainings list", {"items": [TRAINING], "next": None}, "breast-cancer"),
     ("pipelines list", {"items": [PIPELINE]}, "does not exist."),
     ("schedules list", {"items": [SCHEDULE]}, "30 2 * * mon-fri"),
     ("pools", {"items": [POOL], "note": ""}, "345"),

@@ -209,6 +209,22 @@ async def test_one_that_ignores_sigterm_is_killed_after_its_drain(log: Log) -> N
     assert log.lines == ["stubborn up"]
 
 
+async def test_a_stop_while_a_program_is_awaited_that_ends_stops_all_in_peace(log: Log) -> None:
+    supervisor = Supervisor(log.show)
+
+    async def work() -> None:
+        await supervisor.start(program(log, "redis"))
+        await asyncio.gather(supervisor.finish(program(log, "models")), impatient())
+
+    async def impatient() -> None:
+        await log.until("models up")
+        supervisor.stop()
+
+    async with asyncio.timeout(10):
+        await supervisor.run(work())
+    assert log.lines[-2:] == ["models down", "redis down"]
+
+
 async def test_a_second_signal_hurries(log: Log) -> None:
     supervisor = Supervisor(log.show)
     slow = "lambda *_: print('drains', flush=True)"
