@@ -20,7 +20,8 @@ def predict(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Method to call: predict, predict_proba, decision_function or transform.  \\[default: the model's first]", show_default=False
+            help="Method to call: predict, predict_proba, decision_function or transform.  \\[default: the model's first]",
+            show_default=False,
         ),
     ] = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print streamed output as it arrives.")] = False,

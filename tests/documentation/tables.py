@@ -1,4 +1,4 @@
-"""The tables of README.md that are made from the code, and from the figures that were measured with it."""
+"""The parts of the documentation that are made from the code: tables of README.md, and the reference of the command line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import typer
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
+from typer.cli import get_docs_for_click
 
 from app import metrics
 from app.api.problems import STATUS
 from app.cli import exits as exit_codes
+from app.cli.main import app
 from app.settings import Settings
 from tests.bench.report import told
 
 README: Final = Path(__file__).parents[2] / "README.md"
+CLI: Final = README.parent / "docs" / "reference" / "cli.md"
 _BASELINE: Final = Path(__file__).parents[1] / "bench" / "baseline.json"
 
 
@@ -73,6 +77,22 @@ def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
     return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark
 
 
+def commands() -> str:
+    """docs/reference/cli.md: every command as Typer documents it, without hidden ones."""
+    command: Any = typer.main.get_command(app)
+    _hide(command)
+    context = command.context_class(command, info_name="celeriac")
+    text = get_docs_for_click(obj=command, ctx=context, name="celeriac", title="Command line")
+    return text.replace("\\[", "[").rstrip() + "\n"
+
+
+def _hide(group: Any) -> None:
+    group.commands = {name: one for name, one in group.commands.items() if not one.hidden}
+    for one in group.commands.values():
+        if hasattr(one, "commands"):
+            _hide(one)
+
+
 def rendered(text: str) -> str:
     """README.md with its tables as the code has them now."""
     made = {"bench": bench, "settings": settings, "errors": errors, "exits": exits, "metrics": measured}
@@ -89,7 +109,9 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    now = README.read_text()
+    made = {README: rendered(README.read_text()), CLI: commands()}
     if "--check" in sys.argv:
-        sys.exit(0 if rendered(now) == now else "README.md is stale: run scripts/docs")
-    README.write_text(rendered(now))
+        stale = [path.name for path, text in made.items() if not path.exists() or path.read_text() != text]
+        sys.exit(f"stale: {', '.join(stale)}; run scripts/docs" if stale else 0)
+    for path, text in made.items():
+        path.write_text(text)

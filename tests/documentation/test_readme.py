@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 from app.settings import Settings
-from tests.documentation.tables import README, rendered
+from tests.documentation.tables import CLI, README, commands, rendered
 
 
 def test_the_tables_are_those_of_the_code() -> None:
     text = README.read_text()
     assert rendered(text) == text, "run scripts/docs"
+
+
+def test_the_reference_of_the_command_line_is_that_of_the_code() -> None:
+    assert CLI.read_text() == commands(), "run scripts/docs"
+    assert "## `celeriac up`" in commands()
+    assert "celeriac jobs get" not in commands()
 
 
 def test_every_setting_is_described_in_a_sentence() -> None:
