@@ -40,7 +40,7 @@ def run(
     from app.cli.remote import Remote
 
     if not source.is_file():
-        raise Trouble(f"{source} is no file that can be read", Exit.NOT_FOUND)
+        raise Trouble(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
         raise Trouble(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
     wanted = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}

@@ -125,7 +125,7 @@ def models(url: str, root: Path) -> Iterator[Finding]:
     try:
         ready, listed = (dict(httpx.get(f"{url}{path}", timeout=5).json()) for path in ("/readyz", "/v1/models"))
     except (httpx.HTTPError, ValueError, TypeError):
-        yield Finding("API", "note", f"none answers at {url}", "`celeriac up` starts it")
+        yield Finding("API", "note", f"no API answers at {url}", "`celeriac up` starts one")
     else:
         if ready.get("ok"):
             yield Finding("API", "ok", f"{url} is ready")

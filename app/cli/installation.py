@@ -176,10 +176,18 @@ def _answers(url: str) -> Probe:
             async with httpx.AsyncClient(timeout=5) as http:
                 answer = await http.get(url)
         except httpx.HTTPError as error:
-            return f"{url} does not answer ({type(error).__name__})"
-        return None if answer.is_success else f"{url} answers {answer.status_code}: {answer.text[:200]}"
+            return f"{url} does not answer yet ({type(error).__name__})"
+        return None if answer.is_success else _reason(answer)
 
     return probe
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What a probe of ours says, for example which models are still loading; else the answer itself."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.url} answers {answer.status_code}: {answer.text[:200]}"
 
 
 def _pings(url: str) -> Probe:

@@ -65,7 +65,7 @@ def check(job: dict[str, Any], *, waited: bool = True) -> None:
     """Raises Trouble unless the job succeeded, or was not waited for."""
     state, error = job["state"], job.get("error") or {}
     if state in ("queued", "running") and waited:
-        raise Trouble(f"job {job['id']} is still {state}: `celeriac jobs watch {job['id']}` goes on waiting", Exit.NOT_NOW)
+        raise Trouble(f"job {job['id']} is still {state}: wait for it with `celeriac jobs watch {job['id']}`", Exit.NOT_NOW)
     if state in ("failed", "cancelled", "expired"):
         code = str(error.get("code", state))
         sentence = f"job {job['id']} {_ENDED[state]}" + (f": {error['detail']}" if error.get("detail") else "")

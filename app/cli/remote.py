@@ -50,7 +50,7 @@ class Remote:
         try:
             self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(10, read=_HOLD_S + 20))
         except (httpx.InvalidURL, ValueError) as error:
-            raise Trouble(f"{self.url!r} is no address of an API ({error}): write http://host:8000", Exit.USAGE) from None
+            raise Trouble(f"{self.url!r} is not the URL of an API ({error}): use for example http://host:8000", Exit.USAGE) from None
 
     def __enter__(self) -> Remote:
         return self
@@ -117,9 +117,7 @@ class Remote:
         try:
             return json.loads(content)
         except ValueError:
-            raise Trouble(
-                f"{self.url} answered {method} {path} with something else than JSON: is it a Celeriac API?", Exit.UNREACHABLE
-            ) from None
+            raise Trouble(f"{self.url} did not answer {method} {path} with JSON: is it a Celeriac API?", Exit.UNREACHABLE) from None
 
     @contextmanager
     def _answer(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
@@ -130,9 +128,9 @@ class Remote:
                     raise _problem(answer)
                 yield answer
         except httpx.ConnectError as error:
-            raise Trouble(f"nobody answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
+            raise Trouble(f"No API answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
         except httpx.UnsupportedProtocol:
-            raise Trouble(f"{self.url!r} is no address of an API: write http://host:8000", Exit.USAGE) from None
+            raise Trouble(f"{self.url!r} is not the URL of an API: use for example http://host:8000", Exit.USAGE) from None
         except httpx.HTTPError as error:
             raise Trouble(f"the connection to {self.url} failed ({type(error).__name__}): try again", Exit.UNREACHABLE) from None
 
