@@ -70,7 +70,9 @@ def pods(example: str = "small", **values: Any) -> dict[str, Object]:
 
 def number(quantity: str | float) -> Decimal:
     """A quantity of Kubernetes, as in 500m or 2Gi."""
-    scale = {"m": Decimal("0.001"), "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}
+    scale = {"m": Decimal("0.001")} | {
+        unit: Decimal(size) for unit, size in {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}.items()
+    }
     text = str(quantity)
     unit = next((unit for unit in scale if text.endswith(unit)), "")
     return Decimal(text.removesuffix(unit)) * scale.get(unit, 1)

@@ -65,7 +65,8 @@ def test_environment_comes_from_configmaps_and_secrets(values: str, owner: str) 
 
 @each_component
 def test_pods_have_labels_of_ones_own_and_are_selected_without_them(values: str, owner: str) -> None:
-    found = objects(beat__enabled=True, commonLabels={"team": "ml"}, **{f"{values}__podLabels": {"tier": "gold"}})
+    given: dict[str, Any] = {f"{values}__podLabels": {"tier": "gold"}, "commonLabels": {"team": "ml"}, "beat__enabled": True}
+    found = objects(**given)
     [workload] = [o for o in found if o["metadata"]["name"] == owner and o["kind"] in ("Deployment", "StatefulSet", "Pod")]
     labels = workload["metadata"]["labels"] if workload["kind"] == "Pod" else workload["spec"]["template"]["metadata"]["labels"]
     assert labels["team"] == "ml"
@@ -91,7 +92,8 @@ def test_service_accounts_carry_the_annotations_of_cloud_identity() -> None:
 def test_a_component_may_call_what_its_values_name(component: str) -> None:
     rule = {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 443}]}
     values = {"redis": "redis__bundled"}.get(component, component)
-    policy = one("NetworkPolicy", component, beat__enabled=True, **{f"{values}__extraEgress": {"s3": rule}})
+    given: dict[str, Any] = {f"{values}__extraEgress": {"s3": rule}, "beat__enabled": True}
+    policy = one("NetworkPolicy", component, **given)
     assert rule in policy["spec"]["egress"]
 
 
