@@ -34,6 +34,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a class for a claim that is given": ({"models": {"existingClaim": "a", "storageClass": "b"}}, "models.existingClaim is set too"),
     "a claim for files that are off": ({"shared": {"enabled": False, "existingClaim": "a"}}, "set shared.enabled=true"),
+    "one node with two labels": (
+        {"api__nodeSelector": {"disk": "ssd"}, "pools__default__nodeSelector": {"disk": "hdd"}},
+        "api.nodeSelector and pools.default.nodeSelector want nodes with disk=ssd and disk=hdd",
+    ),
     "no image": ({"image__repository": ""}, "image.repository is empty: set it to the image in a registry"),
     "an upgrade that can replace no pod": ({"api__rollout__maxSurge": 0}, "api.rollout.maxSurge and .maxUnavailable are both 0"),
     "a pool that can replace no pod": ({"pools__default__rollout": {"maxSurge": "0%", "maxUnavailable": 0}}, "are both 0"),

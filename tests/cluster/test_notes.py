@@ -14,6 +14,9 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests.cluster.kube import ROOT
 from tests.cluster.release import Release
 
 
@@ -62,8 +65,7 @@ def test_each_command_of_the_notes_works_as_printed(release: Release, shell: dic
     )
     assert not done.returncode, f"{text}\n{done.stdout}\n{done.stderr}"
     assert "iris" in release.at.kubectl("exec", "deploy/celeriac-toolbox", "--", "celeriac", "models", "list")
-    [answer] = [json.loads(line) for line in done.stdout.splitlines() if '"diabetes"' in line and '"state"' in line]
-    assert answer["state"] == "succeeded"
+    assert re.search(r'"model": ?"diabetes".*"state": ?"succeeded"|"state": ?"succeeded".*"model": ?"diabetes"', done.stdout), done.stdout
     assert "celeriac-worker-default" in done.stdout
     assert done.stdout.rstrip().endswith("OK")
 
@@ -75,6 +77,42 @@ def test_the_watch_of_the_notes_shows_the_deployments(release: Release, shell: d
         shown = [process.stdout.readline() for _ in range(5)]
         process.terminate()
     assert any(row.startswith("celeriac-worker-default") for row in shown), shown
+
+
+PAGE = ROOT / "docs" / "how-to" / "kubernetes.md"
+
+
+def test_the_commands_of_the_page_work_as_printed(release: Release, shell: dict[str, str]) -> None:
+    """Those that work with a release; installing, draining and upgrading have tests of their own."""
+    folder = Path(shell["PWD"])
+    (folder / "large.joblib").write_bytes((folder / "iris.joblib").read_bytes())
+    data = load_iris()
+    kept = publish(
+        Repository(folder / "models"),
+        LogisticRegression(max_iter=500).fit(data.data, data.target),
+        "iris",
+        sample=data.data[:3],
+        version="77",
+    )
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith(("helm ", "kubectl drain "))]
+    assert len(lines) >= 15
+    text = elsewhere("\n".join(["trap 'kill $(jobs -p)' EXIT", *(with_patience(line) for line in lines if "--watch" not in line)]))
+    text = text.replace("-n celeriac ", f"-n {release.at.name} ")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text], env=shell, cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert not done.returncode, f"{text}\n{done.stdout}\n{done.stderr}"
+    listed = release.at.kubectl("exec", "deploy/celeriac-toolbox", "--", "celeriac", "models", "list", "--json")
+    models = {model["name"]: model for model in json.loads(listed)}
+    assert "large" in models
+    assert kept.version in {version["version"] for version in models["iris"]["versions"]}
+
+
+def with_patience(line: str) -> str:
+    """A person waits until a port is forwarded."""
+    ready = "curl -s --retry 9 --retry-delay 1 --retry-connrefused http://127.0.0.1:8000/livez >/dev/null"
+    return f"{line}\n{ready}" if line.endswith("&") else line
 
 
 def elsewhere(text: str) -> str:

@@ -117,6 +117,20 @@
   {{- end }}
 {{- end }}
 
+{{- if $v.models.oneNode }}
+{{- $wanted := dict }}
+{{- $mounting := dict "api" $v.api "toolbox" $v.toolbox }}
+{{- range $name, $pool := $pools }}{{ $_ := set $mounting (printf "pools.%s" $name) $pool }}{{ end }}
+{{- range $at, $values := $mounting }}
+{{- range $label, $value := $values.nodeSelector }}
+{{- $other := default dict (get $wanted $label) }}
+{{- if and $other (ne $other.value $value) }}
+{{- fail (printf "models.oneNode keeps all pods with the models on one node, and %s.nodeSelector and %s.nodeSelector want nodes with %s=%s and %s=%s: give them the same node labels." $other.at $at $label $other.value $label $value) }}
+{{- end }}
+{{- $_ := set $wanted $label (dict "at" $at "value" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- range $component := list "api" "flower" "beat" "toolbox" "jobs" }}
 {{- include "celeriac.checks.resources" (dict "at" $component "values" (get $v $component)) }}
 {{- end }}
