@@ -120,3 +120,8 @@ def test_helm_refuses_keda_in_a_cluster_that_lacks_it() -> None:
 @pytest.mark.parametrize(("values", "sentence"), REFUSED.values(), ids=REFUSED.keys())
 def test_helm_refuses(values: dict[str, Any], sentence: str) -> None:
     assert sentence in refusal(**values)
+
+
+def test_values_of_an_older_chart_are_refused_by_the_names_of_those_that_are_missing() -> None:
+    """As `helm upgrade --reuse-values` has them: without the defaults of this chart. A null takes a default away."""
+    assert "missing property 'toolbox'" in refusal(toolbox=None)

@@ -28,7 +28,7 @@ is changed. `lookup` finds nothing without a cluster (`helm template`, Argo CD):
 {{- $present := lookup "apps/v1" "StatefulSet" $ns (printf "%s-redis" $name) }}
 {{- if $present }}
 {{- $template := first (default list $present.spec.volumeClaimTemplates) }}
-{{- $remedy := printf "Pass the values of the installation again (-f FILE or --reuse-values). To change it, first run: kubectl -n %s delete statefulset/%s-redis --cascade=orphan" $ns $name }}
+{{- $remedy := printf "Pass the values of the installation again (-f FILE or --reset-then-reuse-values). To change it, first run: kubectl -n %s delete statefulset/%s-redis --cascade=orphan" $ns $name }}
 {{- if and $redis.enabled (not $template) }}
 {{- fail (printf "redis.bundled.persistence.enabled is true, and the StatefulSet %s-redis has no volume, which Kubernetes cannot change. %s" $name $remedy) }}
 {{- else if and $template (not $redis.enabled) }}
@@ -84,7 +84,7 @@ is changed. `lookup` finds nothing without a cluster (`helm template`, Argo CD):
 {{- else }}
 {{- $bound := eq (default "" $present.status.phase) "Bound" }}
 {{- $holds := ternary "To change it, copy the data, then delete the claim" "The claim was never bound and holds nothing, so you can delete it" $bound }}
-{{- $remedy := printf "Pass the values of the installation again (-f FILE or --reuse-values). %s: kubectl -n %s delete pvc/%s" $holds $ns $name }}
+{{- $remedy := printf "Pass the values of the installation again (-f FILE or --reset-then-reuse-values). %s: kubectl -n %s delete pvc/%s" $holds $ns $name }}
 {{- $what := printf "and the claim %s in namespace %s has %%v, which Kubernetes cannot change. %s" $name $ns $remedy }}
 {{- if not (has $mode $present.spec.accessModes) }}
 {{- fail (printf "%s.accessMode is %s, %s" .component $mode (printf $what (join ", " $present.spec.accessModes))) }}
