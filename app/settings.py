@@ -63,6 +63,10 @@ class Settings(BaseSettings):
         ge=0,
         description="An API that is told to stop takes requests, un-ready, until none has come for so long, at most four times; told again, it hurries.",
     )
+    api_linger_ready: bool = Field(
+        False,
+        description="Report ready while lingering. Kubernetes removes a terminating pod from its Services itself, and sends it requests only if no other pod is ready. The chart sets it.",
+    )
     flower_host: str = Field("127.0.0.1", description="The address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="The port of Flower.")
     flower_basic_auth: SecretStr | None = Field(

@@ -38,7 +38,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.freeze()
 
         def leave() -> None:
-            here.leaving = app.state.traffic.leaving = True
+            app.state.traffic.leaving = True
+            here.leaving = not settings().api_linger_ready
 
         with stopping(leave, here.drain, lambda: float(app.state.traffic.asked_at), settings().api_linger_s):
             yield

@@ -44,7 +44,7 @@ def test_uninstall_keeps_what_its_notes_say_and_an_installation_finds_it(neighbo
     neighbour.upgrade("--set=flower.enabled=false,models.samples=false")
     assert neighbour.at.get("secret/celeriac-passwords")["data"]["redis-password"] == before
     assert neighbour.send("namesake", 10, factor=5)["right"] == 10
-    notes = neighbour.at.helm("get", "notes", neighbour.name).splitlines()
+    notes = neighbour.at.helm("get", "notes", neighbour.name).strip().splitlines()
     neighbour.at.helm("uninstall", neighbour.name, "--wait")
     neighbour.at.kubectl("delete", "pod/client")
     # As the notes print it, in the context of this cluster.

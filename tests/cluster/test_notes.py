@@ -93,6 +93,7 @@ def test_the_commands_of_the_page_work_as_printed(release: Release, shell: dict[
         "iris",
         sample=data.data[:3],
         version="77",
+        promote="production",
     )
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if not line.startswith(("helm ", "kubectl drain "))]
