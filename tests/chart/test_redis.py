@@ -69,6 +69,10 @@ def test_the_bundled_redis_forgets_at_most_a_second_and_evicts_nothing() -> None
     assert claim["metadata"]["name"] == "data"
 
 
+def test_a_redis_that_is_slow_to_answer_its_probe_keeps_its_name() -> None:
+    assert one("Service", "redis")["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_redis_starts_anew_when_its_configuration_changes() -> None:
     def checksum(**values: Any) -> str:
         return str(one("StatefulSet", "redis", **values)["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
