@@ -45,4 +45,5 @@ WORKDIR /state
 USER 65532:65532
 EXPOSE 8000 5555 9808 9809
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["python", "-m", "app"]
+# The kernel drops a SIGTERM for PID 1 that has no handler yet. A blocked one stays pending until Python has installed its handler and unblocks it.
+ENTRYPOINT ["env", "--block-signal=TERM,INT", "python", "-m", "app"]

@@ -4,4 +4,4 @@ The folders are the stations of one prediction, in order: `api` -> `broker` -> `
 Below them lies `core`, the nouns and the rules; beside them `registry`, the model repository.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

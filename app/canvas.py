@@ -16,18 +16,27 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from app import running
 from app.broker import names
 from app.broker.celery import app
 from app.settings import settings
 from app.store import keys
-from app.store.address import here
+from app.store.address import Address, here
 
 __all__ = ["app", "predict"]
 
 _LIMIT_S: Final = 300
 
-_url, _tls, _options = here().celery()
+
+def _address() -> Address:
+    """That of CELERIAC_REDIS_URL, else of the `celeriac up` that runs in this folder."""
+    found = "" if "redis_url" in settings().model_fields_set else str(running.read(settings().state).get("redis_url", ""))
+    return Address.parse(found, settings()) if found else here()
+
+
+_url, _tls, _options = _address().celery()
 app.conf.update(
+    broker_url=_url,
     result_backend=_url,
     redis_backend_use_ssl=_tls,
     result_backend_transport_options={"global_keyprefix": keys.CANVAS, **_options},

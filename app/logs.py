@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-from app.settings import settings
+from app.settings import service_links, settings
 
 _COLOUR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
+_REPEAT_S: Final = 10.0
+_MOST_SEEN: Final = 1000
 # Every attribute that a plain record has: whatever else one carries came by `extra=`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 # Libraries with handlers or levels of their own; here they speak through ours, and not of each request or task.
@@ -30,6 +36,7 @@ def configure(process: str, stream: TextIO | None = None) -> None:
     known = settings()
     colour = stream.isatty() if known.log_color is None else known.log_color
     handler = logging.StreamHandler(stream)
+    handler.addFilter(Repeats())
     handler.setFormatter(JSONLines(process) if known.log_format == "json" else TextLines(colour=colour))
     logging.basicConfig(level=known.log_level.upper(), handlers=[handler], force=True)
     for name, level in _TAMED.items():
@@ -38,11 +45,44 @@ def configure(process: str, stream: TextIO | None = None) -> None:
         logger.propagate = True
         logger.setLevel(max(logging.getLevelName(level), logging.getLogger().level))
     logging.captureWarnings(True)
+    for variable, value in service_links().items():
+        logging.getLogger(__name__).warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)
+    # Celery explains at length, each time that the connection is lost, a setting that we have chosen.
+    warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1 we introduced an optional breaking change")
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
     """What the caller gave by `extra=`: `log.info("done", extra={"job": id})`."""
     return {name: value for name, value in vars(record).items() if name not in _PLAIN}
+
+
+class Repeats(logging.Filter):
+    """Drops a warning or error that the same logger wrote within the last `_REPEAT_S` seconds; the next one says how many were dropped.
+
+    Each background task retries several times a second while Redis is unavailable; one line of each is enough.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        text, now = record.getMessage(), self._clock()
+        key = (record.name, f"{text}{extras(record)}{record.exc_info and record.exc_info[1]!r}")
+        since, dropped = self._seen.get(key, (-math.inf, 0))
+        if now - since < _REPEAT_S:
+            self._seen[key] = (since, dropped + 1)
+            return False
+        self._seen[key] = (now, 0)
+        self._seen.move_to_end(key)
+        if len(self._seen) > _MOST_SEEN:
+            self._seen.popitem(last=False)
+        if dropped:
+            record.msg, record.args = f"{text} (repeated {dropped} times)", ()
+        return True
 
 
 class TextLines(logging.Formatter):

@@ -13,6 +13,14 @@ HTTP_REQUESTS: Final = Counter("celeriac_http_requests", "Requests answered, by 
 HTTP_SECONDS: Final = Histogram(
     "celeriac_http_request_seconds", "Time to answer a request, by route.", ["method", "route"], buckets=_SECONDS
 )
+HTTP_CONNECTIONS: Final = Gauge("celeriac_http_connections", "Open connections.", multiprocess_mode="livesum")
+BODY_BYTES: Final = Gauge(
+    "celeriac_body_bytes", "Bytes of request bodies in memory, of each body those above the first 64 KiB.", multiprocess_mode="livesum"
+)
+OFFLOADED: Final = Counter("celeriac_offloaded", "Large bodies and results that a process of their own converted, by outcome.", ["outcome"])
+OFFLOAD_WAITING: Final = Gauge(
+    "celeriac_offload_waiting", "Large bodies and results that are converted, or wait for it.", multiprocess_mode="livesum"
+)
 JOBS_SUBMITTED: Final = Counter("celeriac_jobs_submitted", "Jobs that the queue took, by model and version.", ["model", "version", "kind"])
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs that the queue did not take, by the error's code.", ["code"])
 BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)
@@ -38,6 +46,10 @@ CHUNKS_DROPPED: Final = Counter(
 MODELS: Final = Gauge(
     "celeriac_models", "Model versions of this worker, by state: ready, loading, unavailable.", ["state"], multiprocess_mode="mostrecent"
 )
+SMOKE_TESTS: Final = Counter(
+    "celeriac_smoke_tests", "Versions that a worker loaded and asked their golden sample, by outcome.", ["outcome"]
+)
+PROMOTIONS: Final = Counter("celeriac_promotions", "Aliases that moved to another version or could not, by outcome.", ["outcome"])
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries that wait, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries that workers hold, by pool.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])
@@ -68,4 +80,33 @@ TRAININGS: Final = Counter(
 SCHEDULED: Final = Counter("celeriac_scheduled_runs", "Runs of schedules: begun, missed, or failed to begin.", ["outcome"])
 TRAINING_SECONDS: Final = Histogram(
     "celeriac_training_seconds", "Time of one training that succeeded.", buckets=(1, 5, 10, 30, 60, 300, 600, 1800, 3600, 7200, 21600)
+)
+LOOP_ERRORS: Final = Counter(
+    "celeriac_loop_errors",
+    "Failures in background loops, by loop and kind: `redis` is unavailable, one `item`, or a whole `turn`.",
+    ["loop", "kind"],
+)
+LOOP_TURNED: Final = Gauge(
+    "celeriac_loop_last_turn_timestamp_seconds",
+    "When a background loop last finished a turn, in seconds since 1970.",
+    ["loop"],
+    multiprocess_mode="mostrecent",
+)
+QUARANTINED: Final = Counter("celeriac_quarantined", "Members of indices and keys of a wrong type that were set aside, by kind.", ["kind"])
+QUARANTINE: Final = Gauge("celeriac_quarantine", "Notes of failures that `celeriac doctor` lists.", multiprocess_mode="mostrecent")
+UNREADABLE: Final = Counter("celeriac_unreadable_records", "Records that could not be decoded and were left out, by kind.", ["kind"])
+LOOP_PAUSE: Final = Histogram(
+    "celeriac_event_loop_pause_seconds",
+    "How late a timer of the event loop fired: everything in its process waited as long.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+LOOP_LONGEST_PAUSE: Final = Gauge(
+    "celeriac_event_loop_longest_pause_seconds",
+    "The longest pause of the event loop in the last minute.",
+    multiprocess_mode="livemax",
+)
+RECYCLED: Final = Counter(
+    "celeriac_processes_recycled",
+    "Processes of workers that were replaced because they were worn, by reason: memory, count or broken.",
+    ["reason"],
 )

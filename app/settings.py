@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+
+_PREFIX: Final = "CELERIAC_"
+_SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
 def _user_cache() -> Path:
@@ -25,6 +31,17 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
         description="Redis, broker and store in one: `redis://user:password@host:6379/0`, `rediss://…` for TLS, `sentinel://user:password@h1:26379,h2:26379/mymaster/0`.",
+    )
+    key_prefix: str = Field(
+        "celeriac:",
+        description="What every Redis key and channel begins with: letters, digits, `.`, `_` and `-`, then one colon, which may be omitted. Give each installation that shares a Redis its own.",
+    )
+    key_prefix_takeover: bool = Field(
+        False,
+        description="Use the key prefix although another release with other models has used it. Set it once, after that release has gone.",
+    )
+    release: str = Field(
+        "", description="The name of this release in messages about a shared key prefix. The chart sets it to `namespace/release`."
     )
     redis_ca: Path | None = Field(
         None, description="The file of the authority that signed Redis' certificate; where it is not set, the system's are trusted."
@@ -49,6 +66,14 @@ class Settings(BaseSettings):
         default_factory=_user_cache, description="Where a fetched Redis server is kept: `celeriac` in the user's cache folder."
     )
 
+    start_timeout_s: float = Field(120.0, gt=0, description="How long `celeriac up` waits for a process or a sample model to be ready.")
+    max_restarts: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        description="How often `celeriac up` restarts a process that dies within five minutes, before it stops everything.",
+    )
+
     api_host: str = Field("127.0.0.1", description="The address that the API listens on.")
     api_port: int = Field(8000, ge=0, le=65535, description="The port of the API.")
     api_processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
@@ -56,12 +81,21 @@ class Settings(BaseSettings):
         75.0, ge=1, description="How long the API keeps an idle connection: longer than a proxy in front does, or that meets closed ones."
     )
     api_silence_s: float = Field(
-        60.0, gt=0, description="How long a caller may be silent in the middle of a request, before the API gives up the connection."
+        60.0,
+        gt=0,
+        description="How long a client may be silent in the middle of a request, and how long its headers may take in all, before the API answers 408.",
+    )
+    api_max_connections: int = Field(
+        4096, gt=0, description="Open connections of one API process; above it a new connection is answered with 503 and closed."
     )
     api_linger_s: float = Field(
         0.0,
         ge=0,
         description="An API that is told to stop takes requests, un-ready, until none has come for so long, at most four times; told again, it hurries.",
+    )
+    api_linger_ready: bool = Field(
+        False,
+        description="Report ready while lingering. Kubernetes removes a terminating pod from its Services itself, and sends it requests only if no other pod is ready. The chart sets it.",
     )
     flower_host: str = Field("127.0.0.1", description="The address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="The port of Flower.")
@@ -69,6 +103,9 @@ class Settings(BaseSettings):
         None, description="`user:password` that Flower asks for; nothing is asked where it is not set."
     )
     flower_url_prefix: str = Field("", description="The path prefix under which Flower is reached behind a proxy.")
+    flower_pools: str = Field(
+        "", description="Pools whose queues Flower lists even if they have no worker, separated by commas. The chart sets it."
+    )
     imports: str = Field(
         "", description="Python modules of your own that workers import, separated by commas: what they register can be run."
     )
@@ -116,6 +153,21 @@ class Settings(BaseSettings):
     )
     scan_interval_s: float = Field(2.0, gt=0, description="How often a worker looks for new versions and moved aliases.")
     probe_timeout_s: float = Field(60.0, gt=0, description="How long a model may take to answer its golden sample before it is refused.")
+    load_timeout_s: float = Field(300.0, gt=0, description="How long a version may take to load before it is refused.")
+    max_loads: int = Field(
+        4, ge=1, le=64, description="New versions that a worker loads and smoke-tests at the same time, each in processes of its own."
+    )
+    load_wait_s: float = Field(
+        60.0,
+        gt=0,
+        description="How long a starting worker waits for versions that were never served before it takes jobs; they go on loading.",
+    )
+    slow_load_s: float = Field(
+        5.0, gt=0, description="A version that takes longer to load is loaded after the others, so that they need not wait for it."
+    )
+    promotion_timeout_s: float = Field(
+        120.0, gt=0, description="How long a training, `models publish` and `models promote` wait until a worker serves the version."
+    )
     task_events: bool = Field(True, description="Send Celery's task events, which Flower draws its task list from.")
     stall_timeout_s: float = Field(
         300.0, gt=0, description="A worker that is idle and takes nothing for so long, though the same delivery waits all the time, ends."
@@ -124,6 +176,24 @@ class Settings(BaseSettings):
     drain_timeout_s: float = Field(30.0, gt=0, description="How long a stopping process lets running work end.")
 
     max_body_bytes: int = Field(16 << 20, gt=0, description="The largest body that the API reads; above it 413.")
+    max_bodies_bytes: int = Field(
+        256 << 20,
+        gt=0,
+        description="Bytes of bodies that one API process holds at once, of each body those above the first 64 KiB; above it 503.",
+    )
+    api_body_s: float = Field(
+        300.0, gt=0, description="How long a body may take to arrive; after that 408. Uploaded files have no such bound."
+    )
+    offload_above_bytes: int = Field(
+        256 << 10,
+        gt=0,
+        description="JSON bodies and results above it are converted in a process of their own, so that other requests do not wait.",
+    )
+    offload_processes: int = Field(1, ge=1, le=64, description="Such processes of one API process. The first starts when it is needed.")
+    offload_waiting: int = Field(
+        16, ge=1, description="Large bodies and results that one API process converts, or that wait for it; above it 503."
+    )
+    offload_memory_mb: int = Field(2048, ge=512, description="Address space of such a process. A body that needs more is refused with 413.")
     max_log_bytes: int = Field(
         8192, gt=0, description="What a job keeps of that which the code of its model or step printed and logged: the end."
     )
@@ -201,6 +271,10 @@ class Settings(BaseSettings):
         "",
         description="The labels of this release's workers in Kubernetes, as a selector: with it `GET /v1/pools` asks the cluster too. The chart sets it.",
     )
+    autoscaled_pools: str = Field(
+        "",
+        description="Pools that an autoscaler starts from zero when jobs wait, separated by commas: without workers they still count as ready. The chart sets it on the API.",
+    )
     deletion_cost: bool = Field(
         False,
         description="A worker says on its pod whether it is busy, so that idle pods go first. The chart sets it, and grants the right.",
@@ -226,9 +300,47 @@ class Settings(BaseSettings):
         60.0, ge=5, description="A run that cannot begin within this time after it was planned is a missed one."
     )
 
+    max_process_memory_mb: int = Field(
+        1024,
+        ge=0,
+        description="MiB that a worker's process may grow by after it is warm. Above it a fresh process replaces it, without a gap; 0 is no limit.",
+    )
+    max_predictions_per_process: int = Field(
+        0, ge=0, description="Predictions after which a fresh process replaces one of a worker, without a gap; 0 is no limit."
+    )
+    loop_stall_s: float = Field(
+        60.0, gt=0, description="A process is not ready if one of its background loops has not finished a turn for this long."
+    )
+    loop_dead_s: float = Field(
+        120.0,
+        gt=0,
+        description="A process is not alive, and is restarted, if one of its background loops has not finished a turn for this long.",
+    )
+    quarantine_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="How long the note of something that a loop could not handle is kept.")
+    max_quarantine: int = Field(1000, gt=0, description="Notes of what loops could not handle that are kept; the oldest go first.")
+
     log_format: str = Field("text", pattern=r"^(text|json)$", description="`text` for people, `json` for machines.")
     log_color: bool | None = Field(None, description="Colour in text logs; where it is not set, where the output is a terminal.")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="The least serious level that is logged.")
+
+    @field_validator("key_prefix")
+    @classmethod
+    def _one_colon(cls, value: str) -> str:
+        """End the prefix with its only colon, so that no prefix is the beginning of another one."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}:?", value):
+            raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', and at most one colon, at the end: for example 'team-a:'")
+        return f"{value.removesuffix(':')}:"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
 
     @property
     def pipelines_folder(self) -> Path:
@@ -241,6 +353,32 @@ class Settings(BaseSettings):
         return 0.9 * self.visibility_timeout_s
 
 
+def names(listed: str) -> list[str]:
+    """The elements of a setting that is a list separated by commas."""
+    return [name for part in listed.split(",") if (name := part.strip())]
+
+
+def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:
+    """Variables that have the name of a setting, but were injected by Kubernetes for a service.
+
+    A service `celeriac-api` sets `CELERIAC_API_PORT=tcp://10.0.0.1:8000` in every container of its namespace.
+    See https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(prefix) and name.endswith("_PORT") and _SERVICE_LINK.fullmatch(value)
+    }
+
+
+class _Environment(EnvSettingsSource):
+    """Environment variables, without those that Kubernetes injects for services."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, complex_ = super().get_field_value(field, field_name)
+        return (None if f"{_PREFIX}{field_name.upper()}" in service_links() else value), key, complex_
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once. Raises InvalidInput that names the variable which is wrong."""
@@ -248,4 +386,6 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidInput(f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg']}") from None
+        raise InvalidInput(
+            f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None

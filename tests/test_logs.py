@@ -77,3 +77,28 @@ def test_uvicorn_speaks_through_the_same_handler_but_not_of_each_request(configu
     logging.getLogger("uvicorn.error").info("started")
     logging.getLogger("uvicorn.access").info("GET /")
     assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["started"]
+
+
+def test_a_warning_that_repeats_is_written_once_in_ten_seconds() -> None:
+    now = 0.0
+    repeats = logs.Repeats(lambda: now)
+
+    def written(text: str, level: int = logging.WARNING, logger: str = "app.hooks", **extra: str) -> str | None:
+        record = logging.getLogger(logger).makeRecord(logger, level, "file", 1, "%s", (text,), None, extra=extra)
+        return record.getMessage() if repeats.filter(record) else None
+
+    assert [written("Redis is unavailable") for _ in range(3)] == ["Redis is unavailable", None, None]
+    assert written("another") == "another"
+    assert written("Redis is unavailable", logger="app.api") == "Redis is unavailable"
+    assert written("Redis is unavailable", job="1") == written("Redis is unavailable", job="2") == "Redis is unavailable"
+    assert [written("started", logging.INFO) for _ in range(2)] == ["started", "started"]
+    now = 10.0
+    assert written("Redis is unavailable") == "Redis is unavailable (repeated 2 times)"
+    assert written("Redis is unavailable") is None
+
+
+def test_what_was_written_is_remembered_within_a_bound() -> None:
+    repeats = logs.Repeats()
+    for at in range(5000):
+        repeats.filter(logging.makeLogRecord({"levelno": logging.ERROR, "msg": f"number {at}"}))
+    assert len(repeats._seen) == 1000

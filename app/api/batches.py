@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from app.api import query
-from app.api.bodies import known, read_object
+from app.api.bodies import SMALL_BYTES, known, read_object
 from app.api.files import page
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
@@ -27,9 +27,10 @@ from app.api.schemas.problems import FILE_PROBLEMS
 from app.core.batches import RESUMABLE, Batch, Order, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
-from app.store import batches
+from app.store import batches, sources
 from app.store.batches import Change
 from app.store.files import BATCHES, files
+from app.store.sources import Source
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=PlainRoute, responses=FILE_PROBLEMS)
 _COMMENT_S: Final = 15.0
@@ -44,7 +45,7 @@ async def create(request: Request) -> Response:
     With `model` and `input` the file is a table; with `input_file_id` and `endpoint`, as OpenAI has it, each line is a request.
     """
     here = gateway(request)
-    body = await read_object(request, here.settings.max_body_bytes)
+    body = await read_object(request, SMALL_BYTES)
     order = await order_of(here, body, request.headers.get(OWNER, ""))
     id = f"batch_{new_id(time.time())}"
     await begin(here, order, id)
@@ -61,7 +62,22 @@ async def begin(here: Gateway, order: Order, id: str) -> None:
     most = here.settings.max_batches
     if not await batches.create(here.redis, id, order, time.time(), most) and await batches.read(here.redis, id) is None:
         raise QueueFull(f"{most} batches are under way in the pool {order.pool!r}, which is its limit", retry_after_s=30)
+    try:
+        await _claim_output(here, id, order)
+    except BatchConflict:
+        await batches.forget(here.redis, id, order.pool)
+        raise
     await here.batches.advance(id)
+
+
+async def _claim_output(here: Gateway, id: str, order: Order) -> None:
+    """Raises BatchConflict if another batch, which has not ended, writes the same file."""
+    if not order.output:
+        return
+    identity = await asyncio.to_thread(sources.identity, Source(**order.output))
+    holder = await batches.claim_output(here.redis, identity, id, order.window_s + order.ttl_s)
+    if holder != id:
+        raise BatchConflict(f"Batch {holder} writes the same output. Wait until it ends, or name another output.", pointer="/output")
 
 
 @router.get("", **schemas.LIST)
@@ -99,6 +115,7 @@ async def resume(request: Request) -> Response:
     here, id = gateway(request), request.path_params["id"]
     batch = await _read(here, id)
     order = batch.order
+    await _claim_output(here, id, order)
     again = {"expires_at": time.time() + order.window_s, "errors": [], "outcome": "", "round": batch.round + 1, "before": batch.done}
     change = Change(
         tuple(RESUMABLE),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api import query
-from app.api.bodies import known, read_object
+from app.api.bodies import SMALL_BYTES, known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.idempotency import by_id
 from app.api.jobs import answer, deadline
@@ -152,7 +152,7 @@ async def _body(request: Request, *names: str) -> dict[str, Any]:
     """An empty body, without a content type, is an empty object."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return {}
-    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    body = await read_object(request, 4 * SMALL_BYTES)
     known(body, *names)
     return body
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 _ASSETS: Final = "/docs/assets"
@@ -30,6 +30,10 @@ def install(app: FastAPI) -> None:
     app.openapi = lambda: app.openapi_schema or _described(app)  # type: ignore[method-assign]
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
+    @app.get("/", include_in_schema=False)
+    async def index(request: Request) -> Response:
+        return RedirectResponse(request.scope.get("root_path", "").rstrip("/") + "/docs")
+
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
@@ -47,9 +51,14 @@ def _described(app: FastAPI) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         for operation in operations.values():
             # The first sentence of a handler's docstring, not the name of its function.
-            operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
+            summary, _, operation["description"] = operation["description"].partition("\n\n")
+            # The page shows a summary as plain text, in which backticks stay.
+            operation["summary"] = summary.replace("`", "")
             for response in operation["responses"].values():
                 content = response.get("content", {})
+                if "application/json" in content:
+                    # First, because the page preselects the first type for "try it out".
+                    response["content"] = content = {"application/json": content.pop("application/json"), **content}
                 if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("Problem"):
                     content["application/problem+json"] = content.pop("application/json")
             if path.endswith(("/events", "/content")) and "get" in operations:

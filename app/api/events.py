@@ -59,7 +59,7 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
             changed.clear()
             for chunk in await jobs.chunks(here.redis, job, last) if job.streamed else ():
                 if last < job.streamed and job.state is State.RUNNING:
-                    yield _told(job.streamed, "start", whole(job))
+                    yield _told(job.streamed, "start", await whole(here.offload, job))
                 last = chunk.id
                 yield _told(last, "output", _output(chunk))
             if job.revision > last:
@@ -81,7 +81,8 @@ async def _changes(here: Gateway, id: str, last: int) -> AsyncIterator[bytes]:
 async def _state(here: Gateway, job: Job) -> bytes:
     place = await here.place(job) if job.state is State.QUEUED else None
     running = job.state is State.RUNNING and job.progress is not None
-    return _told(job.revision, "progress" if running else _EVENT.get(job.state, "completed"), whole(job, place))
+    event = "progress" if running else _EVENT.get(job.state, "completed")
+    return _told(job.revision, event, await whole(here.offload, job, place, here.catalogue.classes(job)))
 
 
 def _output(chunk: Chunk) -> dict[str, Any]:

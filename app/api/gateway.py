@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -13,8 +14,10 @@ from fastapi import FastAPI
 from redis.exceptions import RedisError
 from starlette.requests import Request
 
+from app.api.budget import Budget
 from app.api.catalogue import Catalogue
 from app.api.idempotency import Named
+from app.api.offload import Offload
 from app.api.presentation import present, present_batch
 from app.broker import names
 from app.broker.batches import Batches
@@ -27,7 +30,7 @@ from app.broker.pipelines import Runs
 from app.broker.replies import Replies
 from app.broker.waits import Waits
 from app.core.deliveries import Outcome
-from app.core.errors import JobExpired, JobNotFound, StoreUnavailable
+from app.core.errors import JobExpired, JobNotFound, StoreUnavailable, StoreUnfit
 from app.core.jobs import Job, Place, State, created_at, new_id
 from app.core.models import Manifest
 from app.core.pipelines import PIPELINE
@@ -35,13 +38,18 @@ from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
+from app.loops import Loops
+from app.pauses import Pauses
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
+from app.settings import names as names_in
 from app.store import jobs, scripts, server
 from app.store.address import here
 from app.store.client import connect_async
+from app.store.quarantine import Quarantine
 
+log = logging.getLogger(__name__)
 _MEET_S: Final = 1.0
 
 
@@ -51,19 +59,33 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.process = new_id(time.time())
+        self.bodies = Budget(settings.max_bodies_bytes)
+        self.offload = Offload(settings)
         self.redis = connect_async()
-        self.catalogue = Catalogue(Repository(settings.models), self.redis)
+        self.loops = Loops(settings.loop_stall_s, settings.loop_dead_s)
+        self.quarantine = Quarantine(self.redis, settings)
+        self.catalogue = Catalogue(
+            Repository(settings.models), self.redis, names_in(settings.autoscaled_pools), self.loops.add("catalogue")
+        )
         self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
         self.waits = Waits()
-        self.replies = Replies(self.redis, self.process, self._ended)
-        self.maintenance = Maintenance(self.redis, self.process, settings, lambda: self.catalogue.pools() | {settings.training_pool})
-        self.followups = Followups(self.redis, self.replies)
+        self.replies = Replies(self.redis, self.process, self._ended, self.loops.add("replies"))
+        self.maintenance = Maintenance(
+            self.redis,
+            self.process,
+            settings,
+            lambda: self.catalogue.pools() | {settings.training_pool},
+            self.quarantine,
+            self.loops.add("maintenance"),
+        )
+        self.followups = Followups(self.redis, self.replies, self.quarantine, self.loops.add("followups"))
         self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
         self.followups.advance["batch"] = self.batches.advance
         self.pipelines = Pipelines(settings.pipelines_folder)
         self.runs = Runs(self.redis, settings, self.cancel)
         self.followups.advance[PIPELINE] = self.runs.advance
-        self.sender = Sender(self.redis, settings, Shown(present, present_batch))
+        self.sender = Sender(self.redis, settings, Shown(present, present_batch), loop=self.loops.add("webhooks"))
+        self.pauses = Pauses(self.loops.add("pauses"))
         self.leaving = False
         """The process is about to stop: it does all it is asked, and asks not to be sent more."""
         self.draining = False
@@ -75,7 +97,15 @@ class Gateway:
     async def running(self) -> AsyncIterator[None]:
         await self._look()
         await self.catalogue.refresh()
-        works = (self.meet(), self.catalogue.run(), self.replies.run(), self.maintenance.run(), self.sender.run(), self.followups.run())
+        works = (
+            self.meet(),
+            self.pauses.run(),
+            self.catalogue.run(),
+            self.replies.run(),
+            self.maintenance.run(),
+            self.sender.run(),
+            self.followups.run(),
+        )
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -92,16 +122,34 @@ class Gateway:
 
     async def meet(self) -> None:
         """Looks whether Redis is fit, until it is."""
+        loop = self.loops.add("meet")
         while self.unfit is not None:
             await asyncio.sleep(_MEET_S)
-            await self._look()
+            with loop.turn():
+                try:
+                    await self._look()
+                except StoreUnfit as error:
+                    if error.detail != self.unfit:
+                        log.error("%s", error.detail)
+                    self.unfit = error.detail
+        self.loops.remove(loop.name)
 
     async def _look(self) -> None:
         try:
-            server.accept(await asyncio.to_thread(server.inspect, here()))
+            server.accept(await asyncio.to_thread(server.inspect, here(), self.settings))
             self.unfit = None
         except StoreUnavailable as error:
             self.unfit = error.detail
+
+    async def trouble(self) -> str:
+        """Why this process should receive no requests, or an empty string."""
+        if self.leaving:
+            return "the process is stopping"
+        try:
+            await self.redis.ping()
+        except (RedisError, OSError) as error:
+            return f"Redis does not answer: {error}"
+        return self.unfit or self.loops.stalled()
 
     def full(self) -> str:
         """Why no prediction is taken now; '' where one is. Raises StoreUnavailable or StoreUnfit."""
@@ -187,7 +235,8 @@ class Gateway:
 
     async def place(self, job: Job) -> Place:
         """How many jobs of its queue come before a queued one, itself counted, and when it may start."""
-        position = max(1, job.position - await jobs.left(self.redis, job.queue))
+        left = await jobs.left(self.redis, job.queue) if job.left is None else job.left
+        position = max(1, job.position - left)
         slots = self.catalogue.living(names.pool_of(job.queue))
         return Place(position, self.waits.until_start(job.queue, position, slots))
 
@@ -237,6 +286,7 @@ class Gateway:
             accepted.created_at,
             item.expires_at,
             position=accepted.position,
+            left=accepted.left,
             queue=names.interactive(manifest.pool),
         )
 

@@ -6,7 +6,6 @@ import os
 
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
-from redis.exceptions import RedisError
 from starlette.responses import Response
 
 from app.api.gateway import gateway
@@ -19,23 +18,21 @@ router = APIRouter(tags=["health"], route_class=PlainRoute)
 
 @router.get("/livez", **schemas.LIVEZ)
 async def live(request: Request) -> Response:
-    """The process answers."""
+    """The process answers, and none of its background loops has stood still for `loop_dead_s`."""
+    if still := gateway(request).loops.dead():
+        return answer({"ok": False, "detail": still}, 503)
     return answer({"ok": True, "detail": "the process answers"})
 
 
 @router.get("/readyz", **schemas.READYZ)
 async def ready(request: Request) -> Response:
-    """Redis answers, and this process is not about to stop. Workers are no condition: jobs can wait for them."""
+    """Redis answers, this process is not about to stop, and none of its background loops has stood still for `loop_stall_s`. Workers are no condition: jobs can wait for them."""
     here = gateway(request)
-    if here.leaving:
-        return answer({"ok": False, "detail": "the process is stopping"}, 503)
-    try:
-        await here.redis.ping()
-    except (RedisError, OSError) as error:
-        return answer({"ok": False, "detail": f"Redis does not answer: {error}"}, 503)
-    if here.unfit is not None:
-        return answer({"ok": False, "detail": here.unfit}, 503)
-    return answer({"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)})
+    if trouble := await here.trouble():
+        return answer({"ok": False, "detail": trouble}, 503)
+    found = {"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)}
+    # Not ready for a failing item would take every process out of service for it.
+    return answer(found | ({"failing": troubles} if (troubles := here.loops.troubles()) else {}))
 
 
 @router.get("/metrics", **schemas.METRICS)

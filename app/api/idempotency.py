@@ -10,12 +10,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 from starlette.requests import Request
 
-from app.core.errors import CeleriacError, IdempotencyMismatch, InvalidIdempotencyKey, InvalidInput, JobConflict
+from app.api.reading import Large, fingerprint
+from app.core.errors import CeleriacError, IdempotencyMismatch, InvalidIdempotencyKey, InvalidInput, JobConflict, shown
+from app.core.jobs import CHOSEN_ID
 
-CHOSEN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _QUOTED: Final = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"')
 
 
@@ -27,7 +27,7 @@ def idempotency_key(request: Request) -> str | None:
     match = _QUOTED.fullmatch(given[0].strip())
     if len(given) > 1 or match is None:
         raise InvalidIdempotencyKey(
-            f'Idempotency-Key is {", ".join(given)!r}: send one quoted string of 1 to 255 characters, as in "8e03978e-40d5-43dd-bc93-6894a57f9324"'
+            f'Idempotency-Key is {shown(", ".join(given))}: send one quoted string of 1 to 255 characters, as in "8e03978e-40d5-43dd-bc93-6894a57f9324"'
         )
     return match[1]
 
@@ -41,8 +41,8 @@ class Named:
     conflict: CeleriacError
 
 
-def by_key(request: Request, *payload: Any) -> Named | None:
-    """None where the request has no Idempotency-Key. Raises InvalidIdempotencyKey."""
+def by_key(request: Request, payload: Any) -> Named | None:
+    """None if the request has no Idempotency-Key. `payload` is its body, or the fingerprint of it. Raises InvalidIdempotencyKey."""
     key = idempotency_key(request)
     if key is None:
         return None
@@ -50,16 +50,15 @@ def by_key(request: Request, *payload: Any) -> Named | None:
     return Named(id, _fingerprint(payload), IdempotencyMismatch("this Idempotency-Key was used before with another payload"))
 
 
-def by_id(id: str, *payload: Any) -> Named:
+def by_id(id: str, payload: Any) -> Named:
     """Raises InvalidInput unless the id that the caller chose may be one."""
     if not CHOSEN_ID.fullmatch(id):
-        raise InvalidInput(f"{id!r} is no id for a job: 8 to 64 letters, digits, - and _", pointer="/id")
+        raise InvalidInput(f"{shown(id)} is no id for a job: 8 to 64 letters, digits, - and _", pointer="/id")
     return Named(id, _fingerprint(payload), JobConflict(f"there is a job {id!r} with another payload: choose another id"))
 
 
-def _fingerprint(payload: tuple[Any, ...]) -> str:
-    """Of JSON types, whatever the order of their fields, and of raw data."""
-    found = hashlib.sha256()
-    for part in payload:
-        found.update(part if isinstance(part, bytes | memoryview) else orjson.dumps(part, option=orjson.OPT_SORT_KEYS))
-    return found.hexdigest()[:32]
+def _fingerprint(payload: Any) -> str:
+    if isinstance(payload, str):
+        return payload
+    inputs = payload.get("inputs") if isinstance(payload, dict) else None
+    return inputs.fingerprint if isinstance(inputs, Large) else fingerprint(payload)

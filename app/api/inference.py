@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api import tensors
-from app.api.bodies import JSON, known, read_bytes
+from app.api.bodies import JSON, read_bytes
 from app.api.gateway import Gateway, gateway
-from app.api.idempotency import by_key
+from app.api.idempotency import by_key, idempotency_key
 from app.api.jobs import accepted
 from app.api.preferences import preference
+from app.api.reading import Inference, detached, detached_inference, inference, listed_json
 from app.api.routes import PlainRoute, named
 from app.api.schemas import inference as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.core import protocol
-from app.core.errors import DeadlineExceeded, InvalidInput, JobConflict, from_dict
-from app.core.inputs import from_tensors
+from app.core.errors import DeadlineExceeded, JobConflict, from_dict
 from app.core.jobs import Job, State
 from app.core.models import Manifest
 from app.core.tensors import Tensor
@@ -27,6 +27,8 @@ from app.core.tensors import Tensor
 router = APIRouter(prefix="/v2/models", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 # Clients of the protocol send raw tensors as octets, and some name no type at all.
 _KINDS: Final = (*JSON, "application/octet-stream", "")
+_RAW: Final = 4
+"""Bytes of raw data that cost as much as one byte of JSON."""
 
 
 @router.post("/{name}/infer", **schemas.INFER)
@@ -38,39 +40,41 @@ async def infer(request: Request) -> Response:
     `Prefer: wait=n` only where the result has not come within n seconds; then an `Idempotency-Key` counts too.
     """
     here = gateway(request)
-    body, raw = tensors.parse(request, await read_bytes(request, here.settings.max_body_bytes, _KINDS))
-    known(body, "id", "parameters", "inputs", "outputs")
+    content = await read_bytes(request, here.settings.max_body_bytes, _KINDS)
     ref = named(request)
     manifest = await here.catalogue.serving(ref)
-    id, asked = _id(body), protocol.parameters(body)
-    outputs, binary = protocol.outputs(body, asked, manifest)
-    inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
-    timeout_s = _timeout(asked)
     wanted = preference(request, here.settings.max_wait_s)
+    key = wanted.job and idempotency_key(request) is not None
+    asked = await _read(here, content, tensors.json_bytes(request, len(content)), manifest, str(ref) if key else None)
     if not wanted.job:
-        found, id = await _now(here, manifest, inputs, outputs, timeout_s, id)
-        return _response(manifest, id, found, binary)
-    deadline_s = min(timeout_s or here.settings.default_deadline_s, here.settings.job_ttl_s)
-    repeated = by_key(request, str(ref), body, raw)
-    job = await here.submit(manifest, inputs, outputs, deadline_s=deadline_s, wait_s=wanted.wait_s or 0, named=repeated)
+        found, id = await _now(here, manifest, asked)
+        return await _response(here, manifest, id, found, asked.binary)
+    deadline_s = min(asked.timeout_s or here.settings.default_deadline_s, here.settings.job_ttl_s)
+    repeated = by_key(request, asked.fingerprint)
+    job = await here.submit(manifest, asked.inputs, asked.outputs, deadline_s=deadline_s, wait_s=wanted.wait_s or 0, named=repeated)
     if not job.state.final:
         return await accepted(here, job, wanted)
-    response = _response(manifest, id or job.id, _result(job), binary)
+    response = await _response(here, manifest, asked.id or job.id, _result(job), asked.binary)
     response.headers.update({"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
     return response
 
 
-async def _now(
-    here: Gateway, manifest: Manifest, inputs: list[Tensor], outputs: tuple[str, ...], timeout_s: float | None, id: str | None
-) -> tuple[list[Tensor], str]:
-    longest = min(timeout_s or here.settings.infer_timeout_s, here.settings.infer_timeout_s)
+async def _read(here: Gateway, content: bytes, json_bytes: int | None, manifest: Manifest, ref: str | None) -> Inference:
+    # Raw numbers are not parsed, so that they cost a fraction of what JSON does.
+    size = len(content) if json_bytes is None else json_bytes + (len(content) - json_bytes) // _RAW
+    read = inference if size <= here.offload.above_bytes else detached_inference
+    return await here.offload.run(size, read, content, json_bytes, manifest, ref)
+
+
+async def _now(here: Gateway, manifest: Manifest, asked: Inference) -> tuple[list[Tensor], str]:
+    longest = min(asked.timeout_s or here.settings.infer_timeout_s, here.settings.infer_timeout_s)
     try:
-        outcome = await here.coalescer.predict(manifest, inputs, outputs, longest)
+        outcome = await here.coalescer.predict(manifest, asked.inputs, asked.outputs, longest)
     except TimeoutError:
         raise DeadlineExceeded(f"no answer within {longest:g} s: ask with 'Prefer: respond-async' to be answered later") from None
     if outcome.error is not None:
         raise outcome.error
-    return outcome.outputs, outcome.job if id is None else id
+    return outcome.outputs, outcome.job if asked.id is None else asked.id
 
 
 def _result(job: Job) -> list[Tensor]:
@@ -85,27 +89,14 @@ def _result(job: Job) -> list[Tensor]:
     raise JobConflict(f"the job {job.id} was cancelled")
 
 
-def _response(manifest: Manifest, id: str, outputs: list[Tensor], binary: list[bool]) -> Response:
+async def _response(here: Gateway, manifest: Manifest, id: str, outputs: list[Tensor], binary: list[bool]) -> Response:
+    head = {"model_name": manifest.name, "model_version": manifest.version, "id": id}
+    size = sum(len(tensor.data) for tensor, raw in zip(outputs, binary, strict=True) if not raw)
+    if size > here.offload.above_bytes and not any(binary):
+        return Response(await here.offload.run(size, listed_json, detached(outputs), head), media_type="application/json")
     listed, raw = protocol.write(outputs, binary)
-    body = orjson.dumps({"model_name": manifest.name, "model_version": manifest.version, "id": id, "outputs": listed})
+    body = orjson.dumps({**head, "outputs": listed})
     if not raw:
         return Response(body, media_type="application/json")
     headers = {tensors.JSON_LENGTH: str(len(body))}
     return Response(b"".join((body, *raw)), headers=headers, media_type="application/octet-stream")
-
-
-def _id(body: dict[str, Any]) -> str | None:
-    found = body.get("id")
-    if found is None or isinstance(found, str):
-        return found
-    raise InvalidInput("id must be a string", pointer="/id")
-
-
-def _timeout(asked: dict[str, Any]) -> float | None:
-    """The parameter `timeout` in seconds; None where it is not there, or 0. `priority` is checked, and has no effect yet."""
-    for name in ("timeout", "priority"):
-        value = asked.get(name, 0)
-        if type(value) is not int or value < 0:
-            what = "microseconds to wait" if name == "timeout" else "priority, 1 is the highest"
-            raise InvalidInput(f"{name} is {value!r}: give the {what}, a whole number", pointer=f"/parameters/{name}")
-    return asked.get("timeout", 0) / 1e6 or None

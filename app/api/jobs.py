@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
@@ -10,25 +10,24 @@ from starlette.responses import Response
 
 from app.api import events as stream
 from app.api import pipeline_runs, query
-from app.api.bodies import known, read_object
+from app.api.bodies import known, read_submission
 from app.api.gateway import Gateway, gateway
-from app.api.idempotency import CHOSEN_ID, Named, by_id, by_key
+from app.api.idempotency import Named, by_id, by_key
 from app.api.preferences import Preference, preference
 from app.api.presentation import present, whole
+from app.api.reading import Large, rows
 from app.api.receivers import job_webhook
 from app.api.routes import PlainRoute
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.errors import InvalidInput
 from app.core.inputs import asked_of, from_rows
-from app.core.jobs import Job, State
+from app.core.jobs import CHOSEN_ID, Job, State
 from app.core.models import ModelRef
 from app.core.pipelines import PIPELINE
 from app.store import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
-_LOOKED_AT: Final = 1000
-"""Records that one page of a filtered list looks at, at most."""
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -42,7 +41,7 @@ async def submit(request: Request) -> Response:
     Answers 202 once it is durable, or 200 with the ended job where the caller waits for it. With `Accept: text/event-stream` the
     answer is the job's events instead, as they come. With an `Idempotency-Key`, a request that is sent again gets the job of the first.
     """
-    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    body = await read_submission(request)
     return await _submit(request, body, by_key(request, body))
 
 
@@ -52,7 +51,7 @@ async def put(request: Request) -> Response:
 
     The same again gets the same job; another payload is a conflict.
     """
-    body = await read_object(request, gateway(request).settings.max_body_bytes)
+    body = await read_submission(request)
     return await _submit(request, body, by_id(request.path_params["id"], body))
 
 
@@ -70,21 +69,26 @@ async def _submit(request: Request, body: dict[str, Any], named: Named | None) -
         return stream.answer(here, job.id)
     if not job.state.final:
         return await accepted(here, job, wanted)
-    return answer(whole(job), 200, {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)})
+    headers = {"location": f"/v1/jobs/{job.id}", **wanted.applied(late=False)}
+    return answer(await whole(here.offload, job, classes=here.catalogue.classes(job)), 200, headers)
 
 
 async def _predict(here: Gateway, body: dict[str, Any], named: Named | None, wait: float) -> Job:
     known(body, "model", "inputs", "method", "deadline_s", "webhook")
     manifest = await here.catalogue.serving(_model(body))
     outputs = asked_of(body, manifest)
-    inputs = from_rows(manifest, body.get("inputs"))
+    given = body.get("inputs")
+    if isinstance(given, Large):
+        inputs = await here.offload.run(len(given.content), rows, given.content, manifest)
+    else:
+        inputs = from_rows(manifest, given)
     told = job_webhook(body, here.settings)
     return await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=wait, named=named, webhook=told)
 
 
 async def accepted(here: Gateway, job: Job, wanted: Preference) -> Response:
-    """The answer to who does not wait, or not longer: the job, and where to ask for it."""
-    place = await here.place(job) if job.state is State.QUEUED and wanted.wait_s else None
+    """The answer to a caller who does not wait, or no longer: the job, its place in the queue, and where to ask for it."""
+    place = await here.place(job) if job.state is State.QUEUED else None
     headers = {"location": f"/v1/jobs/{job.id}", "retry-after": "1", **wanted.applied(late=True)}
     return answer(present(job, place), 202, headers)
 
@@ -100,13 +104,8 @@ async def listed(request: Request) -> Response:
         raise InvalidInput(f"state is {state!r}: one of {', '.join(State)}", pointer="/state")
     if cursor is not None and not CHOSEN_ID.fullmatch(cursor):
         raise InvalidInput(f"cursor is {cursor!r}: give the `next` of the page before", pointer="/cursor")
-    found: list[Any] = []
-    for _ in range(_LOOKED_AT // limit):
-        page, cursor = await jobs.page(here.redis, cursor, limit - len(found))
-        found += [present(job) for job in page if state in (None, job.state) and model in (None, job.model)]
-        if cursor is None or len(found) == limit:
-            break
-    return answer({"items": found, "next": cursor})
+    page, following = await jobs.page(here.redis, cursor, limit, model, State(state) if state else None)
+    return answer({"items": [present(job) for job in page], "next": following})
 
 
 @router.get("/{id}", **schemas.READ)
@@ -117,7 +116,8 @@ async def read(request: Request) -> Response:
     job = await here.wait(request.path_params["id"], waiting(request, here)[1])
     place = await here.place(job) if job.state is State.QUEUED else None
     steps = {"steps": await pipeline_runs.steps(here, job, results=results)} if job.work == PIPELINE else {}
-    return answer(whole(job, place) | steps, 200, None if job.state.final else {"retry-after": "1"})
+    found = await whole(here.offload, job, place, here.catalogue.classes(job))
+    return answer(found | steps, 200, None if job.state.final else {"retry-after": "1"})
 
 
 @router.post("/{id}/retry", **schemas.RETRY)

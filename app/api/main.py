@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -14,7 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app import __version__, logs
+from app import __version__, logs, startup
 from app.api.stopping import stopping
 from app.settings import settings
 
@@ -38,7 +36,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         gc.freeze()
 
         def leave() -> None:
-            here.leaving = app.state.traffic.leaving = True
+            app.state.traffic.leaving = True
+            here.leaving = not settings().api_linger_ready
 
         with stopping(leave, here.drain, lambda: float(app.state.traffic.asked_at), settings().api_linger_s):
             yield
@@ -106,16 +105,16 @@ def serve() -> None:
     from app.api.processes import Processes
     from app.store.server import refuse_unfit
 
-    refuse_unfit()
     one = settings()
+    refuse_unfit(one)
     directory = one.state / "metrics" / f"api-{os.getpid()}"
     shutil.rmtree(directory, ignore_errors=True)
     if one.api_processes > 1:
         # Before prometheus_client is imported: it decides then whether the processes' numbers are added up, which costs each of them.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
         directory.mkdir(parents=True)
-    # uvicorn raises the signal again when it has drained, for the handler that stood before its own.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # uvicorn raises the signal again after draining, for the handler that was installed before its own.
+    startup.exit_on_signals("api")
     options: dict[str, Any] = {
         "app": "app.api.main:started",
         "factory": True,

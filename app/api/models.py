@@ -27,7 +27,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute,
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Every model of the repository."""
-    return answer({"items": [_entry(entry) for entry in gateway(request).catalogue.entries.values()]})
+    here = gateway(request)
+    items = [_entry(entry) for entry in here.catalogue.entries.values()]
+    return answer({"items": items, "repository": str(here.settings.models.resolve())})
 
 
 @router.get("/{name}", **schemas.READ)
@@ -72,7 +74,14 @@ def _entry(entry: Entry) -> dict[str, Any]:
         for name, version in entry.versions.items()
     ]
     description = manifests[-1].description if manifests else ""
-    return {"name": entry.name, "description": description, "default": entry.default, "aliases": entry.aliases, "versions": versions}
+    return {
+        "name": entry.name,
+        "description": description,
+        "default": entry.default,
+        "aliases": entry.aliases,
+        "versions": versions,
+        "promotions": [one.as_dict() | {"alias": one.alias or None} for one in entry.promotions],
+    }
 
 
 def _state(version: Version) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from codecs import BOM_UTF8
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from app.core.batches import Order
 from app.core.errors import InvalidInput
 from app.core.inputs import method_of
 from app.core.models import ModelRef
+from app.core.tables import OPTIONS, TableOptions
 from app.store import sources
 from app.store.files import files
 from app.store.sources import Source
@@ -61,7 +63,7 @@ async def _requests(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _table(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
-    known(body, "model", "input", "output", "method", "columns", "keep", "format", *_COMMON)
+    known(body, "model", "input", "output", "method", "columns", "keep", "format", *OPTIONS, *_COMMON)
     if not isinstance(body.get("model"), str):
         raise InvalidInput('model is missing: name one, as in {"model": "digits@production"}', pointer="/model")
     asked = body["model"]
@@ -72,8 +74,10 @@ async def _table(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
     output = await asyncio.to_thread(sources.parse, body["output"], "/output") if body.get("output") is not None else None
     if output is not None and output.file:
         raise InvalidInput("output must be a path or a URL; without it the answers become a new file", pointer="/output")
-    if output == source:
-        raise InvalidInput("output is the file that is read: name another", pointer="/output")
+    if output is not None and await asyncio.to_thread(sources.same, source, output):
+        raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
+    options = {name: body[name] for name in OPTIONS if body.get(name) is not None}
+    TableOptions.from_dict({**manifest.reading, **options})
     columns, keep, format = body.get("columns"), body.get("keep"), body.get("format")
     if not (columns is None or _names(columns) or (isinstance(columns, dict) and _names([*columns, *columns.values()]))):
         raise InvalidInput(
@@ -91,6 +95,7 @@ async def _table(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
         "columns": columns,
         "keep": keep,
         "format": format,
+        "options": options,
     }
 
 
@@ -107,7 +112,8 @@ async def _model(here: Gateway, asked: str) -> dict[str, Any]:
 def _first_model(id: str) -> str:
     """The model that the first request of a file names."""
     with files().content(id).open("rb") as file:
-        text = next((line for line in iter(partial(file.readline, _LINE), b"") if line.strip()), b"")
+        lines = (line.removeprefix(BOM_UTF8) for line in iter(partial(file.readline, _LINE), b""))
+        text = next((line for line in lines if line.strip()), b"")
     if not text:
         raise InvalidInput("the file holds no requests", pointer="/input_file_id")
     try:

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from app.api.catalogue import Readiness
 from app.api.gateway import Gateway
 from app.api.idempotency import Named
-from app.core.errors import InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
+from app.api.reading import Large
+from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
 from app.core.fields import known
 from app.core.jobs import Job, State, new_id
 from app.core.models import ModelRef
 from app.core.moments import moment
-from app.core.pipelines import PIPELINE, Pipeline
+from app.core.pipelines import PIPELINE, Pipeline, Step
 from app.core.webhooks import JobWebhook
 from app.core.works import RESULT
 from app.store import jobs, pipelines
@@ -30,7 +32,7 @@ class Order:
 
     name: str
     plan: dict[str, Any]
-    inputs: dict[str, Any]
+    inputs: dict[str, Any] | Large
 
 
 async def order_of(here: Gateway, body: dict[str, Any]) -> Order:
@@ -51,7 +53,8 @@ async def begin(here: Gateway, order: Order, *, id: str, fingerprint: str = "", 
         raise QueueFull(reason, retry_after_s=5)
     ttl = here.settings.job_ttl_s
     spec = encode_spec(order.name, "", (RESULT,), 1, fingerprint, PIPELINE)
-    kept = await pipelines.keep_inputs(order.inputs, ttl)
+    packed = order.inputs.packed if isinstance(order.inputs, Large) else pipelines.packed_inputs(order.inputs)
+    kept = await pipelines.keep_inputs(packed, ttl)
     return await pipelines.begin(here.redis, id, spec, order.plan, kept, expires_s=deadline_s, ttl=ttl, webhook=encode_webhook(webhook))
 
 
@@ -140,17 +143,19 @@ async def _succeeded(here: Gateway, run: Run, step: str, count: int | None) -> S
     return [id for id, state in zip(ids, states, strict=True) if state is State.SUCCEEDED]
 
 
-def _inputs(pipeline: Pipeline, given: Any) -> dict[str, Any]:
+def _inputs(pipeline: Pipeline, given: Any) -> dict[str, Any] | Large:
     there = ", ".join(pipeline.inputs) or "none"
-    if not isinstance(given, dict):
+    names = given.names if isinstance(given, Large) and given.packed else given
+    if not isinstance(names, dict | tuple):
         raise InvalidInput(f"inputs must be an object; {pipeline.name!r} takes {there}", pointer="/inputs")
-    for name in given:
+    for name in names:
         if name not in pipeline.inputs:
             raise UnknownField(f"{pipeline.name!r} has no input {name!r}; it takes {there}", pointer=f"/inputs/{name}")
     for name in pipeline.inputs:
-        if name not in given:
+        if name not in names:
             raise InvalidInput(f"the input {name!r} is missing; {pipeline.name!r} takes {there}", pointer="/inputs")
-    return given
+    found: dict[str, Any] | Large = given
+    return found
 
 
 async def _targets(here: Gateway, pipeline: Pipeline) -> dict[str, Target]:
@@ -165,3 +170,30 @@ async def _targets(here: Gateway, pipeline: Pipeline) -> dict[str, Target]:
             manifest.output(step.method)
         found[step.name] = Target(step.pool or manifest.pool, *manifest.key)
     return found
+
+
+def obstacle(here: Gateway, pipeline: Pipeline) -> str | None:
+    """Why a run of the pipeline would be refused now: a model that is missing or cannot be served. None if nothing is wrong."""
+    for step in pipeline.steps.values():
+        if step.model and (reason := _unserved(here, step)):
+            return f"Step {step.name!r} cannot run: {reason}"
+    return None
+
+
+def _unserved(here: Gateway, step: Step) -> str | None:
+    ref = ModelRef.parse(step.model)
+    entry = here.catalogue.entries.get(ref.name)
+    if entry is None:
+        return f"the model {ref.name!r} does not exist."
+    version = entry.means(ref)
+    if version not in entry.versions:
+        return f"the model {ref.name!r} has no version or alias {ref.version or ref.alias!r}."
+    found = entry.versions[version]
+    if found.state is Readiness.UNAVAILABLE or found.manifest is None:
+        return f"{ref.name}@{version} cannot be served: {found.reason}"
+    try:
+        if step.method:
+            found.manifest.output(step.method)
+    except CeleriacError as error:
+        return error.detail
+    return None

@@ -10,11 +10,13 @@ from starlette.responses import Response
 
 from app.api.gateway import gateway
 from app.api.jobs import answer
+from app.api.pipeline_runs import obstacle
 from app.api.routes import PlainRoute
 from app.api.schemas import pipelines as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.core.drawings import mermaid
 from app.core.errors import PipelineUnavailable
+from app.core.pipelines import Pipeline
 from app.registry.pipelines import Pipelines
 
 router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=PlainRoute, responses=PROBLEMS)
@@ -22,8 +24,10 @@ router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=Plain
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
-    """Every pipeline; one whose file is not valid with the reason, and the line."""
-    return answer({"items": await asyncio.to_thread(_all, gateway(request).pipelines)})
+    """Every pipeline; one that cannot be run with the reason: the line of its file that is wrong, or a model that is not served."""
+    here = gateway(request)
+    found = await asyncio.to_thread(_all, here.pipelines)
+    return answer({"items": [one if isinstance(one, dict) else _summary(one, obstacle(here, one)) for one in found]})
 
 
 @router.get("/{name}", **schemas.READ)
@@ -33,12 +37,16 @@ async def read(request: Request) -> Response:
     return answer({"name": pipeline.name, **data, "drawing": mermaid(pipeline)})
 
 
-def _all(pipelines: Pipelines) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def _all(pipelines: Pipelines) -> list[Pipeline | dict[str, Any]]:
+    found: list[Pipeline | dict[str, Any]] = []
     for name in pipelines.names():
         try:
-            pipeline, _ = pipelines.read(name)
-            found.append({"name": name, "description": pipeline.description, "inputs": pipeline.inputs, "steps": list(pipeline.steps)})
+            found.append(pipelines.read(name)[0])
         except PipelineUnavailable as error:
             found.append({"name": name, "reason": error.detail})
     return found
+
+
+def _summary(pipeline: Pipeline, reason: str | None) -> dict[str, Any]:
+    found = {"name": pipeline.name, "description": pipeline.description, "inputs": pipeline.inputs, "steps": list(pipeline.steps)}
+    return found | ({"reason": reason} if reason else {})

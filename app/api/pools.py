@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.gateway import Gateway, gateway
+from app.api.gateway import gateway
 from app.api.jobs import answer
 from app.api.routes import PlainRoute
 from app.api.schemas import pools as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.broker import load
+from app.store.workers import Worker
 
 if TYPE_CHECKING:
     from app.cluster.pools import Pools
@@ -33,18 +35,25 @@ async def listed(request: Request) -> Response:
     seen, note = await _look(here.settings.cluster_selector)
     pools = sorted(here.catalogue.pools() | (seen or {}).keys())
     loads = await load.read(here.redis, pools)
-    return answer({"items": [_pool(here, pool, loads[pool], seen) for pool in pools], "note": note})
+    workers, autoscaled = here.catalogue.workers, here.catalogue.autoscaled
+    return answer({"items": [present(pool, workers, loads[pool], seen, autoscaled) for pool in pools], "note": note})
 
 
-def _pool(here: Gateway, pool: str, work: load.Load, seen: dict[str, Scaling] | None) -> dict[str, Any]:
-    living = [worker for worker in here.catalogue.workers if worker.pool == pool]
+def present(
+    pool: str, workers: Iterable[Worker], work: load.Load, seen: Mapping[str, Scaling] | None, autoscaled: Collection[str]
+) -> dict[str, Any]:
+    """One pool as JSON. `seen` is what the cluster reports of each pool, None outside a cluster."""
+    living = [worker for worker in workers if worker.pool == pool]
     obstacles, scaled = [], None
     if seen is not None and pool in seen:
-        scaled = asdict(seen[pool])
-        obstacles = scaled.pop("obstacles")
+        # A pod that is terminating may not have signed off yet, or was killed before it could.
+        leaving = seen[pool].leaving
+        living = [worker for worker in living if worker.host not in leaving]
+        scaled = {name: value for name, value in asdict(seen[pool]).items() if name not in ("leaving", "obstacles")}
+        obstacles = seen[pool].obstacles
     elif seen is not None:
         obstacles = [f"the release has no such pool, though a model names it: set pools.{pool} in the chart's values"]
-    elif not living:
+    elif not living and pool not in autoscaled:
         obstacles = [f"no worker of this pool lives: start one with CELERIAC_POOL={pool}"]
     return {
         "pool": pool,

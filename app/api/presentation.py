@@ -6,6 +6,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
+from app.api.offload import Offload
+from app.api.reading import detached, result, result_json
 from app.core.batches import MOST_ERRORS, Batch, Status
 from app.core.jobs import Job, Place, State
 from app.core.moments import moment
@@ -16,13 +20,20 @@ from app.core.works import from_tensor
 from app.store.pipelines import VALUE
 
 
-def whole(job: Job, place: Place | None = None) -> dict[str, Any]:
-    """The job object for who asks for this one, with what its code printed."""
-    return present(job, place) | ({"logs": job.logs} if job.logs else {})
+async def whole(offload: Offload, job: Job, place: Place | None = None, classes: Sequence[Any] = ()) -> dict[str, Any]:
+    """The job object for who asks for this one, with what its code printed, and the class of each column of its result.
+
+    A large result is made JSON outside the event loop.
+    """
+    outputs = job.answered() if job.state is State.SUCCEEDED and not job.work else None
+    size = sum(len(tensor.data) for tensor in outputs or ())
+    large = orjson.Fragment(await offload.run(size, result_json, detached(outputs))) if outputs and size > offload.above_bytes else None
+    labels = {"classes": classes} if classes and job.state is State.SUCCEEDED else {}
+    return present(job, place, large) | labels | ({"logs": job.logs} if job.logs else {})
 
 
-def present(job: Job, place: Place | None = None) -> dict[str, Any]:
-    """The job object. `place` is where it stands, if it waits."""
+def present(job: Job, place: Place | None = None, large: orjson.Fragment | None = None) -> dict[str, Any]:
+    """The job object. `place` is where it stands, if it waits; `large` is the result, if it is JSON already."""
     found: dict[str, Any] = {
         "id": job.id,
         "state": job.state,
@@ -42,7 +53,7 @@ def present(job: Job, place: Place | None = None) -> dict[str, Any]:
         found["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
     outputs = job.answered() if job.state is State.SUCCEEDED else None
     if outputs is not None:
-        found["result"] = _result(job, outputs)
+        found["result"] = _result(job, outputs) if large is None else large
     if job.error is not None:
         found["error"] = job.error
     return found
@@ -61,16 +72,9 @@ def _asked(job: Job) -> dict[str, Any]:
 
 def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
     if not job.work:
-        return present_result(outputs)
+        return result(outputs)
     found = from_tensor(outputs[0])
     return found[VALUE] if job.work in (PIPELINE, STEP) else found
-
-
-def present_result(outputs: Sequence[Tensor]) -> Any:
-    """The rows of the one output that was asked; of several, an object by name."""
-    if len(outputs) == 1:
-        return nested(outputs[0])
-    return {tensor.name: nested(tensor) for tensor in outputs}
 
 
 def present_inputs(inputs: Sequence[Tensor]) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
@@ -14,7 +16,9 @@ from starlette.responses import Response
 
 from app.core import errors
 from app.core.errors import CeleriacError
+from app.loops import unavailable
 
+log = logging.getLogger(__name__)
 STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.CeleriacError: 500,
     errors.InvalidInput: 422,
@@ -25,6 +29,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.InvalidIdempotencyKey: 400,
     errors.IdempotencyMismatch: 422,
     errors.PayloadTooLarge: 413,
+    errors.RequestTimeout: 408,
+    errors.Overloaded: 503,
     errors.UnsupportedMediaType: 415,
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
@@ -53,6 +59,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.PipelineNotFound: 404,
     errors.PipelineUnavailable: 409,
     errors.PayloadLost: 500,
+    errors.RecordUnreadable: 500,
     errors.DeadlineExceeded: 504,
     errors.QueueFull: 429,
     errors.StoreUnavailable: 503,
@@ -68,7 +75,7 @@ _CLIENT_GONE: Final = 499
 def problem(request: Request, error: CeleriacError) -> Response:
     status = STATUS[type(error)]
     headers = {}
-    if isinstance(error, errors.QueueFull | errors.StoreUnavailable):
+    if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
     body: dict[str, Any] = {
         "type": f"urn:celeriac:error:{error.code}",
@@ -94,6 +101,19 @@ def _answer(request: Request, body: dict[str, Any], headers: dict[str, str]) -> 
     return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
 
 
+def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
+    """405 with the methods that the path has, which RFC 9110 (section 15.5.6) demands."""
+    detail = f"{request.url.path} does not support {request.method}: use {', '.join(allowed)}"
+    body = {
+        "type": "urn:celeriac:error:method_not_allowed",
+        "title": "Method Not Allowed",
+        "status": 405,
+        "detail": detail,
+        "code": "method_not_allowed",
+    }
+    return _answer(request, body, {"allow": ", ".join(allowed)})
+
+
 def install(app: FastAPI) -> None:
     """Every error that a handler raises becomes a problem; so do those of the router and of validation."""
 
@@ -103,6 +123,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RedisError)
     async def _redis(request: Request, error: RedisError) -> Response:
+        if not unavailable(error):
+            log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+            return problem(
+                request, errors.RecordUnreadable(f"Redis refused a command because a record has a wrong type or content: {error}")
+            )
         return problem(request, errors.StoreUnavailable(f"Redis does not answer, try again: {error}"))
 
     @app.exception_handler(RequestValidationError)
@@ -124,6 +149,6 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         status = error.status_code
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "http_error")
-        detail = f"there is no {request.url.path}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        detail = f"there is no {request.url.path[:200]}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
         body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
         return _answer(request, body, dict(error.headers or {}))

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import __version__
-from app.api.catalogue import Readiness
 from app.api.gateway import gateway
 from app.api.jobs import answer
 from app.api.routes import PlainRoute, named
@@ -17,6 +16,7 @@ from app.api.schemas import models as schemas
 from app.api.schemas import server as server_schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.core.models import PYTHON, Manifest, TensorSpec
+from app.core.tensors import TIMESTAMP
 
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository")
@@ -37,10 +37,10 @@ async def live(request: Request) -> Response:
 
 @router.get("/health/ready", **server_schemas.READY)
 async def ready(request: Request) -> Response:
-    """A worker lives, and this process is not about to stop."""
+    """A request would be answered: Redis answers, this process is not about to stop, and a worker runs or a pool starts from zero."""
     here = gateway(request)
-    good = bool(here.catalogue.workers) and not here.leaving
-    return answer({"ready": good, "live": good}, 200 if good else 503)
+    good = bool(here.catalogue.workers or here.catalogue.autoscaled) and not await here.trouble()
+    return answer({"ready": good, "live": True}, 200 if good else 503)
 
 
 @router.get("/models/{name}", **schemas.METADATA)
@@ -75,10 +75,10 @@ async def config(request: Request) -> Response:
 @router.get("/models/{name}/ready", **schemas.READY)
 @router.get("/models/{name}/versions/{version}/ready", **schemas.READY_VERSION)
 async def model_ready(request: Request) -> Response:
-    """A worker holds the model."""
-    ref = named(request)
-    _, found = await gateway(request).catalogue.resolve(ref)
-    good = found.state is Readiness.READY
+    """A request would be answered: a worker holds the model, or loads it or starts for the first request."""
+    ref, catalogue = named(request), gateway(request).catalogue
+    version, _ = await catalogue.resolve(ref)
+    good = catalogue.answers(ref.name, version)
     return answer({"name": ref.name, "ready": good}, 200 if good else 503)
 
 
@@ -104,9 +104,17 @@ def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
         parameters["nullable"] = True
     if spec.name in _CLASSIFYING and manifest.classes:
         parameters["classes"] = orjson.dumps(manifest.classes).decode()
-    said = {"name": spec.name, "datatype": spec.datatype, "shape": spec.shape}
+    datatype = spec.datatype
+    if datatype == TIMESTAMP:  # the protocol has none: text, as MLServer sends it
+        datatype = "BYTES"
+        parameters["content_type"] = "datetime"
+    said = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
     return said | ({"parameters": parameters} if parameters else {})
 
 
 def _dims(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "data_type": f"TYPE_{'STRING' if spec.datatype == 'BYTES' else spec.datatype}", "dims": spec.shape[1:]}
+    return {
+        "name": spec.name,
+        "data_type": f"TYPE_{'STRING' if spec.datatype in ('BYTES', TIMESTAMP) else spec.datatype}",
+        "dims": spec.shape[1:],
+    }

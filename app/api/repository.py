@@ -12,10 +12,11 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.bodies import JSON, known, parse_object, read_bytes
+from app.api.bodies import JSON, SMALL_BYTES, known, read_bytes
 from app.api.catalogue import Entry, Readiness, Version
 from app.api.gateway import gateway
 from app.api.jobs import answer
+from app.api.reading import parse_object
 from app.api.routes import PlainRoute
 from app.api.schemas import server as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
@@ -85,7 +86,7 @@ async def unload(request: Request) -> Response:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    found = await read_bytes(request, gateway(request).settings.max_body_bytes, _KINDS)
+    found = await read_bytes(request, SMALL_BYTES, _KINDS)
     return parse_object(found) if found else {}
 
 

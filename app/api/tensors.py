@@ -6,20 +6,17 @@ The raw data of the tensors whose parameter `binary_data_size` is set follow, in
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 
-from app.api.bodies import header, parse_object
+from app.api.bodies import header
 from app.api.query import whole
 
 JSON_LENGTH: Final = "inference-header-content-length"
 
 
-def parse(request: Request, body: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The JSON of a request, and the raw data after it. Raises InvalidInput for a length that cannot be."""
+def json_bytes(request: Request, size: int) -> int | None:
+    """How many bytes of a body of `size` bytes are JSON; None if all are. Raises InvalidInput for a length that cannot be."""
     length = header(request, JSON_LENGTH.encode())
-    if length is None:
-        return parse_object(body), memoryview(b"")
-    size = whole(length, JSON_LENGTH, 0, len(body))
-    return parse_object(body[:size]), memoryview(body)[size:]
+    return None if length is None else whole(length, JSON_LENGTH, 0, size)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api import query, receivers
-from app.api.bodies import known, read_object
+from app.api.bodies import SMALL_BYTES, known, read_object
 from app.api.gateway import Gateway, gateway
 from app.api.jobs import answer
 from app.api.routes import PlainRoute
@@ -37,7 +37,7 @@ _OVERLAP_S: Final = 24 * 3600
 async def register(request: Request) -> Response:
     """Registers a receiver. The answer holds its secret, which is shown only now."""
     here = gateway(request)
-    body = await read_object(request, here.settings.max_body_bytes)
+    body = await read_object(request, SMALL_BYTES)
     known(body, "url", "events", "models", "description")
     url = await _url(body, here)
     if await webhooks.count(here.redis) >= _MOST:
@@ -81,7 +81,7 @@ async def change(request: Request) -> Response:
     """Changes the url, the filters or the description; `"disabled": false` lets a disabled webhook try again."""
     here = gateway(request)
     found = await _read(here, request.path_params["id"])
-    body = await read_object(request, here.settings.max_body_bytes)
+    body = await read_object(request, SMALL_BYTES)
     known(body, "url", "events", "models", "description", "disabled")
     if body.get("disabled", False) is not False:
         raise InvalidInput("disabled can only be set to false; to stop a webhook, delete it", pointer="/disabled")

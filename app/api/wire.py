@@ -41,6 +41,10 @@ class Joining:
         if self._size > _MOST:
             self._flush()
 
+    def write_eof(self) -> None:
+        self._flush()
+        self._transport.write_eof()
+
     def close(self) -> None:
         self._flush()
         self._transport.close()

@@ -5,29 +5,30 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from typing import Final
 
 from redis.exceptions import LockError, RedisError
 
 from app import probes
 from app.beat.scheduler import Scheduler
+from app.loops import Loop, Loops, unavailable
 from app.settings import settings
 from app.store.client import connect
 from app.store.server import refuse_unfit
 
 log = logging.getLogger(__name__)
-_STALL_S: Final = 60.0
 _PAUSE_S: Final = 1.0
 
 
 def serve() -> None:
     """Blocks; SIGTERM and SIGINT end it with exit code 0."""
     refuse_unfit()
-    beat = Beat(Scheduler(connect(decode=True)))
+    one = settings()
+    loops = Loops(one.loop_stall_s, one.loop_dead_s)
+    loop = loops.add("beat")
+    beat = Beat(Scheduler(connect(decode=True), loop), loops, loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: beat.stopping.set())
-    one = settings()
     probes.serve(one.beat_host, one.beat_port, {"/livez": beat.live, "/readyz": beat.ready})
     beat.run()
 
@@ -35,16 +36,18 @@ def serve() -> None:
 class Beat:
     """Lives as long as the loop turns, also while Redis is away; ready while Redis answers."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(self, scheduler: Scheduler, loops: Loops, loop: Loop) -> None:
         self.stopping = threading.Event()
         self._scheduler = scheduler
-        self._turned_at = time.monotonic()
+        self._loops = loops
+        self._loop = loop
         self._trouble = "it has just started"
 
     def run(self) -> None:
         while not self.stopping.is_set():
-            pause_s = self._turn()
-            self._turned_at = time.monotonic()
+            pause_s = _PAUSE_S
+            with self._loop.turn():
+                pause_s = self._turn()
             self.stopping.wait(pause_s)
         try:
             self._scheduler.close()
@@ -52,11 +55,12 @@ class Beat:
             log.warning("the lead could not be given back, it ends by itself: %s", error)
 
     def live(self) -> tuple[bool, str]:
-        stalled = time.monotonic() - self._turned_at
-        return stalled < _STALL_S, "the loop turns" if stalled < _STALL_S else f"the loop has not turned for {stalled:.0f} s"
+        still = self._loops.dead()
+        return not still, still or "the loop turns"
 
     def ready(self) -> tuple[bool, str]:
-        return not self._trouble, self._trouble or ("it fires" if self._scheduler.lock else "another beat fires")
+        trouble = self._trouble or self._loops.stalled()
+        return not trouble, trouble or ("it fires" if self._scheduler.lock else "another beat fires")
 
     def _turn(self) -> float:
         """Seconds until the next look."""
@@ -67,7 +71,7 @@ class Beat:
         except LockError:
             log.warning("this beat has lost the lead")
             self._scheduler.lock = None
-        except (RedisError, OSError) as error:
-            log.warning("beat waits for Redis: %s", error)
-            self._trouble = f"Redis does not answer: {error}"
+        except Exception as error:
+            self._trouble = f"Redis does not answer: {error}" if unavailable(error) else f"No schedule can be run: {error}"
+            raise
         return _PAUSE_S

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import redis.asyncio
@@ -61,14 +61,21 @@ class Batches:
         return None
 
     async def _validate(self, batch: Batch) -> float | None:
-        job = await self._job(batch, plan_job(batch), PLAN, {"order": batch.order.as_dict()})
-        if not job.state.final:
+        name = plan_job(batch)
+        job = await jobs.read(self._client, name)
+        if job is None or not job.state.final:
+            if job is None and name in await batches.out(self._client, batch.order.pool):
+                await self._submit_plan(batch)  # released by a process that died before it submitted the job
+            await self._release(batch.order.pool)
             return _AGAIN_S
         result = _result(job)
-        if job.state is not State.SUCCEEDED or result.get("errors"):
+        if result.get("more"):
+            change = Change((Status.VALIDATING,), set={"planned": batch.planned + 1})
+        elif job.state is not State.SUCCEEDED or result.get("errors"):
             change = Change((Status.VALIDATING,), set={"errors": result.get("errors") or [_error(job)]}, status=Status.FAILED)
         else:
             change = Change((Status.VALIDATING,), set={"rows": result["rows"], "step": result["step"]}, status=Status.IN_PROGRESS)
+        change.back = [name]
         await batches.apply(self._client, batch.id, batch.order.pool, change)
         return await self.advance(batch.id)
 
@@ -96,7 +103,7 @@ class Batches:
         batch = await batches.read(self._client, batch.id) or batch
         outcome = Status(batch.outcome or Status.CANCELLED)
         change = Change((batch.status,), status=outcome)
-        if batch.rows:
+        if batch.rows or Status.IN_PROGRESS in batch.times:  # it was planned, perhaps without rows
             job = await self._job(
                 batch, f"{batch.id}-{ASSEMBLY}-{batch.round}", ASSEMBLY, {"order": batch.order.as_dict(), "outcome": outcome}
             )
@@ -107,7 +114,9 @@ class Batches:
             else:
                 change = Change((batch.status,), set={"errors": [*batch.errors, _error(job)][:MOST_ERRORS]}, status=Status.FAILED)
         else:
-            await self._cancel(plan_job(batch))
+            change.back = [plan_job(batch)]
+            if await jobs.read(self._client, plan_job(batch)):
+                await self._cancel(plan_job(batch))
         if await batches.apply(self._client, batch.id, batch.order.pool, change) and change.status:
             metrics.BATCHES_ENDED.labels(batch.order.model, change.status).inc()
             if change.status is Status.COMPLETED:
@@ -140,7 +149,7 @@ class Batches:
         return fatal
 
     async def _release(self, pool: str) -> None:
-        """As many chunks as the pool has processes: what its workers have to spare is left to single predictions."""
+        """Submit as many plans and chunks as the pool has processes: its spare processes are left to single predictions."""
         slots = self._slots(pool)
         while True:
             names_out = await batches.out(self._client, pool)
@@ -158,11 +167,34 @@ class Batches:
                     old = next((piece for piece in pieces if not piece.out), None)
                     if old or batch.next < batch.rows:
                         waiting[batch.id] = old
-            if not waiting:
-                return
             candidates = [Candidate(id, known[id].order.owner, known[id].created_at, known[id].served_at) for id in waiting]
-            chosen = known[choose(candidates, owners).batch]
-            await self._release_one(chosen, waiting[chosen.id], slots)
+            chosen = known[choose(candidates, owners).batch] if candidates else None
+            plan = await self._next_plan(known.values(), names_out, slots)
+            if plan and (chosen is None or plan.served_at <= chosen.served_at):
+                await self._release_plan(plan, slots)
+            elif chosen:
+                await self._release_one(chosen, waiting[chosen.id], slots)
+            else:
+                return
+
+    async def _next_plan(self, known: Iterable[Batch], names_out: Sequence[str], slots: int) -> Batch | None:
+        """The batch that has waited longest for its file to be looked through. Plans leave one process to chunks."""
+        if sum(map(_is_plan, names_out)) >= _most_plans(slots):
+            return None
+        waiting = [batch for batch in known if batch.status is Status.VALIDATING and plan_job(batch) not in names_out]
+        for batch in sorted(waiting, key=lambda batch: (batch.served_at, batch.created_at)):
+            if await jobs.read(self._client, plan_job(batch)) is None:
+                return batch
+        return None
+
+    async def _release_plan(self, batch: Batch, slots: int) -> None:
+        """Nothing, if another process was faster."""
+        change = Change((Status.VALIDATING,), window=slots, plans=_most_plans(slots), set={"served_at": time.time()}, out=[plan_job(batch)])
+        if await batches.apply(self._client, batch.id, batch.order.pool, change):
+            await self._submit_plan(batch)
+
+    async def _submit_plan(self, batch: Batch) -> None:
+        await self._work(batch, plan_job(batch), PLAN, {"batch": batch.id, "order": batch.order.as_dict()}, _LONG_S)
 
     async def _release_one(self, batch: Batch, old: Piece | None, slots: int) -> None:
         """A chunk of rows that wait again, or of the next ones. Nothing, where another process was faster."""
@@ -211,8 +243,17 @@ class Batches:
 
 
 def plan_job(batch: Batch) -> str:
-    """The id of the job that looks the batch's file through."""
-    return f"{batch.id}-{PLAN}-{batch.round}"
+    """The id of the job that looks the batch's file through, or through the next part of it."""
+    return f"{batch.id}-{PLAN}-{batch.round}" + (f"-{batch.planned}" if batch.planned else "")
+
+
+def _most_plans(slots: int) -> int:
+    """Plans that may be out at once: they leave a process to chunks, if there are several."""
+    return max(1, slots - 1)
+
+
+def _is_plan(name: str) -> bool:
+    return name.split("-")[1] == PLAN
 
 
 def _batch_of(chunk: str) -> str:

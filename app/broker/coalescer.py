@@ -98,7 +98,7 @@ class Coalescer:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
-        key = (manifest.name, manifest.version, outputs, recorded, *(one.shape[1:] for one in inputs))
+        key = (manifest.name, manifest.version, outputs, recorded, *((one.datatype, one.shape[1:]) for one in inputs))
         group = self._groups.get(key)
         if group is None or group.manifest is not manifest:
             group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))
@@ -148,7 +148,7 @@ class Coalescer:
         delivery, taken, body = self._delivery(group, items), list[Item](), b""
         sent = self._sent[delivery.id] = Sent(group, items, time.perf_counter())
         error: CeleriacError | None = None
-        position, created_at = 0, 0.0
+        position, created_at, left = 0, 0.0, 0
         try:
             while items:
                 body = delivery.pack()
@@ -168,7 +168,7 @@ class Coalescer:
                     f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit: try again later"
                 )
             elif items:
-                created_at = float(when[0])
+                created_at, left = float(when[0]), int(when[1])
         except (QueueFull, StoreUnavailable) as failure:
             error = failure
         except (RedisError, OSError) as failure:
@@ -194,7 +194,7 @@ class Coalescer:
                 item.inputs = ()
                 if delivery.recorded:
                     self.items[item.job] = item
-                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at))
+                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left))
         for item in taken:
             # Only now is a twin of the same request in the store.
             if error is not None:
@@ -242,6 +242,7 @@ class Coalescer:
                 queue,
                 time_limit_s=manifest.time_limit_s,
                 enqueued_at=delivery.enqueued_at,
+                shown=delivery,
             ),
             delivery,
             [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint) for item in items],

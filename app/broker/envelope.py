@@ -8,17 +8,36 @@ from __future__ import annotations
 
 import base64
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from celery import Celery
 from celery.utils.nodenames import anon_nodename
 
+from app.core.deliveries import Delivery
+
+_JOBS_SHOWN: Final = 3
+_CHARACTERS_SHOWN: Final = 160
 _EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
-def envelope(app: Celery, task: str, id: str, args: tuple[Any, ...], queue: str, *, time_limit_s: float, enqueued_at: float) -> bytes:
-    """The bytes to `LPUSH`. `time_limit_s` is soft; the hard limit, which kills the child, comes 20 % and 5 s later."""
+def envelope(
+    app: Celery,
+    task: str,
+    id: str,
+    args: tuple[Any, ...],
+    queue: str,
+    *,
+    time_limit_s: float,
+    enqueued_at: float,
+    shown: Delivery | None = None,
+) -> bytes:
+    """The bytes to `LPUSH`.
+
+    Args:
+        time_limit_s: The soft limit; the hard limit, which kills the child, comes 20 % and 5 s later.
+        shown: The delivery whose model and jobs Flower shows beside the task. Its inputs need not be there.
+    """
     headers, properties = _template(app, task)
     body = orjson.dumps([args, {}, _EMBED])
     return orjson.dumps(
@@ -32,6 +51,7 @@ def envelope(app: Celery, task: str, id: str, args: tuple[Any, ...], queue: str,
                 "root_id": id,
                 "timelimit": [time_limit_s * 1.2 + 5, time_limit_s],
                 "enqueued_at": enqueued_at,
+                **(_shown(shown) if shown else {}),
             },
             "properties": {
                 **properties,
@@ -43,9 +63,21 @@ def envelope(app: Celery, task: str, id: str, args: tuple[Any, ...], queue: str,
     )
 
 
+def _shown(delivery: Delivery) -> dict[str, str]:
+    """What Flower shows as the arguments of a task: the jobs of the delivery, whose id is the task's UUID, and their model."""
+    more = len(delivery.jobs) - _JOBS_SHOWN
+    jobs = ", ".join(job[:_CHARACTERS_SHOWN] for job in delivery.jobs[:_JOBS_SHOWN])
+    subject = f"{delivery.model}@{delivery.version}" if delivery.version else delivery.model
+    parts = [f"work={delivery.work}"] * bool(delivery.work) + [f"model={subject}"] * bool(subject)
+    return {
+        "argsrepr": f"jobs: {jobs}{f' and {more} more' if more > 0 else ''}",
+        "kwargsrepr": ", ".join(part[:_CHARACTERS_SHOWN] for part in parts),
+    }
+
+
 @cache
 def _template(app: Celery, task: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    # What user data a repr would show ends in logs and in Flower, so it shows none.
+    # A repr of the arguments would show inputs in logs and in Flower.
     headers, properties, _, _ = app.amqp.as_task_v2(
         "", task, (), {}, argsrepr="…", kwargsrepr="{}", origin=anon_nodename(), ignore_result=True
     )

@@ -17,10 +17,11 @@ from app.core.webhooks import JobWebhook
 
 @dataclass(slots=True)
 class Accepted:
-    """Redis has the job: when (seconds since 1970), and its place in the queue counted in jobs."""
+    """Redis has the job: when (seconds since 1970), its place in the queue counted in jobs that ever entered, and how many ever left."""
 
     created_at: float
     position: int
+    left: int = 0
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The names of queues and tasks, spelled once. A queue is a Celery queue; its Redis list is `celeriac:<queue>`."""
+"""The names of queues and tasks, spelled once. A queue is a Celery queue; its Redis list is the key prefix and the name."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def interactive(pool: str) -> str:
 def bulk(pool: str) -> str:
     """The lane of batches, taken after the interactive one."""
     return f"{pool}.bulk"
+
+
+def queues(pool: str) -> tuple[str, str]:
+    """Both lanes of a pool."""
+    return interactive(pool), bulk(pool)
 
 
 def pool_of(queue: str) -> str:

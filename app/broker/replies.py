@@ -15,11 +15,13 @@ from redis.exceptions import ConnectionError, RedisError
 
 from app.core.deliveries import Outcome, unpack_reply
 from app.core.errors import PayloadLost
+from app.loops import Loop
 from app.store import keys
 from app.store.blobs import blobs, is_reference
 
 log = logging.getLogger(__name__)
 _SILENCE_S: Final = 3.0
+_AGAIN_S: Final = 0.5
 
 Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
 
@@ -27,8 +29,9 @@ Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
 class Replies:
     """`finish(delivery id, outcomes, places of late ones)` is called for each reply to `process`."""
 
-    def __init__(self, client: redis.asyncio.Redis, process: str, finish: Finish) -> None:
+    def __init__(self, client: redis.asyncio.Redis, process: str, finish: Finish, loop: Loop | None = None) -> None:
         self._client = client
+        self._loop = loop or Loop("replies")
         self._connection: AbstractConnection | None = None
         self._own = keys.reply(process).encode()
         self._finish = finish
@@ -37,21 +40,22 @@ class Replies:
 
     async def run(self) -> None:
         """Reads until it is cancelled; a lost connection is made again and its subscriptions with it."""
-        while True:
-            connection = self._client.connection_pool.make_connection()
-            try:
-                await connection.connect()
-                self._connection = connection
-                await connection.send_command("SUBSCRIBE", self._own, *self._watched, check_health=False)
-                # What was published while nobody listened is lost: whoever watches looks at the record again.
-                self._wake(*self._watched)
-                await self._listen(connection)
-            except (RedisError, OSError) as error:
-                log.warning("the connection that waits for results is lost, trying again: %s", error)
-            finally:
-                self._connection = None
-                await connection.disconnect(nowait=True)
-            await asyncio.sleep(0.5)
+        await self._loop.run(self._connected)
+
+    async def _connected(self) -> float:
+        """From one connection to its end."""
+        connection = self._client.connection_pool.make_connection()
+        try:
+            await connection.connect()
+            self._connection = connection
+            await connection.send_command("SUBSCRIBE", self._own, *self._watched, check_health=False)
+            # What was published while nobody listened is lost: whoever watches looks at the record again.
+            self._wake(*self._watched)
+            await self._listen(connection)
+        finally:
+            self._connection = None
+            await connection.disconnect(nowait=True)
+        return _AGAIN_S
 
     async def _listen(self, connection: AbstractConnection) -> None:
         """Raises ConnectionError where Redis is silent though it was asked: a connection can break without either side being told."""
@@ -59,9 +63,11 @@ class Replies:
         heard_at, asked = clock(), False
         while (silent := clock() - heard_at) < 2 * _SILENCE_S:
             said = await connection.read_response(timeout=1.0, push_request=True)
+            self._loop.touch()
             if said is not None:
                 heard_at, asked = clock(), False
-                self._hear(said)
+                with self._loop.item("a message"):
+                    self._hear(said)
             elif silent > _SILENCE_S and not asked:
                 asked = True
                 await self._tell("PING")
@@ -96,12 +102,13 @@ class Replies:
             self._end(head, packed)
 
     async def _take_blob(self, head: bytes, packed: bytes) -> None:
-        try:
-            self._end(head, await asyncio.to_thread(blobs().fetch, packed))
-        except PayloadLost as error:
-            # Who waits for it is told when the time is over.
-            log.error("a reply is lost: %s", error.detail)
-        await asyncio.to_thread(blobs().remove, packed)
+        with self._loop.item("a large reply"):
+            try:
+                self._end(head, await asyncio.to_thread(blobs().fetch, packed))
+            except PayloadLost as error:
+                # Who waits for it is told when the time is over.
+                log.error("a reply is lost: %s", error.detail)
+            await asyncio.to_thread(blobs().remove, packed)
 
     def _end(self, head: bytes, packed: bytes) -> None:
         late, _, now = head.partition(b" ")

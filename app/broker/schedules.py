@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from redbeat.schedulers import RedBeatSchedulerEntry
 from app.core.errors import ScheduleConflict, ScheduleNotFound
 from app.core.schedules import Schedule
 from app.store import keys
+from app.store.reading import answers, decodable, readable, required
 
 PARENT: Final = "schedule"
 """The kind of follow-up that begins a planned run: `schedule:NAME@TIME`."""
@@ -79,7 +81,7 @@ async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: boo
 
 async def read(client: redis.asyncio.Redis, name: str) -> Known:
     """Raises ScheduleNotFound."""
-    [found] = await _read(client, [name])
+    [found] = await _read(client, [name], required)
     if found is None:
         raise ScheduleNotFound(f"there is no schedule {name!r}")
     return found
@@ -89,7 +91,7 @@ async def every(client: redis.asyncio.Redis) -> list[Known]:
     """By name."""
     found: Any = await client.zrange(keys.SCHEDULES, 0, -1)
     prefix = keys.schedule("")
-    return [one for one in await _read(client, sorted(key.decode().removeprefix(prefix) for key in found)) if one]
+    return [one for one in await _read(client, sorted(key.removeprefix(prefix) for key in decodable(found))) if one]
 
 
 async def pause(client: redis.asyncio.Redis, name: str, *, paused: bool) -> Known:
@@ -129,7 +131,7 @@ def add_note(pipe: Any, name: str, run: dict[str, Any], keep: int) -> None:
 async def history(client: redis.asyncio.Redis, name: str, count: int) -> list[dict[str, Any]]:
     """The latest runs first."""
     found: Any = await client.zrange(keys.runs(name), 0, count - 1, desc=True)
-    return [json.loads(one) for one in found]
+    return [run for one in found if (run := readable("schedule run", name, [one], _run)) is not None]
 
 
 async def beats(client: redis.asyncio.Redis) -> bool:
@@ -150,15 +152,26 @@ def _definition(schedule: Schedule, paused: bool) -> str:
     return json.dumps(found, cls=RedBeatJSONEncoder)
 
 
-async def _read(client: redis.asyncio.Redis, names: list[str]) -> list[Known | None]:
+async def _read(client: redis.asyncio.Redis, names: list[str], decode: Callable[..., Known | None] = readable) -> list[Known | None]:
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hget(keys.schedule(name), "definition")
             pipe.zscore(keys.SCHEDULES, keys.schedule(name))
-        answers = await pipe.execute()
-    return [None if text is None else _known(text, score) for text, score in zip(answers[::2], answers[1::2], strict=True)]
+        found = await answers(pipe)
+    read = zip(names, found[::2], found[1::2], strict=True)
+    return [decode("schedule", name, [text, score], _known) for name, text, score in read]
 
 
-def _known(text: bytes, score: float | None) -> Known:
+def _run(text: bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict) or not isinstance(found.get("planned"), int | float):
+        raise ValueError("it has no planned time")
+    return found
+
+
+def _known(text: bytes | None, score: float | None) -> Known | None:
+    """None where there is no such schedule."""
+    if text is None:
+        return None
     found = json.loads(text, cls=RedBeatJSONDecoder)
     return Known(Schedule.from_dict(found["kwargs"]), not found["enabled"], None if score is None or score < 0 else score)

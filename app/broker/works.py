@@ -51,7 +51,9 @@ async def submit(client: redis.asyncio.Redis, one: Submission) -> tuple[str, boo
     id, (name, version) = one.id or new_id(now), one.subject
     inputs = Order(one.spec, one.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=one.kind)
-    message = envelope(celery, names.PREDICT, delivery.id, (delivery.id, None), one.queue, time_limit_s=one.limit_s, enqueued_at=now)
+    message = envelope(
+        celery, names.PREDICT, delivery.id, (delivery.id, None), one.queue, time_limit_s=one.limit_s, enqueued_at=now, shown=delivery
+    )
     call = scripts.submit(
         one.queue,
         message,

@@ -8,35 +8,49 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.options import JSON, URL, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, Wide, hook, table_options
 from app.core.batches import Status
 
-app = typer.Typer(help="Predict whole files, and look after what runs.", no_args_is_help=True)
+app = typer.Typer(help="Predict files; list, show, watch, cancel and resume batches.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a batch.")]
 
 
 @app.command()
 def run(
-    model: Annotated[str, typer.Argument(help="name, name@alias or name@version.")],
+    model: Annotated[str, typer.Argument(help="Model reference: name, name@alias or name@version.")],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="CSV, JSONL, NPY or Parquet.")],
-    output: Annotated[Path, typer.Argument(help="Where the answers go; its ending says the format.")],
-    method: Annotated[str | None, typer.Option(help="The output to compute; the model's first by default.")] = None,
-    columns: Annotated[str | None, typer.Option(help="The file's columns in the model's order, separated by commas.")] = None,
-    keep: Annotated[str | None, typer.Option(help="The columns to carry along, separated by commas; all others by default.")] = None,
-    owner: Annotated[str, typer.Option(help="Whose batch it is; owners take turns.")] = "",
+    output: Annotated[
+        Path, typer.Argument(help="File for the predictions; its extension selects the format: .csv, .jsonl, .npy or .parquet.")
+    ],
+    method: Annotated[str | None, typer.Option(help="Method to call.  \\[default: the model's first]", show_default=False)] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(help="Columns to copy to the output, separated by commas.  \\[default: all that are not inputs]", show_default=False),
+    ] = None,
+    owner: Annotated[str, typer.Option(help="Owner of the batch. Owners take turns.")] = "",
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Upload a file, predict its rows and download the answers; errors of single rows go to a file beside them."""
+    """Upload a file, predict its rows and download the predictions. Errors of single rows go to OUTPUT.errors.jsonl."""
     from app.cli.exits import Exit, Trouble
     from app.cli.remote import Remote
 
     if not source.is_file():
-        raise Trouble(f"{source} is no file that can be read", Exit.NOT_FOUND)
+        raise Trouble(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
         raise Trouble(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
     wanted = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}
+    wanted |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     with Remote(url) as api:
         uploaded = api.upload(source)["id"]
         order = {"model": model, "input": uploaded} | hook(webhook) | {name: value for name, value in wanted.items() if value is not None}
@@ -55,7 +69,10 @@ def run(
 
 @app.command("list")
 def listed(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many, the newest first.")] = 20, json: JSON = False, url: URL = ""
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of batches to list, the newest first.")] = 20,
+    wide: Wide = False,
+    json: JSON = False,
+    url: URL = "",
 ) -> None:
     """List batches, the newest first."""
     from app.cli import show
@@ -66,19 +83,19 @@ def listed(
     if json:
         show.print_json(found)
         return
-    columns = ("id", "status", "model", "rows", "completed", "failed", "rows/s", "owner")
+    columns = ("id", "status", "rows", "completed", "failed", "rows/s", "owner", "model")
     rows = (
         (
             one["id"],
             one["status"],
-            f"{one['model']}@{one['version']}",
             *one["request_counts"].values(),
             one["progress"]["rows_per_s"],
             one["owner"],
+            f"{one['model']}@{one['version']}",
         )
         for one in found
     )
-    show.out().print(show.table(columns, rows) if found else "no batches")
+    show.print_table(columns, rows, none="No batches.", extra=("owner", "rows/s", "rows"), wide=wide)
 
 
 @app.command("show")
@@ -92,7 +109,7 @@ def shown(id: Id, json: JSON = False, url: URL = "") -> None:
 
 @app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Follow one batch until it ends; the exit code tells how."""
+    """Follow one batch until it ends. The exit code is 0 if every row was answered."""
     from app.cli.remote import Remote
 
     with Remote(url) as api:
@@ -103,13 +120,13 @@ def watch(id: Id, json: JSON = False, url: URL = "") -> None:
 
 @app.command()
 def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Cancel a batch; what was finished is kept, and `resume` goes on from there."""
+    """Cancel a batch. Finished rows are kept, and `resume` continues from there."""
     _post(id, "cancel", url, as_json=json)
 
 
 @app.command()
 def resume(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Go on with a batch that failed, expired or was cancelled."""
+    """Continue a batch that failed, expired or was cancelled."""
     _post(id, "resume", url, as_json=json)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from redis.exceptions import RedisError
 
 import app
 from app.cli import lock
@@ -20,9 +21,12 @@ from app.cli.ports import is_free, local
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
 from app.settings import Settings
-from app.store import server
+from app.store import quarantine, server
 from app.store.address import Address
+from app.store.client import connect
 
+_NOTES: Final = 20
+"""Notes of the quarantine that are shown, the latest first."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
 
 
@@ -45,7 +49,9 @@ def every(known: Settings) -> Iterator[Finding]:
     yield from packages()
     yield from folders(known)
     yield from ports(known)
-    yield from redis(Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known))
+    address = Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known)
+    yield from redis(address)
+    yield from set_aside(address)
     yield from models(str(running.get("url") or local(known.api_host, known.api_port)), known.models)
 
 
@@ -120,30 +126,92 @@ def redis(address: Address) -> Iterator[Finding]:
     yield from (Finding("Redis", "note", warning) for warning in report.warnings)
 
 
+def set_aside(address: Address) -> Iterator[Finding]:
+    """What background loops could not handle."""
+    try:
+        with connect(address=address) as client:
+            notes = quarantine.read(client, _NOTES)
+    except (RedisError, OSError):
+        return  # the check of Redis says so
+    for note in notes:
+        found = f"{note.member!r} of {note.index} failed {note.failures} times: {note.error}"
+        yield Finding("quarantine", "note", found, "see docs/operations/self-healing.md for how to put it back or forget it")
+
+
 def models(url: str, root: Path) -> Iterator[Finding]:
     """As the API tells it; where none answers, as far as the repository shows without loading."""
     try:
         ready, listed = (dict(httpx.get(f"{url}{path}", timeout=5).json()) for path in ("/readyz", "/v1/models"))
     except (httpx.HTTPError, ValueError, TypeError):
-        yield Finding("API", "note", f"none answers at {url}", "`celeriac up` starts it")
+        yield Finding("API", "note", f"no API answers at {url}", "`celeriac up` starts one")
     else:
         if ready.get("ok"):
             yield Finding("API", "ok", f"{url} is ready")
         else:
             yield Finding("API", "wrong", f"{url} is not ready: {ready.get('detail')}")
-        if not ready.get("workers"):
-            yield Finding("workers", "wrong", "no worker is there: jobs wait", "start one: `celeriac worker`")
+        yield from _pools(url, ready)
         for model in listed.get("items", ()):
             yield from _model(model)
     for problem in Repository(root).problems():
         yield Finding("repository", "wrong", problem)
 
 
+def _wakes(url: str) -> bool:
+    """Whether a request would be answered although no worker runs, because a scaler starts one."""
+    try:
+        return bool(httpx.get(f"{url}/v2/health/ready", timeout=5).json().get("ready"))
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return False
+
+
+def _pools(url: str, ready: dict[str, Any]) -> Iterator[Finding]:
+    """A pool without workers is wrong, unless something starts one when jobs wait."""
+    try:
+        items = list(httpx.get(f"{url}/v1/pools", timeout=5).json()["items"])
+    except (httpx.HTTPError, ValueError, TypeError, KeyError):
+        items = []
+    if not items and not ready.get("workers"):
+        yield Finding("workers", "wrong", "No worker is running: jobs wait.", "start one: `celeriac worker`")
+    for pool in items:
+        scaling = pool.get("scaling") or {}
+        if pool["workers"]:
+            continue
+        if scaling.get("minimum") == 0 or _wakes(url):
+            yield Finding(f"pool {pool['pool']}", "ok", "scaled to zero: the scaler starts a worker when jobs wait")
+        else:
+            yield Finding(
+                f"pool {pool['pool']}",
+                "wrong",
+                "No worker is running: jobs wait.",
+                f"start one: CELERIAC_POOL={pool['pool']} celeriac worker",
+            )
+
+
 def _model(model: dict[str, Any]) -> Iterator[Finding]:
+    used = {model.get("default"), *model.get("aliases", {}).values()}
     for version in model["versions"]:
-        name, state = f"{model['name']}@{version['version']}", version["state"]
-        reason = f": {version['reason']}" if version.get("reason") else ""
-        yield Finding(name, {"READY": "ok", "LOADING": "note"}.get(state, "wrong"), state + reason)
+        state, found = _version(version, used=version["version"] in used)
+        yield Finding(f"{model['name']}@{version['version']}", state, found)
+    for move in model.get("promotions", ()):
+        which = f"{model['name']}@{move['alias']}" if move["alias"] else str(model["name"])
+        other = f", not to {move['version']}" if move["version"] != move["before"] else ""
+        found = f"still leads to {move['before'] or 'nothing'}{other}: {move['reason']}"
+        # With an id it is a request, whose author knows that it failed; without one, a file says what is not true.
+        wrong = move["state"] == "failed" and not move["id"]
+        remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if other else "Correct aliases.json."
+        remedy = remedy if move["state"] == "failed" else ""
+        yield Finding(which, "wrong" if wrong else "note", found, remedy)
+
+
+def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:
+    """`used`: an alias or the bare name of the model leads to it."""
+    state, reason = version["state"], version.get("reason") or ""
+    if state == "COLD":
+        return ("note", "not loaded; the first request loads it") if used else ("ok", "superseded version, not loaded")
+    if state == "UNAVAILABLE":
+        unloaded = reason.startswith("it was unloaded")
+        return "wrong" if used and not unloaded else "note", f"{state}: {reason}"
+    return {"READY": "ok"}.get(state, "note"), f"{state}: {reason}" if reason else state
 
 
 def _port(setting: str, host: str, port: int, path: str) -> Finding:

@@ -1,4 +1,4 @@
-"""`celeriac dead-letters`: jobs that failed for good; ask them again, as they were or mended, or let them go."""
+"""`celeriac dead-letters`: list, show, replay and discard jobs that failed for good."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Wide
 
 if TYPE_CHECKING:
     from app.cli.remote import Remote
 
 app = typer.Typer(help="List, show, replay and discard jobs that failed for good.", no_args_is_help=True)
-Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; without any, the options choose.")]
-OfModel = Annotated[str | None, typer.Option("--model", help="Only letters of this model: name or name@version.")]
-Error = Annotated[str | None, typer.Option(help="Only letters with this error code, as in prediction_failed.")]
-After = Annotated[str | None, typer.Option(help="Only letters that died after this time, as in 2026-02-28T09:30:00Z.")]
-Before = Annotated[str | None, typer.Option(help="Only letters that died before this time.")]
-All = Annotated[bool, typer.Option("--all", help="Every letter.")]
+Ids = Annotated[list[str] | None, typer.Argument(help="Ids of dead letters; without ids, the options select them.")]
+OfModel = Annotated[str | None, typer.Option("--model", help="Only dead letters of this model: name or name@version.")]
+Error = Annotated[str | None, typer.Option(help="Only dead letters with this error code, for example prediction_failed.")]
+After = Annotated[str | None, typer.Option(help="Only dead letters after this time, for example 2026-02-28T09:30:00Z.")]
+Before = Annotated[str | None, typer.Option(help="Only dead letters before this time.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @app.command("list")
@@ -28,7 +28,8 @@ def listed(
     error: Error = None,
     after: After = None,
     before: Before = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of dead letters to list, the newest first.")] = 20,
+    wide: Wide = False,
     json: JSON = False,
     url: URL = "",
 ) -> None:
@@ -49,17 +50,17 @@ def listed(
     if json:
         show.print_json(found)
         return
-    columns = ("id", "model", "error", "detail", "attempts", "died")
+    columns = ("id", "model", "error", "attempts", "died", "detail")
     rows = (
-        (one["id"], f"{one['model']}@{one['version']}", one["error"]["code"], one["error"]["detail"], len(one["attempts"]), one["died_at"])
+        (one["id"], f"{one['model']}@{one['version']}", one["error"]["code"], len(one["attempts"]), one["died_at"], one["error"]["detail"])
         for one in found
     )
-    show.out().print(show.table(columns, rows) if found else "no dead letters")
+    show.print_table(columns, rows, none="No dead letters.", extra=("attempts", "died"), wide=wide)
 
 
 @app.command("show")
 def show_one(id: Annotated[str, typer.Argument(help="The id of a dead letter.")], json: JSON = False, url: URL = "") -> None:
-    """Show one letter whole: input, error, traceback, every attempt."""
+    """Show one dead letter: input, error, traceback and every attempt."""
     from app.cli import show
     from app.cli.remote import Remote
 
@@ -78,8 +79,10 @@ def show_one(id: Annotated[str, typer.Argument(help="The id of a dead letter.")]
 @app.command()
 def replay(
     ids: Ids = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="Other rows, for one letter: a .csv or .json file, or -.")] = None,
-    to: Annotated[str | None, typer.Option(help="Another model or version to ask, as in digits@production.")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Other rows for one dead letter: a .csv or .json file, or - for standard input.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(help="Another model or version to run, for example digits@production.")] = None,
     model: OfModel = None,
     error: Error = None,
     after: After = None,
@@ -88,7 +91,7 @@ def replay(
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Ask dead letters again, each as a new job; a letter goes when its job is taken."""
+    """Run dead letters again, each as a new job. A dead letter is deleted when its job is accepted."""
     from app.cli import rows, show
     from app.cli.remote import Remote
 
@@ -130,7 +133,7 @@ def discard(
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Let dead letters go, with their input."""
+    """Delete dead letters and their input."""
     from app.cli import show
     from app.cli.remote import Remote
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON
+from app.cli.options import JSON, Wide
 
 
-def doctor(json: JSON = False) -> None:
-    """Check packages, folders, ports, Redis and models; exits 1 where something is wrong."""
+def doctor(wide: Wide = False, json: JSON = False) -> None:
+    """Check packages, folders, ports, Redis, workers and models. The exit code is 1 if something is wrong."""
     from app.cli import checks, show
     from app.settings import settings
 
@@ -16,7 +16,7 @@ def doctor(json: JSON = False) -> None:
         show.print_json([finding.as_dict() for finding in findings])
     else:
         rows = ((finding.what, finding.state, finding.found, finding.remedy) for finding in findings)
-        show.out().print(show.table(("what", "state", "found", "what to do"), rows))
+        show.print_table(("what", "state", "found", "what to do"), rows, wide=wide)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if wrong:
         raise Trouble(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)

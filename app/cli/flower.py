@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+import logging
+import os
+from typing import Any, Final
 
-from app.settings import Settings, settings
+from app.settings import Settings, names, service_links, settings
 from app.store import keys
 
+log = logging.getLogger(__name__)
 _TASKS_KEPT: Final = 10_000
 
 
@@ -20,6 +23,8 @@ def options(known: Settings) -> list[str]:
         # Workers decide by `task_events`; Flower would switch them on again every few seconds.
         "enable_events": "False",
         "max_tasks": str(_TASKS_KEPT),
+        # The arguments name the model and the jobs: see `app.broker.envelope`.
+        "tasks_columns": "name,kwargs,args,uuid,state,received,runtime,worker",
         # Its file is a pickle: whoever can write it, runs code here.
         "persistent": "False",
         "xheaders": "True",
@@ -33,13 +38,33 @@ def options(known: Settings) -> list[str]:
     return [f"--{name}={value}" for name, value in found.items()]
 
 
+def queues(known: Settings) -> list[Any]:
+    """The queues that Flower lists even if no worker consumes them: those of the pools that are named, the default and the training pool."""
+    from kombu.entity import Queue
+
+    from app.broker.names import bulk, interactive
+
+    pools = dict.fromkeys([known.pool, known.training_pool, *names(known.flower_pools)])
+    queue: Any = Queue
+    return [queue(lane(pool)) for pool in pools for lane in (interactive, bulk)]
+
+
+def ignore_service_links() -> None:
+    """Remove variables such as FLOWER_PORT=tcp://…, which Kubernetes sets for a service `flower`: Flower reads them as its options."""
+    for variable, value in service_links(prefix="FLOWER_").items():
+        log.warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)
+        del os.environ[variable]
+
+
 def serve() -> None:
     """Blocks; SIGTERM ends it with exit code 0."""
     from app.broker.celery import app
+    from app.cli import flower_views as views
 
     # Every consumer of Celery's looks after the deliveries of dead workers. Flower has no business with a pool's.
-    names = {
-        f"unacked{part}_key": f"{keys.unacked('_flower')}{end}" for part, end in (("", ""), ("_index", ":index"), ("_mutex", ":mutex"))
-    }
-    app.conf.broker_transport_options |= names
+    own = {f"unacked{part}_key": f"{keys.unacked('_flower')}{end}" for part, end in (("", ""), ("_index", ":index"), ("_mutex", ":mutex"))}
+    app.conf.broker_transport_options |= own
+    app.conf.task_queues = queues(settings())
+    ignore_service_links()
+    views.install()
     app.start(argv=["--quiet", "flower", *options(settings())])

@@ -17,12 +17,13 @@ from rich.panel import Panel
 from app.cli import lock, redis_server, samples, show
 from app.cli.exits import Exit, Trouble
 from app.cli.ports import claim, free_port, local
-from app.cli.supervisor import Probe, Program, Supervisor
+from app.cli.program import PYTHON, Probe, Program, python_path
+from app.cli.supervisor import Supervisor
 from app.settings import Settings
 from app.store import server
 from app.store.address import Address
 
-_COLOURS: Final = {"redis": 31, "flower": 35, "models": 36, "worker": 33, "training": 34, "beat": 95, "api": 32}
+_COLOURS: Final = {"up": 96, "redis": 90, "flower": 35, "models": 36, "worker": 33, "training": 34, "beat": 95, "api": 32}
 _WIDTH: Final = max(map(len, _COLOURS))
 
 
@@ -51,6 +52,7 @@ class Installation:
             redis_port = 0 if "redis_url" in known.model_fields_set else free_port()
             self._redis_url = f"redis://127.0.0.1:{redis_port}/0" if redis_port else known.redis_url.get_secret_value()
             self._environment = {
+                "PYTHONPATH": python_path(),
                 "CELERIAC_REDIS_URL": self._redis_url,
                 "CELERIAC_API_PORT": str(api),
                 "CELERIAC_FLOWER_PORT": str(flower),
@@ -60,38 +62,48 @@ class Installation:
             }
             if not redis_port:
                 server.accept(server.inspect(Address.of(known)))
-            tell({"url": self._api, "redis_url": self._redis_url})
-            self._crew = Supervisor(self._show)
+            tell({"url": self._api, "redis_url": self._redis_url, "models": str(known.models.resolve())})
+            self._crew = Supervisor(self._show, notice=self._notice, restarts=known.max_restarts)
             await self._crew.run(self._work(redis_port))
 
     async def _work(self, redis_port: int) -> None:
         if redis_port:
-            await self._crew.start(self._redis(redis_port))
+            await self._crew.start(await self._redis(redis_port))
         # Flower needs no models: it starts while they are trained.
         _, answers = await asyncio.gather(self._crew.start(self._ours("flower", f"{self._flower}/healthcheck")), self._first_answers())
         self._welcome(*answers)
         await asyncio.Event().wait()
 
-    async def _first_answers(self) -> tuple[dict[str, list[dict[str, Any]]], list[dict[str, Any]], float]:
-        """The rows, what was answered to them, and the seconds since the start."""
+    async def _first_answers(self) -> tuple[dict[str, list[dict[str, Any]]], samples.Answers, float]:
+        """The rows, the answers to them, and the seconds since the start."""
         models = self._known.models
         if self._samples and samples.missing(models):
-            self._show("models", "training the sample models, once")
+            self._show("models", "training the sample models (once, about ten seconds)")
             # In a process of its own, which takes the memory of the training with it.
-            await self._crew.finish(Program("models", (sys.executable, "-m", "app", "models", "samples", "--models", str(models))))
+            await self._crew.finish(Program("models", (*PYTHON, "models", "samples", "--models", str(models))))
         # Single predictions and chunks of batches share it; whoever wants none to spare says so.
         spare = self._known.spare_processes if "spare_processes" in self._known.model_fields_set else 1
         worker = self._ours("worker", f"{self._worker}/readyz", spare_processes=spare)
         await self._crew.start(worker, self._ours("api", f"{self._api}/readyz"))
         await self._crew.start(*self._more())
         rows = samples.examples(models) if self._samples else {}
-        return rows, await samples.ask(self._api, rows), time.monotonic() - self._started
+        answers = await samples.ask(self._api, rows, self._known.start_timeout_s)
+        for name, reason in answers.skipped.items():
+            self._notice(f"the sample model {name} does not answer: {reason}")
+        return rows, answers, time.monotonic() - self._started
 
     def _ours(self, name: str, ready: str, process: str = "", **settings: object) -> Program:
         # A worker may have to load big models, and to end a long prediction.
         drain_s = self._known.drain_timeout_s + 5
         environment = self._environment | {f"CELERIAC_{setting.upper()}": str(value) for setting, value in settings.items()}
-        return Program(name, (sys.executable, "-m", "app", process or name), _answers(ready), environment, patience_s=120, drain_s=drain_s)
+        return Program(
+            name,
+            (*PYTHON, process or name),
+            _answers(ready),
+            environment,
+            patience_s=self._known.start_timeout_s,
+            drain_s=drain_s,
+        )
 
     def _more(self) -> list[Program]:
         """What is run only where it is asked for."""
@@ -106,23 +118,28 @@ class Installation:
             found.append(self._ours("beat", f"{local(known.beat_host, port)}/readyz", beat_port=port))
         return found
 
-    def _redis(self, port: int) -> Program:
-        server = redis_server.find(self._known.cache)
+    async def _redis(self, port: int) -> Program:
+        # In a thread: fetching one takes a while, and Ctrl-C must end it.
+        server = await asyncio.to_thread(redis_server.find, self._known.cache, lambda line: self._show("redis", line))
         folder = self._known.state / "redis"
         folder.mkdir(parents=True, exist_ok=True)
         self._show("redis", f"{server}, on port {port}, data in {folder}")
-        return Program("redis", redis_server.command(server, port, folder.resolve()), _pings(self._redis_url))
+        command = redis_server.command(server, port, folder.resolve())
+        return Program("redis", command, _pings(self._redis_url), format=redis_server.log_line)
+
+    def _notice(self, line: str) -> None:
+        self._show("up", f"\x1b[33m{line}\x1b[0m" if self._colour else line)
 
     def _show(self, name: str, line: str) -> None:
         prefix = f"{name:<{_WIDTH}} │"
         sys.stdout.write(f"\x1b[{_COLOURS[name]}m{prefix}\x1b[0m {line}\n" if self._colour else f"{prefix} {line}\n")
         sys.stdout.flush()
 
-    def _welcome(self, rows: dict[str, list[dict[str, Any]]], jobs: list[dict[str, Any]], elapsed: float) -> None:
+    def _welcome(self, rows: dict[str, list[dict[str, Any]]], answered: samples.Answers, elapsed: float) -> None:
         console = show.out()
         answers = [
             (job["model"], job["version"], row["label"], predicted, f"{job['run_s'] * 1000:.1f}")
-            for job in jobs
+            for job in answered.jobs
             for row, predicted in zip(rows[job["model"]], job["result"], strict=True)
         ]
         if answers:
@@ -131,8 +148,8 @@ class Installation:
             console.print(f"\nThe first answers came {elapsed:.1f} s after the start.")
         urls = {"API": f"{self._api}/docs", "Flower": self._flower, "Metrics": f"{self._api}/metrics, {self._worker}/metrics"}
         console.print(Panel.fit("\n".join(f"{what:<8} {url}" for what, url in urls.items())))
-        if rows:
-            name = min(rows, key=lambda name: len(json.dumps(rows[name][0])))
+        if answered.jobs:
+            name = min((job["model"] for job in answered.jobs), key=lambda name: len(json.dumps(rows[name][0])))
             sys.stdout.write(f"\n{_curl(self._api, name, rows[name][0]['input'])}\n")
         console.print("\nCtrl-C stops all of it.\n")
 
@@ -159,10 +176,18 @@ def _answers(url: str) -> Probe:
             async with httpx.AsyncClient(timeout=5) as http:
                 answer = await http.get(url)
         except httpx.HTTPError as error:
-            return f"{url} does not answer ({type(error).__name__})"
-        return None if answer.is_success else f"{url} answers {answer.status_code}: {answer.text[:200]}"
+            return f"{url} does not answer yet ({type(error).__name__})"
+        return None if answer.is_success else _reason(answer)
 
     return probe
+
+
+def _reason(answer: httpx.Response) -> str:
+    """What a probe of ours says, for example which models are still loading; else the answer itself."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.url} answers {answer.status_code}: {answer.text[:200]}"
 
 
 def _pings(url: str) -> Probe:

@@ -1,4 +1,4 @@
-"""`celeriac jobs`: what was asked, and what became of it."""
+"""`celeriac jobs`: list, show, watch, retry and cancel jobs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Wide
 from app.core.jobs import State
 
 if TYPE_CHECKING:
     from app.cli.remote import Event, Remote
     from app.cli.show import Pieces
 
-app = typer.Typer(help="List, read, watch and cancel jobs.", no_args_is_help=True)
+app = typer.Typer(help="List, show, watch, retry and cancel jobs.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a job.")]
 
 
@@ -22,7 +22,8 @@ Id = Annotated[str, typer.Argument(help="The id of a job.")]
 def listed(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
     model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of jobs to list, the newest first.")] = 20,
+    wide: Wide = False,
     json: JSON = False,
     url: URL = "",
 ) -> None:
@@ -42,25 +43,26 @@ def listed(
     if json:
         show.print_json(found)
         return
-    columns = ("id", "state", "what", "rows", "attempt", "created", "wait s", "run s")
+    columns = ("id", "state", "rows", "attempt", "created", "wait s", "run s", "model")
     rows = (
         (
             job["id"],
             job["state"],
-            job.get("pipeline") or job.get("kind") or f"{job['model']}@{job['version']}",
             job.get("rows"),
             job["attempt"],
             job["created_at"],
             job["wait_s"],
             job["run_s"],
+            job.get("pipeline") or job.get("kind") or f"{job['model']}@{job['version']}",
         )
         for job in found
     )
-    show.out().print(show.table(columns, rows) if found else "no jobs")
+    show.print_table(columns, rows, none="No jobs.", extra=("created", "attempt", "rows"), wide=wide)
 
 
-@app.command()
-def get(
+@app.command("get", hidden=True)
+@app.command("show")
+def show_one(
     id: Id, wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0, json: JSON = False, url: URL = ""
 ) -> None:
     """Show one job, with its result or error."""
@@ -72,7 +74,7 @@ def get(
 
 @app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Follow one job until it ends, with what its model yields; the exit code tells how."""
+    """Follow one job until it ends, and print what its model streams. The exit code is 0 if the job succeeded."""
     from app.cli.predict import check
     from app.cli.remote import Remote
     from app.cli.show import Pieces
@@ -104,7 +106,7 @@ def follow(api: Remote, job: dict[str, Any], show: Callable[[Event], None]) -> d
 
 @app.command()
 def retry(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Run a pipeline that has failed again, as another job: only the steps that have not succeeded."""
+    """Run a failed pipeline again as a new job. Steps that succeeded are not repeated."""
     from app.cli.remote import Remote
 
     with Remote(url) as api:

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from app.cli.exits import Exit, Trouble
+from app.running import FILE, read
 
-_FILE: Final = "up.json"
+__all__ = ["held", "read"]
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
-        handle = os.open(state / _FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(state / FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise Trouble(
             f"{state} cannot be written ({error.strerror}): allow it, or set CELERIAC_STATE to another folder", Exit.REFUSED
@@ -44,16 +45,3 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
         yield tell
     finally:
         os.close(handle)
-
-
-def read(state: Path) -> dict[str, Any]:
-    """What the `up` that runs in this checkout says of itself: `{pid, url, redis_url}`; empty where none runs."""
-    try:
-        with (state / _FILE).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return dict(json.loads(file.read() or "{}"))
-    except (OSError, ValueError):
-        pass
-    return {}

@@ -1,26 +1,43 @@
-"""`celeriac`: the commands, and the way that each ends."""
+"""`celeriac`: its commands, and how each ends."""
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from app import __version__
 from app.cli import batch, dead_letters, doctor, jobs, models, pipelines, pools, predict, processes, schedules, trainings, up
 from app.cli.exits import Exit, Trouble, exit_of
 from app.core.errors import CeleriacError, InvalidInput
 
 _EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit) + "."
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"celeriac {__version__}\n")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="celeriac",
-    help="Predictions that are answered: at once when they can be, later when they must be.",
+    help="Serve machine-learning models: predictions, batches, pipelines, training.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """The options of `celeriac` itself."""
+
+
 app.command("up", rich_help_panel="Run")(up.up)
 app.command("api", rich_help_panel="Run")(processes.api)
 app.command("worker", rich_help_panel="Run")(processes.worker)
@@ -40,17 +57,17 @@ app.command("doctor", rich_help_panel="Use")(doctor.doctor)
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Runs one command and exits with one of the codes of `app.cli.exits`."""
+    """Run one command and exit with one of the codes of `app.cli.exits`."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        app(given)
+        app(given, prog_name="celeriac")
     except CeleriacError as error:
         pointer = error.pointer if isinstance(error, InvalidInput) else None
         _end(Trouble(error.detail, exit_of(type(error)), code=error.code, pointer=pointer), as_json="--json" in given)
     except Trouble as trouble:
         _end(trouble, as_json="--json" in given)
     except BrokenPipeError:
-        sys.stderr.close()  # `celeriac jobs list | head`: nobody reads on, which is no error
+        sys.stderr.close()  # `celeriac jobs list | head` closes the pipe: not an error
         sys.exit(Exit.OK)
 
 

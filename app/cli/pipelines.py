@@ -1,4 +1,4 @@
-"""`celeriac pipelines`: which there are, how they look, and a run of one."""
+"""`celeriac pipelines`: list, show, publish and run pipelines."""
 
 from __future__ import annotations
 
@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait, Webhook, hook
+from app.cli.options import JSON, URL, Wait, Webhook, Wide, hook
 
 if TYPE_CHECKING:
+    from app.core.pipelines import Pipeline
     from app.registry.pipelines import Pipelines
 
 app = typer.Typer(help="List, show, publish and run pipelines.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a pipeline.")]
-Root = Annotated[Path | None, typer.Option("--models", help="The model repository; else CELERIAC_MODELS, else ./models.")]
+Root = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of the model repository.  \\[env: CELERIAC_MODELS] \\[default: ./models]", show_default=False),
+]
 
 
 @app.command("list")
-def listed(json: JSON = False, url: URL = "") -> None:
-    """List the pipelines, and why one cannot be run."""
+def listed(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
+    """List the pipelines, and for each that cannot be run the reason."""
     from app.cli import show
     from app.cli.remote import Remote
 
@@ -33,8 +37,20 @@ def listed(json: JSON = False, url: URL = "") -> None:
     if json:
         show.print_json(found)
         return
-    rows = ((one["name"], one.get("inputs"), one.get("steps"), one.get("reason") or one["description"]) for one in found)
-    show.out().print(show.table(("pipeline", "inputs", "steps", "description"), rows) if found else "no pipelines")
+    columns = ("pipeline", "state", "inputs", "steps", "description")
+    rows = [
+        (
+            one["name"],
+            "UNAVAILABLE" if one.get("reason") else "READY",
+            one.get("inputs"),
+            one.get("steps"),
+            one.get("reason") or one["description"],
+        )
+        for one in found
+    ]
+    show.print_table(
+        columns, rows, none="No pipelines: publish one with `celeriac pipelines publish`.", extra=("inputs", "steps"), wide=wide
+    )
 
 
 @app.command("show")
@@ -56,14 +72,16 @@ def run(
     name: Name,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(help="name=value, the value as JSON or text; name=@file for the bytes of a file, as in image=@digit.png."),
+        typer.Argument(
+            help="Inputs as name=value, where the value is JSON or text, or name=@file for the content of a file, for example image=@digit.png."
+        ),
     ] = None,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Run a pipeline, and print what it answers."""
+    """Run a pipeline and print its output."""
     from app.cli import show
     from app.cli.predict import check
     from app.cli.remote import Remote
@@ -86,7 +104,7 @@ def publish(
     json: JSON = False,
     models: Root = None,
 ) -> None:
-    """Publish a pipeline, or another in its place; a mistake is told with its line."""
+    """Publish a pipeline, or replace it. Warns about steps whose model or function does not exist."""
     from app.cli import show
 
     try:
@@ -95,15 +113,18 @@ def publish(
         raise Trouble(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
     with _writing(models) as folder:
         pipeline = folder.publish(file.stem, text)
+        warnings = list(_missing(pipeline, models))
     if json:
-        show.print_json({"name": pipeline.name, "steps": list(pipeline.steps)})
-    else:
-        show.out().print(f"published {pipeline.name} ({', '.join(pipeline.steps)})")
+        show.print_json({"name": pipeline.name, "steps": list(pipeline.steps), "warnings": warnings})
+        return
+    show.out().print(f"published {pipeline.name} ({', '.join(pipeline.steps)})")
+    for warning in warnings:
+        show.warning(warning)
 
 
 @app.command()
 def samples(json: JSON = False, models: Root = None) -> None:
-    """Publish the sample pipelines that are lacking, and train the models that they ask."""
+    """Publish the sample pipelines that are missing, and train the models that they use."""
     from app.cli import show
     from app.registry.repository import Repository
     from app.runtime.sample_pipelines import publish_sample_pipelines
@@ -114,12 +135,38 @@ def samples(json: JSON = False, models: Root = None) -> None:
     if json:
         show.print_json(found)
     else:
-        show.out().print(f"published {', '.join(found)}" if found else "they are there already")
+        show.out().print(f"published {', '.join(found)}" if found else "The sample pipelines exist already.")
+
+
+def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
+    """What the steps need and this machine does not have."""
+    from celeriac._authoring import STEPS
+
+    from app.core.errors import CeleriacError
+    from app.core.models import ModelRef
+    from app.registry.repository import Repository
+    from app.settings import settings
+    from app.worker.works import load
+
+    repository = Repository(models or settings().models)
+    try:
+        load(settings().imports)
+    except Exception as error:  # noqa: BLE001 - modules of the user raise what they like
+        yield f"CELERIAC_IMPORTS cannot be imported ({error}): functions of steps were not checked"
+        return
+    for step in pipeline.steps.values():
+        if step.run and step.run not in STEPS:
+            yield f"Step {step.name!r} needs the function {step.run!r}, which no module in CELERIAC_IMPORTS registers."
+        if step.model:
+            try:
+                repository.resolve(ModelRef.parse(step.model))
+            except CeleriacError as error:
+                yield f"Step {step.name!r} needs the model {step.model!r}: {error.detail}"
 
 
 @contextmanager
 def _writing(models: Path | None) -> Iterator[Pipelines]:
-    """A volume that cannot be written is told in a sentence."""
+    """Raises Trouble if the folder cannot be written."""
     from app.registry.pipelines import Pipelines
     from app.settings import settings
 

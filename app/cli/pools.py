@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Wide
 
 
-def pools(json: JSON = False, url: URL = "") -> None:
-    """Show each pool: what waits and runs, its workers and pods, and in words what keeps it from growing."""
+def pools(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
+    """Show each pool: waiting and running jobs, workers, pods, and what keeps it from scaling."""
     from app.cli import show
     from app.cli.remote import Remote
 
@@ -19,7 +19,9 @@ def pools(json: JSON = False, url: URL = "") -> None:
         return
     columns = ("pool", "waiting", "bulk", "running", "workers", "processes", "pods ready", "of", "least", "most", "last event")
     console = show.out()
-    console.print(show.table(columns, (_row(pool) for pool in found["items"])) if found["items"] else "no pools: no model, no worker")
+    rows = [_row(pool) for pool in found["items"]]
+    extra = ("last event", "least", "most", "of", "pods ready")
+    show.print_table(columns, rows, none="No pools: there is no model and no worker.", extra=extra, wide=wide)
     for pool in found["items"]:
         for obstacle in pool["obstacles"]:
             console.print(f"{pool['pool']}: {obstacle}", style="yellow", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""`celeriac predict`: rows in, predictions out."""
+"""`celeriac predict`: predict rows with a model."""
 
 from __future__ import annotations
 
@@ -7,33 +7,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Wait, Webhook, hook, table_options
+from app.core.models import Manifest, ModelRef
+from app.core.tables import TableOptions
 
 if TYPE_CHECKING:
-    from app.cli.remote import Event
+    from app.cli.remote import Event, Remote
     from app.cli.show import Pieces
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
-    data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: a .csv or .json file, or - for standard input.")],
+    model: Annotated[str, typer.Argument(help="Model reference: name, name@alias or name@version, for example digits@production.")],
+    data: Annotated[str, typer.Option("--data", "-d", help="Rows to predict: CSV, JSONL, Parquet, NPY or JSON, or - for standard input.")],
     method: Annotated[
-        str | None, typer.Option(help="predict, predict_proba, decision_function or transform; else the model's first.")
+        str | None,
+        typer.Option(
+            help="Method to call: predict, predict_proba, decision_function or transform.  \\[default: the model's first]",
+            show_default=False,
+        ),
     ] = None,
-    stream: Annotated[bool, typer.Option("--stream", help="Print what the model yields as it comes, until the end.")] = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Print streamed output as it arrives.")] = False,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Ask a model."""
+    """Predict rows with a model."""
     from app.cli import rows, show
     from app.cli.jobs import follow
     from app.cli.remote import Remote
 
-    body = {"model": model, "inputs": rows.read(data)} | ({"method": method} if method else {}) | hook(webhook)
+    options = TableOptions.from_dict(table_options(delimiter, decimal, quote, encoding, na_values, header))
     pieces = show.Pieces()
     with Remote(url) as api:
+        body = (
+            {"model": model, "inputs": rows.read(data, manifest_of(api, model), options)}
+            | ({"method": method} if method else {})
+            | hook(webhook)
+        )
         job = api.post("/v1/jobs", body)
         job = follow(api, job, lambda event: _piece(event, pieces, quiet=json)) if stream else api.wait(job, wait)
     pieces.end()
@@ -52,6 +69,16 @@ def predict(
     check(job, waited=stream or wait > 0)
 
 
+def manifest_of(api: Remote, model: str) -> Manifest | None:
+    """What the version that would answer declares; None if it cannot be known, which the answer will explain."""
+    ref = ModelRef.parse(model)
+    entry = api.get(f"/v1/models/{ref.name}")
+    which = ref.version or ref.alias or entry["default"]
+    found = api.get(f"/v1/models/{ref.name}/versions/{which}") if which else {}
+    known = {name: found[name] for name in Manifest.__dataclass_fields__ if name in found}
+    return Manifest.from_dict(known) if known.get("inputs") else None
+
+
 def _piece(event: Event, pieces: Pieces, *, quiet: bool) -> None:
     if event.name == "output" and not quiet:
         pieces.show(event.data)
@@ -61,7 +88,7 @@ def check(job: dict[str, Any], *, waited: bool = True) -> None:
     """Raises Trouble unless the job succeeded, or was not waited for."""
     state, error = job["state"], job.get("error") or {}
     if state in ("queued", "running") and waited:
-        raise Trouble(f"job {job['id']} is still {state}: `celeriac jobs watch {job['id']}` goes on waiting", Exit.NOT_NOW)
+        raise Trouble(f"job {job['id']} is still {state}: wait for it with `celeriac jobs watch {job['id']}`", Exit.NOT_NOW)
     if state in ("failed", "cancelled", "expired"):
         code = str(error.get("code", state))
         sentence = f"job {job['id']} {_ENDED[state]}" + (f": {error['detail']}" if error.get("detail") else "")

@@ -13,7 +13,7 @@ def api() -> None:
 
 
 def worker() -> None:
-    """Run a worker until SIGTERM, which drains it."""
+    """Run a worker until SIGTERM. Running jobs are finished first."""
     from app import logs
     from app.worker.main import serve
 
@@ -22,7 +22,7 @@ def worker() -> None:
 
 
 def beat() -> None:
-    """Run beat, which says when a schedule is due, until SIGTERM. Any number may run; one fires."""
+    """Run beat, which starts schedules, until SIGTERM. Several may run; each schedule is started once."""
     from app import logs
     from app.beat.main import serve
 
@@ -31,7 +31,7 @@ def beat() -> None:
 
 
 def flower() -> None:
-    """Run Flower, the view of the workers and their tasks."""
+    """Run Flower, a dashboard of workers and tasks."""
     from app import logs
     from app.cli.flower import serve
 

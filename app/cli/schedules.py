@@ -1,4 +1,4 @@
-"""`celeriac schedules`: what is run again and again."""
+"""`celeriac schedules`: create, list, pause, run and delete schedules."""
 
 from __future__ import annotations
 
@@ -10,27 +10,30 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL
+from app.cli.options import JSON, URL, Wide
 from app.core.schedules import Missed
 
-app = typer.Typer(help="Make, list, pause and run schedules.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, pause, run and delete schedules.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a schedule.")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Its name, as in nightly.")],
-    run: Annotated[str, typer.Option(help='What to run, a JSON file or -, as in {"training": {…}}, {"batch": {…}} or {"pipeline": {…}}.')],
+    name: Annotated[str, typer.Argument(help="Name of the schedule, for example nightly.")],
+    run: Annotated[
+        str,
+        typer.Option(help='JSON file with what to run, or - for standard input: {"training": {…}}, {"batch": {…}} or {"pipeline": {…}}.'),
+    ],
     cron: Annotated[str | None, typer.Option(help="Minute, hour, day, month and weekday, as in '30 2 * * mon-fri'.")] = None,
-    every: Annotated[int | None, typer.Option(help="Instead: the seconds between two runs.")] = None,
-    timezone: Annotated[str, typer.Option(help="That of the cron, as in Europe/Zurich.")] = "UTC",
-    missed: Annotated[Missed, typer.Option(help="What becomes of runs that could not begin in time.")] = Missed.SKIP,
-    paused: Annotated[bool, typer.Option("--paused", help="Make it without starting it.")] = False,
-    description: Annotated[str, typer.Option(help="A sentence for people.")] = "",
+    every: Annotated[int | None, typer.Option(help="Seconds between two runs, instead of --cron.")] = None,
+    timezone: Annotated[str, typer.Option(help="Time zone of --cron, for example Europe/Zurich.")] = "UTC",
+    missed: Annotated[Missed, typer.Option(help="What to do with runs that could not start in time.")] = Missed.SKIP,
+    paused: Annotated[bool, typer.Option("--paused", help="Create the schedule paused.")] = False,
+    description: Annotated[str, typer.Option(help="Human-readable description.")] = "",
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Make a schedule."""
+    """Create a schedule."""
     body = {
         "name": name, "run": _read(run), "cron": cron, "every_s": every, "timezone": timezone, "missed": missed, "paused": paused,
         "description": description,
@@ -39,7 +42,7 @@ def create(
 
 
 @app.command("list")
-def listed(json: JSON = False, url: URL = "") -> None:
+def listed(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
     """List schedules, by name."""
     from app.cli import show
     from app.cli.remote import Remote
@@ -61,7 +64,7 @@ def listed(json: JSON = False, url: URL = "") -> None:
         )
         for one in found
     )
-    show.out().print(show.table(columns, rows) if found else "no schedules")
+    show.print_table(columns, rows, none="No schedules.", extra=("zone", "runs"), wide=wide)
 
 
 @app.command("show")
@@ -78,25 +81,29 @@ def pause(name: Name, json: JSON = False, url: URL = "") -> None:
 
 @app.command()
 def resume(name: Name, json: JSON = False, url: URL = "") -> None:
-    """Let a paused schedule go on."""
+    """Resume a paused schedule."""
     _ask("POST", f"/v1/schedules/{name}/resume", {}, json, url)
 
 
 @app.command()
 def run(name: Name, json: JSON = False, url: URL = "") -> None:
-    """Run a schedule now; its times stay as they are."""
+    """Run a schedule now. Its next times do not change."""
     _ask("POST", f"/v1/schedules/{name}/run", {}, json, url)
 
 
 @app.command()
 def delete(name: Name, json: JSON = False, url: URL = "") -> None:
-    """Forget a schedule; a run that has begun goes on."""
+    """Delete a schedule. A run that has started continues."""
     _ask("DELETE", f"/v1/schedules/{name}", None, json, url)
 
 
 @app.command()
 def history(
-    name: Name, limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many.")] = 20, json: JSON = False, url: URL = ""
+    name: Name,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of runs to list.")] = 20,
+    wide: Wide = False,
+    json: JSON = False,
+    url: URL = "",
 ) -> None:
     """List the latest runs of a schedule."""
     from app.cli import show
@@ -108,7 +115,7 @@ def history(
         show.print_json(found)
         return
     rows = ((one["planned_at"], one["state"], one["kind"], one["id"], (one.get("error") or {}).get("detail")) for one in found)
-    show.out().print(show.table(("planned", "state", "kind", "id", "error"), rows) if found else "no runs")
+    show.print_table(("planned", "state", "kind", "id", "error"), rows, none="No runs.", extra=("kind",), wide=wide)
 
 
 def _ask(method: str, path: str, body: Any, as_json: bool, url: str) -> None:

@@ -22,6 +22,8 @@ STYLE: Final = {
 }  # fmt: skip
 """The colour of each state."""
 _WIDE: Final = 10_000
+_READABLE: Final = 24
+"""The least width of a column whose text wraps."""
 
 
 def out() -> Console:
@@ -34,17 +36,52 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "", extra: Sequence[str] = (), wide: bool = False
+) -> None:
+    """Print a list, or the sentence `none` if it is empty.
+
+    On a terminal that is too narrow, columns named in `extra` are left out, the first one first; then long cells end with an
+    ellipsis, and the last column wraps. `wide` prints everything.
+    """
+    cells = [[cell(value) for value in row] for row in rows]
+    console = Console(highlight=False, width=_WIDE, height=_WIDE) if wide else out()
+    if not cells:
+        console.print(none, soft_wrap=True, markup=False)
+        return
+    shown = list(columns)
+    for name in extra:
+        if _width(columns, cells, shown) <= console.width:
+            break
+        shown.remove(name)
+    places = [columns.index(name) for name in shown]
+    console.print(table(shown, ([row[at] for at in places] for row in cells)))
+    if len(shown) < len(columns):
+        hidden = ", ".join(name for name in columns if name not in shown)
+        Console(stderr=True, highlight=False).print(f"--wide also shows {hidden}.", style="dim")
+
+
+def _width(columns: Sequence[str], cells: Sequence[Sequence[Text]], shown: Sequence[str]) -> int:
+    widths = [max(len(name), *(row[columns.index(name)].cell_len for row in cells)) for name in shown]
+    # The last column wraps.
+    return sum(widths[:-1]) + min(widths[-1], _READABLE) + 2 * len(widths)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Cells as text; a state in its colour, None as a dash. The first column names the row and is never cut."""
+    """Cells as text; a state in its color, None as a dash. The first column names the row and is never cut, the last one wraps."""
     found = Table(*columns, box=None, pad_edge=False, header_style="bold dim")
-    found.columns[0].no_wrap = True
+    for column in found.columns[:-1]:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    found.columns[-1].overflow = "fold"
     for row in rows:
         found.add_row(*(cell(value) for value in row))
     return found
 
 
 def cell(value: Any) -> Text:
-    """A value as one cell: numbers short, lists of words as words, whatever else as JSON."""
+    """A value as one cell: numbers short, lists of words as words, everything else as JSON."""
+    if isinstance(value, Text):
+        return value
     if value is None:
         return Text("–", "dim")
     if isinstance(value, float):
@@ -79,12 +116,21 @@ class Pieces:
         self._line = None
 
 
+def note(sentence: str) -> None:
+    """A sentence on standard error, beside the result."""
+    Console(stderr=True, highlight=False).print(Text.assemble(("note: ", "bold"), sentence), soft_wrap=True)
+
+
 def trouble(what: Trouble, *, as_json: bool) -> None:
     """The sentence on standard error, so that what a script reads stays clean."""
     if as_json:
         sys.stderr.write(json.dumps(what.as_dict(), ensure_ascii=False) + "\n")
         return
-    where = f" (at {what.pointer})" if what.pointer else ""
     first, _, rest = what.sentence.partition("\n")
-    lines = Text.assemble(("error: ", "bold red"), first + where, f"\n{rest}" if rest else "")
+    lines = Text.assemble(("error: ", "bold red"), first, f"\n{rest}" if rest else "")
     Console(stderr=True, highlight=False).print(lines, soft_wrap=True)
+
+
+def warning(sentence: str) -> None:
+    """On standard error, so that what a script reads stays clean."""
+    Console(stderr=True, highlight=False).print(Text.assemble(("warning: ", "bold yellow"), sentence), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Real processes under one roof: started one after the other as they get ready, shown in one log, stopped in reverse.
+"""Run several processes as one: start them in order, show one log, restart what dies, stop in reverse.
 
 Ready-made supervisors start all at once and stop all at once (honcho), or bring daemons, sockets and a protocol of their
 own (circus, supervisord); what `up` needs is a gate before the next start and an order in the stop.
@@ -7,182 +7,174 @@ own (circus, supervisord); what `up` needs is a gate before the next start and a
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from app.cli.exits import Exit, Trouble
-from app.cli.orphans import end_with_parent
+from app.cli.program import Probe, Process, Program, Show
+from app.cli.restarts import WINDOW_S, Restarts
 
-Probe = Callable[[], Awaitable[str | None]]
-"""None when the program is ready, else what it still waits for."""
 _BETWEEN_PROBES_S: Final = 0.05
-_LAST_LINES: Final = 15
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What to run. `patience_s`: how long it may take to get ready. `drain_s`: how long it may take to stop before SIGKILL."""
-
-    name: str
-    command: Sequence[str]
-    probe: Probe | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    patience_s: float = 60.0
-    drain_s: float = 10.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """Ends what it started, and only that. `show(name, line)` gets every line that a program writes."""
+    """Runs programs until it is stopped. Ends what it started, and nothing else.
 
-    def __init__(self, show: Callable[[str, str], None]) -> None:
+    `show(name, line)` gets every line that a program writes. `notice(line)` gets what the supervisor itself reports.
+    `restarts`: how often a program is restarted within five minutes before the supervisor gives up.
+    """
+
+    def __init__(self, show: Show, *, notice: Callable[[str], None] | None = None, restarts: int = 0) -> None:
         self._show = show
-        self._running: list[_Running] = []
-        self._died: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self._notice = notice or (lambda line: show("up", line))
+        self._restarts = restarts
+        self._supervised: list[_Supervised] = []
+        self._gave_up: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def run(self, work: Coroutine[None, None, None]) -> None:
-        """Runs `work`, which starts programs, until it ends or somebody asks to stop; then stops all, the last started first.
+        """Run `work`, which starts programs, until it ends or `stop` is called. Then stop all programs, the last started first.
 
-        Raises what `work` raises, and Trouble where a program dies by itself.
+        Raises what `work` raises, and Trouble if a program dies too often.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self.stop)
-        main, asked = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        main, stopped = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         try:
-            await _first({main, asked, self._died})
-            if self._died.done():
-                raise self._died.result()
+            await _first({main, stopped, self._gave_up})
+            if self._gave_up.done():
+                raise self._gave_up.result()
             if main.done():
                 main.result()
         finally:
-            await _cancel(main, asked)
+            await _cancel(main, stopped)
             await self._stop_all()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """Once: drain and stop. Once more: hurry."""
+        """Drain and stop. A second call kills what still runs."""
         (self._hurry if self._stop.is_set() else self._stop).set()
 
     async def start(self, *programs: Program) -> None:
-        """Starts all of them and returns when each is ready. Raises Trouble where one is not within its patience."""
+        """Start all programs and return when each is ready. Raises Trouble if one is not ready within its patience."""
         started = [await self._spawn(program) for program in programs]
-        await asyncio.gather(*(one.get_ready() for one in started))
+        await asyncio.gather(*(one.wait_until_ready() for one in started))
 
     async def finish(self, program: Program) -> None:
-        """Runs a program that ends by itself. Raises Trouble unless its exit code is 0."""
-        running = await self._spawn(program, may_end=True)
-        await running.watch
-        self._running.remove(running)
-        if running.process.returncode:
-            raise Trouble(running.obituary(), Exit.FAILED)
+        """Run a program that ends. Raises Trouble unless its exit code is 0."""
+        supervised = await self._spawn(program, may_end=True)
+        # Shielded: a stop cancels this call, and then waits for the same task.
+        await asyncio.shield(supervised.watch)
+        self._supervised.remove(supervised)
+        if supervised.process.returncode:
+            raise Trouble(supervised.obituary(), Exit.FAILED)
 
-    async def _spawn(self, program: Program, *, may_end: bool = False) -> _Running:
-        # A pipe of our own: asyncio's makes `wait` wait for whoever holds the pipe, the children of a dead worker too.
-        read, write = os.pipe()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *program.command,
-                env=os.environ | program.environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write,
-                stderr=write,
-                # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-                start_new_session=True,
-                preexec_fn=end_with_parent,
-            )
-        finally:
-            os.close(write)
-        running = _Running(program, process, await _reader(read), self._show, may_end)
-        running.watch = asyncio.create_task(self._watch(running))
-        self._running.append(running)
-        return running
+    async def _spawn(self, program: Program, *, may_end: bool = False) -> _Supervised:
+        supervised = _Supervised(program, self._show, self._notice, Restarts(self._restarts), may_end=may_end)
+        await supervised.spawn()
+        supervised.watch = asyncio.create_task(self._watch(supervised))
+        self._supervised.append(supervised)
+        return supervised
 
-    async def _watch(self, running: _Running) -> None:
-        await running.end()
-        if not running.may_end and not self._died.done():
-            self._died.set_result(Trouble(running.obituary(), Exit.FAILED))
+    async def _watch(self, supervised: _Supervised) -> None:
+        trouble = await supervised.keep_running()
+        if trouble is not None and not self._gave_up.done():
+            self._gave_up.set_result(trouble)
 
     async def _stop_all(self) -> None:
-        while self._running:
-            await self._running.pop().stop(self._hurry)
+        while self._supervised:
+            await self._supervised.pop().stop(self._hurry)
 
 
-@dataclass(slots=True)
-class _Running:
-    program: Program
-    process: asyncio.subprocess.Process
-    output: asyncio.StreamReader
-    show: Callable[[str, str], None]
-    may_end: bool
-    watch: asyncio.Task[None] = field(init=False)
-    last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
+class _Supervised:
+    """One program, and the process that runs it at present."""
 
-    async def end(self) -> None:
-        """Returns when it has ended, with what it wrote shown and nothing left of its session."""
-        lines = asyncio.create_task(self._show_lines())
-        await self.process.wait()
-        with suppress(ProcessLookupError):
-            # The children of a worker that was killed: they would hold its log open, and its memory.
-            os.killpg(self.process.pid, signal.SIGKILL)
-        await asyncio.wait({lines}, timeout=1)
-        await _cancel(lines)
+    process: Process
+    watch: asyncio.Task[None]
 
-    async def _show_lines(self) -> None:
-        rest = b""
-        while chunk := await self.output.read(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._show_line(line)
-        if rest:
-            self._show_line(rest)
+    def __init__(self, program: Program, show: Show, notice: Callable[[str], None], restarts: Restarts, *, may_end: bool) -> None:
+        self.program = program
+        self._show = show
+        self._notice = notice
+        self._restarts = restarts
+        self._may_end = may_end
+        self._stopping = asyncio.Event()
+        self._was_ready = False
 
-    async def get_ready(self) -> None:
-        waits_for: str | None = "its first sign of life"
-        try:
-            async with asyncio.timeout(self.program.patience_s):
-                while waits_for := self.program.probe and await self.program.probe():  # noqa: ASYNC110 - another process sets no event of ours
-                    await asyncio.sleep(_BETWEEN_PROBES_S)
-        except TimeoutError:
-            sentence = f"{self.program.name} is not ready after {self.program.patience_s:g} s: {waits_for}"
-            raise Trouble(f"{sentence}{self._last_lines()}", Exit.FAILED) from None
+    async def spawn(self) -> None:
+        self.process = await Process.start(self.program, self._show)
+
+    async def keep_running(self) -> Trouble | None:
+        """Restart the program each time it dies. Return when it was stopped or has ended as expected, else why it is given up."""
+        while True:
+            await self.process.wait()
+            if self._may_end or self._stopping.is_set():
+                return None
+            # A program that ends before it was ever ready has a fault that a restart does not cure.
+            curable = self._was_ready or self.process.was_killed
+            delay = self._restarts.delay_after_death() if curable else None
+            if delay is None:
+                return Trouble(self._given_up(), Exit.FAILED)
+            when = f"in {delay:g} s" if delay else "now"
+            count = f"{self._restarts.count} of {self._restarts.most} restarts within {WINDOW_S / 60:g} minutes"
+            self._notice(f"{self.program.name} {self.process.how_it_ended}: restarting it {when} ({count})")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+            if self._stopping.is_set():
+                return None
+            await self.spawn()
+            if self._stopping.is_set():
+                self.process.kill()
+            announcement = asyncio.create_task(self._announce())
+            await self.process.wait()
+            await _cancel(announcement)
+
+    async def wait_until_ready(self) -> None:
+        """Raises Trouble if the program is not ready within its patience."""
+        reason = await self._not_ready()
+        if reason is not None:
+            raise Trouble(f"{reason}{self.process.last_lines()}", Exit.FAILED)
 
     async def stop(self, hurry: asyncio.Event) -> None:
-        self.may_end = True
+        self._may_end = True
+        self._stopping.set()
         if self.process.returncode is None and not hurry.is_set():
             self.process.terminate()
-            ended, asked = asyncio.create_task(self.process.wait()), asyncio.create_task(hurry.wait())
-            await _first({ended, asked}, timeout_s=self.program.drain_s)
-            await _cancel(ended, asked)
-        if self.process.returncode is None:
-            self.process.kill()
+            ended, hurried = asyncio.create_task(self.process.wait()), asyncio.create_task(hurry.wait())
+            await _first({ended, hurried}, timeout_s=self.program.drain_s)
+            await _cancel(ended, hurried)
+        self.process.kill()
         await self.watch
 
     def obituary(self) -> str:
-        code = self.process.returncode or 0
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return f"{self.program.name} {how}, and the rest was stopped{self._last_lines()}"
+        return f"{self.program.name} {self.process.how_it_ended}{self.process.last_lines()}"
 
-    def _show_line(self, line: bytes) -> None:
-        text = line.decode(errors="replace").rstrip()
-        self.last.append(text)
-        self.show(self.program.name, text)
+    def _given_up(self) -> str:
+        often = f" {self._restarts.count} times within {WINDOW_S / 60:g} minutes" if self._restarts.count > 1 else ""
+        return f"{self.program.name} {self.process.how_it_ended}{often}, and the rest was stopped{self.process.last_lines()}"
 
-    def _last_lines(self) -> str:
-        return "; its last lines:\n" + "\n".join(f"  {line}" for line in self.last) if self.last else ""
+    async def _announce(self) -> None:
+        reason = await self._not_ready()
+        self._notice(reason or f"{self.program.name} is ready again")
 
-
-async def _reader(pipe: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb"))
-    return reader
+    async def _not_ready(self) -> str | None:
+        """None when the program is ready, else what it still waits for when its patience is over."""
+        waits_for: str | None = "its first sign of life"
+        probe: Probe | None = self.program.probe
+        try:
+            async with asyncio.timeout(self.program.patience_s):
+                while waits_for := probe and await probe():  # noqa: ASYNC110 - another process sets no event of ours
+                    await asyncio.sleep(_BETWEEN_PROBES_S)
+        except TimeoutError:
+            return f"{self.program.name} is not ready after {self.program.patience_s:g} s: {waits_for}"
+        self._was_ready = True
+        return None
 
 
 async def _first(futures: set[asyncio.Future[Any]], timeout_s: float | None = None) -> None:

@@ -10,41 +10,53 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Webhook, hook
+from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, Wide, hook, table_options
 from app.core.jobs import State
 
 if TYPE_CHECKING:
     from app.cli.remote import Remote
 
-app = typer.Typer(help="List, show and cancel trainings, and the trainers that there are.", no_args_is_help=True)
+app = typer.Typer(help="List, show, watch and cancel trainings; list trainers.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a training.")]
 
 
 def train(
     dataset: Annotated[
         str,
-        typer.Argument(help="A CSV or Parquet file of this machine, which is uploaded; else a file's id, a path or URL of the server's."),
+        typer.Argument(
+            help="CSV, JSONL, Parquet or NPY file of this machine, which is uploaded; or the id of a file, a path on the server, or a URL."
+        ),
     ],
-    target: Annotated[str, typer.Option(help="The column to predict.")],
-    model: Annotated[str, typer.Option(help="The model that gets a new version.")],
-    trainer: Annotated[str, typer.Option(help="What trains, as `celeriac trainings trainers` lists them.")],
-    param: Annotated[list[str] | None, typer.Option(help="A parameter of the trainer, as in max_depth=8.")] = None,
-    search: Annotated[list[str] | None, typer.Option(help="Values to try, as in max_depth=4,8,16.")] = None,
-    column: Annotated[list[str] | None, typer.Option(help="A column to learn from; all but the target where none is named.")] = None,
-    cv: Annotated[int | None, typer.Option(help="Folds of the cross-validation.  [default: 5]", show_default=False)] = None,
-    holdout: Annotated[float | None, typer.Option(help="Measure on this part of the rows instead, as in 0.2.")] = None,
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    model: Annotated[str, typer.Option(help="Model that gets a new version.")],
+    trainer: Annotated[str, typer.Option(help="Trainer to use; `celeriac trainings trainers` lists them.")],
+    param: Annotated[list[str] | None, typer.Option(help="Parameter of the trainer, for example max_depth=8. Repeatable.")] = None,
+    search: Annotated[list[str] | None, typer.Option(help="Values to search, for example max_depth=4,8,16. Repeatable.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column to learn from. Repeatable.  \\[default: all but the target]", show_default=False)
+    ] = None,
+    cv: Annotated[int | None, typer.Option(help="Folds of the cross-validation.  \\[default: 5]", show_default=False)] = None,
+    holdout: Annotated[
+        float | None, typer.Option(help="Fraction of the rows to measure on instead of cross-validation, for example 0.2.")
+    ] = None,
     promote_if: Annotated[
         list[str] | None,
-        typer.Option(help="Promote only if, as in accuracy>=0.9 or, not worse than another version, accuracy>=production."),
+        typer.Option(help="Promotion gate, for example accuracy>=0.9 or, compared with another version, accuracy>=production. Repeatable."),
     ] = None,
-    pool: Annotated[str | None, typer.Option(help="The pool that runs it; else that of trainings.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds that it may run.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Pool that runs it.  \\[env: CELERIAC_TRAINING_POOL]", show_default=False)] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Time limit in seconds.")] = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     webhook: Webhook = "",
-    wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until it ends.")] = True,
     json: JSON = False,
     url: URL = "",
 ) -> None:
-    """Train a model on a table, publish it, and promote it if it is good enough."""
+    """Train a model on a table, publish it, and promote it if it passes the gates."""
     from app.cli import show
     from app.cli.remote import Remote
 
@@ -52,6 +64,7 @@ def train(
         "trainer": trainer, "target": target, "model": model, "params": dict(map(_param, param or ())), "columns": column,
         "search": dict(map(_search, search or ())), "cv": cv, "holdout": holdout, "promote_if": _gate(promote_if or ()),
         "pool": pool, "time_limit_s": time_limit, **hook(webhook),
+        **table_options(delimiter, decimal, quote, encoding, na_values, header),
     }  # fmt: skip
     with Remote(url) as api:
         body["dataset"] = api.upload(Path(dataset))["id"] if Path(dataset).is_file() else dataset
@@ -68,7 +81,8 @@ def train(
 def listed(
     state: Annotated[State | None, typer.Option(help="Only trainings in this state.")] = None,
     model: Annotated[str | None, typer.Option(help="Only trainings of this model.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="At most so many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of trainings to list, the newest first.")] = 20,
+    wide: Wide = False,
     json: JSON = False,
     url: URL = "",
 ) -> None:
@@ -82,12 +96,12 @@ def listed(
         show.print_json(found)
         return
     columns = ("id", "state", "model", "trainer", "progress", "version", "promoted", "created", "run s")
-    show.out().print(show.table(columns, map(_row, found)) if found else "no trainings")
+    show.print_table(columns, map(_row, found), none="No trainings.", extra=("created", "progress", "trainer", "promoted"), wide=wide)
 
 
 @app.command("show")
 def show_one(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Show one training: what was asked, how far it has come, or what came of it."""
+    """Show one training: its request, progress and result."""
     from app.cli import show
     from app.cli.remote import Remote
 
@@ -104,7 +118,7 @@ def show_one(id: Id, json: JSON = False, url: URL = "") -> None:
 
 @app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Follow a training until it ends; the exit code tells how."""
+    """Follow a training until it ends. The exit code is 0 if it succeeded."""
     from app.cli.remote import Remote
 
     with Remote(url) as api:

@@ -9,11 +9,14 @@ import typer
 
 
 def up(
-    samples: Annotated[bool, typer.Option(help="Publish the sample models that are missing, and ask them.")] = True,
-    training: Annotated[bool, typer.Option("--training", help="Run one more worker, which trains models.")] = False,
+    samples: Annotated[bool, typer.Option(help="Publish the sample models that are missing, and show their predictions.")] = True,
+    training: Annotated[bool, typer.Option("--training", help="Run a second worker, for trainings.")] = False,
     beat: Annotated[bool, typer.Option("--beat", help="Run beat, which schedules need.")] = False,
 ) -> None:
-    """Run API, worker and Flower on this machine, with a Redis where there is none, until Ctrl-C."""
+    """Run the API, a worker, Flower and, unless CELERIAC_REDIS_URL is set, Redis on this machine until Ctrl-C.
+
+    A process that dies is restarted.
+    """
     started = time.monotonic()
     import asyncio
 

@@ -23,7 +23,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """`minimum` and `maximum` are None where nothing scales the pool."""
+    """`minimum` and `maximum` are None where nothing scales the pool. `leaving` names its pods that are terminating."""
 
     wanted: int
     ready: int
@@ -31,6 +31,7 @@ class Scaling:
     maximum: int | None
     last_event: Event | None
     obstacles: list[str]
+    leaving: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def _of(deployment: Object, seen: Objects) -> Scaling:
     scaler = next((one for one in seen.scalers or () if _pool(one) == pool), None)
     hpa = scaler.get("status", {}).get("hpaName") if scaler else None
     autoscaler = next((one for one in seen.autoscalers if _name(one) == hpa), None)
-    pods = [one for one in seen.pods if _pool(one) == pool and "deletionTimestamp" not in one["metadata"]]
+    every = [one for one in seen.pods if _pool(one) == pool]
+    pods = [one for one in every if "deletionTimestamp" not in one["metadata"]]
     wanted = int(deployment["spec"].get("replicas", 1))
     bounds = scaler["spec"] if scaler else {}
     obstacles = [
@@ -70,6 +72,7 @@ def _of(deployment: Object, seen: Objects) -> Scaling:
         maximum=int(bounds.get("maxReplicaCount", 100)) if scaler else None,
         last_event=_last(seen.events, {("ScaledObject", _name(scaler or {})), ("HorizontalPodAutoscaler", hpa)}),
         obstacles=obstacles,
+        leaving=frozenset(one["metadata"]["name"] for one in every if "deletionTimestamp" in one["metadata"]),
     )
 
 

@@ -7,15 +7,14 @@ at when it is given, and the addresses that its name resolves to each time befor
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 from app.core.errors import InvalidInput
+from app.core.special_addresses import is_public
 
 _LONGEST: Final = 2048
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-_COMPATIBLE: Final = IPv6Network("::/96")
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
@@ -47,19 +46,6 @@ def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str
     if (address is not None and not is_public(address)) or f".{host.rstrip('.')}".endswith(".localhost"):
         raise InvalidInput(f"{host} is no public address, and this server calls no other", pointer=pointer)
     return url
-
-
-def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """May anybody on the internet have this address? What carries another address inside is as public as that one."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(inner)
-        if address.is_site_local:
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:

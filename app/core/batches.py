@@ -54,7 +54,7 @@ class Order:
     """What was asked, and never changes. `asked` is the model as the caller named it. `endpoint` is set where the file holds requests, as OpenAI's does, else it is a table.
 
     `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
-    `webhook` is who is told of it, `{url, events}`.
+    `webhook` is who is told of it, `{url, events}`. `options` say how the file is read; see `TableOptions`.
     """
 
     model: str
@@ -74,6 +74,7 @@ class Order:
     limit_s: float = 60.0
     metadata: Mapping[str, str] = field(default_factory=dict)
     webhook: dict[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,6 +112,7 @@ class Part:
 @dataclass(slots=True)
 class Batch:
     """The record. Times are seconds since 1970, by status. `next`: the first row that is in no piece and no part yet.
+    `planned`: plan jobs that have ended and were not the last.
 
     `speed` is rows a second of one slot, 0 where nothing was measured yet; `slice` and `call_s` are of its `Pace`. `outcome` is what it will be when its parts are joined.
     """
@@ -130,6 +132,7 @@ class Batch:
     completed: int = 0
     failed: int = 0
     round: int = 0
+    planned: int = 0
     before: int = 0
     served_at: float = 0.0
     outcome: str = ""

@@ -44,8 +44,9 @@ class Cron:
         """Raises InvalidInput that names the field which is wrong, also where it would never fire."""
         parts = _MACROS.get(text.strip().lower(), text).split()
         if len(parts) != len(_FIELDS):
-            told = f"{text!r} has {len(parts)} fields: give minute, hour, day of the month, month and day of the week, as in '30 2 * * 1-5'"
-            raise InvalidInput(told, pointer=pointer)
+            fields = ", ".join(name for name, *_ in _FIELDS)
+            expected = f"Expected five fields ({fields}), for example '30 2 * * 1-5', or one of {', '.join(_MACROS)}."
+            raise InvalidInput(f"Invalid cron expression {text!r}. {expected}", pointer=pointer)
         minutes, hours, days, months, weekdays = (_field(part, *field, pointer) for part, field in zip(parts, _FIELDS, strict=True))
         either = not parts[2].startswith("*") and not parts[4].startswith("*")
         found = cls(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either)

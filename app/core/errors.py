@@ -9,6 +9,8 @@ CeleriacError
 ├── InvalidIdempotencyKey        invalid_idempotency_key the header is not a quoted string
 ├── IdempotencyMismatch          idempotency_mismatch    the key was used before, with another payload
 ├── PayloadTooLarge              payload_too_large       the body is above the limit
+├── RequestTimeout               request_timeout         the body did not arrive in time
+├── Overloaded                   overloaded              too many large bodies at once; try again later
 ├── UnsupportedMediaType         unsupported_media_type  the content type is not one that this route reads
 ├── ModelNotFound                model_not_found         no model of that name
 │   └── VersionNotFound          version_not_found       the model has no such version or alias
@@ -37,6 +39,7 @@ CeleriacError
 ├── PipelineNotFound             pipeline_not_found      no pipeline of that name
 ├── PipelineUnavailable          pipeline_unavailable    its file is not valid; the detail says in which line
 ├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
+├── RecordUnreadable             record_unreadable       a record in Redis has a wrong type or content
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
 └── StoreUnavailable             store_unavailable       Redis does not answer
@@ -45,7 +48,31 @@ CeleriacError
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import reprlib
+from itertools import islice
+from typing import Any, ClassVar, Final
+
+_LONGEST_DETAIL: Final = 4000
+_LONGEST_POINTER: Final = 1000
+
+
+class _Short(reprlib.Repr):
+    """Shortens without a look at the whole value: the standard class sorts all keys of a dictionary to show four."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = self.maxlong = 100
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return super().repr_dict(dict(islice(x.items(), self.maxdict + 1)), level)
+
+
+_SHORT: Final = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return the `repr` of a value that a caller sent, shortened: an error must not repeat a whole body."""
+    return _SHORT.repr(value)
 
 
 def told(error: BaseException) -> str:
@@ -58,12 +85,19 @@ def told(error: BaseException) -> str:
 
 
 class CeleriacError(Exception):
-    """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field."""
+    """Base of all. `detail` says what happened and what would be right; `pointer` (RFC 6901) names the field.
+
+    Both are bounded, because they often repeat what the caller sent. A pointer that is too long names the field around it.
+    """
 
     code: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong"
 
     def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        if len(detail) > _LONGEST_DETAIL:
+            detail = f"{detail[:_LONGEST_DETAIL]}…"
+        if pointer is not None and len(pointer) > _LONGEST_POINTER:
+            pointer = pointer[:_LONGEST_POINTER].rpartition("/")[0]
         super().__init__(detail)
         self.detail = detail
         self.pointer = pointer
@@ -114,6 +148,20 @@ class IdempotencyMismatch(CeleriacError):
 class PayloadTooLarge(CeleriacError):
     code = "payload_too_large"
     title = "The body is too large"
+
+
+class RequestTimeout(CeleriacError):
+    code = "request_timeout"
+    title = "The request did not arrive in time"
+
+
+class Overloaded(CeleriacError):
+    code = "overloaded"
+    title = "The server has too many large bodies to read"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class UnsupportedMediaType(CeleriacError):
@@ -254,6 +302,11 @@ class PipelineUnavailable(CeleriacError):
 class PayloadLost(CeleriacError):
     code = "payload_lost"
     title = "A large input or result is lost"
+
+
+class RecordUnreadable(CeleriacError):
+    code = "record_unreadable"
+    title = "A record in Redis cannot be read"
 
 
 class DeadlineExceeded(CeleriacError):

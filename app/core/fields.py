@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from app.core.errors import UnknownField
+from app.core.errors import UnknownField, shown
 
 DEEPEST: Final = 64
-TOO_DEEP: Final = f"more than {DEEPEST} lists and objects lie within each other: nobody reads that"
+TOO_DEEP: Final = f"the JSON is nested more than {DEEPEST} levels deep"
+
+
+_CONSTANT: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
+
+
+def not_json(text: bytes, error: Exception) -> str:
+    """The rest of a sentence about text that a parser refused."""
+    if _CONSTANT.search(text):
+        return "not JSON: NaN and Infinity are not numbers there: write null for a missing value"
+    return f"not JSON: {error}"
 
 
 def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
@@ -16,7 +27,7 @@ def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
     for name in body:
         if name not in names:
             escaped = name.replace("~", "~0").replace("/", "~1")
-            raise UnknownField(f"there is no field {name!r} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
+            raise UnknownField(f"there is no field {shown(name)} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
 
 
 def too_deep(found: Any) -> bool:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
-from math import isfinite
 from typing import Any, Final
 
-from app.core.errors import InvalidInput, InvalidTensor, UnknownField
+from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import FLOATS, Tensor, check_size, decode, encode, has_missing, is_binary, size_of
+from app.core.tensors import (
+    FLOATS,
+    ITEM_SIZE,
+    TIMESTAMP,
+    Tensor,
+    check_size,
+    decode,
+    elements,
+    first_missing,
+    has_missing,
+    is_binary,
+    size_of,
+)
+from app.core.values import about
 
 _NESTED: Final = frozenset({list, dict})
+_MAX_VALUES: Final = 1 << 24
+"""Values of the rows of one request, counting those that a record leaves out."""
 
 
 def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
@@ -27,9 +43,11 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
         return _from_columns(manifest, rows, pointer)
     spec = manifest.inputs[0]
     flat, shape = flatten(rows, pointer)
+    if len(spec.shape) == 1 and len(shape) == 2 and shape[1] == 1:
+        shape = shape[:1]
     _check_shape(spec, shape, pointer)
     try:
-        tensor = Tensor(spec.name, spec.datatype, shape, encode(flat, spec.datatype, nullable=spec.nullable))
+        tensor = spec.tensor(flat, shape)
     except InvalidTensor as error:
         raise located(error, shape, pointer, spec.columns) from None
     return [_complete(spec, tensor, pointer, flat=False)]
@@ -57,12 +75,15 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
 
     Raises InvalidTensor for a missing or unknown name, another shape, a datatype that does not fit, NaN where refused.
     """
+    if _by_column(manifest, tensors):
+        return [_joined(manifest.inputs[0], tensors, pointer)]
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
     single = len(tensors) == len(manifest.inputs) == 1
+    declared = {spec.name for spec in manifest.inputs}
     for index, tensor in enumerate(tensors):
-        if not single and all(tensor.name != spec.name for spec in manifest.inputs):
+        if not single and tensor.name not in declared:
             raise InvalidTensor(
-                f"{manifest.name!r} has no input {tensor.name!r}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
+                f"{manifest.name!r} has no input {shown(tensor.name)}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
             )
     if len(given) != len(tensors):
         raise InvalidTensor("two inputs have the same name", pointer=pointer)
@@ -78,25 +99,58 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
     return found
 
 
+def _by_column(manifest: Manifest, tensors: Sequence[Tensor]) -> bool:
+    """Does the request hold a tensor for each column of the model's one input, as MLServer's pandas codec sends them?"""
+    columns = manifest.inputs[0].columns if len(manifest.inputs) == 1 else ()
+    whole = len(tensors) == 1 and tensors[0].shape[1:] == (len(columns),)
+    return bool(columns) and not whole and {tensor.name for tensor in tensors}.issubset(columns)
+
+
+def _joined(spec: TensorSpec, tensors: Sequence[Tensor], pointer: str) -> Tensor:
+    """One tensor for each column as the two-dimensional input that they make."""
+    given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
+    if len(given) != len(tensors):
+        raise InvalidTensor("two inputs have the same name", pointer=pointer)
+    missing = [name for name in spec.columns if name not in given]
+    if missing:
+        raise InvalidTensor(f"the column {missing[0]!r} is missing. The model takes the columns {', '.join(spec.columns)}", pointer=pointer)
+    columns = []
+    for name in spec.columns:
+        index, tensor = given[name]
+        columns.append(_fit(replace(spec, name=name, shape=(-1,), columns=()), tensor, f"{pointer}/{index}"))
+    rows = columns[0].rows
+    if any(column.rows != rows for column in columns):
+        raise InvalidTensor(f"the columns differ in rows: {', '.join(f'{c.name} has {c.rows}' for c in columns)}", pointer=pointer)
+    shape = (rows, len(columns))
+    if spec.datatype == "BYTES":
+        cells = [elements(column.data) for column in columns]
+        return spec.tensor([cell for row in zip(*cells, strict=True) for cell in row], shape)
+    code = {1: "B", 2: "H", 4: "I", 8: "Q"}[ITEM_SIZE[spec.datatype]]
+    table = array(code, bytes(rows * len(columns) * ITEM_SIZE[spec.datatype]))
+    for at, column in enumerate(columns):
+        table[at :: len(columns)] = array(code, bytes(column.data))
+    return Tensor(spec.name, spec.datatype, shape, table.tobytes())
+
+
 def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
     """Nested lists as flat values and their shape. Raises InvalidTensor where rows differ in length or depth."""
     if not isinstance(data, list):
         raise InvalidTensor("the data must be a list", pointer=pointer)
-    if not data or not isinstance(data[0], list):
-        _no_lists(data, pointer)
-        return data, (len(data),)
-    if not isinstance(data[0][0] if data[0] else None, list):
-        width = len(data[0])
-        for index, row in enumerate(data):
-            if not isinstance(row, list) or len(row) != width:
-                raise InvalidTensor(f"row {index} differs from row 0, which has {width} values", pointer=f"{pointer}/{index}")
-        flat = list(chain.from_iterable(data))
-        _no_lists(flat, pointer)
-        return flat, (len(data), width)
-    parts = [flatten(part, f"{pointer}/{index}") for index, part in enumerate(data)]
-    if len({shape for _, shape in parts}) > 1:
-        raise InvalidTensor("the nested lists differ in length", pointer=pointer)
-    return list(chain.from_iterable(flat for flat, _ in parts)), (len(parts), *parts[0][1])
+    # From the outside in: each level costs the number of its parts, so the whole costs the number of lists and values.
+    flat, shape = data, [len(data)]
+    while flat and isinstance(flat[0], list):
+        width = len(flat[0])
+        for index, part in enumerate(flat):
+            if not isinstance(part, list) or len(part) != width:
+                place = _place(index, shape)
+                told = (
+                    f"row {index} differs from row 0, which has {width} values" if len(shape) == 1 else "the nested lists differ in length"
+                )
+                raise InvalidTensor(told, pointer="/".join((pointer, *map(str, place))))
+        flat = list(chain.from_iterable(flat))
+        shape.append(width)
+    _no_lists(flat, pointer)
+    return flat, tuple(shape)
 
 
 def _no_lists(flat: list[Any], pointer: str) -> None:
@@ -114,8 +168,8 @@ def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: S
     if not error.pointer:
         return InvalidTensor(error.detail, pointer=pointer)
     place = _place(int(error.pointer[1:]), shape)
-    column = f"column {columns[place[1]]!r}: " if len(place) == 2 and columns else ""
-    return InvalidTensor(column + error.detail, pointer="/".join((pointer, *map(str, place))))
+    detail = about(columns[place[1]], error.detail) if len(place) == 2 and columns else error.detail
+    return InvalidTensor(detail, pointer="/".join((pointer, *map(str, place))))
 
 
 def _place(index: int, shape: Sequence[int]) -> list[int]:
@@ -128,13 +182,14 @@ def _place(index: int, shape: Sequence[int]) -> list[int]:
 
 
 def _complete(spec: TensorSpec, tensor: Tensor, pointer: str, *, flat: bool) -> Tensor:
-    """Raises InvalidTensor for NaN and infinities where the input takes no missing values. `flat`: its pointer names the whole."""
+    """Raises InvalidTensor for missing values and infinities if the input takes no missing values. `flat`: its pointer names the whole."""
     if spec.nullable or not has_missing(tensor):
         return tensor
-    index = next(at for at, value in enumerate(decode(tensor.data, tensor.datatype)) if not isfinite(value))
+    index = first_missing(tensor)
     place = _place(index, tensor.shape)
     column = f" in the column {spec.columns[place[1]]!r}" if len(place) == 2 and spec.columns else ""
-    told = f"{spec.name!r} holds NaN or an infinity{column} of row {place[0]}, and the model takes no missing values"
+    kind = "NaN or an infinity" if tensor.datatype in FLOATS else "a missing value"
+    told = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values"
     raise InvalidTensor(told, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
 
 
@@ -144,18 +199,26 @@ def _fit(spec: TensorSpec, tensor: Tensor, pointer: str) -> Tensor:
         shape = shape[:1]  # clients of the protocol send a column as [n, 1]
     _check_shape(spec, shape, f"{pointer}/shape")
     check_size(tensor, f"{pointer}/data")
-    data = tensor.data
-    if tensor.datatype != spec.datatype:
-        data = _widen(spec, tensor, pointer)
-    return _complete(spec, Tensor(spec.name, spec.datatype, shape, data), f"{pointer}/data", flat=True)
+    if tensor.datatype == spec.datatype:
+        fitted = Tensor(spec.name, spec.datatype, shape, tensor.data)
+    else:
+        fitted = _converted(spec, tensor, shape, pointer)
+    return _complete(spec, fitted, f"{pointer}/data", flat=True)
 
 
-def _widen(spec: TensorSpec, tensor: Tensor, pointer: str) -> bytes:
-    wide = spec.datatype in FLOATS and tensor.datatype not in ("BOOL", "BYTES")
-    whole = "INT" in spec.datatype and "INT" in tensor.datatype
-    if not wide and not whole:
-        raise InvalidTensor(f"{spec.name!r} takes {spec.datatype}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
-    return encode(decode(tensor.data, tensor.datatype), spec.datatype, nullable=spec.nullable, pointer=f"{pointer}/data")
+def _converted(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], pointer: str) -> Tensor:
+    """Numbers as other numbers if nothing is lost, and text as timestamps: the protocol has none."""
+    fits = tensor.datatype == "BYTES" if spec.datatype == TIMESTAMP else "BYTES" not in (spec.datatype, tensor.datatype)
+    if not fits:
+        wanted = "BYTES (timestamps as text)" if spec.datatype == TIMESTAMP else spec.datatype
+        raise InvalidTensor(f"{spec.name!r} takes {wanted}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
+    values = decode(tensor.data, tensor.datatype)
+    if spec.datatype not in FLOATS:
+        values = [None if value != value else value for value in values]
+    try:
+        return spec.tensor(values, shape)
+    except InvalidTensor as error:
+        raise InvalidTensor(f"{spec.name!r}: {error.detail}", pointer=f"{pointer}/data{error.pointer or ''}") from None
 
 
 def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Tensor]:
@@ -163,7 +226,12 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
     columns = single.columns if single and len(single.shape) == 2 else tuple(spec.name for spec in manifest.inputs)
     if not columns:
         raise InvalidInput(f"{manifest.name!r} has no column names: give its inputs as a list of lists", pointer=pointer)
+    if len(rows) * len(columns) > _MAX_VALUES:
+        raise PayloadTooLarge(
+            f"{len(rows)} rows of {len(columns)} columns are more than {_MAX_VALUES} values: split the rows, or submit a batch"
+        )
     known = set(columns)
+    required = known - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInput(f"row {index} is no record, as row 0 is", pointer=f"{pointer}/{index}")
@@ -171,12 +239,12 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
             for name in row:
                 if name not in known:
                     raise UnknownField(
-                        f"row {index} has a column {name!r} that the model does not know; it has {', '.join(columns)}",
+                        f"row {index} has a column {shown(name)} that the model does not know; it has {', '.join(columns)}",
                         pointer=f"{pointer}/{index}/{name}",
                     )
-            missing = [name for name in columns if name not in row]
-            if not all(_nullable(manifest, name) for name in missing):
-                raise InvalidInput(f"row {index} lacks the column {missing[0]!r}", pointer=f"{pointer}/{index}")
+            if not required <= row.keys():
+                missing = next(name for name in columns if name not in row)
+                raise InvalidInput(f"row {index} lacks the column {missing!r}", pointer=f"{pointer}/{index}")
     return _from_columns(manifest, [[row.get(name) for name in columns] for row in rows], pointer, columns)
 
 
@@ -206,11 +274,11 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
                     pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
                 )
         try:
-            data = encode(values, spec.datatype, nullable=spec.nullable, pointer="")
+            tensor = spec.tensor(values, shape)
         except InvalidTensor as error:
             where = f"{pointer}{error.pointer or ''}/{spec.name if names else at}"
-            raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=where) from None
-        found.append(_complete(spec, Tensor(spec.name, spec.datatype, shape, data), pointer, flat=True))
+            raise InvalidTensor(about(spec.name, error.detail), pointer=where) from None
+        found.append(_complete(spec, tensor, pointer, flat=True))
     return found
 
 
@@ -220,16 +288,17 @@ def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any],
         flat, shape = flatten(values, pointer)
         _check_shape(spec, shape, pointer)
     except InvalidTensor as error:
-        raise InvalidTensor(f"column {spec.name!r}: {error.detail}", pointer=error.pointer) from None
+        raise InvalidTensor(about(spec.name, error.detail), pointer=error.pointer) from None
     return flat, shape
-
-
-def _nullable(manifest: Manifest, column: str) -> bool:
-    return any(spec.nullable and column in (spec.name, *spec.columns) for spec in manifest.inputs)
 
 
 def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None:
     fits = len(shape) == len(spec.shape) and all(want in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
+    if not fits and spec.shape == (-1,):
+        kind, example = ("text", '["a", "b"]') if spec.datatype == "BYTES" else ("value", "[1, 2]")
+        raise InvalidTensor(
+            f"Input {spec.name!r} takes one {kind} per row, for example {example}, not the shape {list(shape)}.", pointer=pointer
+        )
     if not fits:
         raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}", pointer=pointer)
     if size_of(shape) <= 0 or min(shape) < 1:

@@ -45,6 +45,8 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 }
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+CHOSEN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
+"""The form of every id that a job in the index has, also of one that its caller chose."""
 
 
 def new_id(now: float) -> str:
@@ -95,6 +97,7 @@ class Job:
     expires_at: float
     attempt: int = 0
     position: int = 0
+    left: int | None = None
     queue: str = ""
     revision: int = 1
     streamed: int = 0

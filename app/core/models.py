@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 from app.core.errors import InvalidInput
-from app.core.tensors import DATATYPES
+from app.core.tensors import DECLARED, TIMESTAMP, Tensor, make
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 VERSION: Final = re.compile(r"[0-9][A-Za-z0-9._-]{0,62}")
@@ -68,7 +68,8 @@ def references(value: Any) -> Iterator[str]:
 class TensorSpec:
     """An input or output: `shape` with -1 for a dimension that varies, the first of which counts rows.
 
-    `columns` names the features of a two-dimensional input; `nullable` permits missing values (NaN, or null in JSON).
+    `columns` names the features of a two-dimensional input; `nullable` permits missing values (NaN, or null in JSON). `dtype` is the pandas
+    type of the column that the estimator gets, NumPy's for the datatype by default; `categories` are those of the type "category".
     """
 
     name: str
@@ -76,12 +77,29 @@ class TensorSpec:
     shape: tuple[int, ...]
     columns: tuple[str, ...] = ()
     nullable: bool = False
+    dtype: str = ""
+    categories: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.datatype not in DATATYPES:
-            raise InvalidInput(f"{self.datatype!r} is no datatype; one of {', '.join(DATATYPES)}", pointer="/datatype")
+        if self.datatype not in DECLARED:
+            raise InvalidInput(f"{self.datatype!r} is not a datatype. Use one of {', '.join(DECLARED)}.", pointer="/datatype")
         if not self.shape or self.shape[0] != -1:
             raise InvalidInput(f"the shape of {self.name!r} must begin with -1, the rows", pointer="/shape")
+
+    @property
+    def zoned(self) -> bool:
+        """Do its timestamps have an offset from UTC?"""
+        return "," in self.dtype
+
+    @property
+    def empty_is_missing(self) -> bool:
+        """Does an empty text mean a missing value? In versions published before text had a type of its own, and in Python code."""
+        return self.nullable and self.datatype == "BYTES" and not self.dtype
+
+    def tensor(self, values: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+        """Flat Python values, `None` for a missing one. Raises InvalidTensor with the index of the value."""
+        zoned = self.zoned if self.datatype == TIMESTAMP else None
+        return make(self.name, self.datatype, shape, values, nullable=self.nullable, zoned=zoned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +135,10 @@ class Manifest:
     """`model.json` of one immutable version. `outputs` names the methods that can be asked.
 
     `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
-    ONNX graph that hold some of it; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
-    parameters. Python code is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
-    where it starts threads or opens a device. `memory_limit_mb` is what one prediction may take beyond what its process
+    ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
+    parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
+    if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
+    "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
     holds; 0 is no limit. `stream`: the code yields the text of a row piece by piece, and who watches the job is told each.
     """
 
@@ -141,10 +160,13 @@ class Manifest:
     retries: RetryPolicy = RetryPolicy()
     time_limit_s: float = 30.0
     load: str = "parent"
+    requires: Sequence[str] | None = None
+    frame: bool = False
     memory_limit_mb: int = 0
     stream: bool = False
     golden: Golden | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not POOL.fullmatch(self.pool):
@@ -187,6 +209,15 @@ class Manifest:
             return f"ONNX Runtime, a graph compiled from an estimator of {made}{close}"
         return f"the estimator itself, fitted with {made}"
 
+    def classes_of(self, outputs: Sequence[str]) -> tuple[Any, ...]:
+        """The class of each column of the one output that was asked for; () if its columns are not classes."""
+        if len(outputs) != 1 or outputs[0] not in ("predict_proba", "decision_function"):
+            return ()
+        shape = next((spec.shape for spec in self.outputs if spec.name == outputs[0]), ())
+        several = bool(self.classes) and all(isinstance(label, tuple) for label in self.classes)
+        columns = len(self.classes) if not several else max(map(len, self.classes))
+        return self.classes if len(shape) == (3 if several else 2) and shape[-1] in (-1, columns) else ()
+
     def output(self, name: str) -> TensorSpec:
         """Raises InvalidInput where the model has no such method."""
         for spec in self.outputs:
@@ -214,12 +245,17 @@ class Manifest:
                 _known(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
+        # Those of several targets are a list each.
+        values["classes"] = tuple(tuple(label) if isinstance(label, list) else label for label in values["classes"])
+        if values.get("requires") is not None:
+            values["requires"] = tuple(values["requires"])
         return cls(**values)
 
 
 def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:
     _known(TensorSpec, data, pointer)
-    return TensorSpec(**{**data, "shape": tuple(data["shape"]), "columns": tuple(data.get("columns") or ())})
+    lists = {name: tuple(data.get(name) or ()) for name in ("columns", "categories")}
+    return TensorSpec(**{**data, "shape": tuple(data["shape"]), **lists})
 
 
 _TYPES: Final[dict[str, Any]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": (list, tuple), "Mapping": Mapping}

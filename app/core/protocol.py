@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField
+from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField, shown
 from app.core.fields import known
 from app.core.inputs import flatten, located
 from app.core.models import Manifest
-from app.core.tensors import DATATYPES, Buffer, Tensor, as_json, check_size, decode, encode, size_of
+from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, checked_shape, decode, make, size_of
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")
 """Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
@@ -22,21 +22,19 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
     for index, one in enumerate(given):
         where = f"{pointer}/{index}"
         known(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
-        name, datatype, shape = one.get("name"), one.get("datatype"), one.get("shape")
+        name, datatype = one.get("name"), one.get("datatype")
         if not isinstance(name, str):
             raise InvalidTensor("name must be a string", pointer=f"{where}/name")
         if datatype not in DATATYPES:
-            raise InvalidTensor(f"datatype is {datatype!r}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
-        if not isinstance(shape, list) or not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
-            raise InvalidTensor("shape must be a list of whole numbers", pointer=f"{where}/shape")
+            raise InvalidTensor(f"datatype is {shown(datatype)}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
+        shape = checked_shape(one.get("shape"), f"{where}/shape")
         size = parameters(one, where).get("binary_data_size")
         if size is None:
-            data: Buffer = _from_json(one.get("data"), datatype, shape, where)
+            tensor = _from_json(name, one.get("data"), datatype, shape, where)
         else:
             data = _from_raw(one, size, raw[at:], where)
             at += len(data)
-        tensor = Tensor(name, datatype, tuple(shape), data)
-        if size is not None:
+            tensor = Tensor(name, datatype, shape, data)
             _check(tensor, f"{where}/parameters/binary_data_size")
         found.append(tensor)
     if at != len(raw):
@@ -66,7 +64,7 @@ def outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> 
         if name in found or all(name != spec.name for spec in manifest.outputs):
             there = ", ".join(spec.name for spec in manifest.outputs)
             reason = "is asked for twice" if name in found else f"is no output of {manifest.name!r}; it has {there}"
-            raise InvalidInput(f"{name!r} {reason}", pointer=f"{pointer}/name")
+            raise InvalidInput(f"{shown(name)} {reason}", pointer=f"{pointer}/name")
         found[name] = parameters(one, pointer).get("binary_data", binary) is True
     return tuple(found), list(found.values())
 
@@ -80,16 +78,28 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
         raise InvalidInput("parameters must be an object", pointer=f"{pointer}/parameters")
     for name, value in found.items():
         if not isinstance(value, str | int | float):
-            raise InvalidInput(f"{name} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
+            raise InvalidInput(f"{shown(name)} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
         if name.startswith(_UNSPOKEN):
-            raise UnknownField(f"{name} is of an extension that this server does not speak", pointer=f"{pointer}/parameters/{name}")
+            raise UnknownField(
+                f"Parameter {shown(name)} belongs to an extension that this server does not support", pointer=f"{pointer}/parameters/{name}"
+            )
     return found
+
+
+def timeout_s(given: Mapping[str, Any]) -> float | None:
+    """The parameter `timeout` in seconds; None if it is missing or 0. `priority` is checked, and has no effect yet."""
+    for name in ("timeout", "priority"):
+        value = given.get(name, 0)
+        if type(value) is not int or value < 0:
+            what = "microseconds to wait" if name == "timeout" else "priority, 1 is the highest"
+            raise InvalidInput(f"{name} is {shown(value)}: give the {what}, a whole number", pointer=f"/parameters/{name}")
+    return given.get("timeout", 0) / 1e6 or None
 
 
 def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
     """The outputs as JSON types, and the raw data that follow the JSON."""
     found, raw = [], []
-    for one, is_binary in zip(answers, binary, strict=True):
+    for one, is_binary in zip(map(_spoken, answers), binary, strict=True):
         said: dict[str, Any] = {"name": one.name, "shape": one.shape, "datatype": one.datatype}
         if is_binary:
             said["parameters"] = {"binary_data_size": len(one.data)}
@@ -98,6 +108,13 @@ def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[
             said["data"] = values(one)
         found.append(said)
     return found, raw
+
+
+def _spoken(tensor: Tensor) -> Tensor:
+    """Timestamps as text: the protocol has none."""
+    if tensor.datatype != TIMESTAMP:
+        return tensor
+    return make(tensor.name, "BYTES", tensor.shape, decode(tensor.data, TIMESTAMP), nullable=True)
 
 
 def values(tensor: Tensor) -> list[Any]:
@@ -111,14 +128,14 @@ def nested(tensor: Tensor) -> list[Any]:
     return _nest(values(tensor), tensor.shape)
 
 
-def _from_json(data: Any, datatype: str, shape: list[int], where: str) -> bytes:
+def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...], where: str) -> Tensor:
     if data is None:
         raise InvalidTensor("there is no data: give it as a list, or raw with the parameter binary_data_size", pointer=f"{where}/data")
     flat, nested = flatten(data, f"{where}/data")
     if len(flat) != size_of(shape):
-        raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {shape} says {size_of(shape)}", pointer=f"{where}/data")
+        raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {list(shape)} says {size_of(shape)}", pointer=f"{where}/data")
     try:
-        return encode(flat, datatype, nullable=True)
+        return make(name, datatype, tuple(shape), flat, nullable=True)
     except InvalidTensor as error:
         raise located(error, nested, f"{where}/data") from None
 
@@ -126,12 +143,12 @@ def _from_json(data: Any, datatype: str, shape: list[int], where: str) -> bytes:
 def _from_raw(one: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
     pointer = f"{where}/parameters/binary_data_size"
     if "data" in one:
-        raise InvalidTensor(f"{one['name']!r} has data and binary_data_size: give one of them", pointer=pointer)
+        raise InvalidTensor(f"{shown(one['name'])} has data and binary_data_size: give one of them", pointer=pointer)
     if type(size) is not int or size < 0:
-        raise InvalidTensor(f"binary_data_size is {size!r}: give the number of bytes", pointer=pointer)
+        raise InvalidTensor(f"binary_data_size is {shown(size)}: give the number of bytes", pointer=pointer)
     if size > len(left):
         raise InvalidTensor(
-            f"{one['name']!r} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
+            f"{shown(one['name'])} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
         )
     return left[:size]
 
@@ -140,7 +157,7 @@ def _check(tensor: Tensor, pointer: str) -> None:
     try:
         check_size(tensor)
     except CeleriacError as error:
-        raise InvalidTensor(f"{tensor.name!r}: {error.detail}", pointer=pointer) from None
+        raise InvalidTensor(f"{shown(tensor.name)}: {error.detail}", pointer=pointer) from None
 
 
 def _nest(values: list[Any], shape: tuple[int, ...]) -> list[Any]:

@@ -3,6 +3,11 @@
 Datatypes and the raw form are those of the Open Inference Protocol v2 and its binary tensor extension: BOOL is a byte
 an element; BYTES is, for each element, its length (4 bytes, little-endian, unsigned) and its bytes. The first
 dimension counts rows. Only the standard library: an API process needs no NumPy, a worker reads the bytes without a copy.
+
+TIMESTAMP is ours: int64 microseconds since 1970. The protocol has no dates, and its clients send them as text.
+
+A missing value is NaN in floats, the smallest int64 in TIMESTAMP, 2 in BOOL, and an element of the length 0xFFFFFFFF in BYTES. Whole numbers
+have no value to spare: where some are missing, the tensor travels as FP64, as in pandas.
 """
 
 from __future__ import annotations
@@ -16,22 +21,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.core.errors import InvalidTensor
+from app.core.errors import InvalidTensor, shown
+from app.core.values import NO_TIME, RANGES, Unfit, read, timestamp_text
 
 Buffer = bytes | bytearray | memoryview
 
 ITEM_SIZE: Final = {
     "BOOL": 1, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8, "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8,
-    "FP16": 2, "FP32": 4, "FP64": 8,
+    "FP16": 2, "FP32": 4, "FP64": 8, "TIMESTAMP": 8,
 }  # fmt: skip
-DATATYPES: Final = (*ITEM_SIZE, "BYTES")
+TIMESTAMP: Final = "TIMESTAMP"
+DECLARED: Final = (*ITEM_SIZE, "BYTES")
+"""The datatypes that a manifest can declare."""
+DATATYPES: Final = tuple(one for one in DECLARED if one != TIMESTAMP)
+"""Those of the protocol."""
 FLOATS: Final = ("FP16", "FP32", "FP64")
+MISSING_BOOL: Final = 2
+MISSING_LENGTH: Final = 0xFFFFFFFF
 _ARRAY_CODE: Final = {
     "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
-    "FP32": "f", "FP64": "d",
+    "FP32": "f", "FP64": "d", "TIMESTAMP": "q",
 }  # fmt: skip
 _NARROW: Final = {"FP16": "e", "FP32": "f"}
 _NAN: Final = float("nan")
+MAX_RANK: Final = 64
+"""Dimensions of a tensor, as in NumPy 2."""
+MAX_ELEMENTS: Final = (1 << 63) - 1
+"""Elements of a tensor, as many as ONNX and NumPy can count."""
 
 if sys.byteorder != "little":  # pragma: no cover
     raise ImportError("tensors are kept as little-endian bytes; this machine is big-endian")
@@ -56,6 +72,23 @@ def size_of(shape: Iterable[int]) -> int:
     return math.prod(shape)
 
 
+def checked_shape(shape: Any, pointer: str) -> tuple[int, ...]:
+    """Return the shape that a caller sent, as a tuple.
+
+    Raises InvalidTensor unless it is a list of at most `MAX_RANK` whole numbers and describes at most `MAX_ELEMENTS` elements.
+    Read every shape with it before anything multiplies its dimensions: the product of 60,000 of them takes seconds.
+    """
+    if not isinstance(shape, list):
+        raise InvalidTensor(f"shape must be a list of whole numbers, not {shown(shape)}", pointer=pointer)
+    if len(shape) > MAX_RANK:
+        raise InvalidTensor(f"shape has {len(shape)} dimensions: a tensor has at most {MAX_RANK}", pointer=pointer)
+    if not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
+        raise InvalidTensor(f"shape must be a list of whole numbers from 0 to {(1 << 31) - 1}, not {shown(shape)}", pointer=pointer)
+    if size_of(shape) > MAX_ELEMENTS:
+        raise InvalidTensor(f"the shape {shown(shape)} has more than {MAX_ELEMENTS} elements", pointer=pointer)
+    return tuple(shape)
+
+
 def is_binary(value: Any) -> bool:
     """Is it `{"b64": …}`, which stands in JSON for bytes that are no text?"""
     return isinstance(value, dict) and value.keys() == {"b64"}
@@ -66,56 +99,76 @@ def as_json(value: Any) -> Any:
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
-def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, pointer: str = "") -> bytes:
-    """Flat Python values as raw bytes. `None` becomes NaN (an empty string for BYTES) where `nullable`, else an error."""
-    if None in values:
-        if not nullable or (datatype not in FLOATS and datatype != "BYTES"):
-            raise InvalidTensor("a value is null, and this input takes no missing values", pointer=_at(pointer, values.index(None)))
-        values = [(b"" if datatype == "BYTES" else _NAN) if value is None else value for value in values]
+def make(
+    name: str, datatype: str, shape: tuple[int, ...], values: Sequence[Any], *, nullable: bool = False, zoned: bool | None = None
+) -> Tensor:
+    """Flat Python values, `None` for a missing one, as a tensor: FP64 if it declares whole numbers of which some are missing.
+
+    `zoned`: timestamps must have an offset from UTC, must have none, or may have one (None). Raises InvalidTensor with the index of the value.
+    """
+    if nullable and datatype in RANGES and None in values:
+        encode([0 if value is None else value for value in values], datatype)  # raises for values that are not whole numbers
+        return Tensor(name, "FP64", shape, encode(values, "FP64", nullable=True))
+    return Tensor(name, datatype, shape, encode(values, datatype, nullable=nullable, zoned=zoned))
+
+
+def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, pointer: str = "", zoned: bool | None = None) -> bytes:
+    """Flat Python values as raw bytes; see `make` for whole numbers that may be missing. Raises InvalidTensor with the index of the value."""
+    if None in values and (not nullable or datatype in RANGES):
+        raise InvalidTensor("a value is null, and this input takes no missing values", pointer=_at(pointer, values.index(None)))
     if datatype == "BYTES":
         return _encode_bytes(values, pointer)
     if datatype == "BOOL":
-        return bytes(_checked(value, bool, datatype, _at(pointer, index)) for index, value in enumerate(values))
-    # A bool is an int to Python, and would pass for a number unseen.
-    if True in values or False in values:
-        _no_bools(values, datatype, pointer)
+        try:
+            return bytes([_BOOLS[value] for value in values])
+        except (KeyError, TypeError):
+            return bytes([MISSING_BOOL if value is None else value for value in _read(values, datatype, pointer, zoned)])
+    if datatype == TIMESTAMP:
+        read_ = _read(values, datatype, pointer, zoned)
+        return array("q", [NO_TIME if value is None else value for value in read_]).tobytes()
+    if None in values:
+        values = [_NAN if value is None else value for value in values]
     try:
-        # An array takes what is too large for FP32 as an infinity.
-        if datatype in _NARROW:
-            return struct.pack(f"<{len(values)}{_NARROW[datatype]}", *values)
-        return array(_ARRAY_CODE[datatype], values).tobytes()
+        return _numbers(values, datatype)
     except (TypeError, OverflowError, ValueError, struct.error):
-        raise _first_wrong(values, datatype, pointer) from None
+        return _numbers(_read(values, datatype, pointer, zoned), datatype)
 
 
 def decode(data: Buffer, datatype: str, *, nullable: bool = False) -> list[Any]:
-    """Raw bytes as flat Python values: BYTES as text where it is UTF-8, else as bytes."""
+    """Raw bytes as flat Python values: BYTES as text if it is UTF-8, else as bytes; TIMESTAMP as text; None for a missing value, NaN in floats.
+
+    `nullable`: an empty text is a missing value too.
+    """
     if datatype == "BYTES":
-        found: list[Any] = []
-        for element in elements(data):
-            found.append(_text(element))
+        found = [None if element is None else _text(element) for element in elements(data)]
         return [None if nullable and value == "" else value for value in found]
     if datatype == "BOOL":
-        return [byte != 0 for byte in bytes(data)]
+        return [None if byte == MISSING_BOOL else byte != 0 for byte in bytes(data)]
     if datatype == "FP16":
         return list(struct.unpack(f"<{len(data) // 2}e", data))
     values = array(_ARRAY_CODE[datatype])
     values.frombytes(data)
+    if datatype == TIMESTAMP:
+        return [None if value == NO_TIME else timestamp_text(value) for value in values]
     return values.tolist()
 
 
-def elements(data: Buffer) -> list[bytes]:
-    """The elements of a raw BYTES tensor. Raises InvalidTensor where a length runs past the end."""
-    found: list[bytes] = []
+def elements(data: Buffer) -> list[bytes | None]:
+    """The elements of a raw BYTES tensor, None for a missing one. Raises InvalidTensor if a length runs past the end."""
+    found: list[bytes | None] = []
     at, view = 0, memoryview(data)
     while at < len(view):
         if at + 4 > len(view):
             raise InvalidTensor("the BYTES tensor is cut off inside the length of an element")
         (size,) = struct.unpack_from("<I", view, at)
-        if at + 4 + size > len(view):
+        at += 4
+        if size == MISSING_LENGTH:
+            found.append(None)
+            continue
+        if at + size > len(view):
             raise InvalidTensor(f"the BYTES tensor is cut off inside element {len(found)}, which says it has {size} bytes")
-        found.append(bytes(view[at + 4 : at + 4 + size]))
-        at += 4 + size
+        found.append(bytes(view[at : at + size]))
+        at += size
     return found
 
 
@@ -133,27 +186,40 @@ def check_size(tensor: Tensor, pointer: str = "") -> None:
 
 
 def has_missing(tensor: Tensor) -> bool:
-    """Does a float tensor hold NaN or an infinity?"""
-    if tensor.datatype not in FLOATS:
-        return False
-    values: Sequence[float]
-    if tensor.datatype == "FP16":
-        values = decode(tensor.data, "FP16")
-    else:
-        values = memoryview(tensor.data).cast("B").cast(_ARRAY_CODE[tensor.datatype])  # type: ignore[call-overload]
-    # A finite sum proves that all are finite; a sum may also overflow, so only then look at each.
-    return not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
+    """Is a value missing, or is a float infinite?"""
+    if tensor.datatype in FLOATS:
+        values: Sequence[float]
+        if tensor.datatype == "FP16":
+            values = decode(tensor.data, "FP16")
+        else:
+            values = memoryview(tensor.data).cast("B").cast(_ARRAY_CODE[tensor.datatype])  # type: ignore[call-overload]
+        # A finite sum proves that all are finite; a sum may also overflow, so only then look at each.
+        return not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
+    if tensor.datatype == "BYTES":
+        return None in elements(tensor.data)
+    if tensor.datatype == TIMESTAMP:
+        return NO_TIME in memoryview(tensor.data).cast("B").cast("q").tolist()
+    return tensor.datatype == "BOOL" and MISSING_BOOL in bytes(tensor.data)
+
+
+def first_missing(tensor: Tensor) -> int:
+    """The index of the first value that `has_missing` finds."""
+    values = decode(tensor.data, tensor.datatype)
+    return next(at for at, value in enumerate(values) if value is None or (isinstance(value, float) and not math.isfinite(value)))
 
 
 def concatenate(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Joins the inputs of several jobs row-wise. All have the same names, datatypes and trailing dimensions."""
+    """Joins the inputs of several jobs row-wise. All have the same names and trailing dimensions, and the same datatypes, but for
+    whole numbers that travel as FP64."""
     if len(parts) == 1:
         return list(parts[0])
     joined = []
     for same in zip(*parts, strict=True):
         first = same[0]
+        if any(tensor.datatype != first.datatype for tensor in same):
+            same = tuple(Tensor(one.name, "FP64", one.shape, encode(decode(one.data, one.datatype), "FP64")) for one in same)
         shape = (sum(tensor.rows for tensor in same), *first.shape[1:])
-        joined.append(Tensor(first.name, first.datatype, shape, b"".join(tensor.data for tensor in same)))
+        joined.append(Tensor(first.name, same[0].datatype, shape, b"".join(tensor.data for tensor in same)))
     return joined
 
 
@@ -177,22 +243,72 @@ def _length(view: memoryview, tensor: Tensor, rows: int) -> int:
         return count * ITEM_SIZE[tensor.datatype]
     at = 0
     for _ in range(count):
-        at += 4 + int(struct.unpack_from("<I", view, at)[0])
+        size = int(struct.unpack_from("<I", view, at)[0])
+        at += 4 if size == MISSING_LENGTH else 4 + size
     return at
+
+
+_BOOLS: Final = {True: 1, False: 0, None: MISSING_BOOL}
+"""What Python looks up as True are 1 and 1.0 too."""
+
+
+def _numbers(values: Sequence[Any], datatype: str) -> bytes:
+    # An array takes what is too large for FP32 as an infinity.
+    if datatype in _NARROW:
+        return struct.pack(f"<{len(values)}{_NARROW[datatype]}", *values)
+    return array(_ARRAY_CODE[datatype], values).tobytes()
+
+
+def _read(values: Sequence[Any], datatype: str, pointer: str, zoned: bool | None) -> list[Any]:
+    """The values one by one, by the rules of `app.core.values`."""
+    found: list[Any] = []
+    for index, value in enumerate(values):
+        try:
+            one = None if value is None else read(value, datatype, zoned=zoned)
+            if datatype in _NARROW:
+                struct.pack(f"<{_NARROW[datatype]}", one)
+        except (OverflowError, struct.error):
+            raise InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index)) from None
+        except Unfit as error:
+            raise InvalidTensor(str(error), pointer=_at(pointer, index)) from None
+        found.append(one)
+    return found
 
 
 def _encode_bytes(values: Sequence[Any], pointer: str) -> bytes:
     found = bytearray()
     for index, value in enumerate(values):
-        element = _from_b64(value, _at(pointer, index)) if is_binary(value) else value
+        if value is None:
+            found += _MISSING_ELEMENT
+            continue
+        element = from_b64(value, _at(pointer, index)) if is_binary(value) else value
         if not isinstance(element, str | bytes):
-            raise InvalidTensor(f'{value!r} is no string and no {{"b64": "…"}}, as BYTES wants', pointer=_at(pointer, index))
-        element = element.encode() if isinstance(element, str) else element
+            raise InvalidTensor(_read_error(element, "BYTES"), pointer=_at(pointer, index))
+        element = _utf8(element, _at(pointer, index)) if isinstance(element, str) else element
         found += struct.pack("<I", len(element)) + element
     return bytes(found)
 
 
-def _from_b64(value: dict[str, Any], pointer: str) -> bytes:
+_MISSING_ELEMENT: Final = struct.pack("<I", MISSING_LENGTH)
+
+
+def _utf8(text: str, pointer: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidTensor(f"{text[:100]!r} holds half of a surrogate pair, which is not a character", pointer=pointer) from None
+
+
+def _read_error(value: Any, datatype: str) -> str:
+    try:
+        read(value, datatype)
+    except Unfit as error:
+        return str(error)
+    raise AssertionError(f"{datatype} takes {value!r}")
+
+
+def from_b64(value: dict[str, Any], pointer: str = "") -> bytes:
+    """The bytes of `{"b64": …}`. Raises InvalidTensor."""
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (TypeError, ValueError) as error:
@@ -204,29 +320,6 @@ def _text(element: bytes) -> str | bytes:
         return element.decode()
     except UnicodeDecodeError:
         return element
-
-
-def _checked(value: Any, kind: type, datatype: str, pointer: str | None) -> Any:
-    if not isinstance(value, kind):
-        raise InvalidTensor(f"{value!r} is no {datatype}", pointer=pointer)
-    return value
-
-
-def _no_bools(values: Sequence[Any], datatype: str, pointer: str) -> None:
-    for index, value in enumerate(values):
-        if isinstance(value, bool):
-            raise InvalidTensor(f"{value} is no {datatype}: write 1 or 0", pointer=_at(pointer, index))
-
-
-def _first_wrong(values: Sequence[Any], datatype: str, pointer: str) -> InvalidTensor:
-    for index, value in enumerate(values):
-        try:
-            struct.pack(f"<{_NARROW[datatype]}", value) if datatype in _NARROW else array(_ARRAY_CODE[datatype], [value])
-        except (TypeError, struct.error):
-            return InvalidTensor(f"{value!r} is no {datatype}", pointer=_at(pointer, index))
-        except (OverflowError, ValueError):
-            return InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index))
-    return InvalidTensor(f"the values are no {datatype}", pointer=pointer or None)
 
 
 def _at(pointer: str, index: int) -> str:

@@ -13,6 +13,7 @@ from app.core import gates
 from app.core.errors import InvalidInput
 from app.core.fields import known
 from app.core.models import NAME, POOL
+from app.core.tables import OPTIONS, TableOptions
 from app.core.trainers import ESTIMATORS, METRICS
 
 KIND: Final = "training"
@@ -34,7 +35,7 @@ class Bounds:
 @dataclass(frozen=True, slots=True)
 class Training:
     """`columns` are learned from, all but the target where it is empty. Measured by `cv` folds, or on the part `holdout` of the
-    rows. `search` is a grid: parameter -> values. Without `promote_if` nothing is promoted."""
+    rows. `search` is a grid: parameter -> values. Without `promote_if` nothing is promoted. The last six say how the file is read."""
 
     trainer: str
     dataset: str
@@ -48,6 +49,12 @@ class Training:
     cv: int = 5
     holdout: float | None = None
     promote_if: gates.Conditions | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    na_values: list[str] | None = None
+    header: bool | None = None
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], bounds: Bounds) -> Self:
@@ -68,6 +75,11 @@ class Training:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @property
+    def options(self) -> TableOptions:
+        """How the file is read. Raises InvalidInput."""
+        return TableOptions.from_dict({name: getattr(self, name) for name in OPTIONS})
 
     @property
     def evaluation(self) -> str:
@@ -108,6 +120,7 @@ class Training:
             raise InvalidInput('columns must be a list of names, as in ["age", "plan"]', pointer="/columns")
         if self.target in self.columns:
             raise InvalidInput(f"the target {self.target!r} cannot be learned from too: take it out of columns", pointer="/columns")
+        _ = self.options  # raises for one that does not fit
         self._check_parameters()
         self._check_trainer(bounds)
         self._check_measuring(bounds)

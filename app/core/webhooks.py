@@ -49,12 +49,16 @@ class Happening:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """As the scripts write it: `ID start` of a job, `batch:ID:ROUND failed` of a batch."""
+        """As the scripts write it: `ID start` of a job, `batch:ID:ROUND failed` of a batch. Raises ValueError for anything else."""
         about, _, what = text.rpartition(" ")
-        if not about.startswith(_BATCH):
-            return cls(about, what)
-        id, _, round = about.removeprefix(_BATCH).rpartition(":")
-        return cls(id, what, int(round))
+        if about.startswith(_BATCH):
+            id, _, round = about.removeprefix(_BATCH).rpartition(":")
+            found = cls(id, what, int(round))
+        else:
+            found = cls(about, what)
+        if not found.about or not what or str(found) != text:
+            raise ValueError(f"{text[:100]!r} is not an event")
+        return found
 
     def __str__(self) -> str:
         return f"{self.about} {self.what}" if self.round is None else f"{_BATCH}{self.about}:{self.round} {self.what}"

@@ -81,5 +81,5 @@ def as_tensor(name: str, value: dict[str, Any]) -> Tensor:
 
 
 def from_tensor(tensor: Tensor) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(elements(tensor.data)[0])
+    found: dict[str, Any] = json.loads(elements(tensor.data)[0] or b"{}")
     return found

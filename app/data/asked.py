@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
 import numpy as np
@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from app.core.batches import MOST_ERRORS
 from app.core.errors import CeleriacError, InvalidInput, InvalidJSON
-from app.core.fields import TOO_DEEP, too_deep
+from app.core.fields import TOO_DEEP, not_json, too_deep
 from app.data import records
-from app.data.records import Index
+from app.data.cells import ARROW
+from app.data.records import LINES, Index
 from app.data.slices import Slice
 
 REQUEST: Final = "request"
@@ -34,33 +35,31 @@ class RequestReader:
     """Each line as text in one column; what it asks is read where it is answered."""
 
     typed = True
+    cells = ARROW
     step = 1
     columns: Mapping[str, pa.DataType]
 
-    def __init__(self, file: IO[bytes], index: Index | None = None) -> None:
+    def __init__(self, file: IO[bytes], index: Index) -> None:
         self._file = file
-        self._index = index or records.index(file, 0, 0, quoted=False)
-        self.rows = self._index.records
+        self.locate(index)
         self.columns = {REQUEST: pa.binary()}
 
-    def look_through(self) -> Index:
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
         return self._index
 
     def locate(self, index: Index) -> None:
         self._index, self.rows = index, index.records
 
-    def expect(self, types: Mapping[str, pa.DataType]) -> None: ...
-
     def lines(self, first: int = 0, count: int | None = None) -> Iterator[tuple[int, int, bytes]]:
         """Row, line (both from 0) and text."""
         last = self.rows if count is None else first + count
         for at in self._index.blocks(first, last - first) if last > first else ():
-            row, line, _ = self._index.entries[at].tolist()
-            for place, (where, text) in enumerate(records.split(records.block(self._file, self._index, at), line, quoted=False), row):
+            row, line, *_ = self._index.entries[at].tolist()
+            for place, (where, text) in enumerate(records.split(records.block(self._file, self._index, at), line, LINES), row):
                 if first <= place < last:
                     yield place, where, text
 
-    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
         waiting: list[tuple[int, int, bytes]] = []
         for one in self.lines(first, count):
             waiting.append(one)
@@ -71,33 +70,56 @@ class RequestReader:
             yield _slice(waiting)
 
 
-def check(reader: RequestReader, endpoint: str, most: int, model: str | None) -> list[dict[str, Any]]:
-    """What is wrong with the file, with OpenAI's codes; the first hundred mistakes. `model`: the one that each body must name."""
+@dataclass(slots=True)
+class Checked:
+    """How far the requests of a file were checked. `seen` maps each custom_id to its line."""
+
+    rows: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def check(
+    reader: RequestReader, endpoint: str, most: int, model: str | None, checked: Checked, enough: Callable[[], bool] = records.never
+) -> bool:
+    """Check the requests after `checked.rows`, until `enough()`. Returns whether all were checked.
+
+    Appends what is wrong with the file to `checked.errors`, with OpenAI's codes; the first hundred mistakes. `model`: the one
+    that each body must name.
+    """
     if not reader.rows:
-        return [_error("empty_file", None, "the file holds no requests")]
+        checked.errors.append(_error("empty_file", None, "the file holds no requests"))
+        return True
     if reader.rows > most:
-        return [_error("too_many_tasks", None, f"the file holds {reader.rows} requests, the limit is {most}: split it")]
-    seen: dict[str, int] = {}
-    found: list[dict[str, Any]] = []
-    for _, at, text in reader.lines():
-        line = at + 1
-        try:
-            asked, url = _parsed(text)
-        except CeleriacError as error:
-            code = "invalid_json_line" if isinstance(error, InvalidJSON) else "invalid_request"
-            found.append(_error(code, line, error.detail, error.pointer))
-        else:
-            named = asked.body.get("model")
-            if url != endpoint:
-                found.append(_error("url_mismatch", line, f"url is {url!r}, and the batch's endpoint is {endpoint!r}", "/url"))
-            elif model is not None and named != model:
-                found.append(_error("model_mismatch", line, f"the model is {named!r}, and the first request's is {model!r}", "/body/model"))
-            if asked.custom_id in seen:
-                told = f"custom_id {asked.custom_id!r} stands in line {seen[asked.custom_id]} too"
-                found.append(_error("duplicate_custom_id", line, told, "/custom_id"))
-            seen.setdefault(asked.custom_id, line)
-        if len(found) == MOST_ERRORS:
-            break
+        checked.errors.append(_error("too_many_tasks", None, f"the file holds {reader.rows} requests, the limit is {most}: split it"))
+        return True
+    for row, at, text in reader.lines(checked.rows):
+        checked.errors += _mistakes(text, at + 1, endpoint, model, checked.seen)
+        checked.rows = row + 1
+        if len(checked.errors) >= MOST_ERRORS:
+            del checked.errors[MOST_ERRORS:]
+            return True
+        if enough():
+            return checked.rows == reader.rows
+    return True
+
+
+def _mistakes(text: bytes, line: int, endpoint: str, model: str | None, seen: dict[str, int]) -> list[dict[str, Any]]:
+    try:
+        asked, url = _parsed(text)
+    except CeleriacError as error:
+        code = "invalid_json_line" if isinstance(error, InvalidJSON) else "invalid_request"
+        return [_error(code, line, error.detail, error.pointer)]
+    found = []
+    named = asked.body.get("model")
+    if url != endpoint:
+        found.append(_error("url_mismatch", line, f"url is {url!r}, and the batch's endpoint is {endpoint!r}", "/url"))
+    elif model is not None and named != model:
+        found.append(_error("model_mismatch", line, f"the model is {named!r}, and the first request's is {model!r}", "/body/model"))
+    if asked.custom_id in seen:
+        told = f"custom_id {asked.custom_id!r} stands in line {seen[asked.custom_id]} too"
+        found.append(_error("duplicate_custom_id", line, told, "/custom_id"))
+    seen.setdefault(asked.custom_id, line)
     return found
 
 
@@ -111,7 +133,7 @@ def _parsed(text: bytes) -> tuple[Asked, Any]:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"it is not JSON: {error}") from None
+        raise InvalidJSON(f"it is {not_json(text, error)}") from None
     if not isinstance(found, dict):
         raise InvalidJSON("it must be an object")
     if too_deep(found):

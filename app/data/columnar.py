@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
@@ -10,50 +11,59 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.core.errors import InvalidFile
-from app.data.records import Index
+from app.core.tables import TableOptions
+from app.data.cells import ARROW
+from app.data.records import CHANGED, Index, never
 from app.data.slices import Slice
 
 _BUFFER: Final = 1 << 16
+_WIDEST: Final = 1 << 20
+"""Values of a row of NPY, each of which is a column."""
+_WIDEST_EMPTY: Final = 1 << 16
+"""The same of a file without rows, whose size bounds nothing."""
 
 
 class _Located:
     """What both have in common: nothing is to be looked for."""
 
     typed = True
+    cells = ARROW
     columns: Mapping[str, pa.DataType]
 
-    def look_through(self) -> Index | None:
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = never) -> Index | None:
         return None
 
     def locate(self, index: Index) -> None: ...
-
-    def expect(self, types: Mapping[str, pa.DataType]) -> None: ...
 
 
 class ParquetReader(_Located):
     """Raises InvalidFile where the footer cannot be read, as in a file that is cut off."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         try:
             # Pages are read as they are needed: a row group of a million rows is never whole in memory.
             self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         except (pa.ArrowException, OSError) as error:
             raise InvalidFile(f"the Parquet file is cut off or damaged: {_first_line(error)}") from None
         self.columns = {field.name: field.type for field in self._file.schema_arrow}
+        if len(self.columns) < len(self._file.schema_arrow):
+            raise InvalidFile("two columns of the Parquet file have the same name: give each column a name of its own")
         about = self._file.metadata
         self.rows = int(about.num_rows)
         self._groups = [about.row_group(at).num_rows for at in range(about.num_row_groups)]
         alike = set(self._groups[:-1])
         self.step = alike.pop() if len(alike) == 1 else 1
 
-    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
         begins = np.cumsum([0, *self._groups])
         low = int(np.searchsorted(begins, first, side="right")) - 1
         high = int(np.searchsorted(begins, first + count, side="left"))
         at = int(begins[low])
         try:
             groups = list(range(low, high))
-            for batch in self._file.iter_batches(most, row_groups=groups, columns=list(columns), use_threads=False):
+            for batch in self._file.iter_batches(
+                most, row_groups=groups, columns=None if columns is None else list(columns), use_threads=False
+            ):
                 begin, end = max(first - at, 0), min(first + count - at, batch.num_rows)
                 if begin < end:
                     yield Slice(pa.table(batch).slice(begin, end - begin), np.arange(at + begin, at + end))
@@ -67,7 +77,7 @@ class ArrayReader(_Located):
 
     step: int = 1
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         self._file = file
         try:
             version = np.lib.format.read_magic(file)
@@ -77,24 +87,27 @@ class ArrayReader(_Located):
             raise InvalidFile(f"the NPY file is damaged: {error}") from None
         if column_major and len(shape) > 1:
             raise InvalidFile("the NPY file lies column by column: save np.ascontiguousarray(array)")
-        if dtype.kind not in "biuf" or not shape:
-            raise InvalidFile(f"the NPY file holds {dtype} values in the shape {list(shape)}: rows of numbers are wanted")
+        if dtype.kind not in "biuf" or dtype.itemsize > 8 or not shape or min(shape) < 0 or (0 in shape[1:] and shape[0]):
+            raise InvalidFile(f"the NPY file holds {dtype} values in the shape {list(shape)}: rows of numbers are expected")
         self._begin, self._dtype, self.rows = file.tell(), dtype, int(shape[0])
-        self._width = int(np.prod(shape[1:], dtype=int))
+        self._width = math.prod(shape[1:])
+        if self._width > (_WIDEST if self.rows else _WIDEST_EMPTY):
+            raise InvalidFile(f"the NPY file has rows of {self._width} values, more than {_WIDEST}: its shape is {list(shape)}")
         kind = pa.from_numpy_dtype(dtype.newbyteorder("="))
         self.columns = {str(at): kind for at in range(self._width)}
         have, want = file.seek(0, 2) - self._begin, self.rows * self._width * dtype.itemsize
         if have < want:
             raise InvalidFile(f"the NPY file is cut off: {have} bytes of data, and its shape {list(shape)} needs {want}")
 
-    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+        columns = list(self.columns) if columns is None else columns
         chosen, line = [int(name) for name in columns], self._width * self._dtype.itemsize
         for at in range(first, first + count, most):
             size = min(most, first + count - at)
             self._file.seek(self._begin + at * line)
             data = self._file.read(size * line)
             if len(data) != size * line:
-                raise InvalidFile("the file is shorter than when it was looked through: it was changed meanwhile")
+                raise InvalidFile(CHANGED)
             values = np.frombuffer(data, self._dtype).reshape(size, self._width)
             arrays = [values[:, at].astype(self._dtype.newbyteorder("="), copy=False) for at in chosen]
             yield Slice(pa.table(arrays, list(columns)), np.arange(at, at + size))

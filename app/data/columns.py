@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import size_of
+from app.core.tensors import FLOATS, TIMESTAMP, size_of
+from app.data.delimited import INDEX
 from app.data.slices import Reader
 
 _SHOWN: Final = 10
@@ -18,28 +19,24 @@ _SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """`inputs`: for each input of the model, the columns of the file that it is made of. `keep`: those carried along."""
+    """`inputs`: for each input of the model, the columns of the file that it is made of. `keep`: those carried along.
+
+    `rest`: whatever else a row holds is carried along, also columns that none of the first rows has.
+    """
 
     inputs: tuple[tuple[str, ...], ...]
     keep: tuple[str, ...]
+    rest: bool = False
 
     @property
     def columns(self) -> list[str]:
         """Every column that is read, once."""
         return list(dict.fromkeys([*(name for names in self.inputs for name in names), *self.keep]))
 
-    def types(self, manifest: Manifest) -> dict[str, pa.DataType]:
-        """What is expected of the columns that the model takes."""
-        return {
-            name: _TYPES.get(spec.datatype, pa.float64())
-            for spec, names in zip(manifest.inputs, self.inputs, strict=True)
-            for name in names
-        }
-
-
-_TYPES: Final = {"BYTES": pa.string(), "BOOL": pa.bool_(), "UINT64": pa.uint64()} | {
-    f"{sign}INT{bits}": pa.int64() for sign, bits in (("", 8), ("", 16), ("", 32), ("", 64), ("U", 8), ("U", 16), ("U", 32))
-}
+    def floats(self, manifest: Manifest) -> list[str]:
+        """The columns that are declared as floating-point numbers, and are not carried along as text."""
+        pairs = zip(manifest.inputs, self.inputs, strict=True)
+        return [name for spec, names in pairs if spec.datatype in FLOATS for name in names if name not in self.keep]
 
 
 def bind(
@@ -54,35 +51,43 @@ def bind(
     for name in keep or ():
         if name not in reader.columns:
             raise InvalidInput(f"the file has no column {name!r}; it has {_listed(there)}", pointer="/keep")
-    wanted = _wanted(manifest)
+    names = _wanted(manifest, there)
     if isinstance(chosen, Mapping):
-        unknown = [name for name in chosen if name not in wanted]
+        unknown = [name for name in chosen if name not in names]
         if unknown:
-            raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(wanted)}", pointer="/columns")
-        taken = [chosen.get(name, name) for name in wanted]
-    elif chosen is not None:
-        taken = list(chosen)
-    elif wanted and not _nameless(there):
-        taken = wanted
+            raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(names)}", pointer="/columns")
+    taken: list[str]
+    if chosen is not None or (names and not _nameless(there)):
+        taken = wanted(manifest, chosen, there)
     else:
-        taken = [name for name in there if name not in (keep or ())]
+        taken = [name for name in there if name not in (keep or ()) and name != INDEX]
     missing = [name for name in taken if name not in reader.columns]
     if missing:
         told = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
         raise InvalidFile(f"{told}: rename them, or say which is which in columns", pointer="/columns")
     inputs = _dealt(manifest, taken)
-    for spec, names in zip(manifest.inputs, inputs, strict=True):
-        for name in names if reader.typed else ():
+    for spec, columns in zip(manifest.inputs, inputs, strict=True):
+        for name in columns if reader.typed else ():
             _check_type(spec, name, reader.columns[name])
-    rest = [name for name in there if name not in taken] if keep is None else list(keep)
+    reads = set(taken)
+    rest = [name for name in there if name not in reads] if keep is None else list(keep)
     return Binding(inputs, tuple(rest))
 
 
-def _wanted(manifest: Manifest) -> list[str]:
-    """The names of the columns that the model takes; none where it does not say."""
-    if len(manifest.inputs) > 1:
+def wanted(manifest: Manifest, chosen: Sequence[str] | Mapping[str, str] | None, there: Sequence[str]) -> list[str]:
+    """The columns of a file that a model takes by name."""
+    names = _wanted(manifest, there)
+    if isinstance(chosen, Mapping):
+        return [chosen.get(name, name) for name in names]
+    return names if chosen is None else list(chosen)
+
+
+def _wanted(manifest: Manifest, there: Sequence[str]) -> list[str]:
+    """The names of the columns that the model takes; none if it does not say. A single value a row is also taken from a file's only column."""
+    spec, *more = manifest.inputs
+    if more or (len(spec.shape) == 1 and spec.name in there):
         return [spec.name for spec in manifest.inputs]
-    return list(manifest.inputs[0].columns)
+    return list(spec.columns)
 
 
 def _nameless(there: Sequence[str]) -> bool:
@@ -102,9 +107,13 @@ def _dealt(manifest: Manifest, taken: Sequence[str]) -> tuple[tuple[str, ...], .
 
 def _check_type(spec: TensorSpec, name: str, kind: Any) -> None:
     value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    text = pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_binary(value) or pa.types.is_large_binary(value)
+    text = pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value)
+    raw = pa.types.is_binary(value) or pa.types.is_large_binary(value)
+    time = pa.types.is_timestamp(value) or pa.types.is_date(value)
     number = pa.types.is_integer(value) or pa.types.is_floating(value) or pa.types.is_boolean(value) or pa.types.is_decimal(value)
-    if not (text if spec.datatype == "BYTES" else number) and not pa.types.is_null(value):
+    # Numbers and times may be written as text; see `app.data.cells`.
+    fits = text or (raw if spec.datatype == "BYTES" else time if spec.datatype == TIMESTAMP else number)
+    if not fits and not pa.types.is_null(value):
         raise InvalidFile(f"the column {name!r} holds {kind}, and the model takes {spec.datatype}", pointer="/columns")
 
 

@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from app.core.models import Manifest, TensorSpec
-from app.core.tensors import FLOATS, Tensor, encode
+from app.core.tensors import Tensor, encode
+from app.core.values import RANGES, about
+from app.data.cells import Array, Column, convert, from_json
 from app.data.columns import Binding
-from app.data.slices import BadRow, Slice
-from app.runtime.arrays import DTYPES, Array, to_array
-
-_INVALID: Final = "invalid_row"
+from app.data.slices import INVALID, BadRow, Slice
+from app.runtime.arrays import to_array
 
 
 def to_inputs(manifest: Manifest, binding: Binding, found: Slice) -> tuple[list[Tensor], Slice]:
     """The inputs of the rows that the model can take, and the slice with those rows only; the others are among its bad ones."""
     wrong, bad = np.zeros(found.table.num_rows, bool), list[BadRow]()
-    arrays = []
+    inputs = []
     for spec, names in zip(manifest.inputs, binding.inputs, strict=True):
-        values = np.empty((found.table.num_rows, len(names)), DTYPES[spec.datatype])
-        for at, name in enumerate(names):
-            values[:, at], unfit = _column(spec, found.table[name].combine_chunks())
-            for place in np.flatnonzero(unfit & ~wrong).tolist():
-                row = int(found.rows[place])
-                bad.append(BadRow(row, _INVALID, _reason(spec, name, found.table[name][place].as_py()), found.line_of(row)))
-            wrong |= unfit
-        arrays.append(values)
+        columns = []
+        for name in names:
+            column = convert(spec, found.table[name].combine_chunks(), found.cells)
+            why = dict.fromkeys(_refused(spec, column), f"{name!r} is missing, and the model takes no missing values")
+            why |= {at: about(name, reason) for at, reason in column.wrong.items()}
+            for at in sorted(why):
+                if not wrong[at]:
+                    row = int(found.rows[at])
+                    bad.append(BadRow(row, INVALID, why[at], found.line_of(row)))
+                    wrong[at] = True
+            columns.append(column.values)
+        inputs.append(columns)
     if bad:
         found = found.without(wrong, bad)
-        arrays = [values[~wrong] for values in arrays]
-    return [_tensor(spec, values) for spec, values in zip(manifest.inputs, arrays, strict=True)], found
+        inputs = [[values[~wrong] for values in columns] for columns in inputs]
+    return [_tensor(spec, columns) for spec, columns in zip(manifest.inputs, inputs, strict=True)], found
+
+
+def _refused(spec: TensorSpec, column: Column) -> list[int]:
+    """The missing values of an input that takes none."""
+    return [] if spec.nullable else np.flatnonzero(column.missing).tolist()
+
+
+def carried(table: pa.Table, binding: Binding, types: Mapping[str, str]) -> dict[str, Any]:
+    """The columns that the model does not read, unchanged; those of JSONL for a format with types as `types` says."""
+    inputs = {name for names in binding.inputs for name in names}
+    names = [name for name in table.column_names if name not in inputs] if binding.rest else binding.keep
+    return {
+        name: from_json(table[name].combine_chunks(), pa.type_for_alias(types[name])) if name in types else table[name] for name in names
+    }
 
 
 def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
@@ -46,42 +64,19 @@ def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
 
 
 def _answers(manifest: Manifest, method: str, width: int) -> list[str]:
-    names = manifest.classes if len(manifest.classes) == width and method != "transform" else range(width)
+    of_classes = method in ("predict_proba", "decision_function") and len(manifest.classes) == width
+    names = manifest.classes if of_classes else range(width)
     return [f"{method}_{name}" for name in names]
 
 
-def _column(spec: TensorSpec, column: Any) -> tuple[Array, NDArray[np.bool_]]:
-    """The values, and which of them the input cannot take."""
-    missing = np.asarray(column.is_null(nan_is_null=False))
+def _tensor(spec: TensorSpec, columns: list[Array]) -> Tensor:
+    rows = len(columns[0])
+    shape = (rows, *((len(columns),) if -1 in spec.shape[1:] else spec.shape[1:]))
     if spec.datatype == "BYTES":
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        values = column.to_numpy(zero_copy_only=False)
-        return np.where(missing, "", values), missing & (not spec.nullable)
-    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
-        column = column.cast(pa.float64())
-    dtype = DTYPES[spec.datatype]
-    values = column.to_numpy(zero_copy_only=False)
-    if values.dtype == object:  # truth values of which some are missing
-        values = np.where(missing, np.nan, values).astype(float)
-    if spec.datatype in FLOATS:
-        with np.errstate(over="ignore"):
-            values = values.astype(dtype, copy=False)
-        return values, np.isinf(values) if spec.nullable else ~np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        whole = np.where(missing, 0, values).astype(dtype)
-    return whole, missing | (whole != values)
-
-
-def _reason(spec: TensorSpec, name: str, value: Any) -> str:
-    if value is None or value != value:
-        return f"{name!r} is missing, and the model takes no missing values"
-    return f"{name!r} is {value!r}, which does not fit into {spec.datatype}"
-
-
-def _tensor(spec: TensorSpec, values: Array) -> Tensor:
-    shape = (len(values), *(values.shape[1:] if -1 in spec.shape[1:] else spec.shape[1:]))
-    if spec.datatype == "BYTES":
-        return Tensor(spec.name, "BYTES", shape, encode(values.ravel().tolist(), "BYTES"))
+        values: list[Any] = np.column_stack(columns).ravel().tolist()
+        return Tensor(spec.name, "BYTES", shape, encode(values, "BYTES", nullable=True))
+    floats = spec.datatype in RANGES and any(values.dtype.kind == "f" for values in columns)  # some are missing
+    dtype = np.float64 if floats else columns[0].dtype
+    array = np.ascontiguousarray(np.column_stack(columns) if len(columns) > 1 else columns[0], dtype)
     # An empty view cannot be cast.
-    return Tensor(spec.name, spec.datatype, shape, memoryview(values.data).cast("B") if values.size else b"")
+    return Tensor(spec.name, "FP64" if floats else spec.datatype, shape, memoryview(array.view("u1").data).cast("B") if array.size else b"")

@@ -52,8 +52,6 @@ def recognise(file: IO[bytes], name: str) -> Format:
     named = by_name(name)
     if named in (Format.PARQUET, Format.NPY):
         raise InvalidFile(f"{name} is named as {named} and does not begin as such a file: is it whole?")
-    if not head.strip():
-        raise InvalidFile(f"{name} is empty")
     if head.startswith(_WIDE) or b"\0" in head:
         raise InvalidFile(f"{name} is neither Parquet nor NPY, nor text in UTF-8: save it as one of them")
     return named or (Format.JSONL if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else Format.CSV)

@@ -1,11 +1,14 @@
-"""Where the records of a text file lie: found in one pass, kept as one entry a block.
+"""Where the records of a text file are: found in one pass, kept as one entry a block.
 
-A record is a line, or several where a quoted value holds line breaks; blank lines are none.
+A record is a line, or several if a quoted value holds line breaks; blank lines are not records. What quotes mean is what Arrow's CSV reader
+takes them to mean: a quote opens a value at its start only, and is a character like any other inside a value that is not quoted.
 """
 
 from __future__ import annotations
 
 import codecs
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -14,19 +17,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.errors import InvalidFile
+from app.core.tables import UTF8
 
 _BLOCK: Final = 4 << 20
 _LONGEST: Final = 16 << 20
-_BREAK, _RETURN, _QUOTE = b'\n\r"'
+_BREAK, _RETURN = b"\n\r"
+CHANGED: Final = "the file was changed while it was read: submit the batch again when the file is whole"
 
 Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
+class Lexicon:
+    """The characters that part records and values. Without a quote a record is a line; `returns`: a carriage return alone ends a line."""
+
+    delimiter: bytes = b","
+    quote: bytes = b""
+    returns: bool = False
+
+
+LINES: Final = Lexicon()
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
-    """`entries` holds `[record, line, offset]` of the first record of each block, and of the end. Records and lines count from 0."""
+    """`entries` holds `[record, line, offset, checksum]` of the first record of each block, and of the end. Records and lines count from 0.
+
+    `whole` is False if the pass was stopped early: then the last entry is where it continues.
+    """
 
     entries: Numbers
+    whole: bool = True
 
     @property
     def records(self) -> int:
@@ -47,79 +68,153 @@ class Index:
         return cls(np.load(path, allow_pickle=False))
 
 
-def ends(block: bytes, *, quoted: bool, inside: bool = False) -> tuple[Numbers, bool]:
-    """Where records end in a block that may begin `inside` quotes; and whether it ends there. Blank lines end too."""
-    data = np.frombuffer(block, np.uint8)
-    breaks = np.flatnonzero(data == _BREAK)
-    quotes = np.flatnonzero(data == _QUOTE) if quoted else breaks[:0]
-    if len(quotes) or inside:
-        breaks = breaks[(np.searchsorted(quotes, breaks) + inside) % 2 == 0]
-    return breaks, bool((len(quotes) + inside) % 2)
+def breaks(data: bytes, lexicon: Lexicon, *, final: bool = True) -> tuple[Numbers, Numbers, bool]:
+    """Where lines begin and end in data that begins with a record, without their line breaks; and whether a quote is open at the end.
+
+    A line break inside quotes ends nothing. What follows the last line break is not among the lines. Unless the data are `final`, a
+    carriage return at their end may have a line feed behind it and ends nothing yet.
+    """
+    bytes_ = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(bytes_ == _BREAK)
+    if lexicon.returns:
+        alone = np.flatnonzero(bytes_ == _RETURN)
+        after = np.minimum(alone + 1, len(data) - 1)
+        alone = alone[(bytes_[after] != _BREAK) & (final | (alone + 1 < len(data)))]
+        if len(alone):
+            ends = np.sort(np.concatenate((ends, alone)))
+    opened = False
+    if lexicon.quote:
+        ends, opened = _outside(bytes_, ends, lexicon)
+    begins = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1)) if len(ends) else ends
+    if not len(data):
+        return begins, ends, opened
+    # The carriage return of CR LF belongs to the line break.
+    paired = (ends > begins) & (bytes_[ends] == _BREAK) & (bytes_[np.maximum(ends - 1, 0)] == _RETURN)
+    return begins, ends - paired, opened
 
 
-def filled(data: bytes, starts: Numbers, stops: Numbers) -> NDArray[np.bool_]:
-    """Which of the lines between are no blank ones."""
-    lengths = stops - starts
-    found = lengths > 0
-    for at in np.flatnonzero(lengths == 1):
-        found[at] = data[starts[at]] != _RETURN
+def split(data: bytes, line: int, lexicon: Lexicon) -> list[tuple[int, bytes]]:
+    """The records of whole lines, each with the line that it begins in."""
+    if not data.endswith((b"\n", b"\r")):
+        data += b"\n"
+    begins, ends, _ = breaks(data, lexicon)
+    found, at = [], 0
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        line += lines_in(data[at:begin], lexicon)
+        at = begin
+        if end > begin:
+            found.append((line, data[begin:end]))
     return found
 
 
-def split(data: bytes, line: int, *, quoted: bool) -> list[tuple[int, bytes]]:
-    """The records of whole lines, each with the line it begins in."""
-    at, found = 0, []
-    for end in [*ends(data, quoted=quoted)[0].tolist(), len(data)]:
-        record = data[at:end].removesuffix(b"\r")
-        if record:
-            found.append((line, record))
-        line += data.count(b"\n", at, end + 1)
-        at = end + 1
-    return found
+def cut(data: bytes, low: int, high: int, lexicon: Lexicon) -> tuple[bytes, int]:
+    """The records from `low` to `high` of a block, and the number of lines before them."""
+    if not data.endswith((b"\n", b"\r")):
+        data += b"\n"
+    begins, ends, _ = breaks(data, lexicon)
+    there = np.flatnonzero(ends > begins)
+    begin, end = int(begins[there[low]]), int(ends[there[high - 1]])
+    return data[begin:end] + b"\n", lines_in(data[:begin], lexicon)
 
 
-def index(file: IO[bytes], start: int, line: int, *, quoted: bool) -> Index:
-    """One pass from `start`, which is in this `line`. Raises InvalidFile with the line for what is not UTF-8, or is never closed."""
-    file.seek(start)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    entries, record, offset, open_, left = [(0, line, start)], 0, start, False, b""
+def never() -> bool:
+    return False
+
+
+def index(
+    file: IO[bytes],
+    start: int,
+    line: int,
+    lexicon: Lexicon,
+    encoding: str = UTF8,
+    *,
+    resume: Index | None = None,
+    enough: Callable[[], bool] = never,
+) -> Index:
+    """One pass from `start`, which is in this `line`. Raises InvalidFile with the line for text of another encoding, or a quote that is never closed.
+
+    It stops between two records once `enough()` is True, and continues there when the result is given as `resume`.
+    """
+    entries = resume.entries.tolist() if resume else [[0, line, start, 0]]
+    record, line, offset, _ = entries[-1]
+    file.seek(offset)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    left, opened = b"", False
     while block := file.read(_BLOCK):
-        _check_text(decoder, block, line + left.count(b"\n"))
-        # Only what follows the last end was looked at before; the parity of its quotes is that of `open_`.
-        found, open_ = ends(block, quoted=quoted, inside=open_)
-        if not len(found):
-            left += block
+        _check_text(decoder, block, line + lines_in(left, lexicon), encoding)
+        data = left + block
+        begins, ends, opened = breaks(data, lexicon, final=False)
+        if len(ends):
+            end = _after(data, int(ends[-1]))
+            record += int((ends > begins).sum())
+            entries[-1][3] = zlib.crc32(data[:end])
+            line, offset, left = line + lines_in(data[:end], lexicon), offset + end, data[end:]
+            entries.append([record, line, offset, 0])
+            if enough():
+                return Index(np.array(entries, np.int64), whole=False)
         else:
-            data = left + block
-            stops = found + len(left)
-            starts = np.concatenate(([0], stops[:-1] + 1))
-            record += int(filled(data, starts, stops).sum())
-            end = int(stops[-1]) + 1
-            line, offset, left = line + data.count(b"\n", 0, end), offset + end, data[end:]
-            entries.append((record, line, offset))
+            left = data
         if len(left) > _LONGEST:
-            raise InvalidFile(f"line {line + 1}: it is longer than {_LONGEST} bytes{', or a quote is not closed' * open_}")
-    _check_text(decoder, b"", line, final=True)
-    if open_:
+            raise InvalidFile(f"line {line + 1}: it is longer than {_LONGEST} bytes{', or a quote is not closed' * opened}")
+    _check_text(decoder, b"", line, encoding, final=True)
+    if left and breaks(left, lexicon)[2]:
         raise InvalidFile(f"line {line + 1}: a quote that opens here is never closed")
-    if left.rstrip(b"\r"):
-        entries.append((record + 1, line + 1, offset + len(left)))
+    if left.strip(b"\r"):
+        entries[-1][3] = zlib.crc32(left)
+        entries.append([record + 1, line + 1, offset + len(left), 0])
     return Index(np.array(entries, np.int64))
 
 
 def block(file: IO[bytes], found: Index, at: int) -> bytes:
-    """The bytes of a block. Raises InvalidFile where the file has changed since it was looked through."""
+    """The bytes of a block. Raises InvalidFile if they have changed since the file was looked through."""
     begin, end = int(found.entries[at, 2]), int(found.entries[at + 1, 2])
     file.seek(begin)
     data = file.read(end - begin)
-    if len(data) != end - begin:
-        raise InvalidFile("the file is shorter than when it was looked through: it was changed meanwhile")
+    checked = found.entries.shape[1] > 3  # not by versions before
+    if len(data) != end - begin or (checked and zlib.crc32(data) != int(found.entries[at, 3])):
+        raise InvalidFile(CHANGED)
     return data
 
 
-def _check_text(decoder: Any, block: bytes, line: int, *, final: bool = False) -> None:
+def _outside(data: NDArray[np.uint8], ends: Numbers, lexicon: Lexicon) -> tuple[Numbers, bool]:
+    """The line breaks that are not inside quotes, and whether a quote is open at the end of the data.
+
+    Quotes are looked at in runs. A run of even length changes nothing: pairs inside quotes are quotes of the value, and outside they open and
+    close. A run of odd length at the start of a value opens or closes. Any other run of odd length closes, or is outside and means nothing.
+    """
+    quotes = np.flatnonzero(data == lexicon.quote[0])
+    if not len(quotes):
+        return ends, False
+    first = np.concatenate(([True], np.diff(quotes) > 1))
+    runs = quotes[first]
+    odd = np.diff(np.append(np.flatnonzero(first), len(quotes))) % 2 == 1
+    before = data[np.maximum(runs - 1, 0)]
+    at_start = (runs == 0) | (before == lexicon.delimiter[0]) | (before == _BREAK) | (lexicon.returns & (before == _RETURN))
+    flips = np.cumsum(odd & at_start)
+    closed = odd & ~at_start
+    # The number of flips when a quote was last closed for certain.
+    since = np.maximum.accumulate(np.where(closed, flips, 0))
+    inside = (flips - since) % 2 == 1
+    at = np.searchsorted(runs, ends) - 1
+    return ends[(at < 0) | ~inside[np.maximum(at, 0)]], bool(inside[-1])
+
+
+def _after(data: bytes, end: int) -> int:
+    """The place behind the line break at the end of a line."""
+    return end + (2 if data[end : end + 2] == b"\r\n" else 1)
+
+
+def lines_in(data: bytes, lexicon: Lexicon) -> int:
+    """How many lines end in the data."""
+    count = data.count(b"\n")
+    return count + data.count(b"\r") - data.count(b"\r\n") if lexicon.returns else count
+
+
+def _check_text(decoder: Any, block: bytes, line: int, encoding: str, *, final: bool = False) -> None:
     try:
         decoder.decode(block, final)
     except UnicodeDecodeError as error:
         line += error.object.count(b"\n", 0, error.start)
-        raise InvalidFile(f"line {line + 1}: the byte {error.object[error.start]:#x} is not UTF-8: save the file as UTF-8") from None
+        name = "UTF-8" if encoding == UTF8 else encoding
+        hint = "save the file as UTF-8, or name its encoding" if encoding == UTF8 else "name another encoding"
+        raise InvalidFile(f"line {line + 1}: the byte {error.object[error.start]:#x} is not {name}: {hint}") from None

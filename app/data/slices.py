@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.data.records import Index
+from app.data import records
+from app.data.cells import ARROW, Cells
+from app.data.records import Index, Lexicon, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,34 @@ class BadRow:
         return {"row": self.row, "line": self.line, "code": self.code, "detail": self.detail}
 
 
+INVALID: Final = "invalid_row"
+
+
 def _unknown(row: int) -> int | None:
     return None
 
 
+def text_of_lines(data: bytes, line: int, first: int, lexicon: Lexicon) -> Callable[[int], int]:
+    """Finds the line of a row in a block; looks for it only when a row is bad."""
+    known: list[int] = []
+
+    def find(row: int) -> int:
+        if not known:
+            known.extend(line + 1 for line, _ in records.split(data, line, lexicon))
+        return known[row - first]
+
+    return find
+
+
 @dataclass(slots=True)
 class Slice:
-    """Good rows as a table, and the number of each in the file; bad ones apart. `line_of` tells a row's line, where there are lines."""
+    """Good rows as a table, and the number of each in the file; bad ones apart. `line_of` tells a row's line, where there are lines. `cells` says how values are written."""
 
     table: pa.Table
     rows: NDArray[np.int64]
     bad: list[BadRow] = field(default_factory=list)
     line_of: Callable[[int], int | None] = _unknown
+    cells: Cells = ARROW
 
     @property
     def first(self) -> int:
@@ -57,14 +75,14 @@ class Slice:
         at = int(np.searchsorted(self.rows, end))
         here, there = [one for one in self.bad if one.row < end], [one for one in self.bad if one.row >= end]
         return (
-            Slice(self.table.slice(0, at), self.rows[:at], here, self.line_of),
-            Slice(self.table.slice(at), self.rows[at:], there, self.line_of),
+            Slice(self.table.slice(0, at), self.rows[:at], here, self.line_of, self.cells),
+            Slice(self.table.slice(at), self.rows[at:], there, self.line_of, self.cells),
         )
 
     def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> Slice:
         """The rows that are not wrong; `bad` says what the others are."""
         right = ~wrong
-        return Slice(self.table.filter(pa.array(right)), self.rows[right], [*self.bad, *bad], self.line_of)
+        return Slice(self.table.filter(pa.array(right)), self.rows[right], [*self.bad, *bad], self.line_of, self.cells)
 
 
 class Reader(Protocol):
@@ -72,22 +90,22 @@ class Reader(Protocol):
 
     columns: Mapping[str, pa.DataType]
     typed: bool
-    """Do the columns have the types that the file says? Else they take those that are expected."""
+    """Does the file say the types of its columns? Else they are what takes them."""
+    cells: Cells
     rows: int
     step: int
 
-    def look_through(self) -> Index | None:
-        """Finds the rows, in one pass, where the format does not say itself where they are."""
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = never) -> Index | None:
+        """Find the rows, in one pass, if the format does not say where they are.
+
+        The pass stops once `enough()` is True: then the index is not `whole`, and the next call continues from it as `resume`.
+        """
         ...
 
     def locate(self, index: Index) -> None:
         """What `look_through` has found, now or earlier."""
         ...
 
-    def expect(self, types: Mapping[str, pa.DataType]) -> None:
-        """The types that are wanted of some columns, where the file does not say them."""
-        ...
-
-    def read(self, first: int, count: int, columns: Sequence[str], most: int) -> Iterator[Slice]:
-        """The rows from `first`, about `most` at once, with these columns only."""
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+        """The rows from `first`, about `most` at once, with these columns only; with all of them for None."""
         ...

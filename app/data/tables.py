@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import IO, Final
 
 from app.core.errors import InvalidFile
+from app.core.tables import TableOptions
 from app.data.columnar import ArrayReader, ParquetReader
+from app.data.delimited import CsvReader
 from app.data.formats import Format, recognise
+from app.data.lines import JsonReader
 from app.data.slices import Reader
-from app.data.text import CsvReader, JsonReader
 
-_READERS: Final[dict[Format, Callable[[IO[bytes]], Reader]]] = {
+_READERS: Final[dict[Format, Callable[[IO[bytes], TableOptions], Reader]]] = {
     Format.CSV: CsvReader,
     Format.JSONL: JsonReader,
     Format.NPY: ArrayReader,
@@ -19,11 +21,11 @@ _READERS: Final[dict[Format, Callable[[IO[bytes]], Reader]]] = {
 }
 
 
-def open_table(file: IO[bytes], name: str, format: Format | None = None) -> tuple[Reader, Format]:
-    """A reader of the file, which may be sought in; recognised where its format is not said. Raises InvalidFile."""
+def open_table(file: IO[bytes], name: str, format: Format | None = None, options: TableOptions | None = None) -> tuple[Reader, Format]:
+    """A reader of the file, which may be sought in; its format is recognised unless it is given. Raises InvalidFile."""
     found = format or recognise(file, name)
     file.seek(0)
     try:
-        return _READERS[found](file), found
+        return _READERS[found](file, options or TableOptions()), found
     except InvalidFile as error:
         raise InvalidFile(f"{name}: {error.detail}", pointer=error.pointer) from None

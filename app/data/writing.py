@@ -16,7 +16,9 @@ import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 
 from app.core.errors import InvalidInput
+from app.core.tensors import as_json
 from app.data.formats import Format
+from app.data.lines import JSON
 
 _GROUP_ROWS: Final = 1 << 17
 _GROUP_BYTES: Final = 32 << 20
@@ -45,8 +47,11 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType]) -> Iterator[Writer]:
-    """Writes rows of these columns; the file is whole when the block has ended."""
+def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType], *, json: bool = False) -> Iterator[Writer]:
+    """Writes rows of these columns; the file is whole when the block has ended.
+
+    `json`: to JSONL, columns of the type `app.data.lines.JSON` hold JSON values as they are written. The columns of JSONL may change from write to write.
+    """
     schema = pa.schema(list(columns.items()))
     if format is Format.PARQUET:
         with pq.ParquetWriter(file, schema) as parquet:
@@ -57,7 +62,7 @@ def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType]) ->
         with arrow_csv.CSVWriter(file, schema, write_options=arrow_csv.WriteOptions(quoting_style="needed")) as comma:
             yield comma
     elif format is Format.JSONL:
-        yield _Lines(file)
+        yield _Lines(file, json=json)
     else:
         array = _Array(file, columns)
         yield array
@@ -114,12 +119,13 @@ class _Grouped:
 class _Lines:
     """An object a line."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, file: IO[bytes], *, json: bool) -> None:
+        self._file, self._json = file, json
 
     def write(self, table: pa.Table) -> None:
+        raw = [field.name for field in table.schema if self._json and field.type == JSON]
         for batch in table.to_batches(_ROWS):
-            self._file.write(b"".join(_line(row) for row in batch.to_pylist()))
+            self._file.write(b"".join(_line(_verbatim(row, raw)) for row in batch.to_pylist()))
 
 
 class _Array:
@@ -175,5 +181,19 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
     return {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
 
 
+def _verbatim(row: dict[str, Any], raw: Sequence[str]) -> dict[str, Any]:
+    """The row with JSON values as they are written, and without those that it lacks."""
+    for name in raw:
+        value = row.pop(name) if row[name] is None else row[name]
+        if value is not None:
+            row[name] = orjson.Fragment(value)
+    return row
+
+
 def _line(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps(row, default=_as_json, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _as_json(value: Any) -> Any:
+    """Bytes as they are written elsewhere, and what JSON has no type for as text."""
+    return as_json(value) if isinstance(value, bytes) else str(value)

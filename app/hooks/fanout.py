@@ -15,13 +15,17 @@ from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
 from app.core.moments import moment
 from app.core.webhooks import DEFAULT, LARGEST, Event, Happening, JobWebhook, Notice
+from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, jobs, notices, webhooks
+from app.store import batches, jobs, keys, notices, webhooks
 from app.store.blobs import is_reference
+from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 _LEASE_S: Final = 10.0
 _AT_ONCE: Final = 100
+_ATTEMPTS: Final = 5
+"""How often an event is handled before it is set aside."""
 _ERRORS: Final = 5
 """Of a batch whose body would be too large."""
 
@@ -45,13 +49,15 @@ class _Told:
     public: bool = True
 
 
-async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings) -> int:
+async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
     """Handles the events that are due. Returns how many there were."""
     found = await notices.claim_events(client, _LEASE_S, _AT_ONCE)
     if not found:
         return 0
     registered = await webhooks.every(client)
-    for one in found:
+
+    async def handle(text: str) -> None:
+        one = Happening.parse(text)
         told = await (_of_job if one.round is None else _of_batch)(client, one, shown)
         receivers: dict[str, str] = {}
         if told and told.public:
@@ -63,6 +69,10 @@ async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings)
         dropped = await notices.notify(client, one, made, settings)
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
+
+    for member in found:
+        await quarantine.handle(loop, keys.EVENTS, member, handle, attempts=_ATTEMPTS)
+        loop.touch()
     return len(found)
 
 

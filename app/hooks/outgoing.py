@@ -10,7 +10,7 @@ from typing import Final
 import httpx
 
 from app import __version__
-from app.core.addresses import is_public
+from app.core.special_addresses import is_public
 
 _TRIED: Final = 3
 """Addresses of one name that are tried, at most."""

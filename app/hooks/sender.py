@@ -15,15 +15,16 @@ from urllib.parse import urlsplit
 
 import httpx
 import redis.asyncio
-from redis.exceptions import RedisError
 from standardwebhooks import Webhook as Signer
 
 from app import metrics
 from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Fate, Notice, Webhook, delay
 from app.hooks import outgoing
 from app.hooks.fanout import Shown, fan_out
+from app.loops import Loop
 from app.settings import Settings
 from app.store import keys, notices, webhooks
+from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 0.25
@@ -31,6 +32,8 @@ _AT_ONCE: Final = 64
 _TO_ONE: Final = 8
 """Notices that one receiver gets at once: a slow one does not take the others' turns."""
 _POSTPONED_S: Final = 1.0
+_ATTEMPTS: Final = 5
+"""How often a notice is handled that cannot be read or signed, before it is set aside. A receiver that fails has a schedule of its own."""
 
 
 class Sender:
@@ -43,8 +46,11 @@ class Sender:
         shown: Shown,
         schedule: Sequence[float] = SCHEDULE,
         luck: Callable[[], float] = random.random,
+        loop: Loop | None = None,
     ) -> None:
         self._client = client
+        self._loop = loop or Loop("webhooks")
+        self._quarantine = Quarantine(client, settings)
         self._settings = settings
         self._shown = shown
         self._schedule = schedule
@@ -56,23 +62,27 @@ class Sender:
     async def run(self) -> None:
         """Until it is cancelled. What is under way then is sent again by another process, when its claim is over."""
         try:
-            while True:
-                try:
-                    await fan_out(self._client, self._shown, self._settings)
-                    await self._claim()
-                    metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.NOTICES))
-                except (RedisError, OSError) as error:
-                    log.warning("webhooks wait for Redis: %s", error)
-                await asyncio.sleep(_INTERVAL_S)
+            await self._loop.run(self._turn)
         finally:
             for task in self._sending:
                 task.cancel()
             await asyncio.gather(*self._sending, return_exceptions=True)
             await self._http.aclose()
 
+    async def _turn(self) -> float:
+        # Events that cannot be handled must not keep notices from being sent.
+        with self._loop.item("events"):
+            await self._fan_out()
+        await self._claim()
+        metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.NOTICES))
+        return _INTERVAL_S
+
+    async def _fan_out(self) -> int:
+        return await fan_out(self._client, self._shown, self._settings, self._quarantine, self._loop)
+
     async def round(self) -> int:
         """Handles what is due now, once, and returns how many notices that were."""
-        await fan_out(self._client, self._shown, self._settings)
+        await self._fan_out()
         count = await self._claim()
         await asyncio.gather(*self._sending)
         return count
@@ -81,32 +91,30 @@ class Sender:
         # Longer than an attempt can take: before its end nobody else sends the same.
         lease_s = self._settings.webhook_timeout_s + 5
         claimed = await notices.claim(self._client, lease_s, _AT_ONCE - len(self._sending)) if len(self._sending) < _AT_ONCE else []
-        for id in claimed:
-            task = asyncio.create_task(self._handle(id))
+        for member in claimed:
+            handled = self._quarantine.handle(self._loop, keys.NOTICES, member, self._handle, attempts=_ATTEMPTS)
+            task = asyncio.create_task(handled)
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         return len(claimed)
 
     async def _handle(self, id: str) -> None:
+        notice = await notices.read(self._client, id)
+        if notice is None:
+            await notices.drop(self._client, id)
+            return
+        webhook = None if notice.webhook == DEFAULT else await webhooks.read(self._client, notice.webhook)
+        receiver = notice.webhook if webhook else urlsplit(notice.url).netloc
+        if self._receivers[receiver] >= _TO_ONE:
+            await notices.postpone(self._client, id, _POSTPONED_S)
+            return
+        self._receivers[receiver] += 1
         try:
-            notice = await notices.read(self._client, id)
-            if notice is None:
-                await notices.drop(self._client, id)
-                return
-            webhook = None if notice.webhook == DEFAULT else await webhooks.read(self._client, notice.webhook)
-            receiver = notice.webhook if webhook else urlsplit(notice.url).netloc
-            if self._receivers[receiver] >= _TO_ONE:
-                await notices.postpone(self._client, id, _POSTPONED_S)
-                return
-            self._receivers[receiver] += 1
-            try:
-                await self._tell(notice, webhook)
-            finally:
-                self._receivers[receiver] -= 1
-                if not self._receivers[receiver]:
-                    del self._receivers[receiver]
-        except (RedisError, OSError) as error:
-            log.warning("the webhook delivery %s is tried again when its claim is over: %s", id, error)
+            await self._tell(notice, webhook)
+        finally:
+            self._receivers[receiver] -= 1
+            if not self._receivers[receiver]:
+                del self._receivers[receiver]
 
     async def _tell(self, notice: Notice, webhook: Webhook | None) -> None:
         at = time.time()

@@ -12,7 +12,8 @@ from types import EllipsisType
 from typing import Final
 
 from app.core.errors import ModelConflict, ModelUnavailable
-from app.registry.staging import flush
+from app.registry.contents import read_json
+from app.registry.staging import write_text
 
 FILE: Final = "aliases.json"
 LOCK: Final = f".{FILE}.lock"
@@ -22,11 +23,11 @@ def read(home: Path) -> dict[str, str]:
     """Alias -> version. Raises ModelUnavailable where the file is broken."""
     path = home / FILE
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise ModelUnavailable(f"{path} is not valid JSON: {error}") from None
+    except ModelUnavailable as error:
+        raise ModelUnavailable(f"{path.parent.name}: {error.detail}") from None
     if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
         raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}')
     return found
@@ -45,11 +46,7 @@ def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType
         found.pop(alias, None)
     else:
         found[alias] = version
-    new = home / f".{FILE}.new"
-    new.write_text(json.dumps(dict(sorted(found.items()))) + "\n")
-    flush(new)
-    new.replace(home / FILE)
-    flush(home)
+    write_text(home / FILE, json.dumps(dict(sorted(found.items()))) + "\n")
 
 
 @contextmanager

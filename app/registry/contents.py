@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from app.core.errors import ModelUnavailable
 from app.core.models import PYTHON, Manifest
@@ -13,8 +14,22 @@ from app.registry.staging import digest as digest_of
 
 MANIFEST: Final = "model.json"
 EXAMPLES: Final = "examples.json"
+_MAX_JSON_BYTES: Final = 64 << 20
 _CACHE: Final = "__pycache__"
 """Not among them: nothing in it is ever read."""
+
+
+def read_json(path: Path) -> Any:
+    """Read a small file of the repository. Raises ModelUnavailable if it is not valid JSON, is too large or too deeply nested."""
+    size = path.stat().st_size
+    if size > _MAX_JSON_BYTES:
+        raise ModelUnavailable(f"{path.name} has {size} bytes; at most {_MAX_JSON_BYTES} are read")
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelUnavailable(f"{path.name} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise ModelUnavailable(f"{path.name} is not valid: its values are nested too deeply") from None
 
 
 def digest(folder: Path, manifest: Manifest) -> str:

@@ -6,6 +6,7 @@ models/
     2/ model.json model.py weights.npz …         one that is code
     3/ model.json model.onnx model.onnx.data     a graph whose weights lie beside it
     aliases.json                                 {"production": "1"}
+    promotions.json                              requests to move an alias, until a worker serves the version
     .staging-…/                                  half-written; nobody reads it
   churn/
     model.joblib                                 a bare artefact, as KServe and MLServer take it: version 0
@@ -17,7 +18,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,8 @@ from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, ModelConflict, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.models import ALIAS, CODE, FORMATS, NAME, PRODUCTION, VERSION, Manifest, ModelRef
-from app.registry import aliases, contents, staging
+from app.core.promotions import Promotion, PromotionState
+from app.registry import aliases, contents, promotions, staging
 
 MANIFEST: Final = contents.MANIFEST
 EXAMPLES: Final = contents.EXAMPLES
@@ -42,7 +44,7 @@ class Repository:
 
     def models(self) -> list[str]:
         """The names that have at least one version, sorted."""
-        return sorted(path.name for path in _folders(self.root) if NAME.fullmatch(path.name) and self._versions(path.name))
+        return sorted(path.name for path in _folders(self.root) if NAME.fullmatch(path.name) and self._has_versions(path.name))
 
     def versions(self, name: str) -> list[str]:
         """Oldest first, numbers as numbers: 9 before 10. Raises ModelNotFound."""
@@ -89,11 +91,13 @@ class Repository:
         if not path.is_file():
             return None
         try:
-            manifest = Manifest.from_dict(json.loads(self._inside(path).read_bytes()))
+            manifest = Manifest.from_dict(contents.read_json(self._inside(path)))
+        except ModelUnavailable as error:
+            raise ModelUnavailable(f"{name}@{version}: {error.detail}") from None
         except CeleriacError as error:
             where = f" (at {error.pointer})" if isinstance(error, InvalidInput) and error.pointer else ""
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error.detail}{where}") from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error}") from None
         if manifest.key != (name, version):
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}: publish a version, do not copy a folder")
@@ -112,7 +116,7 @@ class Repository:
     def examples(self, name: str, version: str) -> list[dict[str, Any]]:
         """Rows to try, as `{"input": row or record, "label": the truth}`; empty where the publisher gave none."""
         path = self.folder(name, version) / EXAMPLES
-        found: list[dict[str, Any]] = json.loads(self._inside(path).read_bytes()) if path.is_file() else []
+        found: list[dict[str, Any]] = contents.read_json(self._inside(path)) if path.is_file() else []
         return found
 
     def stamp(self, name: str, version: str) -> str:
@@ -180,21 +184,69 @@ class Repository:
     def promote(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> None:
         """Points an alias to a version; with `expect`, only if it points there still (None: only if there is none).
 
+        Moves the file at once. Use `request_promotion` to move it after a worker serves the version.
         Raises VersionNotFound, InvalidInput for an alias that is not valid, ModelConflict where it moved meanwhile.
         """
+        with self._moving(name, alias, version) as home:
+            aliases.move(home, alias, version, expect)
+            promotions.drop(home, alias)
+
+    def request_promotion(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> Promotion:
+        """Ask that an alias point to a version as soon as a worker serves it. Until then the alias stays.
+
+        The first version of a model has no earlier one to protect, so its alias moves at once. With `expect`, the request is made only if
+        the alias points there, or would after an earlier request. Returns the request; its state is `served` if nothing had to be decided.
+        Raises VersionNotFound, InvalidInput for an alias that is not valid, ModelConflict if the alias does not point to `expect`.
+        """
+        with self._moving(name, alias, version) as home:
+            target, versions = self.target(name, alias), self.versions(name)
+            if expect is not ... and target != expect:
+                told = f"Alias {alias!r} of {name!r} points to {target}, not to {expect}. Read it again, then decide."
+                raise ModelConflict(told, pointer="/alias")
+            settled = aliases.read(home).get(alias)
+            if settled is None and versions == [version]:
+                aliases.move(home, alias, version, ...)
+                settled = version
+            if settled == version:
+                promotions.drop(home, alias)
+                return Promotion("", alias, version, settled, state=str(PromotionState.SERVED))
+            return promotions.request(home, alias, version)
+
+    def promotions(self, name: str) -> dict[str, Promotion]:
+        """Alias -> the request to move it, pending or failed. Raises ModelUnavailable if the file is damaged."""
+        return promotions.read(self._home(name))
+
+    def target(self, name: str, alias: str) -> str | None:
+        """The version that an alias points to, or will after a pending promotion. Raises ModelUnavailable if a file is damaged."""
+        known, request = self.aliases(name), self.promotions(name).get(alias)
+        waits = request is not None and request.state == PromotionState.PENDING and request.before == known.get(alias)
+        return request.version if request and waits else known.get(alias)
+
+    def settle(self, name: str, promotion: Promotion, reason: str = "") -> None:
+        """End a promotion: the alias moves, or with a `reason` the promotion has failed. A later decision is left alone."""
+        with aliases.alone(self._home(name)):
+            if reason:
+                promotions.fail(self._home(name), promotion, reason)
+            else:
+                promotions.settle(self._home(name), promotion)
+
+    @contextmanager
+    def _moving(self, name: str, alias: str, version: str) -> Iterator[Path]:
+        """The folder of a model whose alias nobody else moves, and whose version nobody else removes."""
         if not ALIAS.fullmatch(alias):
             raise InvalidInput(f"{alias!r} is no alias: small letters, digits and -, as in production", pointer="/alias")
         self.folder(name, version)
         with aliases.alone(self._home(name)):
             # Once more, now that nobody else can remove it.
             self._existing(name, version, self.versions(name))
-            aliases.move(self._home(name), alias, version, expect)
+            yield self._home(name)
 
     def demote(self, name: str, alias: str, *, expect: str | EllipsisType | None = ...) -> None:
         """Takes an alias away; nothing happens where there is none. Raises ModelNotFound, ModelConflict where it moved meanwhile."""
         self.versions(name)
         with aliases.alone(self._home(name)):
             aliases.move(self._home(name), alias, None, expect)
+            promotions.drop(self._home(name), alias)
 
     def remove(self, name: str, version: str) -> None:
         """Takes a version away, all at once: whoever has its files open reads on, nobody finds it again.
@@ -209,6 +261,10 @@ class Repository:
             pointing = [alias for alias, target in self.aliases(name).items() if target == version]
             if pointing:
                 raise ModelConflict(f"{name}@{version} is {pointing[0]!r}: let that alias point to another version first")
+            waiting = [alias for alias in self.promotions(name) if self.target(name, alias) == version]
+            if waiting:
+                told = f"{name}@{version} waits to become {waiting[0]!r}"
+                raise ModelConflict(f"{told}: wait until a worker has served it, or promote another version first")
             if version == versions[-1]:
                 raise ModelConflict(f"{name}@{version} is the newest version, which stays: publish another first")
             if not (home / version).is_dir():
@@ -235,6 +291,7 @@ class Repository:
             try:
                 for version in versions:
                     self.artifact(home.name, version)
+                promotions.read(home)
                 for alias, version in aliases.read(home).items():
                     if version not in versions:
                         yield f"the alias {alias!r} of {home.name!r} points to {version!r}, which is not there"
@@ -252,6 +309,13 @@ class Repository:
         if _bare(home) and BARE not in found:
             found.append(BARE)
         return sorted(found, key=_natural)
+
+    def _has_versions(self, name: str) -> bool:
+        try:
+            return bool(self._versions(name))
+        except PermissionError:
+            # Listed, so that whoever reads it learns why: one folder must not hide all the others.
+            return True
 
     def _existing(self, name: str, version: str, versions: list[str]) -> str:
         if version not in versions:

@@ -67,6 +67,15 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step, flushed to disk: a reader sees the old text or the new one."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    flush(new)
+    new.replace(path)
+    flush(path.parent)
+
+
 def digest(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as file:

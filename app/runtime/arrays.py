@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.core.errors import InvalidOutput
 from app.core.models import TensorSpec
-from app.core.tensors import Tensor, decode, encode
+from app.core.tensors import MISSING_BOOL, Tensor, decode, encode
 
 Array = NDArray[Any]
 
@@ -17,18 +17,25 @@ DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "BOOL": np.dtype("?"), "UINT8": np.dtype("u1"), "UINT16": np.dtype("<u2"), "UINT32": np.dtype("<u4"), "UINT64": np.dtype("<u8"),
     "INT8": np.dtype("i1"), "INT16": np.dtype("<i2"), "INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"),
     "FP16": np.dtype("<f2"), "FP32": np.dtype("<f4"), "FP64": np.dtype("<f8"), "BYTES": np.dtype(object),
+    "TIMESTAMP": np.dtype("<M8[us]"),
 }  # fmt: skip
 _DATATYPES: Final = {dtype.name: datatype for datatype, dtype in DTYPES.items()}
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str | None:
-    """The protocol's name, BYTES for text and objects; None for what it has no name for, as complex numbers and dates."""
+    """The name in a manifest, BYTES for text and objects; None for what has no name, such as complex numbers."""
+    if dtype.kind == "M":
+        return "TIMESTAMP"
     return "BYTES" if dtype.kind in "OUST" else _DATATYPES.get(dtype.name)
 
 
 def to_array(tensor: Tensor, *, nullable: bool = False) -> Array:
-    """The tensor's values in its shape. Numbers share its memory (read-only where it is); BYTES are text, or bytes where
-    they are not UTF-8, in an array of objects, and NaN for the empty ones where `nullable`."""
+    """The tensor's values in its shape. Numbers and timestamps share its memory (read-only where it is); BYTES are text, or bytes where
+    they are not UTF-8, in an array of objects with NaN for missing values, and for empty text if `nullable`. Truth values of which some
+    are missing are an array of objects too."""
+    if tensor.datatype == "BOOL" and MISSING_BOOL in bytes(tensor.data):
+        truths: list[Any] = [float("nan") if value is None else value for value in decode(tensor.data, "BOOL")]
+        return np.array(truths, dtype=object).reshape(tensor.shape)
     if tensor.datatype != "BYTES":
         array: Array = np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape)
         # Compiled code refuses memory that lies across a number, as a binary body's may.
@@ -53,7 +60,8 @@ def to_tensor(spec: TensorSpec, values: Any, rows: int) -> Tensor:
         return Tensor(spec.name, "BYTES", shape, encode(array.ravel().tolist(), "BYTES"))
     wanted = DTYPES[spec.datatype]
     if array.dtype != wanted:
-        if array.dtype.kind not in "?iuf" or not np.can_cast(array.dtype, wanted):
+        times = array.dtype.kind == wanted.kind == "M"  # of any unit
+        if not times and (array.dtype.kind not in "?iuf" or wanted.kind == "M" or not np.can_cast(array.dtype, wanted)):
             raise InvalidOutput(f"{spec.name!r} answered {array.dtype}, where {spec.datatype} is declared")
         array = array.astype(wanted)
     return Tensor(spec.name, spec.datatype, shape, array.tobytes())

@@ -71,7 +71,7 @@ class CodeModel(Model):
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
         known = self.manifest.inputs
-        arrays = {spec.name: to_array(tensor, nullable=spec.nullable) for tensor, spec in zip(inputs, known, strict=True)}
+        arrays = {spec.name: to_array(tensor, nullable=spec.empty_is_missing) for tensor, spec in zip(inputs, known, strict=True)}
         if self.joins:
             answers = self._named(self.estimator.predict_batch(arrays), specs, "predict_batch")
             return [_fitted(spec, answers[spec.name]) for spec in specs]

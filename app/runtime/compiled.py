@@ -14,11 +14,12 @@ import numpy as np
 from sklearn.ensemble import BaseEnsemble
 from sklearn.pipeline import Pipeline
 from sklearn.tree import BaseDecisionTree
+from sklearn.utils.metaestimators import available_if
 
 from app.runtime.arrays import Array
 from app.runtime.graph import Graph
 
-ANSWERS: Final = {"predict": ("label", "variable"), "predict_proba": ("probabilities",)}
+ANSWERS: Final = {"predict": ("label", "variable", "GPmean"), "predict_proba": ("probabilities",), "transform": ("variable",)}
 """Method -> the names that the graph's output may have."""
 
 
@@ -31,8 +32,13 @@ class Compiled:
     def predict(self, rows: Array) -> Array:
         return self._run("predict", rows)
 
+    @available_if(lambda self: "predict_proba" in self._ends[2])  # type: ignore[untyped-decorator]
     def predict_proba(self, rows: Array) -> Array:
         return self._run("predict_proba", rows)
+
+    @available_if(lambda self: "transform" in self._ends[2])  # type: ignore[untyped-decorator]
+    def transform(self, rows: Array) -> Array:
+        return self._run("transform", rows)
 
     @cached_property
     def _ends(self) -> tuple[str, type, dict[str, list[str]]]:
@@ -44,10 +50,14 @@ class Compiled:
 
     def _run(self, method: str, rows: Array) -> Array:
         name, dtype, outputs = self._ends
+        values: Array = rows.astype(dtype, copy=False)
+        # scikit-learn refuses them, too. Numbers that are too large for FP32 become infinite here.
+        if np.isinf(values).any():
+            raise ValueError(f"the input contains infinity or a value too large for {values.dtype}")
         answer: Array
-        (answer,) = self._graph.session.run(outputs[method], {name: rows.astype(dtype, copy=False)})
-        # A regression's graph answers a column.
-        return answer.reshape(len(rows)) if method == "predict" else answer
+        (answer,) = self._graph.session.run(outputs[method], {name: values})
+        # A graph of a regression with one target answers a column.
+        return answer.ravel() if method == "predict" and answer.size == len(rows) else answer
 
 
 def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:

@@ -12,8 +12,10 @@ import pandas as pd
 from app.core.errors import InvalidInput
 from app.core.models import FORMATS, Manifest
 from app.registry.repository import Repository
-from app.runtime.loading import READERS
+from app.runtime.artifact import READERS
 from app.runtime.publishing import publish
+from app.runtime.requirements import load_problem
+from app.runtime.structure import column_names
 
 
 def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[Any], **options: Any) -> Manifest:
@@ -33,7 +35,7 @@ def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[A
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
     except Exception as error:
-        raise InvalidInput(f"{path} cannot be loaded: {type(error).__name__}: {error}", pointer="/artifact") from error
+        raise InvalidInput(load_problem(str(path), error), pointer="/artifact") from error
     sample, columns = _sample(estimator, rows)
     return publish(repository, estimator, name, sample=sample, columns=columns, **options)
 
@@ -43,6 +45,6 @@ def _sample(estimator: Any, rows: Sequence[Any]) -> tuple[Any, Sequence[str]]:
     if not isinstance(rows[0], dict):
         return np.asarray(rows), ()
     table = pd.DataFrame(list(rows))
-    if hasattr(estimator, "feature_names_in_"):
+    if column_names(estimator):
         return table, ()
     return table.to_numpy(), [str(column) for column in table.columns]

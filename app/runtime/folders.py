@@ -20,7 +20,7 @@ from app.registry.repository import EXAMPLES, MANIFEST, Repository
 from app.runtime.code import CodeModel
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
-from app.runtime.publishing import values_of
+from app.runtime.publishing import request_promotion, values_of
 
 DESCRIPTION: Final = "model.yaml"
 GRAPH: Final = FORMATS["onnx"]
@@ -71,7 +71,7 @@ def publish_folder(
 
     manifest = repository.publish(name, write, version=version)
     if promote:
-        repository.promote(name, promote, manifest.version)
+        request_promotion(repository, name, promote, manifest.version)
     return manifest
 
 

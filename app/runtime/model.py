@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pandas as pd
 
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, told
 from app.core.models import Golden, Manifest, TensorSpec
-from app.core.tensors import Tensor, as_json, encode, size_of
-from app.runtime.arrays import Array, to_array, to_tensor
+from app.core.tensors import Tensor, as_json, make, size_of
+from app.runtime.arrays import to_array, to_tensor
 from app.runtime.containing import contained
+from app.runtime.frames import column_of
 from app.runtime.memory import at_most, out_of_memory
+from app.runtime.methods import call
 
 
 class Model:
@@ -22,9 +25,12 @@ class Model:
     def __init__(self, manifest: Manifest, estimator: Any) -> None:
         self.manifest = manifest
         self.estimator = estimator
-        # What was fitted on a DataFrame finds its columns by name.
-        self._framed = len(manifest.inputs) > 1 or hasattr(estimator, "feature_names_in_")
         self._columns = pd.Index(manifest.inputs[0].columns or [spec.name for spec in manifest.inputs])
+
+    @cached_property
+    def _framed(self) -> bool:
+        # What was fitted on a DataFrame finds its columns by name.
+        return self.manifest.frame or len(self.manifest.inputs) > 1 or hasattr(self.estimator, "feature_names_in_")
 
     def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
         """The outputs asked for (the first that is declared, by default), from inputs as `app.core.inputs` makes them.
@@ -63,26 +69,27 @@ class Model:
         except CeleriacError as error:
             raise ModelUnavailable(f"{self} cannot answer its golden sample: {error}") from error
         for answer in answers:
-            expected, found = list(golden.outputs[answer.name]), to_array(answer).ravel()
-            if not _same(found, expected, golden.tolerance):
-                told = f"{answer.name} begins {found[:3].tolist()}, where {expected[:3]} was recorded"
-                raise ModelUnavailable(f"{self} answers its golden sample differently: {told}; publish it again")
+            difference = _difference(answer, list(golden.outputs[answer.name]), golden)
+            if difference:
+                raise ModelUnavailable(f"{self} answers its golden sample differently: {difference}. Publish it again")
 
     def __str__(self) -> str:
         return "@".join(self.manifest.key)
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
         data = self._data(inputs)
-        return [getattr(self.estimator, spec.name)(data) for spec in specs]
+        spec = self.manifest.inputs[0]
+        if not self._framed and spec.datatype == "BYTES" and len(spec.shape) == 1:
+            data = data.tolist()  # documents, as vectorizers and their analyzers expect them
+        return [call(self.estimator, spec.name, data) for spec in specs]
 
     def _data(self, inputs: Sequence[Tensor]) -> Any:
         specs = self.manifest.inputs
-        arrays = [to_array(tensor, nullable=spec.nullable) for tensor, spec in zip(inputs, specs, strict=True)]
-        if not self._framed:
-            return arrays[0]
-        if arrays[0].ndim == 2:
-            return pd.DataFrame(arrays[0], columns=self._columns, copy=False)
-        return pd.DataFrame(dict(zip(self._columns, arrays, strict=True)), copy=False)
+        if not self._framed or len(inputs[0].shape) == 2:
+            array = to_array(inputs[0], nullable=specs[0].empty_is_missing)
+            return pd.DataFrame(array, columns=self._columns, copy=False) if self._framed else array
+        columns = (column_of(spec, tensor) for spec, tensor in zip(specs, inputs, strict=True))
+        return pd.DataFrame(dict(zip(self._columns, columns, strict=True)), copy=False)
 
 
 def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
@@ -92,11 +99,26 @@ def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
         shape = tuple(len(values) // -size_of(shape) if size == -1 else size for size in shape)
     if len(values) != size_of(shape):
         raise InvalidInput(f"{spec.name!r} has {len(values)} values for the shape {list(shape)}")
-    return Tensor(spec.name, spec.datatype, shape, encode(values, spec.datatype, nullable=spec.nullable))
+    return make(spec.name, spec.datatype, shape, values, nullable=spec.nullable)
 
 
-def _same(found: Array, expected: list[Any], tolerance: float) -> bool:
+def _difference(answer: Tensor, expected: list[Any], golden: Golden) -> str:
+    """Say where the answer differs from what was recorded, and by how much; "" if it does not."""
+    found = to_array(answer).ravel()
+    if len(found) != len(expected):
+        return f"{answer.name} answers {len(found)} values, and {len(expected)} were recorded"
+    if found.dtype.kind == "f":
+        wanted = np.array(expected, dtype=float)  # null becomes NaN
+        wrong = np.flatnonzero(~np.isclose(found, wanted, rtol=golden.tolerance, atol=golden.tolerance, equal_nan=True))
+    else:
+        values = [as_json(value) for value in found.tolist()]
+        wrong = np.array([at for at, (have, want) in enumerate(zip(values, expected, strict=True)) if have != want], dtype=int)
+    if not len(wrong):
+        return ""
+    row, first = int(wrong[0]) // max(len(found) // golden.rows, 1), int(wrong[0])
+    place = f"{answer.name} differs in {len(wrong)} of {len(found)} values, first in row {row}"
+    told = f"{place}: {as_json(found[first].item() if found.dtype != object else found[first])!r}, and {expected[first]!r} was recorded"
     if found.dtype.kind != "f":
-        return [as_json(value) for value in found.tolist()] == expected
-    wanted = np.array(expected, dtype=float)  # null becomes NaN
-    return wanted.shape == found.shape and np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True)
+        return told
+    largest = np.nanmax(np.abs(found[wrong] - wanted[wrong])) if not np.isnan(found[wrong] - wanted[wrong]).all() else float("nan")
+    return f"{told}; the largest difference is {largest:.3g}, and the tolerance is {golden.tolerance:g}"

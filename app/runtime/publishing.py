@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,14 +21,20 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.errors import InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
+from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS, Tensor, as_json, decode
 from app.registry.repository import EXAMPLES, Repository
-from app.runtime.arrays import to_tensor
-from app.runtime.compiled import ANSWERS, write_onnx
-from app.runtime.loading import READERS
+from app.runtime.arrays import Array, datatype_of, to_tensor
+from app.runtime.artifact import READERS
+from app.runtime.compiled import write_onnx
+from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
-from app.runtime.signature import classes_of, inputs_of_sample, outputs_of_sample, tensors_of_sample
+from app.runtime.probes import answers_the_refused, disagreement, takes_missing
+from app.runtime.requirements import Requirements, requirements_of, script_defined
+from app.runtime.signature import inputs_of_sample, tensors_of_sample
+from app.runtime.structure import column_names, takes_documents
 
+log = logging.getLogger(__name__)
 GOLDEN_ROWS: Final = 3
 CHECKED_ROWS: Final = {"onnx": 10_000}
 """Rows of the sample that what is served must answer as the estimator does, by format; 100 for the others."""
@@ -41,8 +48,7 @@ def publish(
     sample: Any,
     columns: Sequence[str] = (),
     version: str | None = None,
-    # Not joblib: loading a skops file runs no code that it holds, so it is served under every setting.
-    format: str = "skops",
+    format: str | None = None,
     description: str = "",
     metrics: Mapping[str, float] | None = None,
     examples: Sequence[Mapping[str, Any]] = (),
@@ -53,66 +59,175 @@ def publish(
     promote: str | None = None,
     tolerance: float = 1e-6,
     provenance: Mapping[str, Any] | None = None,
+    reading: Mapping[str, Any] | None = None,
+    load: str | None = None,
 ) -> Manifest:
-    """A new version, which `promote` names an alias for. It answers the sample as the estimator in memory does, or is refused.
+    """A new version. It answers the sample as the estimator in memory does, or is refused.
+
+    `promote` names an alias that is to point to it. The alias moves when a worker serves the version; the first version gets it at once.
 
     `sample` is an array or DataFrame of a few rows such as a caller sends; `columns` names an array's features;
     `tolerance` is how far, absolutely and relatively, a number may be from the estimator's own; give a compiled model (`onnx`) a
-    thousand real rows or more to be compared on. `provenance` says where it comes from; with a `job` in it, that job publishes once. `examples` are rows for people to try, `{"input": row or record, "label": the truth}`.
+    thousand real rows or more to be compared on. `provenance` says where it comes from; with a `job` in it, that job publishes once. `reading` holds the table options that its file was read with, which batches take as their own. `examples` are rows for people to try, `{"input": row or record, "label": the truth}`.
+
+    `format` is skops if it is None, because loading a skops file runs no code that it holds, so it is served under every setting; and
+    joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,
+    before they fork, or "child", in each process. If it is None, estimators of compiled libraries other than scikit-learn are loaded in
+    the child, because such libraries start threads that a fork does not copy.
+
     Raises InvalidInput where the estimator or the sample will not do, ModelConflict where the version exists.
     """
-    if format not in READERS:
+    if format is not None and format not in READERS:
         raise InvalidInput(f"{format!r} is no format that can be published; one of {', '.join(READERS)}", pointer="/format")
-    sample = (sample if isinstance(sample, pd.DataFrame) else np.asarray(sample))[: CHECKED_ROWS.get(format, 100)]
+    sample = _sample(estimator, sample)[: CHECKED_ROWS.get(format or "", 100)]
     if not len(sample):
         raise InvalidInput("the sample is empty: give a few rows such as callers send", pointer="/sample")
-    inputs, outputs = inputs_of_sample(estimator, sample, columns), outputs_of_sample(estimator, sample)
-    if format == "onnx":
-        if len(inputs) > 1 or inputs[0].datatype == "BYTES":
-            raise InvalidInput("only models of one numeric input are compiled: publish this one as skops or joblib", pointer="/format")
-        outputs = tuple(spec for spec in outputs if spec.name in ANSWERS)
+    needs = requirements_of(estimator)
+    inputs, answers = inputs_of_sample(estimator, sample, columns), answers_of(estimator, sample)
+    if format == "onnx" and (len(inputs) > 1 or inputs[0].datatype not in FLOATS or len(inputs[0].shape) != 2):
+        raise InvalidInput("only models of one numeric input are compiled: publish this one as skops or joblib", pointer="/format")
     described = Manifest(
-        name, version or "", format, FORMATS[format], "", inputs, outputs, framework=_framework(), classes=classes_of(estimator),
+        name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
-        time_limit_s=time_limit_s, golden=_golden(estimator, inputs, outputs, sample[:GOLDEN_ROWS], tolerance),
-        provenance=dict(provenance or {}),
+        time_limit_s=time_limit_s, load=load or ("child" if needs.native else "parent"), requires=needs.packages,
+        frame=_needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}),
     )  # fmt: skip
 
     def write(folder: Path) -> Manifest:
-        path = folder / described.artifact
+        written, served = _written(estimator, folder, name, format, needs)
+        manifest = replace(described, format=written, artifact=FORMATS[written])
         try:
-            WRITERS[format](estimator, path)
-            with path.open("rb") as file:
-                served = READERS[format](file)
-            Model(replace(described, golden=_golden(estimator, inputs, outputs, sample, tolerance)), served).verify()
-        except OSError:  # of the disk, not of the estimator
+            manifest = _as_served(manifest, estimator, served, sample, tolerance)
+            Model(replace(manifest, golden=_golden(manifest, sample, answers, tolerance)), served).verify()
+        except InvalidInput:
             raise
         except Exception as error:
-            hint = (
-                "; nobody has reviewed these types: publish with format='joblib'" if isinstance(error, UntrustedTypesFoundException) else ""
-            )
-            raise InvalidInput(
-                f"{type(estimator).__name__} cannot be served from {path.name}: {str(error)[:2000]}{hint}", pointer="/estimator"
-            ) from error
+            raise _unservable(estimator, manifest.artifact, error) from error
         if examples:
             (folder / EXAMPLES).write_text(json.dumps([dict(one) for one in examples], indent=1, allow_nan=False) + "\n")
-        return described
+        first = {method: answer[:GOLDEN_ROWS] for method, answer in answers.items()}
+        return replace(manifest, golden=_golden(manifest, sample[:GOLDEN_ROWS], first, tolerance))
 
     manifest = repository.publish(name, write, version=version, job=str(described.provenance.get("job", "")))
     if promote:
-        repository.promote(name, promote, manifest.version)
+        request_promotion(repository, name, promote, manifest.version)
     return manifest
 
 
+def request_promotion(repository: Repository, name: str, alias: str, version: str) -> None:
+    """Ask that an alias point to a version once a worker serves it, and log that the alias waits."""
+    promotion = repository.request_promotion(name, alias, version)
+    if promotion.state == PromotionState.PENDING:
+        stays = f"stays at {promotion.before}" if promotion.before else "is not set"
+        log.warning(
+            "Alias %r of %s %s until a worker serves version %s. `celeriac models show %s` says when.", alias, name, stays, version, name
+        )
+
+
 WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {"onnx": write_onnx, "skops": skops.io.dump, "joblib": joblib.dump}
+_BY_NAME: Final = (skops.io.dump, joblib.dump)
+"""Writers that save the name of a class, and not its code."""
 
 
-def _golden(estimator: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], sample: Any, tolerance: float) -> Golden:
+def _sample(estimator: Any, sample: Any) -> Any:
+    """As the estimator takes it: what takes documents gets a list of texts, even if each is a row of one column."""
+    if isinstance(sample, pd.DataFrame):
+        return sample
+    array = np.asarray(sample)
+    if array.dtype.kind in "OUT" and takes_documents(estimator):
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.ndim == 1:
+            return array.tolist()
+    return array
+
+
+def _needs_frame(estimator: Any, sample: Any) -> bool:
+    """Does the estimator take a DataFrame only? One that was fitted on arrays takes either, and an array costs less."""
+    if not isinstance(sample, pd.DataFrame) or column_names(estimator):
+        return isinstance(sample, pd.DataFrame)
+    try:
+        call(estimator, methods_of(estimator)[0], sample.to_numpy())
+    except Exception:  # noqa: BLE001 - whatever it raises, it does not take arrays
+        return True
+    return False
+
+
+def _written(estimator: Any, folder: Path, name: str, format: str | None, needs: Requirements) -> tuple[str, Any]:
+    """The format and what is read back from the file. If none is asked for, skops if it can save and trusts all of it, else joblib."""
+    if format is not None:
+        return format, _read_back(estimator, folder, format, needs)
+    try:
+        return "skops", _read_back(estimator, folder, "skops", needs)
+    except InvalidInput as error:
+        (folder / FORMATS["skops"]).unlink(missing_ok=True)
+        found = "joblib", _read_back(estimator, folder, "joblib", needs)
+        log.warning("%s is published as joblib, which runs code when it is loaded: %s", name, error.__cause__ or error)
+        return found
+
+
+def _read_back(estimator: Any, folder: Path, format: str, needs: Requirements) -> Any:
+    path = folder / FORMATS[format]
+    if needs.script and WRITERS[format] in _BY_NAME:
+        raise InvalidInput(script_defined(needs.script[0]), pointer="/estimator")
+    try:
+        WRITERS[format](estimator, path)
+        with path.open("rb") as file:
+            return READERS[format](file)
+    except OSError:  # of the disk, not of the estimator
+        raise
+    except Exception as error:
+        raise _unservable(estimator, path.name, error) from error
+
+
+def _as_served(manifest: Manifest, estimator: Any, served: Any, sample: Any, tolerance: float) -> Manifest:
+    """The manifest with what the artifact itself offers and takes: a compiled graph may offer less than the estimator does.
+
+    Raises InvalidInput if a graph offers nothing, or if it answers missing values that the sample has differently from the estimator.
+    """
+    spec = manifest.inputs[0]
+    numbers = len(manifest.inputs) == 1 and spec.datatype in FLOATS and len(spec.shape) == 2
+    if manifest.format != "onnx":
+        nullable = spec.nullable or (numbers and takes_missing(estimator, sample))
+        return replace(manifest, inputs=(replace(spec, nullable=nullable), *manifest.inputs[1:]))
+    outputs = tuple(_as_compiled(one, served, sample) for one in manifest.outputs if one.name in _compiled_methods(manifest, served))
+    problem = (
+        answers_the_refused(estimator, served, sample)
+        if outputs
+        else f"a graph offers none of {', '.join(one.name for one in manifest.outputs)}"
+    )
+    differs = disagreement(estimator, served, sample, [one.name for one in outputs], tolerance)
+    if differs and pd.isna(np.asarray(sample)).any():
+        problem = f"the sample has missing values, and {differs}"
+    if problem:
+        told = f"{type(estimator).__name__} cannot be served from {manifest.artifact}: {problem}. Publish it as skops or joblib"
+        raise InvalidInput(told, pointer="/format")
+    return replace(manifest, inputs=(replace(spec, nullable=not differs),), outputs=outputs)
+
+
+def _compiled_methods(manifest: Manifest, served: Any) -> list[str]:
+    """A graph has one output of numbers: of an estimator that predicts, it is the prediction."""
+    predicts = any(one.name == "predict" for one in manifest.outputs)
+    return [name for name in methods_of(served) if not (predicts and name == "transform")]
+
+
+def _as_compiled(spec: TensorSpec, served: Any, sample: Any) -> TensorSpec:
+    """A graph answers whole numbers as INT64, whatever the estimator does."""
+    dtype = call(served, spec.name, np.asarray(sample)[:1]).dtype
+    return replace(spec, datatype=str(datatype_of(dtype))) if dtype.kind in "iu" else spec
+
+
+def _unservable(estimator: Any, file: str, error: Exception) -> InvalidInput:
+    hint = "; skops does not trust these types: use format='joblib' if workers can import them"
+    told = f"{str(error)[:2000]}{hint if isinstance(error, UntrustedTypesFoundException) else ''}"
+    return InvalidInput(f"{type(estimator).__name__} cannot be served from {file}: {told}", pointer="/estimator")
+
+
+def _golden(manifest: Manifest, sample: Any, answers: Mapping[str, Array], tolerance: float) -> Golden:
     """What the estimator in memory answers to the sample."""
-    rows = len(sample)
-    asked = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(inputs, sample)}
-    answers = {spec.name: values_of(to_tensor(spec, getattr(estimator, spec.name)(sample), rows)) for spec in outputs}
-    return Golden(rows, asked, answers, tolerance)
+    asked = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(manifest.inputs, sample)}
+    told = {spec.name: values_of(to_tensor(spec, answers[spec.name], len(sample))) for spec in manifest.outputs}
+    return Golden(len(sample), asked, told, tolerance)
 
 
 def values_of(tensor: Tensor) -> list[Any]:

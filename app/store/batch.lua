@@ -1,7 +1,7 @@
 -- Changes a batch, if it is still as the caller saw it: its record, its open pieces, the parts that are done. All of it or nothing.
 -- KEYS: record, open pieces, parts, chunks that are out in the pool, active batches of the pool, index of batches
 -- ARGV: prefix, id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
---       (false: none); `window` most chunks that may be out before; `active` most batches that may be active before (a new one);
+--       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one);
 --       then what to change: `set`, `increase`, `pieces` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
 -- Returns 1, or 0 where it is not as expected.
 local change = cjson.decode(ARGV[3])
@@ -22,6 +22,13 @@ for first, value in pairs(change.pieces_expect or {}) do
   if redis.call('HGET', KEYS[2], first) ~= value then return 0 end
 end
 if change.window and redis.call('ZCARD', KEYS[4]) >= change.window then return 0 end
+if change.plans then
+  local plans = 0
+  for _, one in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    if string.find(one, '-plan-', 1, true) then plans = plans + 1 end
+  end
+  if plans >= change.plans then return 0 end
+end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 for _, one in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], one) end

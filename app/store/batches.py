@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import orjson
 import redis.asyncio
@@ -14,6 +15,9 @@ from app.core.batches import Batch, Order, Part, Piece, Status
 from app.core.webhooks import Happening
 from app.store import keys, scripts
 from app.store.jobs import PAGE
+from app.store.reading import answers, decodable, fields_of, readable, required
+
+_KIND: Final = "batch"
 
 
 @dataclass(slots=True)
@@ -24,6 +28,7 @@ class Change:
     expect: dict[str, str] = field(default_factory=dict)
     pieces_expect: list[Piece] = field(default_factory=list)
     window: int | None = None
+    plans: int | None = None
     active: int | None = None
     set: dict[str, Any] = field(default_factory=dict)
     increase: dict[str, int] = field(default_factory=dict)
@@ -48,7 +53,7 @@ class Change:
             "back": self.back,
             "final": self.status is not None and self.status.final,
         }
-        optional = {"window": self.window, "active": self.active, "status": self.status, "ttl": self.ttl}
+        optional = {"window": self.window, "plans": self.plans, "active": self.active, "status": self.status, "ttl": self.ttl}
         return orjson.dumps(found | {name: value for name, value in optional.items() if value is not None})
 
 
@@ -66,6 +71,29 @@ async def create(client: redis.asyncio.Redis, id: str, order: Order, now: float,
     return await apply(client, id, order.pool, change)
 
 
+_TAKE_OVER = """
+if redis.call("get", KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call("set", KEYS[1], ARGV[2], "EX", ARGV[3])
+return 1
+"""
+
+
+async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_s: int) -> str:
+    """Makes this batch, whose record exists, the only one that writes a file. Returns the id of the batch that does: another one if it has not ended."""
+    key = keys.batch_output(identity)
+    while not await client.set(key, id, nx=True, ex=ttl_s):
+        found: Any = await client.get(key)
+        holder = (found or b"").decode()
+        if holder == id:
+            break
+        other = await read(client, holder)
+        if other is not None and not other.status.final:
+            return holder
+        if await client.eval(_TAKE_OVER, 1, key, holder, id, ttl_s):
+            break
+    return id
+
+
 async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change) -> bool:
     """False where the batch is not as expected: nothing has changed."""
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)
@@ -73,8 +101,7 @@ async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change)
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:
-    fields: Any = await client.hgetall(keys.batch(id))
-    return _decode(id, fields)
+    return required(_KIND, id, [await fields_of(client, keys.batch(id))], partial(_decode, id))
 
 
 async def pieces(client: redis.asyncio.Redis, id: str) -> list[Piece]:
@@ -96,9 +123,11 @@ async def parts(client: redis.asyncio.Redis, id: str) -> list[Part]:
 async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
     """Those of a pool that have not ended, the oldest first."""
     ids: Any = await client.zrange(keys.batches_active(pool), 0, -1)
-    found = await _many(client, [id.decode() for id in ids])
-    gone = [id for id, batch in zip(ids, found, strict=True) if batch is None]
-    if gone:
+    known = decodable(ids)
+    found = await _many(client, known)
+    gone = [id for id, batch in zip(known, found, strict=True) if batch is None]
+    # A record that cannot be read stays listed: a newer release may have written it.
+    if gone and (gone := [id for id in gone if not await client.exists(keys.batch(id))]):
         await client.zrem(keys.batches_active(pool), *gone)
     return [batch for batch in found if batch is not None]
 
@@ -106,7 +135,7 @@ async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
 async def out(client: redis.asyncio.Redis, pool: str) -> list[str]:
     """The chunks that are out, by the name that `chunk` gives them."""
     found: Any = await client.zrange(keys.batches_out(pool), 0, -1)
-    return [one.decode() for one in found]
+    return decodable(found)
 
 
 async def drop(client: redis.asyncio.Redis, pool: str, chunks: Sequence[str]) -> None:
@@ -127,7 +156,7 @@ async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
 async def page(client: redis.asyncio.Redis, after: str | None, limit: int) -> tuple[list[Batch], bool]:
     """Batches, the newest first, and whether more follow."""
     ids: Any = await client.eval(PAGE, 1, keys.BATCHES, after or "", limit + 1)
-    found = await _many(client, [id.decode() for id in ids[:limit]])
+    found = await _many(client, decodable(ids[:limit]))
     return [batch for batch in found if batch is not None], len(ids) > limit
 
 
@@ -140,7 +169,8 @@ async def _many(client: redis.asyncio.Redis, ids: list[str]) -> list[Batch | Non
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.batch(id))
-        return [_decode(id, fields) for id, fields in zip(ids, await pipe.execute(), strict=True)]
+        found = await answers(pipe)
+    return [readable(_KIND, id, [fields], partial(_decode, id)) for id, fields in zip(ids, found, strict=True)]
 
 
 def _piece(one: Piece) -> str:
@@ -166,6 +196,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         "completed",
         "failed",
         "round",
+        "planned",
         "before",
         "served_at",
         "revision",

@@ -44,6 +44,11 @@ def head(reference: Buffer) -> Delivery:
     return Delivery.unpack(_parts(reference)[3])
 
 
+def peek(body: Buffer) -> Delivery:
+    """A packed delivery, which lacks its inputs if they are in a blob. Reads no file."""
+    return head(body) if is_reference(body) else Delivery.unpack(body)
+
+
 class Blobs:
     """`folder` None: every body stays where it is. Blocks: call it in a thread from an event loop."""
 

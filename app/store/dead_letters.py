@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import orjson
 import redis.asyncio
@@ -14,15 +15,17 @@ from app.core.dead_letters import Attempt, DeadLetter, Wanted
 from app.core.deliveries import Delivery
 from app.store import keys, pages
 from app.store.blobs import blobs
+from app.store.reading import answers, fields_of, readable, required
 from app.store.records import decode_webhook
 
+_KIND: Final = "dead letter"
 _SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback")
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
     """One letter, its input included. Raises PayloadLost where that is a blob that is gone."""
-    fields: Any = await client.hgetall(keys.dead(id))
-    letter = _decode(id, [fields.get(name.encode()) for name in _SUMMARY])
+    fields = await fields_of(client, keys.dead(id))
+    letter = required(_KIND, id, [fields], lambda fields: _decode(id, [fields.get(name.encode()) for name in _SUMMARY]))
     if letter is not None:
         letter.inputs = Delivery.unpack(await asyncio.to_thread(blobs().fetch, fields[b"body"])).inputs
         letter.webhook = decode_webhook(fields.get(b"webhook", b""))
@@ -36,7 +39,8 @@ async def page(client: redis.asyncio.Redis, wanted: Wanted, cursor: str | None, 
         async with client.pipeline(transaction=False) as pipe:
             for id in ids:
                 pipe.hmget(keys.dead(id), *_SUMMARY)
-            return [_decode(id, values) for id, values in zip(ids, await pipe.execute(), strict=True)]
+            found = await answers(pipe)
+        return [readable(_KIND, id, [values], partial(_decode, id)) for id, values in zip(ids, found, strict=True)]
 
     return await pages.page(client, keys.DEAD, fetch, wanted.matches, cursor=cursor, count=count, after=wanted.after, before=wanted.before)
 

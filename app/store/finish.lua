@@ -15,7 +15,8 @@ local told = #ARGV > 7 and redis.call('EXISTS', prefix .. 'webhooks') == 1
 for i = 8, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = prefix .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
+  -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success is true whichever attempt it comes from; a failure counts only for the attempt that is under way.
   if open and (state == 'succeeded' or job[2] == attempt) then

@@ -1,10 +1,20 @@
-"""Every Redis key and channel, with what it holds and how long. `PREFIX` is Celery's global key prefix too."""
+"""Every Redis key and channel, with what it holds and how long.
+
+`PREFIX` is the only spelling of the prefix in the code. Scripts receive it, and it is Celery's, redbeat's and Flower's prefix too.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
-PREFIX: Final = "celeriac:"
+from app.settings import settings
+
+PREFIX: Final = settings().key_prefix
+"""The setting `key_prefix`, with its colon. A process has one prefix, read when this module is imported."""
+
+RELEASE: Final = f"{PREFIX}release"
+"""String, JSON: the release and the models that use this prefix. Never expires."""
 
 JOBS: Final = f"{PREFIX}jobs"
 """Sorted set of job ids by creation time; those of records that are gone are dropped."""
@@ -23,6 +33,12 @@ MAINTENANCE: Final = f"{PREFIX}maintenance"
 
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
+
+SERVING: Final = f"{PREFIX}serving"
+"""Hash `name/alias` -> the version that a worker served for it last; the bare name has the alias "". A field ends with its alias or model."""
+
+FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
+"""Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
 TRAININGS: Final = f"{PREFIX}trainings"
 """Sorted set of trainings' jobs by creation time; bounded by `max_trainings`."""
@@ -54,6 +70,14 @@ WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
 NOTICES: Final = f"{PREFIX}notices"
 """Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
 
+QUARANTINE: Final = f"{PREFIX}quarantine"
+"""Sorted set of what loops could not handle, by the time of the last failure; bounded by `max_quarantine` and `quarantine_ttl_s`."""
+
+QUARANTINE_NOTES: Final = f"{PREFIX}quarantine:notes"
+"""Hash, what is known of each of these: as long as they are listed."""
+
+ASIDE: Final = f"{PREFIX}aside:"
+"""What the new name of a key begins with that was moved aside because it held a wrong type: `quarantine_ttl_s`."""
 
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
@@ -72,6 +96,11 @@ def batch_open(id: str) -> str:
 def batch_parts(id: str) -> str:
     """Hash, the rows of a batch that are done, by the first one: as long as the record."""
     return f"{PREFIX}batch:{id}:parts"
+
+
+def batch_output(identity: str) -> str:
+    """String, the id of the batch that writes this file: as long as the batch's record."""
+    return f"{PREFIX}batch-output:{hashlib.sha256(identity.encode()).hexdigest()}"
 
 
 def batches_out(pool: str) -> str:
@@ -187,6 +216,16 @@ def held(pool: str) -> tuple[str, str]:
 def attempts(delivery_id: str) -> str:
     """Counter of the runs of a delivery without records, made when it is delivered again: an hour."""
     return f"{PREFIX}attempts:{delivery_id}"
+
+
+def death(delivery_id: str) -> str:
+    """String, why the process that ran a delivery last was killed, if its parent knows: a day."""
+    return f"{PREFIX}death:{delivery_id}"
+
+
+def runner(delivery_id: str) -> str:
+    """String, `time host/pid` of the process that runs a delivery without records which was delivered again: an hour."""
+    return f"{PREFIX}runner:{delivery_id}"
 
 
 def reply(process: str) -> str:

@@ -6,9 +6,9 @@ Whoever takes an event or a notice claims it for a while; one that dies with it 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from functools import partial
 
 import orjson
 import redis.asyncio
@@ -16,18 +16,19 @@ import redis.asyncio
 from app.core.webhooks import Attempt, Fate, Happening, Notice
 from app.settings import Settings
 from app.store import keys, pages, scripts
+from app.store.reading import answers, readable, required
 
 
-async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[Happening]:
-    """What happened to jobs and batches."""
-    found = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
-    return [Happening.parse(member.decode()) for member in found]
+async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
+    """What happened to jobs and batches, as `Happening.parse` reads it."""
+    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
+    return found
 
 
-async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[str]:
+async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
     """Ids of notices that are due."""
-    found = await scripts.run_async(client, scripts.Call("claim", (keys.NOTICES,), (lease_s, most)))
-    return [id.decode() for id in found]
+    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.NOTICES,), (lease_s, most)))
+    return found
 
 
 async def notify(client: redis.asyncio.Redis, happening: Happening, notices: Sequence[Notice], settings: Settings) -> int:
@@ -101,7 +102,8 @@ async def replay(client: redis.asyncio.Redis, notice: Notice, settings: Settings
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Notice | None:
-    return (await _read(client, [id]))[0]
+    """Raises RecordUnreadable."""
+    return (await _read(client, [id], required))[0]
 
 
 async def page(
@@ -115,17 +117,20 @@ async def page(
     return await pages.page(client, keys.notices_of(webhook), fetch, lambda notice: fate in (None, notice.fate), cursor=cursor, count=count)
 
 
-async def _read(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Notice | None]:
+async def _read(client: redis.asyncio.Redis, ids: Sequence[str], decode: Callable[..., Notice | None] = readable) -> list[Notice | None]:
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.notice(id))
             pipe.zscore(keys.NOTICES, id)
-        answers: list[Any] = await pipe.execute() if ids else []
-    listed = zip(ids, answers[::2], answers[1::2], strict=True)
-    return [_decode(id, fields, due) if b"body" in fields else None for id, fields, due in listed]
+        found = await answers(pipe) if ids else []
+    listed = zip(ids, found[::2], found[1::2], strict=True)
+    return [decode("webhook delivery", id, [fields, due], partial(_decode, id)) for id, fields, due in listed]
 
 
-def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Notice:
+def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Notice | None:
+    """None where there is no record."""
+    if b"body" not in fields:
+        return None
     webhook, _, message = id.partition(".")
     *_, about = message.split("_", 2)
     return Notice(

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 import redis.asyncio
 
+from app.store.reading import decodable
+
 Record = TypeVar("Record")
 LOOKED_AT: Final = 1000
 """Members that one page looks at, at most: a filter that matches few does not hold Redis up."""
@@ -40,7 +42,7 @@ async def page(
             return found, None
         looked += len(listed)
         # Many may have the same time: among them the id decides what was shown before.
-        members = [(score, id.decode()) for id, score in listed if past is None or (score, id.decode()) < past]
+        members = [(score, id) for member, score in listed for id in decodable([member]) if past is None or (score, id) < past]
         for (score, id), record in zip(members, await fetch([id for _, id in members]), strict=True):
             last = f"{score!r}_{id}"
             if record is not None and wanted(record):

@@ -91,10 +91,14 @@ async def begin(
     return bool(status == b"ok")
 
 
-async def keep_inputs(inputs: dict[str, Any], ttl: int) -> bytes:
-    """As `begin` takes them, and another run may take over. Raises InvalidInput where they are not JSON."""
-    tensor = as_tensor("inputs", inputs)
-    return await asyncio.to_thread(blobs().keep, bytes(tensor.data), ttl)
+def packed_inputs(inputs: dict[str, Any]) -> bytes:
+    """As `keep_inputs` takes them. Raises InvalidInput if they are not JSON."""
+    return bytes(as_tensor("inputs", inputs).data)
+
+
+async def keep_inputs(packed: bytes, ttl: int) -> bytes:
+    """As `begin` takes them, and another run may take over."""
+    return await asyncio.to_thread(blobs().keep, packed, ttl)
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> tuple[Run, bytes] | None:

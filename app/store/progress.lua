@@ -2,7 +2,7 @@
 -- ARGV: prefix, progress, then for each job: id, attempt
 for i = 3, #ARGV, 2 do
   local key = ARGV[1] .. 'job:' .. ARGV[i]
-  local job = redis.call('HMGET', key, 'state', 'attempt', 'watched')
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched')
   if job[1] == 'running' and job[2] == ARGV[i + 1] then
     redis.call('HSET', key, 'progress', ARGV[2])
     redis.call('HINCRBY', key, 'revision', 1)

@@ -12,7 +12,7 @@ local taken = 0
 for i = 4, #ARGV, 6 do
   local id, body, message, wait, job, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
   local key, delivery = prefix .. 'job:' .. job, prefix .. 'delivery:' .. id
-  local found = redis.call('HMGET', key, 'state', 'attempt', 'watched')
+  local found = redis.pcall('HMGET', key, 'state', 'attempt', 'watched')
   if old[1] and found[1] == 'running' and found[2] == attempt then
     redis.call('HSET', delivery, 'body', body, 'jobs', job, 'attempts', old[1], 'limit', old[2], 'queue', old[3])
     redis.call('EXPIRE', delivery, ttl)

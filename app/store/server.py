@@ -11,6 +11,8 @@ from typing import Any, Final
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from app.core.errors import StoreUnavailable, StoreUnfit
+from app.settings import Settings
+from app.store import release
 from app.store.address import Address, here
 from app.store.client import connect
 
@@ -28,12 +30,16 @@ class Report:
     warnings: tuple[str, ...] = ()
 
 
-def inspect(address: Address) -> Report:
-    """Raises StoreUnavailable where the server does not answer, or refuses us."""
+def inspect(address: Address, user: Settings | None = None) -> Report:
+    """Look at the server, and record the release of `user` in it, the settings of a process that takes or submits jobs.
+
+    Raises StoreUnavailable where the server does not answer, or refuses us.
+    """
     client = connect(address=address)
     try:
         client.ping()
-        return judge(address, client.info())
+        conflict = release.conflict(client, release.Release.of(user), takeover=user.key_prefix_takeover) if user else ""
+        return judge(address, client.info(), (conflict,) if conflict else ())
     except NoPermissionError:
         return Report(
             f"{address} answers", warnings=("it does not say how it is set (INFO is refused): see to noeviction and AOF yourself",)
@@ -48,12 +54,12 @@ def inspect(address: Address) -> Report:
         client.close()
 
 
-def judge(address: Address, info: Mapping[str, Any]) -> Report:
+def judge(address: Address, info: Mapping[str, Any], faults_before: tuple[str, ...] = ()) -> Report:
     """`info` is what INFO answers; what a managed server leaves out of it is a warning."""
     # Valkey tells its own version beside the one of Redis that it is compatible with.
     name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info.get("redis_version"))
     spoken, policy, limit = str(info.get("redis_version", "")), info.get("maxmemory_policy"), int(info.get("maxmemory", 0))
-    faults, warnings = [], []
+    faults, warnings = list(faults_before), []
     numbers = tuple(map(int, re.findall(r"\d+", spoken)[:2]))
     if numbers and numbers < OLDEST:
         faults.append(f"Redis at {address} is version {spoken}; Celery needs 6.2 or newer: upgrade it, or use another")
@@ -83,10 +89,10 @@ def accept(report: Report) -> None:
         raise StoreUnfit("; ".join(report.faults))
 
 
-def refuse_unfit() -> None:
-    """When a process starts. A server that is away is no reason to end: it is looked at when it comes. Raises StoreUnfit."""
+def refuse_unfit(user: Settings | None = None) -> None:
+    """When a process starts. `user` as in `inspect`. A server that is away is no reason to end: it is looked at when it comes. Raises StoreUnfit."""
     try:
-        report = inspect(here())
+        report = inspect(here(), user)
     except StoreUnavailable as error:
         log.warning("%s; this process waits for it", error.detail)
         return

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from app.core.errors import FileNotFound, InvalidInput
 from app.settings import settings
 from app.store.files import files, full
 
+_LOCAL: Final = ("file", "local")
+"""Schemes of fsspec that mean a path of this machine."""
 _END: Final = 1 << 16
 """Bytes at either end of a file that tell it from another."""
 
@@ -53,6 +56,30 @@ def parse(text: Any, pointer: str) -> Source:
     found = Source(path=text)
     _resolved(found, pointer)
     return found
+
+
+def identity(source: Source) -> str:
+    """The same text for two spellings of one file: its path without links and dots, or its URL without dots. Raises InvalidInput."""
+    if source.file:
+        return str(files().content(source.file).resolve())
+    if source.path:
+        return str(_resolved(source, "/output"))
+    parts = urlsplit(source.url)
+    path = posixpath.normpath(unquote(parts.path)) if parts.path else ""
+    if parts.scheme in _LOCAL:
+        return str(Path(path).resolve())
+    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, parts.query, ""))
+
+
+def same(one: Source, other: Source) -> bool:
+    """Do two sources name one file, by whatever spelling, link or letter case? Raises InvalidInput."""
+    first, second = identity(one), identity(other)
+    if first == second:
+        return True
+    # Hard links, and file systems that do not tell letter cases apart.
+    with contextlib.suppress(OSError, ValueError):
+        return Path(first).samefile(second)
+    return False
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ local told = redis.call('EXISTS', prefix .. 'webhooks') == 1
 for id in found[2]:gmatch('%S+') do
   count = count + 1
   local key = prefix .. 'job:' .. id
-  local job = redis.call('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent')
+  -- A record of a wrong type has no state: its job is not run, the others are.
+  local job = redis.pcall('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent')
   local run, event = 0, nil
   -- A job that was given to another delivery is that one's to run.
   if (job[1] == 'queued' or job[1] == 'running') and job[5] == delivery then

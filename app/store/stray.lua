@@ -2,11 +2,18 @@
 -- A message is lost where a worker dies between popping and registering it, or Redis refuses the registration.
 -- KEYS: list, index of deliveries, hash of messages that workers hold, delayed deliveries, deliveries that run
 -- ARGV: prefix, grace in seconds, most to return, seconds without a sign of life after which a run is over
--- Returns [id, time limit in seconds, ...]
+-- Returns [id, time limit in seconds, ...]; the limit is '' for one whose record has a wrong type: it was removed from the indices
 local time = redis.call('TIME')
 local now = tonumber(time[1] .. string.format('.%06d', time[2]))
 local most = tonumber(ARGV[3])
-local found = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)) do
+  if redis.call('EXISTS', ARGV[1] .. 'delivery:' .. id) == 1 then
+    found[#found + 1] = id
+  else
+    redis.call('ZREM', KEYS[4], id)
+  end
+end
 -- The list is first in, first out: what is older than its 50th entry from the end is none of the entries before that one.
 local seen, horizon = {}, now - tonumber(ARGV[2])
 local tail = redis.call('LRANGE', KEYS[1], -50, -1)
@@ -32,7 +39,12 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('
 end
 local answer = {}
 for _, id in ipairs(found) do
+  local limit = redis.pcall('HGET', ARGV[1] .. 'delivery:' .. id, 'limit')
+  if type(limit) == 'table' then
+    for _, index in ipairs({2, 4, 5}) do redis.call('ZREM', KEYS[index], id) end
+    limit = ''
+  end
   answer[#answer + 1] = id
-  answer[#answer + 1] = redis.call('HGET', ARGV[1] .. 'delivery:' .. id, 'limit') or '0'
+  answer[#answer + 1] = limit or '0'
 end
 return answer

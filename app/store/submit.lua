@@ -2,7 +2,7 @@
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: prefix, largest length, message, body ('' where the message carries it), seconds to keep what nobody ends after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
--- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now}
+-- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now, jobs that ever left the queue}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local prefix, ttl = ARGV[1], ARGV[5]
@@ -42,4 +42,4 @@ if jobs > 0 then
   redis.call('ZADD', KEYS[5], now, ARGV[8])
 end
 redis.call('LPUSH', KEYS[1], ARGV[3])
-return {'ok', position, now}
+return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0)}

@@ -10,7 +10,9 @@ import redis.asyncio
 
 from app.core.webhooks import Event, Webhook, new_secret
 from app.store import keys
+from app.store.reading import answers, decodable, readable, required
 
+_KIND: Final = "webhook"
 _HEALTH: Final = ("disabled", "failures", "failing_since")
 
 
@@ -18,8 +20,8 @@ async def read(client: redis.asyncio.Redis, id: str) -> Webhook | None:
     async with client.pipeline(transaction=False) as pipe:
         pipe.hget(keys.WEBHOOKS, id)
         pipe.hmget(keys.webhook_health(id), _HEALTH)
-        text, health = await pipe.execute()
-    return None if text is None else _decode(text, health)
+        found = await answers(pipe)
+    return required(_KIND, id, found, _decode)
 
 
 async def every(client: redis.asyncio.Redis) -> list[Webhook]:
@@ -28,11 +30,11 @@ async def every(client: redis.asyncio.Redis) -> list[Webhook]:
     if not found:
         return []
     async with client.pipeline(transaction=False) as pipe:
-        for id in found:
-            pipe.hmget(keys.webhook_health(id.decode()), _HEALTH)
-        healths = await pipe.execute()
-    listed = [_decode(text, health) for text, health in zip(found.values(), healths, strict=True)]
-    return sorted(listed, key=lambda one: one.created_at)
+        for id in (ids := decodable(found)):
+            pipe.hmget(keys.webhook_health(id), _HEALTH)
+        healths = await answers(pipe)
+    listed = [readable(_KIND, id, [found[id.encode()], health], _decode) for id, health in zip(ids, healths, strict=True)]
+    return sorted((one for one in listed if one is not None), key=lambda one: one.created_at)
 
 
 async def write(client: redis.asyncio.Redis, webhook: Webhook) -> None:
@@ -67,7 +69,10 @@ async def default_secret(client: redis.asyncio.Redis) -> str:
     return str(found.decode())
 
 
-def _decode(text: bytes, health: list[bytes | None]) -> Webhook:
+def _decode(text: bytes | None, health: list[bytes | None]) -> Webhook | None:
+    """None where there is no such webhook."""
+    if text is None:
+        return None
     found = orjson.loads(text)
     disabled, failures, since = health
     return Webhook(

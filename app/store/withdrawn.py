@@ -8,6 +8,7 @@ import redis
 import redis.asyncio
 
 from app.store import keys
+from app.store.reading import decodable
 
 
 async def add(client: redis.asyncio.Redis, name: str) -> None:
@@ -20,9 +21,9 @@ async def remove(client: redis.asyncio.Redis, name: str) -> None:
 
 async def read_async(client: redis.asyncio.Redis) -> frozenset[str]:
     found: Any = await client.smembers(keys.WITHDRAWN)
-    return frozenset(name.decode() for name in found)
+    return frozenset(decodable(found))
 
 
 def read(client: redis.Redis) -> frozenset[str]:
     found: Any = client.smembers(keys.WITHDRAWN)
-    return frozenset(name.decode() for name in found)
+    return frozenset(decodable(found))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from typing import Final
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
 
 import orjson
 import redis
@@ -13,6 +13,7 @@ import redis.asyncio
 
 from app.core.models import Manifest
 from app.store import keys
+from app.store.reading import decodable, readable
 
 _SILENT_S: Final = 10.0
 """A worker that said nothing for so long counts as gone."""
@@ -30,6 +31,11 @@ class Worker:
     loading: list[list[str]] = field(default_factory=list)
     refused: list[list[str]] = field(default_factory=list)
 
+    @property
+    def host(self) -> str:
+        """The host of a worker named `pool@host-pid`, which is the pod's name in a cluster."""
+        return self.name.partition("@")[2].rpartition("-")[0]
+
 
 def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) -> None:
     with client.pipeline(transaction=False) as pipe:
@@ -43,19 +49,46 @@ def leave(client: redis.Redis, name: str) -> None:
     client.hdel(keys.WORKERS, name)
 
 
-async def read(client: redis.asyncio.Redis) -> tuple[list[Worker], dict[str, Manifest]]:
-    """Living workers, and the inferred manifests by `name/version`. Forgets workers that died without a word."""
-    async with client.pipeline(transaction=False) as pipe:
-        pipe.hgetall(keys.WORKERS)
-        pipe.hgetall(keys.MANIFESTS)
-        said, inferred = await pipe.execute()
+def living(client: redis.Redis) -> list[Worker]:
+    """Living workers."""
+    said: Any = client.hgetall(keys.WORKERS)
+    workers = (readable("worker", name.decode(errors="replace"), [text], _decode) for name, text in said.items())
+    now = time.time()
+    return [worker for worker in workers if worker is not None and now - worker.seen_at < _SILENT_S]
+
+
+async def read(client: redis.asyncio.Redis) -> list[Worker]:
+    """Living workers. Forgets those that died without a word, and entries that cannot be read: a worker reports again within seconds."""
+    said: Any = await client.hgetall(keys.WORKERS)
     living, gone, now = [], [], time.time()
     for name, text in said.items():
-        worker = Worker(**orjson.loads(text))
-        if now - worker.seen_at < _SILENT_S:
+        worker = readable("worker", name.decode(errors="replace"), [text], _decode)
+        if worker is not None and now - worker.seen_at < _SILENT_S:
             living.append(worker)
-        elif now - worker.seen_at > 6 * _SILENT_S:
+        elif worker is None or now - worker.seen_at > 6 * _SILENT_S:
             gone.append(name)
     if gone:
         await client.hdel(keys.WORKERS, *gone)
-    return living, {key.decode(): Manifest.from_dict(orjson.loads(text)) for key, text in inferred.items()}
+    return living
+
+
+async def inferred(client: redis.asyncio.Redis) -> dict[str, Manifest]:
+    """The manifests that workers inferred, by `name/version`."""
+    found: Any = await client.hgetall(keys.MANIFESTS)
+    read = {name: readable("manifest", name, [found[name.encode()]], _manifest) for name in decodable(found)}
+    return {name: manifest for name, manifest in read.items() if manifest is not None}
+
+
+def _decode(text: bytes) -> Worker:
+    """Fields that a newer worker adds are passed over."""
+    found = orjson.loads(text)
+    worker = Worker(**{one.name: found[one.name] for one in fields(Worker) if one.name in found})
+    keyed = (*worker.ready, *worker.loading, *worker.refused)
+    if type(worker.processes) is not int or not isinstance(worker.pool, str) or not all(len(one) in (2, 3) for one in keyed):
+        raise ValueError("its fields have wrong types")
+    float(worker.seen_at)
+    return worker
+
+
+def _manifest(text: bytes) -> Manifest:
+    return Manifest.from_dict(orjson.loads(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final, cast
@@ -11,14 +12,23 @@ from typing import IO, Any, Final, cast
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import csv, parquet
 
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidFile, InvalidInput
+from app.core.models import TensorSpec
+from app.core.tables import TableOptions
 from app.core.trainers import Kind
+from app.core.values import about
+from app.data.cells import ARROW, Cells, Column, convert
+from app.data.delimited import INDEX
+from app.data.inference import infer
+from app.data.lines import JsonReader
+from app.data.tables import open_table
 from app.runtime.arrays import Array
 from app.store import sources
 
 _SHOWN: Final = 20
+_ROWS: Final = 1 << 16
+_INDEX: Final = re.compile(r"__index_level_\d+__")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,45 +44,49 @@ class Dataset:
         return [str(name) for name in self.rows]
 
 
-def load(named: str, target: str, columns: Sequence[str], kind: Kind) -> Dataset:
-    """The file of an upload, a path or a URL: CSV or, by its content, Parquet. Raises InvalidInput or FileNotFound."""
+def load(named: str, target: str, columns: Sequence[str], kind: Kind, options: TableOptions | None = None) -> Dataset:
+    """The file of an upload, a path or a URL, of any format that a batch reads. Raises InvalidInput or FileNotFound."""
     source = sources.parse(named, "/dataset")
     with sources.reading(source, "/dataset") as file:
-        return read(file, source.name, target, columns, kind)
+        return read(file, source.name, target, columns, kind, options)
 
 
-def read(file: IO[bytes], name: str, target: str, columns: Sequence[str], kind: Kind) -> Dataset:
+def read(file: IO[bytes], name: str, target: str, columns: Sequence[str], kind: Kind, options: TableOptions | None = None) -> Dataset:
     """The file, which may be sought in. Raises InvalidInput that names what is wrong."""
     before = _stamp(file)
     # Read twice from one open file, so that what was hashed is what is learned from.
     digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     file.seek(0)
-    table = _table(file, name)
+    failure = None
+    try:
+        table, cells = _table(file, name, options or TableOptions())
+    except InvalidInput as error:
+        failure = error
     if _stamp(file) != before:
         raise InvalidInput(f"{name} was changed while it was read: train again when it is whole", pointer="/dataset")
-    return choose(table, name, target, columns, kind, digest)
+    if failure is not None:
+        raise failure
+    return choose(table, name, target, columns, kind, digest, cells)
 
 
-def choose(table: pa.Table, name: str, target: str, columns: Sequence[str], kind: Kind, digest: str) -> Dataset:
+def choose(table: pa.Table, name: str, target: str, columns: Sequence[str], kind: Kind, digest: str, cells: Cells = ARROW) -> Dataset:
     """The target and the columns to learn from. Raises InvalidInput."""
     there = table.column_names
-    twice = sorted({column for column in there if there.count(column) > 1})
-    if twice:
-        raise InvalidInput(f"{name} has more than one column {twice[0]!r}: rename one", pointer="/dataset")
     if target not in there:
         raise InvalidInput(f"{name} has no column {target!r}; it has {_listed(there)}", pointer="/target")
     for column in columns:
         if column not in there:
             raise InvalidInput(f"{name} has no column {column!r}; it has {_listed(there)}", pointer="/columns")
-    taken = list(columns) or [column for column in there if column != target]
+    # An index is not a feature: pandas writes it without a name, or as __index_level_0__.
+    taken = list(columns) or [column for column in there if column != target and column != INDEX and not _INDEX.fullmatch(column)]
     if not taken:
         raise InvalidInput(f"{name} has no column beside the target {target!r}", pointer="/dataset")
     if not table.num_rows:
         raise InvalidInput(f"{name} has no rows", pointer="/dataset")
-    features = {column: _feature(table.column(column), column) for column in taken}
+    features = {column: _feature(table[column].combine_chunks(), column, cells) for column in taken}
     # pandas would make text a type of its own, and callers' rows come as objects.
     rows = pd.DataFrame({column: pd.Series(values, dtype=values.dtype) for column, values in features.items()})
-    return Dataset(rows, _target(table.column(target), target, kind), digest)
+    return Dataset(rows, _target(table[target].combine_chunks(), target, kind, cells), digest)
 
 
 def _stamp(file: IO[bytes]) -> tuple[int, int]:
@@ -84,96 +98,85 @@ def _stamp(file: IO[bytes]) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _table(file: IO[bytes], name: str) -> pa.Table:
-    # Not by `app.data`, which reads what a model's signature says: here the types are yet to be found out.
-    head = file.read(4)
-    file.seek(0)
-    if not head:
-        raise InvalidInput(f"{name} is empty", pointer="/dataset")
-    if b"\0" in head:
-        raise InvalidInput(f"{name} is neither Parquet nor text in UTF-8: save it as CSV in UTF-8", pointer="/dataset")
+def _table(file: IO[bytes], name: str, options: TableOptions) -> tuple[pa.Table, Cells]:
+    """Every column as the file holds it. Raises InvalidInput for a row that cannot be read, too: nothing is learned from a part of a file."""
     try:
-        if head == b"PAR1":
-            return parquet.read_table(file)
-        table = csv.read_csv(file, convert_options=csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False))
-    except pa.ArrowMemoryError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        kind = "Parquet" if head == b"PAR1" else "CSV in UTF-8"
-        raise InvalidInput(f"{name} cannot be read as {kind}: {str(error)[:500]}", pointer="/dataset") from None
-    try:
-        names = table.column_names
-    except UnicodeDecodeError:
-        raise InvalidInput(f"the names of the columns of {name} are not UTF-8: save the file in UTF-8", pointer="/dataset") from None
-    for title, column in zip(names, table.columns, strict=True):
-        if pa.types.is_binary(column.type):
-            raise InvalidInput(f"the column {title!r} of {name} is not UTF-8: save the file in UTF-8", pointer="/dataset")
-    return table
+        reader, _ = open_table(file, name, None, options)
+        reader.look_through()
+        parts = list(reader.read(0, reader.rows, None, _ROWS)) if reader.rows else []
+        if isinstance(reader, JsonReader):  # rows may differ in their columns
+            reader.survey()
+    except InvalidFile as error:
+        raise InvalidInput(error.detail if error.detail.startswith(name) else f"{name}: {error.detail}", pointer="/dataset") from None
+    bad = next((one for part in parts for one in part.bad), None)
+    if bad is not None:
+        raise InvalidInput(f"{name}, line {bad.line}: {bad.detail}", pointer="/dataset")
+    schema = pa.schema(list(reader.columns.items()))
+    tables = [part.table if part.table.schema.names == schema.names else _aligned(part.table, schema) for part in parts]
+    return (pa.concat_tables(tables) if tables else schema.empty_table()), reader.cells
 
 
-def _feature(column: pa.ChunkedArray, name: str) -> Array:
-    column = _plain(column)
-    if _is_number(column.type):
-        numbers = _numbers(column)
-        if np.isinf(numbers).any():
-            row = int(np.flatnonzero(np.isinf(numbers))[0]) + 1
-            raise InvalidInput(
-                f"the column {name!r} is infinite in row {row}: leave the value out, or make it a number", pointer="/dataset"
-            )
-        return numbers
-    if _is_text(column.type):
-        found: Array = column.to_numpy(zero_copy_only=False).astype(object)
-        found[pd.isna(found)] = np.nan
-        return found
-    told = f"the column {name!r} holds {column.type}, which no trainer takes: make it a number or text, or leave it out by columns"
-    raise InvalidInput(told, pointer="/columns")
+def _aligned(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of the schema, null where the table lacks one."""
+    there = set(table.column_names)
+    columns = [table[field.name] if field.name in there else pa.nulls(table.num_rows, field.type) for field in schema]
+    return pa.table(columns, schema=schema)
 
 
-def _target(column: pa.ChunkedArray, name: str, kind: Kind) -> Array:
-    column = _plain(column)
-    text, number = _is_text(column.type), _is_number(column.type)
+def _feature(column: Any, name: str, cells: Cells) -> Array:
+    """Numbers and truth values as float, text as objects with NaN for a missing one. Raises InvalidInput."""
+    spec = infer(name, column, cells)
+    if spec.datatype == "TIMESTAMP":
+        told = f"the column {name!r} holds dates or times, which no trainer takes: make it a number or text, or leave it out by columns"
+        raise InvalidInput(told, pointer="/columns")
+    found = _converted(spec, column, name, cells, "/columns")
+    if spec.datatype == "BYTES":
+        texts: Array = found.values.astype(object)
+        texts[found.missing] = np.nan
+        return texts
+    return _floats(found)
+
+
+def _target(column: Any, name: str, kind: Kind, cells: Cells) -> Array:
+    spec = infer(name, column, cells)
+    text, number = spec.datatype == "BYTES", spec.datatype not in ("BYTES", "TIMESTAMP")
     if not number and (kind is Kind.REGRESSOR or not text):
         wanted = "a regressor learns numbers" if kind is Kind.REGRESSOR else "classes are text or whole numbers"
-        raise InvalidInput(f"the target {name!r} holds {column.type}, and {wanted}", pointer="/target")
-    found = np.array(column.to_pylist(), dtype=object) if text else _numbers(column)
-    missing = pd.isna(found) if text else ~np.isfinite(found)
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0]) + 1
-        told = f"the target {name!r} has no value in {missing.sum()} rows, the first is row {row}: leave these rows out"
+        raise InvalidInput(f"the target {name!r} holds {'text' if text else 'dates or times'}, and {wanted}", pointer="/target")
+    found = _converted(spec, column, name, cells, "/target")
+    if found.missing.any():
+        row = int(np.flatnonzero(found.missing)[0]) + 1
+        told = f"the target {name!r} has no value in {found.missing.sum()} rows, the first is row {row}: leave these rows out"
         raise InvalidInput(told, pointer="/target")
     if text:
-        return found.astype(str)
-    if kind is Kind.REGRESSOR:
-        return found
-    if (found != np.floor(found)).any():
+        return found.values.astype(str)
+    if kind is Kind.REGRESSOR or spec.datatype in ("INT64", "UINT64"):
+        return _floats(found) if kind is Kind.REGRESSOR else found.values
+    values = _floats(found)
+    if (values != np.floor(values)).any():
         raise InvalidInput(
             f"the target {name!r} holds fractions, and classes are text or whole numbers: name a regressor", pointer="/target"
         )
-    return found.astype(np.int64)
+    return values.astype(np.int64)
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+def _converted(spec: TensorSpec, column: Any, name: str, cells: Cells, pointer: str) -> Column:
+    """Raises InvalidInput for the first value that does not fit, such as an infinity or a list."""
+    found = convert(spec, column, cells)
+    if found.wrong:
+        at = min(found.wrong)
+        raise InvalidInput(
+            f"{about(name, found.wrong[at])[:-1]} (row {at + 1}): leave the value out, or leave the column out by columns", pointer=pointer
+        )
+    return found
 
 
-def _numbers(column: pa.ChunkedArray) -> Array:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int8())
-    found: Any = column.cast(pa.float64(), safe=False).to_numpy()
-    return np.asarray(found, dtype=np.float64)
-
-
-def _is_number(kind: Any) -> bool:
-    types = pa.types
-    return bool(
-        types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind) or types.is_null(kind)
-    )
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+def _floats(found: Column) -> Array:
+    values = found.values.astype(np.float64)
+    values[found.missing] = np.nan
+    return values
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_SHOWN]))
+    shown = ", ".join(map(repr, names[:_SHOWN])) or "no columns"
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -1,44 +1,62 @@
-"""Moves `production` to a new version, if it passes the gate."""
+"""Moves `production` to a new version, if it passes the gate and a worker serves it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from app.core import gates
-from app.core.errors import ModelConflict, VersionNotFound
-from app.core.models import PRODUCTION, Manifest, ModelRef
+from app.core.errors import ModelConflict
+from app.core.models import PRODUCTION, Manifest
+from app.core.promotions import Promotion, PromotionState
 from app.registry.repository import Repository
 
 _TRIES: Final = 5
+Outcome = Callable[[Promotion], Promotion]
+"""Waits for the end of a promotion."""
 
 
-def promote(repository: Repository, manifest: Manifest, conditions: gates.Conditions | None) -> dict[str, Any]:
-    """What the gate decided, and why: `{promoted, alias, before, checks, reason}`."""
+def promote(repository: Repository, manifest: Manifest, conditions: gates.Conditions | None, outcome: Outcome) -> dict[str, Any]:
+    """What the gate decided, and why: `{promoted, alias, before, checks, reason}`, and `state` once the gate is passed.
+
+    `promoted` is true if `production` points to the version. `state` is that of the promotion: a pending one waits for a worker.
+    """
     if conditions is None:
         return _told(False, None, [], "no promote_if was given")
     for _ in range(_TRIES):
-        before = repository.aliases(manifest.name).get(PRODUCTION)
+        before = repository.target(manifest.name, PRODUCTION)
         if before == manifest.version:
-            return _told(True, before, [], "it was promoted before")
+            if repository.aliases(manifest.name).get(PRODUCTION) == manifest.version:
+                return _told(True, before, [], "it was promoted before")
+            # An earlier attempt of this job passed the gate, and died while it waited.
+            request = repository.promotions(manifest.name)[PRODUCTION]
+            return _ended(outcome(request), request.before, [])
         others = {which: _metrics(repository, manifest.name, which) for which in gates.named(conditions)}
         checks = gates.judge(conditions, manifest.metrics, others)
         missed = [check.reason for check in checks if not check.met]
         if missed:
             return _told(False, before, checks, "; ".join(missed))
         try:
-            repository.promote(manifest.name, PRODUCTION, manifest.version, expect=before)
+            promotion = repository.request_promotion(manifest.name, PRODUCTION, manifest.version, expect=before)
         except ModelConflict:
             continue  # somebody moved it since: judge again
-        return _told(True, before, checks, "; ".join(check.reason for check in checks))
+        return _ended(outcome(promotion) if promotion.state == PromotionState.PENDING else promotion, before, checks)
     return _told(False, before, checks, f"{PRODUCTION} was moved by others {_TRIES} times while it was judged: promote it by hand")
 
 
+def _ended(promotion: Promotion, before: str | None, checks: list[gates.Check]) -> dict[str, Any]:
+    served = promotion.state == PromotionState.SERVED
+    reason = "; ".join(check.reason for check in checks)
+    if not served:
+        verb = "could not be served" if promotion.state == PromotionState.FAILED else "waits to be served"
+        reason = f"the gate was passed, but the version {verb}: {promotion.reason}"
+    return _told(served, before, checks, reason) | {"state": str(promotion.state)}
+
+
 def _metrics(repository: Repository, name: str, which: str) -> Mapping[str, float] | None:
-    """Of the version that an alias or a version means; None where there is none."""
-    try:
-        version = repository.resolve(ModelRef.parse(f"{name}@{which}"))
-    except VersionNotFound:
+    """Of the version that an alias or a version means, or will mean once a pending promotion ends; None where there is none."""
+    version = repository.target(name, which) or which
+    if version not in repository.versions(name):
         return None
     found = repository.manifest(name, version)
     return found.metrics if found else {}

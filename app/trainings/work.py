@@ -11,9 +11,11 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from app import metrics
+from app.broker import promotions
 from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
 from app.core.models import Manifest, ModelRef
+from app.core.promotions import Promotion
 from app.core.trainers import LESS_IS_BETTER, METRICS
 from app.core.trainings import KIND, Training
 from app.core.works import Context, work
@@ -67,7 +69,7 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
     repository = Repository(settings().models)
     manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
     context.progress(1.0, "at the gate")
-    gate = promote(repository, manifest, training.promote_if)
+    gate = promote(repository, manifest, training.promote_if, lambda promotion: _outcome(repository, manifest, promotion, context))
     return {
         "model": manifest.name,
         "version": manifest.version,
@@ -76,6 +78,18 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
         "removed": _prune(repository, manifest.name, gate["before"]),
         **{name: value for name, value in manifest.provenance.items() if name != "job"},
     }
+
+
+def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, context: Context) -> Promotion:
+    """Waits until a worker of the version's pool serves it, or cannot."""
+    context.progress(1.0, f"waiting until a worker serves {manifest.name}@{manifest.version}")
+
+    def still() -> None:
+        with suppress(ConnectionError):  # Redis may answer again
+            _still(context)
+
+    with connect() as client:
+        return promotions.outcome(client, repository, manifest, promotion, settings().promotion_timeout_s, still)
 
 
 def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
@@ -92,7 +106,7 @@ def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
 def _train(training: Training, context: Context, repository: Repository) -> Manifest:
     began, trainer = time.monotonic(), find(training.trainer)
     context.progress(0.0, f"reading {training.dataset}")
-    data = load(training.dataset, training.target, training.columns, trainer.kind)
+    data = load(training.dataset, training.target, training.columns, trainer.kind, training.options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         params, measured = _best(training, trainer, data, context)
@@ -122,6 +136,7 @@ def _train(training: Training, context: Context, repository: Repository) -> Mani
         format=trainer.format,
         metrics=mean(measured),
         provenance=provenance,
+        reading=training.options.as_dict(),
         **_as_before(repository, training.model),
     )
 

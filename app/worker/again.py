@@ -22,7 +22,7 @@ from app.core.pipelines import STEP
 from app.core.trainings import KIND
 from app.settings import settings
 from app.store import keys, scripts
-from app.store.blobs import blobs, head, is_reference
+from app.store.blobs import blobs, head, is_reference, peek
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,9 @@ def later(
 def lost(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
     """A worker process died with this delivery: it gets a new message. Its next start counts the attempt."""
     if body is None:
-        text = envelope(app, names.PREDICT, id, (id, None), queue, time_limit_s=limit_s, enqueued_at=time.time())
+        packed: Any = client.hget(keys.delivery(id), "body")
+        shown = peek(packed) if packed else None
+        text = envelope(app, names.PREDICT, id, (id, None), queue, time_limit_s=limit_s, enqueued_at=time.time(), shown=shown)
         scripts.run(client, scripts.enqueue(queue, id, text))
         return
     delivery = unpacked(base64.b64decode(body))
@@ -130,7 +132,9 @@ def finish(client: redis_py.Redis, queue: str, delivery: Delivery, outcomes: Seq
 def message(delivery: Delivery, queue: str, limit_s: float) -> bytes:
     """Celery's message for a delivery; one without records travels in it."""
     body = None if delivery.recorded else base64.b64encode(blobs().keep_delivery(delivery, settings().infer_timeout_s + 60)).decode()
-    return envelope(app, names.PREDICT, delivery.id, (delivery.id, body), queue, time_limit_s=limit_s, enqueued_at=time.time())
+    return envelope(
+        app, names.PREDICT, delivery.id, (delivery.id, body), queue, time_limit_s=limit_s, enqueued_at=time.time(), shown=delivery
+    )
 
 
 def push(client: redis_py.Redis, queue: str, delivery: Delivery, limit_s: float) -> None:

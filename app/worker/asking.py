@@ -8,9 +8,11 @@ from app.core.inputs import asked_of, from_rows
 from app.core.models import ModelRef
 from app.core.protocol import nested
 from app.runtime.model import Model
+from app.store import serving
 from app.worker import child
 from app.worker.halving import in_halves
 from app.worker.interruption import arm, interruptible
+from app.worker.models import Models
 from app.worker.streaming import streaming
 
 
@@ -18,10 +20,18 @@ def answer(inputs: Any, model: str, method: str | None) -> Any:
     """In a task without a delivery: the rows come in its message. Raises as `asked`, and ModelNotFound or ModelUnavailable."""
     ref = ModelRef.parse(model)
     models = child.models()
-    found = models.get(ref.name, models.repository.resolve(ref))
+    found = models.get(ref.name, _version(ref, models))
     arm()
     with interruptible():
         return asked(found, inputs, method)
+
+
+def _version(ref: ModelRef, models: Models) -> str:
+    """As the API resolves a reference: an alias leads to the version that a worker served for it last."""
+    served = None if ref.version else serving.read(child.redis()).get((ref.name, ref.alias or ""))
+    if served in models.repository.versions(ref.name) and (not ref.alias or ref.alias in models.repository.aliases(ref.name)):
+        return str(served)
+    return models.repository.resolve(ref)
 
 
 def asked(model: Model, rows: Any, method: str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.runtime.threads import limit_threads
 from app.settings import settings
 from app.store.client import connect
+from app.worker.wear import Report, Wear
 
 if TYPE_CHECKING:
     import redis as redis_py
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _models: Models | None = None
+_report: Report
+_wear: Wear | None = None
 _redis: redis_py.Redis | None = None
 _name = ""
 
 
-def share(models: Models) -> None:
-    """In the parent, before it forks."""
-    global _models
-    _models = models
+def share(models: Models, report: Report = lambda *_: None) -> None:
+    """In the parent, before it forks. `report` takes why a child should be replaced."""
+    global _models, _report
+    _models, _report = models, report
 
 
 def start() -> None:
@@ -39,6 +42,7 @@ def start() -> None:
         _redis = connect(retries=20)
         limit_threads(settings().threads)
         models().warm_up()
+        wear()
         log.info("process %d is warm after %.2f s", os.getpid(), time.perf_counter() - began)
     except BaseException:
         log.exception("process %d cannot start", os.getpid())
@@ -48,6 +52,14 @@ def start() -> None:
 def models() -> Models:
     assert _models is not None, "share() comes before the fork"
     return _models
+
+
+def wear() -> Wear:
+    """How worn this process is. Measured from the end of its warm-up."""
+    global _wear
+    if _wear is None:
+        _wear = Wear(settings(), _report)
+    return _wear
 
 
 def redis() -> redis_py.Redis:

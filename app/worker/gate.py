@@ -9,6 +9,7 @@ from celery import bootsteps
 from celery.exceptions import WorkerShutdown
 
 from app.core.errors import StoreUnavailable, StoreUnfit
+from app.settings import settings
 from app.store import server
 from app.store.address import here
 
@@ -24,7 +25,7 @@ class Gate(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         try:
-            server.accept(server.inspect(here()))
+            server.accept(server.inspect(here(), settings()))
         except StoreUnfit as error:
             log.critical("%s", error.detail)
             raise WorkerShutdown(_REFUSED) from None

@@ -31,13 +31,16 @@ class LeaseRenewal(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         # What ran on while the connection was away says first of all that it does.
-        renew(parent.redis())
-        self.timer = consumer.timer.call_repeatedly(settings().visibility_timeout_s / 4, renew, (parent.redis(),))
+        every_s = settings().visibility_timeout_s / 4
+        turn = parent.loops().add("leases", every_s).guarded(renew)
+        turn(parent.redis())
+        self.timer = consumer.timer.call_repeatedly(every_s, turn, (parent.redis(),))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+            parent.loops().remove("leases")
 
 
 def renew(client: redis.Redis) -> None:

@@ -14,12 +14,13 @@ from app.store.server import refuse_unfit
 
 def serve() -> None:
     """Blocks; exits 0 after SIGTERM or SIGINT: no new delivery, running ones end. A second signal hurries: they are handed back."""
-    refuse_unfit()
+    refuse_unfit(settings())
     directory = settings().state / "metrics" / f"worker-{os.getpid()}"
     # Before prometheus_client is imported: it decides then whether the children's numbers are added up.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
+    _name_metric_files()
     try:
         code = _run()
     finally:
@@ -27,20 +28,34 @@ def serve() -> None:
     sys.exit(code)
 
 
+def _name_metric_files() -> None:
+    """By the place in the pool, not by process id: a process that replaces another goes on with its files, and they do not add up."""
+    from billiard.process import current_process
+    from prometheus_client import values
+
+    values.ValueClass = values.MultiProcessValue(lambda: f"process{getattr(current_process(), 'index', 'main')}")
+
+
 def _run() -> int:
+    from app.runtime.threads import start_none
+
+    start_none()
     from celery.exceptions import SecurityWarning
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
     from celery.worker import state
     from prometheus_client import multiprocess
 
+    from app import probes
     from app.canvas import app
-    from app.worker import child, control, stopping, works  # noqa: F401  registers the commands
+    from app.store import serving, withdrawn
+    from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
-    from app.worker.health import Health
+    from app.worker.health import Health, Status
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
     from app.worker.presence import Presence
+    from app.worker.recycling import Recycling, Reports
     from app.worker.reload import Reload
     from app.worker.watchdog import Watchdog
 
@@ -48,14 +63,19 @@ def _run() -> int:
     warnings.simplefilter("ignore", SecurityWarning)
     works.load(settings().imports)
     models = Models(settings())
-    models.preload()
-    child.share(models)
+    status = Status(lambda: models.tests.keys)
+    probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
+    served = serving.read(parent.redis())
+    models.preload(served, withdrawn.read(parent.redis()))
+    parent.memory_kills()
+    reports = Reports()
+    child.share(models, reports.write)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
     worker_process_init.connect(lambda **_: child.start(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
     app.steps["consumer"].update({Gate, Watchdog, EventBatching, LeaseRenewal, Health})
-    app.steps["worker"].update({Presence, Reload})
+    app.steps["worker"].update({Presence, Reload, Recycling})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
         # For a device too: this process never opens it, so a child that hangs in a kernel, or dies, can be replaced.
@@ -66,7 +86,8 @@ def _run() -> int:
         without_mingle=True,
         quiet=True,
     )
-    worker.models = models
+    worker.models, worker.serving, worker.status = models, served, status
+    worker.reports = reports
     # A little more, so that work which ends in time can say so.
     stopping.bound(worker, settings().drain_timeout_s + 3)
     if settings().deletion_cost:

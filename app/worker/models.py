@@ -4,47 +4,88 @@ from __future__ import annotations
 
 import gc
 import logging
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
-from app.core.errors import CeleriacError, ModelUnavailable
+from app import metrics
+from app.core import promotions
+from app.core.errors import CeleriacError, ModelUnavailable, told
 from app.core.models import Manifest, RetryPolicy
+from app.core.promotions import Promotion
 from app.registry.repository import Repository
 from app.runtime.loading import load
 from app.runtime.model import Model
 from app.settings import Settings
-from app.worker.probation import probe
+from app.store.serving import Serving, Slot
+from app.worker.probation import Key, SmokeTests, Verdict
 
 log = logging.getLogger(__name__)
-Key = tuple[str, str]
-"""A model's name and version."""
+_POLL_S: Final = 0.1
+_ASK_AGAIN_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The versions that a pool has to hold: those an alias points to, and the newest of each model."""
+    """The versions that a pool has to hold: those that aliases lead to or should lead to, and the newest of each model.
+
+    `targets` maps each alias to the version it should lead to, `requests` holds the pending promotions among them, and `gone` the
+    aliases that no longer exist.
+    """
 
     keys: frozenset[Key]
+    targets: Mapping[Slot, str] = field(default_factory=dict)
+    requests: Mapping[Slot, Promotion] = field(default_factory=dict)
+    gone: frozenset[Slot] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+    """Models whose files could not be read now: what is held of them stays."""
 
     @classmethod
-    def look(cls, repository: Repository, withdrawn: frozenset[str]) -> Wanted:
-        found: set[Key] = set()
-        for name in repository.models():
-            if name in withdrawn:
+    def look(cls, repository: Repository, unloaded: frozenset[str], serving: Serving) -> Wanted:
+        """Read the repository. A file of a model that cannot be read changes nothing: the versions that were served stay."""
+        keys: set[Key] = set()
+        targets: dict[Slot, str] = {}
+        requests: dict[Slot, Promotion] = {}
+        gone: set[Slot] = set()
+        unreadable: set[str] = set()
+        models = repository.models()
+        for name in models:
+            if name in unloaded:
+                continue
+            served = serving.of(name)
+            try:
+                versions = repository.versions(name)
+            except CeleriacError:
+                continue  # removed a moment ago
+            except OSError as error:
+                log.error("Could not read the versions of %s, what is loaded of it stays: %s", name, error)
+                unreadable.add(name)
                 continue
             try:
-                versions, aliases = repository.versions(name), repository.aliases(name)
-            except CeleriacError as error:
-                log.error("%s is passed over: %s", name, error.detail)
+                aliases, known = repository.aliases(name), repository.promotions(name)
+            except (CeleriacError, OSError) as error:
+                log.error("Aliases of %s stay as they are: %s", name, error)
+                unreadable.add(name)
+                keys.update((name, version) for version in (*served.values(), versions[-1]) if version in versions)
                 continue
-            found.update((name, version) for version in aliases.values() if version in versions)
-            found.update((name, version) for version in versions[-1:])
-        return cls(frozenset(found))
+            failures = serving.failures_of(name)
+            wanted = promotions.targets(versions, aliases, known, failures, served)
+            targets |= {(name, alias): version for alias, version in wanted.items()}
+            requests |= {(name, alias): request for alias, request in promotions.pending(aliases, known, failures).items()}
+            gone.update((name, alias) for alias in served if alias not in wanted)
+            needed = [*wanted.values(), *(served[alias] for alias in wanted if alias in served), versions[-1]]
+            keys.update((name, version) for version in needed if version in versions)
+        if models:  # an empty folder is rather a volume that is not mounted
+            gone.update((name, alias) for name in serving.versions.keys() - set(models) for alias in serving.of(name))
+        return cls(frozenset(keys), targets, requests, frozenset(gone), frozenset(unreadable))
 
 
 class Models:
     """`loaded` answers predictions, `refused` says why a version does not; `arriving` ones are not yet in every child.
 
-    `inferred` holds the manifests of bare artefacts, which only a process that loads them can tell.
+    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artefacts, which only a
+    process that loads them can tell.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -55,42 +96,96 @@ class Models:
         self._stamps: dict[Key, str] = {}
         self.inferred: dict[Key, Manifest] = {}
         self.arriving: set[Key] = set()
+        self.tests = SmokeTests(self._load, settings)
+        self.passed: dict[Key, float] = {}
+        """Version -> seconds that it takes to load."""
+        self._unwell: dict[Key, tuple[Model, float]] = {}
 
-    def wanted(self, withdrawn: frozenset[str] = frozenset()) -> Wanted:
-        """`withdrawn` models are not."""
-        return Wanted.look(self.repository, withdrawn)
+    def wanted(self, unloaded: frozenset[str] = frozenset(), serving: Serving | None = None) -> Wanted:
+        """`unloaded` models are not. `serving` says which versions answer now."""
+        return Wanted.look(self.repository, unloaded, serving or Serving())
 
     def missing(self, wanted: Wanted) -> list[Key]:
         """Versions to load: new ones, and those whose files changed since (a bare artefact, or one that could not be served)."""
         return sorted(key for key in wanted.keys if self._stamps.get(key) != self._stamp(key))
 
-    def load(self, key: Key) -> None:
-        """Into `loaded` or `refused`. A model of another pool is neither."""
+    def begin(self, key: Key) -> None:
+        """Start the smoke test of a version, unless it belongs to another pool."""
         name, version = key
         self._stamps[key] = self._stamp(key)
         self.refused.pop(key, None)
         try:
             manifest = self.repository.manifest(name, version)
-            if manifest is not None and manifest.pool != self._settings.pool:
-                return
-            self.loaded[key] = self._load(key)
-            if manifest is None:
-                self.inferred[key] = self.loaded[key].manifest
+        except (CeleriacError, OSError) as error:
+            self.refuse(key, error.detail if isinstance(error, CeleriacError) else told(error))
+            return
+        if manifest is None or manifest.pool == self._settings.pool:
+            self.arriving.add(key)
+            self.tests.add(key)
+
+    def judge(self, verdict: Verdict) -> None:
+        """Take a version whose smoke test has ended, to be loaded here, or refuse it."""
+        if verdict.reason:
+            self.refuse(verdict.key, verdict.reason)
+        else:
+            self.passed[verdict.key] = verdict.load_s
+
+    def take(self) -> list[Key]:
+        """The versions to load next, out of `passed`. A slow one is loaded alone, after the others: they need not wait for it."""
+        quick = sorted(key for key, seconds in self.passed.items() if seconds <= self._settings.slow_load_s)
+        found = quick or sorted(self.passed, key=self.passed.__getitem__)[:1]
+        for key in found:
+            del self.passed[key]
+        return found
+
+    def load(self, key: Key) -> None:
+        """Load a version that passed its smoke test, into `loaded` or `refused`."""
+        try:
+            model = self._load(key)
         except CeleriacError as error:
             self.refuse(key, error.detail)
+            return
+        except Exception as error:
+            log.exception("Loading %s@%s failed", *key)
+            self.refuse(key, told(error))
+            return
+        if key in self._stamps:  # it is wanted still
+            self.loaded[key] = model
+            if self.repository.manifest(*key) is None:
+                self.inferred[key] = model.manifest
 
     def refuse(self, key: Key, reason: str) -> None:
+        """Say why a version is not served."""
         log.error("%s@%s is not served: %s", *key, reason)
         self.loaded.pop(key, None)
+        self.arriving.discard(key)
         self.refused[key] = reason
 
-    def preload(self) -> None:
-        """Loads what the pool has to hold and asks each its golden sample, in a process of its own."""
-        for key in self.missing(self.wanted()):
-            self.load(key)
+    def preload(self, serving: Serving, unloaded: frozenset[str] = frozenset()) -> None:
+        """Load what the pool has to hold, before this worker takes its first job.
+
+        Waits for versions that were served before as long as they may take, and for others at most `load_wait_s`: these are loaded while
+        the worker runs.
+        """
+        for key in self.missing(self.wanted(unloaded, serving)):
+            self.begin(key)
+        proven = {(name, version) for name, served in serving.versions.items() for version in served.values()}
+        end = time.monotonic() + self._settings.load_wait_s
+        try:
+            while self.tests.keys and (time.monotonic() < end or proven & self.tests.keys):
+                for verdict in self.tests.advance(_POLL_S):
+                    self.judge(verdict)
+        except BaseException:  # a signal ends the worker before it has begun
+            self.tests.stop()
+            raise
+        if self.tests.keys:
+            late = ", ".join("@".join(key) for key in sorted(self.tests.keys))
+            log.warning("Taking jobs although these versions are still loading after %g s: %s", self._settings.load_wait_s, late)
+        while self.passed:
+            for key in self.take():
+                self.load(key)
+        self.arriving = self.tests.keys
         self.freeze()
-        for key, reason in probe(self.loaded, self._settings.probe_timeout_s).items():
-            self.refuse(key, reason)
 
     def freeze(self) -> None:
         """Keeps the collector from touching, and so copying, the pages that children share."""
@@ -99,12 +194,20 @@ class Models:
 
     def forget(self, wanted: Wanted) -> list[Key]:
         """Drops versions that nothing points to any longer. Those of them that were loaded."""
-        gone = [key for key in self._stamps if key not in wanted.keys]
+        gone = [key for key in self._stamps if key not in wanted.keys and key[0] not in wanted.unreadable]
         loaded = [key for key in gone if key in self.loaded]
         for key in gone:
-            for held in (self.loaded, self.refused, self.inferred, self._stamps):
+            self.tests.discard(key)
+            self.arriving.discard(key)
+            for held in (self.loaded, self.refused, self.inferred, self._stamps, self.passed):
                 held.pop(key, None)
         return loaded
+
+    def count(self) -> None:
+        """Set the metric that alerts on versions which are not served."""
+        ready = len(self.loaded.keys() - self.arriving)
+        for state, number in (("ready", ready), ("loading", len(self.arriving)), ("unavailable", len(self.refused))):
+            metrics.MODELS.labels(state).set(number)
 
     def get(self, name: str, version: str) -> Model:
         """In a child. A version that the parent does not hold is loaded here: an older one, or one published a moment ago.
@@ -113,6 +216,9 @@ class Models:
         """
         key = (name, version)
         if key not in self.loaded:
+            if key in self._unwell:
+                self._ask_again(key)
+                return self.loaded[key]
             if key in self.refused:
                 raise ModelUnavailable(f"{name}@{version} is not served: {self.refused[key]}")
             log.info("loading %s@%s on demand", name, version)
@@ -126,6 +232,19 @@ class Models:
         model = self.loaded.get((name, version))
         return model.manifest.retries if model else RetryPolicy()
 
+    def _ask_again(self, key: Key) -> None:
+        """A model did not answer its golden sample in this child, though it did elsewhere: what it needs may be there again.
+
+        Raises ModelUnavailable.
+        """
+        model, asked_at = self._unwell[key]
+        if time.monotonic() - asked_at < _ASK_AGAIN_S:
+            raise ModelUnavailable(f"{model} is not served: {self.refused[key]}")
+        self._unwell[key] = model, time.monotonic()
+        model.verify()
+        del self._unwell[key], self.refused[key]
+        self.loaded[key] = model
+
     def warm_up(self) -> None:
         """In a child: the first prediction of each model, which makes thread pools and caches."""
         for key, model in self.loaded.items():
@@ -133,6 +252,7 @@ class Models:
                 model.verify()
             except CeleriacError as error:
                 self.refused[key] = error.detail
+                self._unwell[key] = model, time.monotonic()
         for key in self.refused:
             self.loaded.pop(key, None)
 

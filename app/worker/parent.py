@@ -10,7 +10,22 @@ from functools import cache
 
 import redis as redis_py
 
+from app.loops import Loops
+from app.settings import settings
 from app.store.client import connect
+from app.worker.deaths import MemoryKills
+
+
+@cache
+def memory_kills() -> MemoryKills:
+    """Called first when the worker starts: kills from before are none of its processes'."""
+    return MemoryKills()
+
+
+@cache
+def loops() -> Loops:
+    """The background loops of the main process: Celery's timers, of which none may end the worker by an exception."""
+    return Loops(settings().loop_stall_s, settings().loop_dead_s)
 
 
 @cache

@@ -13,16 +13,34 @@ class AsynPool(asynpool.AsynPool):
     _quick_put: Any
     on_poll_start: Any
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        # Before the processes are made, whose answers look at it.
+        self._held_back: set[Any] = set()
+        super().__init__(*arguments, **options)
+
+    def hold_back(self, process: Any) -> None:
+        """Give a process no further task. What it runs ends as it would, and then `reserve_if_idle` gets it."""
+        self._held_back = {held for held in self._held_back if held in self._pool} | {process}
+
+    def on_job_ready(self, job: Any, i: Any, obj: Any, inqW_fd: int) -> None:  # noqa: N803 Celery names it so
+        if self._fileno_to_inq.get(inqW_fd) not in self._held_back:
+            super().on_job_ready(job, i, obj, inqW_fd)
+
     def reserve_if_idle(self, process: Any) -> bool:
         """Stop giving tasks to an idle process, so that it can be replaced. Return False if it holds a task.
 
         Celery's `_worker_active` counts a task only after the process has acknowledged it. A process that was just handed a
         task would look idle, and replacing it would run that task again.
         """
-        if process.inqW_fd in self._busy_workers | self._active_writes or self._worker_active(process):
+        if process.inqW_fd in self._active_writes or self._worker_active(process) or self._handed_to(process):
+            return False
+        if process.inqW_fd in self._busy_workers and process not in self._held_back:
             return False
         self._busy_workers.add(process.inqW_fd)
         return True
+
+    def _handed_to(self, process: Any) -> bool:
+        return any(process in (job._write_to, job._scheduled_for) for job in self._cache.values())
 
     def _create_write_handlers(self, hub: Any, **options: Any) -> None:
         super()._create_write_handlers(hub, **options)

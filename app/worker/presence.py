@@ -9,7 +9,6 @@ from typing import Any, Final
 from celery import bootsteps
 from redis.exceptions import RedisError
 
-from app import metrics
 from app.settings import settings
 from app.store import workers
 from app.worker import parent
@@ -28,12 +27,14 @@ class Presence(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, worker: Any) -> None:
-        self.report(worker)
-        self.timer = worker.timer.call_repeatedly(_INTERVAL_S, self.report, (worker,))
+        report = parent.loops().add("presence").guarded(self.report)
+        report(worker)
+        self.timer = worker.timer.call_repeatedly(_INTERVAL_S, report, (worker,))
 
     def stop(self, worker: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
+            parent.loops().remove("presence")
         try:
             workers.leave(parent.redis(), worker.hostname)
         except (RedisError, OSError) as error:
@@ -50,9 +51,5 @@ class Presence(bootsteps.StartStopStep):
             loading=[list(key) for key in models.arriving],
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
-        for state, versions in (("ready", found.ready), ("loading", found.loading), ("unavailable", found.refused)):
-            metrics.MODELS.labels(state).set(len(versions))
-        try:
-            workers.report(parent.redis(), found, models.inferred.values())
-        except (RedisError, OSError) as error:
-            log.warning("could not say that this worker lives: %s", error)
+        models.count()
+        workers.report(parent.redis(), found, models.inferred.values())

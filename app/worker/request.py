@@ -12,7 +12,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.exceptions import RedisError
 
-from app.worker import again, parent
+from app.worker import again, deaths, parent
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ class DeliveryRequest(Request):
         if isinstance(error, WorkerLostError | TimeLimitExceeded | SystemExit | MemoryError) and not self._already_cancelled:
             try:
                 # While the connection was away the main process read no answers: then a time limit that passed proves nothing.
+                if isinstance(error, WorkerLostError) and "SIGKILL" in str(error) and parent.memory_kills().happened_lately():
+                    deaths.note(parent.redis(), self.id)
                 self._give_back(isinstance(error, TimeLimitExceeded) and not _is_gone(self.message.channel))
             except (RedisError, OSError) as failure:
                 log.warning("delivery %s could not be given back, Celery requeues it: %s", self.id, failure)

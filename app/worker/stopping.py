@@ -22,22 +22,41 @@ from app.worker import again, lease, parent
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
+_IDLE_S: Final = 5.0
+"""How long a worker without deliveries may take to stop. Its processes may still be loading models, which nothing needs any more."""
 
 
 def bound(worker: Any, seconds: float) -> None:
-    """Ends this process when `worker` has been stopping for so long, or is told to stop a second time."""
-    told: list[str] = []
-    worker_shutting_down.connect(lambda sig, **_: told.append(sig), weak=False)
+    """End this process if its shutdown takes longer than `seconds`, on a second signal, or if nothing is left to drain.
+
+    Args:
+        worker: Celery's worker, before it starts. It may receive the signal while it starts, and then never reach its event loop.
+        seconds: How long running deliveries may take, counted from the signal.
+    """
+    signals: list[str] = []
+    worker_shutting_down.connect(lambda sig, **_: signals.append(sig), weak=False)
 
     def watch() -> None:
-        while worker.blueprint.state not in (CLOSE, TERMINATE):
+        while not signals and worker.blueprint.state not in (CLOSE, TERMINATE):
             time.sleep(_LOOK_EVERY_S)
-        end, client = time.monotonic() + seconds, parent.redis()
-        while time.monotonic() < end and len(told) < 2:
-            # The event loop, which does it else, turns no longer.
+        now, client = time.monotonic(), parent.redis()
+        end, idle_until = now + seconds, now + _IDLE_S
+        why = f"has not ended within {seconds:g} s"
+        while (now := time.monotonic()) < end:
+            # The event loop, which otherwise does it, no longer turns.
             lease.renew(client)
             time.sleep(_LOOK_EVERY_S)
-        os._exit(_leave(worker, client, "was told so again" if len(told) > 1 else f"has not ended within {seconds:g} s"))
+            if state.reserved_requests:
+                idle_until = now + _IDLE_S
+            if len(signals) > 1:
+                why = "received a second signal"
+                break
+            if signals and now > idle_until:
+                why = f"has had no delivery for {_IDLE_S:g} s and still has not ended"
+                break
+        code = _leave(worker, client, why)
+        # A worker that refuses its Redis stops without a signal, with a code of its own.
+        os._exit(code or int(worker.exitcode or 0))
 
     threading.Thread(target=watch, name="stopping", daemon=True).start()
 
@@ -45,7 +64,7 @@ def bound(worker: Any, seconds: float) -> None:
 def _leave(worker: Any, client: redis.Redis, why: str) -> int:
     """The exit code."""
     requests, code = list(state.reserved_requests), 0
-    log.warning("the worker stops now, for it %s: it hands back %d deliveries", why, len(requests))
+    log.warning("Stopping the worker now: it %s. Returning %d running deliveries to the queue.", why, len(requests))
     try:
         for request in requests:
             (id, body), _, _ = request._payload

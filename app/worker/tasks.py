@@ -12,18 +12,19 @@ from app.broker import names
 from app.broker.celery import app
 from app.core import retries
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import PayloadLost, StorageFull, WorkerLost
+from app.core.errors import InvalidOutput, PayloadLost, PredictionFailed, StorageFull, WorkerLost
 from app.core.models import RetryPolicy
 from app.core.works import Order
 from app.settings import settings
 from app.store import keys, scripts
 from app.store.blobs import blobs
-from app.worker import again, child, progress
+from app.worker import again, child, deaths, progress
 from app.worker.prediction import predict
 from app.worker.request import DeliveryRequest
 from app.worker.works import perform
 
 _USED_UP = -1
+_BY_THE_MODEL = (PredictionFailed, InvalidOutput)
 _ROOM = RetryPolicy(max_attempts=5, backoff_s=1.0)
 """Where the disk is full. Attempts that end so do not count: neither the job nor its worker is to blame."""
 
@@ -46,6 +47,7 @@ def predict_delivery(self: Any, id: str, body: str | None) -> None:
 
 def _run(queue: str, delivery: Delivery, attempts: list[int], started_at: float, limit_s: float) -> None:
     metrics.QUEUE_SECONDS.labels(delivery.model, delivery.version).observe(max(0.0, time.time() - delivery.enqueued_at))
+    loaded = (delivery.model, delivery.version) in child.models().loaded
     if len(delivery.jobs) > 1 and max(attempts) > 1:
         # One of them may have killed the worker: apart, it takes none of the others with it.
         predicted = None
@@ -59,7 +61,7 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], started_at: float,
     outcomes, policy = [], _policy(delivery)
     for at, (job, attempt) in enumerate(zip(delivery.jobs, attempts, strict=True)):
         if attempt == _USED_UP:
-            lost = WorkerLost("the worker died each time that it ran this job; it is not tried again")
+            lost = WorkerLost(deaths.explain(child.redis(), delivery, job))
             outcomes.append(Outcome(job, error=lost, attempt=policy.max_attempts))
         elif attempt > 0 and predicted is not None:
             outcome = next(answers)
@@ -69,6 +71,17 @@ def _run(queue: str, delivery: Delivery, attempts: list[int], started_at: float,
     for outcome in outcomes:
         outcome.started_at = started_at
     again.finish(child.redis(), queue, delivery, outcomes)
+    if predicted is not None:
+        _worn(delivery, predicted, loaded)
+
+
+def _worn(delivery: Delivery, outcomes: list[Outcome], loaded: bool) -> None:
+    """What the delivery did to this process, after its callers have their answers. `loaded`: its model was there before."""
+    model = None if delivery.work else child.models().loaded.get((delivery.model, delivery.version))
+    what = delivery.work or f"{delivery.model}@{delivery.version}"
+    child.wear().used(what, model.manifest if model else None, len(outcomes), loaded=model is not None and not loaded)
+    if model is not None:
+        child.wear().answered(model, failed=bool(outcomes) and all(type(outcome.error) in _BY_THE_MODEL for outcome in outcomes))
 
 
 def _predicted(running: Delivery, attempt: int, limit_s: float) -> list[Outcome] | None:
@@ -107,6 +120,8 @@ def _attempts(delivery: Delivery, request: Any) -> list[int]:
             pipe.incr(keys.attempts(delivery.id))
             pipe.expire(keys.attempts(delivery.id), 3600)
             attempt += pipe.execute()[0]
+        if attempt <= settings().max_attempts:
+            deaths.ran(child.redis(), delivery.id, child.name())
     return [attempt if attempt <= settings().max_attempts else _USED_UP] * len(delivery.jobs)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 import redis
 from celery import bootsteps
 from celery.worker import state
-from redis.exceptions import RedisError
 
 from app.broker import names
 from app.settings import settings
@@ -52,20 +51,18 @@ class Watchdog(bootsteps.StartStopStep):
         one = settings()
         self.stillness = Stillness()
         queues = (names.interactive(one.pool), names.bulk(one.pool))
-        self.timer = consumer.timer.call_repeatedly(one.stall_timeout_s / 10, self.look, (queues, one.stall_timeout_s))
+        look = parent.loops().add("stillness", one.stall_timeout_s / 10).guarded(self.look)
+        self.timer = consumer.timer.call_repeatedly(one.stall_timeout_s / 10, look, (queues, one.stall_timeout_s))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+            parent.loops().remove("stillness")
 
     def look(self, queues: Sequence[str], limit_s: float) -> None:
         busy = bool(state.reserved_requests)
-        try:
-            oldest = {} if busy else _oldest(parent.redis(), queues)
-        except (RedisError, OSError) as error:
-            log.warning("could not look whether deliveries wait: %s", error)
-            return
+        oldest = {} if busy else _oldest(parent.redis(), queues)
         still_s, queue = self.stillness.look(oldest, busy, sum(state.total_count.values()), time.monotonic())
         if still_s >= limit_s:
             log.critical(

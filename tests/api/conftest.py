@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,16 @@ async def api(configured: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient
     """A client of an API process."""
     async with running() as client:
         yield client
+
+
+async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Looks until it holds, for half a minute at most."""
+    try:
+        async with asyncio.timeout(30):
+            while not await holds():  # noqa: ASYNC110 another process or loop makes it so
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within 30 s: {what}")
 
 
 class Worker:

@@ -164,10 +164,10 @@ async def test_a_deleted_webhook_is_gone(near: httpx.AsyncClient, receiver: Rece
         ({}, "/url"),
         ({"url": "https://127.0.0.1/"}, "/url"),
         ({"url": "https://nobody.invalid/"}, "/url"),
-        ({"url": "https://192.88.99.1/", "events": []}, "/events"),
-        ({"url": "https://192.88.99.1/", "events": ["end"]}, "/events"),
-        ({"url": "https://192.88.99.1/", "models": ["digits@production"]}, "/models"),
-        ({"url": "https://192.88.99.1/", "secret": "mine"}, "/secret"),
+        ({"url": "https://9.9.9.9/", "events": []}, "/events"),
+        ({"url": "https://9.9.9.9/", "events": ["end"]}, "/events"),
+        ({"url": "https://9.9.9.9/", "models": ["digits@production"]}, "/models"),
+        ({"url": "https://9.9.9.9/", "secret": "mine"}, "/secret"),
     ],
 )
 async def test_a_registration_that_is_wrong_is_refused(api: httpx.AsyncClient, body: dict[str, Any], pointer: str) -> None:

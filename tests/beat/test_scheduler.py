@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,9 +12,11 @@ import redis
 import redis.asyncio
 from redis.exceptions import LockError
 
+from app.beat.main import Beat
 from app.beat.scheduler import Scheduler
 from app.broker import schedules
 from app.core.schedules import Schedule
+from app.loops import Loops
 from app.store import keys
 
 Make = Callable[..., Any]
@@ -135,3 +138,46 @@ async def test_a_schedule_that_is_deleted_is_forgotten(beat: Scheduler, client: 
     beat.apply_async(entry)
     assert due(client) == []
     assert client.keys("*often*") == []
+
+
+@pytest.mark.parametrize("broken", ["type", "brackets", "no UTF-8", "wrong fields", "member"])
+async def test_a_schedule_that_cannot_be_read_costs_no_other_its_run(
+    beat: Scheduler, client: redis.Redis, redis_url: str, broken: str
+) -> None:
+    await make(redis_url, schedule(missed="run_once"), last_s=HOUR)
+    bad = keys.schedule("bad")
+    with redis.Redis.from_url(redis_url) as raw:
+        raw.zadd(keys.SCHEDULES, {b"\xff\xfe" if broken == "member" else bad: 0})
+        if broken == "type":
+            raw.rpush(bad, "x")
+        elif broken == "brackets":
+            raw.hset(bad, "definition", "[" * 200_000)
+        elif broken == "no UTF-8":
+            raw.hset(bad, "definition", b"\xff\xfe")
+        elif broken == "wrong fields":
+            raw.hset(bad, mapping={"definition": '{"kwargs": {"name": 1}}', "meta": "{}"})
+    beat.tick()
+    assert [parent.partition("@")[0] for parent in due(client)] == ["schedule:often"]
+    assert "bad" in beat.loop.trouble or broken == "member"
+
+
+def test_an_index_of_a_wrong_type_ends_no_beat(client: redis.Redis) -> None:
+    loops = Loops(60, 120)
+    loop = loops.add("test beat")
+    process = Beat(Scheduler(client, loop), loops, loop)
+    client.rpush(keys.SCHEDULES, "x")
+    thread = threading.Thread(target=process.run)
+    thread.start()
+    end = time.monotonic() + 30
+    while not loop.trouble and time.monotonic() < end:
+        time.sleep(0.01)  # a thread of its own sets no event of ours
+    assert "WRONGTYPE" in loop.trouble
+    assert not process.ready()[0]
+    assert process.live()[0]
+    client.delete(keys.SCHEDULES)
+    while not process.ready()[0] and time.monotonic() < end:
+        time.sleep(0.01)
+    assert process.ready()[0]
+    process.stopping.set()
+    thread.join(30)
+    assert not thread.is_alive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -39,5 +40,7 @@ def _processor() -> str:
 
 
 def _wrk() -> str:
+    if shutil.which("wrk") is None:
+        return ""
     told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
     return told[1] if len(told) > 1 else ""

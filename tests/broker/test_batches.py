@@ -53,12 +53,20 @@ async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | Wor
     await scripts.run_async(client, scripts.finish(QUEUE, delivery, [outcome], keep=60, keep_dead=60, max_dead=10))
 
 
-async def begun(client: redis.asyncio.Redis, conductor: Batches, id: str, owner: str = "", rows: int = ROWS, **more: Any) -> None:
+async def created(client: redis.asyncio.Redis, id: str, owner: str = "", **more: Any) -> None:
     order = Order("m", "1", POOL, "predict", {"path": "rows.csv"}, owner=owner, **more)
     assert await batches.create(client, id, order, time.time(), 10)
+
+
+async def planned(client: redis.asyncio.Redis, conductor: Batches, id: str, rows: int = ROWS) -> None:
     await conductor.advance(id)
     await end(client, f"{id}-plan-0", {"rows": rows, "step": 1})
     await conductor.advance(id)
+
+
+async def begun(client: redis.asyncio.Redis, conductor: Batches, id: str, owner: str = "", rows: int = ROWS, **more: Any) -> None:
+    await created(client, id, owner, **more)
+    await planned(client, conductor, id, rows)
 
 
 async def out(client: redis.asyncio.Redis) -> list[str]:
@@ -131,9 +139,11 @@ async def test_a_chunk_that_was_released_and_never_submitted_is_submitted_by_who
 
 
 async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: Batches) -> None:
-    await begun(client, conductor, "batch_a1", "a", rows=4000)
-    await begun(client, conductor, "batch_a2", "a", rows=4000)
-    await begun(client, conductor, "batch_b1", "b", rows=4000)
+    for id in ("batch_a1", "batch_a2", "batch_b1"):
+        await created(client, id, owner=id[6])
+        await conductor.advance(id)
+    for id in ("batch_a1", "batch_a2", "batch_b1"):
+        await planned(client, conductor, id, rows=4000)
     taken = []
     for _ in range(24):
         waiting = await out(client)
@@ -179,3 +189,66 @@ async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyn
     job = await jobs.read(client, plan_job(await read(client, "batch_a")))
     assert job is not None
     assert job.state is State.CANCELLED
+
+
+async def test_plans_never_take_every_process(client: redis.asyncio.Redis, conductor: Batches) -> None:
+    ids = [f"batch_{at}" for at in range(6)]
+    for id in ids:
+        await created(client, id)
+    await asyncio.gather(*(conductor.advance(id) for id in ids for _ in range(3)))
+    assert await out(client) == ["batch_0-plan-0", "batch_1-plan-0", "batch_2-plan-0"]
+    assert await client.llen(keys.list_of(QUEUE)) == 3
+
+
+async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: redis.asyncio.Redis, conductor: Batches) -> None:
+    await begun(client, conductor, "batch_a", rows=4000)
+    for at in range(6):
+        await created(client, f"batch_{at}")
+        await conductor.advance(f"batch_{at}")
+    assert [name.split("-")[0] for name in await out(client)] == ["batch_a"] * 4
+    # A new batch is planned as soon as one chunk has ended: a bad file is refused soon, however long the others take.
+    [first, *_] = await out(client)
+    await end(client, first, done(first))
+    await conductor.advance("batch_a")
+    names_out = await out(client)
+    assert (len(names_out), names_out[-1]) == (4, "batch_0-plan-0")
+
+
+async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(client: redis.asyncio.Redis, redis_url: str) -> None:
+    alone = Batches(client, lambda _: 1, lambda id: asyncio.sleep(0))
+    await begun(client, alone, "batch_a", rows=4000)
+    await created(client, "batch_b")
+    await alone.advance("batch_b")
+    taken = []
+    for _ in range(9):
+        [name] = await out(client)
+        taken.append(name)
+        await end(client, name, {"more": True} if "plan" in name else done(name))
+        await alone.advance(name.split("-")[0])
+    assert [name for name in taken if "plan" in name] == ["batch_b-plan-0", *(f"batch_b-plan-0-{at}" for at in range(1, 4))]
+    assert ["plan" in name for name in taken] == [False, True] * 4 + [False]
+    assert (await read(client, "batch_b")).status is Status.VALIDATING
+
+
+async def test_a_plan_that_was_released_and_never_submitted_is_submitted_by_whoever_looks_next(
+    client: redis.asyncio.Redis, conductor: Batches
+) -> None:
+    await created(client, "batch_a")
+    await conductor.advance("batch_a")
+    await client.delete(keys.job("batch_a-plan-0"))
+    await conductor.advance("batch_a")
+    assert await jobs.read(client, "batch_a-plan-0") is not None
+
+
+async def test_a_batch_that_is_cancelled_while_its_plan_waits_for_a_process_ends(client: redis.asyncio.Redis) -> None:
+    async def never(id: str) -> None:
+        raise AssertionError(f"{id} was never submitted")
+
+    alone = Batches(client, lambda _: 1, never)
+    for id in ("batch_a", "batch_b"):
+        await created(client, id)
+        await alone.advance(id)
+    await batches.apply(client, "batch_b", POOL, batches.Change((Status.VALIDATING,), status=Status.CANCELLING))
+    await alone.advance("batch_b")
+    assert (await read(client, "batch_b")).status is Status.CANCELLED
+    assert await out(client) == ["batch_a-plan-0"]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import pytest
@@ -48,6 +48,8 @@ class Echo(BaseEstimator):  # type: ignore[misc]
 
 class Held:
     """What a worker process holds."""
+
+    loaded: ClassVar[dict[tuple[str, str], Model]] = {}
 
     def get(self, name: str, version: str) -> Model:
         return Model(MANIFEST, Echo())

@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from celery import Celery
 from app.broker import names
 from app.broker.celery import configuration
 from app.broker.envelope import envelope
+from app.core.deliveries import Delivery
 from app.store import keys
 
 VARY = {"id", "root_id", "delivery_tag", "correlation_id", "reply_to", "origin", "enqueued_at", "argsrepr"}
@@ -50,6 +52,18 @@ def test_what_varies_is_what_celery_makes_of_the_id(celery: Celery) -> None:
 def test_no_user_data_is_shown_to_logs_and_flower(celery: Celery) -> None:
     ours = json.loads(envelope(celery, names.PREDICT, "abc", ("abc", "secret"), "default", time_limit_s=30, enqueued_at=1.5))
     assert "secret" not in json.dumps(ours["headers"])
+
+
+def test_flower_is_shown_the_jobs_and_the_model_and_no_more_than_a_few(celery: Celery) -> None:
+    jobs = tuple(f"job-{at}" for at in range(1000))
+    one = Delivery("abc", "digits", "7", ("predict",), "", True, jobs, (1,) * 1000, [])
+    ours = json.loads(envelope(celery, names.PREDICT, "abc", ("abc", None), "default", time_limit_s=30, enqueued_at=1.5, shown=one))
+    assert ours["headers"]["argsrepr"] == "jobs: job-0, job-1, job-2 and 997 more"
+    assert ours["headers"]["kwargsrepr"] == "model=digits@7"
+    work = replace(one, jobs=("x" * 1000,), work="training", model="m" * 1000)
+    ours = json.loads(envelope(celery, names.PREDICT, "abc", ("abc", None), "default", time_limit_s=30, enqueued_at=1.5, shown=work))
+    assert ours["headers"]["kwargsrepr"].startswith("work=training, model=mmm")
+    assert len(ours["headers"]["argsrepr"]) + len(ours["headers"]["kwargsrepr"]) < 500
 
 
 def _constant(message: dict[str, Any]) -> dict[str, Any]:

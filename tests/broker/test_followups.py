@@ -13,8 +13,10 @@ from app.broker.followups import Followups
 from app.broker.replies import Replies
 from app.core.jobs import State
 from app.core.works import Order
+from app.settings import Settings
 from app.store import jobs, keys, scripts
 from app.store.jobs import read
+from app.store.quarantine import Quarantine
 
 QUEUE = "default.bulk"
 
@@ -27,7 +29,7 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 def followups(client: redis.asyncio.Redis) -> Followups:
-    return Followups(client, Replies(client, "api", lambda *_: None))
+    return Followups(client, Replies(client, "api", lambda *_: None), Quarantine(client, Settings()))
 
 
 async def submit(client: redis.asyncio.Redis, id: str = "b1-0", parent: str = "batch:b1") -> tuple[str, bool]:

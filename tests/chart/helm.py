@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def text(example: str = "small", values: str = "{}", *more: str) -> str:
     """The manifests of an example with further values (JSON), as helm prints them."""
     files = [f"--values=k8s/values/{name}.yaml" for name in EXAMPLES[example]]
+    if example == "production":  # which names no registry
+        more = ("--set=image.repository=registry.example/celeriac", *more)
     overrides = [f"--set-json={key}={json.dumps(value)}" for key, value in json.loads(values).items()]
     done = run("template", "demo", str(CHART), "--namespace=ml", *files, *overrides, *more)
     if done.returncode:
@@ -63,6 +66,16 @@ def pods(example: str = "small", **values: Any) -> dict[str, Object]:
         if spec:
             found[o["metadata"]["name"]] = spec
     return found
+
+
+def number(quantity: str | float) -> Decimal:
+    """A quantity of Kubernetes, as in 500m or 2Gi."""
+    scale = {"m": Decimal("0.001")} | {
+        unit: Decimal(size) for unit, size in {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "k": 10**3, "M": 10**6, "G": 10**9}.items()
+    }
+    text = str(quantity)
+    unit = next((unit for unit in scale if text.endswith(unit)), "")
+    return Decimal(text.removesuffix(unit)) * scale.get(unit, 1)
 
 
 def refusal(**values: Any) -> str:

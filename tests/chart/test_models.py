@@ -30,6 +30,27 @@ def test_a_folder_of_the_node_is_a_volume_and_never_a_hostpath_of_a_pod() -> Non
     assert one("PersistentVolumeClaim", "models", **values)["spec"]["volumeName"] == volume["metadata"]["name"] == "ml-demo-celeriac-models"
 
 
+def test_one_node_implies_a_volume_that_one_node_can_mount() -> None:
+    for name in ("models", "shared"):
+        for one_node, mode in ((True, "ReadWriteOnce"), (False, "ReadWriteMany")):
+            claim = one("PersistentVolumeClaim", name, models__oneNode=one_node, shared__enabled=True)
+            assert claim["spec"]["accessModes"] == [mode]
+    assert one("PersistentVolumeClaim", "models", models__accessMode="ReadWriteMany")["spec"]["accessModes"] == ["ReadWriteMany"]
+
+
+def test_pods_of_one_node_have_no_budget_because_they_must_leave_it_together() -> None:
+    many: dict[str, Any] = {"api__replicas": 3}
+    assert not [o for o in objects(**many) if o["kind"] == "PodDisruptionBudget"]
+    budgets = {o["metadata"]["name"]: o["spec"] for o in objects(models__oneNode=False, **many) if o["kind"] == "PodDisruptionBudget"}
+    assert budgets.keys() == {"demo-celeriac-api", "demo-celeriac-worker-default"}
+    assert {budget["unhealthyPodEvictionPolicy"] for budget in budgets.values()} == {"AlwaysAllow"}
+
+
+def test_a_folder_of_a_node_stays_with_its_claim() -> None:
+    [volume] = [o for o in objects(models__hostPath="/models") if o["kind"] == "PersistentVolume"]
+    assert volume["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_pods_that_mount_a_claim_of_one_node_are_kept_together() -> None:
     for name, pod in pods().items():
         if any("persistentVolumeClaim" in v for v in pod.get("volumes", [])):
@@ -67,6 +88,15 @@ def test_the_pool_that_trains_may_write_the_models_and_no_other() -> None:
         if mount["name"] == "models" and "-worker-" in name
     }
     assert writes == {"demo-celeriac-worker-training": True, "demo-celeriac-worker-default": False}
+
+
+def test_the_toolbox_is_the_command_line_with_a_repository_that_it_may_write() -> None:
+    [container] = one("Deployment", "toolbox")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "models", "mountPath": "/models", "readOnly": False} in container["volumeMounts"]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert env["CELERIAC_URL"] == "http://demo-celeriac-api:8000"
+    assert env["CELERIAC_REDIS_URL"]
+    assert not [o for o in objects(toolbox__enabled=False) if o["metadata"]["name"].endswith("-toolbox")]
 
 
 def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:

@@ -19,7 +19,7 @@ def test_redis_takes_calls_of_our_processes_and_of_keda_only() -> None:
     [rule] = one("NetworkPolicy", "redis")["spec"]["ingress"]
     components = {c["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for c in rule["from"] if "podSelector" in c}
     namespaces = {c["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for c in rule["from"] if "namespaceSelector" in c}
-    assert (components, namespaces, rule["ports"]) == ({"api", "worker", "beat", "flower"}, {"keda"}, [{"port": 6379}])
+    assert (components, namespaces, rule["ports"]) == ({"api", "worker", "beat", "flower", "toolbox"}, {"keda"}, [{"port": 6379}])
 
 
 def test_processes_may_call_redis_and_the_names_service_and_nothing_else() -> None:
@@ -33,8 +33,9 @@ def test_processes_may_call_redis_and_the_names_service_and_nothing_else() -> No
 def test_who_asks_the_cluster_may_call_it() -> None:
     cluster = {"ports": [{"port": 443}, {"port": 6443}]}
     assert cluster in one("NetworkPolicy", "api")["spec"]["egress"]
-    assert cluster not in one("NetworkPolicy", "worker")["spec"]["egress"]
-    assert cluster in one("NetworkPolicy", "worker", cluster__deletionCost=True)["spec"]["egress"]
+    assert cluster in one("NetworkPolicy", "worker")["spec"]["egress"]
+    assert cluster not in one("NetworkPolicy", "worker", cluster__read=False)["spec"]["egress"]
+    assert cluster in one("NetworkPolicy", "worker", cluster__read=False, cluster__deletionCost=True)["spec"]["egress"]
 
 
 def test_webhooks_go_to_public_addresses_unless_others_are_allowed() -> None:
@@ -53,6 +54,7 @@ def test_an_external_redis_is_reached_at_its_port_and_addresses() -> None:
         "redis__bundled__enabled": False,
         "redis__external__url": "rediss://r.example:6380/0",
         "networkPolicy__redisCIDR": "10.0.0.0/8",
+        "cluster__read": False,
     }
     _, redis = one("NetworkPolicy", "worker", **values)["spec"]["egress"]
     assert redis == {"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": 6380}]}
@@ -93,7 +95,9 @@ def test_flower_is_reached_by_a_route_under_its_prefix() -> None:
 
 def test_flower_s_probes_know_its_prefix() -> None:
     [container] = one("Deployment", "flower", flower__urlPrefix="/flower")["spec"]["template"]["spec"]["containers"]
-    assert container["readinessProbe"]["httpGet"]["path"] == "/flower/healthcheck"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/flower/healthcheck"
+    # Ready only while Redis takes Flower's password.
+    assert container["readinessProbe"]["httpGet"]["path"] == "/flower/readyz"
 
 
 def labels_of(o: dict[str, Any]) -> dict[str, str]:

@@ -35,9 +35,13 @@ def test_only_who_asks_the_cluster_has_a_token(example: str) -> None:
         return {name for name, pod in pods(example, **values).items() if pod.get("automountServiceAccountToken") is not False}
 
     passwords = {name for name in pods(example) if "-passwords-" in name}
-    assert with_token() == {"demo-celeriac-api"} | passwords
+    assert with_token() == {"demo-celeriac-api"} | passwords | workers(example).keys()
     assert with_token(cluster__read=False) == passwords
-    assert with_token(cluster__deletionCost=True) >= workers(example).keys()
+    assert with_token(cluster__read=False, cluster__deletionCost=True) == passwords | workers(example).keys()
+
+
+def test_no_pod_gets_the_addresses_of_services_as_environment(example: str) -> None:
+    assert {name for name, pod in pods(example).items() if pod.get("enableServiceLinks") is not False} == set()
 
 
 def test_every_process_is_the_image_s_entry_point(example: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
-from tests.chart.helm import objects, one
+from tests.chart.helm import objects, one, text
 
 
 def test_the_url_of_the_bundled_redis_holds_no_password_until_the_pod_starts() -> None:
@@ -67,11 +69,15 @@ def test_the_bundled_redis_forgets_at_most_a_second_and_evicts_nothing() -> None
     assert claim["metadata"]["name"] == "data"
 
 
+def test_a_redis_that_is_slow_to_answer_its_probe_keeps_its_name() -> None:
+    assert one("Service", "redis")["spec"]["publishNotReadyAddresses"] is True
+
+
 def test_redis_starts_anew_when_its_configuration_changes() -> None:
     def checksum(**values: Any) -> str:
         return str(one("StatefulSet", "redis", **values)["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
 
-    assert checksum() != checksum(redis__bundled__maxmemory="1gb")
+    assert checksum() != checksum(redis__bundled__maxmemory="256mb")
 
 
 def test_a_secret_of_one_s_own_needs_neither_job_nor_role() -> None:
@@ -85,6 +91,27 @@ def test_the_role_of_the_job_reaches_one_secret() -> None:
     create, rest = one("Role", "passwords")["rules"]
     assert create["verbs"] == ["create"]
     assert (rest["verbs"], rest["resourceNames"]) == (["get", "patch"], ["demo-celeriac-passwords"])
+
+
+def test_two_releases_in_one_external_redis_have_keys_of_their_own() -> None:
+    values: dict[str, Any] = {"redis__bundled__enabled": False, "redis__external__url": "redis://r.example:6379/0", "beat__enabled": True}
+    for name in ("api", "worker-default", "beat", "flower", "toolbox"):
+        env = environment(name, **values)
+        assert env["CELERIAC_KEY_PREFIX"] == {"value": "ml.demo-celeriac"}
+        assert env["CELERIAC_RELEASE"] == {"value": "ml/demo"}
+        assert environment(name, beat__enabled=True)["CELERIAC_KEY_PREFIX"] == {"value": "celeriac"}
+    external = json.dumps({key.replace("__", "."): value for key, value in values.items()})
+    prefixes = re.findall(r"name: CELERIAC_KEY_PREFIX\n *value: (\S+)", text("small", external, f"--namespace={'n' * 60}"))
+    assert {len(prefix.strip('"')) for prefix in prefixes} == {63}
+
+
+def test_a_prefix_of_one_s_own_reaches_the_processes_and_keda() -> None:
+    values: dict[str, Any] = {"redis__keyPrefix": "team-a:"}
+    assert environment("api", **values)["CELERIAC_KEY_PREFIX"] == {"value": "team-a"}
+    triggers = one("ScaledObject", "worker-default", **values)["spec"]["triggers"]
+    assert [t["metadata"]["listName"] for t in triggers] == ["team-a:default", "team-a:default.bulk", "team-a:unacked:default"]
+    assert "CELERIAC_KEY_PREFIX_TAKEOVER" not in environment("api", **values)
+    assert environment("api", redis__keyPrefixTakeover=True)["CELERIAC_KEY_PREFIX_TAKEOVER"] == {"value": "true"}
 
 
 def test_a_job_s_name_changes_with_its_pod_because_jobs_cannot_be_changed() -> None:

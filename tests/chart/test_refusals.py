@@ -28,9 +28,53 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a key of no Secret": (external(url="redis://a:6379", urlKey="url"), "set redis.external.existingSecret"),
     "an authority without TLS": (external(url="redis://a:6379", caSecret="ca"), "begin it with rediss:// or sentinels://"),
     "two places for the models": ({"models__existingClaim": "a", "models__hostPath": "/b"}, "choose one"),
-    "a claim of one node for many": ({"models__oneNode": False}, "choose a storage class with ReadWriteMany"),
+    "a claim of one node for many": (
+        {"models__oneNode": False, "models__accessMode": "ReadWriteOnce"},
+        "choose a storage class with ReadWriteMany",
+    ),
+    "a class for a claim that is given": ({"models": {"existingClaim": "a", "storageClass": "b"}}, "models.existingClaim is set too"),
+    "a claim for files that are off": ({"shared": {"enabled": False, "existingClaim": "a"}}, "set shared.enabled=true"),
+    "one node with two labels": (
+        {"api__nodeSelector": {"disk": "ssd"}, "pools__default__nodeSelector": {"disk": "hdd"}},
+        "api.nodeSelector and pools.default.nodeSelector want nodes with disk=ssd and disk=hdd",
+    ),
+    "no image": ({"image__repository": ""}, "image.repository is empty: set it to the image in a registry"),
+    "an upgrade that can replace no pod": ({"api__rollout__maxSurge": 0}, "api.rollout.maxSurge and .maxUnavailable are both 0"),
+    "a pool that can replace no pod": ({"pools__default__rollout": {"maxSurge": "0%", "maxUnavailable": 0}}, "are both 0"),
+    "a request above its limit": ({"api__resources__requests__memory": "1Gi"}, "above the limit of 512Mi: lower the request"),
+    "a pool's request above its limit": (
+        {"pools__default__resources": {"requests": {"cpu": "1500m"}, "limits": {"cpu": 1}}},
+        "pools.default.resources.requests.cpu is 1500m, above the limit of 1:",
+    ),
+    "a Redis that is killed before it is full": ({"redis__bundled__maxmemory": "512mb"}, "three quarters"),
+    "a Flower that is off behind an ingress": (
+        {"flower": {"enabled": False, "ingress": {"enabled": True, "host": "a"}}},
+        "set flower.enabled=true",
+    ),
+    "a prefix that Redis' rules could not name": ({"redis__keyPrefix": "a:b:"}, "at '/redis/keyPrefix': 'a:b:' does not match pattern"),
+    "a resource that is misspelled": (
+        {"poolDefaults__resources__limits": {"memroy": "1Gi"}},
+        "at '/poolDefaults/resources/limits': additional properties 'memroy' not allowed",
+    ),
+    "a toleration that is misspelled": (
+        {"api__tolerations": {"a": {"operater": "Exists"}}},
+        "additional properties 'operater' not allowed",
+    ),
+    "an affinity that is misspelled": ({"flower__affinity": {"nodeAfinity": {}}}, "additional properties 'nodeAfinity' not allowed"),
+    "a volume that is misspelled": (
+        {"beat__extraVolumes": {"a": {"emptydir": {}}}},
+        "at '/beat/extraVolumes/a': additional properties 'emptydir' not allowed",
+    ),
+    "a container that is misspelled": ({"api__sidecars": {"a": {"imge": "b"}}}, "additional properties 'imge' not allowed"),
+    "a container with two names": ({"api__sidecars": {"a": {"name": "b", "image": "c"}}}, "at '/api/sidecars/a': 'not' failed"),
+    "an egress rule that is misspelled": ({"pools__default__extraEgress": {"a": {"port": []}}}, "additional properties 'port' not allowed"),
+    "a label that Kubernetes does not know": ({"api__podLabels": {"a b": "c"}}, "additional properties 'a b' not allowed"),
+    "a variable of ours that is misspelled": (
+        {"pools__default__env": {"CELERIAC_MAX_QUE": 5}},
+        "at '/pools/default/env': additional properties 'CELERIAC_MAX_QUE' not allowed",
+    ),
     "shared volume of one node for many": (
-        {"models__accessMode": "ReadWriteMany", "models__oneNode": False, "shared": {"enabled": True, "accessMode": "ReadWriteOnce"}},
+        {"models__oneNode": False, "shared": {"enabled": True, "accessMode": "ReadWriteOnce"}},
         "shared.accessMode is ReadWriteOnce",
     ),
     "a secret among the settings": ({"settings__webhook_secret": "whsec_"}, "additional properties 'webhook_secret' not allowed"),
@@ -76,3 +120,8 @@ def test_helm_refuses_keda_in_a_cluster_that_lacks_it() -> None:
 @pytest.mark.parametrize(("values", "sentence"), REFUSED.values(), ids=REFUSED.keys())
 def test_helm_refuses(values: dict[str, Any], sentence: str) -> None:
     assert sentence in refusal(**values)
+
+
+def test_values_of_an_older_chart_are_refused_by_the_names_of_those_that_are_missing() -> None:
+    """As `helm upgrade --reuse-values` has them: without the defaults of this chart. A null takes a default away."""
+    assert "missing property 'toolbox'" in refusal(toolbox=None)

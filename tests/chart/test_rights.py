@@ -14,9 +14,11 @@ def test_the_api_lists_what_its_page_of_pools_shows_and_changes_nothing() -> Non
 
 
 def test_workers_change_pods_only_where_asked() -> None:
-    assert not [o for o in objects() if o["kind"] == "Role" and o["metadata"]["name"].endswith("-worker")]
-    [rule] = one("Role", "worker", cluster__deletionCost=True)["rules"]
-    assert (rule["resources"], rule["verbs"]) == (["pods"], ["patch"])
+    assert not [o for o in objects(cluster__read=False) if o["kind"] == "Role" and o["metadata"]["name"].endswith("-worker")]
+    verbs = {(True, False): ["get"], (False, True): ["patch"], (True, True): ["get", "patch"]}
+    for (read, cost), expected in verbs.items():
+        [rule] = one("Role", "worker", cluster__read=read, cluster__deletionCost=cost)["rules"]
+        assert (rule["resources"], rule["verbs"]) == (["pods"], expected)
 
 
 def test_nothing_is_asked_of_the_whole_cluster() -> None:

@@ -23,6 +23,31 @@ def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
     assert modifiers == {"formula": "interactive + bulk + running", "target": "4", "activationTarget": "0", "metricType": "AverageValue"}
 
 
+def test_a_target_above_one_never_takes_the_process_of_a_running_delivery() -> None:
+    spec = scaler("default", pools__default={"processes": 4, "keda": {"targetPerProcess": 10, "activation": 5}})
+    modifiers = spec["advanced"]["scalingModifiers"]
+    assert modifiers["formula"] == "max(running, (interactive + bulk + running) / 10)"
+    # The activation counts deliveries, and the formula tenths of them.
+    assert (modifiers["target"], float(modifiers["activationTarget"])) == ("4", 0.5)
+
+
+def test_a_burst_must_last_before_it_adds_pods() -> None:
+    behavior = scaler("default")["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
+    assert behavior["stabilizationWindowSeconds"] == 30
+    own = {"scaleUpWindowSeconds": 0, "scaleUpPods": 9, "scaleUpPercent": 300, "scaleUpPeriodSeconds": 60}
+    changed = scaler("default", pools__default__keda=own)["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
+    assert changed == {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [{"type": "Percent", "value": 300, "periodSeconds": 60}, {"type": "Pods", "value": 9, "periodSeconds": 60}],
+    }
+
+
+def test_a_pool_says_how_it_falls_back() -> None:
+    spec = scaler("default", pools__default__keda={"fallbackBehavior": "static", "fallbackReplicas": 4, "fallbackAfter": 2})
+    assert spec["fallback"] == {"failureThreshold": 2, "replicas": 4, "behavior": "static"}
+
+
 def test_a_queue_that_is_off_does_not_count() -> None:
     spec = scaler("default", pools__default__queues={"bulk": False})
     assert spec["advanced"]["scalingModifiers"]["formula"] == "interactive + running"
@@ -71,7 +96,7 @@ def test_keda_reads_an_external_redis_by_tls_as_its_own_user() -> None:
         "username": "scaler",
         "enableTLS": "true",
         "databaseIndex": "2",
-        "listName": "celeriac:default",
+        "listName": "ml.demo-celeriac:default",
         "listLength": "1",
     }
     assert authentication(**values) == [
@@ -90,7 +115,7 @@ def test_keda_asks_the_sentinels_for_the_master() -> None:
         "sentinelMaster": "mymaster",
         "sentinelUsername": "watcher",
         "databaseIndex": "3",
-        "listName": "celeriac:default",
+        "listName": "ml.demo-celeriac:default",
         "listLength": "1",
     }
     assert authentication(**values) == [

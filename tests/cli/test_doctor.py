@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 from app.cli import checks
 from app.cli.checks import Finding
 from app.cli.ports import free_port
 from app.settings import Settings, settings
+from app.store import keys
 from app.store.address import Address
+from app.store.quarantine import Quarantine
 from tests.cli.conftest import Stranger
 
 
@@ -75,6 +79,46 @@ def test_a_dead_redis_is_wrong() -> None:
     assert [finding.state for finding in checks.redis(Address.parse(f"redis://127.0.0.1:{free_port()}", settings()))] == ["wrong"]
 
 
+def model(*versions: tuple[str, str, str], default: str, aliases: dict[str, str] | None = None) -> dict[str, object]:
+    listed = [{"version": version, "state": state, "reason": reason} for version, state, reason in versions]
+    return {"name": "wine", "default": default, "aliases": aliases or {}, "versions": listed}
+
+
+def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
+    found = list(checks._model(model(("1", "COLD", ""), ("2", "READY", ""), default="2", aliases={"production": "2"})))
+    assert [(one.what, one.state) for one in found] == [("wine@1", "ok"), ("wine@2", "ok")]
+    assert found[0].found == "superseded version, not loaded"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        ("UNAVAILABLE", "no module named 'lightgbm'", "wrong"),
+        ("UNAVAILABLE", "it was unloaded; POST …", "note"),
+        ("LOADING", "", "note"),
+        ("COLD", "", "note"),
+    ],
+)
+def test_a_version_that_is_used(state: str, reason: str, expected: str) -> None:
+    assert [one.state for one in checks._model(model(("1", state, reason), default="1"))] == [expected]
+
+
+def test_a_superseded_version_that_cannot_be_served_is_worth_a_note() -> None:
+    versions = ("1", "UNAVAILABLE", "it was trained with scikit-learn 0.9"), ("2", "READY", "")
+    assert [one.state for one in checks._model(model(*versions, default="2"))] == ["note", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("workers", "scaling", "expected"),
+    [(0, None, ["wrong"]), (0, {"minimum": 0}, ["ok"]), (0, {"minimum": 1}, ["wrong"]), (2, None, [])],
+)
+def test_a_pool_without_workers_is_wrong_unless_a_scaler_starts_one(
+    workers: int, scaling: dict[str, int] | None, expected: list[str], stranger: Stranger
+) -> None:
+    stranger.content = json.dumps({"items": [{"pool": "gpu", "workers": workers, "scaling": scaling}]}).encode()
+    assert [one.state for one in checks._pools(stranger.url, {"workers": 0})] == expected
+
+
 def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path) -> None:
     (tmp_path / "digits" / "1").mkdir(parents=True)
     assert states(checks.models(f"http://127.0.0.1:{free_port()}", tmp_path)) == {"API": "note", "repository": "wrong"}
@@ -84,3 +128,29 @@ def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path
 def test_another_program_in_the_place_of_the_api_breaks_nothing(content: bytes, stranger: Stranger, tmp_path: Path) -> None:
     stranger.content = content
     assert states(checks.models(stranger.url, tmp_path)) == {"API": "note"}
+
+
+async def test_what_loops_could_not_handle_is_shown(redis_url: str) -> None:
+    address = Address.parse(redis_url, Settings())
+    assert list(checks.set_aside(address)) == []
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.zadd(keys.EVENTS, {b"\xff": 0})
+        await Quarantine(client, Settings()).aside(keys.EVENTS, b"\xff", ValueError("it is no UTF-8"), attempts=1)
+        assert await client.zcard(keys.EVENTS) == 0
+    [finding] = checks.set_aside(address)
+    assert finding.state == "note"
+    assert "\\xff" in finding.found
+    assert "it is no UTF-8" in finding.found
+
+
+async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis_url: str) -> None:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        await client.rpush(keys.QUARANTINE, "x")
+        await client.set(keys.QUARANTINE_NOTES, "x")
+        quarantine = Quarantine(client, Settings(max_quarantine=5))
+        for number in range(8):
+            await quarantine.aside(keys.EVENTS, str(number).encode(), ValueError(number), attempts=1)
+        assert await client.zcard(keys.QUARANTINE) == await client.hlen(keys.QUARANTINE_NOTES) == 5
+        assert await client.ttl(keys.QUARANTINE) > 0
+    notes = [finding.found for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
+    assert ["'7'" in notes[0], "'3'" in notes[-1]] == [True, True]

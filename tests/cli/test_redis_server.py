@@ -80,3 +80,17 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     with pytest.raises(Trouble, match="CELERIAC_CACHE"):
         redis_server.find(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("22783:M 28 Nov 2026 14:52:13.507 # Server initialized", "14:52:13.507 info    Server initialized"),
+        ("22783:M 28 Nov 2026 14:52:13.507 * Ready to accept connections", "14:52:13.507 info    Ready to accept connections"),
+        ("7:M 28 Nov 2026 14:52:13.507 # WARNING overcommit_memory is set to 0!", "14:52:13.507 warning overcommit_memory is set to 0!"),
+        ("7:M 28 Nov 2026 14:52:13.507 # WARNING: The TCP backlog", "14:52:13.507 warning The TCP backlog"),
+        ("*** FATAL CONFIG FILE ERROR ***", "*** FATAL CONFIG FILE ERROR ***"),
+    ],
+)
+def test_a_line_of_its_log_looks_like_ours(line: str, shown: str) -> None:
+    assert redis_server.log_line(line) == shown

@@ -20,7 +20,7 @@ def file(folder: Path, name: str, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1,2\n3.5,4\n", [[1, 2], [3.5, 4]]),
+        ("a,b\n1,2\n3.5,4\n", [{"a": 1.0, "b": 2}, {"a": 3.5, "b": 4}]),
         ("a,b\n1,2\n", [{"a": 1, "b": 2}]),
         ("a;b\n1,5;2\n", [{"a": "1,5", "b": 2}]),
         ("a\tb\n1\t2\n", [{"a": 1, "b": 2}]),
@@ -40,6 +40,7 @@ def test_a_csv_is_read_as_it_is_meant(text: str, expected: list[Any], tmp_path: 
     [
         ("[[1, 2]]", [[1, 2]]),
         ("[1, 2]", [[1, 2]]),
+        ('["a", "b"]', ["a", "b"]),
         ('{"a": 1}', [{"a": 1}]),
         ('[{"a": null}]', [{"a": None}]),
         ('{"inputs": [[1]]}', [[1]]),
@@ -58,11 +59,13 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("rows.csv", "a,b\n1,2\n3\n", "line 3: 1 values, where the first line has 2"),
-        ("rows.csv", "", "holds no rows"),
-        ("rows.csv", "a,b\n", "holds no rows"),
+        ("rows.csv", "a,b\n1,2\n3\n", "line 3: 1 values, where the first line has 2 columns"),
+        ("rows.csv", "", "contains no rows"),
+        ("rows.csv", "a,b\n", "contains no rows"),
         ("rows.csv", 'a\n"open\n', "line 2"),
+        ("rows.csv", "0\n1.0\n2.0\n", "line 1: it holds numbers, where the names of the columns are expected: set header to false"),
         ("rows.json", "[1,", "not valid JSON"),
+        ("rows.json", "[[NaN]]", "write null for a missing value"),
         ("rows.json", "3", "must hold a list of rows"),
     ],
 )

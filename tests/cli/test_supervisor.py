@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.cli.exits import Exit, Trouble
-from app.cli.supervisor import Probe, Program, Supervisor
+from app.cli.program import Probe, Program
+from app.cli.restarts import WINDOW_S, Restarts
+from app.cli.supervisor import Supervisor
 
 # Writes `up` when it runs, `down` when SIGTERM came; `{extra}` is what it does in between.
 SCRIPT = """
@@ -35,11 +38,14 @@ class Log:
         self.lines.append(f"{name} {line}")
         self._new.set()
 
-    async def until(self, line: str) -> None:
+    async def until(self, line: str, times: int = 1) -> None:
         async with asyncio.timeout(10):
-            while line not in self.lines:
+            while self.lines.count(line) < times:
                 self._new.clear()
                 await self._new.wait()
+
+    def pids(self, name: str) -> list[int]:
+        return [int(line.split()[2]) for line in self.lines if line.startswith(f"{name} pid ")]
 
     def wrote(self, line: str) -> Probe:
         async def probe() -> str | None:
@@ -53,7 +59,7 @@ def log() -> Log:
     return Log()
 
 
-def program(log: Log, name: str, *, handler: str = "down", extra: str = "", ready: str = "up", **bounds: float) -> Program:
+def program(log: Log, name: str, *, handler: str = "down", extra: str = "", ready: str = "up", **bounds: Any) -> Program:
     command = [sys.executable, "-c", SCRIPT.format(handler=handler, extra=extra)]
     return Program(name, command, log.wrote(f"{name} {ready}"), {}, **bounds)
 
@@ -132,6 +138,64 @@ async def test_one_that_is_killed_is_named_with_the_signal_and_its_children_go_w
     await gone(int(log.lines[0].split()[3]))
 
 
+async def test_a_program_that_dies_is_restarted_and_the_rest_runs_on(log: Log) -> None:
+    supervisor = Supervisor(log.show, restarts=3)
+    pid = "print(f'pid {os.getpid()}', flush=True)"
+
+    async def work() -> None:
+        await supervisor.start(program(log, "redis", extra=pid), program(log, "worker", extra=pid))
+        first = log.pids("worker")
+        os.kill(first[0], signal.SIGKILL)
+        await log.until("up worker is ready again")
+        await log.until("worker up", times=2)
+        assert len(log.pids("worker")) == 2
+        assert len(log.pids("redis")) == 1
+
+    async with asyncio.timeout(10):
+        await supervisor.run(work())
+    assert "up worker was killed by SIGKILL: restarting it now (1 of 3 restarts within 5 minutes)" in log.lines
+    assert log.lines[-2:] == ["worker down", "redis down"]
+
+
+async def test_a_program_that_dies_again_and_again_is_given_up_with_its_last_lines(log: Log) -> None:
+    supervisor = Supervisor(log.show, restarts=2)
+    kill_later = "import threading; threading.Timer(0.2, lambda: (print('out of luck', flush=True), os._exit(9))).start()"
+
+    async def work() -> None:
+        await supervisor.start(program(log, "redis"), program(log, "worker", extra=kill_later))
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20):
+        with pytest.raises(Trouble, match="worker ended with exit code 9 3 times within 5 minutes, and the rest was stopped") as caught:
+            await supervisor.run(work())
+    assert "out of luck" in caught.value.sentence
+    assert log.lines.count("worker up") == 3
+    assert log.lines[-1] == "redis down"
+
+
+async def test_a_stop_between_a_death_and_the_restart_is_not_held_up(log: Log) -> None:
+    supervisor = Supervisor(log.show, restarts=9)
+    restarts = Restarts(9, lambda: 0.0)
+    assert [restarts.delay_after_death() for _ in range(10)] == [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, None]
+    die_later = "import threading; threading.Timer(0.1, lambda: os._exit(9)).start()"
+
+    async def work() -> None:
+        await supervisor.start(program(log, "worker", extra=die_later))
+        await log.until("up worker ended with exit code 9: restarting it in 4 s (4 of 9 restarts within 5 minutes)")
+
+    async with asyncio.timeout(15):
+        await supervisor.run(work())
+    assert log.lines.count("worker up") == 4
+
+
+def test_deaths_of_long_ago_do_not_count() -> None:
+    now = 0.0
+    restarts = Restarts(2, lambda: now)
+    for _ in range(20):
+        assert restarts.delay_after_death() == 0.0
+        now += WINDOW_S + 1
+
+
 async def test_one_that_never_gets_ready_is_told_with_what_it_waits_for(log: Log) -> None:
     supervisor = Supervisor(log.show)
     with pytest.raises(Trouble, match=r"api is not ready after 0\.2 s: the line 'api never'"):
@@ -143,6 +207,22 @@ async def test_one_that_ignores_sigterm_is_killed_after_its_drain(log: Log) -> N
     async with asyncio.timeout(10):
         await supervisor.run(supervisor.start(program(log, "stubborn", handler="signal.SIG_IGN", drain_s=0.1)))
     assert log.lines == ["stubborn up"]
+
+
+async def test_a_stop_while_a_program_is_awaited_that_ends_stops_all_in_peace(log: Log) -> None:
+    supervisor = Supervisor(log.show)
+
+    async def work() -> None:
+        await supervisor.start(program(log, "redis"))
+        await asyncio.gather(supervisor.finish(program(log, "models")), impatient())
+
+    async def impatient() -> None:
+        await log.until("models up")
+        supervisor.stop()
+
+    async with asyncio.timeout(10):
+        await supervisor.run(work())
+    assert log.lines[-2:] == ["models down", "redis down"]
 
 
 async def test_a_second_signal_hurries(log: Log) -> None:
@@ -171,7 +251,8 @@ async def test_a_line_of_any_length_is_shown_whole(log: Log) -> None:
 async def test_a_killed_supervisor_leaves_nobody_behind() -> None:
     script = """
 import asyncio, sys
-from app.cli.supervisor import Program, Supervisor
+from app.cli.program import Program
+from app.cli.supervisor import Supervisor
 async def ready(): return None
 async def main():
     supervisor = Supervisor(lambda name, line: print(line, flush=True))

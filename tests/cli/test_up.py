@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +14,13 @@ import pytest
 import redis
 
 from app.cli import lock, samples
-from app.cli.exits import Exit
+from app.cli.exits import Exit, Trouble
+from app.cli.installation import _answers
 from app.cli.ports import free_port
+from app.cli.program import Program
+from app.cli.supervisor import Supervisor
 from app.settings import settings
-from tests.cli.conftest import Celeriac, Ended
+from tests.cli.conftest import Celeriac, Ended, Stranger
 
 ROOT = Path(__file__).parents[2]
 
@@ -106,6 +111,8 @@ def test_too_old_a_python(tmp_path: Path) -> None:
         (checkout / name).write_bytes((ROOT / "scripts" / name).read_bytes())
         (checkout / name).chmod(0o755)
     (checkout.parent / "pyproject.toml").touch()
+    (checkout.parent / "client").mkdir()
+    (checkout.parent / "client" / "pyproject.toml").touch()
     old.mkdir()
     (old / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2"\nexit $([ "$1" = --version ]; echo $?)\n')
     (old / "python3").chmod(0o755)
@@ -131,3 +138,26 @@ def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) ->
     found = samples.examples(sample_models)
     assert list(found) == list(samples.NAMES)
     assert all(row.keys() == {"input", "label"} for rows in found.values() for row in rows)
+
+
+async def test_a_process_that_is_not_ready_is_told_with_what_its_probe_says(stranger: Stranger) -> None:
+    stranger.status, stranger.content = 503, b'{"ok": false, "detail": "still loading lgbm@2"}'
+    supervisor = Supervisor(lambda name, line: None)
+    program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), patience_s=5)
+    with pytest.raises(Trouble, match=r"^worker is not ready after 5 s: still loading lgbm@2$"):
+        await supervisor.run(supervisor.start(program))
+
+
+async def test_samples_that_do_not_answer_are_skipped_with_the_reason(stranger: Stranger) -> None:
+    def version(state: str, reason: str = "") -> list[dict[str, str]]:
+        return [{"version": "1", "state": state, "reason": reason}]
+
+    items = [
+        {"name": "digits", "default": "1", "versions": version("UNAVAILABLE", "it was unloaded")},
+        {"name": "wine", "default": "1", "versions": version("LOADING")},
+    ]
+    stranger.content = json.dumps({"items": items}).encode()
+    row = [{"input": [0.0], "label": 1}]
+    answers = await samples.ask(stranger.url, {"digits": row, "wine": row}, patience_s=5)
+    assert answers.jobs == []
+    assert answers.skipped == {"digits": "it was unloaded", "wine": "it was still LOADING after 5 s"}

@@ -41,7 +41,7 @@ def flaky(running: Running) -> Iterator[FlakyProxy]:
 def test_predict_answers_a_value_for_each_row(client: Client) -> None:
     answers = client.predict("diabetes", ROWS)
     assert len(answers) == 5
-    assert answers == client.predict("diabetes@production", ROWS.tolist())
+    assert answers == pytest.approx(client.predict("diabetes@production", ROWS.tolist()))
 
 
 def test_a_method_can_be_chosen(client: Client) -> None:
@@ -101,7 +101,7 @@ def test_a_request_whose_answer_was_lost_makes_no_second_job(flaky: FlakyProxy, 
     bodies = [request for request in flaky.requests if b"POST /v1/jobs" in request]
     assert len(bodies) == 2
     assert len({line for request in bodies for line in request.split(b"\r\n") if line.lower().startswith(b"idempotency-key")}) == 1
-    assert job.result(60) == client.predict("diabetes", ROWS[:1])
+    assert job.result(60) == pytest.approx(client.predict("diabetes", ROWS[:1]))
 
 
 def test_a_stream_is_resumed_where_its_connection_broke(running: Running, flaky: FlakyProxy, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_map_keeps_the_order_and_the_index(client: Client) -> None:
     frame.index = pd.Index([f"patient-{number}" for number in range(len(frame))])
     answers = client.map("diabetes", frame, chunk_rows=50, in_flight=4, progress=False)
     assert list(answers.index) == list(frame.index)
-    assert answers.iloc[:5].tolist() == client.predict("diabetes", frame.iloc[:5])
+    assert answers.iloc[:5].tolist() == pytest.approx(client.predict("diabetes", frame.iloc[:5]))
 
 
 def test_a_batch_is_uploaded_predicted_and_downloaded(client: Client, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_models_and_dead_letters_are_listed(client: Client) -> None:
 def test_threads_share_a_client(client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda row: client.predict("diabetes", [row])[0], ROWS))
-    assert answers == client.predict("diabetes", ROWS)
+    assert answers == pytest.approx(client.predict("diabetes", ROWS))
 
 
 def test_a_client_works_in_a_forked_process(running: Running) -> None:
@@ -172,7 +172,8 @@ async def test_the_synchronous_client_works_inside_a_running_loop(running: Runni
 async def test_the_asynchronous_client_predicts_concurrently(running: Running) -> None:
     async with AsyncClient(running.url) as client:
         answers = await asyncio.gather(*(client.predict("diabetes", [row.tolist()]) for row in ROWS))
-        assert [answer for [answer] in answers] == await client.predict("diabetes", ROWS)
+        # How many rows share a call decides the last digit.
+        assert [answer for [answer] in answers] == pytest.approx(await client.predict("diabetes", ROWS))
 
 
 def test_a_job_shows_itself_in_a_notebook(client: Client) -> None:

@@ -65,10 +65,11 @@ class Release:
         self.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod})
         self.at.kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
 
-    def make_users(self) -> None:
+    def make_users(self, prefix: str = "celeriac") -> None:
         """The Secret `celeriac-users`, by the lines of the chart's README."""
-        (script,) = re.findall(r"```sh\n(acl=.*?)```", (ROOT / "charts/celeriac/README.md").read_text(), re.DOTALL)
+        (script,) = re.findall(r"```sh\n(prefix=.*?)```", (ROOT / "charts/celeriac/README.md").read_text(), re.DOTALL)
         ours = script.replace("kubectl -n celeriac ", f"kubectl --context {self.at.context} -n {self.at.name} ")
+        ours = ours.replace("prefix=celeriac\n", f"prefix={prefix}\n")
         subprocess.run(["sh", "-euc", ours], check=True, cwd=ROOT)
 
     def inside(self, script: str, *arguments: str, timeout: float = 600) -> Any:
@@ -84,9 +85,11 @@ class Release:
         assert told.status_code == 200, told.text
         return list(told.json()["result"])
 
-    def publish_slow(self, model: str, *, seconds: float, pool: str = "default", version: str = "1", factor: float = 2) -> None:
-        """A model that takes its time for each row and answers `factor * x + 1`."""
-        self.inside("publish", model, version, pool, str(seconds), str(factor))
+    def publish_slow(
+        self, model: str, *, seconds: float, pool: str = "default", version: str = "1", factor: float = 2, mebibytes: int = 0
+    ) -> None:
+        """A model that takes its time, and memory, for each row and answers `factor * x + 1`."""
+        self.inside("publish", model, version, pool, str(seconds), str(factor), str(mebibytes))
 
     def send(self, model: str, jobs: int, *, factor: float = 2, timeout: float = 900, rate: float = 0) -> dict[str, Any]:
         """Sends the jobs, waits for every one, and counts what came back: see `inside/send.py`."""

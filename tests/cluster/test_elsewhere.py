@@ -38,7 +38,7 @@ def elsewhere(context: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made = release_in(context, "celeriac-elsewhere")
     made.at.delete()
     made.at.create()
-    made.make_users()
+    made.make_users("celeriac-elsewhere.celeriac")
     Certificates.make(folder := tmp_path_factory.mktemp("tls"), f"DNS:{HOST}")
     files = [f"--from-file={folder / name}" for name in ("ca.crt", "server.crt", "server.key")]
     made.at.kubectl("create", "secret", "generic", "elsewhere", *files, "--from-literal=sentinel-password=theirs")

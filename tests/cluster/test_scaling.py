@@ -21,6 +21,16 @@ def test_one_worker_becomes_five_and_one_again_and_no_job_is_lost(release: Relea
     burst(release, "default", "steady", 2000, least=1, drawing="one-five-one")
 
 
+def test_a_burst_of_short_jobs_that_one_worker_soon_answers_adds_none(release: Release) -> None:
+    release.publish_slow("quick", seconds=0.001)
+    until("one worker", lambda: release.at.replicas("celeriac-worker-default") == 1 == release.at.ready("celeriac-worker-default"), 300)
+    with Timeline(release, "default") as seen:
+        told = release.send("quick", 5000)
+    measured("5,000 jobs of 1 ms at once on one worker: the last answer, workers wanted", f"{told['seconds']:.0f} s, {seen.most('wanted')}")
+    assert (told["right"], told["again"], told["changed"]) == (5000, 0, 0), told
+    assert seen.most("wanted") == 1
+
+
 def test_no_worker_becomes_some_and_none_again(release: Release) -> None:
     release.publish_slow("sleepy", seconds=0.2, pool="idle")
     until("no worker", lambda: release.at.replicas("celeriac-worker-idle") == 0, 300)

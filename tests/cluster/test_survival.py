@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cluster.kube import until
@@ -37,6 +38,20 @@ def test_a_redis_that_restarts_loses_no_job(release: Release) -> None:
     sending = release.sending("tough", 600)
     release.at.kubectl("delete", "pod", "celeriac-redis-0", "--grace-period=5")
     all_right(sending, "the Redis pod is deleted")
+
+
+def test_a_job_that_needs_more_memory_than_its_worker_has_fails_and_says_so(release: Release) -> None:
+    release.publish_slow("hungry", seconds=0.0, mebibytes=2048)
+    with release.at.forward("svc/celeriac-api", 8000) as api:
+        job = httpx.post(f"{api}/v1/jobs", json={"model": "hungry", "inputs": [[1.0]]}, timeout=30).json()
+
+        def ended() -> dict[str, Any] | None:
+            found = httpx.get(f"{api}/v1/jobs/{job['id']}", timeout=30).json()
+            return dict(found) if found["state"] in ("succeeded", "failed") else None
+
+        error = until("the job fails", ended, 300)["error"]
+    assert error["code"] == "worker_lost"
+    assert "OOMKilled" in error["detail"]
 
 
 def workers(release: Release) -> list[str]:

@@ -42,7 +42,7 @@ def test_the_cpu_is_the_default() -> None:
 def test_for_the_cpu_what_is_declared_is_installed(tmp_path: Path) -> None:
     assert install(tmp_path, "false").returncode == 0
     assert told(tmp_path) == told(ROOT)
-    assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt .\n")
+    assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt ./client .\n")
 
 
 def test_for_a_gpu_its_onnx_runtime_takes_the_place_of_the_other_in_the_same_version(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_for_a_gpu_its_onnx_runtime_takes_the_place_of_the_other_in_the_same_ver
     ([asked], [locked]), ([there], [pinned]) = told(ROOT), told(tmp_path)
     assert there == asked.replace("onnxruntime", "onnxruntime-gpu[cuda,cudnn]")
     assert pinned == locked.replace("onnxruntime", "onnxruntime-gpu")
-    assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt .\n")
+    assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt ./client .\n")
 
 
 @pytest.mark.parametrize("gpu", ["", "yes"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import CeleriacError
+from app.core.errors import CeleriacError, InvalidTensor
 from app.core.inputs import from_rows, from_tensors
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor, decode, encode
@@ -34,7 +34,7 @@ def test_rows_and_records_mean_the_same() -> None:
 def test_records_of_mixed_columns_become_a_tensor_a_column() -> None:
     found = from_rows(MIXED, [{"age": None, "city": "Oulu", "n": 1}, {"n": 2, "age": 3.5, "city": None}])
     assert [(one.name, one.shape) for one in found] == [("age", (2,)), ("city", (2,)), ("n", (2,))]
-    assert values(found)[1:] == [["Oulu", ""], [1, 2]]
+    assert values(found)[1:] == [["Oulu", None], [1, 2]]
 
 
 def test_bytes_that_are_no_text_are_written_in_base64() -> None:
@@ -51,12 +51,12 @@ def test_a_record_may_hold_lists_where_an_input_takes_them() -> None:
     found = from_rows(model, [{"id": 1, "pixels": [[1, 2], [3, 4]]}, {"id": 2, "pixels": [[5, 6], [7, 8]]}])
     assert [one.shape for one in found] == [(2,), (2, 2, 2)]
     assert values(found)[1] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    with pytest.raises(CeleriacError, match=r"column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
+    with pytest.raises(CeleriacError, match=r"Column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
         from_rows(model, [{"id": 1, "pixels": [1, 2]}])
 
 
 def test_a_column_that_may_be_missing_may_be_left_out() -> None:
-    assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [""], [2]]
+    assert values(from_rows(MIXED, [{"n": 2, "age": 1.0}])) == [[1.0], [None], [2]]
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,16 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
         (TABLE, [[]], "invalid_tensor", "/inputs", r"\[1, 0\]"),
         (TABLE, [[1, [2]]], "invalid_tensor", "/inputs", "mixed"),
         (TABLE, [[[1, 2]]], "invalid_tensor", "/inputs", r"\[1, 1, 2\]"),
-        (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "column 'width': 'x' is no FP64"),
-        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "column 'height': a value is null"),
-        (TABLE, [{"width": 1, "height": True}], "invalid_tensor", "/inputs/0/height", "True is no FP64"),
+        (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "Column 'width': 'x' is not a number."),
+        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "Column 'height': a value is null"),
+        (TABLE, [{"width": 1, "height": "tall"}], "invalid_tensor", "/inputs/0/height", "Column 'height': 'tall' is not a number."),
         (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "300 does not fit into FP32"),
         (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
         (TABLE, [{"height": 1, "width": 2, "depth": 3}], "unknown_field", "/inputs/0/depth", "'depth'"),
         (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "no record"),
         (MIXED, [[1.0, "Oulu"]], "invalid_input", "/inputs/0", "3 values"),
         (MIXED, [{"n": None}], "invalid_tensor", "/inputs/0/n", "no missing values"),
-        (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "7 is no string"),
+        (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "Column 'city' expects text, got the number 7."),
         (MIXED, [{"n": [1]}], "invalid_tensor", "/inputs/0/n", "a list or a record"),
     ],
 )
@@ -141,3 +141,40 @@ def test_inputs_of_unequal_rows_are_refused() -> None:
 def test_an_input_that_is_missing_is_named() -> None:
     with pytest.raises(CeleriacError, match="'city' is missing"):
         from_tensors(MIXED, [tensor("age", shape=(2,)), tensor("n", "INT64", (2,))])
+
+
+_COLUMNS = Manifest(
+    "m",
+    "1",
+    "skops",
+    "model.skops",
+    "",
+    (TensorSpec("input", "FP64", (-1, 2), ("age", "income"), nullable=True),),
+    (TensorSpec("predict", "FP64", (-1,)),),
+)
+
+
+def _column(name: str, values: list[float], datatype: str = "FP64", shape: tuple[int, ...] = (2, 1)) -> Tensor:
+    return Tensor(name, datatype, shape, encode(values, datatype))
+
+
+def test_a_tensor_for_each_column_makes_the_one_input() -> None:
+    """As MLServer's pandas codec sends a table: in any order, with narrower numbers, and with the shape [rows, 1]."""
+    (tensor,) = from_tensors(_COLUMNS, [_column("income", [0.5, 1.5]), _column("age", [30, 40], "INT64", (2,))])
+    assert (tensor.name, tensor.datatype, tensor.shape) == ("input", "FP64", (2, 2))
+    assert decode(tensor.data, "FP64") == [30.0, 0.5, 40.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        ([_column("age", [1.0, 2.0])], "the column 'income' is missing. The model takes the columns age, income"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0], shape=(1, 1))], "the columns differ in rows: age has 2, income has 1"),
+        ([_column("age", [1.0, 2.0]), _column("size", [1.0, 2.0])], "has no input 'age'"),
+        ([_column("age", [1.0, 2.0]), _column("age", [1.0, 2.0])], "two inputs have the same name"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0, 2.0], shape=(1, 2))], "Input 'income' takes one value per row"),
+    ],
+)
+def test_columns_that_do_not_make_the_input_are_refused(tensors: list[Tensor], reason: str) -> None:
+    with pytest.raises(InvalidTensor, match=reason):
+        from_tensors(_COLUMNS, tensors)

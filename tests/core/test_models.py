@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -33,3 +35,24 @@ def test_it_says_what_runs(format: str, artifact: str, runs: str) -> None:
 
 def test_of_a_bare_folder_nobody_knows_the_versions() -> None:
     assert replace(MANIFEST, framework={}).runs == "the estimator itself, fitted with unknown versions"
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "outputs", "found"),
+    [
+        ((-1, 2), ("no", "yes"), ["predict_proba"], ("no", "yes")),
+        ((-1, -1), ("no", "yes"), ["predict_proba"], ("no", "yes")),
+        ((-1, 2, 3), ((0, 1), (0, 1, 2)), ["predict_proba"], ((0, 1), (0, 1, 2))),
+        ((-1, 2), ("no", "yes"), ["predict"], ()),
+        ((-1,), ("no", "yes"), ["predict_proba"], ()),
+        ((-1, 6), (0, 1, 2, 3), ["predict_proba"], ()),
+        ((-1, 2), ("no", "yes"), ["predict_proba", "predict"], ()),
+    ],
+)
+def test_the_classes_of_the_columns_of_an_answer(
+    shape: tuple[int, ...], classes: tuple[Any, ...], outputs: list[str], found: tuple[Any, ...]
+) -> None:
+    spec = TensorSpec("predict_proba", "FP64", shape)
+    manifest = Manifest("m", "1", "skops", "model.skops", "", (TensorSpec("input", "FP64", (-1, 2)),), (spec,), classes=classes)
+    assert manifest.classes_of(outputs) == found
+    assert Manifest.from_dict(json.loads(json.dumps(manifest.as_dict()))).classes_of(outputs) == found

@@ -1,4 +1,4 @@
-"""The tables of the documentation that are generated from the code and from measured figures."""
+"""The parts of the documentation that are generated from the code and from measured figures."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+import typer
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
+from typer.cli import get_docs_for_click
 
 from app import metrics
 from app.api.problems import STATUS
 from app.cli import exits as exit_codes
+from app.cli.main import app
 from app.settings import Settings
 from tests.bench.report import told
 
@@ -75,6 +78,22 @@ def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
     return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark
 
 
+def commands() -> str:
+    """docs/reference/cli.md: every command as Typer documents it, without hidden ones."""
+    command: Any = typer.main.get_command(app)
+    _hide(command)
+    context = command.context_class(command, info_name="celeriac")
+    text = get_docs_for_click(obj=command, ctx=context, name="celeriac", title="Command line")
+    return text.replace("\\[", "[").rstrip() + "\n"
+
+
+def _hide(group: Any) -> None:
+    group.commands = {name: one for name, one in group.commands.items() if not one.hidden}
+    for one in group.commands.values():
+        if hasattr(one, "commands"):
+            _hide(one)
+
+
 def chart() -> str:
     """The values of the chart, as `scripts/chart` wrote them into its README."""
     _, _, rest = (ROOT / "charts/celeriac/README.md").read_text().partition("<!-- values: made by scripts/chart -->\n")
@@ -92,8 +111,14 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
 """Each generated table by its page, which marks the place with `<!-- table -->` and `<!-- /table -->`."""
 
 
+CLI: Final = "reference/cli.md"
+"""The one page that is generated as a whole."""
+
+
 def rendered(page: str) -> str:
-    """The page with its table as the code has it now."""
+    """The page as the code has it now."""
+    if page == CLI:
+        return commands()
     before, _, rest = (DOCS / page).read_text().partition("<!-- table -->\n")
     _, _, after = rest.partition("<!-- /table -->")
     return f"{before}<!-- table -->\n{PAGES[page]()}<!-- /table -->{after}"
@@ -101,7 +126,7 @@ def rendered(page: str) -> str:
 
 def stale() -> list[str]:
     """The pages whose table is not current."""
-    return [page for page in PAGES if rendered(page) != (DOCS / page).read_text()]
+    return [page for page in (*PAGES, CLI) if rendered(page) != (DOCS / page).read_text()]
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -9,12 +9,17 @@ import yaml
 
 from app.settings import Settings
 from tests.chart.test_monitoring import rules
-from tests.documentation.tables import DOCS, PAGES, README, ROOT, rendered
+from tests.documentation.tables import CLI, DOCS, PAGES, README, ROOT, commands, rendered
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, CLI])
 def test_a_generated_table_is_current(page: str) -> None:
     assert rendered(page) == (DOCS / page).read_text(), "run scripts/docs"
+
+
+def test_the_reference_of_the_command_line_leaves_out_hidden_commands() -> None:
+    assert "## `celeriac up`" in commands()
+    assert "celeriac jobs get" not in commands()
 
 
 def test_every_setting_is_described_in_a_sentence() -> None:

@@ -10,7 +10,9 @@ from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
 from app.core.webhooks import LARGEST, Event, Fate, new_secret
 from app.hooks.sender import retry_after_s
+from app.loops import Loop
 from app.store import jobs, keys, notices, webhooks
+from app.store.quarantine import Quarantine
 from tests.hooks.conftest import Hooked, Receiver
 
 
@@ -245,7 +247,7 @@ async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, rec
     receiver.all()
     (notice,) = await hooked.notices()
     await notices.replay(hooked.client, notice, hooked.settings)
-    assert await notices.claim(hooked.client, 0.0, 10) == [notice.id]
+    assert await notices.claim(hooked.client, 0.0, 10) == [notice.id.encode()]
     await hooked.send()
     assert receiver.get().headers["webhook-id"] == notice.message
 
@@ -310,7 +312,7 @@ async def test_what_waits_is_sent_and_ends_though_redis_is_full(hooked: Hooked, 
 
 
 async def expire(hooked: Hooked) -> None:
-    await jobs.expire(hooked.client, keep=60, most=10)
+    await jobs.expire(hooked.client, Quarantine(hooked.client, hooked.settings), Loop("test"), keep=60, most=10)
 
 
 @pytest.mark.parametrize("registered", [True, False])

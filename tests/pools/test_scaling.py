@@ -53,4 +53,6 @@ def test_pods_that_are_going_are_in_nobody_s_way() -> None:
     pods = json.loads((FOLDER / "no-room.json").read_text())["pods"]
     for pod in pods:
         pod["metadata"]["deletionTimestamp"] = "2026-11-21T13:50:00Z"
-    assert pool("no-room", pods=pods).obstacles == []
+    found = pool("no-room", pods=pods)
+    assert found.obstacles == []
+    assert found.leaving == {pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["celeriac/pool"] == "default"}

@@ -169,6 +169,7 @@ def test_a_link_within_the_repository_is_followed(repository: Repository) -> Non
         ("[]", "must have an object"),
         ('{"name": "digits"}', "has no field"),
         ('{"color": "red"}', "'color' that nothing reads"),
+        ("[" * 200_000, "model.json is not valid"),
     ],
 )
 def test_a_broken_manifest_is_told_with_the_reason(repository: Repository, text: str, reason: str) -> None:

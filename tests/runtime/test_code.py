@@ -167,7 +167,7 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
         ("import sys\nsys.exit('no')", NUMBERS, "SystemExit: no \\(line 2 of model.py\\)"),
         ("def predict(inputs): return 1\ndef warm_up(): raise OSError('no device')", NUMBERS, "cannot warm up: OSError: no device"),
         ("def predict(inputs): return 1 / 0", NUMBERS + "sample: [1]\n", "ZeroDivisionError"),
-        ("def predict(inputs): return 1", NUMBERS + "sample: [word]\n", "'word' is no FP64"),
+        ("def predict(inputs): return 1", NUMBERS + "sample: [word]\n", "'word' is not a number"),
         ("def predict(inputs): return 1", NUMBERS + "lode: child\n", "a field 'lode' that nothing reads"),
         ("def predict(inputs): return 1", NUMBERS + "load: never\n", "parent, or child"),
         ("def predict(inputs): return 1", NUMBERS + "pool: my gpu\n", "'my gpu' is no name for a pool"),

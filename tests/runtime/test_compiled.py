@@ -78,3 +78,25 @@ def test_a_session_made_before_the_fork_answers_after_it(repository: Repository)
         model.verify()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_missing_values_are_refused_where_the_graph_answers_them_differently(repository: Repository) -> None:
+    """A forest that was fitted with missing values sends them down another branch than its graph does; the sample has none."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(500, 4))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    holes = np.where(random.random(X.shape) < 0.1, np.nan, X)
+    forest = RandomForestClassifier(20, random_state=0).fit(holes, y)
+    manifest = publish(repository, forest, "m", sample=X[:50], format="onnx", tolerance=1e-5)
+    differ = load(repository, "m", "1").estimator.predict(holes) != forest.predict(holes)
+    assert differ.any()
+    assert not manifest.inputs[0].nullable
+    assert publish(repository, forest, "plain", sample=X[:50]).inputs[0].nullable
+
+
+def test_a_number_that_the_estimator_refuses_is_not_answered_by_its_graph(repository: Repository) -> None:
+    from sklearn.preprocessing import OrdinalEncoder
+
+    X = np.array([[1.0], [2.0], [3.0]] * 5)
+    with pytest.raises(InvalidInput, match=r"the estimator refuses the number .* and the graph answers it"):
+        publish(repository, OrdinalEncoder().fit(X), "m", sample=X, format="onnx", tolerance=1e-5)

@@ -146,10 +146,17 @@ def test_a_nan_that_was_recorded_is_expected_again() -> None:
     _model(Answers(lambda data: np.array([np.nan, 1.0])), PREDICT, golden=_golden([None, 1.0])).verify()
 
 
-@pytest.mark.parametrize("expected", [[3.0, 7.1], [3.0], [None, 7.0]])
-def test_a_golden_sample_that_is_answered_differently_makes_the_model_unavailable(expected: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("expected", "difference"),
+    [
+        ([3.0, 7.1], "predict differs in 1 of 2 values, first in row 1: 7.0, and 7.1 was recorded; the largest difference is 0.1"),
+        ([3.0], "predict answers 2 values, and 1 were recorded"),
+        ([None, 7.0], "predict differs in 1 of 2 values, first in row 0: 3.0, and None was recorded"),
+    ],
+)
+def test_a_golden_sample_that_is_answered_differently_makes_the_model_unavailable(expected: list[Any], difference: str) -> None:
     model = _model(Answers(lambda data: data.sum(axis=1)), PREDICT, golden=_golden(expected))
-    with pytest.raises(ModelUnavailable, match="answers its golden sample differently: predict begins"):
+    with pytest.raises(ModelUnavailable, match=f"answers its golden sample differently: {difference}"):
         model.verify()
 
 

@@ -33,7 +33,7 @@ class Installation:
     @classmethod
     def start(cls, folder: Path) -> Installation:
         own = {f"CELERIAC_{name}_PORT": "0" for name in ("API", "FLOWER", "WORKER")}
-        (folder / "tables").mkdir()
+        (folder / "tables").mkdir(exist_ok=True)
         folders = {"STATE": folder / "state", "MODELS": folder / "models", "FILE_ROOTS": folder / "tables"}
         environment = os.environ | own | {f"CELERIAC_{name}": str(path) for name, path in folders.items()}
         environment.pop("CELERIAC_REDIS_URL", None)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -170,3 +172,42 @@ def test_what_failed_for_want_of_a_folder_goes_on_when_it_is_there(running: Runn
     assert batch["status"] == "completed"
     found = np.genfromtxt(io.StringIO((later / "answers.csv").read_text().replace('"', "")), delimiter=",", skip_header=1)
     assert found.tolist() == [[at, answer] for at, answer in expected(values)]
+
+
+def test_a_prediction_is_answered_while_large_files_are_looked_through(running: Running, pool: None) -> None:
+    large, row = running.folder / "tables" / "large.csv", b'1.0,2.0,"some, text"\n'
+    large.write_bytes(b"a,b,id\n" + row * (150_000_000 // len(row)))
+    order = {"model": MODEL, "input": "large.csv"}
+    with running.process("worker", pool=POOL, processes=1), ThreadPoolExecutor() as threads:
+        creating = [threads.submit(httpx.post, f"{running.url}/v1/batches", json=order, timeout=120) for _ in range(3)]
+        try:
+            planning = validating(running.url, 3)
+            job = httpx.post(f"{running.url}/v1/jobs?wait=60", json={"model": MODEL, "inputs": [[WELL, 1.0]]}, timeout=90).json()
+            assert job["state"] == "succeeded"
+            assert validating(running.url, 3) == planning
+        finally:
+            for batch in planning:
+                httpx.post(f"{running.url}/v1/batches/{batch}/cancel").raise_for_status()
+            large.unlink()
+        for one in creating:
+            one.result()
+
+
+def validating(url: str, count: int) -> set[str]:
+    """The batches whose files are looked through, once there are so many."""
+    end = time.monotonic() + 60
+    while True:
+        found = {one["id"] for one in httpx.get(f"{url}/v1/batches").json()["data"] if one["status"] == "validating"}
+        if len(found) >= count or time.monotonic() > end:
+            return found
+        time.sleep(0.05)  # batches that others make send us no event
+
+
+def test_a_file_that_takes_several_jobs_to_look_through_is_answered_whole(running: Running, worker: None) -> None:
+    name, rows = running.folder / "tables" / "several.csv", 400_000
+    name.write_text("a,b,id\n" + "".join(f'{WELL},{at},"{"x" * 150}"\n' for at in range(rows)))
+    order = {"model": MODEL, "input": name.name, "keep": []}
+    batch = ended(running.url, httpx.post(f"{running.url}/v1/batches", json=order, timeout=120).json())
+    assert (batch["status"], batch["request_counts"]["completed"]) == ("completed", rows)
+    content = httpx.get(f"{running.url}/v1/files/{batch['output_file_id']}/content").text
+    assert [float(line) for line in content.split()[1:]] == [WELL + at for at in range(rows)]

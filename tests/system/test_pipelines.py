@@ -271,6 +271,16 @@ def test_pipelines_are_listed_and_drawn(piping: Piping) -> None:
     assert "numbers --> square" in httpx.get(f"{piping.url}/v1/pipelines/squares").json()["drawing"]
 
 
+def test_a_pipeline_whose_model_is_missing_is_listed_with_the_reason(piping: Piping) -> None:
+    file = piping.folder / "orphaned.yaml"
+    file.write_text("steps:\n  vote: {model: nobody, inputs: [[1]]}\noutput: $vote\n")
+    found = {one["name"]: one for one in httpx.get(f"{piping.url}/v1/pipelines").json()["items"]}
+    file.unlink()
+    assert found["orphaned"]["reason"] == "Step 'vote' cannot run: the model 'nobody' does not exist."
+    assert found["orphaned"]["steps"] == ["vote"]
+    assert "reason" not in found["squares"]
+
+
 def test_a_join_of_a_thousand_branches_survives_the_death_of_workers_and_of_the_api(piping: Piping, running: Running) -> None:
     with running.process("api", pipelines=piping.folder) as (api, url):
         job = replace(piping, url=url).run("squares", wait=0, count=BRANCHES)

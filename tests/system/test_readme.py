@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 import tritonclient.http as triton
 from PIL import Image
-from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.datasets import load_digits
 
 from app.registry.pipelines import parse
 from app.registry.repository import Repository
@@ -123,16 +122,17 @@ def test_the_example_of_openais_sdk_starts_a_batch(running: Running, capsys: pyt
     assert capsys.readouterr().out.strip() in ("in_progress", "finalizing", "completed")
 
 
-def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(running: Running, tmp_path: Path) -> None:
-    X, y = load_breast_cancer(return_X_y=True)
-    trees = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(X, y), 20)
-    folder = tmp_path / "model"
-    folder.mkdir()
-    trees.save_model(folder / "trees.txt")
-    (folder / "model.py").write_text(block(OWN_MODEL, "import lightgbm"))
-    (folder / "model.yaml").write_text(re.sub("sample:.*", "", block(OWN_MODEL, "name: features", "yaml")))
-    np.savetxt(tmp_path / "sample.csv", X[:3], delimiter=",")
-    publish(running, "tumours", folder, "--sample", str(tmp_path / "sample.csv"))
+def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home: dict[str, Any] = {}
+    exec(compile(block(OWN_MODEL, "from lightgbm import"), "documentation", "exec"), home)
+    X, trees, folder = home["X"], home["trees"], tmp_path / "tumours"
+    (folder / "model.py").write_text(block(OWN_MODEL, "import lightgbm\n"))
+    (folder / "model.yaml").write_text(block(OWN_MODEL, "name: features", "yaml"))
+    assert "celeriac models publish tumours ./tumours --sample tumours.csv" in (ROOT / OWN_MODEL).read_text()
+    publish(running, "tumours", folder, "--sample", str(tmp_path / "tumours.csv"))
     rows = triton.InferInput("features", [50, 30], "FP64")
     rows.set_data_from_numpy(X[:50])
     with triton.InferenceServerClient(running.url.removeprefix("http://")) as client:

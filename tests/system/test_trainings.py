@@ -85,6 +85,15 @@ def test_a_table_becomes_a_version_that_is_served_at_once(api: httpx.Client, nam
     assert shown["metrics"] == job["result"]["metrics"]
 
 
+def test_production_moves_when_a_worker_serves_the_version(running: Running, api: httpx.Client, name: str) -> None:
+    ended(api, submit(api, training(name, promote_if=GATE)))
+    until(lambda: api.get(f"/v1/models/{name}").json()["versions"][0]["state"] == "READY")
+    gate = ended(api, submit(api, training(name, promote_if=GATE)))["result"]["gate"]
+    assert (gate["promoted"], gate["state"], gate["before"]) == (True, "served", "1"), gate
+    assert Repository(running.models).aliases(name) == {"production": "2"}
+    until(lambda: api.get(f"/v1/models/{name}").json()["aliases"] == {"production": "2"})
+
+
 def test_the_gate_refuses_what_is_worse(running: Running, api: httpx.Client, name: str) -> None:
     ended(api, submit(api, training(name, promote_if=GATE)))
     job = ended(api, submit(api, training(name, promote_if=GATE, columns=["mean_symmetry"])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.cli.ports import free_port
+from tests.running import ROOT
 from tests.system.conftest import Installation
 
 
@@ -80,3 +83,17 @@ def wait_for(handle: int) -> None:
     ended, _, _ = select.select([handle], [], [], 30)
     os.close(handle)
     assert ended
+
+
+def test_an_installation_that_fails_says_so_and_is_tried_again_next_time(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    for name in ("scripts/setup", "scripts/lock.txt", "pyproject.toml", "README.md", "LICENSE"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    shutil.copytree(ROOT / "client", tmp_path / "client")
+    (tmp_path / "scripts" / "setup").chmod(0o755)
+    nowhere = os.environ | {"PIP_INDEX_URL": f"http://127.0.0.1:{free_port()}", "PIP_RETRIES": "0", "PIP_NO_INPUT": "1"}
+    done = subprocess.run([tmp_path / "scripts" / "setup"], env=nowhere, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Installing Celeriac and its dependencies into .venv")
+    assert "check the connection to the package index" in done.stderr
+    assert not list((tmp_path / ".venv").glob("installed-*"))

@@ -120,8 +120,16 @@ def test_the_gate_promotes_and_refuses(here: Path) -> None:
     assert [check["met"] for check in worse["gate"]["checks"]] == [False, False]
     assert "below 0.9" in worse["gate"]["reason"]
     assert Repository(here / "models").aliases("cancer") == {"production": "1"}
+    # As good, and yet no worker runs that could serve it: production stays until one does.
     same = train(here, Told("j3"), promote_if=gate)
-    assert (same["gate"]["promoted"], same["gate"]["before"]) == (True, "1")
+    assert (same["gate"]["promoted"], same["gate"]["state"], same["gate"]["before"]) == (False, "pending", "1")
+    assert "the gate was passed, but the version waits to be served" in same["gate"]["reason"]
+    assert Repository(here / "models").aliases("cancer") == {"production": "1"}
+    assert Repository(here / "models").target("cancer", "production") == "3"
+    again = train(here, Told("j3"), promote_if=gate)
+    assert (again["version"], again["gate"]["state"]) == ("3", "pending")
+    Repository(here / "models").settle("cancer", Repository(here / "models").promotions("cancer")["production"])
+    assert train(here, Told("j3"), promote_if=gate)["gate"]["promoted"]
 
 
 def test_a_job_that_is_run_again_publishes_nothing_twice(here: Path) -> None:
@@ -198,7 +206,11 @@ def test_old_versions_go_but_not_the_one_that_was_in_production(here: Path, redi
     monkeypatch.setenv("CELERIAC_REDIS_URL", redis_url)
     monkeypatch.setenv("CELERIAC_KEEP_VERSIONS", "2")
     settings.cache_clear()
-    removed = [train(here, Told(f"j{at}"), promote_if={"accuracy": {"at_least": 0.9}}, cv=2)["removed"] for at in range(5)]
+    repository, removed = Repository(here / "models"), []
+    for at in range(5):
+        removed.append(train(here, Told(f"j{at}"), promote_if={"accuracy": {"at_least": 0.9}}, cv=2)["removed"])
+        for promotion in repository.promotions("cancer").values():
+            repository.settle("cancer", promotion)  # as a worker does that serves the version
     assert removed == [[], [], ["1"], ["2"], ["3"]]
     removed = [train(here, Told(f"k{at}"), cv=2)["removed"] for at in range(2)]
     assert removed == [["4"], []]

@@ -44,6 +44,16 @@ class TableBatch(_Common):
     )
     keep: list[str] | None = Field(None, description="The columns that are carried along; by default all that the model does not take.")
     format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Of the output; by default that of the input.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Of CSV: what parts the values; by default the first line decides."
+    )
+    decimal: Literal[".", ","] | None = Field(None, description="Of CSV: the decimal point; `.` by default.")
+    quote: str | None = Field(None, max_length=1, description='Of CSV: the quote; `"` by default, an empty text for none.')
+    encoding: str | None = Field(None, description="Of CSV: `utf-8`, the default, or a single-byte encoding such as `cp1252`.")
+    na_values: list[str] | None = Field(None, max_length=100, description="Of CSV: texts that mean a missing value in every column.")
+    header: bool | None = Field(
+        None, description="Of CSV: whether the first line names the columns; by default it does, and must not be numbers."
+    )
 
 
 class RequestBatch(_Common):

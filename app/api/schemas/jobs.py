@@ -13,10 +13,7 @@ from app.api.schemas.webhooks import JobWebhook
 from app.core.jobs import State
 
 # fmt: off
-_DIGIT: Final[Any] = [
-    0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0, 0, 3, 15, 2, 0, 11, 8, 0, 0, 4, 12, 0, 0, 8, 8, 0,
-    0, 5, 8, 0, 0, 9, 8, 0, 0, 4, 11, 0, 1, 12, 7, 0, 0, 2, 14, 5, 10, 12, 0, 0, 0, 0, 6, 13, 10, 0, 0, 0,
-]
+_DIABETES: Final[Any] = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]
 _WINE: Final[Any] = {
     "alcohol": 13.2, "malic_acid": None, "ash": 2.14, "alcalinity_of_ash": 11.2, "magnesium": 100, "total_phenols": 2.65,
     "flavanoids": 2.76, "nonflavanoid_phenols": 0.26, "proanthocyanins": 1.28, "hue": 1.05, "od280_od315_of_diluted_wines": 3.4,
@@ -53,8 +50,8 @@ class Submission(BaseModel):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"model": "digits@production", "inputs": [_DIGIT]},
-                {"model": "wine", "inputs": [_WINE], "method": "predict_proba", "deadline_s": 60},
+                {"model": "wine@production", "inputs": [_WINE], "method": "predict_proba", "deadline_s": 60},
+                {"model": "diabetes", "inputs": [_DIABETES]},
             ]
         },
     )
@@ -167,6 +164,10 @@ class Job(BaseModel):
     )
     progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
     result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
+    classes: list[Any] | None = Field(
+        None,
+        description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several.",
+    )
     error: JobError | None = Field(None, description="Where it failed.")
     logs: str | None = Field(
         None, description="What the code of its model printed and logged, the end of it; where this one job is asked for."

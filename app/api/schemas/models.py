@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.api.catalogue import Readiness
 from app.api.routes import documented
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
+from app.core.promotions import PromotionState
 
 
 class VersionSummary(BaseModel):
@@ -22,6 +23,18 @@ class VersionSummary(BaseModel):
     created_at: str | None = None
 
 
+class Promotion(BaseModel):
+    """A move of an alias to another version that waits for a worker, or that failed. Until a worker serves the version, the alias stays."""
+
+    id: str = Field(description="The request; empty if a person edited aliases.json, or for the newest version of a bare name.")
+    alias: str | None = Field(description="The alias; null is the bare name.")
+    version: str = Field(description="The version that the alias is to point to; that of `before` if aliases.json cannot be read.")
+    before: str | None = Field(description="The version that it points to.")
+    requested_at: str
+    state: PromotionState = Field(description="pending: no worker has served the version yet. failed: see the reason.")
+    reason: str
+
+
 class Model(BaseModel):
     """One model."""
 
@@ -30,12 +43,14 @@ class Model(BaseModel):
     default: str = Field(description="The version that a bare name means.")
     aliases: dict[str, str] = Field(description="Alias to version.", examples=[{"production": "1"}])
     versions: list[VersionSummary] = Field(description="The oldest first.")
+    promotions: list[Promotion] = Field(default=[], description="Moves of aliases that are pending or failed.")
 
 
 class Models(BaseModel):
     """Every model of the repository."""
 
     items: list[Model]
+    repository: str = Field(description="The folder of the model repository, as the API sees it.")
 
 
 class VersionRemoved(BaseModel):
@@ -120,8 +135,8 @@ READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
 DELETE: Final = documented(_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
-    "response_description": "A worker holds the model.",
-    "responses": {503: {"model": ModelReady, "description": "No worker holds the model."}},
+    "response_description": "A request would be answered: a worker holds the model, or loads it or starts for the first request.",
+    "responses": {503: {"model": ModelReady, "description": "No worker holds the model, and no autoscaler starts one."}},
 }
 METADATA: Final = documented(_name, ModelMetadata, response_description="What the model takes and gives.")
 METADATA_VERSION: Final = documented(_version, ModelMetadata, response_description="What the version takes and gives.")

@@ -17,7 +17,7 @@ class PipelineSummary(BaseModel):
     description: str | None = None
     inputs: list[str] | None = Field(None, description="What a run is given, by name.")
     steps: list[str] | None = Field(None, description="In an order in which they may run.")
-    reason: str | None = Field(None, description="Why it cannot be run, with the line of its file.")
+    reason: str | None = Field(None, description="Why it cannot be run: the line of its file that is wrong, or a model that is not served.")
 
 
 class PipelineList(BaseModel):

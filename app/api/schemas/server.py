@@ -17,6 +17,7 @@ class Health(BaseModel):
     ok: bool
     detail: str = Field(description="Why.")
     workers: int | None = Field(None, description="Workers that said lately that they live.")
+    failing: dict[str, str] | None = Field(None, description="Background loops that continue and fail at something, and at what.")
 
 
 class Live(BaseModel):
@@ -26,7 +27,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Can the server predict? `live` says the same: the protocol's text names the field so."""
+    """Whether the server can predict. `live` is true in every answer: the protocol's text names the field so."""
 
     ready: bool
     live: bool
@@ -81,7 +82,10 @@ _STOPPING: Final[dict[int | str, dict[str, Any]]] = {
 _EMPTY: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/json": {"schema": {"type": "object", "maxProperties": 0}}}}
 }
-LIVEZ: Final = documented(_none, Health, response_description="The process answers.")
+_STANDING_STILL: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"model": Health, "description": "A background loop has stood still for `loop_dead_s`: a restart helps."}
+}
+LIVEZ: Final = documented(_none, Health, response_description="The process answers.", responses=_STANDING_STILL)
 READYZ: Final = documented(_none, Health, response_description="Redis answers.", responses=_STOPPING)
 METRICS: Final = documented(
     _none,

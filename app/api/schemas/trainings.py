@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,12 +41,24 @@ class Training(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     trainer: str = Field(min_length=1, description="A name that /v1/trainers lists, or of a function that the workers register.")
-    dataset: str = Field(min_length=1, max_length=1000, description="A CSV or Parquet file: the id of an upload, a path, or a URL.")
+    dataset: str = Field(
+        min_length=1, max_length=1000, description="A CSV, JSONL, Parquet or NPY file: the id of an upload, a path, or a URL."
+    )
     target: str = Field(min_length=1, max_length=1000, description="The column to predict.")
     model: str = Field(
         pattern="^[a-z0-9][a-z0-9_-]{0,62}$", description="The model that gets a new version; a new one where there is none of that name."
     )
     columns: list[str] = Field([], description="The columns to learn from; all but the target where none is named.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="Of CSV: what parts the values; by default the first line decides."
+    )
+    decimal: Literal[".", ","] | None = Field(None, description="Of CSV: the decimal point; `.` by default.")
+    quote: str | None = Field(None, max_length=1, description='Of CSV: the quote; `"` by default, an empty text for none.')
+    encoding: str | None = Field(None, description="Of CSV: `utf-8`, the default, or a single-byte encoding such as `cp1252`.")
+    na_values: list[str] | None = Field(None, max_length=100, description="Of CSV: texts that mean a missing value in every column.")
+    header: bool | None = Field(
+        None, description="Of CSV: whether the first line names the columns; by default it does, and must not be numbers."
+    )
     params: dict[str, Any] = Field({}, description="Parameters of the trainer.")
     search: dict[str, list[Any]] = Field({}, description="Values to try for each parameter, in every combination.")
     cv: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that the metrics are the mean of.")

@@ -18,7 +18,8 @@ from app.core.models import Manifest
 from app.core.tensors import Tensor, concatenate, split
 from app.data import asked
 from app.data.asked import REQUEST, Asked
-from app.data.features import to_columns, to_inputs
+from app.data.features import carried, to_columns, to_inputs
+from app.data.formats import Format
 from app.data.slices import BadRow, Slice
 from app.data.writing import Writer, writing
 from app.runtime.model import Model
@@ -28,8 +29,8 @@ from app.worker.halving import in_halves
 
 
 class Answering(Protocol):
-    columns: list[str]
-    """What is read of the file."""
+    columns: list[str] | None
+    """What is read of the file; None: everything."""
 
     def answer(self, found: Slice) -> int:
         """Writes what becomes of the rows. Returns how many of them failed."""
@@ -45,7 +46,7 @@ class TableAnswering:
         self._draft, self._stack = draft, stack
         self._caller = Caller(lambda inputs: in_halves(model, inputs, (plan.order.method,)))
         self._writer: Writer | None = None
-        self.columns = plan.binding.columns
+        self.columns: list[str] | None = None if plan.binding.rest else plan.binding.columns
 
     def answer(self, found: Slice) -> int:
         inputs, good = to_inputs(self._model.manifest, self._binding, found)
@@ -65,11 +66,16 @@ class TableAnswering:
         return len(good.bad)
 
     def _write(self, table: pa.Table, output: Tensor) -> None:
-        columns = {name: table[name] for name in self._binding.keep} | to_columns(self._model.manifest, output)
-        answered = pa.table(columns)
+        answers = to_columns(self._model.manifest, output)
+        columns = carried(table, self._binding, self._plan.carried)
+        for name in columns:
+            if name in answers:
+                raise InvalidInput(f"the answers have a column {name!r} too: leave it out of keep", pointer="/keep")
+        answered = pa.table(columns | answers)
         if self._writer is None:
             kinds = {field.name: field.type for field in answered.schema}
-            self._writer = self._stack.enter_context(writing(self._draft.file, self._plan.output, kinds))
+            json = self._plan.format is Format.JSONL
+            self._writer = self._stack.enter_context(writing(self._draft.file, self._plan.output, kinds, json=json))
         self._writer.write(answered)
 
 
@@ -77,7 +83,7 @@ class RequestAnswering:
     """A line for each request, as the endpoint would have answered it."""
 
     def __init__(self, plan: Plan, model: Model, draft: Draft) -> None:
-        self.columns = [REQUEST]
+        self.columns: list[str] | None = [REQUEST]
         self._order, self._model, self._draft = plan.order, model, draft
         self._is_job = plan.order.endpoint == "/v1/jobs"
 
@@ -88,7 +94,9 @@ class RequestAnswering:
         for at, one in enumerate(lines):
             try:
                 outputs, inputs = self._read(one.body)
-                together.setdefault((*outputs, "", *(str(tensor.shape[1:]) for tensor in inputs)), []).append((at, inputs))
+                together.setdefault((*outputs, "", *(f"{tensor.datatype} {tensor.shape[1:]}" for tensor in inputs)), []).append(
+                    (at, inputs)
+                )
             except CeleriacError as error:
                 results[at] = error
         for key, items in together.items():

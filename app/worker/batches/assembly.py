@@ -7,19 +7,25 @@ from pathlib import Path, PurePath
 from typing import IO, Any, Final
 
 import orjson
+import pyarrow as pa
 
 from app.broker.batches import ASSEMBLY
 from app.core.batches import Part, Status
+from app.core.models import Manifest
+from app.core.tensors import Tensor
 from app.core.works import Context, work
 from app.data import asked
 from app.data.asked import RequestReader
+from app.data.features import to_columns
+from app.data.formats import Format
 from app.data.writing import join
+from app.data.writing import writing as writing_table
 from app.store import batches, keys
 from app.store.files import files
 from app.store.sources import Source, reading, writing
 from app.worker import child
 from app.worker.batches.answering import line
-from app.worker.batches.folder import Folder, Plan
+from app.worker.batches.folder import Folder, Plan, drafting
 
 _PURPOSE: Final = "batch_output"
 _UNFINISHED: Final = {
@@ -37,6 +43,10 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     plan = folder.plan()
     found: Any = child.redis().hgetall(keys.batch_parts(batch))
     parts = batches.parts_of(found)
+    if not plan.rows and plan.binding is not None:
+        model = context.model(plan.order.model, plan.order.version)
+        _write_empty(plan, folder, model.manifest)
+        parts = [Part(0, 0, 1, 0)]  # of no rows; its file has the names of the columns
     return {
         "output_file": _join(plan, folder, parts, f"file-{batch.removeprefix('batch_')}o"),
         "error_file": _tell(plan, folder, parts, outcome, f"file-{batch.removeprefix('batch_')}e"),
@@ -54,6 +64,20 @@ def _join(plan: Plan, folder: Folder, parts: list[Part], id: str) -> str:
     with files().draft(id) as draft:
         join(paths, draft.file, plan.output)
         return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.order.ttl_s).id
+
+
+def _write_empty(plan: Plan, folder: Folder, manifest: Manifest) -> None:
+    """The part of a file without rows: the columns that any other would have; nothing if the input is empty altogether."""
+    spec = manifest.output(plan.order.method)
+    shape = (0, *(len(manifest.classes) or 1 if size == -1 else size for size in spec.shape[1:]))
+    assert plan.binding is not None
+    columns = {name: pa.array([], pa.type_for_alias(plan.carried.get(name, "string"))) for name in plan.binding.keep}
+    columns |= to_columns(manifest, Tensor(spec.name, spec.datatype, shape, b""))
+    with drafting(folder, 0) as draft:
+        if any(plan.binding.inputs) or plan.output is not Format.CSV:
+            with writing_table(draft.file, plan.output, {name: column.type for name, column in columns.items()}) as writer:
+                writer.write(pa.table(columns))
+        draft.finish(Part(0, 0, 1, 0))
 
 
 def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: str) -> str:

@@ -6,29 +6,21 @@ import time
 from contextlib import ExitStack
 from typing import IO, Any, Final
 
-from redis.exceptions import RedisError
-
-from app.broker import names
 from app.broker.batches import CHUNK
-from app.core.batches import TARGET_S, Part
+from app.core.batches import Part
 from app.core.errors import InvalidFile
+from app.core.models import Manifest
 from app.core.pace import Pace
 from app.core.works import Context, work
 from app.data.asked import RequestReader
+from app.data.delimited import CsvReader
 from app.data.slices import Reader, Slice
 from app.data.tables import open_table
-from app.settings import settings
-from app.store import keys
 from app.store.sources import Source, fingerprint, reading
-from app.worker import child
 from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
 from app.worker.batches.folder import Folder, Plan, drafting
+from app.worker.batches.turn import Turn
 
-_LONGEST_S: Final = 1.5 * TARGET_S
-_LEAST_S: Final = 0.5
-"""A chunk does so much before it gives way, so that a batch goes on however many predictions come."""
-_GIVES_WAY_MS: Final = 50
-"""One chunk of a pool gives way in so long: it takes one process to answer what waits."""
 _MOST_ROWS: Final = 1 << 15
 _MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
@@ -44,13 +36,11 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
             told = "is not the file that the batch began with: put that one back and resume, or submit another batch"
             raise InvalidFile(f"{plan.name} {told}", pointer="/input")
-        reader = _reader(plan, folder, file)
+        reader = _reader(plan, folder, file, model.manifest)
         with ExitStack() as stack:
             answering: Answering = (
                 TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
             )
-            if plan.binding is not None:
-                reader.expect(plan.binding.types(model.manifest))
             pace = Pace(_most(answering), int(spec["slice"]), float(spec["call_s"]))
             began = time.perf_counter()
             done, failed = _answer(reader, answering, pace, first, count)
@@ -60,10 +50,12 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     return {**counts, "seconds": took, "slice": pace.rows, "call_s": pace.call_s}
 
 
-def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
+def _reader(plan: Plan, folder: Folder, file: IO[bytes], manifest: Manifest) -> Reader:
     if plan.binding is None:
         return RequestReader(file, folder.index())
-    reader, _ = open_table(file, plan.name, plan.format)
+    reader, _ = open_table(file, plan.name, plan.format, plan.options)
+    if isinstance(reader, CsvReader):
+        reader.expect(plan.binding.floats(manifest))
     if not reader.typed:
         reader.locate(folder.index())
     return reader
@@ -71,7 +63,7 @@ def _reader(plan: Plan, folder: Folder, file: IO[bytes]) -> Reader:
 
 def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count: int) -> tuple[int, int]:
     """How many rows were done, and how many of them failed."""
-    began = time.perf_counter()
+    turn = Turn()
     done = failed = 0
     for whole in reader.read(first, count, answering.columns, _most(answering)):
         rest: Slice | None = whole
@@ -80,22 +72,11 @@ def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count:
             at = time.perf_counter()
             failed += answering.answer(part)
             done += part.count
-            now = time.perf_counter()
-            pace.took(part.count, now - at)
-            if done < count and (now - began > _LONGEST_S or (now - began > _LEAST_S and _somebody_waits())):
+            pace.took(part.count, time.perf_counter() - at)
+            if done < count and turn.over():
                 return done, failed
     return done, failed
 
 
 def _most(answering: Answering) -> int:
-    return min(_MOST_ROWS, max(1, _MOST_VALUES // len(answering.columns)))
-
-
-def _somebody_waits() -> bool:
-    """Is a prediction in the pool's interactive lane, and no process free for it? True for one chunk of those that look."""
-    pool, client = settings().pool, child.redis()
-    try:
-        waits = client.llen(keys.list_of(names.interactive(pool)))
-        return bool(waits and client.set(keys.giving_way(pool), child.name(), nx=True, px=_GIVES_WAY_MS))
-    except RedisError:
-        return False
+    return min(_MOST_ROWS, max(1, _MOST_VALUES // max(1, len(answering.columns or ()))))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,6 +13,8 @@ import orjson
 
 from app.core.batches import Order, Part
 from app.core.errors import FileNotFound
+from app.core.tables import TableOptions
+from app.data.asked import Checked
 from app.data.columns import Binding
 from app.data.formats import Format
 from app.data.records import Index
@@ -21,7 +23,10 @@ from app.store.files import BATCHES, files, full, keep_until
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Found out once, read by every chunk. `fingerprint` is of the file; `binding` None: it holds requests."""
+    """Found out once, read by every chunk. `fingerprint` is of the file; `binding` None: it holds requests.
+
+    `options` say how the file is read. `carried`: the types of columns of JSONL that are written in a format with types.
+    """
 
     order: Order
     name: str
@@ -30,6 +35,17 @@ class Plan:
     rows: int
     fingerprint: str
     binding: Binding | None = None
+    options: TableOptions = field(default_factory=TableOptions)
+    carried: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a file was looked through, kept between the jobs that plan a batch. `index` None: not begun."""
+
+    fingerprint: str
+    index: Index | None = None
+    checked: Checked = field(default_factory=Checked)
 
 
 class Folder:
@@ -38,15 +54,37 @@ class Folder:
     def __init__(self, batch: str) -> None:
         self.path = files().folder / BATCHES / batch
 
+    def progress(self, fingerprint: str) -> Progress:
+        """What earlier jobs found out about the file with this fingerprint; a fresh one if the file has changed since."""
+        try:
+            found = orjson.loads((self.path / "planning.json").read_bytes())
+            if found["fingerprint"] == fingerprint:
+                index = Index.load(self.path / "planning")
+                return Progress(fingerprint, Index(index.entries, whole=found["whole"]), Checked(**found["checked"]))
+        except FileNotFoundError:
+            pass
+        return Progress(fingerprint)
+
+    def save_progress(self, progress: Progress, until: float) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        keep_until(self.path, until)
+        assert progress.index is not None
+        found = {"fingerprint": progress.fingerprint, "whole": progress.index.whole, "checked": asdict(progress.checked)}
+        # In this order: an index that is ahead of the rest does no harm.
+        progress.index.save(self.path / ".planning")
+        (self.path / ".planning").replace(self.path / "planning")
+        (self.path / ".planning.json").write_bytes(orjson.dumps(found))
+        (self.path / ".planning.json").replace(self.path / "planning.json")
+
     def save(self, plan: Plan, index: Index | None, until: float) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         keep_until(self.path, until)
         if index is not None:
             index.save(self.path / "index")
         order = plan.order.as_dict()
-        binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep}
+        binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep, "rest": plan.binding.rest}
         found = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
-        found |= {"fingerprint": plan.fingerprint, "binding": binding}
+        found |= {"fingerprint": plan.fingerprint, "binding": binding, "options": plan.options.as_dict(), "carried": dict(plan.carried)}
         (self.path / "plan.json").write_bytes(orjson.dumps(found))
 
     def plan(self) -> Plan:
@@ -55,10 +93,12 @@ class Folder:
             found = orjson.loads((self.path / "plan.json").read_bytes())
         except FileNotFoundError:
             raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
-        binding = found["binding"] and Binding(tuple(map(tuple, found["binding"]["inputs"])), tuple(found["binding"]["keep"]))
+        bound = found["binding"]
+        binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
         order = Order.from_dict(found["order"])
         formats = Format(found["format"]), Format(found["output"])
-        return Plan(order, found["name"], *formats, found["rows"], found.get("fingerprint", ""), binding)
+        options = TableOptions.from_dict(found.get("options", {}))
+        return Plan(order, found["name"], *formats, found["rows"], found.get("fingerprint", ""), binding, options, found.get("carried", {}))
 
     def index(self) -> Index:
         return Index.load(self.path / "index")

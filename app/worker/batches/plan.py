@@ -1,33 +1,45 @@
-"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here."""
+"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here.
+
+A large file takes several jobs of about a second, so that chunks of other batches and single predictions get their turn.
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import IO, Any
 
 from app.broker.batches import PLAN
 from app.core.batches import Order
 from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest
+from app.core.tables import TableOptions
 from app.core.works import Context, work
-from app.data import asked
+from app.data import asked, records
 from app.data.asked import RequestReader
-from app.data.columns import bind
+from app.data.columns import Binding, bind, wanted
+from app.data.delimited import after_bom
 from app.data.formats import Format, by_name
+from app.data.lines import JsonReader
+from app.data.records import LINES
 from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
-from app.store.sources import Source, check_output, fingerprint, reading
-from app.worker.batches.folder import Folder, Plan
+from app.store.sources import Source, check_output, fingerprint, reading, same
+from app.worker.batches.folder import Folder, Plan, Progress
+from app.worker.batches.turn import Turn
 
 
 @work(PLAN)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{rows, step}`, or `{errors}` of a file of requests."""
+    """`{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
     order = Order.from_dict(spec["order"])
     source = Source(**order.input)
     if order.output:
-        check_output(Source(**order.output))
+        output = Source(**order.output)
+        check_output(output)
+        if same(source, output):
+            raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
     with reading(source) as file:
         if order.endpoint:
             return _requests(Folder(spec["batch"]), order, source.name, file)
@@ -35,37 +47,75 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: Manifest) -> dict[str, Any]:
-    reader, format = open_table(file, name)
+    options = TableOptions.from_dict({**manifest.reading, **order.options})
+    reader, format = open_table(file, name, None, options)
     output = _output(order, format)
     keep = [] if output is Format.NPY and order.keep is None else order.keep
-    binding = bind(manifest, reader, order.columns, keep)
-    reader.expect(binding.types(manifest))
+    progress, turn = folder.progress(fingerprint(file)), Turn()
+    index, types = None, dict[str, Any]()
+    try:
+        if isinstance(reader, JsonReader) and (
+            output is not Format.JSONL or not reader.has([*wanted(manifest, order.columns, list(reader.columns)), *(order.keep or ())])
+        ):
+            index = reader.look_through(progress.index, turn.over)
+            if not index.whole:
+                return _more(folder, order, replace(progress, index=index))
+            types = reader.survey()
+        if reader.columns or reader.rows:
+            binding = bind(manifest, reader, order.columns, keep)
+        else:  # an empty file: no names, and no rows
+            binding = Binding(tuple(() for _ in manifest.inputs), ())
+        index = index or reader.look_through(progress.index, turn.over)
+    except InvalidFile as error:
+        raise error if error.pointer else InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
+    binding = replace(binding, rest=isinstance(reader, JsonReader) and output is Format.JSONL and keep is None)
     answers = {order.method, *(f"{order.method}_{one}" for one in manifest.classes)}
     for column in binding.keep:
         if column in answers:
             raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
-    check_columns(output, {column: reader.columns[column] for column in binding.keep})
-    try:
-        index = reader.look_through()
-    except InvalidFile as error:
-        raise InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
-    if not reader.rows:
-        raise InvalidFile(f"{name} holds no rows", pointer="/input")
-    folder.save(Plan(order, name, format, output, reader.rows, fingerprint(file), binding), index, _until(order))
+    carried = {column: types[column] for column in binding.keep if column in types and output is not Format.JSONL}
+    if not (isinstance(reader, JsonReader) and output is Format.JSONL):
+        check_columns(output, {column: carried.get(column, reader.columns[column]) for column in binding.keep})
+    if index is not None and not index.whole:
+        return _more(folder, order, replace(progress, index=index))
+    plan = Plan(
+        order,
+        name,
+        format,
+        output,
+        reader.rows,
+        progress.fingerprint,
+        binding,
+        options,
+        {column: str(kind) for column, kind in carried.items()},
+    )
+    folder.save(plan, index, _until(order))
     return {"rows": reader.rows, "step": reader.step}
 
 
 def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[str, Any]:
-    try:
-        reader = RequestReader(file)
-    except InvalidFile as error:
-        return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
-    errors = asked.check(reader, order.endpoint, settings().max_batch_requests, order.asked if order.endpoint == "/v1/jobs" else None)
-    if errors:
-        return {"errors": errors}
-    index = reader.look_through()
-    folder.save(Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, fingerprint(file)), index, _until(order))
+    turn, progress = Turn(), folder.progress(fingerprint(file))
+    if progress.index is None or not progress.index.whole:
+        try:
+            progress.index = records.index(file, after_bom(file), 0, LINES, resume=progress.index, enough=turn.over)
+        except InvalidFile as error:
+            return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
+        if not progress.index.whole:
+            return _more(folder, order, progress)
+    reader, checked = RequestReader(file, progress.index), progress.checked
+    model = order.asked if order.endpoint == "/v1/jobs" else None
+    if not asked.check(reader, order.endpoint, settings().max_batch_requests, model, checked, turn.over):
+        return _more(folder, order, progress)
+    if checked.errors:
+        return {"errors": checked.errors}
+    plan = Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, progress.fingerprint)
+    folder.save(plan, progress.index, _until(order))
     return {"rows": reader.rows, "step": 1}
+
+
+def _more(folder: Folder, order: Order, progress: Progress) -> dict[str, Any]:
+    folder.save_progress(progress, _until(order))
+    return {"more": True}
 
 
 def _output(order: Order, format: Format) -> Format:

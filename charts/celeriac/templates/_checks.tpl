@@ -2,6 +2,10 @@
 {{- define "celeriac.checks" -}}
 {{- $v := .Values }}
 
+{{- if not $v.image.repository }}
+{{- fail "image.repository is empty: set it to the image in a registry that the nodes can pull from, for example image.repository=registry.example.com/celeriac." }}
+{{- end }}
+
 {{- if and $v.redis.bundled.enabled $v.redis.external.url }}
 {{- fail "redis.external.url is set and the bundled Redis is on: set redis.bundled.enabled=false to use the external one, or leave the URL empty." }}
 {{- end }}
@@ -44,6 +48,15 @@
 {{- if and $v.models.existingClaim $v.models.hostPath }}
 {{- fail "models.existingClaim and models.hostPath are both set: choose one." }}
 {{- end }}
+{{- range $component := list "models" "shared" }}
+  {{- $volume := get $v $component }}
+  {{- if and $volume.storageClass (or $volume.existingClaim $volume.hostPath) }}
+  {{- fail (printf "%s.storageClass is for a claim that the chart makes, and %s.%s is set too: leave one of them empty." $component $component (ternary "existingClaim" "hostPath" (not (not $volume.existingClaim)))) }}
+  {{- end }}
+{{- end }}
+{{- if and (not $v.shared.enabled) $v.shared.existingClaim }}
+{{- fail "shared.existingClaim is set and shared.enabled is false: set shared.enabled=true, or leave the claim empty." }}
+{{- end }}
 {{- if and (not $v.models.existingClaim) (not $v.models.hostPath) (eq $v.models.accessMode "ReadWriteOnce") (not $v.models.oneNode) }}
 {{- fail "models.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
 {{- end }}
@@ -51,6 +64,11 @@
 {{- fail "shared.accessMode is ReadWriteOnce, a volume that one node can mount, and the pods may run on several: choose a storage class with ReadWriteMany, or set models.oneNode=true to keep them together." }}
 {{- end }}
 
+{{- range $name := list "ingress" "route" }}
+  {{- if and (get $v.flower $name).enabled (not $v.flower.enabled) }}
+  {{- fail (printf "flower.%s is on and flower.enabled is false: set flower.enabled=true, or flower.%s.enabled=false." $name $name) }}
+  {{- end }}
+{{- end }}
 {{- range $name, $in := dict "api" $v.api "flower" $v.flower }}
   {{- if and $in.ingress.enabled $in.route.enabled }}
   {{- fail (printf "%s.ingress and %s.route are both on: choose Ingress or HTTPRoute." $name $name) }}
@@ -65,6 +83,7 @@
 {{- if gt (int $v.api.autoscaling.min) (int $v.api.autoscaling.max) }}
 {{- fail (printf "api.autoscaling.max is %d, below min, which is %d: raise max or lower min." (int $v.api.autoscaling.max) (int $v.api.autoscaling.min)) }}
 {{- end }}
+{{- include "celeriac.checks.rollout" (dict "at" "api" "values" $v.api) }}
 {{- $grace := int (include "celeriac.api.grace" .) }}
 {{- if and $v.api.graceSeconds (lt (int $v.api.graceSeconds) $grace) }}
 {{- fail (printf "api.graceSeconds is %d, but four times lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
@@ -85,14 +104,65 @@
   {{- if gt (int $pool.keda.min) (int $pool.keda.max) }}
   {{- fail (printf "%s.keda.max is %d, below min, which is %d: raise max or lower min." $at (int $pool.keda.max) (int $pool.keda.min)) }}
   {{- end }}
+  {{- include "celeriac.checks.rollout" (dict "at" $at "values" $pool) }}
   {{- if lt (int (include "celeriac.grace" $pool)) (int $pool.timeLimitSeconds) }}
   {{- fail (printf "%s.graceSeconds is %d, below timeLimitSeconds, which is %d: a stopping pod would be killed before its work is done; raise it, or leave it 0." $at (int $pool.graceSeconds) (int $pool.timeLimitSeconds)) }}
   {{- end }}
   {{- if and (eq $name (default "training" $v.settings.training_pool)) (not $pool.writesModels) }}
   {{- fail (printf "%s trains models and may not write them: set %s.writesModels=true." $at $at) }}
   {{- end }}
+  {{- include "celeriac.checks.resources" (dict "at" $at "values" $pool) }}
   {{- if and (gt (int $pool.gpus) 0) (gt (int $pool.processes) 1) }}
   {{- fail (printf "%s asks for a GPU and %d processes: forked processes cannot share one, set %s.processes=1." $at (int $pool.processes) $at) }}
   {{- end }}
+{{- end }}
+
+{{- if $v.models.oneNode }}
+{{- $wanted := dict }}
+{{- $mounting := dict "api" $v.api "toolbox" $v.toolbox }}
+{{- range $name, $pool := $pools }}{{ $_ := set $mounting (printf "pools.%s" $name) $pool }}{{ end }}
+{{- range $at, $values := $mounting }}
+{{- range $label, $value := $values.nodeSelector }}
+{{- $other := default dict (get $wanted $label) }}
+{{- if and $other (ne $other.value $value) }}
+{{- fail (printf "models.oneNode keeps all pods with the models on one node, and %s.nodeSelector and %s.nodeSelector want nodes with %s=%s and %s=%s: give them the same node labels." $other.at $at $label $other.value $label $value) }}
+{{- end }}
+{{- $_ := set $wanted $label (dict "at" $at "value" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $component := list "api" "flower" "beat" "toolbox" "jobs" }}
+{{- include "celeriac.checks.resources" (dict "at" $component "values" (get $v $component)) }}
+{{- end }}
+{{- if $v.redis.bundled.enabled }}
+{{- include "celeriac.checks.resources" (dict "at" "redis.bundled" "values" $v.redis.bundled) }}
+  {{- with (default dict $v.redis.bundled.resources.limits).memory }}
+  {{- $data := regexReplaceAll "[bB]$" (lower (toString $v.redis.bundled.maxmemory)) "" | replace "k" "Ki" | replace "m" "Mi" | replace "g" "Gi" }}
+  {{- if ge (int64 (include "celeriac.bytes" $data)) (int64 (include "celeriac.bytes" .)) }}
+  {{- fail (printf "redis.bundled.maxmemory is %v, and the container is killed at its memory limit of %v: set redis.bundled.maxmemory to three quarters of redis.bundled.resources.limits.memory." $v.redis.bundled.maxmemory .) }}
+  {{- end }}
+  {{- end }}
+{{- end }}
+{{- if $v.checkCluster }}
+{{- include "celeriac.checks.cluster" . }}
+{{- end }}
+{{- end }}
+
+{{/* Kubernetes refuses an upgrade that may neither add a pod nor remove one: (dict "at" "api" "values" .Values.api). */}}
+{{- define "celeriac.checks.rollout" -}}
+{{- $zero := list "0" "0%" }}
+{{- if and (has (include "celeriac.text" .values.rollout.maxSurge) $zero) (has (include "celeriac.text" .values.rollout.maxUnavailable) $zero) }}
+{{- fail (printf "%s.rollout.maxSurge and .maxUnavailable are both 0, so no pod could be replaced: set one of them to 1." .at) }}
+{{- end }}
+{{- end }}
+
+{{/* Kubernetes refuses requests above limits, after other objects have changed: (dict "at" "api" "values" .Values.api). */}}
+{{- define "celeriac.checks.resources" -}}
+{{- $limits := default dict .values.resources.limits }}
+{{- range $name, $request := .values.resources.requests }}
+{{- $limit := get $limits $name }}
+{{- if and (ne (toString $limit) "") (gt (include "celeriac.number" $request | float64) (include "celeriac.number" $limit | float64)) }}
+{{- fail (printf "%s.resources.requests.%s is %v, above the limit of %v: lower the request or raise %s.resources.limits.%s." $.at $name $request $limit $.at $name) }}
+{{- end }}
 {{- end }}
 {{- end }}

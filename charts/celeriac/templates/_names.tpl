@@ -26,20 +26,47 @@ celeriac/pool: {{ . }}
 
 {{- define "celeriac.labels" -}}
 {{ include "celeriac.selector" . }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Name, namespace and labels of an object: (dict "root" $ "component" "api" "name" "optional suffix, else the component"). */}}
+{{/* Name, namespace, labels and annotations of an object: (dict "root" $ "component" "api" "name" "optional suffix, else the component" "extraLabels" … "annotations" …). */}}
 {{- define "celeriac.metadata" -}}
 name: {{ include "celeriac.fullname" .root }}-{{ default .component .name }}
 namespace: {{ .root.Release.Namespace }}
+{{ include "celeriac.marks" . }}
+{{- end }}
+
+{{/* Labels and annotations of an object. */}}
+{{- define "celeriac.marks" -}}
 labels:
   {{- include "celeriac.labels" . | nindent 2 }}
   {{- with .extraLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- with mustMergeOverwrite (deepCopy .root.Values.commonAnnotations) (default dict .annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A service account: (dict "root" $ "component" "api"), or "all" for the processes that ask the cluster for nothing. */}}
+{{- define "celeriac.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "celeriac.fullname" .root }}{{ if ne .component "all" }}-{{ .component }}{{ end }}
+  namespace: {{ .root.Release.Namespace }}
+  {{- include "celeriac.marks" (merge (dict "annotations" .root.Values.serviceAccount.annotations) .) | nindent 2 }}
+{{- end }}
+
+{{/* Annotations of an object that `helm uninstall` leaves where it is: (dict "keep" true). */}}
+{{- define "celeriac.keep" -}}
+{{- if .keep }}{{ dict "helm.sh/resource-policy" "keep" | toJson }}{{ else }}{}{{ end }}
 {{- end }}
 
 {{/* (dict "root" $ "own" what a pool has of its own). A digest or tag of all does not belong to a pool's own image. */}}
@@ -52,6 +79,16 @@ labels:
 
 {{- define "celeriac.modelsClaim" -}}
 {{- default (printf "%s-models" (include "celeriac.fullname" .)) .Values.models.existingClaim }}
+{{- end }}
+
+{{/* The access mode of a volume: (dict "root" $ "volume" .Values.models). */}}
+{{- define "celeriac.accessMode" -}}
+{{- default (ternary "ReadWriteOnce" "ReadWriteMany" .root.Values.models.oneNode) .volume.accessMode }}
+{{- end }}
+
+{{/* The volume of `models.hostPath`; its name is cluster-wide. */}}
+{{- define "celeriac.modelsVolume" -}}
+{{ .Release.Namespace }}-{{ include "celeriac.fullname" . }}-models
 {{- end }}
 
 {{/* The Secret that the job makes, and whether anything needs it. */}}
@@ -73,6 +110,7 @@ labels:
 {{- $kept := list }}
 {{- if include "celeriac.madeKeys" . }}{{ $kept = append $kept (printf "secret/%s" (include "celeriac.madeSecret" .)) }}{{ end }}
 {{- if and $v.models.keep (not $v.models.existingClaim) }}{{ $kept = append $kept (printf "pvc/%s-models" $name) }}{{ end }}
+{{- if and $v.models.keep $v.models.hostPath }}{{ $kept = append $kept (printf "pv/%s" (include "celeriac.modelsVolume" .)) }}{{ end }}
 {{- if and $v.shared.enabled $v.shared.keep (not $v.shared.existingClaim) }}{{ $kept = append $kept (printf "pvc/%s-shared" $name) }}{{ end }}
 {{- if and $v.redis.bundled.enabled $v.redis.bundled.persistence.enabled }}{{ $kept = append $kept (printf "pvc/data-%s-redis-0" $name) }}{{ end }}
 {{- join " " $kept }}
@@ -99,6 +137,14 @@ labels:
 {{ $name }}: {{ toJson $pool }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* `rollingUpdate` of a Deployment: (dict "rollout" … "surge" 1). What is empty follows from the other, for both cannot be 0. */}}
+{{- define "celeriac.rollout" -}}
+{{- $surge := ternary .surge .rollout.maxSurge (eq (toString .rollout.maxSurge) "") }}
+{{- $unavailable := .rollout.maxUnavailable }}
+{{- if eq (toString $unavailable) "" }}{{ $unavailable = ternary 1 0 (has (toString $surge) (list "0" "0%")) }}{{ end -}}
+rollingUpdate: {maxUnavailable: {{ include "celeriac.text" $unavailable }}, maxSurge: {{ include "celeriac.text" $surge }}}
 {{- end }}
 
 {{- define "celeriac.grace" -}}

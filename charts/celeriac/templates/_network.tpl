@@ -8,11 +8,18 @@ spec:
   podSelector:
     matchLabels:
       {{- include "celeriac.selector" . | nindent 6 }}
-  policyTypes: [Ingress, Egress]
+  policyTypes: {{ default "[Ingress, Egress]" .types }}
 {{- end }}
 
 {{- define "celeriac.policy.dns" -}}
 - ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]
+{{- end }}
+
+{{/* Egress rules of a component's values. */}}
+{{- define "celeriac.policy.extra" -}}
+{{- range $name, $rule := .extraEgress }}
+- {{ toJson $rule }}
+{{- end }}
 {{- end }}
 
 {{/* The cluster's API: no policy can name it but by its ports. */}}
@@ -32,6 +39,11 @@ spec:
   {{- with .Values.networkPolicy.webhookPort }}
   ports: [{port: {{ . }}}]
   {{- end }}
+{{- end }}
+
+{{- define "celeriac.policy.api" -}}
+- to: [{podSelector: {matchLabels: {{ include "celeriac.selector" (dict "root" . "component" "api") | fromYaml | toJson }}}}]
+  ports: [{port: 8000}]
 {{- end }}
 
 {{- define "celeriac.policy.redis" -}}

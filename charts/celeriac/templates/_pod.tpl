@@ -6,10 +6,11 @@ The one pod template: every process of ours is made of it.
   pool        the worker's pool, or nothing
   args        list: what follows `python -m app`
   command     list: instead of the image's entry point, or nothing
-  values      the component's values: resources, env, nodeSelector, …
+  values      the component's values: resources, env, nodeSelector, extraVolumes, …
   settings    dict of settings that the chart decides for this process
   env         YAML of further environment, or nothing
   redis       true: it talks to Redis
+  login       the Redis user where each process has its own, else the component
   models      ro | rw, or nothing where the models are not mounted
   shared      true: it reads and writes files, and large inputs and results
   port        number, or nothing
@@ -28,6 +29,9 @@ metadata:
     {{- if .models }}
     celeriac/models: {{ include "celeriac.modelsClaim" $root }}
     {{- end }}
+    {{- with $v.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- with $v.podAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
@@ -40,9 +44,9 @@ spec:
   automountServiceAccountToken: false
   {{- end }}
   enableServiceLinks: false
-  {{- with $root.Values.image.pullSecret }}
+  {{- with include "celeriac.pullSecrets" $root | trim }}
   imagePullSecrets:
-    - name: {{ . }}
+    {{- . | nindent 4 }}
   {{- end }}
   {{- with .restart }}
   restartPolicy: {{ . }}
@@ -50,6 +54,10 @@ spec:
   terminationGracePeriodSeconds: {{ default 30 .grace }}
   securityContext:
     {{- include "celeriac.podSecurity" $root.Values.podSecurityContext | nindent 4 }}
+  {{- with include "celeriac.containers" $v.initContainers | trim }}
+  initContainers:
+    {{- . | nindent 4 }}
+  {{- end }}
   containers:
     - name: {{ .component }}
       image: {{ include "celeriac.image" (dict "root" $root "own" $v.image) | quote }}
@@ -57,7 +65,9 @@ spec:
       {{- with .command }}
       command: {{ toJson . }}
       {{- end }}
-      args: {{ toJson .args }}
+      {{- with .args }}
+      args: {{ toJson . }}
+      {{- end }}
       {{- with .port }}
       ports:
         - name: http
@@ -66,6 +76,12 @@ spec:
       {{- with include "celeriac.env" (merge (dict "settings" $settings) .) | trim }}
       env:
         {{- . | nindent 8 }}
+      {{- end }}
+      {{- with $v.extraEnvFrom }}
+      envFrom:
+        {{- range . }}
+        - {{ toJson . }}
+        {{- end }}
       {{- end }}
       {{- with .probes }}
       {{- . | nindent 6 }}
@@ -85,6 +101,8 @@ spec:
         {{- if and .redis $root.Values.redis.external.caSecret }}
         - {name: redis-ca, mountPath: /redis-ca, readOnly: true}
         {{- end }}
+        {{- include "celeriac.extraMounts" $v | nindent 8 }}
+    {{- include "celeriac.containers" $v.sidecars | nindent 4 }}
   volumes:
     - name: state
       emptyDir: {sizeLimit: 1Gi}
@@ -100,6 +118,7 @@ spec:
     - name: redis-ca
       secret: {secretName: {{ $root.Values.redis.external.caSecret }}}
     {{- end }}
+    {{- include "celeriac.extraVolumes" $v | nindent 4 }}
   {{- include "celeriac.placement" . | nindent 2 }}
 {{- end }}
 
@@ -125,6 +144,14 @@ spec:
 {{- define "celeriac.env.ours" -}}
 {{- if .redis }}
 {{- include "celeriac.redis.env" . }}
+- name: CELERIAC_KEY_PREFIX
+  value: {{ include "celeriac.prefix" .root | quote }}
+- name: CELERIAC_RELEASE
+  value: {{ printf "%s/%s" .root.Release.Namespace .root.Release.Name | quote }}
+{{- if .root.Values.redis.keyPrefixTakeover }}
+- name: CELERIAC_KEY_PREFIX_TAKEOVER
+  value: "true"
+{{- end }}
 {{- end }}
 {{- if and .shared .root.Values.shared.enabled }}
 - name: CELERIAC_BLOBS
@@ -138,6 +165,37 @@ spec:
 {{- end }}
 {{- with .env }}
 {{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.pullSecrets" -}}
+{{- with .Values.image.pullSecret }}
+- name: {{ . }}
+{{- end }}
+{{- range $name, $on := .Values.image.pullSecrets }}
+{{- if $on }}
+- name: {{ $name }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Containers of the values, by name: restricted like ours unless they say otherwise. */}}
+{{- define "celeriac.containers" -}}
+{{- range $name, $container := . }}
+{{- $security := mustMergeOverwrite (include "celeriac.containerSecurity" $ | fromYaml) (default dict $container.securityContext) }}
+- {{ toJson (mustMergeOverwrite (deepCopy $container) (dict "name" $name "securityContext" $security)) }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.extraMounts" -}}
+{{- range $name, $mount := .extraVolumeMounts }}
+- {{ toJson (mustMerge (deepCopy $mount) (dict "name" $name)) }}
+{{- end }}
+{{- end }}
+
+{{- define "celeriac.extraVolumes" -}}
+{{- range $name, $volume := .extraVolumes }}
+- {{ toJson (mustMergeOverwrite (deepCopy $volume) (dict "name" $name)) }}
 {{- end }}
 {{- end }}
 
@@ -188,14 +246,16 @@ runtimeClassName: {{ . }}
 affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- if not .restart }}
+{{- $ours := dict "matchLabels" (include "celeriac.selector" . | fromYaml) }}
+{{- $spread := default dict $v.topologySpreadConstraints }}
+{{- if and (not $spread) (not .restart) }}
+{{- $spread = dict "nodes" (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") }}
+{{- end }}
+{{- with $spread }}
 topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "celeriac.selector" . | nindent 8 }}
+  {{- range . }}
+  - {{ toJson (mustMerge (deepCopy .) (dict "labelSelector" $ours)) }}
+  {{- end }}
 {{- end }}
 {{- end }}
 

@@ -4,6 +4,18 @@
 {{ include "celeriac.fullname" . }}-redis.{{ .Release.Namespace }}.svc
 {{- end }}
 
+{{/* What the keys begin with, without the colon that the application adds. Two releases in an external Redis have different ones. */}}
+{{- define "celeriac.prefix" -}}
+{{- if .Values.redis.keyPrefix }}
+{{- trimSuffix ":" .Values.redis.keyPrefix }}
+{{- else if .Values.redis.bundled.enabled }}
+{{- "celeriac" }}
+{{- else }}
+{{- $name := printf "%s.%s" .Release.Namespace (include "celeriac.fullname" .) }}
+{{- ternary $name (printf "%s-%s" (trunc 54 $name) (sha256sum $name | trunc 8)) (le (len $name) 63) }}
+{{- end }}
+{{- end }}
+
 {{/* The parts of the URL as JSON: scheme, user, hosts, rest. */}}
 {{- define "celeriac.redis.parts" -}}
 {{- $url := ternary (printf "redis://%s:6379/0" (include "celeriac.redis.host" .)) .Values.redis.external.url .Values.redis.bundled.enabled }}
@@ -20,7 +32,8 @@
 {{- $v := .root.Values.redis }}
 {{- $login := dict "user" "" "secret" (default (include "celeriac.madeSecret" .root) $v.bundled.existingSecret) "key" "redis-password" }}
 {{- if $v.usersSecret }}
-{{- $login = dict "user" .component "secret" $v.usersSecret "key" .component }}
+{{- $user := default .component .login }}
+{{- $login = dict "user" $user "secret" $v.usersSecret "key" $user }}
 {{- else if not $v.bundled.enabled }}
 {{- $login = dict "user" (include "celeriac.redis.parts" .root | fromJson).user "secret" $v.external.existingSecret "key" $v.external.passwordKey }}
 {{- end }}

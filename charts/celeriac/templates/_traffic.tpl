@@ -5,11 +5,7 @@
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
-  {{- include "celeriac.metadata" . | nindent 2 }}
-  {{- with $in.annotations }}
-  annotations:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
+  {{- include "celeriac.metadata" (merge (dict "annotations" $in.annotations) .) | nindent 2 }}
 spec:
   {{- with $in.className }}
   ingressClassName: {{ . }}

@@ -189,7 +189,7 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
         ([LINE, LINE | {"custom_id": "b", "method": "GET"}], "line 2: invalid_request: method is 'GET'"),
         ([LINE, {"custom_id": "b"}], "line 2: invalid_request: method is missing"),
         ([LINE, LINE | {"custom_id": 7}], "line 2: invalid_request: custom_id must be"),
-        ([LINE, '{"custom_id": ' + "[" * 99 + "]" * 99 + "}"], "line 2: invalid_request: more than 64 lists"),
+        ([LINE, '{"custom_id": ' + "[" * 99 + "]" * 99 + "}"], "line 2: invalid_request: the JSON is nested more than 64 levels deep"),
         ([LINE | {"custom_id": str(at)} for at in range(101)], "too_many_tasks"),
         (["\n", LINE, LINE], "line 3: duplicate_custom_id: custom_id 'a' stands in line 2 too"),
         (["{"], "the first request names no model"),
@@ -210,8 +210,6 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
 @pytest.mark.parametrize(
     ("name", "data", "more", "status", "told"),
     [
-        ("a.csv", b"", {}, 422, "a.csv is empty"),
-        ("a.csv", b"a,b\n", {}, 422, "a.csv holds no rows"),
         ("a.csv", b"a,b,c\n1,2,3\n", {}, 422, "'moody' takes 2 columns, and these are 3: 'a', 'b', 'c'"),
         ("a.csv", b"a\n1\n", {}, 422, "'moody' takes 2 columns, and these are 1"),
         ("a.csv", b"a,b\n1,2\n", {"keep": ["c"]}, 422, "the file has no column 'c'"),
@@ -221,10 +219,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b'a,b\n1,"2\n', {}, 422, "a quote that opens here is never closed"),
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
         ("a.parquet", as_bytes(pa.table({"a": [1.0] * 9, "b": [2.0] * 9}), "parquet")[:-9], {}, 422, "cut off or damaged"),
-        ("a.parquet", as_bytes(pa.table({"a": [1.0][:0], "b": [2.0][:0]}), "parquet"), {}, 422, "a.parquet holds no rows"),
-        ("a.npy", array(np.ones((0, 2))), {}, 422, "a.npy holds no rows"),
         ("a.npy", array(np.ones((2, 2)))[:-8], {}, 422, "the NPY file is cut off"),
-        ("a.jsonl", b"\n\n", {}, 422, "a.jsonl is empty"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16"), {}, 422, "text in UTF-8"),
         ("a.csv", b"a,a\n1,2\n", {}, 422, "two columns are called 'a'"),
         ("a.csv", b"bmi,bp\n1,2\n", {"model": "diabetes"}, 422, "the file lacks 'age', 'sex'"),

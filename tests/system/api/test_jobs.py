@@ -27,6 +27,14 @@ def test_a_sample_model_answers_its_examples(client: httpx.Client, running: Runn
     assert len(job["result"]) == len(examples)
 
 
+def test_probabilities_come_with_the_classes_of_their_columns(client: httpx.Client, running: Running) -> None:
+    row = Repository(running.models).examples("breast-cancer", "1")[0]["input"]
+    job = client.post("/v1/jobs?wait=20", json=asked("breast-cancer", row, method="predict_proba")).json()
+    assert (job["classes"], len(job["result"][0])) == ([0, 1], 2)
+    assert client.get(f"/v1/jobs/{job['id']}").json()["classes"] == [0, 1]
+    assert "classes" not in client.post("/v1/jobs?wait=20", json=asked("breast-cancer", row)).json()
+
+
 def test_a_job_is_accepted_at_once_and_tells_where_it_is(client: httpx.Client) -> None:
     response = client.post("/v1/jobs", json=asked())
     assert response.status_code == 202

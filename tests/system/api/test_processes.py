@@ -122,6 +122,20 @@ def test_a_process_that_is_told_to_stop_works_on_un_ready_until_it_is_told_again
         process.wait(30)
 
 
+def test_a_process_that_kubernetes_stops_stays_ready_while_it_lingers(running: Running) -> None:
+    with (
+        running.process("api", api_linger_s=600, api_linger_ready=True) as (process, url),
+        httpx.Client(base_url=url, timeout=30) as client,
+    ):
+        process.send_signal(signal.SIGTERM)
+        while (ready := client.get("/readyz")).headers.get("connection") != "close":
+            time.sleep(0.02)  # a signal tells nobody that it has arrived
+        assert ready.status_code == 200
+        assert client.get("/v2/health/ready").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
 def test_a_process_that_lingers_ends_by_itself(running: Running) -> None:
     with running.process("api", api_linger_s=0.5) as (process, _):
         process.send_signal(signal.SIGTERM)

@@ -175,7 +175,7 @@ def test_a_further_process_costs_a_tenth_of_a_big_model_at_most(running: Running
     del forest
     used = {}
     for processes in (1, 3):
-        with running.process("worker", pool="big", processes=processes, models=tmp_path) as (parent, url):
+        with running.process("worker", pool="big", processes=processes, models=tmp_path, key_prefix="big") as (parent, url):
             until(lambda: httpx.get(f"{url}/readyz").status_code == 200)
             until(lambda: len(children(parent.pid)) == processes)  # noqa: B023
             time.sleep(1)  # until the last child has warmed up, which nobody tells

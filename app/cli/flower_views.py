@@ -1,0 +1,81 @@
+"""Pages of Flower that differ here: queues without workers are listed, metrics ask for the password, and readiness asks Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from flower import urls
+from flower.api.tasks import GetQueueLengths
+from flower.views import BaseHandler
+from flower.views.broker import BrokerView
+from flower.views.monitor import Metrics
+from redis.exceptions import RedisError
+from tornado import web
+from tornado.web import url
+
+from app.store.client import connect
+
+log = logging.getLogger(__name__)
+
+
+class _AllQueues:
+    """Lists configured queues beside those that workers consume: a pool at zero has no worker to name its queues."""
+
+    def get_active_queue_names(self) -> list[str]:
+        known: Any = super()
+        configured = {queue.name for queue in known.capp.conf.task_queues}
+        return sorted(configured.union(known.get_active_queue_names()))
+
+
+class Queues(_AllQueues, BrokerView):  # type: ignore[misc]
+    """The page of the broker."""
+
+
+class QueueLengths(_AllQueues, GetQueueLengths):  # type: ignore[misc]
+    """The same as JSON."""
+
+
+class ClosedMetrics(Metrics):  # type: ignore[misc]
+    """Names of workers and tasks: for those who may see the pages."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        await super().get()
+
+
+class Ready(BaseHandler):  # type: ignore[misc]
+    """200 while Redis answers with our user and password, else 503. Open like the health check: it reveals nothing else."""
+
+    async def get(self) -> None:
+        try:
+            await asyncio.to_thread(_ping)
+        except (RedisError, OSError) as error:
+            self.set_status(503)
+            self.write("Redis does not answer. See the log of Flower.")
+            log.warning("Redis does not answer: %s", error)
+        else:
+            self.write("OK")
+
+
+def install() -> None:
+    """Replace the pages in Flower's table. Call it before Flower starts."""
+    ours = {"/broker": Queues, "/api/queues/length": QueueLengths, "/metrics": ClosedMetrics}
+    for at, handler in enumerate(urls.handlers):
+        if isinstance(handler, url):
+            pattern, name = handler.regex.pattern.removesuffix("$"), handler.name
+        else:
+            pattern, name = handler[0], None
+        if replacement := ours.pop(pattern, None):
+            urls.handlers[at] = url(pattern, replacement, name=name)
+    assert not ours, f"this Flower has no {', '.join(ours)}"
+    urls.handlers.insert(0, (r"/readyz", Ready))
+
+
+def _ping() -> None:
+    client = connect(retries=0)
+    try:
+        client.ping()
+    finally:
+        client.close()

@@ -1,0 +1,140 @@
+"""A program of `up`: what to run, and the process that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+import app
+from app.cli.orphans import end_with_parent
+
+Probe = Callable[[], Awaitable[str | None]]
+"""None when the program is ready, else what it still waits for."""
+Show = Callable[[str, str], None]
+"""Gets the name of a program and a line that it wrote."""
+_LAST_LINES: Final = 15
+PYTHON: Final = (sys.executable, "-P", "-m", "app")
+"""Runs a command of ours. `-P`: a package `app` in the working directory is not ours."""
+
+
+def python_path() -> str:
+    """PYTHONPATH for `PYTHON`: this package first, then the caller's, then the working directory, where people keep their own modules."""
+    ours = str(Path(app.__file__).parents[1])
+    return os.pathsep.join([ours, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(Path.cwd())])
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run.
+
+    `patience_s`: how long it may take to get ready. `drain_s`: how long it may take to stop before SIGKILL.
+    `format`: turns a line that it writes into the line that is shown.
+    """
+
+    name: str
+    command: Sequence[str]
+    probe: Probe | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = 60.0
+    drain_s: float = 10.0
+    format: Callable[[str], str] = str
+
+
+class Process:
+    """A running program in a session of its own. Shows each line that it writes, and remembers the last ones."""
+
+    def __init__(self, program: Program, process: asyncio.subprocess.Process, output: asyncio.StreamReader, show: Show) -> None:
+        self._program = program
+        self._process = process
+        self._output = output
+        self._show = show
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._ended = asyncio.create_task(self._end())
+
+    @classmethod
+    async def start(cls, program: Program, show: Show) -> Self:
+        # A pipe of our own: asyncio's makes `wait` wait for whoever holds the pipe, the children of a dead worker too.
+        read, write = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *program.command,
+                env=os.environ | program.environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write,
+                stderr=write,
+                # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        finally:
+            os.close(write)
+        return cls(program, process, await _reader(read), show)
+
+    @property
+    def returncode(self) -> int | None:
+        """None while the process runs; negative if a signal ended it."""
+        return self._process.returncode
+
+    @property
+    def was_killed(self) -> bool:
+        return (self.returncode or 0) < 0
+
+    @property
+    def how_it_ended(self) -> str:
+        code = self.returncode or 0
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    async def wait(self) -> None:
+        """Return when the process has ended, its output is shown and nothing is left of its session."""
+        await asyncio.shield(self._ended)
+
+    def terminate(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+
+    def kill(self) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    def last_lines(self) -> str:
+        """The end of the output, to append to a sentence; empty if there is none."""
+        return "; its last lines:\n" + "\n".join(f"  {line}" for line in self._last) if self._last else ""
+
+    async def _end(self) -> None:
+        lines = asyncio.create_task(self._show_lines())
+        await self._process.wait()
+        with suppress(ProcessLookupError):
+            # The children of a worker that was killed: they would hold its log open, and its memory.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.wait({lines}, timeout=1)
+        lines.cancel()
+        await asyncio.gather(lines, return_exceptions=True)
+
+    async def _show_lines(self) -> None:
+        rest = b""
+        while chunk := await self._output.read(1 << 16):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._show_line(line)
+        if rest:
+            self._show_line(rest)
+
+    def _show_line(self, line: bytes) -> None:
+        text = self._program.format(line.decode(errors="replace").rstrip())
+        self._last.append(text)
+        self._show(self._program.name, text)
+
+
+async def _reader(pipe: int) -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb"))
+    return reader

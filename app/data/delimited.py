@@ -1,0 +1,194 @@
+"""CSV: every cell as the text that it holds. Arrow's reader parses; what a cell means is decided by the column that takes it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import IO, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+
+from app.core.errors import InvalidFile
+from app.core.tables import UTF8, TableOptions
+from app.core.values import NUMBER
+from app.data import records
+from app.data.cells import Cells, Form, texts_that_mean_missing
+from app.data.records import Index, Lexicon
+from app.data.slices import INVALID, BadRow, Slice, text_of_lines
+
+_BOM: Final = b"\xef\xbb\xbf"
+_LOOK: Final = 1 << 20
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_DELIMITERS: Final = ",;\t|"
+csv.field_size_limit(_LOOK)  # a name may be as long as the line
+INDEX: Final = ""
+"""The name of the first column of a file that pandas wrote with its index: it has none."""
+
+
+class CsvReader:
+    """How many rows there are is known after `look_through`."""
+
+    typed = False
+    step = 1
+    rows = 0
+    columns: Mapping[str, pa.DataType]
+    _index: Index | None = None
+
+    def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        self._floats: Sequence[str] = ()
+        self._file, self.options = file, options or TableOptions()
+        self.cells = Cells(Form.TEXT, self.options.decimal, self.options.na_values)
+        start = after_bom(file)
+        file.seek(start)
+        look = file.read(_LOOK)
+        self.columns = {}
+        self._names, self._begin = list[str](), (start, 0)
+        self._delimiter = self.options.delimiter or self._guessed(look)
+        self._lexicon = Lexicon(self._delimiter.encode(), self.options.quote.encode(), returns=True)
+        if not look.strip():
+            return  # no names, and no rows
+        head, begin, line = self._first_record(look)
+        cells = self._parsed_line(head)
+        if self.options.header is False:
+            self._names = [str(at) for at in range(len(cells))]
+        else:
+            self._names, self._begin = self._named(cells), (start + begin, line)
+        self.columns = dict.fromkeys(self._names, pa.string())
+
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
+        index = records.index(self._file, *self._begin, self._lexicon, self.options.encoding, resume=resume, enough=enough)
+        self.locate(index)
+        return index
+
+    def locate(self, index: Index) -> None:
+        self._index, self.rows = index, index.records
+
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+        columns = list(self.columns) if columns is None else columns
+        index = self._index
+        assert index is not None, "rows are read by an index"
+        for at in index.blocks(first, count) if count else ():
+            begin, line, *_ = index.entries[at].tolist()
+            data = records.block(self._file, index, at)
+            end = int(index.entries[at + 1, 0])
+            low, high = max(first, begin), min(first + count, end)
+            if low >= high:
+                continue  # blank lines alone
+            if (low, high) != (begin, end):
+                data, skipped = records.cut(data, low - begin, high - begin, self._lexicon)
+                line += skipped
+            yield self._slice(data, line, low, high, columns)
+
+    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str]) -> Slice:
+        lines, bad = text_of_lines(data, line, low, self._lexicon), list[BadRow]()
+
+        def refuse(row: Any) -> str:
+            at = low + row.number - 1
+            told = f"{row.actual_columns} values, where the first line has {row.expected_columns} columns"
+            hint = " (is a quote not closed?)" if "\n" in row.text else ""
+            bad.append(BadRow(at, INVALID, told + hint, lines(at)))
+            return "skip"
+
+        found = self._numbers(data, list(columns), refuse)
+        if found is None:
+            bad.clear()
+            found = self._arrow(data, list(columns), refuse)
+        if found.num_rows + len(bad) != high - low:
+            raise InvalidFile(f"line {line + 1}: {records.CHANGED}")
+        rows = np.arange(low, high)
+        if bad:
+            rows = np.delete(rows, [one.row - low for one in bad])
+        return Slice(found.select(list(columns)), rows, bad, lines, self.cells)
+
+    def expect(self, numbers: Collection[str]) -> None:
+        """Names the columns that are declared as floating-point numbers: Arrow can read these at once."""
+        self._floats = [name for name in numbers if name in self.columns]
+
+    def _numbers(self, data: bytes, columns: list[str], refuse: Any) -> pa.Table | None:
+        """The table with numbers as such; None if one of them may not be what Arrow takes it for."""
+        floats = [name for name in self._floats if name in columns]
+        if not floats:
+            return None
+        try:
+            found = self._arrow(data, columns, refuse, floats)
+        except InvalidFile:
+            return None
+        return None if any(pc.any(pc.is_nan(found[name])).as_py() for name in floats) else found
+
+    def _arrow(self, data: bytes, columns: list[str], refuse: Any, floats: Sequence[str] = ()) -> pa.Table:
+        # Without a column to read Arrow would read all of them.
+        names, wanted = self._names, columns or self._names[:1]
+        types = dict.fromkeys(wanted, pa.string()) | dict.fromkeys(floats, pa.float64())
+        try:
+            return arrow_csv.read_csv(
+                pa.BufferReader(data),
+                arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=names, encoding=self.options.encoding),
+                arrow_csv.ParseOptions(
+                    delimiter=self._delimiter, quote_char=self.options.quote or False, newlines_in_values=True, invalid_row_handler=refuse
+                ),
+                arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=wanted,
+                    strings_can_be_null=False,
+                    null_values=texts_that_mean_missing("FP64", self.cells),
+                    decimal_point=self.options.decimal,
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            raise InvalidFile(f"it cannot be read as CSV: {str(error).partition(chr(10))[0]}") from None
+
+    def _guessed(self, look: bytes) -> str:
+        """The most frequent of the usual delimiters in the first line, outside quotes; the decimal comma is none."""
+        line = re.split(rb"[\r\n]", look, maxsplit=1)[0].decode("latin-1")
+        text = _QUOTED.sub("", line) if self.options.quote == '"' else line
+        usual = [one for one in _DELIMITERS if one not in (self.options.decimal, self.options.quote)]
+        return max(usual, key=text.count)
+
+    def _first_record(self, look: bytes) -> tuple[bytes, int, int]:
+        """The first record, the place behind it, and the line there. Raises InvalidFile."""
+        [(_, head), *_] = records.split(look, 0, self._lexicon) or [(0, b"")]
+        if not look[: len(head)].strip() or not look.startswith(head):
+            raise InvalidFile("line 1: it is blank, where the names of the columns are expected")
+        if len(head) >= _LOOK - 2:
+            raise InvalidFile(f"line 1: it is longer than {_LOOK} bytes")
+        try:
+            head.decode(self.options.encoding)
+        except UnicodeDecodeError as error:
+            name = "UTF-8" if self.options.encoding == UTF8 else self.options.encoding
+            raise InvalidFile(
+                f"line 1: the byte {head[error.start]:#x} is not {name}: save the file as UTF-8, or name its encoding"
+            ) from None
+        end = len(head) + (2 if look[len(head) : len(head) + 2] == b"\r\n" else 1)
+        return head, min(end, len(look)), records.lines_in(look[:end], self._lexicon)
+
+    def _parsed_line(self, head: bytes) -> list[str]:
+        lines = io.StringIO(head.decode(self.options.encoding), newline="")
+        if self.options.quote:
+            return next(csv.reader(lines, delimiter=self._delimiter, quotechar=self.options.quote))
+        return next(csv.reader(lines, delimiter=self._delimiter, quoting=csv.QUOTE_NONE))
+
+    def _named(self, cells: list[str]) -> list[str]:
+        names = [name.strip() for name in cells]
+        for name, count in Counter(names).items():
+            if count > 1 and name:
+                raise InvalidFile(f"line 1: two columns are called {name!r}: give each column a name of its own")
+        if "" in names[1:] or names == [""]:
+            raise InvalidFile("line 1: a column has no name: give each column a name of its own")
+        if any("\n" in name or "\r" in name for name in names):
+            raise InvalidFile("line 1: the name of a column holds a line break")
+        if self.options.header is None and all(NUMBER.fullmatch(name) for name in names):
+            told = "line 1: it holds numbers, where the names of the columns are expected"
+            raise InvalidFile(f"{told}: set header to false if it is a row, or to true if these are names")
+        return names
+
+
+def after_bom(file: IO[bytes]) -> int:
+    """The place behind a byte order mark."""
+    file.seek(0)
+    return len(_BOM) if file.read(len(_BOM)) == _BOM else 0

@@ -1,0 +1,155 @@
+"""JSONL: an object a line, or a list: then the columns are `0`, `1`, … Every value stays the bytes that the file holds until a column takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from app.core.errors import InvalidFile
+from app.core.fields import TOO_DEEP, not_json
+from app.core.tables import TableOptions
+from app.data import records
+from app.data.cells import Cells, Form
+from app.data.delimited import after_bom
+from app.data.records import LINES, Index
+from app.data.slices import INVALID, BadRow, Slice, text_of_lines
+
+_LOOK: Final = 1 << 20
+_MOST_NAMES: Final = 10_000
+_WHOLE: Final = frozenset(b"-0123456789")
+JSON: Final = pa.binary()
+"""The type of a column that holds JSON values as they are written."""
+Row = dict[str, msgspec.Raw]
+_OBJECT: Final = msgspec.json.Decoder(Row)
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class JsonReader:
+    """How many rows there are is known after `look_through`; all names of columns after `survey`, those of the first lines before."""
+
+    typed = False
+    step = 1
+    rows = 0
+    columns: Mapping[str, pa.DataType]
+    _index: Index | None = None
+
+    def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        self._file, self.options, self.cells = file, options or TableOptions(), Cells(Form.JSON)
+        self._begin = after_bom(file)
+        file.seek(self._begin)
+        look = file.read(_LOOK)
+        whole = look[: look.rfind(b"\n") + 1] if b"\n" in look else look
+        names: dict[str, None] = {}
+        first = True
+        for line, record in records.split(whole, 0, LINES):
+            row = _parsed(record)
+            if isinstance(row, str) and first:
+                raise InvalidFile(f"line {line + 1}: {row}")
+            names |= {} if isinstance(row, str) else dict.fromkeys(row)
+            first = False
+            _check_names(names, line)
+        self.columns = dict.fromkeys(names, JSON)
+
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
+        index = records.index(self._file, self._begin, 0, LINES, resume=resume, enough=enough)
+        self.locate(index)
+        return index
+
+    def locate(self, index: Index) -> None:
+        self._index, self.rows = index, index.records
+
+    def survey(self) -> dict[str, pa.DataType]:
+        """Every column of the file, with the narrowest type that holds all of its values: text where they are of several kinds."""
+        kinds: dict[str, set[str]] = {}
+        for _, _, data, line in self._blocks(0, self.rows):
+            for _, record in records.split(data, line, LINES):
+                row = _parsed(record)
+                for name, value in {}.items() if isinstance(row, str) else row.items():
+                    kinds.setdefault(name, set()).add(_kind(value))
+            _check_names(kinds, line)
+        self.columns = dict.fromkeys(kinds, JSON)
+        return {name: _type(found) for name, found in kinds.items()}
+
+    def has(self, names: Sequence[str]) -> bool:
+        """Do the first lines have all of these columns?"""
+        return all(name in self.columns for name in names)
+
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+        for low, high, data, line in self._blocks(first, count):
+            yield self._slice(data, line, low, high, columns)
+
+    def _blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:
+        """The records from `low` to `high`, their bytes and the line of the first."""
+        index = self._index
+        assert index is not None, "rows are read by an index"
+        for at in index.blocks(first, count) if count else ():
+            begin, line, *_ = index.entries[at].tolist()
+            data = records.block(self._file, index, at)
+            end = int(index.entries[at + 1, 0])
+            low, high = max(first, begin), min(first + count, end)
+            if low >= high:
+                continue  # blank lines alone
+            if (low, high) != (begin, end):
+                data, skipped = records.cut(data, low - begin, high - begin, LINES)
+                line += skipped
+            yield low, high, data, line
+
+    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> Slice:
+        found = records.split(data, line, LINES)
+        if len(found) != high - low:
+            raise InvalidFile(f"line {line + 1}: {records.CHANGED}")
+        bad, good, values = list[BadRow](), list[int](), list[Row]()
+        for row, (at, record) in enumerate(found, low):
+            parsed = _parsed(record)
+            if isinstance(parsed, str):
+                bad.append(BadRow(row, INVALID, parsed, at + 1))
+            else:
+                good.append(row)
+                values.append(parsed)
+        columns = list(dict.fromkeys(name for row in values for name in row)) if columns is None else columns
+        arrays = [pa.array((bytes(row[name]) if name in row else None for row in values), JSON, size=len(values)) for name in columns]
+        return Slice(pa.table(arrays, list(columns)), np.array(good, np.int64), bad, text_of_lines(data, line, low, LINES), self.cells)
+
+
+def _parsed(record: bytes) -> Row | str:
+    """The values of a line as they are written, or what is wrong with it."""
+    try:
+        return _OBJECT.decode(record)
+    except msgspec.ValidationError:
+        pass
+    except msgspec.DecodeError as error:
+        return f"it is {not_json(record, error)}"
+    except RecursionError:
+        return TOO_DEEP
+    try:
+        return {str(at): value for at, value in enumerate(_LIST.decode(record))}
+    except msgspec.MsgspecError:
+        return f"it is {record[:20].decode(errors='replace')!r}, where an object or a list is expected"
+
+
+def _kind(value: Any) -> str:
+    text = bytes(value)
+    if text[0] not in _WHOLE:
+        return {b"n": "null", b"t": "bool", b"f": "bool", b'"': "string"}.get(text[:1], "json")
+    if text.lstrip(b"-").isdigit():
+        # What no type of numbers holds exactly stays what it is as text.
+        return "int" if len(text) < 16 else "long" if len(text) < 19 else "json"
+    return "float"
+
+
+def _type(kinds: set[str]) -> pa.DataType:
+    found = kinds - {"null"}
+    if found <= {"int", "long"} and found:
+        return pa.int64()
+    if found <= {"int", "float"} and found:
+        return pa.float64()
+    return pa.bool_() if found == {"bool"} else pa.string()
+
+
+def _check_names(names: Mapping[str, Any], line: int) -> None:
+    if len(names) > _MOST_NAMES:
+        raise InvalidFile(f"line {line + 1}: the rows have more than {_MOST_NAMES} different columns")

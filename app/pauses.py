@@ -1,0 +1,53 @@
+"""How long an event loop was held up: everything else in its process waited as long."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from app import metrics
+from app.loops import Loop
+
+log = logging.getLogger(__name__)
+_EVERY_S: Final = 0.1
+_WINDOW_S: Final = 60.0
+_LONG_S: Final = 1.0
+"""A pause that is worth a line in the log."""
+
+
+class Pauses:
+    """Measures an event loop from within: a timer that fires late was held up by something that ran for so long."""
+
+    def __init__(self, loop: Loop, clock: Callable[[], float] = time.monotonic) -> None:
+        self.loop = loop
+        self._clock = clock
+        self._at: float | None = None
+        self._recent: deque[tuple[float, float]] = deque()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        await self.loop.run(self._turn)
+
+    async def _turn(self) -> float:
+        self.tick(_EVERY_S)
+        return _EVERY_S
+
+    def tick(self, every_s: float) -> float:
+        """Note that the timer fired, which was to fire every `every_s` seconds. Returns how late it was."""
+        now = self._clock()
+        pause_s = 0.0 if self._at is None else max(0.0, now - self._at - every_s)
+        self._at = now
+        metrics.LOOP_PAUSE.observe(pause_s)
+        # Of the window only what may still become its maximum: a later, longer pause makes the earlier ones irrelevant.
+        while self._recent and self._recent[-1][1] <= pause_s:
+            self._recent.pop()
+        self._recent.append((now, pause_s))
+        while now - self._recent[0][0] > _WINDOW_S:
+            self._recent.popleft()
+        metrics.LOOP_LONGEST_PAUSE.set(self._recent[0][1])
+        if pause_s > _LONG_S:
+            log.warning("The event loop was held up for %.1f s: nothing else was answered meanwhile.", pause_s)
+        return pause_s

@@ -1,0 +1,33 @@
+"""A model whose estimator is loaded in each process that asks it, and not before the fork."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from app.core.models import Manifest
+from app.core.tensors import Tensor
+from app.runtime.model import Model
+from app.runtime.threads import limit_new_libraries
+
+
+class DeferredModel(Model):
+    """Reads its artifact when it is first asked: some libraries start threads while they load, and a fork does not copy threads."""
+
+    def __init__(self, manifest: Manifest, read: Callable[[], Any]) -> None:
+        super().__init__(manifest, None)
+        self._read = read
+
+    def load(self) -> None:
+        """Raise ModelUnavailable if the artifact cannot be read."""
+        if self.estimator is None:
+            self.estimator = self._read()
+            limit_new_libraries()
+
+    def verify(self) -> None:
+        self.load()
+        super().verify()
+
+    def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
+        self.load()
+        return super().predict(inputs, outputs)

@@ -1,0 +1,148 @@
+"""What a fitted estimator shows of the rows that it was fitted on: columns, kinds and width, through whatever is put around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils import get_tags
+
+_INNER: Final = (
+    "best_estimator_", "estimator_", "estimators_", "regressor_", "classifier_", "calibrated_classifiers_", "estimator",
+)  # fmt: skip
+"""Attributes under which scikit-learn keeps the estimators that get the rows as they come, the fitted ones first."""
+_FITTED: Final = "n_features_in_"
+
+
+def column_names(estimator: Any) -> tuple[str, ...]:
+    """Return the names of the columns of the DataFrame that it was fitted on; () if that was an array."""
+    return next((tuple(map(str, one.feature_names_in_)) for one in _around(estimator) if hasattr(one, "feature_names_in_")), ())
+
+
+def width(estimator: Any) -> int | None:
+    """Return the number of columns; None if it does not show."""
+    for one in _around(estimator):
+        found = getattr(one, _FITTED, None)
+        if found is not None:
+            return int(found)
+    return None
+
+
+def takes_documents(estimator: Any) -> bool:
+    """Does it take a list of texts, as a vectorizer does, and not a table?"""
+    for one in _around(estimator):
+        if isinstance(one, ColumnTransformer):
+            return False
+        if _is_vectorizer(one):
+            return True
+    return False
+
+
+def known_labels(estimator: Any) -> list[Any] | None:
+    """Return labels that an encoder of targets knows, one for each row, or in a list if its rows are sets; None if it is not such an encoder."""
+    classes = getattr(estimator, "classes_", None)
+    tags = _tags(estimator)
+    if tags is None or tags.input_tags.two_d_array or not isinstance(classes, np.ndarray) or not len(classes):
+        return None
+    label = classes.tolist()[0]
+    if tags.target_tags.one_d_labels:
+        return [label]
+    return [[label]] if tags.target_tags.two_d_labels else None
+
+
+def known_values(estimator: Any) -> dict[int, Any]:
+    """Return a value that a column had when it was fitted, by the place of the column, for those that show it: text, most of all."""
+    found: dict[int, Any] = {}
+    for one in _around(estimator):
+        if isinstance(one, ColumnTransformer):
+            for part, places, single in _parts(one):
+                for at, value in enumerate(_values(part, len(places), single)):
+                    if value is not None:
+                        found.setdefault(places[at], value)
+        elif not isinstance(one, Pipeline | FeatureUnion):
+            for at, value in enumerate(_values(one, width(one) or 0, single=False)):
+                if value is not None:
+                    found.setdefault(at, value)
+    return found
+
+
+def _around(estimator: Any, depth: int = 0) -> Iterator[Any]:
+    """The estimator, and all inside it that get the same rows."""
+    yield estimator
+    if depth > 20:
+        return
+    for inner in _inside(estimator):
+        yield from _around(inner, depth + 1)
+
+
+def _inside(estimator: Any) -> list[Any]:
+    if isinstance(estimator, Pipeline):
+        return [step for _, step in estimator.steps if step is not None and not isinstance(step, str)][:1]
+    if isinstance(estimator, FeatureUnion):
+        return [part for _, part in estimator.transformer_list if not isinstance(part, str)]
+    if isinstance(estimator, ColumnTransformer):
+        return []
+    for name in _INNER:
+        found = getattr(estimator, name, None)
+        parts = list(np.ravel(np.asarray(found, dtype=object))) if isinstance(found, list | tuple | np.ndarray) else [found]
+        parts = [part for part in parts if any(hasattr(part, method) for method in ("predict", "transform", "estimator"))]
+        if parts:
+            return parts[:1]  # all of them were fitted on the same columns
+    # An estimator that prepares columns of its own, as histogram boosting does for categories.
+    return [value for value in getattr(estimator, "__dict__", {}).values() if isinstance(value, ColumnTransformer)]
+
+
+def _parts(transformer: ColumnTransformer) -> Iterator[tuple[Any, list[int], bool]]:
+    """Each transformer, the places of its columns, and whether it gets one column as a series."""
+    names = pd.Index(getattr(transformer, "feature_names_in_", range(getattr(transformer, _FITTED, 0))))
+    places = pd.Series(range(len(names)), index=names)
+    for _, part, columns in getattr(transformer, "transformers_", ()):
+        if isinstance(part, str) or callable(columns):
+            continue
+        single = isinstance(columns, str | int)
+        chosen = [columns] if single else columns
+        by_name = not isinstance(chosen, slice) and len(chosen) > 0 and isinstance(chosen[0], str)
+        yield part, (places.loc[list(chosen)] if by_name else places.iloc[chosen]).tolist(), single
+
+
+def _values(part: Any, count: int, single: bool) -> Iterable[Any]:
+    """One known value for each of `count` columns; None where nothing shows. The first step of a pipeline that shows some counts."""
+    steps = [step for _, step in part.steps] if isinstance(part, Pipeline) else [part]
+    found: list[Any] = [None] * count
+    for step in steps:
+        if single and count == 1 and _is_vectorizer(step):
+            return ["text"]
+        if isinstance(step, ColumnTransformer | FeatureUnion):
+            inner = known_values(step)
+            shown = [inner.get(at) for at in range(count)]
+        else:
+            shown = _shown(step, count)
+        found = [old if old is not None else new for old, new in zip(found, shown, strict=True)]
+    return found
+
+
+def _shown(step: Any, count: int) -> list[Any]:
+    categories = getattr(step, "categories_", ())
+    if len(categories) == count and count:
+        return [next((value for value in known if not pd.isna(value)), None) for known in categories]
+    statistics = getattr(step, "statistics_", None)
+    if isinstance(statistics, np.ndarray) and statistics.dtype.kind in "OUS" and len(statistics) == count:
+        return [value if isinstance(value, str) else None for value in statistics]
+    return [None] * count
+
+
+def _is_vectorizer(estimator: Any) -> bool:
+    tags = _tags(estimator)
+    return bool(tags and tags.input_tags.string and not tags.input_tags.two_d_array)
+
+
+def _tags(estimator: Any) -> Any:
+    """None for what is not made as scikit-learn's estimators are."""
+    try:
+        return get_tags(estimator)
+    except Exception:  # noqa: BLE001 - whatever an estimator of somebody else raises
+        return None

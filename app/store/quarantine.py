@@ -1,0 +1,150 @@
+"""Members of indices that could not be handled, and keys of a wrong type: set aside, noted and kept for a while.
+
+A loop takes members from a sorted set. One that makes no sense would stop it, or come back for ever. `Quarantine.handle` tries a
+member again with growing delays, removes it after the last attempt, and keeps a note that `celeriac doctor` shows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+import redis
+import redis.asyncio
+
+from app import metrics
+from app.loops import Loop, unavailable
+from app.settings import Settings
+from app.store import keys, scripts
+
+log = logging.getLogger(__name__)
+_FIRST_S: Final = 5.0
+_LONGEST_S: Final = 300.0
+_LONGEST_MEMBER: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is known of one member: how often it failed, how it failed last, and whether it was removed."""
+
+    index: str
+    member: str
+    error: str
+    failures: int
+    failed_at: float
+
+
+class Quarantine:
+    """What loops set aside, in Redis. Bounded by `max_quarantine` and `quarantine_ttl_s`."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+        self._noted: set[tuple[str, bytes]] = set()
+
+    async def handle(self, loop: Loop, index: str, member: bytes, work: Callable[[str], Awaitable[None]], *, attempts: int) -> None:
+        """Handle one member. A failure is reported; the member is due again later, or set aside after `attempts` (0: never).
+
+        Args:
+            index: Key of the sorted set that holds the member, by the time when it is due.
+            work: Handles the member. Its error is the member's, unless Redis is unavailable.
+        """
+        with loop.item(f"{_text(member)} of {index}"):
+            try:
+                text = member.decode()
+            except UnicodeDecodeError as error:
+                await self.aside(index, member, error, attempts=1)
+                raise
+            try:
+                await work(text)
+            except Exception as error:
+                if not unavailable(error):
+                    await self.aside(index, member, error, attempts=attempts)
+                raise
+            if (index, member) in self._noted:
+                await self._forget(index, member)
+
+    async def aside(self, index: str, member: bytes, error: BaseException, *, attempts: int) -> None:
+        """Note a failure of a member, and delay or remove it."""
+        one = self._settings
+        note = orjson.dumps([index, _text(member), f"{type(error).__name__}: {str(error)[:500]}", time.time()], default=str)
+        call = scripts.Call(
+            "aside",
+            (keys.QUARANTINE, keys.QUARANTINE_NOTES, index),
+            (_field(index, member), member, note, attempts, _FIRST_S, _LONGEST_S, one.max_quarantine, one.quarantine_ttl_s),
+        )
+        failures, removed = await scripts.run_async(self._client, call)
+        self._noted.add((index, member))
+        while len(self._noted) > one.max_quarantine:
+            self._noted.pop()
+        if removed:
+            metrics.QUARANTINED.labels(index.removeprefix(keys.PREFIX)).inc()
+            log.error("Set aside %s of %s after %d failed attempts: %s", _text(member), index, failures, error)
+
+    async def check_types(self, queues: Mapping[str, Iterable[str]]) -> None:
+        """Move keys aside that hold another type than they must. Nothing could use them, and every command on them would fail."""
+        expected = key_types(queues)
+        call = scripts.Call("types", tuple(expected), (keys.ASIDE, self._settings.quarantine_ttl_s, *expected.values()))
+        moved: list[bytes] = await scripts.run_async(self._client, call)
+        for key, found in zip(moved[::2], moved[1::2], strict=True):
+            name = key.decode(errors="replace")
+            metrics.QUARANTINED.labels("key").inc()
+            log.error(
+                "Moved the Redis key %s to %s%s: it is a %s and must be a %s.", name, keys.ASIDE, name, found.decode(), expected[name]
+            )
+
+    async def count(self) -> int:
+        """Notes that are kept."""
+        return int(await self._client.zcard(keys.QUARANTINE))
+
+    async def _forget(self, index: str, member: bytes) -> None:
+        self._noted.discard((index, member))
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.zrem(keys.QUARANTINE, _field(index, member))
+            pipe.hdel(keys.QUARANTINE_NOTES, _field(index, member))
+            await pipe.execute()
+
+
+def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """The type of every key that is not one record's own. `queues` are those of each pool."""
+    sorted_sets = [
+        keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.FOLLOWUPS, keys.EVENTS, keys.EXPIRING, keys.NOTICES, keys.BATCHES,
+        keys.QUARANTINE,
+    ]  # fmt: skip
+    hashes = [keys.MANIFESTS, keys.WORKERS, keys.WEBHOOKS, keys.QUARANTINE_NOTES]
+    lists = []
+    for pool, names in queues.items():
+        unacked, index = keys.held(pool)
+        hashes.append(unacked)
+        sorted_sets += [index, keys.batches_out(pool), keys.batches_active(pool)]
+        for queue in names:
+            lists.append(keys.list_of(queue))
+            hashes.append(keys.counts(queue))
+            sorted_sets += [keys.deliveries(queue), keys.running(queue), keys.delayed(queue)]
+    strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT]
+    kinds = {"zset": sorted_sets, "hash": hashes, "list": lists, "string": strings, "set": [keys.WITHDRAWN]}
+    return {key: kind for kind, listed in kinds.items() for key in listed}
+
+
+def read(client: redis.Redis, most: int) -> list[Note]:
+    """The latest notes first."""
+    fields: Any = client.zrange(keys.QUARANTINE, 0, most - 1, desc=True)
+    notes: Any = client.hmget(keys.QUARANTINE_NOTES, fields) if fields else []
+    found = []
+    for text in filter(None, notes):
+        failures, _, note = text.partition(b"\n")
+        index, member, error, failed_at = orjson.loads(note)
+        found.append(Note(index, member, error, int(failures), failed_at))
+    return found
+
+
+def _field(index: str, member: bytes) -> bytes:
+    return index.encode() + b" " + member
+
+
+def _text(member: bytes) -> str:
+    return member.decode(errors="backslashreplace")[:_LONGEST_MEMBER]

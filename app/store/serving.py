@@ -1,0 +1,103 @@
+"""Which version answers for each alias, as workers found out, and which promotions failed on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import orjson
+import redis
+import redis.asyncio
+
+from app.core.promotions import Failure
+from app.store import keys
+
+_KEEP_FAILURE_S: Final = 7 * 24 * 3600.0
+Slot = tuple[str, str]
+"""A model's name and an alias of it; "" stands for the bare name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What Redis knows at one moment, by model and alias."""
+
+    versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    failures: Mapping[str, Mapping[str, Failure]] = field(default_factory=dict)
+
+    def of(self, name: str) -> Mapping[str, str]:
+        """Alias -> the version that was served for it last."""
+        return self.versions.get(name, {})
+
+    def get(self, slot: Slot) -> str | None:
+        """The version that was served last for an alias, if any was."""
+        return self.of(slot[0]).get(slot[1])
+
+    def failures_of(self, name: str) -> Mapping[str, Failure]:
+        """Alias -> its last failed promotion."""
+        return self.failures.get(name, {})
+
+
+def read(client: redis.Redis) -> Serving:
+    """Raises RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.SERVING)
+        pipe.hgetall(keys.FAILED_PROMOTIONS)
+        return _decode(*pipe.execute())
+
+
+async def read_async(client: redis.asyncio.Redis) -> Serving:
+    """Raises RedisError."""
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.SERVING)
+        pipe.hgetall(keys.FAILED_PROMOTIONS)
+        return _decode(*await pipe.execute())
+
+
+def served(client: redis.Redis, versions: Mapping[Slot, str]) -> None:
+    """Record the versions that a worker serves now for these aliases."""
+    if versions:
+        client.hset(keys.SERVING, mapping={_field(slot): version for slot, version in versions.items()})
+
+
+def failed(client: redis.Redis, slot: Slot, failure: Failure) -> None:
+    """Record that a worker could not serve the version of a promotion."""
+    client.hset(keys.FAILED_PROMOTIONS, _field(slot), orjson.dumps(asdict(failure)))
+
+
+def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
+    """Drop what is known of aliases and models that no longer exist."""
+    names = [_field(slot) for slot in slots]
+    if names:
+        with client.pipeline(transaction=False) as pipe:
+            pipe.hdel(keys.SERVING, *names)
+            pipe.hdel(keys.FAILED_PROMOTIONS, *names)
+            pipe.execute()
+
+
+def _field(slot: Slot) -> str:
+    return "/".join(slot)
+
+
+def _decode(versions: Mapping[bytes, bytes], failures: Mapping[bytes, bytes]) -> Serving:
+    oldest = time.time() - _KEEP_FAILURE_S
+    served: dict[str, dict[str, str]] = {}
+    failed: dict[str, dict[str, Failure]] = {}
+    for name, version in versions.items():
+        model, _, alias = name.decode(errors="replace").partition("/")
+        served.setdefault(model, {})[alias] = version.decode(errors="replace")
+    for name, text in failures.items():
+        model, _, alias = name.decode(errors="replace").partition("/")
+        if (failure := _failure(text)) and failure.at > oldest:
+            failed.setdefault(model, {})[alias] = failure
+    return Serving(served, failed)
+
+
+def _failure(text: bytes) -> Failure | None:
+    """None for a value that is not ours: it must not hide the others."""
+    try:
+        found: Any = orjson.loads(text)
+        return Failure(str(found["id"]), str(found["reason"]), float(found["at"]))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,153 @@
+"""Lists of jobs cost a bounded number of round trips, and every 202 says how long the queue is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import redis
+
+from app.core.jobs import new_id
+from app.store import keys
+from app.store.jobs import LOOKED_AT
+from app.store.records import encode_spec
+from tests.api.conftest import Worker
+
+MANY = 5000
+
+
+def fill(client: redis.Redis, count: int, model: str = "wine", state: str = "succeeded") -> list[str]:
+    """Records as the scripts leave them, the oldest first."""
+    now = time.time() - count
+    ids = [new_id(now + at) for at in range(count)]
+    with client.pipeline(transaction=False) as pipe:
+        for at, id in enumerate(ids):
+            pipe.zadd(keys.JOBS, {id: now + at})
+            spec = encode_spec(model, "1", ("predict",), 1, "")
+            fields: dict[Any, Any] = {
+                "state": state,
+                "attempt": 1,
+                "spec": spec,
+                "created_at": now + at,
+                "expires_at": now + 1e6,
+                "position": at + 1,
+            }
+            pipe.hset(keys.job(id), mapping={**fields, "queue": "default", "delivery": "", "revision": 1})
+        pipe.execute()
+    return ids
+
+
+def commands(client: redis.Redis) -> int:
+    """Packets that the server has read from its clients, about: one a round trip."""
+    return int(client.info("stats")["total_reads_processed"])
+
+
+@pytest.mark.parametrize(
+    "query", ["model=nonesuch&limit=1", "state=running&limit=1", "model=nonesuch&state=failed&limit=1", "state=queued&limit=100"]
+)
+async def test_a_filter_that_matches_nothing_costs_few_round_trips(api: httpx.AsyncClient, worker: Worker, query: str) -> None:
+    fill(worker.client, MANY)
+    before = commands(worker.client)
+    answer = (await api.get(f"/v1/jobs?{query}")).json()
+    # The loops of the process ask something too meanwhile; it was a thousand.
+    assert commands(worker.client) - before < 100
+    assert answer["items"] == []
+    pages = 1
+    while answer["next"] is not None:
+        answer = (await api.get(f"/v1/jobs?{query}&cursor={answer['next']}")).json()
+        assert answer["items"] == []
+        pages += 1
+    assert pages <= MANY // LOOKED_AT + 1
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+@pytest.mark.parametrize("query", ["", "model=rare", "state=failed", "model=rare&state=failed"])
+async def test_pages_list_what_matches_once_and_in_order(api: httpx.AsyncClient, worker: Worker, query: str, limit: int) -> None:
+    """Some records have expired, some are broken, and some are of others."""
+    expected, every = list[str](), list[str]()
+    for _ in range(3):
+        every += fill(worker.client, 40)
+        found = fill(worker.client, 2, "rare", "failed")
+        expected += found
+        every += found
+    listed = every if not query else expected
+    now = time.time()
+    times = {id: now - 1000 + at for at, id in enumerate(every)}
+    worker.client.zadd(keys.JOBS, dict(times))
+    for gone in every[5:30]:
+        worker.client.delete(keys.job(gone))
+    worker.client.delete(keys.job(every[31]))
+    worker.client.rpush(keys.job(every[31]), "x")
+    worker.client.zadd(keys.JOBS, {b"\xff\xfe": now, b"x y": now, b"": now - 2000})
+    left = [id for id in listed if worker.client.type(keys.job(id)) == b"hash"]
+    seen, cursor, pages = list[str](), "", 0
+    while True:
+        answer = (await api.get(f"/v1/jobs?limit={limit}&{query}" + (f"&cursor={cursor}" if cursor else ""))).json()
+        assert len(answer["items"]) <= limit
+        seen += [one["id"] for one in answer["items"]]
+        pages += 1
+        cursor = answer["next"]
+        if cursor is None:
+            break
+        assert pages < 1000
+    assert seen == sorted(left, key=times.__getitem__, reverse=True)
+
+
+async def behind(api: httpx.AsyncClient, wine: dict[str, Any], count: int) -> None:
+    for _ in range(count):
+        assert (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).status_code == 202
+
+
+Ask = Callable[[httpx.AsyncClient, dict[str, Any]], Awaitable[httpx.Response]]
+
+
+def ask(path: str, headers: dict[str, str] | None = None, method: str = "POST") -> Ask:
+    async def send(api: httpx.AsyncClient, wine: dict[str, Any]) -> httpx.Response:
+        body: Any = {"model": "wine", "inputs": [wine]}
+        if path.startswith("/v2"):
+            kinds = {str: "BYTES", float: "FP64", int: "FP64"}
+            inputs = [
+                {"name": name, "shape": [1], "datatype": kinds.get(type(value), "FP64"), "data": [value]} for name, value in wine.items()
+            ]
+            body = {"inputs": inputs}
+        return await api.request(method, path, json=body, headers=headers)
+
+    return send
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        ask("/v1/jobs"),
+        ask("/v1/jobs?wait=0.2"),
+        ask("/v1/jobs", {"prefer": "wait=0"}),
+        ask("/v1/jobs", {"prefer": "respond-async"}),
+        ask("/v1/jobs", {"prefer": "respond-async, wait=1"}),
+        ask("/v1/jobs", {"idempotency-key": '"a key of ours"'}),
+        ask("/v1/jobs/order-4712", method="PUT"),
+        ask("/v1/jobs/order-4713?wait=0.2", method="PUT"),
+        ask("/v2/models/wine/infer", {"prefer": "respond-async"}),
+        ask("/v2/models/wine/infer", {"prefer": "wait=1"}),
+    ],
+)
+async def test_every_202_says_where_the_job_stands_in_the_queue(api: httpx.AsyncClient, wine: dict[str, Any], send: Ask) -> None:
+    await behind(api, wine, 3)
+    answer = await send(api, wine)
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert (job["state"], job["queue_position"]) == ("queued", 4)
+    read = orjson.loads((await api.get(f"/v1/jobs/{job['id']}")).content)
+    assert set(read) == set(job)
+
+
+async def test_jobs_that_have_left_the_queue_no_longer_count(api: httpx.AsyncClient, wine: dict[str, Any], worker: Worker) -> None:
+    await asyncio.gather(*(behind(api, wine, 1) for _ in range(4)))
+    while worker.client.llen(keys.list_of("default")):
+        worker.take()
+    job = (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).json()
+    assert job["queue_position"] == 1

@@ -1,0 +1,229 @@
+"""Tables that were answered wrongly once, through the interfaces a user has. The right value is what pandas and scikit-learn answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer, make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from app.cli.exits import Exit
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests.cli.conftest import Celeriac
+from tests.cli.conftest import celeriac as celeriac
+from tests.misbehaving import SLEEP, Moody
+from tests.running import Running, wait_until_ready
+
+POOL = "tables"
+
+
+def mixed(*numbers: str) -> ColumnTransformer:
+    words = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    return make_column_transformer((words, ["city"]), (SimpleImputer(), list(numbers)))
+
+
+@pytest.fixture(scope="module")
+def cities() -> Any:
+    """T4: no city is missing in what it was fitted on."""
+    frame = pd.DataFrame({"city": ["bern", "bern", "basel", "chur"], "x": [1.0, 2.0, 3.0, 4.0]})
+    return make_pipeline(mixed("x"), LinearRegression()).fit(frame, [1.0, 2.0, 30.0, 40.0]), frame
+
+
+@pytest.fixture(scope="module")
+def models(running: Running, cities: Any) -> Iterator[None]:
+    repository = Repository(running.models)
+    x = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    publish(repository, LinearRegression().fit(x, x["x"]), "line", sample=x, pool=POOL, promote="production")
+    ages = pd.DataFrame({"age": [10, 20, 30], "income": [1.0, 5.0, 2.0]})
+    model = make_pipeline(SimpleImputer(), LinearRegression()).fit(ages, 2 * ages["age"])
+    publish(repository, model, "ages", sample=ages, pool=POOL, promote="production")
+    publish(repository, cities[0], "cities", sample=cities[1], pool=POOL, promote="production")
+    spam = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["buy now", "hello you", "buy buy", "hello"], [1, 0, 1, 0])
+    publish(repository, spam, "spam", sample=np.array(["buy now", "hello"], dtype=object), format="joblib", pool=POOL, promote="production")
+    publish(repository, Moody(), "sleepy", sample=np.zeros((3, 2)), columns=["a", "b"], format="joblib", pool=POOL, promote="production")
+    (running.folder / "tables").mkdir(exist_ok=True)
+    with running.process("worker", pool=POOL, processes=2):
+        for name in ("line", "ages", "cities", "spam", "sleepy"):
+            wait_until_ready(f"{running.url}/v2/models/{name}/ready")
+        yield
+
+
+@pytest.fixture
+def api(running: Running, models: None) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=running.url, timeout=60) as found:
+        yield found
+
+
+def uploaded(api: httpx.Client, content: str | bytes, name: str) -> str:
+    data = content if isinstance(content, bytes) else content.encode()
+    return str(api.post("/v1/files", files={"file": (name, data)}).json()["id"])
+
+
+def ended(api: httpx.Client, batch: dict[str, Any]) -> dict[str, Any]:
+    with api.stream("GET", f"/v1/batches/{batch['id']}/events") as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data:"):
+                batch = json.loads(line[5:])
+    return batch
+
+
+def answered(
+    api: httpx.Client, model: str, content: str | bytes, name: str = "rows.csv", **options: Any
+) -> tuple[str, list[dict[str, Any]]]:
+    """The output, and the errors."""
+    started = api.post("/v1/batches", json={"model": model, "input": uploaded(api, content, name), **options})
+    assert started.status_code == 200, started.text
+    batch = ended(api, started.json())
+    assert batch["status"] == "completed", batch
+    texts = [api.get(f"/v1/files/{id}/content").text if id else "" for id in (batch["output_file_id"], batch["error_file_id"])]
+    return texts[0], [json.loads(line) for line in texts[1].splitlines()]
+
+
+def values(api: httpx.Client, model: str, content: str | bytes, name: str = "rows.csv", **options: Any) -> list[float]:
+    output, errors = answered(api, model, content, name, format="jsonl", keep=[], **options)
+    assert not errors, errors
+    return [round(json.loads(line)["predict"], 6) for line in output.splitlines()]
+
+
+def test_a_quote_inside_a_value_loses_no_row(api: httpx.Client) -> None:  # T1
+    output, errors = answered(api, "line", 'part,x\n5" pipe,1\nplain,2\nhose,3\n6" pipe,4\nround,5\n', format="jsonl")
+    assert not errors
+    assert [(row["part"], round(row["predict"], 6)) for row in map(json.loads, output.splitlines())] == [
+        ('5" pipe', 1.0), ("plain", 2.0), ("hose", 3.0), ('6" pipe', 4.0), ("round", 5.0),
+    ]  # fmt: skip
+
+
+def test_a_fraction_is_not_cut_to_a_whole_number(api: httpx.Client) -> None:  # T2
+    output, errors = answered(api, "ages", '{"age": 30.9, "income": 1.0}\n{"age": 30.0, "income": 1.0}\n', "rows.jsonl")
+    assert round(json.loads(output)["predict"], 6) == 60.0
+    assert [(one["line"], one["detail"]) for one in errors] == [(1, "Column 'age': 30.9 is not a whole number.")]
+
+
+def test_carried_values_stay_what_they_are(api: httpx.Client) -> None:  # T3, T10
+    carried = ["1", "18446744073709551616", "0.10", '"A2"', "null", '{"a": [1.50]}', "true"]
+    lines = [f'{{"id": {value}, "x": {at}}}' for at, value in enumerate(carried)] + ['{"x": 7, "late": 1e2}']
+    output, errors = answered(api, "line", "\n".join(lines), "rows.jsonl")
+    assert not errors
+    rows = output.splitlines()
+    assert [row.partition(',"predict"')[0] for row in rows] == [f'{{"id":{value}' for value in carried] + ['{"late":1e2']
+    # Whole numbers for more than the first megabyte, then a fraction.
+    wide = "".join(f'{{"n":{at},"x":1}}\n' for at in range(80_000)) + '{"n":0.5,"x":2}\n'
+    output, _ = answered(api, "line", wide, "rows.jsonl", format="csv")
+    assert output.splitlines()[-1].startswith("0.5,")
+
+
+def test_an_empty_cell_and_null_are_one_missing_value(api: httpx.Client, cities: Any) -> None:  # T4
+    model, _ = cities
+    right = model.predict(pd.DataFrame({"city": [None, "chur"], "x": [1.0, 4.0]})).round(6).tolist()
+    assert values(api, "cities", "city,x\n,1\nchur,4\n") == right
+    assert values(api, "cities", '{"city": null, "x": 1}\n{"city": "chur", "x": 4}\n', "rows.jsonl") == right
+    job = api.post("/v1/jobs?wait=20", json={"model": "cities", "inputs": [{"city": None, "x": 1}, {"city": "chur", "x": 4}]}).json()
+    assert np.round(job["result"], 6).tolist() == right
+
+
+def test_whole_numbers_may_be_written_as_floats_or_be_missing(api: httpx.Client) -> None:  # T7
+    mean = 2 * 20.0
+    assert values(api, "ages", "age,income\n30.0,1\n,2\n") == [60.0, mean]
+    assert values(api, "ages", '{"age": 30.0, "income": 1}\n{"income": 2}\n', "rows.jsonl") == [60.0, mean]
+    job = api.post("/v1/jobs?wait=20", json={"model": "ages", "inputs": [{"age": 30.0, "income": 1}, {"age": None, "income": 2}]}).json()
+    assert np.round(job["result"], 6).tolist() == [60.0, mean]
+    job = api.post("/v1/jobs?wait=20", json={"model": "ages", "inputs": [{"age": "30", "income": "1.5"}]}).json()  # T14
+    assert np.round(job["result"], 6).tolist() == [60.0]
+
+
+def test_a_header_of_numbers_is_not_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T6
+    (tmp_path / "f.csv").write_text("0\n1.0\n2.0\n")
+    ended = celeriac("predict", "line", "--data", str(tmp_path / "f.csv"), "--url", running.url)
+    assert (ended.exit, "set header to false" in ended.err) == (Exit.USAGE, True)
+    for option, count in (("--header", 2), ("--no-header", 3)):
+        assert (
+            len(celeriac("predict", "line", "--json", "--data", str(tmp_path / "f.csv"), option, "--url", running.url).json["result"])
+            == count
+        )
+
+
+def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
+    (tmp_path / "t.json").write_text('["buy now", "hello"]')
+    (tmp_path / "t.csv").write_text("message\nbuy now\nhello\n")
+    for name in ("t.json", "t.csv"):
+        assert celeriac("predict", "spam", "--json", "--data", str(tmp_path / name), "--url", running.url).json["result"] == [1, 0]
+
+
+def test_missing_values_in_json_and_empty_files(api: httpx.Client) -> None:  # T12
+    answer = api.post("/v1/jobs", content=b'{"model": "line", "inputs": [[NaN]]}', headers={"content-type": "application/json"})
+    assert (answer.status_code, "write null" in answer.json()["detail"]) == (400, True), answer.text
+    for content, name, output in (("", "rows.csv", ""), ("x,id\n", "rows.csv", '"id","predict"\n'), ("", "rows.jsonl", "")):
+        assert answered(api, "line", content, name) == (output, []), name
+    request = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model": "line", "inputs": [[1.0]]}}
+    file = uploaded(api, b"\xef\xbb\xbf" + json.dumps(request).encode(), "asked.jsonl")
+    batch = ended(api, api.post("/v1/batches", json={"input_file_id": file, "endpoint": "/v1/jobs"}).json())
+    assert batch["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+
+
+def test_characters_of_a_file_can_be_named(api: httpx.Client) -> None:  # T13
+    german = "größe|x\n'a|b'|1,5\nnichts|-\n".encode("cp1252")
+    output, errors = answered(
+        api, "line", german, format="jsonl", delimiter="|", decimal=",", quote="'", encoding="cp1252", na_values=["-"]
+    )
+    assert json.loads(output) == {"größe": "a|b", "predict": pytest.approx(1.5)}
+    assert [one["detail"] for one in errors] == ["'x' is missing, and the model takes no missing values"]
+    wrong = api.post("/v1/batches", json={"model": "line", "input": uploaded(api, german, "x.csv"), "encoding": "utf-16"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/encoding")
+
+
+@pytest.mark.parametrize("spelling", ["./ok.csv", "sub/../ok.csv", "link.csv", "hard.csv", "absolute"])
+def test_an_output_that_is_the_input_is_refused(api: httpx.Client, running: Running, spelling: str) -> None:
+    tables = running.folder / "tables"
+    (tables / "sub").mkdir(exist_ok=True)
+    path = tables / "ok.csv"
+    path.write_text("x\n1\n2\n")
+    for name in ("link.csv", "hard.csv"):
+        (tables / name).unlink(missing_ok=True)
+    (tables / "link.csv").symlink_to(path)
+    (tables / "hard.csv").hardlink_to(path)
+    output = str(path) if spelling == "absolute" else spelling
+    answer = api.post("/v1/batches", json={"model": "line", "input": "ok.csv", "output": output})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/output"), answer.text
+    assert path.read_text() == "x\n1\n2\n"
+
+
+def test_two_running_batches_do_not_share_an_output(api: httpx.Client, running: Running) -> None:
+    slow = "a,b\n" + f"{SLEEP},0.2\n" * 40
+    first = api.post("/v1/batches", json={"model": "sleepy", "input": uploaded(api, slow, "s.csv"), "output": "shared.csv"}).json()
+    body = {"model": "sleepy", "input": uploaded(api, "a,b\n1,2\n", "s.csv"), "output": "./shared.csv"}
+    refused = api.post("/v1/batches", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "batch_conflict"), refused.text
+    api.post(f"/v1/batches/{first['id']}/cancel")
+    assert ended(api, first)["status"] == "cancelled"
+    assert api.post("/v1/batches", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (
+            NPY := b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<f8', 'fortran_order': False, 'shape': (-5, 10), }".ljust(117) + b"\n",
+            "a.npy",
+        ),
+        (NPY.replace(b"(-5, 10)", b"(0, 10000000)"), "b.npy"),
+        (NPY.replace(b"(-5, 10)", b"(9999999999, 0)"), "c.npy"),
+        (b'"x\n1\n2\n', "d.csv"),
+        (b"x" * 200_000 + b"\n1\n", "e.csv"),
+        (",".join(f"c{at}" for at in range(40_000)).encode() + b"\n" + b",".join([b"1"] * 40_000) + b"\n", "f.csv"),
+    ],
+)
+def test_a_hostile_file_is_refused_by_a_sentence(api: httpx.Client, content: bytes, name: str) -> None:
+    answer = api.post("/v1/batches", json={"model": "ages", "input": uploaded(api, content, name)})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_file"), answer.text

@@ -1,0 +1,56 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+
+from app import logs
+from app.core.errors import InvalidInput
+from app.settings import Settings, settings
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> Iterator[None]:
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+PORTS = sorted(name for name in Settings.model_fields if name.endswith("_port"))
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.1:8000", "udp://10.0.0.1:53", "sctp://10.0.0.1:1", "tcp://[fd00::1]:8000"])
+@pytest.mark.parametrize("name", PORTS)
+def test_a_service_link_is_no_setting(name: str, link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"CELERIAC_{name.upper()}", link)
+    assert getattr(settings(), name) == Settings.model_fields[name].default
+
+
+def test_a_process_says_that_it_ignores_a_service_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_API_PORT", "tcp://10.0.0.1:8000")
+    stream = io.StringIO()
+    logs.configure("api", stream)
+    assert "Ignoring CELERIAC_API_PORT=tcp://10.0.0.1:8000" in stream.getvalue()
+
+
+def test_a_port_that_is_wrong_in_another_way_is_still_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_API_PORT", "tcp://10.0.0.1")
+    with pytest.raises(InvalidInput, match=r"CELERIAC_API_PORT is 'tcp://10\.0\.0\.1'"):
+        settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix"), [("team-a", "team-a:"), ("team-a:", "team-a:"), ("A.b_c-9", "A.b_c-9:"), ("celeriac:", "celeriac:")]
+)
+def test_a_key_prefix_ends_with_one_colon(given: str, prefix: str) -> None:
+    assert Settings(key_prefix=given).key_prefix == prefix
+
+
+@pytest.mark.parametrize("given", ["", ":", "a:b", "a::", "a b", "ä", "a*", "a?", "[a]", "a{b}", "a%s", "a\n", "-a", "a" * 64, "a/b", 'a"'])
+def test_any_other_key_prefix_is_refused_with_an_example(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_KEY_PREFIX", given)
+    with pytest.raises(InvalidInput, match=r"CELERIAC_KEY_PREFIX is .*: use 1 to 63 letters.*'team-a:'"):
+        settings()

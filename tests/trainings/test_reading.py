@@ -1,0 +1,82 @@
+"""A batch on the file of a training reads what the training read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.core.tables import TableOptions
+from app.data.columns import bind
+from app.data.features import to_inputs
+from app.data.tables import open_table
+from app.registry.repository import Repository
+from app.runtime.arrays import to_array
+from app.runtime.artifact import READERS
+from app.runtime.model import Model
+from app.runtime.publishing import publish
+from app.trainings.datasets import Dataset, read
+from app.trainings.preparation import as_it_was_fitted
+from app.trainings.trainers import find
+
+COUNTRIES = "country,y\n" + "".join(f"{name},{value}\n" for name, value in [("CH", 1), ("DE", 50), ("NA", 120), ("", 40)] * 6)  # T5
+SMOKERS = "smoker,bmi,y\n" + "".join(f"{smoker},{20 + at},{at}\n" for at, smoker in enumerate(["True", "False", "true", ""] * 6))  # T8
+INDEXED = ",a,y\n" + "".join(f"{at},{at * 2},{at * 3}\n" for at in range(24))  # T9
+GERMAN = "größe;ort;y\n" + "".join(f"{at},5;{'Köln' if at % 2 else '-'};{at},25\n" for at in range(24))  # T12, T13
+WIDE = "id,y\n" + "".join(f"{value},{at}\n" for at, value in enumerate([-1, 18446744073709551615, 5, 7] * 6))
+GERMAN_OPTIONS = {"decimal": ",", "encoding": "cp1252", "na_values": ["-"]}
+
+
+def trained(content: bytes, options: TableOptions) -> tuple[Any, Dataset]:
+    trainer = find("linear-regression")
+    data = read(io.BytesIO(content), "rows", "y", (), trainer.kind, options)
+    return trainer.fit(data.rows, data.target, {}), data
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "columns"),
+    [
+        (COUNTRIES.encode(), {}, ["country"]),
+        (SMOKERS.encode(), {}, ["smoker", "bmi"]),
+        (INDEXED.encode(), {}, ["a"]),
+        (INDEXED.replace("\n", "\r").encode(), {}, ["a"]),
+        (GERMAN.encode("cp1252"), GERMAN_OPTIONS, ["größe", "ort"]),
+        (WIDE.encode(), {}, ["id"]),
+        (b"".join(b'{"a": %d, "b": "%s", "y": %d}\n' % (at, b"uv"[at % 2 : at % 2 + 1], at) for at in range(24)), {}, ["a", "b"]),
+    ],
+    ids=["NA", "truths", "index", "carriage returns", "german", "wide", "jsonl"],
+)
+def test_a_batch_on_the_file_of_a_training_reads_the_same(
+    tmp_path: Path, content: bytes, options: dict[str, Any], columns: list[str]
+) -> None:
+    reading = TableOptions.from_dict(options)
+    estimator, data = trained(content, reading)
+    assert data.columns == columns
+    sample = as_it_was_fitted(estimator, data.rows)
+    named = () if hasattr(estimator, "feature_names_in_") else data.columns
+    repository = Repository(tmp_path)
+    manifest = publish(repository, estimator, "m", sample=sample, columns=named, reading=reading.as_dict())
+    with (tmp_path / "m" / manifest.version / manifest.artifact).open("rb") as file:
+        model = Model(manifest, READERS[manifest.format](file))
+    reader, _ = open_table(io.BytesIO(content), "rows", None, TableOptions.from_dict(manifest.reading))
+    reader.look_through()
+    binding = bind(manifest, reader)
+    answers = []
+    for part in reader.read(0, reader.rows, binding.columns, 100):
+        inputs, good = to_inputs(manifest, binding, part)
+        assert not good.bad, good.bad
+        answers.append(to_array(model.predict(inputs)[0]))
+    np.testing.assert_allclose(np.concatenate(answers), estimator.predict(sample), rtol=1e-9)
+
+
+def test_na_among_names_is_a_name_and_among_numbers_it_is_missing() -> None:
+    names = read(io.BytesIO(COUNTRIES.encode()), "rows.csv", "y", (), find("linear-regression").kind)
+    assert names.rows["country"].isna().sum() == 6
+    assert (names.rows["country"] == "NA").sum() == 6
+    numbers = read(
+        io.BytesIO(COUNTRIES.replace("CH", "1").replace("DE", "2").encode()), "rows.csv", "y", (), find("linear-regression").kind
+    )
+    assert numbers.rows["country"].isna().sum() == 12
