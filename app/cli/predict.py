@@ -73,7 +73,7 @@ def manifest_of(api: Remote, model: str) -> Manifest | None:
     """What the version that would answer declares; None if it cannot be known, which the answer will explain."""
     ref = ModelRef.parse(model)
     entry = api.get(f"/v1/models/{ref.name}")
-    which = ref.version or ref.alias or entry["default"]
+    which = ref.version or ref.alias or entry.get("default")
     found = api.get(f"/v1/models/{ref.name}/versions/{which}") if which else {}
     known = {name: found[name] for name in Manifest.__dataclass_fields__ if name in found}
     return Manifest.from_dict(known) if known.get("inputs") else None

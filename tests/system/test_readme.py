@@ -131,8 +131,8 @@ def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(
     X, trees, folder = home["X"], home["trees"], tmp_path / "tumours"
     (folder / "model.py").write_text(block(OWN_MODEL, "import lightgbm\n"))
     (folder / "model.yaml").write_text(block(OWN_MODEL, "name: features", "yaml"))
-    assert "celeriac models publish tumours ./tumours --sample tumours.csv" in (ROOT / OWN_MODEL).read_text()
-    publish(running, "tumours", folder, "--sample", str(tmp_path / "tumours.csv"))
+    assert "celeriac models publish tumours ./tumours --sample tumours.json" in (ROOT / OWN_MODEL).read_text()
+    publish(running, "tumours", folder, "--sample", str(tmp_path / "tumours.json"))
     rows = triton.InferInput("features", [50, 30], "FP64")
     rows.set_data_from_numpy(X[:50])
     with triton.InferenceServerClient(running.url.removeprefix("http://")) as client:
