@@ -44,6 +44,7 @@ def _run() -> int:
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
     from celery.worker import state
     from prometheus_client import multiprocess
+    from redis.exceptions import RedisError
 
     from app import probes
     from app.canvas import app
@@ -65,8 +66,12 @@ def _run() -> int:
     models = Models(settings())
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
-    served = serving.read(parent.redis())
-    models.preload(served, withdrawn.read(parent.redis()))
+    try:
+        served, unloaded = serving.read(parent.redis()), withdrawn.read(parent.redis())
+    except (RedisError, OSError):
+        # It is waited for later, and read again then.
+        served, unloaded = serving.Serving(), frozenset()
+    models.preload(served, unloaded)
     parent.memory_kills()
     reports = Reports()
     child.share(models, reports.write)
