@@ -68,7 +68,7 @@ async def read_object(request: Request, limit: int) -> dict[str, Any]:
 
 
 async def read_submission(request: Request) -> dict[str, Any]:
-    """The body of a job. If it is large, its inputs are `Large`: whoever needs them reads them in another process. Raises as `read_object`."""
+    """The body of a job. If it is large, its inputs are `Large` and are parsed in another process. Raises the errors of `read_object`."""
     here = gateway(request)
     content = await read_bytes(request, here.settings.max_body_bytes)
     if len(content) <= here.offload.above_bytes:

@@ -87,7 +87,7 @@ def detached(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """Stands for the inputs of a job in its body: they are read where the content is read. Of a pipeline, `packed` holds them as they are kept."""
+    """Placeholder for the inputs of a large job. They are parsed in the process that reads `content`. `packed` holds the inputs of a pipeline as they are stored."""
 
     content: bytes
     fingerprint: str
