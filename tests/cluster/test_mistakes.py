@@ -75,9 +75,9 @@ def test_a_change_that_kubernetes_does_not_allow_is_refused_before_anything_chan
         with pytest.raises(AssertionError) as refused:
             mistaken.upgrade(f"--set={NO_MODELS},settings.max_queue=9,{value}", wait=False)
         assert sentence in str(refused.value)
-    # As a person does who forgets the values of the installation.
+    # Without any value Helm reuses those of the installation; with one it falls back to the defaults for all others.
     with pytest.raises(AssertionError, match="Pass the values of the installation again"):
-        mistaken.at.helm("upgrade", mistaken.name, "charts/celeriac")
+        mistaken.at.helm("upgrade", mistaken.name, "charts/celeriac", "--set=settings.max_queue=9")
     assert versions(mistaken) == before
     # The same size in other words is no change.
     mistaken.upgrade(f"--set={NO_MODELS},models.size=1024Mi,redis.bundled.persistence.size=2048Mi", wait=False)
