@@ -91,7 +91,7 @@
 
 {{- $pools := include "celeriac.pools" . | fromYaml }}
 {{- if not $pools }}
-{{- fail "There is no pool: set pools.NAME, for nothing would answer a prediction." }}
+{{- fail "pools is empty, so nothing would answer predictions: set pools.NAME." }}
 {{- end }}
 {{- range $name, $pool := $pools }}
   {{- $at := printf "pools.%s" $name }}

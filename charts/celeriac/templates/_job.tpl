@@ -1,6 +1,6 @@
 {{/*
-A job that does its work once and may be done again. It is no hook, so neither `--wait` nor a GitOps controller can wait for it in vain: what
-needs its outcome waits by itself. A job cannot be changed, so its name carries the hash of its pod.
+A job that can run again safely. It is not a hook, so neither `--wait` nor a GitOps controller deadlocks on it; pods that
+need its result wait for it. Jobs are immutable, so the name carries the hash of the pod.
 */}}
 {{- define "celeriac.job" -}}
 {{- $pod := include "celeriac.pod" . }}
