@@ -18,7 +18,7 @@ from app import metrics
 from app.api.problems import STATUS
 from app.cli import exits as exit_codes
 from app.cli.main import app
-from app.settings import Settings
+from app.settings import ADVANCED, Settings
 from tests.bench.report import told
 
 ROOT: Final = Path(__file__).parents[2]
@@ -28,13 +28,16 @@ _BASELINE: Final = Path(__file__).parents[1] / "bench" / "baseline.json"
 
 
 def settings() -> str:
-    rows = []
+    """The settings that most installations use, then the advanced ones."""
+    basic, advanced = [], []
     for name, field in Settings.model_fields.items():
         value = "" if field.default in (None, PydanticUndefined) else str(field.default)
         if hasattr(field.default, "get_secret_value"):
             value = field.default.get_secret_value()
-        rows.append((f"`CELERIAC_{name.upper()}`", f"`{value}`" if value else "", str(field.description)))
-    return _table(("variable", "default", "meaning"), rows)
+        row = (f"`CELERIAC_{name.upper()}`", f"`{value}`" if value else "", str(field.description))
+        (advanced if name in ADVANCED else basic).append(row)
+    head = ("variable", "default", "meaning")
+    return f"{_table(head, basic)}\n## Advanced\n\nFew installations change these. The chart sets some of them.\n\n{_table(head, advanced)}"
 
 
 def errors() -> str:
