@@ -1,1 +1,1 @@
-"""What talks to Kubernetes, through its own client. May import core and settings."""
+"""Access to the Kubernetes API through its own client."""

@@ -1,4 +1,4 @@
-"""This pod's way to the API of its cluster, by the service account that the chart gives it."""
+"""Connection of this pod to the API of its cluster, by the service account that the chart creates."""
 
 from __future__ import annotations
 
@@ -17,32 +17,37 @@ TIMEOUT_S: Final = 5.0
 
 
 class ClusterUnavailable(Exception):
-    """In a sentence, for people."""
+    """The cluster does not answer or refuses. The message is a sentence for humans."""
 
 
 def connect() -> client.ApiClient:
-    """Raises ClusterUnavailable outside a cluster, and where the pod has no token."""
-    known = client.Configuration()
+    """Return a client of the Kubernetes API.
+
+    Raises:
+        ClusterUnavailable: The process does not run in a pod with a service account token.
+    """
+    configuration = client.Configuration()
     try:
-        config.load_incluster_config(client_configuration=known)  # type: ignore[no-untyped-call]
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
-        raise ClusterUnavailable(f"this process is in no pod with a service account's token: {error}") from None
-    known.retries = 0
-    return client.ApiClient(known)
+        raise ClusterUnavailable(f"this process does not run in a pod with a service account token: {error}") from None
+    configuration.retries = 0
+    return client.ApiClient(configuration)
 
 
 def namespace() -> str:
+    """Return the namespace of this pod."""
     return _NAMESPACE.read_text().strip()
 
 
 def pod() -> str:
-    """The name of this pod, which is its host name."""
+    """Return the name of this pod, which is its host name."""
     return socket.gethostname()
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Raises ClusterUnavailable with the cluster's own words where it refuses or does not answer."""
+    """Turn errors of the client into ClusterUnavailable with the cluster's own message."""
     try:
         yield
     except client.ApiException as error:

@@ -1,4 +1,7 @@
-"""Tells Kubernetes whether this pod is busy: of the pods that a pool may lose, idle ones go first."""
+"""Annotates this pod while it is busy, so that Kubernetes removes idle pods first when a pool shrinks.
+
+Source: https://kubernetes.io/docs/concepts/workloads/controllers/replicaset/#pod-deletion-cost
+"""
 
 from __future__ import annotations
 
@@ -14,30 +17,34 @@ from app.cluster.access import TIMEOUT_S, ClusterUnavailable, asking, connect, n
 
 log = logging.getLogger(__name__)
 _ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
-_LOOK_EVERY_S: Final = 5.0
-"""Each look may be a write to the cluster, of every busy pod: not more often than the autoscaler decides."""
+_INTERVAL_S: Final = 5.0
+"""Each check may write to the cluster, so it is no more frequent than the autoscaler's decisions."""
 
 
-def keep_telling(busy: Callable[[], bool]) -> None:
-    """In a thread, as long as the process lives; a cluster that refuses is asked again."""
+def keep_updated(busy: Callable[[], bool]) -> None:
+    """Update the annotation from a daemon thread for as long as the process lives. Failed updates are retried."""
     threading.Thread(target=_run, args=(busy,), name="deletion-cost", daemon=True).start()
 
 
 def _run(busy: Callable[[], bool]) -> None:
-    told: bool | None = None
+    written: bool | None = None
     while True:
         now = busy()
-        if now != told:
+        if now != written:
             try:
-                tell(int(now))
-                told = now
+                set_cost(int(now))
+                written = now
             except ClusterUnavailable as error:
-                log.warning("could not say whether this pod is busy: %s", error)
-        time.sleep(_LOOK_EVERY_S)
+                log.warning("Could not annotate this pod with its deletion cost: %s", error)
+        time.sleep(_INTERVAL_S)
 
 
-def tell(cost: int) -> None:
-    """Of two pods that could go, the one of the lower cost goes. Raises ClusterUnavailable."""
+def set_cost(cost: int) -> None:
+    """Set the deletion cost of this pod. Kubernetes removes pods with a lower cost first.
+
+    Raises:
+        ClusterUnavailable: The cluster refuses or does not answer.
+    """
     with asking(), connect() as api:
         change = {"metadata": {"annotations": {_ANNOTATION: str(cost)}}}
         client.CoreV1Api(api).patch_namespaced_pod(pod(), namespace(), change, _request_timeout=TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Whether a pod's container was killed for memory, as its status says."""
+"""Finds out from a pod's status whether its container was OOM-killed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ _NOT_FOUND: Final = 404
 
 
 def killed(pod: str, since: float) -> bool:
-    """Ask the cluster about a pod of this namespace. `since` is a time in seconds since the epoch.
+    """Return whether a pod of this namespace was OOM-killed at `since` (seconds since the epoch) or later.
 
-    Raises ClusterUnavailable.
+    Raises:
+        ClusterUnavailable: The cluster refuses or does not answer.
     """
     with asking(), connect() as api:
         try:
@@ -29,7 +30,7 @@ def killed(pod: str, since: float) -> bool:
 
 
 def oom_killed(pod: Mapping[str, Any], since: float) -> bool:
-    """Whether one of its containers was killed for memory at `since` or later."""
+    """Return whether a container of the pod was OOM-killed at `since` (seconds since the epoch) or later."""
     statuses: Iterable[Mapping[str, Any]] = pod.get("status", {}).get("containerStatuses") or ()
     for status in statuses:
         for state in (status.get("state") or {}, status.get("lastState") or {}):
@@ -37,7 +38,7 @@ def oom_killed(pod: Mapping[str, Any], since: float) -> bool:
             if ended.get("reason") != "OOMKilled":
                 continue
             at = ended.get("finishedAt")
-            # Kubernetes cuts the time off at the second.
+            # Kubernetes truncates the time to seconds.
             if not at or datetime.fromisoformat(at).timestamp() >= int(since):
                 return True
     return False

@@ -1,7 +1,7 @@
-"""Makes the passwords that nobody gave, once: `python -m app.cluster.passwords NAME KEY...` is a job of the chart.
+"""Generates missing passwords in a Secret: the chart runs `python -m app.cluster.passwords NAME KEY...` as a job.
 
-A Secret that is there is completed, never changed: run it as often as you like. A key that ends with `basic-auth` gets a
-`user:password`, every other a password.
+The command is idempotent: it adds missing keys and changes none. A key that ends with `basic-auth` gets `user:password`,
+every other key a password.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ _CONFLICT: Final = 409
 
 
 def password(key: str) -> str:
-    """Letters, digits, `-` and `_`: it stands in URLs."""
+    """Generate a password of letters, digits, `-` and `_`, because it is used in URLs."""
     made = secrets.token_urlsafe(24)
     return f"celeriac:{made}" if key.endswith("basic-auth") else made
 
 
 def ensure(api: client.CoreV1Api, namespace: str, name: str, keys: Sequence[str]) -> list[str]:
-    """The keys that were made now; raises `ApiException` where the cluster refuses."""
+    """Create the Secret or add its missing keys, and return the new keys.
+
+    Raises:
+        ApiException: The cluster refuses.
+    """
     metadata = client.V1ObjectMeta(name=name, labels={"app.kubernetes.io/part-of": "celeriac"})
     try:
         api.create_namespaced_secret(namespace, client.V1Secret(metadata=metadata, string_data={key: password(key) for key in keys}))
@@ -42,14 +46,14 @@ def ensure(api: client.CoreV1Api, namespace: str, name: str, keys: Sequence[str]
 
 
 def main() -> None:
-    """Exits 1 with the cluster's reason; the job tries again."""
+    """Run the command. It exits with 1 and the cluster's reason on failure, and the job retries it."""
     name, *keys = sys.argv[1:]
     try:
         with asking(), connect() as api:
             made = ensure(client.CoreV1Api(api), namespace(), name, keys)
     except ClusterUnavailable as error:
-        sys.exit(f"The Secret {name} could not be made: {error}. May this service account write it?")
-    print(f"The Secret {name} is there; made now: {', '.join(made) or 'nothing'}.")
+        sys.exit(f"Could not create the Secret {name}: {error}. Check that this service account may write it.")
+    print(f"The Secret {name} is complete. New keys: {', '.join(made) or 'none'}.")
 
 
 if __name__ == "__main__":

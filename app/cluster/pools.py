@@ -1,4 +1,4 @@
-"""The pools as the cluster sees them, read with a Role that only reads, and not more often than anybody can tell."""
+"""Reads the state of the pools from the cluster, at most once every two seconds."""
 
 from __future__ import annotations
 
@@ -17,46 +17,56 @@ _NOT_FOUND: Final = 404
 
 
 class Pools:
-    """`selector` chooses the objects of a release's workers by their labels."""
+    """The pools of one release. `selector` is the label selector of its worker objects."""
 
     def __init__(self, selector: str) -> None:
         self._selector = selector
-        self._one_at_a_time = asyncio.Lock()
-        self._seen: dict[str, Scaling] = {}
-        self._seen_at = -_KEEP_S
+        self._lock = asyncio.Lock()
+        self._scaling: dict[str, Scaling] = {}
+        self._read_at = -_KEEP_S
 
     async def look(self) -> dict[str, Scaling]:
-        """Pool -> what the cluster says, at most seconds old. Raises ClusterUnavailable."""
-        async with self._one_at_a_time:
-            if time.monotonic() - self._seen_at >= _KEEP_S:
-                self._seen = scaling(await asyncio.to_thread(read, self._selector))
-                self._seen_at = time.monotonic()
-        return self._seen
+        """Return the state of each pool by its name, at most two seconds old.
+
+        Raises:
+            ClusterUnavailable: The cluster refuses or does not answer.
+        """
+        async with self._lock:
+            if time.monotonic() - self._read_at >= _KEEP_S:
+                self._scaling = scaling(await asyncio.to_thread(read, self._selector))
+                self._read_at = time.monotonic()
+        return self._scaling
 
 
 def read(selector: str) -> Objects:
-    """Asks the cluster. Raises ClusterUnavailable."""
-    with asking(), connect() as api:
-        here = namespace()
-        ours: dict[str, Any] = {"label_selector": selector, "_request_timeout": TIMEOUT_S}
+    """List the objects of the release's workers.
 
-        def plain(found: Any) -> list[Object]:
-            return list(api.sanitize_for_serialization(found)["items"])
+    Raises:
+        ClusterUnavailable: The cluster refuses or does not answer.
+    """
+    with asking(), connect() as api:
+        in_namespace = namespace()
+        selected: dict[str, Any] = {"label_selector": selector, "_request_timeout": TIMEOUT_S}
+
+        def plain(response: Any) -> list[Object]:
+            return list(api.sanitize_for_serialization(response)["items"])
 
         return Objects(
-            deployments=plain(client.AppsV1Api(api).list_namespaced_deployment(here, **ours)),
-            scalers=_scalers(api, here, ours),
-            autoscalers=plain(client.AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler(here, **ours)),
-            pods=plain(client.CoreV1Api(api).list_namespaced_pod(here, **ours)),
-            events=plain(client.CoreV1Api(api).list_namespaced_event(here, limit=_EVENTS, _request_timeout=TIMEOUT_S)),
+            deployments=plain(client.AppsV1Api(api).list_namespaced_deployment(in_namespace, **selected)),
+            scalers=_scalers(api, in_namespace, selected),
+            autoscalers=plain(client.AutoscalingV2Api(api).list_namespaced_horizontal_pod_autoscaler(in_namespace, **selected)),
+            pods=plain(client.CoreV1Api(api).list_namespaced_pod(in_namespace, **selected)),
+            events=plain(client.CoreV1Api(api).list_namespaced_event(in_namespace, limit=_EVENTS, _request_timeout=TIMEOUT_S)),
         )
 
 
-def _scalers(api: client.ApiClient, here: str, ours: dict[str, Any]) -> list[Object] | None:
+def _scalers(api: client.ApiClient, in_namespace: str, selected: dict[str, Any]) -> list[Object] | None:
     try:
-        found: Any = client.CustomObjectsApi(api).list_namespaced_custom_object("keda.sh", "v1alpha1", here, "scaledobjects", **ours)
+        response: Any = client.CustomObjectsApi(api).list_namespaced_custom_object(
+            "keda.sh", "v1alpha1", in_namespace, "scaledobjects", **selected
+        )
     except client.ApiException as error:
         if error.status == _NOT_FOUND:
             return None
         raise
-    return list(found["items"])
+    return list(response["items"])

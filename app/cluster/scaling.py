@@ -1,4 +1,4 @@
-"""Kubernetes' objects, as its API writes them, in plain words: how large a pool is, how large it may be, and what keeps it from growing."""
+"""Summarizes the Kubernetes objects of a pool: its size, its limits, and what keeps it from growing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ Object = Mapping[str, Any]
 POOL: Final = "celeriac/pool"
 """The label that names an object's pool."""
 _PAUSED: Final = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas")
-_ON_ITS_WAY: Final = ("ContainerCreating", "PodInitializing")
+_STARTING: Final = ("ContainerCreating", "PodInitializing")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """A Kubernetes event; `at` is an RFC 3339 timestamp."""
+
     at: str
     reason: str
     message: str
@@ -23,7 +25,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """`minimum` and `maximum` are None where nothing scales the pool. `leaving` names its pods that are terminating."""
+    """The state of a pool. `minimum` and `maximum` are None if nothing scales it; `leaving` names its terminating pods."""
 
     wanted: int
     ready: int
@@ -36,7 +38,7 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """The objects of one release; `scalers` is None where KEDA is not installed. Events are those of the namespace."""
+    """The objects of one release, as the API returns them. `scalers` is None if KEDA is not installed. `events` holds all events of the namespace."""
 
     deployments: list[Object]
     scalers: list[Object] | None
@@ -45,38 +47,38 @@ class Objects:
     events: list[Object]
 
 
-def scaling(seen: Objects) -> dict[str, Scaling]:
-    """Pool -> what the cluster says of it."""
-    return {_pool(one): _of(one, seen) for one in seen.deployments if _pool(one)}
+def scaling(objects: Objects) -> dict[str, Scaling]:
+    """Return the state of each pool by its name."""
+    return {_pool(item): _scaling(item, objects) for item in objects.deployments if _pool(item)}
 
 
-def _of(deployment: Object, seen: Objects) -> Scaling:
+def _scaling(deployment: Object, objects: Objects) -> Scaling:
     pool = _pool(deployment)
-    scaler = next((one for one in seen.scalers or () if _pool(one) == pool), None)
+    scaler = next((item for item in objects.scalers or () if _pool(item) == pool), None)
     hpa = scaler.get("status", {}).get("hpaName") if scaler else None
-    autoscaler = next((one for one in seen.autoscalers if _name(one) == hpa), None)
-    every = [one for one in seen.pods if _pool(one) == pool]
-    pods = [one for one in every if "deletionTimestamp" not in one["metadata"]]
+    autoscaler = next((item for item in objects.autoscalers if _name(item) == hpa), None)
+    every = [item for item in objects.pods if _pool(item) == pool]
+    pods = [item for item in every if "deletionTimestamp" not in item["metadata"]]
     wanted = int(deployment["spec"].get("replicas", 1))
     bounds = scaler["spec"] if scaler else {}
     obstacles = [
-        *_of_the_scaler(scaler, seen.scalers is not None, wanted),
-        *_of_the_autoscaler(autoscaler, pool, bounds.get("maxReplicaCount")),
-        *_of_the_deployment(deployment),
-        *_counted(why for pod in pods if (why := _why_not_ready(pod, seen.events))),
+        *_scaler_obstacles(scaler, objects.scalers is not None, wanted),
+        *_autoscaler_obstacles(autoscaler, pool, bounds.get("maxReplicaCount")),
+        *_deployment_obstacles(deployment),
+        *_counted(why for pod in pods if (why := _why_not_ready(pod, objects.events))),
     ]
     return Scaling(
         wanted=wanted,
         ready=int(deployment.get("status", {}).get("readyReplicas") or 0),
         minimum=int(bounds.get("minReplicaCount", 0)) if scaler else None,
         maximum=int(bounds.get("maxReplicaCount", 100)) if scaler else None,
-        last_event=_last(seen.events, {("ScaledObject", _name(scaler or {})), ("HorizontalPodAutoscaler", hpa)}),
+        last_event=_last(objects.events, {("ScaledObject", _name(scaler or {})), ("HorizontalPodAutoscaler", hpa)}),
         obstacles=obstacles,
-        leaving=frozenset(one["metadata"]["name"] for one in every if "deletionTimestamp" in one["metadata"]),
+        leaving=frozenset(item["metadata"]["name"] for item in every if "deletionTimestamp" in item["metadata"]),
     )
 
 
-def _of_the_scaler(scaler: Object | None, keda: bool, wanted: int) -> Iterator[str]:
+def _scaler_obstacles(scaler: Object | None, keda: bool, wanted: int) -> Iterator[str]:
     if scaler is None:
         why = "no ScaledObject watches this pool" if keda else "KEDA is not installed in this cluster"
         yield f"{why}: the number of pods stays at {wanted}"
@@ -88,28 +90,28 @@ def _of_the_scaler(scaler: Object | None, keda: bool, wanted: int) -> Iterator[s
     if ready.get("status") == "False":
         yield f"KEDA cannot scale this pool: {ready.get('message', ready.get('reason'))}"
     if _condition(scaler, "Fallback").get("status") == "True":
-        yield "KEDA cannot read the queues from Redis, and holds the number of pods of its fallback"
+        yield "KEDA cannot read the queues from Redis, and keeps the number of fallback pods"
 
 
-def _of_the_autoscaler(autoscaler: Object | None, pool: str, most: int | None) -> Iterator[str]:
+def _autoscaler_obstacles(autoscaler: Object | None, pool: str, most: int | None) -> Iterator[str]:
     if autoscaler is None:
         return
     if _condition(autoscaler, "ScalingLimited").get("reason") == "TooManyReplicas":
         yield f"the maximum of {most} pods is reached: pools.{pool}.keda.max in the chart's values raises it"
     for kind in ("AbleToScale", "ScalingActive"):
-        told = _condition(autoscaler, kind)
-        if told.get("status") == "False" and told.get("reason") != "ScalingDisabled":
-            yield f"the autoscaler cannot act: {told.get('message')}"
+        condition = _condition(autoscaler, kind)
+        if condition.get("status") == "False" and condition.get("reason") != "ScalingDisabled":
+            yield f"the autoscaler cannot act: {condition.get('message')}"
 
 
-def _of_the_deployment(deployment: Object) -> Iterator[str]:
+def _deployment_obstacles(deployment: Object) -> Iterator[str]:
     failure = _condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
-        yield f"pods cannot be made: {failure.get('message')}"
+        yield f"pods cannot be created: {failure.get('message')}"
 
 
 def _why_not_ready(pod: Object, events: Iterable[Object]) -> str:
-    """'' for a pod that is ready."""
+    """Return the reason why a pod is not ready, or an empty string."""
     status = pod.get("status", {})
     if _condition(pod, "Ready").get("status") == "True":
         return ""
@@ -119,12 +121,12 @@ def _why_not_ready(pod: Object, events: Iterable[Object]) -> str:
     for container in status.get("containerStatuses", ()):
         waiting = container.get("state", {}).get("waiting", {})
         reason = waiting.get("reason")
-        if reason and reason not in _ON_ITS_WAY:
+        if reason and reason not in _STARTING:
             last = container.get("lastState", {}).get("terminated", {}).get("reason", "")
             return f"cannot start: {reason}: {waiting.get('message') or last}"
         if container.get("state", {}).get("running"):
             return "loads its models, or waits for Redis"
-    warned = _last((one for one in events if one.get("type") == "Warning"), {("Pod", _name(pod))})
+    warned = _last((item for item in events if item.get("type") == "Warning"), {("Pod", _name(pod))})
     return f"cannot start: {warned.message}" if warned else "is starting"
 
 
@@ -134,18 +136,18 @@ def _counted(reasons: Iterable[str]) -> Iterator[str]:
 
 
 def _last(events: Iterable[Object], of: set[tuple[str, str | None]]) -> Event | None:
-    found = [
-        Event(f"{at[:19]}Z", str(one.get("reason")), str(one.get("message")))
-        for one in events
-        if (one["involvedObject"].get("kind"), one["involvedObject"].get("name")) in of
-        and (at := one.get("lastTimestamp") or one.get("eventTime") or one["metadata"].get("creationTimestamp"))
+    matching = [
+        Event(f"{at[:19]}Z", str(item.get("reason")), str(item.get("message")))
+        for item in events
+        if (item["involvedObject"].get("kind"), item["involvedObject"].get("name")) in of
+        and (at := item.get("lastTimestamp") or item.get("eventTime") or item["metadata"].get("creationTimestamp"))
     ]
-    return max(found, key=lambda one: one.at, default=None)
+    return max(matching, key=lambda item: item.at, default=None)
 
 
 def _condition(of: Object, kind: str) -> Object:
-    found: Iterable[Object] = of.get("status", {}).get("conditions") or ()
-    return next((one for one in found if one["type"] == kind), {})
+    conditions: Iterable[Object] = of.get("status", {}).get("conditions") or ()
+    return next((item for item in conditions if item["type"] == kind), {})
 
 
 def _pool(of: Object) -> str:

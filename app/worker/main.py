@@ -98,6 +98,6 @@ def _run() -> int:
     if settings().deletion_cost:
         from app.cluster import deletion_cost
 
-        deletion_cost.keep_telling(lambda: bool(state.active_requests))
+        deletion_cost.keep_updated(lambda: bool(state.active_requests))
     worker.start()
     return int(worker.exitcode or 0)
