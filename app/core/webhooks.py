@@ -39,7 +39,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class WebhookEvent:
     """What is to be told of a job or, where there is a `round`, of a batch, which has a new one each time it is resumed."""
 
     about: str
@@ -80,7 +80,7 @@ class Happening:
         return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
-class Fate(StrEnum):
+class Status(StrEnum):
     """Of a notice."""
 
     PENDING = "pending"
@@ -139,7 +139,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Notice:
+class WebhookDelivery:
     """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those since it was last replayed.
 
     `about` is the id of the job or batch.
@@ -150,7 +150,7 @@ class Notice:
     about: str
     body: bytes
     url: str = ""
-    fate: Fate = Fate.PENDING
+    fate: Status = Status.PENDING
     tried: int = 0
     created_at: float = 0.0
     next_at: float | None = None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from app.core.batches import RESUMABLE, Order, Status
+from app.core.batches import RESUMABLE, BatchSpec, Status
 from app.core.webhooks import LARGEST, Event
 from app.store import batches, webhooks
 from app.store.batches import Change
@@ -20,7 +20,9 @@ GOING = (Status.VALIDATING, Status.IN_PROGRESS)
 
 async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = tuple(Event)) -> None:
     told: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
-    assert await batches.create(hooked.client, ID, Order("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10)
+    assert await batches.create(
+        hooked.client, ID, BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10
+    )
 
 
 async def become(hooked: Hooked, status: Status, before: tuple[Status, ...] = GOING, **values: Any) -> None:

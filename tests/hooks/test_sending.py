@@ -8,10 +8,10 @@ from standardwebhooks import Webhook as Verifier
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.core.webhooks import LARGEST, Event, Fate, new_secret
+from app.core.webhooks import LARGEST, Event, Status, new_secret
 from app.hooks.sender import retry_after_s
 from app.loops import Loop
-from app.store import jobs, keys, notices, webhooks
+from app.store import jobs, keys, webhook_deliveries, webhooks
 from app.store.quarantine import Quarantine
 from tests.hooks.conftest import Hooked, Receiver
 
@@ -114,7 +114,7 @@ async def test_an_event_is_sent_again_until_2xx_under_the_same_id(hooked: Hooked
     assert len({one.headers["webhook-id"] for one in got}) == 1
     (notice,) = await hooked.notices()
     assert [one.status for one in notice.attempts] == [500, 404, 200]
-    assert notice.fate is Fate.DELIVERED
+    assert notice.fate is Status.DELIVERED
 
 
 async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked: Hooked, receiver: Receiver) -> None:
@@ -123,7 +123,7 @@ async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked:
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (notice,) = await hooked.notices()
-    assert (notice.fate, len(notice.attempts)) == (Fate.FAILED, 10)
+    assert (notice.fate, len(notice.attempts)) == (Status.FAILED, 10)
 
 
 async def test_nobody_listens_is_a_failure_that_is_tried_again(hooked: Hooked, receiver: Receiver) -> None:
@@ -131,7 +131,7 @@ async def test_nobody_listens_is_a_failure_that_is_tried_again(hooked: Hooked, r
     await hooked.cancel(await hooked.submit())
     await hooked.sender((60.0,)).round()
     (notice,) = await hooked.notices()
-    assert notice.fate is Fate.PENDING
+    assert notice.fate is Status.PENDING
     assert notice.attempts[0].error.startswith("ConnectError")
 
 
@@ -182,7 +182,7 @@ async def test_a_dead_webhook_is_disabled_after_failures_in_a_row_over_a_time(ho
     (notice,) = await hooked.notices()
     assert found is not None
     assert found.disabled == "3 attempts in a row have failed"
-    assert notice.fate is Fate.FAILED
+    assert notice.fate is Status.FAILED
     assert notice.attempts[-1].error == "the webhook is disabled: 3 attempts in a row have failed"
 
 
@@ -214,7 +214,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(hooked: Hooked, recei
     await hooked.sender((60.0,)).round()
     (notice,) = await hooked.notices()
     assert [got.path for got in receiver.all()] == ["/hook"]
-    assert (notice.fate, notice.attempts[0].status) == (Fate.PENDING, 307)
+    assert (notice.fate, notice.attempts[0].status) == (Status.PENDING, 307)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
@@ -224,7 +224,7 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (notice,) = await hooked.notices()
-    assert notice.fate is Fate.FAILED
+    assert notice.fate is Status.FAILED
     assert "no public address" in notice.attempts[0].error
     assert receiver.all() == []
 
@@ -234,7 +234,7 @@ async def test_a_host_that_is_no_name_is_told_and_not_tried_again(hooked: Hooked
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (notice,) = await hooked.notices()
-    assert (notice.fate, len(notice.attempts)) == (Fate.FAILED, 1)
+    assert (notice.fate, len(notice.attempts)) == (Status.FAILED, 1)
     assert "no valid host name" in notice.attempts[0].error
 
 
@@ -242,20 +242,20 @@ async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, rec
     await hooked.register(receiver.url)
     await hooked.cancel(await hooked.submit())
     # One took the event and died; then one took the notice and died.
-    assert len(await notices.claim_events(hooked.client, 0.0, 10)) == 1
+    assert len(await webhook_deliveries.claim_events(hooked.client, 0.0, 10)) == 1
     await hooked.sender().round()
     receiver.all()
     (notice,) = await hooked.notices()
-    await notices.replay(hooked.client, notice, hooked.settings)
-    assert await notices.claim(hooked.client, 0.0, 10) == [notice.id.encode()]
+    await webhook_deliveries.replay(hooked.client, notice, hooked.settings)
+    assert await webhook_deliveries.claim(hooked.client, 0.0, 10) == [notice.id.encode()]
     await hooked.send()
     assert receiver.get().headers["webhook-id"] == notice.message
 
 
 async def test_a_claim_keeps_others_away_while_it_lasts(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.cancel(await hooked.submit(receiver.url))
-    assert len(await notices.claim_events(hooked.client, 60.0, 10)) == 1
-    assert await notices.claim_events(hooked.client, 60.0, 10) == []
+    assert len(await webhook_deliveries.claim_events(hooked.client, 60.0, 10)) == 1
+    assert await webhook_deliveries.claim_events(hooked.client, 60.0, 10) == []
 
 
 async def test_an_event_that_is_handled_twice_is_one_message(hooked: Hooked, receiver: Receiver) -> None:
@@ -286,7 +286,7 @@ async def test_what_waits_for_a_webhook_is_bounded_and_the_oldest_is_given_up(ho
     for _ in range(3):
         await hooked.cancel(await hooked.submit())
         await hooked.sender((3600.0,)).round()
-    assert [notice.fate for notice in await hooked.notices()] == [Fate.PENDING, Fate.PENDING, Fate.FAILED]
+    assert [notice.fate for notice in await hooked.notices()] == [Status.PENDING, Status.PENDING, Status.FAILED]
 
 
 async def test_nothing_is_kept_without_an_end(hooked: Hooked, receiver: Receiver) -> None:
@@ -308,7 +308,7 @@ async def test_what_waits_is_sent_and_ends_though_redis_is_full(hooked: Hooked, 
     finally:
         await hooked.client.config_set("maxmemory", 0)
     (notice,) = await hooked.notices("default")
-    assert (notice.fate, [one.status for one in notice.attempts]) == (Fate.DELIVERED, [500, 204])
+    assert (notice.fate, [one.status for one in notice.attempts]) == (Status.DELIVERED, [500, 204])
 
 
 async def expire(hooked: Hooked) -> None:

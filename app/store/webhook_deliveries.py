@@ -13,14 +13,14 @@ from functools import partial
 import orjson
 import redis.asyncio
 
-from app.core.webhooks import Attempt, Fate, Happening, Notice
+from app.core.webhooks import Attempt, Status, WebhookDelivery, WebhookEvent
 from app.settings import Settings
 from app.store import keys, pages, scripts
 from app.store.reading import answers, readable, required
 
 
 async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
-    """What happened to jobs and batches, as `Happening.parse` reads it."""
+    """What happened to jobs and batches, as `WebhookEvent.parse` reads it."""
     found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
     return found
 
@@ -31,7 +31,7 @@ async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[
     return found
 
 
-async def notify(client: redis.asyncio.Redis, happening: Happening, notices: Sequence[Notice], settings: Settings) -> int:
+async def notify(client: redis.asyncio.Redis, happening: WebhookEvent, notices: Sequence[WebhookDelivery], settings: Settings) -> int:
     """The event is handled: these are its notices. Returns how many older ones were given up for them."""
     arguments: list[str | bytes] = []
     for notice in notices:
@@ -51,9 +51,9 @@ async def postpone(client: redis.asyncio.Redis, id: str, seconds: float) -> None
 
 async def attempted(
     client: redis.asyncio.Redis,
-    notice: Notice,
+    notice: WebhookDelivery,
     attempt: Attempt,
-    fate: Fate,
+    fate: Status,
     delay_s: float,
     settings: Settings,
     *,
@@ -62,7 +62,7 @@ async def attempted(
 ) -> str:
     """Writes what became of an attempt. `counts`: a failure is held against the webhook. Returns why that is disabled now, or ''."""
     call = scripts.Call(
-        "attempt",
+        "webhook_attempt",
         (
             keys.notice(notice.id),
             keys.NOTICES,
@@ -89,11 +89,11 @@ async def drop(client: redis.asyncio.Redis, id: str) -> None:
         await pipe.execute()
 
 
-async def replay(client: redis.asyncio.Redis, notice: Notice, settings: Settings) -> None:
+async def replay(client: redis.asyncio.Redis, notice: WebhookDelivery, settings: Settings) -> None:
     """It is due now, with all attempts before it."""
     now = time.time()
     async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.notice(notice.id), mapping={"fate": Fate.PENDING, "tried": 0})
+        pipe.hset(keys.notice(notice.id), mapping={"fate": Status.PENDING, "tried": 0})
         pipe.expire(keys.notice(notice.id), settings.webhook_ttl_s)
         pipe.zrem(keys.notices_ended(notice.webhook), notice.id)
         pipe.zadd(keys.notices_waiting(notice.webhook), {notice.id: notice.created_at})
@@ -101,23 +101,25 @@ async def replay(client: redis.asyncio.Redis, notice: Notice, settings: Settings
         await pipe.execute()
 
 
-async def read(client: redis.asyncio.Redis, id: str) -> Notice | None:
+async def read(client: redis.asyncio.Redis, id: str) -> WebhookDelivery | None:
     """Raises RecordUnreadable."""
     return (await _read(client, [id], required))[0]
 
 
 async def page(
-    client: redis.asyncio.Redis, webhook: str, fate: Fate | None, cursor: str | None, count: int
-) -> tuple[list[Notice], str | None]:
+    client: redis.asyncio.Redis, webhook: str, fate: Status | None, cursor: str | None, count: int
+) -> tuple[list[WebhookDelivery], str | None]:
     """A webhook's notices, all or those of one fate, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
 
-    async def fetch(ids: Sequence[str]) -> list[Notice | None]:
+    async def fetch(ids: Sequence[str]) -> list[WebhookDelivery | None]:
         return await _read(client, ids)
 
     return await pages.page(client, keys.notices_of(webhook), fetch, lambda notice: fate in (None, notice.fate), cursor=cursor, count=count)
 
 
-async def _read(client: redis.asyncio.Redis, ids: Sequence[str], decode: Callable[..., Notice | None] = readable) -> list[Notice | None]:
+async def _read(
+    client: redis.asyncio.Redis, ids: Sequence[str], decode: Callable[..., WebhookDelivery | None] = readable
+) -> list[WebhookDelivery | None]:
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.notice(id))
@@ -127,19 +129,19 @@ async def _read(client: redis.asyncio.Redis, ids: Sequence[str], decode: Callabl
     return [decode("webhook delivery", id, [fields, due], partial(_decode, id)) for id, fields, due in listed]
 
 
-def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Notice | None:
+def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> WebhookDelivery | None:
     """None where there is no record."""
     if b"body" not in fields:
         return None
     webhook, _, message = id.partition(".")
     *_, about = message.split("_", 2)
-    return Notice(
+    return WebhookDelivery(
         webhook=webhook,
         message=message,
         about=about.partition(".")[0],
         body=fields[b"body"],
         url=fields[b"url"].decode(),
-        fate=Fate(fields[b"fate"].decode()),
+        fate=Status(fields[b"fate"].decode()),
         tried=int(fields[b"tried"]),
         created_at=float(fields[b"created_at"]),
         next_at=due if fields[b"fate"] == b"pending" else None,
