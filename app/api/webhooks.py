@@ -209,7 +209,7 @@ def _delivery(found: WebhookDelivery) -> dict[str, Any]:
         "type": kind,
         kind.partition(".")[0]: found.about,
         **({"url": found.url} if found.webhook == DEFAULT else {}),
-        "state": found.fate,
+        "state": found.status,
         "created_at": rfc3339(found.created_at),
         "next_attempt_at": rfc3339(found.next_at),
         "attempts": [{**asdict(one), "at": rfc3339(one.at)} for one in found.attempts],

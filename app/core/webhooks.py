@@ -1,8 +1,7 @@
-"""Webhooks (https://www.standardwebhooks.com, 1.0.0): who is told of which event, and when a message is sent again.
+"""Webhooks as https://www.standardwebhooks.com (1.0.0) defines them: who receives which event, and when a delivery is retried.
 
-An **event** of a job or a batch becomes one **notice** for each receiver: the webhook that it brought along, which belongs to
-the webhook `default`, and the registered webhooks that want to hear of it. Trainings and runs of pipelines are jobs. The API calls a notice a delivery, as the standard
-does; here that word is taken by what one Celery message carries.
+An **event** of a job or a batch becomes one **webhook delivery** for each receiver: the webhook that the job brought along, which
+belongs to the webhook `default`, and the registered webhooks that subscribe to the event. Trainings and runs of pipelines are jobs.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ class WebhookEvent:
 
 
 class Status(StrEnum):
-    """Of a notice."""
+    """The state of a webhook delivery."""
 
     PENDING = "pending"
     """It is to be sent, or sent again."""
@@ -130,7 +129,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to send a notice. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
+    """One try to send a delivery. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
 
     at: float
     status: int | None
@@ -150,7 +149,7 @@ class WebhookDelivery:
     about: str
     body: bytes
     url: str = ""
-    fate: Status = Status.PENDING
+    status: Status = Status.PENDING
     tried: int = 0
     created_at: float = 0.0
     next_at: float | None = None

@@ -1,4 +1,4 @@
-"""An event of a job or a batch becomes a notice for each receiver, whose body is made here, once."""
+"""An event of a job or a batch becomes a delivery for each receiver, whose body is made here, once."""
 
 from __future__ import annotations
 

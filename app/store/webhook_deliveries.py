@@ -1,6 +1,6 @@
-"""Events that webhooks are to hear of, and the notices made of them, on their way through Redis.
+"""Events that webhooks are to hear of, and the deliveries made of them, on their way through Redis.
 
-Whoever takes an event or a notice claims it for a while; one that dies with it loses its claim, and another takes over.
+Whoever takes an event or a delivery claims it for a while; one that dies with it loses its claim, and another takes over.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -
 
 
 async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
-    """Ids of notices that are due."""
-    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.NOTICES,), (lease_s, most)))
+    """Ids of deliveries that are due."""
+    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.WEBHOOK_DELIVERIES,), (lease_s, most)))
     return found
 
 
-async def notify(client: redis.asyncio.Redis, happening: WebhookEvent, notices: Sequence[WebhookDelivery], settings: Settings) -> int:
-    """The event is handled: these are its notices. Returns how many older ones were given up for them."""
+async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: Sequence[WebhookDelivery], settings: Settings) -> int:
+    """The event is handled: these are its deliveries. Returns how many older ones were given up for them."""
     arguments: list[str | bytes] = []
-    for notice in notices:
-        arguments += (notice.id, notice.webhook, notice.url, notice.body)
+    for delivery in deliveries:
+        arguments += (delivery.id, delivery.webhook, delivery.url, delivery.body)
     call = scripts.Call(
         "notify",
-        (keys.EVENTS, keys.NOTICES),
-        (keys.PREFIX, str(happening), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
+        (keys.EVENTS, keys.WEBHOOK_DELIVERIES),
+        (keys.PREFIX, str(event), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
     )
     return int(await scripts.run_async(client, call))
 
 
 async def postpone(client: redis.asyncio.Redis, id: str, seconds: float) -> None:
-    """Gives a claim back: the notice is due again after a moment, and no attempt is counted."""
-    await client.zadd(keys.NOTICES, {id: time.time() + seconds}, xx=True)
+    """Gives a claim back: the delivery is due again after a moment, and no attempt is counted."""
+    await client.zadd(keys.WEBHOOK_DELIVERIES, {id: time.time() + seconds}, xx=True)
 
 
 async def attempted(
     client: redis.asyncio.Redis,
-    notice: WebhookDelivery,
+    delivery: WebhookDelivery,
     attempt: Attempt,
-    fate: Status,
+    status: Status,
     delay_s: float,
     settings: Settings,
     *,
@@ -64,15 +64,15 @@ async def attempted(
     call = scripts.Call(
         "webhook_attempt",
         (
-            keys.notice(notice.id),
-            keys.NOTICES,
-            keys.notices_waiting(notice.webhook),
-            keys.notices_ended(notice.webhook),
-            keys.notices_of(notice.webhook),
-            keys.webhook_health(notice.webhook),
+            keys.webhook_delivery(delivery.id),
+            keys.WEBHOOK_DELIVERIES,
+            keys.webhook_deliveries_waiting(delivery.webhook),
+            keys.webhook_deliveries_ended(delivery.webhook),
+            keys.webhook_deliveries_of(delivery.webhook),
+            keys.webhook_health(delivery.webhook),
         ),
         (
-            keys.PREFIX, notice.id, fate, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
+            keys.PREFIX, delivery.id, status, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
             int(counts), settings.webhook_disable_failures, settings.webhook_disable_after_s, disable,
         ),
     )  # fmt: skip
@@ -81,23 +81,23 @@ async def attempted(
 
 
 async def drop(client: redis.asyncio.Redis, id: str) -> None:
-    """Of a notice that has no record any longer."""
+    """Of a delivery that has no record any longer."""
     webhook = id.partition(".")[0]
     async with client.pipeline(transaction=True) as pipe:
-        for key in (keys.NOTICES, keys.notices_waiting(webhook), keys.notices_of(webhook)):
+        for key in (keys.WEBHOOK_DELIVERIES, keys.webhook_deliveries_waiting(webhook), keys.webhook_deliveries_of(webhook)):
             pipe.zrem(key, id)
         await pipe.execute()
 
 
-async def replay(client: redis.asyncio.Redis, notice: WebhookDelivery, settings: Settings) -> None:
+async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, settings: Settings) -> None:
     """It is due now, with all attempts before it."""
     now = time.time()
     async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.notice(notice.id), mapping={"fate": Status.PENDING, "tried": 0})
-        pipe.expire(keys.notice(notice.id), settings.webhook_ttl_s)
-        pipe.zrem(keys.notices_ended(notice.webhook), notice.id)
-        pipe.zadd(keys.notices_waiting(notice.webhook), {notice.id: notice.created_at})
-        pipe.zadd(keys.NOTICES, {notice.id: now})
+        pipe.hset(keys.webhook_delivery(delivery.id), mapping={"fate": Status.PENDING, "tried": 0})
+        pipe.expire(keys.webhook_delivery(delivery.id), settings.webhook_ttl_s)
+        pipe.zrem(keys.webhook_deliveries_ended(delivery.webhook), delivery.id)
+        pipe.zadd(keys.webhook_deliveries_waiting(delivery.webhook), {delivery.id: delivery.created_at})
+        pipe.zadd(keys.WEBHOOK_DELIVERIES, {delivery.id: now})
         await pipe.execute()
 
 
@@ -107,14 +107,16 @@ async def read(client: redis.asyncio.Redis, id: str) -> WebhookDelivery | None:
 
 
 async def page(
-    client: redis.asyncio.Redis, webhook: str, fate: Status | None, cursor: str | None, count: int
+    client: redis.asyncio.Redis, webhook: str, status: Status | None, cursor: str | None, count: int
 ) -> tuple[list[WebhookDelivery], str | None]:
-    """A webhook's notices, all or those of one fate, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
+    """A webhook's deliveries, all or those of one status, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
 
     async def fetch(ids: Sequence[str]) -> list[WebhookDelivery | None]:
         return await _read(client, ids)
 
-    return await pages.page(client, keys.notices_of(webhook), fetch, lambda notice: fate in (None, notice.fate), cursor=cursor, count=count)
+    return await pages.page(
+        client, keys.webhook_deliveries_of(webhook), fetch, lambda delivery: status in (None, delivery.status), cursor=cursor, count=count
+    )
 
 
 async def _read(
@@ -122,8 +124,8 @@ async def _read(
 ) -> list[WebhookDelivery | None]:
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
-            pipe.hgetall(keys.notice(id))
-            pipe.zscore(keys.NOTICES, id)
+            pipe.hgetall(keys.webhook_delivery(id))
+            pipe.zscore(keys.WEBHOOK_DELIVERIES, id)
         found = await answers(pipe) if ids else []
     listed = zip(ids, found[::2], found[1::2], strict=True)
     return [decode("webhook delivery", id, [fields, due], partial(_decode, id)) for id, fields, due in listed]
@@ -141,7 +143,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Webhoo
         about=about.partition(".")[0],
         body=fields[b"body"],
         url=fields[b"url"].decode(),
-        fate=Status(fields[b"fate"].decode()),
+        status=Status(fields[b"fate"].decode()),
         tried=int(fields[b"tried"]),
         created_at=float(fields[b"created_at"]),
         next_at=due if fields[b"fate"] == b"pending" else None,

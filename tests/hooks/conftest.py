@@ -151,7 +151,7 @@ class Hooked:
     async def cancel(self, sent: Delivery) -> None:
         await scripts.run_async(self.client, scripts.end_job(sent.jobs[0], State.CANCELLED, keep=60))
 
-    async def notices(self, webhook: str = "wh_1") -> list[WebhookDelivery]:
+    async def deliveries(self, webhook: str = "wh_1") -> list[WebhookDelivery]:
         """The newest first."""
         return (await webhook_deliveries.page(self.client, webhook, None, None, 100))[0]
 
