@@ -14,8 +14,10 @@ from starlette.requests import Request
 from app.api.http.budget import FREE_BYTES, Held, held
 from app.api.http.reading import Large, parse_object, submission
 from app.core.errors import InvalidInput, PayloadTooLarge, RequestTimeout, UnsupportedMediaType, shown
-from app.core.fields import known as known
+from app.core.fields import reject_unknown_fields
 from app.services.jobs import gateway
+
+known = reject_unknown_fields
 
 JSON: Final = ("application/json",)
 SMALL_BYTES: Final = 256 << 10

@@ -19,7 +19,7 @@ from app.registry.repository import Repository
 from app.services.jobs import gateway
 from app.services.models import Entry, Version
 from app.settings import Settings
-from app.store.client import connect
+from app.store.redis.client import connect
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 

@@ -12,8 +12,8 @@ from app.api.routes.jobs import answer
 from app.api.schemas import pipelines as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.core.drawings import mermaid
 from app.core.errors import PipelineUnavailable
+from app.core.mermaid import mermaid
 from app.core.pipelines import Pipeline
 from app.registry.pipelines import Pipelines
 from app.services.jobs import gateway
