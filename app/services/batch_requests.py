@@ -1,4 +1,4 @@
-"""The body that asks for a batch."""
+"""Requests to run a batch."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any, Final
 
 import orjson
 
-from app.api.http.bodies import known
 from app.core.batches import BatchSpec
 from app.core.errors import InvalidInput
+from app.core.fields import reject_unknown_fields
 from app.core.inputs import method_of
 from app.core.models import ModelRef
 from app.core.tables import OPTIONS, TableOptions
-from app.services.jobs import Gateway
+from app.services.catalog import Catalog
+from app.services.job_fields import model_ref
 from app.services.webhook_fields import job_webhook
+from app.settings import Settings
 from app.store import sources
 from app.store.files import files
 from app.store.sources import Source
 
-OWNER: Final = "celeriac-owner"
 FORMATS: Final = ("csv", "jsonl", "npy", "parquet")
 _ENDPOINT: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _JOBS: Final = "/v1/jobs"
@@ -34,100 +35,125 @@ _GRACE_S: Final = 60.0
 _LINE: Final = 16 << 20
 
 
-async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> BatchSpec:
-    """What is asked for, with the model's version as it is now. Raises InvalidInput that names the field, or what the model raises."""
-    found = await _requests(here, body) if "input_file_id" in body or "endpoint" in body else await _table(here, body)
-    owner = body.get("owner", owner)
-    if not isinstance(owner, str) or len(owner) > 64:
-        raise InvalidInput(f"owner is {owner!r}: give a text of at most 64 characters", pointer="/owner")
-    webhook = job_webhook(body, here.settings)
-    told = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
-    return BatchSpec(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body), webhook=told)
+class BatchRequests:
+    """Parses the bodies of requests to run a batch."""
 
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._catalog = catalog
+        self._settings = settings
 
-async def _requests(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
-    """OpenAI's form."""
-    known(body, "input_file_id", "endpoint", *_COMMON)
-    id, endpoint = body.get("input_file_id"), body.get("endpoint")
-    if not isinstance(id, str):
-        raise InvalidInput("input_file_id is missing: upload the requests with POST /v1/files first", pointer="/input_file_id")
-    matched = _ENDPOINT.fullmatch(endpoint) if isinstance(endpoint, str) else None
-    if matched:
-        asked = "@".join(filter(None, matched.groups()))
-    elif endpoint == _JOBS:
-        asked = await asyncio.to_thread(_first_model, id)
-    else:
-        told = f"endpoint is {endpoint!r}: /v2/models/NAME/infer, or /v1/jobs, where each request names its model"
-        raise InvalidInput(told, pointer="/endpoint")
-    return await _model(here, asked) | {"asked": asked, "input": Source(file=id).as_dict(), "endpoint": endpoint, "method": ""}
+    async def parse(self, body: dict[str, Any], owner: str = "") -> BatchSpec:
+        """Return the batch that a body describes, with the model version that the reference means now.
 
+        Args:
+            body: With `input_file_id` and `endpoint` as OpenAI defines them, or with `model` and `input` for a table.
+            owner: Owner of the batch, if the body does not name one.
 
-async def _table(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:
-    known(body, "model", "input", "output", "method", "columns", "keep", "format", *OPTIONS, *_COMMON)
-    if not isinstance(body.get("model"), str):
-        raise InvalidInput('model is missing: name one, as in {"model": "digits@production"}', pointer="/model")
-    asked = body["model"]
-    manifest = await here.catalogue.serving(ModelRef.parse(asked))
-    source = await asyncio.to_thread(sources.parse, body.get("input"), "/input")
-    if source.file:
-        await asyncio.to_thread(files().get, source.file)
-    output = await asyncio.to_thread(sources.parse, body["output"], "/output") if body.get("output") is not None else None
-    if output is not None and output.file:
-        raise InvalidInput("output must be a path or a URL; without it the answers become a new file", pointer="/output")
-    if output is not None and await asyncio.to_thread(sources.same, source, output):
-        raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
-    options = {name: body[name] for name in OPTIONS if body.get(name) is not None}
-    TableOptions.from_dict({**manifest.reading, **options})
-    columns, keep, format = body.get("columns"), body.get("keep"), body.get("format")
-    if not (columns is None or _names(columns) or (isinstance(columns, dict) and _names([*columns, *columns.values()]))):
-        raise InvalidInput(
-            "columns must be a list of the file's columns, or say for the model's column which of the file's it is", pointer="/columns"
+        Raises:
+            InvalidInput: A field is invalid.
+            CeleriacError: The model cannot be served, or a file cannot be read.
+        """
+        fields = await self._requests(body) if "input_file_id" in body or "endpoint" in body else await self._table(body)
+        owner = body.get("owner", owner)
+        if not isinstance(owner, str) or len(owner) > 64:
+            raise InvalidInput(f"Invalid owner {owner!r}. Use a string of at most 64 characters.", pointer="/owner")
+        webhook = job_webhook(body, self._settings)
+        receiver = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
+        return BatchSpec(
+            **fields,
+            owner=owner,
+            window_s=_window(body),
+            ttl_s=_ttl(body, self._settings.file_ttl_s),
+            metadata=_metadata(body),
+            webhook=receiver,
         )
-    if not (keep is None or _names(keep)):
-        raise InvalidInput("keep must be a list of the file's columns", pointer="/keep")
-    if format not in (None, *FORMATS):
-        raise InvalidInput(f"format is {format!r}: one of {', '.join(FORMATS)}", pointer="/format")
-    return await _model(here, asked) | {
-        "asked": asked,
-        "method": method_of(body, manifest),
-        "input": source.as_dict(),
-        "output": output.as_dict() if output else None,
-        "columns": columns,
-        "keep": keep,
-        "format": format,
-        "options": options,
-    }
 
+    async def _requests(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Parse a body as OpenAI defines it."""
+        reject_unknown_fields(body, "input_file_id", "endpoint", *_COMMON)
+        id, endpoint = body.get("input_file_id"), body.get("endpoint")
+        if not isinstance(id, str):
+            raise InvalidInput("Field input_file_id is missing. Upload the requests with POST /v1/files first.", pointer="/input_file_id")
+        matched = _ENDPOINT.fullmatch(endpoint) if isinstance(endpoint, str) else None
+        if matched:
+            reference = "@".join(filter(None, matched.groups()))
+        elif endpoint == _JOBS:
+            reference = await asyncio.to_thread(_first_model, id)
+        else:
+            raise InvalidInput(
+                f"Invalid endpoint {endpoint!r}. Use /v2/models/NAME/infer, or /v1/jobs if each request names its model.",
+                pointer="/endpoint",
+            )
+        model = await self._model(ModelRef.parse(reference))
+        return model | {"asked": reference, "input": Source(file=id).as_dict(), "endpoint": endpoint, "method": ""}
 
-async def _model(here: Gateway, asked: str) -> dict[str, Any]:
-    manifest = await here.catalogue.serving(ModelRef.parse(asked))
-    return {
-        "model": manifest.name,
-        "version": manifest.version,
-        "pool": manifest.pool,
-        "limit_s": manifest.time_limit_s + _GRACE_S,
-    }
+    async def _table(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Parse a body that names a model and a table."""
+        reject_unknown_fields(body, "model", "input", "output", "method", "columns", "keep", "format", *OPTIONS, *_COMMON)
+        ref = model_ref(body)
+        manifest = await self._catalog.serving(ref)
+        source = await asyncio.to_thread(sources.parse, body.get("input"), "/input")
+        if source.file:
+            await asyncio.to_thread(files().get, source.file)
+        output = await asyncio.to_thread(sources.parse, body["output"], "/output") if body.get("output") is not None else None
+        if output is not None and output.file:
+            raise InvalidInput("Field output must be a path or a URL. Without it the results become a new file.", pointer="/output")
+        if output is not None and await asyncio.to_thread(sources.same, source, output):
+            raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
+        options = {name: body[name] for name in OPTIONS if body.get(name) is not None}
+        TableOptions.from_dict({**manifest.reading, **options})
+        columns, keep, format = body.get("columns"), body.get("keep"), body.get("format")
+        if not (columns is None or _names(columns) or (isinstance(columns, dict) and _names([*columns, *columns.values()]))):
+            raise InvalidInput(
+                "Field columns must be a list of the file's columns, or an object from the model's columns to the file's.",
+                pointer="/columns",
+            )
+        if not (keep is None or _names(keep)):
+            raise InvalidInput("Field keep must be a list of the file's columns.", pointer="/keep")
+        if format not in (None, *FORMATS):
+            raise InvalidInput(f"Invalid format {format!r}. Use one of {', '.join(FORMATS)}.", pointer="/format")
+        return await self._model(ref) | {
+            "asked": body["model"],
+            "method": method_of(body, manifest),
+            "input": source.as_dict(),
+            "output": output.as_dict() if output else None,
+            "columns": columns,
+            "keep": keep,
+            "format": format,
+            "options": options,
+        }
+
+    async def _model(self, ref: ModelRef) -> dict[str, Any]:
+        manifest = await self._catalog.serving(ref)
+        return {
+            "model": manifest.name,
+            "version": manifest.version,
+            "pool": manifest.pool,
+            "limit_s": manifest.time_limit_s + _GRACE_S,
+        }
 
 
 def _first_model(id: str) -> str:
-    """The model that the first request of a file names."""
+    """Return the model that the first request of a file names."""
     with files().content(id).open("rb") as file:
         lines = (line.removeprefix(BOM_UTF8) for line in iter(partial(file.readline, _LINE), b""))
         text = next((line for line in lines if line.strip()), b"")
     if not text:
-        raise InvalidInput("the file holds no requests", pointer="/input_file_id")
+        raise InvalidInput("The file contains no requests.", pointer="/input_file_id")
     try:
         model = orjson.loads(text)["body"]["model"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         model = None
     if not isinstance(model, str):
-        told = "the body of the first request names no model"
-        raise InvalidInput(f"{told}: write {{custom_id, method, url, body: {{model, inputs}}}}", pointer="/input_file_id")
+        raise InvalidInput(
+            "The body of the first request does not name a model. Write {custom_id, method, url, body: {model, inputs}}.",
+            pointer="/input_file_id",
+        )
     return model
 
 
 def _names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _window(body: dict[str, Any]) -> int:
@@ -135,29 +161,36 @@ def _window(body: dict[str, Any]) -> int:
     matched = _WINDOW.fullmatch(text) if isinstance(text, str) else None
     seconds = int(matched[1]) * _SECONDS[matched[2]] if matched else 0
     if not 0 < seconds <= _LONGEST_S:
-        raise InvalidInput(f"completion_window is {text!r}: give it as in 24h or 90m, up to 30d", pointer="/completion_window")
+        raise InvalidInput(
+            f"Invalid completion_window {text!r}. Use a duration such as 24h or 90m, up to 30d.", pointer="/completion_window"
+        )
     return seconds
 
 
-def _ttl(here: Gateway, body: dict[str, Any]) -> int:
-    longest, asked = here.settings.file_ttl_s, body.get("output_expires_after")
-    if asked is None:
+def _ttl(body: dict[str, Any], longest: int) -> int:
+    expires_after = body.get("output_expires_after")
+    if expires_after is None:
         return longest
-    seconds = asked.get("seconds") if isinstance(asked, dict) else None
+    seconds = expires_after.get("seconds") if isinstance(expires_after, dict) else None
     if (
-        not isinstance(asked, dict)
-        or asked.get("anchor", "created_at") != "created_at"
+        not isinstance(expires_after, dict)
+        or expires_after.get("anchor", "created_at") != "created_at"
         or type(seconds) is not int
         or not 0 < seconds <= longest
     ):
-        told = f'output_expires_after must be {{"anchor": "created_at", "seconds": n}}, n up to {longest}'
-        raise InvalidInput(told, pointer="/output_expires_after")
+        raise InvalidInput(
+            f'Field output_expires_after must be {{"anchor": "created_at", "seconds": n}} with n up to {longest}.',
+            pointer="/output_expires_after",
+        )
     return seconds
 
 
 def _metadata(body: dict[str, Any]) -> dict[str, str]:
-    found = body.get("metadata") or {}
-    fits = isinstance(found, dict) and len(found) <= 16
-    if not fits or any(len(name) > 64 or not isinstance(value, str) or len(value) > 512 for name, value in found.items()):
-        raise InvalidInput("metadata must be at most 16 texts of at most 512 characters, with names of at most 64", pointer="/metadata")
-    return dict(found)
+    metadata = body.get("metadata") or {}
+    fits = isinstance(metadata, dict) and len(metadata) <= 16
+    if not fits or any(len(name) > 64 or not isinstance(value, str) or len(value) > 512 for name, value in metadata.items()):
+        raise InvalidInput(
+            "Field metadata must contain at most 16 strings of at most 512 characters, with names of at most 64 characters.",
+            pointer="/metadata",
+        )
+    return dict(metadata)

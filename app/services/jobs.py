@@ -1,182 +1,74 @@
-"""All that one API process holds: its connections, the coalescer, the replies it waits for, the catalogue."""
+"""Jobs: submit, read, wait for, cancel, and tell their position in the queue."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from fastapi import FastAPI
+import redis.asyncio
 from redis.exceptions import RedisError
-from starlette.requests import Request
 
-from app.api.http.budget import Budget
-from app.api.http.idempotency import Named
-from app.api.http.offload import Offload
-from app.api.schemas.serializers import present, present_batch
 from app.broker import names
 from app.broker.batcher.batcher import Batcher
 from app.broker.batcher.groups import Accepted, Item
-from app.broker.batches import Batches
 from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
-from app.broker.maintenance import Maintenance
-from app.broker.pipelines import Runs
-from app.broker.reconciler import Followups
 from app.broker.replies import Replies
-from app.core.deliveries import Outcome
-from app.core.errors import JobExpired, JobNotFound, StoreUnavailable, StoreUnfit
-from app.core.jobs import Job, Place, State, created_at, new_id
+from app.core.chunks import Chunk
+from app.core.errors import JobExpired, JobNotFound
+from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
-from app.core.pipelines import PIPELINE
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
-from app.hooks.fanout import Shown
-from app.hooks.sender import Sender
-from app.loops import Loops
-from app.pauses import Pauses
-from app.registry.pipelines import Pipelines
-from app.registry.repository import Repository
-from app.services.models import Catalogue
+from app.services.catalog import Catalog
+from app.services.holds import Holds
+from app.services.identity import JobIdentity
 from app.settings import Settings
-from app.settings import names as names_in
 from app.store import jobs, scripts
-from app.store.quarantine import Quarantine
-from app.store.redis import health
-from app.store.redis.client import connect_async
-from app.store.redis.url import current_address
 
-log = logging.getLogger(__name__)
-_MEET_S: Final = 1.0
+_SILENCE_S: Final = 15.0
+"""After this time without an event, a stream repeats the position of a queued job or sends a comment."""
 
 
-class Gateway:
-    """Made when the process starts, closed when it ends. One event loop uses it."""
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One event in the life of a job.
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.process = new_id(time.time())
-        self.bodies = Budget(settings.max_bodies_bytes)
-        self.offload = Offload(settings)
-        self.redis = connect_async()
-        self.loops = Loops(settings.loop_stall_s, settings.loop_dead_s)
-        self.quarantine = Quarantine(self.redis, settings)
-        self.catalogue = Catalogue(
-            Repository(settings.models), self.redis, names_in(settings.autoscaled_pools), self.loops.add("catalogue")
-        )
-        self.coalescer = Batcher(self.redis, self.process, settings, self.catalogue.slots, self.full)
-        self.waits = StartEstimate()
-        self.replies = Replies(self.redis, self.process, self._ended, self.loops.add("replies"))
-        self.maintenance = Maintenance(
-            self.redis,
-            self.process,
-            settings,
-            lambda: self.catalogue.pools() | {settings.training_pool},
-            self.quarantine,
-            self.loops.add("maintenance"),
-        )
-        self.followups = Followups(self.redis, self.replies, self.quarantine, self.loops.add("followups"))
-        self.batches = Batches(self.redis, self.catalogue.slots, self.cancel)
-        self.followups.advance["batch"] = self.batches.advance
-        self.pipelines = Pipelines(settings.pipelines_folder)
-        self.runs = Runs(self.redis, settings, self.cancel)
-        self.followups.advance[PIPELINE] = self.runs.advance
-        self.sender = Sender(self.redis, settings, Shown(present, present_batch), loop=self.loops.add("webhooks"))
-        self.pauses = Pauses(self.loops.add("pauses"))
-        self.leaving = False
-        """The process is about to stop: it does all it is asked, and asks not to be sent more."""
-        self.draining = False
-        self.unfit: str | None = "nobody has looked at Redis yet"
-        """Why Redis cannot be used; None where it can."""
-        self._holds: set[asyncio.Timeout] = set()
+    Attributes:
+        id: Revision of the job's record. A stream continues after any of them.
+        name: `queued`, `start`, `progress`, `output` or `completed`.
+        content: The job after the event; for `output`, the token.
+    """
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        await self._look()
-        await self.catalogue.refresh()
-        works = (
-            self.meet(),
-            self.pauses.run(),
-            self.catalogue.run(),
-            self.replies.run(),
-            self.maintenance.run(),
-            self.sender.run(),
-            self.followups.run(),
-        )
-        tasks = [asyncio.create_task(work) for work in works]
-        try:
-            yield
-        finally:
-            self.leaving = self.draining = True
-            left = set(tasks)
-            while left:
-                # Once is not always enough: redis-py may answer a cancellation with an error of its own, which the tasks outlive.
-                for task in left:
-                    task.cancel()
-                _, left = await asyncio.wait(left, timeout=0.2)
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.redis.aclose()
+    id: int
+    name: str
+    content: Job | Chunk
 
-    async def meet(self) -> None:
-        """Looks whether Redis is fit, until it is."""
-        loop = self.loops.add("meet")
-        while self.unfit is not None:
-            await asyncio.sleep(_MEET_S)
-            with loop.turn():
-                try:
-                    await self._look()
-                except StoreUnfit as error:
-                    if error.detail != self.unfit:
-                        log.error("%s", error.detail)
-                    self.unfit = error.detail
-        self.loops.remove(loop.name)
 
-    async def _look(self) -> None:
-        try:
-            health.accept(await asyncio.to_thread(health.inspect, current_address(), self.settings))
-            self.unfit = None
-        except StoreUnavailable as error:
-            self.unfit = error.detail
+class JobService:
+    """The jobs of the platform, as one process submits and watches them."""
 
-    async def trouble(self) -> str:
-        """Why this process should receive no requests, or an empty string."""
-        if self.leaving:
-            return "the process is stopping"
-        try:
-            await self.redis.ping()
-        except (RedisError, OSError) as error:
-            return f"Redis does not answer: {error}"
-        return self.unfit or self.loops.stalled()
-
-    def full(self) -> str:
-        """Why no prediction is taken now; '' where one is. Raises StoreUnavailable or StoreUnfit."""
-        if self.unfit is not None:
-            raise StoreUnavailable(self.unfit)
-        ratio, limit = self.maintenance.memory_ratio, self.settings.max_memory_ratio
-        if ratio <= limit:
-            return ""
-        return f"Redis has used {ratio:.0%} of its memory, above the limit of {limit:.0%}: try again when jobs have ended"
-
-    def drain(self) -> None:
-        """The process stops: whoever is held is answered with what is known now. New work is still done."""
-        self.leaving = self.draining = True
-        for hold in self._holds:
-            hold.reschedule(0)
-
-    @contextlib.asynccontextmanager
-    async def holding(self, seconds: float) -> AsyncIterator[None]:
-        """The block ends, silently, after `seconds` or when the process stops."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(0 if self.draining else seconds) as hold:
-                self._holds.add(hold)
-                try:
-                    yield
-                finally:
-                    self._holds.discard(hold)
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        batcher: Batcher,
+        replies: Replies,
+        estimate: StartEstimate,
+        catalog: Catalog,
+        holds: Holds,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._batcher = batcher
+        self._replies = replies
+        self._estimate = estimate
+        self._catalog = catalog
+        self._holds = holds
 
     async def submit(
         self,
@@ -186,88 +78,136 @@ class Gateway:
         *,
         deadline_s: float,
         wait_s: float,
-        named: Named | None = None,
+        identity: JobIdentity | None = None,
         webhook: JobWebhook | None = None,
     ) -> Job:
-        """A durable job, as it is when it has ended or `wait_s` are over; that of the first request where this one is a repetition.
+        """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
 
-        Raises QueueFull or StoreUnavailable, and then there is none; or what `named` says of another payload under the same id.
+        Args:
+            manifest: The version to predict with.
+            inputs: Tensors that match the manifest.
+            outputs: Names of the outputs to return.
+            deadline_s: Seconds that the job may wait in the queue.
+            wait_s: Seconds to wait for its end.
+            identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
+            webhook: Receiver to notify of the job's events.
+
+        Raises:
+            QueueFull: The queue or Redis is full. No job was made.
+            StoreUnavailable: Redis is unavailable. No job was made.
+            CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
-        id, fingerprint = (named.id, named.fingerprint) if named else ("", "")
-        item, accepted = await self.coalescer.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook)
-        if named and accepted is None:
-            job = await self.job(id)
+        id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
+        item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook)
+        if identity and accepted is None:
+            job = await self.get(id)
             if job.fingerprint != fingerprint:
-                raise named.conflict
+                raise identity.conflict
         else:
-            assert accepted is not None, "without an id of the caller's, every job is new"
-            job = item.record = self._record(item, accepted, manifest, outputs)
+            assert accepted is not None, "a job without an ID of the caller is always new"
+            job = item.record = _record(item, accepted, manifest, outputs)
         if wait_s > 0:
-            # Redis has it: one that fails only now must not make the caller believe that there is no job.
+            # The job is stored. An error from here on must not make the caller believe that there is no job.
             with contextlib.suppress(RedisError, OSError):
                 return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
         return job
 
-    async def job(self, id: str) -> Job:
-        """Raises JobNotFound, or JobExpired where the id tells that its record is past its time."""
-        job = self._found(id, await jobs.read(self.redis, id))
+    async def get(self, id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobExpired: The record has passed its retention period, as its ID shows.
+            JobNotFound: There is no such job.
+        """
+        job = self._existing(id, await jobs.read(self._client, id))
         if job.state is State.QUEUED and job.expires_at < time.time():
-            # Nobody has taken it from the queue to notice.
-            await scripts.run_async(self.redis, scripts.end_job(id, State.EXPIRED, keep=self.settings.result_ttl_s))
-            job = self._found(id, await jobs.read(self.redis, id))
+            # No worker has taken it from the queue, which is when an expired job is noticed.
+            await scripts.run_async(self._client, scripts.end_job(id, State.EXPIRED, keep=self._settings.result_ttl_s))
+            job = self._existing(id, await jobs.read(self._client, id))
         return job
 
+    async def find(self, id: str) -> Job | None:
+        """Return a job without its inputs and its result, or None if there is no such job."""
+        return await jobs.read(self._client, id, whole=False)
+
     async def wait(self, id: str, seconds: float) -> Job:
-        """The job when it has ended, or as it is after `seconds`."""
+        """Return a job when it has ended, or as it is after `seconds`. Raises the errors of `get`."""
         if seconds <= 0:
-            return await self.job(id)
-        item = self.coalescer.items.get(id)
+            return await self.get(id)
+        item = self._batcher.items.get(id)
         if item is not None and item.record is not None:
             return await self._end_of(item, item.record, seconds)
         return await self._watched(id, seconds)
 
     async def cancel(self, id: str) -> Job:
-        """The job as it is after: cancelled, or ended before. What already runs is interrupted. Raises as `job`."""
-        before = await scripts.run_async(self.redis, scripts.end_job(id, State.CANCELLED, keep=self.settings.result_ttl_s))
-        job = await self.job(id)
+        """Cancel a job that has not ended, and interrupt it if it runs. Returns the job. Raises the errors of `get`."""
+        before = await scripts.run_async(self._client, scripts.end_job(id, State.CANCELLED, keep=self._settings.result_ttl_s))
+        job = await self.get(id)
         if before == b"running" and job.delivery:
             await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
         return job
 
-    async def place(self, job: Job) -> Place:
-        """How many jobs of its queue come before a queued one, itself counted, and when it may start."""
-        left = await jobs.left(self.redis, job.queue) if job.left is None else job.left
+    async def position(self, job: Job) -> Place:
+        """Return the position of a queued job in its queue, counting itself, and when it may start."""
+        left = await jobs.left(self._client, job.queue) if job.left is None else job.left
         position = max(1, job.position - left)
-        slots = self.catalogue.living(names.pool_of(job.queue))
-        return Place(position, self.waits.until_start(job.queue, position, slots))
+        slots = self._catalog.living(names.pool_of(job.queue))
+        return Place(position, self._estimate.until_start(job.queue, position, slots))
 
-    def _ended(self, delivery: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
-        item = self.coalescer.items.get(outcomes[0].job) if outcomes else None
-        if item is not None and item.record is not None:
-            self.waits.seen(item.record.queue, outcomes[0].run_s, len(outcomes))
-        self.coalescer.finish(delivery, outcomes, late)
+    async def page(self, cursor: str | None, limit: int, model: str | None, state: State | None) -> tuple[list[Job], str | None]:
+        """Return the newest jobs after a cursor, and the cursor of the next page."""
+        return await jobs.page(self._client, cursor, limit, model, state)
+
+    async def events(self, id: str, last: int = 0) -> AsyncIterator[JobEvent | None]:
+        """Yield the events of a job after the event `last`, until it ends or the process shuts down.
+
+        None is yielded when nothing has happened for 15 seconds. A queued job is repeated then, with its new position.
+        """
+        async with self._replies.watch(id) as changed:
+            job = await jobs.watch(self._client, id)
+            while job is not None:
+                changed.clear()
+                for token in await jobs.chunks(self._client, job, last) if job.streamed else ():
+                    if last < job.streamed and job.state is State.RUNNING:
+                        yield JobEvent(job.streamed, "start", job)
+                    last = token.id
+                    yield JobEvent(last, "output", token)
+                if job.revision > last:
+                    last = job.revision
+                    yield JobEvent(last, _event_name(job), job)
+                if job.state.final:
+                    return
+                if self._holds.draining:
+                    # The client connects again, to a process that stays.
+                    yield None
+                    return
+                async with self._holds.hold(_SILENCE_S):
+                    await changed.wait()
+                if not changed.is_set():
+                    yield JobEvent(job.revision, "queued", job) if job.state is State.QUEUED else None
+                job = await jobs.read(self._client, id)
 
     async def _watched(self, id: str, seconds: float) -> Job:
-        """As `wait`, of a job that anybody may end."""
-        async with self.replies.watch(id) as changed:
-            job = self._found(id, await jobs.watch(self.redis, id))
-            async with self.holding(seconds):
+        """Wait for a job that any process may have submitted."""
+        async with self._replies.watch(id) as changed:
+            job = self._existing(id, await jobs.watch(self._client, id))
+            async with self._holds.hold(seconds):
                 while not job.state.final:
                     await changed.wait()
                     changed.clear()
-                    job = await self.job(id)
+                    job = await self.get(id)
             return job
 
     async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
-        """As `wait`, of a job that this process submitted: its end is known here without asking Redis."""
+        """Wait for a job that this process submitted: the reply of the worker says how it ended, without a look into Redis."""
         if item.expires_at < time.time() + seconds:
-            # It may expire meanwhile, of which no worker tells.
+            # It may expire in the meantime, which no worker reports.
             return await self._watched(job.id, seconds)
-        async with self.holding(seconds):
+        async with self._holds.hold(seconds):
             await asyncio.shield(item.outcome)
         outcome = item.outcome.result() if item.outcome.done() else None
         if outcome is None or not outcome.started_at:
-            return await self.job(job.id)
+            return await self.get(job.id)
         ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at, logs=outcome.logs)
         if outcome.error is None:
             ended.state, ended.tensors = State.SUCCEEDED, outcome.outputs
@@ -275,33 +215,32 @@ class Gateway:
             ended.state, ended.error = State.FAILED, outcome.error.as_dict()
         return ended
 
-    @staticmethod
-    def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
-        return Job(
-            item.job,
-            State.QUEUED,
-            manifest.name,
-            manifest.version,
-            outputs,
-            item.rows,
-            accepted.created_at,
-            item.expires_at,
-            position=accepted.position,
-            left=accepted.left,
-            queue=names.interactive(manifest.pool),
-        )
-
-    def _found(self, id: str, job: Job | None) -> Job:
+    def _existing(self, id: str, job: Job | None) -> Job:
         if job is not None:
             return job
         created = created_at(id)
-        if created is not None and created < time.time() - self.settings.result_ttl_s:
-            raise JobExpired(f"the job {id} has expired: results are kept for {self.settings.result_ttl_s} s")
-        raise JobNotFound(f"there is no job {id!r}")
+        if created is not None and created < time.time() - self._settings.result_ttl_s:
+            raise JobExpired(f"Job {id} has expired. Results are kept for {self._settings.result_ttl_s} s.")
+        raise JobNotFound(f"Job {id!r} does not exist.")
 
 
-def gateway(where: Request | FastAPI) -> Gateway:
-    """The gateway of this process."""
-    app: FastAPI = where.app if isinstance(where, Request) else where
-    found: Gateway = app.state.gateway
-    return found
+def _event_name(job: Job) -> str:
+    if job.state is State.RUNNING:
+        return "start" if job.progress is None else "progress"
+    return "queued" if job.state is State.QUEUED else "completed"
+
+
+def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
+    return Job(
+        item.job,
+        State.QUEUED,
+        manifest.name,
+        manifest.version,
+        outputs,
+        item.rows,
+        accepted.created_at,
+        item.expires_at,
+        position=accepted.position,
+        left=accepted.left,
+        queue=names.interactive(manifest.pool),
+    )

@@ -1,279 +1,99 @@
-"""What can be asked: the repository's versions and aliases, joined with what living workers say of them.
-
-An alias leads to the version that a worker served for it last. It moves when a worker serves the version that its file names.
-"""
+"""Models: load, unload and remove them."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final
 
 import redis.asyncio
 
-from app.core import promotions
-from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
-from app.core.jobs import Job
-from app.core.models import PRODUCTION, Manifest, ModelRef
-from app.core.promotions import BARE_NAME, Promotion, PromotionState
-from app.loops import Loop
+from app.broker.retention import Retention
+from app.core.errors import DeadlineExceeded, InvalidInput, ModelsReadOnly, ModelUnavailable
+from app.core.models import ModelRef
+from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
-from app.store import serving, unloaded_models, workers
-from app.store.serving import Serving
-
-log = logging.getLogger(__name__)
-_REFRESH_S: Final = 1.0
-_ASKED_S: Final = 0.1
-"""Between two looks, however many ask for what is not there."""
-_WITHDRAWN: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
+from app.services.catalog import Catalog, Entry, Readiness, Version
+from app.settings import Settings
+from app.store import unloaded_models
+from app.store.redis.client import connect
 
 
-class Readiness(StrEnum):
-    """Of one version."""
-
-    READY = "READY"
-    """A worker holds it."""
-    LOADING = "LOADING"
-    """A worker is loading it."""
-    COLD = "COLD"
-    """No worker holds it; the first that is asked loads it."""
-    UNAVAILABLE = "UNAVAILABLE"
-    """It cannot be served; the reason is told."""
-
-
-@dataclass(slots=True)
-class Version:
-    manifest: Manifest | None
-    state: Readiness
-    reason: str = ""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One model: its versions, the oldest first, its aliases, and the version that a bare name means.
-
-    `promotions` are the moves of aliases that are pending or failed; the alias "" stands for the bare name.
-    """
-
-    name: str
-    versions: dict[str, Version] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    default: str = ""
-    promotions: list[Promotion] = field(default_factory=list)
-
-    def means(self, ref: ModelRef) -> str:
-        """The version of a reference, '' for an alias that is not there."""
-        return ref.version or (self.aliases.get(ref.alias, "") if ref.alias else self.default)
-
-
-class Catalogue:
-    """Refreshed every second. Looking something up costs no I/O, except for what is not known: that may just have been published."""
+class ModelService:
+    """The models of the repository."""
 
     def __init__(
-        self, repository: Repository, client: redis.asyncio.Redis, autoscaled: Collection[str] = (), loop: Loop | None = None
+        self, client: redis.asyncio.Redis, settings: Settings, repository: Repository, pipelines: Pipelines, catalog: Catalog
     ) -> None:
-        """`autoscaled`: pools that an autoscaler starts from zero when jobs wait."""
-        self.autoscaled = frozenset(autoscaled)
-        self._repository = repository
         self._client = client
-        self._loop = loop or Loop("catalogue")
-        self._inferred: dict[str, Manifest] = {}
-        self._withdrawn: frozenset[str] = frozenset()
-        self._served = Serving()
-        self._manifests: dict[tuple[str, str], Manifest] = {}
-        self.entries: dict[str, Entry] = {}
-        self.workers: list[workers.Worker] = []
-        self._slots = Counter[str]()
-        self._asked = asyncio.Event()
-        self._next = asyncio.Event()
+        self._settings = settings
+        self._repository = repository
+        self._pipelines = pipelines
+        self._catalog = catalog
 
-    async def run(self) -> None:
-        """Refreshes until it is cancelled."""
-        await self._loop.run(self._turn)
+    async def load(self, name: str) -> None:
+        """Serve a model again and wait until workers hold the versions that its aliases and its bare name mean.
 
-    async def _turn(self) -> float:
-        self._asked.clear()
-        await self.refresh()
-        await asyncio.sleep(_ASKED_S)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), _REFRESH_S - _ASKED_S)
-        return 0.0
-
-    async def refresh(self) -> None:
-        """What the repository or Redis cannot tell at the moment stays as it was."""
-        refreshed, self._next = self._next, asyncio.Event()
-        try:
-            with self._loop.item("the list of workers"):
-                self.workers = await workers.read(self._client)
-            with self._loop.item("the manifests of bare models"):
-                self._inferred = await workers.inferred(self._client)
-            with self._loop.item("the list of unloaded models"):
-                self._withdrawn = await unloaded_models.read_async(self._client)
-            with self._loop.item("the versions that aliases lead to"):
-                self._served = await serving.read_async(self._client)
-            with self._loop.item("the model repository"):
-                self.entries = await asyncio.to_thread(self._look, self.workers, self._inferred, self._withdrawn, self._served)
-            self._slots = Counter[str]()
-            for worker in self.workers:
-                self._slots[worker.pool] += worker.processes
-        finally:
-            refreshed.set()
-
-    async def refreshed(self) -> None:
-        """Returns after a refresh that begins from now on."""
-        await self._next.wait()
-
-    def slots(self, pool: str) -> int:
-        """Predictions that the pool's living workers run at once, at least 1."""
-        return self.living(pool) or 1
-
-    def living(self, pool: str) -> int:
-        """The same; 0 where none of its workers lives."""
-        return self._slots[pool]
-
-    def pools(self) -> set[str]:
-        """The pools of every model and every living worker."""
-        named = {manifest.pool for manifest in self._manifests.values()}
-        return named | {worker.pool for worker in self.workers}
-
-    async def entry(self, name: str) -> Entry:
-        """Raises ModelNotFound."""
-        if name not in self.entries:
-            await self._look_again()
-        found = self.entries.get(name)
-        if found is None:
-            raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
-        return found
-
-    async def resolve(self, ref: ModelRef) -> tuple[str, Version]:
-        """The version that a reference means now. Raises ModelNotFound or VersionNotFound."""
-        entry = await self.entry(ref.name)
-        version = entry.means(ref)
-        if version not in entry.versions:
-            await self._look_again()
-            entry = await self.entry(ref.name)
-            version = entry.means(ref)
-        if version not in entry.versions:
-            there = ", ".join([*entry.versions, *entry.aliases])
-            raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
-        return version, entry.versions[version]
-
-    def answers(self, name: str, version: str) -> bool:
-        """Whether a request for a version in `entries` would be answered.
-
-        A worker holds it; or it is superseded, so that a worker loads it on the first request; or its pool is at zero, and the
-        request, which is queued, makes the autoscaler start a worker.
+        Raises:
+            ModelNotFound: There is no such model.
+            ModelUnavailable: A version cannot be served.
+            DeadlineExceeded: No worker held a version within `infer_timeout_s`.
         """
-        entry = self.entries[name]
-        known = entry.versions[version]
-        if known.state is not Readiness.COLD or known.manifest is None:
-            return known.state is Readiness.READY
-        if self.living(known.manifest.pool):
-            return version not in entry.aliases.values() and version != next(reversed(entry.versions))
-        return known.manifest.pool in self.autoscaled
-
-    def classes(self, job: Job) -> tuple[Any, ...]:
-        """The class of each column of the job's result; () if its columns are not classes."""
-        entry = self.entries.get(job.model)
-        version = entry.versions.get(job.version) if entry and not job.work else None
-        return version.manifest.classes_of(job.outputs) if version and version.manifest else ()
-
-    async def serving(self, ref: ModelRef) -> Manifest:
-        """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
-        version, found = await self.resolve(ref)
-        if found.state is Readiness.UNAVAILABLE or found.manifest is None:
-            raise ModelUnavailable(f"{ref.name}@{version} cannot be served: {found.reason}")
-        return found.manifest
-
-    async def _look_again(self) -> None:
-        self._asked.set()
-        # Not for longer: Redis or the volume may be away, and what was known stays true.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.refreshed(), _REFRESH_S)
-
-    def _look(self, living: list[workers.Worker], inferred: dict[str, Manifest], gone: frozenset[str], served: Serving) -> dict[str, Entry]:
-        ready = {(name, version) for worker in living for name, version in worker.ready}
-        loading = {(name, version) for worker in living for name, version in worker.loading}
-        refused = {(name, version): reason for worker in living for name, version, reason in worker.refused}
-        entries = {}
-        for name in self._repository.models():
-            # What is wrong with one model must not keep the others from being refreshed.
-            with self._loop.item(f"the model {name}"):
-                entry = Entry(name)
-                for version in self._repository.versions(name):
-                    key = (name, version)
-                    manifest, broken = self._manifest(key, inferred)
-                    if name in gone:
-                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name))
-                    elif manifest is None or (key in refused and key not in ready):
-                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
-                    elif key in ready:
-                        entry.versions[version] = Version(manifest, Readiness.READY)
-                    elif key in loading:
-                        entry.versions[version] = Version(manifest, Readiness.LOADING)
-                    else:
-                        entry.versions[version] = Version(manifest, Readiness.COLD)
-                self._point(entry, served, {worker.pool for worker in living})
-                entries[name] = entry
-            if name not in entries and name in self.entries:
-                entries[name] = self.entries[name]
-        # A number may come again, for another version.
-        self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
-        return entries
-
-    def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:
-        """A version is immutable: its manifest is read once, and stays the same object. Only a bare artefact can be replaced."""
-        told = inferred.get("/".join(key))
-        if key not in self._manifests or told not in (None, self._manifests[key]):
-            try:
-                manifest = self._repository.manifest(*key) or told
-            except CeleriacError as error:
-                return None, error.detail
-            if manifest is None:
-                return None, "it has no manifest, and no worker has loaded it yet to infer one"
-            self._manifests[key] = manifest
-        return self._manifests[key], ""
-
-    def _point(self, entry: Entry, serving: Serving, pools: set[str]) -> None:
-        """Point the aliases to what workers serve, and list the moves that wait or failed."""
-        served, failures = serving.of(entry.name), serving.failures_of(entry.name)
+        catalog, pending = self._catalog, ""
+        await catalog.refresh()
+        await catalog.entry(name)
+        await unloaded_models.remove(self._client, name)
+        seconds = self._settings.infer_timeout_s
         try:
-            aliases, requests = self._repository.aliases(entry.name), self._repository.promotions(entry.name)
-        except CeleriacError as error:
-            log.warning("Aliases of %s stay as they are: %s", entry.name, error.detail)
-            aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, {}
-            stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), error.detail) for alias, at in aliases.items()]
-            entry.promotions.extend(stay)
-        pending = promotions.pending(aliases, requests, failures)
-        wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
-        for alias, target in wanted.items():
-            current = promotions.leads_to(alias, entry.versions, aliases, served, wanted)
-            if alias == BARE_NAME:
-                entry.default = current
-            else:
-                entry.aliases[alias] = current
-            if current != target and not (alias == BARE_NAME and PRODUCTION in wanted):
-                entry.promotions.append(_promotion(entry, pending.get(alias) or Promotion("", alias, target), current, pools))
-        for alias, request in requests.items():
-            failure = failures.get(alias)
-            reason = request.reason or (failure.reason if failure and failure.id == request.id else "")
-            if reason and aliases.get(alias) == request.before:
-                entry.promotions.append(replace(request, state=str(PromotionState.FAILED), reason=reason))
+            async with asyncio.timeout(seconds):
+                await catalog.refresh()
+                while pending := _pending(await catalog.entry(name)):
+                    await catalog.refreshed()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"No worker has loaded {name}@{pending} within {seconds:g} s. Check that a worker of its pool is running."
+            ) from None
+
+    async def unload(self, name: str) -> None:
+        """Take a model out of service in all processes. Jobs that were accepted before still run.
+
+        Raises:
+            ModelNotFound: There is no such model.
+        """
+        await self._catalog.entry(name)
+        await unloaded_models.add(self._client, name)
+        await self._catalog.refresh()
+
+    async def remove(self, ref: ModelRef) -> Version:
+        """Delete a version from the repository and return what it was.
+
+        Raises:
+            InvalidInput: The reference names an alias.
+            ModelConflict: The version is in use.
+            ModelsReadOnly: This process cannot write the repository.
+        """
+        if not ref.version:
+            raise InvalidInput(f"{ref.alias!r} is an alias. Name the version itself, for example 3.", pointer="/version")
+        _, version = await self._catalog.resolve(ref)
+        try:
+            await asyncio.to_thread(self._remove, ref.name, ref.version)
+        except OSError as error:
+            raise ModelsReadOnly(
+                f"The API cannot write the model repository ({error.strerror or error}). "
+                "Run `celeriac models prune` where it can be written, for example in a worker that trains."
+            ) from None
+        await self._catalog.refresh()
+        return version
+
+    def _remove(self, name: str, version: str) -> None:
+        with connect() as client:
+            Retention(self._repository, self._pipelines, client).remove(name, version)
 
 
-def _promotion(entry: Entry, request: Promotion, current: str, pools: set[str]) -> Promotion:
-    """A move that has not happened, and why."""
-    version = entry.versions.get(request.version)
-    state, reason = PromotionState.PENDING, "A worker is loading it."
-    if version is None:
-        state, reason = PromotionState.FAILED, f"{entry.name} has no version {request.version}."
-    elif version.state is Readiness.UNAVAILABLE:
-        state, reason = PromotionState.PENDING if request.id or version.manifest is None else PromotionState.FAILED, version.reason
-    elif version.manifest is not None and version.manifest.pool not in pools:
-        reason = f"No worker of the pool {version.manifest.pool!r} is running. The first one that loads the version decides."
-    return replace(request, before=current, state=str(state), reason=reason)
+def _pending(entry: Entry) -> str:
+    """Return a served version that no worker holds yet, or an empty string. Raises ModelUnavailable if one cannot be served."""
+    for served in sorted({entry.default, *entry.aliases.values()} & entry.versions.keys()):
+        version = entry.versions[served]
+        if version.state is Readiness.UNAVAILABLE:
+            raise ModelUnavailable(f"{entry.name}@{served} cannot be served: {version.reason}")
+        if version.state is not Readiness.READY:
+            return served
+    return ""

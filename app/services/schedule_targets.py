@@ -1,78 +1,101 @@
-"""What a schedule can run: how its request is checked, how it begins under an id of ours, and what became of it."""
+"""What a schedule can start: a training, a batch or a pipeline run."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Protocol
 
-from app.api.routes import batches, trainings
-from app.api.routes.jobs import deadline
-from app.services import pipelines as pipeline_runs
-from app.services.batch_requests import order_of
-from app.services.jobs import Gateway
-from app.services.webhook_fields import job_webhook
-from app.store import batches as batch_records
-from app.store import jobs
+from app.core.jobs import Job
+from app.services.batch_requests import BatchRequests
+from app.services.batches import BatchService
+from app.services.jobs import JobService
+from app.services.pipelines import PipelineService
+from app.services.trainings import TrainingService
 
-State = tuple[str, dict[str, Any] | None]
-"""The state of a run in the words of its kind, and its error."""
+RunState = tuple[str, dict[str, Any] | None]
+"""State of a run in the words of its kind, and its error."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """`check` raises for a request that is wrong. `begin` submits it under the id that is given, once, and returns the one that it
-    is known by. `state` is None where the run is no longer known."""
+class ScheduleTarget(Protocol):
+    """One kind of work that a schedule can start."""
 
-    check: Callable[[Gateway, dict[str, Any]], Awaitable[object]]
-    begin: Callable[[Gateway, dict[str, Any], str], Awaitable[str]]
-    state: Callable[[Gateway, str], Awaitable[State | None]]
+    async def check(self, request: dict[str, Any]) -> None:
+        """Raise the error of an invalid request."""
 
+    async def begin(self, request: dict[str, Any], id: str) -> str:
+        """Start the work under an ID, once. Returns the ID under which it can be read."""
 
-async def _check_training(here: Gateway, request: dict[str, Any]) -> None:
-    trainings.parse(request, here.settings)
-
-
-async def _train(here: Gateway, request: dict[str, Any], id: str) -> str:
-    training, told = trainings.parse(request, here.settings)
-    await trainings.begin(here, training, id=id, webhook=told)
-    return id
+    async def state(self, id: str) -> RunState | None:
+        """Return the state of a run, or None if its record has expired."""
 
 
-async def _batch(here: Gateway, request: dict[str, Any], id: str) -> str:
-    batch = f"batch_{id}"
-    await batches.begin(here, await order_of(here, request), batch)
-    return batch
+class TrainingTarget:
+    """Starts trainings."""
+
+    def __init__(self, trainings: TrainingService, jobs: JobService) -> None:
+        self._trainings = trainings
+        self._jobs = jobs
+
+    async def check(self, request: dict[str, Any]) -> None:
+        """Raise the error of an invalid request."""
+        self._trainings.parse(request)
+
+    async def begin(self, request: dict[str, Any], id: str) -> str:
+        """Submit the training, once."""
+        training, webhook = self._trainings.parse(request)
+        await self._trainings.begin(training, id=id, webhook=webhook)
+        return id
+
+    async def state(self, id: str) -> RunState | None:
+        """Return the state of the training's job."""
+        return _state(await self._jobs.find(id))
 
 
-async def _batched(here: Gateway, id: str) -> State | None:
-    batch = await batch_records.read(here.redis, id)
-    if batch is None:
-        return None
-    first = next(iter(batch.errors), None)
-    return batch.status, {"code": first["code"], "detail": first["message"]} if first else None
+class PipelineTarget:
+    """Starts runs of pipelines."""
+
+    def __init__(self, pipelines: PipelineService, jobs: JobService) -> None:
+        self._pipelines = pipelines
+        self._jobs = jobs
+
+    async def check(self, request: dict[str, Any]) -> None:
+        """Raise the error of an invalid request."""
+        await self._pipelines.parse(request)
+
+    async def begin(self, request: dict[str, Any], id: str) -> str:
+        """Begin the run, once."""
+        await self._pipelines.begin(await self._pipelines.parse(request), id=id)
+        return id
+
+    async def state(self, id: str) -> RunState | None:
+        """Return the state of the run's job."""
+        return _state(await self._jobs.find(id))
 
 
-async def _check_pipeline(here: Gateway, request: dict[str, Any]) -> None:
-    await pipeline_runs.order_of(here, request)
-    deadline(request, here)
-    job_webhook(request, here.settings)
+class BatchTarget:
+    """Starts batches."""
+
+    def __init__(self, batches: BatchService, requests: BatchRequests) -> None:
+        self._batches = batches
+        self._requests = requests
+
+    async def check(self, request: dict[str, Any]) -> None:
+        """Raise the error of an invalid request."""
+        await self._requests.parse(request)
+
+    async def begin(self, request: dict[str, Any], id: str) -> str:
+        """Begin the batch, once."""
+        batch_id = f"batch_{id}"
+        await self._batches.begin(await self._requests.parse(request), batch_id)
+        return batch_id
+
+    async def state(self, id: str) -> RunState | None:
+        """Return the state of the batch, and the first error of its file."""
+        batch = await self._batches.find(id)
+        if batch is None:
+            return None
+        first = next(iter(batch.errors), None)
+        return batch.status, {"code": first["code"], "detail": first["message"]} if first else None
 
 
-async def _pipeline(here: Gateway, request: dict[str, Any], id: str) -> str:
-    order = await pipeline_runs.order_of(here, request)
-    deadline_s = deadline(request, here)
-    await pipeline_runs.begin(here, order, id=id, deadline_s=deadline_s, webhook=job_webhook(request, here.settings))
-    return id
-
-
-async def _job(here: Gateway, id: str) -> State | None:
-    job = await jobs.read(here.redis, id, whole=False)
+def _state(job: Job | None) -> RunState | None:
     return (job.state, job.error) if job else None
-
-
-KINDS: Final = {
-    "training": Kind(_check_training, _train, _job),
-    "batch": Kind(order_of, _batch, _batched),
-    "pipeline": Kind(_check_pipeline, _pipeline, _job),
-}

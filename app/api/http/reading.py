@@ -1,52 +1,58 @@
-"""What a request's JSON says, as functions of bytes. Large bodies are read in a process of `offload`, which imports this file and no web framework."""
+"""Parses the JSON of requests. Large bodies are parsed in a process of `offload`, which imports this file and no web framework."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from app.api.schemas.results import detached
 from app.core import protocol
 from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge
 from app.core.fields import DEEPEST, TOO_DEEP, not_json, reject_unknown_fields, too_deep
 from app.core.handlers import as_tensor
 from app.core.inputs import from_rows, from_tensors
+from app.core.large_inputs import LargeInputs
 from app.core.models import Manifest
-from app.core.protocol import nested
 from app.core.tensors import Tensor
+from app.services.identity import fingerprint
 
 _SMALL_BYTES: Final = 64 << 10
 
 
 def parse_object(body: bytes | memoryview) -> dict[str, Any]:
-    """A JSON object. Raises InvalidJSON or InvalidInput."""
+    """Return a JSON object.
+
+    Raises:
+        InvalidJSON: The body is not JSON.
+        InvalidInput: It is not an object, or is nested too deeply.
+    """
     try:
-        found = orjson.loads(body)
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"the body is {not_json(bytes(body), error)}") from None
-    if not isinstance(found, dict):
-        raise InvalidInput(f"the body must be an object, not {type(found).__name__}", pointer="")
-    # Few brackets cannot be many levels, and most bodies have few: those need no look.
+        raise InvalidJSON(f"The body is {not_json(bytes(body), error)}") from None
+    if not isinstance(parsed, dict):
+        raise InvalidInput(f"The body must be a JSON object, not {type(parsed).__name__}.", pointer="")
+    # Few brackets cannot be many levels. Most bodies have few, and are not searched.
     text = bytes(body)
-    if text.count(b"[") + text.count(b"{") > DEEPEST and too_deep(found):
+    if text.count(b"[") + text.count(b"{") > DEEPEST and too_deep(parsed):
         raise InvalidInput(TOO_DEEP, pointer="")
-    return found
-
-
-def fingerprint(*payload: Any) -> str:
-    """Of JSON types, whatever the order of their fields, and of raw data."""
-    found = hashlib.sha256()
-    for part in payload:
-        found.update(part if isinstance(part, bytes | memoryview) else orjson.dumps(part, option=orjson.OPT_SORT_KEYS))
-    return found.hexdigest()[:32]
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """A request of the Open Inference Protocol. `binary` says which outputs are to be sent as raw data."""
+    """A request of the Open Inference Protocol.
+
+    Attributes:
+        id: ID that the caller gave, or None.
+        timeout_s: Seconds to wait for the result, or None.
+        inputs: Tensors that match the manifest.
+        outputs: Names of the requested outputs.
+        binary: Whether to send each output as raw data.
+        fingerprint: Fingerprint of the payload, or an empty string.
+    """
 
     id: str | None
     timeout_s: float | None
@@ -57,76 +63,60 @@ class Inference:
 
 
 def inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: str | None) -> Inference:
-    """The first `json_bytes` of the content are JSON, the rest is raw data. The fingerprint is empty if `ref` is None.
+    """Return a parsed request of the Open Inference Protocol.
 
-    Raises InvalidJSON, InvalidInput, InvalidTensor or UnknownField.
+    Args:
+        content: The body.
+        json_bytes: How many bytes of it are JSON. The rest is raw data. None if all of it is JSON.
+        manifest: The version to predict with.
+        ref: The model reference, to make a fingerprint. None makes none.
+
+    Raises:
+        InvalidJSON: The body is not JSON.
+        InvalidInput: A field is invalid.
+        InvalidTensor: A tensor does not match the manifest.
+        UnknownField: There is no such field.
     """
     raw = memoryview(content)[len(content) if json_bytes is None else json_bytes :]
     body = parse_object(content if json_bytes is None else content[:json_bytes])
     reject_unknown_fields(body, "id", "parameters", "inputs", "outputs")
     id = body.get("id")
     if id is not None and not isinstance(id, str):
-        raise InvalidInput("id must be a string", pointer="/id")
+        raise InvalidInput("Field id must be a string.", pointer="/id")
     parameters = protocol.parameters(body)
     outputs, binary = protocol.outputs(body, parameters, manifest)
     inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
-    made = fingerprint(ref, body, raw) if ref is not None else ""
-    return Inference(id, protocol.timeout_s(parameters), inputs, outputs, binary, made)
+    digest = fingerprint(ref, body, raw) if ref is not None else ""
+    return Inference(id, protocol.timeout_s(parameters), inputs, outputs, binary, digest)
 
 
 def detached_inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: str | None) -> Inference:
-    """As `inference`, for another process: a view into the content cannot be sent."""
-    found = inference(content, json_bytes, manifest, ref)
-    return replace(found, inputs=detached(found.inputs))
-
-
-def detached(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The tensors with data of their own: views cannot be sent to another process."""
-    return [replace(tensor, data=bytes(tensor.data)) for tensor in tensors]
-
-
-@dataclass(frozen=True, slots=True)
-class Large:
-    """Placeholder for the inputs of a large job. They are parsed in the process that reads `content`. `packed` holds the inputs of a pipeline as they are stored."""
-
-    content: bytes
-    fingerprint: str
-    names: tuple[str, ...] = ()
-    packed: bytes = b""
+    """Return the same as `inference`, from another process: a view into the content cannot be sent."""
+    request = inference(content, json_bytes, manifest, ref)
+    return replace(request, inputs=detached(request.inputs))
 
 
 def submission(content: bytes) -> dict[str, Any]:
-    """The body of a job whose inputs are `Large`, without its content. Raises InvalidJSON or InvalidInput."""
+    """Return the body of a job whose inputs are `LargeInputs`, without their content.
+
+    Raises:
+        InvalidJSON: The body is not JSON.
+        InvalidInput: It is not an object, or is nested too deeply.
+        PayloadTooLarge: The other fields are large.
+    """
     body = parse_object(content)
     body.setdefault("inputs", None)
-    made = fingerprint(body)
+    digest = fingerprint(body)
     inputs = body["inputs"]
     if len(orjson.dumps({**body, "inputs": None})) > _SMALL_BYTES:
         raise PayloadTooLarge(f"The fields other than inputs are larger than {_SMALL_BYTES} bytes.")
     if "pipeline" in body and isinstance(inputs, dict):
-        body["inputs"] = Large(b"", made, tuple(inputs), bytes(as_tensor("inputs", inputs).data))
+        body["inputs"] = LargeInputs(b"", digest, tuple(inputs), bytes(as_tensor("inputs", inputs).data))
     else:
-        body["inputs"] = Large(b"", made)
+        body["inputs"] = LargeInputs(b"", digest)
     return body
 
 
 def rows(content: bytes, manifest: Manifest) -> list[Tensor]:
-    """The inputs in the body of a job as tensors. Raises as `from_rows`."""
+    """Return the inputs in the body of a job as tensors. Raises the errors of `from_rows`."""
     return from_rows(manifest, parse_object(content).get("inputs"))
-
-
-def result(outputs: Sequence[Tensor]) -> Any:
-    """The rows of the one output that was asked; of several, an object by name."""
-    if len(outputs) == 1:
-        return nested(outputs[0])
-    return {tensor.name: nested(tensor) for tensor in outputs}
-
-
-def result_json(outputs: Sequence[Tensor]) -> bytes:
-    """As `result`, as JSON."""
-    return orjson.dumps(result(outputs))
-
-
-def listed_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
-    """The answer of the Open Inference Protocol without raw data, as JSON."""
-    return orjson.dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})

@@ -10,13 +10,17 @@ from typing import Final
 
 from starlette.requests import Request
 
-from app.api.http.bodies import header
-from app.api.http.params import whole
+from app.api.http.headers import header
+from app.api.http.params import integer
 
 JSON_LENGTH: Final = "inference-header-content-length"
 
 
 def json_bytes(request: Request, size: int) -> int | None:
-    """How many bytes of a body of `size` bytes are JSON; None if all are. Raises InvalidInput for a length that cannot be."""
+    """Return how many of the `size` bytes of a body are JSON, or None if all of them are.
+
+    Raises:
+        InvalidInput: The header is not an integer up to `size`.
+    """
     length = header(request, JSON_LENGTH.encode())
-    return None if length is None else whole(length, JSON_LENGTH, 0, size)
+    return None if length is None else integer(length, JSON_LENGTH, 0, size)

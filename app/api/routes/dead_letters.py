@@ -1,138 +1,109 @@
-"""/v1/dead-letters: jobs that failed for good. List them, look into one, ask it again as it was or mended, or let it go."""
+"""/v1/dead-letters: jobs that failed for good. Read them, replay them unchanged or corrected, or discard them."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.http import params as query
-from app.api.http.bodies import SMALL_BYTES, known, read_object
-from app.api.http.idempotency import by_id
-from app.api.routes.jobs import answer, deadline
+from app.api.container import Container, container
+from app.api.http import params
+from app.api.http.bodies import SMALL_BYTES
+from app.api.http.responses import json_response
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present, present_inputs
 from app.api.server.plain_route import PlainRoute
 from app.core.dead_letters import DeadLetter, Wanted
-from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
-from app.core.inputs import asked_of, from_rows, from_tensors
+from app.core.errors import InvalidInput
+from app.core.fields import reject_unknown_fields
 from app.core.jobs import Job
-from app.core.models import ModelRef
 from app.core.timestamps import rfc3339
-from app.services.jobs import Gateway, gateway
-from app.store import dead_letters
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
 _FILTERS: Final = ("model", "error", "after", "before")
-_AT_ONCE: Final = 32
-"""Letters of a bulk replay that are submitted together: they travel in one delivery."""
 
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
-    """The newest first, by model, error code and time of death; `next` is the cursor of the following page, null on the last."""
-    found, following = await _page(request, most=100, usual=20)
-    return answer({"items": [_summary(letter) for letter in found], "next": following})
+    """Lists the newest first, by model, error code and time of failure. `next` is the cursor of the next page, null on the last."""
+    page, following = await _page(request, most=100, default=20)
+    return json_response({"items": [_summary(letter) for letter in page], "next": following})
 
 
 @router.post("/replay", **schemas.REPLAY_MANY)
 async def replay_many(request: Request) -> Response:
-    """Asks the letters that the filter names again, up to `limit` a call; with the `next` of the answer, those that follow.
+    """Replays the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow.
 
-    The body may name another `model`, as after a mended version was published, and a `deadline_s`. What is refused stays a letter.
+    The body may name another `model`, for example after a corrected version was published, and a `deadline_s`. A refused letter is kept.
     """
-    here = gateway(request)
-    body = await _body(request, "model", "deadline_s")
-    _chosen(request)
-    found, following = await _page(request, most=1000, usual=100)
+    root = container(request)
+    changes = await _changes(root, request, "model", "deadline_s")
+    _require_filter(request)
+    page, following = await _page(request, most=1000, default=100)
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
-    for at in range(0, len(found), _AT_ONCE):
-        some = found[at : at + _AT_ONCE]
-        answers = await asyncio.gather(*(_replay(here, letter.id, body) for letter in some), return_exceptions=True)
-        for letter, said in zip(some, answers, strict=True):
-            if isinstance(said, Job):
-                jobs.append({"id": said.id, "replay_of": letter.id})
-            elif isinstance(said, CeleriacError):
-                refused.append({"id": letter.id, "error": said.as_dict()})
-            else:
-                raise said
-    return answer({"replayed": len(jobs), "jobs": jobs, "refused": refused, "next": following}, 202)
+    async for letter, result in root.dead_letters.replay_all(page, changes):
+        if isinstance(result, Job):
+            jobs.append({"id": result.id, "replay_of": letter.id})
+        else:
+            refused.append({"id": letter.id, "error": result.as_dict()})
+    return json_response({"replayed": len(jobs), "jobs": jobs, "refused": refused, "next": following}, 202)
 
 
 @router.delete("", **schemas.DISCARD_MANY)
 async def discard_many(request: Request) -> Response:
-    """Lets the letters that the filter names go, up to `limit` a call; with the `next` of the answer, those that follow."""
-    here = gateway(request)
-    _chosen(request)
-    found, following = await _page(request, most=1000, usual=1000)
-    return answer({"discarded": await dead_letters.discard(here.redis, [letter.id for letter in found]), "next": following})
+    """Discards the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow."""
+    _require_filter(request)
+    page, following = await _page(request, most=1000, default=1000)
+    return json_response({"discarded": await container(request).dead_letters.discard(page), "next": following})
 
 
 @router.get("/{id}", **schemas.READ)
 async def read(request: Request) -> Response:
-    """One letter whole: its input, the error with its traceback, every attempt with its worker and time."""
-    letter = await _read(gateway(request), request.path_params["id"])
-    return answer({**_summary(letter), "traceback": letter.traceback or None, "inputs": present_inputs(letter.inputs)})
+    """Returns one dead letter: its input, the error with its traceback, and every attempt with its worker and time."""
+    letter = await container(request).dead_letters.get(request.path_params["id"])
+    return json_response({**_summary(letter), "traceback": letter.traceback or None, "inputs": present_inputs(letter.inputs)})
 
 
 @router.post("/{id}/replay", **schemas.REPLAY)
 async def replay(request: Request) -> Response:
-    """Makes a new job of the letter, as it was or with other `inputs`, `model`, `method` or `deadline_s`.
+    """Makes a new job of a dead letter, unchanged or with other `inputs`, `model`, `method` or `deadline_s`.
 
-    The letter goes when the new job is durable. Asked twice, it makes one job.
+    The letter is discarded when the new job is durable. Sent twice, the request makes one job.
     """
-    here, id = gateway(request), request.path_params["id"]
-    body = await _body(request, "inputs", "model", "method", "deadline_s")
-    job = await _replay(here, id, body)
-    links = {"location": f"/v1/jobs/{job.id}", "retry-after": "1"}
-    return answer({**present(job), "replay_of": id}, 202, links)
+    root, id = container(request), request.path_params["id"]
+    changes = await _changes(root, request, "inputs", "model", "method", "deadline_s")
+    job = await root.dead_letters.replay(id, changes)
+    return json_response({**present(job), "replay_of": id}, 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.DISCARD)
 async def discard(request: Request) -> Response:
-    """Lets one letter go; answers with it, as it was."""
-    here = gateway(request)
-    letter = await _read(here, request.path_params["id"])
-    await dead_letters.discard(here.redis, [letter.id])
-    return answer(_summary(letter))
+    """Discards one dead letter and returns it."""
+    dead_letters = container(request).dead_letters
+    letter = await dead_letters.get(request.path_params["id"])
+    await dead_letters.discard([letter])
+    return json_response(_summary(letter))
 
 
-async def _replay(here: Gateway, id: str, body: dict[str, Any]) -> Job:
-    letter = await _read(here, id)
-    model = body.get("model", f"{letter.model}@{letter.version}")
-    if not isinstance(model, str):
-        raise InvalidInput('model must be a string, as in "digits@production"', pointer="/model")
-    manifest = await here.catalogue.serving(ModelRef.parse(model))
-    outputs = asked_of(body, manifest) if "method" in body else tuple(manifest.output(name).name for name in letter.outputs)
-    inputs = from_rows(manifest, body["inputs"]) if "inputs" in body else from_tensors(manifest, letter.inputs)
-    conflict = JobConflict(f"the dead letter {id} is being asked again otherwise, as the job {letter.replay_id}")
-    named = replace(by_id(letter.replay_id, body), conflict=conflict)
-    job = await here.submit(manifest, inputs, outputs, deadline_s=deadline(body, here), wait_s=0, named=named, webhook=letter.webhook)
-    await dead_letters.discard(here.redis, [id])
-    return job
-
-
-async def _page(request: Request, *, most: int, usual: int) -> tuple[list[DeadLetter], str | None]:
-    asked = request.query_params
-    known(asked, *_FILTERS, "limit", "cursor", "all")
-    limit = query.whole(asked.get("limit", str(usual)), "limit", 1, most)
-    wanted = Wanted(asked.get("model"), asked.get("error"), _time(request, "after"), _time(request, "before"))
+async def _page(request: Request, *, most: int, default: int) -> tuple[list[DeadLetter], str | None]:
+    query = request.query_params
+    reject_unknown_fields(query, *_FILTERS, "limit", "cursor", "all")
+    limit = params.limit(request, default, most)
+    filters = Wanted(query.get("model"), query.get("error"), _time(request, "after"), _time(request, "before"))
     try:
-        return await dead_letters.page(gateway(request).redis, wanted, asked.get("cursor"), limit)
+        return await container(request).dead_letters.page(filters, query.get("cursor"), limit)
     except ValueError:
-        raise InvalidInput(f"cursor is {asked['cursor']!r}: give the `next` of the page before", pointer="/cursor") from None
+        raise params.invalid_cursor(request) from None
 
 
-def _chosen(request: Request) -> None:
-    """Raises InvalidInput where nothing says which letters: a call that forgot its filter must not reach all of them."""
+def _require_filter(request: Request) -> None:
+    """Raise InvalidInput if the request has no filter. A call that forgot its filter must not reach all dead letters."""
     if not any(name in request.query_params for name in _FILTERS) and request.query_params.get("all") != "true":
-        raise InvalidInput(f"name the letters by {', '.join(_FILTERS)}, or say all=true", pointer="/all")
+        raise InvalidInput(f"The request has no filter. Use {', '.join(_FILTERS)}, or all=true.", pointer="/all")
 
 
 def _time(request: Request, name: str) -> float | None:
@@ -140,28 +111,21 @@ def _time(request: Request, name: str) -> float | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise InvalidInput(f"{name} is {text!r}: give a time with its zone, as in 2026-02-28T09:30:00Z", pointer=f"/{name}")
-    return found.timestamp()
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InvalidInput(f"Invalid {name} {text!r}. Use a time with a zone, for example 2026-02-28T09:30:00Z.", pointer=f"/{name}")
+    return time.timestamp()
 
 
-async def _body(request: Request, *names: str) -> dict[str, Any]:
-    """An empty body, without a content type, is an empty object."""
+async def _changes(root: Container, request: Request, *names: str) -> dict[str, Any]:
+    """Return the body. An empty one without a content type is an empty object."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return {}
-    body = await read_object(request, 4 * SMALL_BYTES)
-    known(body, *names)
+    body = await root.bodies.read_object(request, 4 * SMALL_BYTES)
+    reject_unknown_fields(body, *names)
     return body
-
-
-async def _read(here: Gateway, id: str) -> DeadLetter:
-    letter = await dead_letters.read(here.redis, id)
-    if letter is None:
-        raise DeadLetterNotFound(f"there is no dead letter {id!r}: it was asked again, discarded, or kept for long enough")
-    return letter
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:
@@ -172,6 +136,6 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
         "method": letter.outputs[0],
         "rows": letter.rows,
         "error": letter.error,
-        "attempts": [{"started_at": rfc3339(one.started_at), "worker": one.worker} for one in letter.attempts],
+        "attempts": [{"started_at": rfc3339(attempt.started_at), "worker": attempt.worker} for attempt in letter.attempts],
         "died_at": rfc3339(letter.died_at),
     }

@@ -8,36 +8,38 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest, multiprocess
 from starlette.responses import Response
 
-from app.api.routes.jobs import answer
+from app.api.container import container
+from app.api.http.responses import json_response
 from app.api.schemas import server as schemas
 from app.api.server.plain_route import PlainRoute
-from app.services.jobs import gateway
 
 router = APIRouter(tags=["health"], route_class=PlainRoute)
 
 
 @router.get("/livez", **schemas.LIVEZ)
 async def live(request: Request) -> Response:
-    """The process answers, and none of its background loops has stood still for `loop_dead_s`."""
-    if still := gateway(request).loops.dead():
-        return answer({"ok": False, "detail": still}, 503)
-    return answer({"ok": True, "detail": "the process answers"})
+    """Reports whether the process answers, and none of its background loops has stood still for `loop_dead_s`."""
+    if dead := container(request).loops.dead():
+        return json_response({"ok": False, "detail": dead}, 503)
+    return json_response({"ok": True, "detail": "The process answers."})
 
 
 @router.get("/readyz", **schemas.READYZ)
 async def ready(request: Request) -> Response:
-    """Redis answers, this process is not about to stop, and none of its background loops has stood still for `loop_stall_s`. Workers are no condition: jobs can wait for them."""
-    here = gateway(request)
-    if trouble := await here.trouble():
-        return answer({"ok": False, "detail": trouble}, 503)
-    found = {"ok": True, "detail": "Redis answers", "workers": len(here.catalogue.workers)}
-    # Not ready for a failing item would take every process out of service for it.
-    return answer(found | ({"failing": troubles} if (troubles := here.loops.troubles()) else {}))
+    """Reports whether Redis answers, the process is not shutting down, and none of its background loops has stood still for
+    `loop_stall_s`. Workers are not required, because jobs can wait for them.
+    """
+    root = container(request)
+    if obstacle := await root.readiness.obstacle():
+        return json_response({"ok": False, "detail": obstacle}, 503)
+    body = {"ok": True, "detail": "Redis answers.", "workers": len(root.catalog.workers)}
+    # A failing item must not make the process unready, because it would fail in every process.
+    return json_response(body | ({"failing": troubles} if (troubles := root.loops.troubles()) else {}))
 
 
 @router.get("/metrics", **schemas.METRICS)
 async def metrics(request: Request) -> Response:
-    """Prometheus' text format; of several processes, their sum."""
+    """Returns metrics in the text format of Prometheus, added up over all processes."""
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app import __version__
-from app.api.routes.jobs import answer
+from app.api.container import container
+from app.api.http.params import path_model
+from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
 from app.api.schemas import server as server_schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
-from app.api.server.plain_route import PlainRoute, named
+from app.api.server.plain_route import PlainRoute
 from app.core.models import PYTHON, Manifest, TensorSpec
 from app.core.tensors import TIMESTAMP
-from app.services.jobs import gateway
 
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "model_repository")
@@ -26,21 +27,21 @@ _CLASSIFYING: Final = ("predict_proba", "decision_function")
 @router.get("", **server_schemas.SERVER)
 async def server(request: Request) -> Response:
     """The server's name, version and the extensions that it speaks."""
-    return answer({"name": "celeriac", "version": __version__, "extensions": EXTENSIONS})
+    return json_response({"name": "celeriac", "version": __version__, "extensions": EXTENSIONS})
 
 
 @router.get("/health/live", **server_schemas.LIVE)
 async def live(request: Request) -> Response:
     """The process answers."""
-    return answer({"live": True})
+    return json_response({"live": True})
 
 
 @router.get("/health/ready", **server_schemas.READY)
 async def ready(request: Request) -> Response:
     """A request would be answered: Redis answers, this process is not about to stop, and a worker runs or a pool starts from zero."""
-    here = gateway(request)
-    good = bool(here.catalogue.workers or here.catalogue.autoscaled) and not await here.trouble()
-    return answer({"ready": good, "live": True}, 200 if good else 503)
+    root = container(request)
+    good = bool(root.catalog.workers or root.catalog.autoscaled) and not await root.readiness.obstacle()
+    return json_response({"ready": good, "live": True}, 200 if good else 503)
 
 
 @router.get("/models/{name}", **schemas.METADATA)
@@ -48,17 +49,17 @@ async def ready(request: Request) -> Response:
 async def metadata(request: Request) -> Response:
     """What a model takes and gives."""
     manifest = await _manifest(request)
-    versions = list((await gateway(request).catalogue.entry(manifest.name)).versions)
+    versions = list((await container(request).catalog.entry(manifest.name)).versions)
     said = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
-    return answer(said | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
+    return json_response(said | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
 
 
 @router.get("/models/{name}/config", **schemas.CONFIG)
 @router.get("/models/{name}/versions/{version}/config", **schemas.CONFIG_VERSION)
 async def config(request: Request) -> Response:
-    """Triton's model configuration extension, as far as it says something here."""
+    """Triton's model configuration extension, as far as it says something root."""
     manifest = await _manifest(request)
-    return answer(
+    return json_response(
         {
             "name": manifest.name,
             "platform": _platform(manifest),
@@ -76,17 +77,17 @@ async def config(request: Request) -> Response:
 @router.get("/models/{name}/versions/{version}/ready", **schemas.READY_VERSION)
 async def model_ready(request: Request) -> Response:
     """A request would be answered: a worker holds the model, or loads it or starts for the first request."""
-    ref, catalogue = named(request), gateway(request).catalogue
-    version, _ = await catalogue.resolve(ref)
-    good = catalogue.answers(ref.name, version)
-    return answer({"name": ref.name, "ready": good}, 200 if good else 503)
+    ref, catalog = path_model(request), container(request).catalog
+    version, _ = await catalog.resolve(ref)
+    good = catalog.answers(ref.name, version)
+    return json_response({"name": ref.name, "ready": good}, 200 if good else 503)
 
 
 async def _manifest(request: Request) -> Manifest:
     """Of a version that cannot be served too, if it has one. Raises ModelUnavailable where it has none."""
-    catalogue, ref = gateway(request).catalogue, named(request)
-    _, found = await catalogue.resolve(ref)
-    return found.manifest or await catalogue.serving(ref)
+    catalog, ref = container(request).catalog, path_model(request)
+    _, found = await catalog.resolve(ref)
+    return found.manifest or await catalog.serving(ref)
 
 
 def _platform(manifest: Manifest) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
-from app.api.server.plain_route import documented
+from app.api.schemas.openapi import documented
 from app.core.promotions import PromotionState
-from app.services.models import Readiness
+from app.services.catalog import Readiness
 
 
 class VersionSummary(BaseModel):

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from app.api.server.plain_route import documented
+from app.api.schemas.openapi import documented
 
 
 class Lanes(BaseModel):

@@ -8,7 +8,7 @@ from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.inference import Name, Parameters
-from app.api.server.plain_route import documented
+from app.api.schemas.openapi import documented
 
 
 class Health(BaseModel):

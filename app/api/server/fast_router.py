@@ -1,6 +1,7 @@
-"""Plain routes without FastAPI's stack: its middlewares and its router cost twice what a prediction needs in this process.
+"""Routes requests past FastAPI's middlewares and router, which cost twice what a prediction needs in this process.
 
-FastAPI documents these routes, and answers everything else: its own pages and unknown paths. HEAD and OPTIONS are answered here for every path.
+FastAPI documents these routes and serves everything else: its own pages and unknown paths. HEAD and OPTIONS are handled here for
+every path.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Express:
-    """An ASGI application in front of `app`. The first route that matches answers, as in a router."""
+class FastRouter:
+    """An ASGI application in front of `app`. The first route that matches a request serves it."""
 
     def __init__(self, app: FastAPI, routers: Iterable[APIRouter]) -> None:
         self._app = app
@@ -45,26 +46,27 @@ class Express:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         method, path = scope["method"], scope["path"]
-        found = self._find(method, path)
-        if found is None and method == "HEAD":
-            # The answer of GET without its body (RFC 9110, section 9.3.2).
-            scope, send, found = {**scope, "method": "GET"}, _without_body(send), self._find("GET", path)
-        if found is None:
+        match = self._find(method, path)
+        if match is None and method == "HEAD":
+            # The response to GET without its body (RFC 9110, section 9.3.2).
+            scope, send, match = {**scope, "method": "GET"}, _without_body(send), self._find("GET", path)
+        if match is None:
             allowed = self._allowed(path)
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
-                await _elsewise(Request(scope, receive), allowed)(scope, receive, send)
+                await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
                 await self._app(scope, receive, send)
             return
         scope["app"] = self._app
-        scope["route"], scope["path_params"] = found
+        scope["route"], scope["path_params"] = match
         request = Request(scope, receive)
         try:
-            response = await self._answer(request, found[0].endpoint)
+            response = await self._call(request, match[0].endpoint)
         finally:
             release(scope)
         await response(scope, receive, send)
@@ -79,11 +81,11 @@ class Express:
         return None
 
     def _allowed(self, path: str) -> list[str]:
-        """The methods that a path has. None for a path that does not exist."""
+        """Return the methods of a path; none for a path that does not exist."""
         methods = {method for method in self._methods if self._find(method, path)} | self._others.get(path, set())
         return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
 
-    async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
+    async def _call(self, request: Request, endpoint: Endpoint) -> Response:
         try:
             return await endpoint(request)
         except CeleriacError as error:
@@ -97,18 +99,18 @@ class Express:
                     response: Response = await handler(request, error)
                     return response
             log.exception("%s %s", request.method, request.url.path)
-            return problem(request, CeleriacError("the server made a mistake; its log says which"))
+            return problem(request, CeleriacError("Internal server error. See the server log."))
 
 
-def _elsewise(request: Request, allowed: list[str]) -> Response:
-    """The answer to OPTIONS, or to a method that the path does not have."""
+def _without_route(request: Request, allowed: list[str]) -> Response:
+    """Return the response to OPTIONS, or to a method that the path does not have."""
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"allow": ", ".join(allowed)})
     return method_not_allowed(request, allowed)
 
 
 def _without_body(send: Send) -> Send:
-    """Sends the head of an answer and ends it. A stream ends there, too."""
+    """Return a `send` that passes on the head of a response and ends it. A stream ends there, too."""
     ended = False
 
     async def sending(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Counts and times every request, by the route's template and the status; sends callers elsewhere when the process is about to stop."""
+"""Counts and times every request, by the template of its route and its status."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ _PROBES: Final = ("/livez", "/readyz", "/metrics")
 _CLOSE: Final = (b"connection", b"close")
 
 
-class Traffic:
-    """An ASGI middleware. A stream counts until its end. Once it is `leaving`, every answer is the last of its connection."""
+class MetricsMiddleware:
+    """An ASGI middleware. A stream counts until its end.
+
+    Attributes:
+        leaving: Whether the process is about to stop. Every response is then the last one of its connection.
+        last_request_at: Monotonic time of the last request since it is leaving, probes excluded.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
         self.leaving = False
-        self.asked_at = 0.0
-        """The monotonic time of the last request since it is leaving, probes aside."""
+        self.last_request_at = 0.0
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if self.leaving and scope["path"] not in _PROBES:
-            self.asked_at = time.monotonic()
+            self.last_request_at = time.monotonic()
         status, began = 500, time.perf_counter()
 
-        async def noting(message: Message) -> None:
+        async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -41,7 +46,7 @@ class Traffic:
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, observed)
         finally:
             # Paths and methods that a caller makes up would be labels without end.
             route = getattr(scope.get("route"), "path", "other")

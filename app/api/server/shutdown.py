@@ -1,4 +1,4 @@
-"""The end of an API process: it says that it goes, lingers for those who are still sent to it, drains, and lets the server end."""
+"""The end of an API process: it fails readiness, lingers while requests still arrive, drains, and lets the server exit."""
 
 from __future__ import annotations
 
@@ -13,54 +13,61 @@ from typing import Any, Final
 
 log = logging.getLogger(__name__)
 LINGERS_AT_MOST: Final = 4
-"""Times `linger_s`. How long a cluster goes on sending requests depends on how busy it is; the chart's grace period counts on this bound."""
+"""Multiple of `linger_s`. How long a cluster continues to send requests depends on its load. The chart's grace period relies on this bound."""
 
 
 @contextmanager
-def stopping(leave: Callable[[], None], drain: Callable[[], None], asked_at: Callable[[], float], linger_s: float) -> Iterator[None]:
-    """Calls `leave` when the process is told to stop, and `drain` and the server's own handler when nobody has asked for `linger_s`,
-    or when it is told again. `asked_at` is the monotonic time of the last request.
+def graceful_shutdown(
+    leave: Callable[[], None], drain: Callable[[], None], last_request_at: Callable[[], float], linger_s: float
+) -> Iterator[None]:
+    """Handle SIGINT and SIGTERM while the block runs.
 
-    The server closes its port then, waits for open answers, and ends the lifespan only after.
+    Args:
+        leave: Called at the first signal.
+        drain: Called before the server's own handler: when no request has arrived for `linger_s`, or at the second signal. The
+            server then closes its port, waits for open responses, and ends the lifespan.
+        last_request_at: Returns the monotonic time of the last request.
+        linger_s: Seconds without a request after which the process stops.
     """
     loop = asyncio.get_running_loop()
-    before: dict[int, Any] = {}
+    handlers: dict[int, Any] = {}
     lingering: asyncio.TimerHandle | None = None
-    told_at = 0.0
+    signaled_at = 0.0
 
     def linger(number: int) -> None:
         nonlocal lingering
-        left = min(max(told_at, asked_at()) + linger_s, told_at + LINGERS_AT_MOST * linger_s) - time.monotonic()
+        end = min(max(signaled_at, last_request_at()) + linger_s, signaled_at + LINGERS_AT_MOST * linger_s)
+        left = end - time.monotonic()
         if left > 0:
             lingering = loop.call_later(left, linger, number)
         else:
-            end(number)
+            stop(number)
 
-    def end(number: int) -> None:
-        log.info("stops %.1f s after it was told to", time.monotonic() - told_at)
+    def stop(number: int) -> None:
+        log.info("Shutting down, %.1f s after the first signal.", time.monotonic() - signaled_at)
         drain()
-        if callable(before[number]):
-            before[number](number, None)
+        if callable(handlers[number]):
+            handlers[number](number, None)
 
-    def told(number: int) -> None:
-        nonlocal told_at
-        if not told_at:
-            told_at = time.monotonic()
+    def signaled(number: int) -> None:
+        nonlocal signaled_at
+        if not signaled_at:
+            signaled_at = time.monotonic()
             leave()
             linger(number)
         else:
             if lingering:
                 lingering.cancel()
-            end(number)
+            stop(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(told, number)
+        loop.call_soon_threadsafe(signaled, number)
 
-    # The server has put its own handlers in place by now, and those go on working.
+    # The server has installed its own handlers by now. They are called in the end.
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, handle)
+        handlers[number] = signal.signal(number, handle)
     try:
         yield
     finally:
-        for told_by, handler in before.items():
-            signal.signal(told_by, handler)
+        for signaled_by, handler in handlers.items():
+            signal.signal(signaled_by, handler)

@@ -22,6 +22,7 @@ from app.broker import names
 from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
+from app.broker.eta import StartEstimate
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
@@ -38,10 +39,16 @@ _GRACE_S: Final = 60.0
 
 
 class Batcher:
-    """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now."""
+    """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now. `estimate` learns how long jobs run."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, process: str, settings: Settings, slots: Callable[[str], int], full: Callable[[], str]
+        self,
+        client: redis.asyncio.Redis,
+        process: str,
+        settings: Settings,
+        slots: Callable[[str], int],
+        full: Callable[[], str],
+        estimate: StartEstimate,
     ) -> None:
         self._client = client
         self._process = process
@@ -49,6 +56,7 @@ class Batcher:
         self._blobs = blobs()
         self._slots = slots
         self._full = full
+        self._estimate = estimate
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -264,6 +272,8 @@ class Batcher:
         for item in sent.items:
             if item.job in by_job and not item.outcome.done():
                 item.outcome.set_result(by_job[item.job])
+        if sent.group.recorded and outcomes:
+            self._estimate.seen(names.interactive(sent.group.manifest.pool), outcomes[0].run_s, len(outcomes))
         if len(by_job) == len(sent.items):
             sent.group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
         if all(item.outcome.done() for item in sent.items):

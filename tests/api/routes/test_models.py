@@ -50,7 +50,7 @@ async def test_another_version_may_have_its_number(api: httpx.AsyncClient, tmp_p
     [
         ("2", 409, "digits@2 is 'production': let that alias point to another version first"),
         ("3", 409, "digits@3 is the newest version, which stays: publish another first"),
-        ("production", 422, "'production' is an alias: name the version itself, as in 3"),
+        ("production", 422, "'production' is an alias. Name the version itself, for example 3."),
         ("9", 404, "'digits' has no version or alias '9'; it has 1, 2, 3, production"),
     ],
 )
@@ -75,5 +75,5 @@ async def test_a_repository_that_cannot_be_written_is_told(api: httpx.AsyncClien
     lock.mkdir()  # root may write what it likes, but not open a folder for writing
     answer = await api.delete("/v1/models/digits/versions/1")
     assert (answer.status_code, answer.json()["code"]) == (403, "models_read_only")
-    assert "run `celeriac models prune` where it can be written" in answer.json()["detail"]
+    assert "Run `celeriac models prune` where it can be written" in answer.json()["detail"]
     assert await versions(api) == ["1", "2", "3"]

@@ -23,9 +23,9 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "workers": 0,
         "processes": 0,
         "scaling": None,
-        "obstacles": ["no worker of this pool lives: start one with CELERIAC_POOL=default"],
+        "obstacles": ["No worker of this pool is alive. Start one with CELERIAC_POOL=default."],
     }
-    assert told["note"].startswith("no cluster is asked")
+    assert told["note"].startswith("The cluster is not asked")
 
 
 async def test_workers_that_live_are_counted_with_their_processes(configured: pytest.MonkeyPatch, worker: Worker) -> None:

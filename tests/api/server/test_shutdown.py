@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from app.api.server.shutdown import LINGERS_AT_MOST, stopping
+from app.api.server.shutdown import LINGERS_AT_MOST, graceful_shutdown
 
 LINGER_S = 0.2
 
@@ -26,7 +26,7 @@ def server_told() -> Iterator[asyncio.Event]:
 async def end_of(asked_at: Callable[[], float], linger_s: float, told: asyncio.Event, times: int = 1) -> tuple[float, list[str]]:
     """Seconds from the first signal to the server's end, and what was called before it."""
     called: list[str] = []
-    with stopping(lambda: called.append("leave"), lambda: called.append("drain"), asked_at, linger_s):
+    with graceful_shutdown(lambda: called.append("leave"), lambda: called.append("drain"), asked_at, linger_s):
         began = time.monotonic()
         for _ in range(times):
             signal.raise_signal(signal.SIGTERM)

@@ -38,8 +38,8 @@ def test_a_file_may_end_earlier(sdk: openai.OpenAI) -> None:
     ("form", "files", "status", "told"),
     [
         ({}, {"file": ("big", bytes(MAX_FILE_BYTES + 1))}, 413, "CELERIAC_MAX_FILE_BYTES"),
-        ({"purpose": "Two Words"}, {"file": ("a", b"1")}, 422, "purpose is 'Two Words'"),
-        ({"expires_after[seconds]": "-1"}, {"file": ("a", b"1")}, 422, "expires_after/seconds is '-1'"),
+        ({"purpose": "Two Words"}, {"file": ("a", b"1")}, 422, "Invalid purpose 'Two Words'"),
+        ({"expires_after[seconds]": "-1"}, {"file": ("a", b"1")}, 422, "Invalid expires_after/seconds '-1'"),
         ({"porpoise": "batch"}, {"file": ("a", b"1")}, 422, "there is no field 'porpoise'"),
         ({}, {"other": ("a", b"1")}, 422, "one file, in the field `file`"),
         ({"purpose": "x" * 5000}, {"file": ("a", b"1")}, 422, "longer than 4096 bytes"),
