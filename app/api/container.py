@@ -12,6 +12,7 @@ from starlette.requests import Request
 from app.api.http.bodies import Bodies
 from app.api.http.job_responses import JobResponses
 from app.api.http.offload import Offload
+from app.api.http.open_inference import OpenInference
 from app.api.schemas.serializers import present, present_batch
 from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
@@ -103,6 +104,7 @@ class Container:
 
         self.offload = Offload(settings)
         self.bodies = Bodies(settings, self.offload)
+        self.open_inference = OpenInference(self.offload)
         self.job_responses = JobResponses(jobs, catalog, self.offload)
 
         kinds = {

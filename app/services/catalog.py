@@ -1,6 +1,6 @@
-"""What can be asked: the repository's versions and aliases, joined with what living workers say of them.
+"""What can be served: the versions and aliases of the repository, joined with what living workers report of them.
 
-An alias leads to the version that a worker served for it last. It moves when a worker serves the version that its file names.
+An alias means the version that a worker served for it last. It moves when a worker serves the version that its file names.
 """
 
 from __future__ import annotations
@@ -28,26 +28,28 @@ from app.store.serving import Serving
 
 log = logging.getLogger(__name__)
 _REFRESH_S: Final = 1.0
-_ASKED_S: Final = 0.1
-"""Between two looks, however many ask for what is not there."""
+_PAUSE_S: Final = 0.1
+"""Shortest time between two refreshes, however many requests name what is not there."""
 _UNLOADED: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
 
 
 class Readiness(StrEnum):
-    """Of one version."""
+    """State of one version."""
 
     READY = "READY"
-    """A worker holds it."""
+    """A worker has loaded it."""
     LOADING = "LOADING"
     """A worker is loading it."""
     COLD = "COLD"
-    """No worker holds it; the first that is asked loads it."""
+    """No worker has loaded it. A worker loads it with the first request."""
     UNAVAILABLE = "UNAVAILABLE"
-    """It cannot be served; the reason is told."""
+    """It cannot be served."""
 
 
 @dataclass(slots=True)
 class Version:
+    """One version of a model, its state, and why it cannot be served."""
+
     manifest: Manifest | None
     state: Readiness
     reason: str = ""
@@ -55,9 +57,14 @@ class Version:
 
 @dataclass(slots=True)
 class Entry:
-    """One model: its versions, the oldest first, its aliases, and the version that a bare name means.
+    """One model.
 
-    `promotions` are the moves of aliases that are pending or failed; the alias "" stands for the bare name.
+    Attributes:
+        name: Name of the model.
+        versions: Its versions, the oldest first.
+        aliases: The version that each alias means.
+        default: The version that the bare name means.
+        promotions: Moves of aliases that are pending or failed. The alias "" stands for the bare name.
     """
 
     name: str
@@ -67,17 +74,24 @@ class Entry:
     promotions: list[Promotion] = field(default_factory=list)
 
     def means(self, ref: ModelRef) -> str:
-        """The version of a reference, '' for an alias that is not there."""
+        """Return the version that a reference means, or an empty string for an unknown alias."""
         return ref.version or (self.aliases.get(ref.alias, "") if ref.alias else self.default)
 
 
 class Catalog:
-    """Refreshed every second. Looking something up costs no I/O, except for what is not known: that may just have been published."""
+    """The models of the repository as this process knows them, refreshed every second.
+
+    A lookup costs no I/O. Only one of an unknown model or version waits for a refresh, because it may just have been published.
+
+    Attributes:
+        autoscaled: Pools that an autoscaler starts from zero when jobs wait.
+        entries: The models by name.
+        workers: The living workers.
+    """
 
     def __init__(
         self, repository: Repository, client: redis.asyncio.Redis, autoscaled: Collection[str] = (), loop: Loop | None = None
     ) -> None:
-        """`autoscaled`: pools that an autoscaler starts from zero when jobs wait."""
         self.autoscaled = frozenset(autoscaled)
         self._repository = repository
         self._client = client
@@ -89,23 +103,23 @@ class Catalog:
         self.entries: dict[str, Entry] = {}
         self.workers: list[workers.Worker] = []
         self._slots = Counter[str]()
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._next = asyncio.Event()
 
     async def run(self) -> None:
-        """Refreshes until it is cancelled."""
+        """Refresh until the task is cancelled."""
         await self._loop.run(self._turn)
 
     async def _turn(self) -> float:
-        self._asked.clear()
+        self._requested.clear()
         await self.refresh()
-        await asyncio.sleep(_ASKED_S)
+        await asyncio.sleep(_PAUSE_S)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._asked.wait(), _REFRESH_S - _ASKED_S)
+            await asyncio.wait_for(self._requested.wait(), _REFRESH_S - _PAUSE_S)
         return 0.0
 
     async def refresh(self) -> None:
-        """What the repository or Redis cannot tell at the moment stays as it was."""
+        """Refresh once. What the repository or Redis cannot report at the moment stays unchanged."""
         refreshed, self._next = self._next, asyncio.Event()
         try:
             with self._loop.item("the list of workers"):
@@ -125,33 +139,33 @@ class Catalog:
             refreshed.set()
 
     async def refreshed(self) -> None:
-        """Returns after a refresh that begins from now on."""
+        """Wait for a refresh that begins from now on."""
         await self._next.wait()
 
     def slots(self, pool: str) -> int:
-        """Predictions that the pool's living workers run at once, at least 1."""
+        """Return how many predictions the living workers of a pool run at once, at least 1."""
         return self.living(pool) or 1
 
     def living(self, pool: str) -> int:
-        """The same; 0 where none of its workers lives."""
+        """Return how many predictions the living workers of a pool run at once, 0 if there are none."""
         return self._slots[pool]
 
     def pools(self) -> set[str]:
-        """The pools of every model and every living worker."""
+        """Return the pools of every model and every living worker."""
         named = {manifest.pool for manifest in self._manifests.values()}
         return named | {worker.pool for worker in self.workers}
 
     async def entry(self, name: str) -> Entry:
-        """Raises ModelNotFound."""
+        """Return a model. Raises ModelNotFound."""
         if name not in self.entries:
             await self._look_again()
-        found = self.entries.get(name)
-        if found is None:
+        entry = self.entries.get(name)
+        if entry is None:
             raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
-        return found
+        return entry
 
     async def resolve(self, ref: ModelRef) -> tuple[str, Version]:
-        """The version that a reference means now. Raises ModelNotFound or VersionNotFound."""
+        """Return the version that a reference means now. Raises ModelNotFound or VersionNotFound."""
         entry = await self.entry(ref.name)
         version = entry.means(ref)
         if version not in entry.versions:
@@ -164,35 +178,35 @@ class Catalog:
         return version, entry.versions[version]
 
     def answers(self, name: str, version: str) -> bool:
-        """Whether a request for a version in `entries` would be answered.
+        """Return whether a request for a version in `entries` would be answered.
 
-        A worker holds it; or it is superseded, so that a worker loads it on the first request; or its pool is at zero, and the
-        request, which is queued, makes the autoscaler start a worker.
+        A worker has loaded it; or it is superseded, so that a worker loads it on the first request; or its pool is at zero, and the
+        queued request makes the autoscaler start a worker.
         """
         entry = self.entries[name]
-        known = entry.versions[version]
-        if known.state is not Readiness.COLD or known.manifest is None:
-            return known.state is Readiness.READY
-        if self.living(known.manifest.pool):
+        target = entry.versions[version]
+        if target.state is not Readiness.COLD or target.manifest is None:
+            return target.state is Readiness.READY
+        if self.living(target.manifest.pool):
             return version not in entry.aliases.values() and version != next(reversed(entry.versions))
-        return known.manifest.pool in self.autoscaled
+        return target.manifest.pool in self.autoscaled
 
     def classes(self, job: Job) -> tuple[Any, ...]:
-        """The class of each column of the job's result; () if its columns are not classes."""
+        """Return the class of each column of a job's result, or () if its columns are not classes."""
         entry = self.entries.get(job.model)
         version = entry.versions.get(job.version) if entry and not job.work else None
         return version.manifest.classes_of(job.outputs) if version and version.manifest else ()
 
     async def serving(self, ref: ModelRef) -> Manifest:
-        """The manifest to predict by. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
-        version, found = await self.resolve(ref)
-        if found.state is Readiness.UNAVAILABLE or found.manifest is None:
-            raise ModelUnavailable(f"{ref.name}@{version} cannot be served: {found.reason}")
-        return found.manifest
+        """Return the manifest to predict with. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
+        name, version = await self.resolve(ref)
+        if version.state is Readiness.UNAVAILABLE or version.manifest is None:
+            raise ModelUnavailable(f"{ref.name}@{name} cannot be served: {version.reason}")
+        return version.manifest
 
     async def _look_again(self) -> None:
-        self._asked.set()
-        # Not for longer: Redis or the volume may be away, and what was known stays true.
+        self._requested.set()
+        # Not for longer: Redis or the volume may be unavailable, and what was known stays true.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.refreshed(), _REFRESH_S)
 
@@ -202,7 +216,7 @@ class Catalog:
         refused = {(name, version): reason for worker in living for name, version, reason in worker.refused}
         entries = {}
         for name in self._repository.models():
-            # What is wrong with one model must not keep the others from being refreshed.
+            # An error in one model must not keep the others from being refreshed.
             with self._loop.item(f"the model {name}"):
                 entry = Entry(name)
                 for version in self._repository.versions(name):
@@ -222,16 +236,16 @@ class Catalog:
                 entries[name] = entry
             if name not in entries and name in self.entries:
                 entries[name] = self.entries[name]
-        # A number may come again, for another version.
+        # A version number may be used again, for another version.
         self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
         return entries
 
     def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:
-        """A version is immutable: its manifest is read once, and stays the same object. Only a bare artefact can be replaced."""
-        told = inferred.get("/".join(key))
-        if key not in self._manifests or told not in (None, self._manifests[key]):
+        """Return a manifest, or why there is none. A version is immutable, so that it is read once. Only a bare artifact can be replaced."""
+        inferred_manifest = inferred.get("/".join(key))
+        if key not in self._manifests or inferred_manifest not in (None, self._manifests[key]):
             try:
-                manifest = self._repository.manifest(*key) or told
+                manifest = self._repository.manifest(*key) or inferred_manifest
             except CeleriacError as error:
                 return None, error.detail
             if manifest is None:
@@ -240,7 +254,7 @@ class Catalog:
         return self._manifests[key], ""
 
     def _point(self, entry: Entry, serving: Serving, pools: set[str]) -> None:
-        """Point the aliases to what workers serve, and list the moves that wait or failed."""
+        """Point the aliases to what workers serve, and list the moves that are pending or failed."""
         served, failures = serving.of(entry.name), serving.failures_of(entry.name)
         try:
             aliases, requests = self._repository.aliases(entry.name), self._repository.promotions(entry.name)
@@ -267,7 +281,7 @@ class Catalog:
 
 
 def _promotion(entry: Entry, request: Promotion, current: str, pools: set[str]) -> Promotion:
-    """A move that has not happened, and why."""
+    """Return a move that has not happened, and why."""
     version = entry.versions.get(request.version)
     state, reason = PromotionState.PENDING, "A worker is loading it."
     if version is None:

@@ -19,7 +19,7 @@ from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
 from app.core.chunks import Chunk
-from app.core.errors import JobExpired, JobNotFound
+from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
 from app.core.tensors import Tensor
@@ -222,6 +222,24 @@ class JobService:
         if created is not None and created < time.time() - self._settings.result_ttl_s:
             raise JobExpired(f"Job {id} has expired. Results are kept for {self._settings.result_ttl_s} s.")
         raise JobNotFound(f"Job {id!r} does not exist.")
+
+
+def outputs_of(job: Job) -> list[Tensor]:
+    """Return the outputs of an ended prediction.
+
+    Raises:
+        DeadlineExceeded: The job expired in the queue.
+        JobConflict: The job was cancelled.
+        CeleriacError: The job failed.
+    """
+    outputs = job.answered() if job.state is State.SUCCEEDED else None
+    if outputs is not None:
+        return outputs
+    if job.state is State.FAILED and job.error is not None:
+        raise from_dict(job.error)
+    if job.state is State.EXPIRED:
+        raise DeadlineExceeded(f"Job {job.id} did not start before its deadline.")
+    raise JobConflict(f"Job {job.id} was cancelled.")
 
 
 def _event_name(job: Job) -> str:

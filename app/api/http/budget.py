@@ -1,4 +1,4 @@
-"""The memory that bodies of requests may take in one API process, all connections together."""
+"""Memory that the bodies of requests may take in one API process, over all connections."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from app import metrics
 from app.core.errors import Overloaded
 
 FREE_BYTES: Final = 64 << 10
-"""The first bytes of each body, which are not counted: large bodies must not keep small ones out. Connections have a bound of their own."""
+"""First bytes of each body, which are not counted: large bodies must not keep small ones out. The number of connections is limited, too."""
 _KEY: Final = "celeriac.held"
 
 
 class Budget:
-    """Bytes of bodies that this process may hold. Refuses what goes beyond `limit`."""
+    """Bytes of bodies that this process may hold."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
 
     def take(self, size: int) -> None:
-        """Raises Overloaded if less than `size` is left."""
+        """Reserve `size` bytes.
+
+        Raises:
+            Overloaded: Fewer bytes are left.
+        """
         if self._held + size > self._limit:
             raise Overloaded(
                 f"The server holds {self._held} bytes of bodies; with this one they would exceed its limit of {self._limit} bytes. Try again.",
@@ -32,39 +36,41 @@ class Budget:
         metrics.BODY_BYTES.inc(size)
 
     def give(self, size: int) -> None:
+        """Release `size` bytes."""
         self._held -= size
         metrics.BODY_BYTES.dec(size)
 
 
 class Held:
-    """What one body has taken of a budget."""
+    """What one body has reserved of a budget."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._size = 0
 
     def grow(self, total: int) -> None:
-        """Take what a body of `total` bytes needs. Raises Overloaded."""
+        """Reserve what a body of `total` bytes needs. Raises Overloaded."""
         size = total - FREE_BYTES
         if size > self._size:
             self._budget.take(size - self._size)
             self._size = size
 
     def give_back(self) -> None:
+        """Release everything."""
         self._budget.give(self._size)
         self._size = 0
 
 
 def held(scope: Scope, budget: Budget) -> Held:
-    """What the body of this request holds, until `release`."""
-    found: Held | None = scope.get(_KEY)
-    if found is None:
-        found = scope[_KEY] = Held(budget)
-    return found
+    """Return what the body of this request holds, until `release`."""
+    reserved: Held | None = scope.get(_KEY)
+    if reserved is None:
+        reserved = scope[_KEY] = Held(budget)
+    return reserved
 
 
 def release(scope: Scope) -> None:
-    """Give back what the body of this request held."""
-    found = scope.get(_KEY)
-    if found is not None:
-        found.give_back()
+    """Release what the body of this request holds."""
+    reserved = scope.get(_KEY)
+    if reserved is not None:
+        reserved.give_back()

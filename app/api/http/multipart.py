@@ -1,4 +1,4 @@
-"""A multipart form whose one file goes to disk as it comes: nothing of it gathers in memory."""
+"""A multipart form whose file is written to disk as it arrives, so that it takes no memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./
 
 
 class Upload:
-    """`read` writes the form's `file` to the draft; then `filename` is its name and `fields` holds the other values."""
+    """Reads a form.
+
+    Attributes:
+        filename: Name of the file, after `read`.
+        fields: The other fields, after `read`.
+    """
 
     def __init__(self, draft: Draft) -> None:
         self.filename: str | None = None
@@ -38,7 +43,13 @@ class Upload:
         self._ended = False
 
     async def read(self, request: Request) -> None:
-        """Raises InvalidInput, UnsupportedMediaType, or what the draft raises."""
+        """Write the `file` of the form to the draft.
+
+        Raises:
+            InvalidInput: The form is invalid.
+            UnsupportedMediaType: The body is not a form.
+            CeleriacError: The file is too large, or the disk is full.
+        """
         boundary = _boundary(request.headers.get("content-type", ""))
         try:
             parser = MultipartParser(
@@ -60,12 +71,12 @@ class Upload:
                     await self._flush()
             parser.finalize()
         except ValueError as error:  # FormParserError and UnicodeDecodeError are, and so is what an unknown charset raises
-            raise InvalidInput(f"the form cannot be read: {error}", pointer="") from None
+            raise InvalidInput(f"The form cannot be read: {error}", pointer="") from None
         await self._flush()
         if not self._ended:
-            raise InvalidInput("the form is cut off", pointer="")
+            raise InvalidInput("The form is cut off.", pointer="")
         if self.filename is None:
-            raise InvalidInput("the form has no file: send one, as with curl's -F file=@rows.csv", pointer="/file")
+            raise InvalidInput("The form has no file. Send one, for example with curl -F file=@rows.csv.", pointer="/file")
 
     async def _flush(self) -> None:
         data, self._waiting, self._size = b"".join(self._waiting), [], 0
@@ -99,7 +110,7 @@ class Upload:
     def _on_headers(self) -> None:
         disposition = Message()
         disposition["content-disposition"] = self._headers.get("content-disposition", "")
-        name, filename = (disposition.get_param(one, header="content-disposition") for one in ("name", "filename"))
+        name, filename = (disposition.get_param(field, header="content-disposition") for field in ("name", "filename"))
         if name is None:
             raise InvalidInput("A part of the form has no name.", pointer="")
         # A tuple is a parameter in the form of RFC 2231, as in filename*=UTF-8''na%C3%AFve.csv.
@@ -107,7 +118,7 @@ class Upload:
         if filename is None:
             return
         if self._name != "file" or self.filename is not None:
-            raise InvalidInput("the form must have one file, in the field `file`", pointer=f"/{self._name}")
+            raise InvalidInput("The form must have one file, in the field `file`.", pointer=f"/{self._name}")
         # The name only: some browsers send a whole path.
         self.filename = collapse_rfc2231_value(filename).replace("\\", "/").rpartition("/")[2][:255] or "file"
 
@@ -118,7 +129,7 @@ class Upload:
             return
         self._text += data[start:end]
         if len(self._text) > _LONGEST_VALUE:
-            raise InvalidInput(f"{self._name} is longer than {_LONGEST_VALUE} bytes", pointer=f"/{self._name}")
+            raise InvalidInput(f"Field {self._name} is longer than {_LONGEST_VALUE} bytes.", pointer=f"/{self._name}")
 
     def _end(self) -> None:
         if not self._is_file:
@@ -129,12 +140,12 @@ class Upload:
 
 
 def _boundary(content_type: str) -> bytes:
-    """What separates the parts of a form. Raises UnsupportedMediaType, or InvalidInput for a boundary that cannot be one."""
+    """Return what separates the parts of a form. Raises UnsupportedMediaType, or InvalidInput for an invalid boundary."""
     kind = Message()
     kind["content-type"] = content_type
     boundary = kind.get_param("boundary")
     if kind.get_content_type() != "multipart/form-data" or boundary is None:
-        raise UnsupportedMediaType("send the file as multipart/form-data, as with curl's -F file=@rows.csv")
+        raise UnsupportedMediaType("Send the file as multipart/form-data, for example with curl -F file=@rows.csv.")
     text = collapse_rfc2231_value(boundary)
     if not _BOUNDARY.fullmatch(text):
         raise InvalidInput(f"The boundary of the form is {shown(text)}: RFC 2046 allows 1 to 70 characters.", pointer="")

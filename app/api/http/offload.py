@@ -44,7 +44,7 @@ class Offload:
         metrics.OFFLOAD_WAITING.inc()
         outcome = "error"
         try:
-            found = await to_process.run_sync(_bounded, self._memory_mb, function, arguments, limiter=self._limiter)
+            result = await to_process.run_sync(_bounded, self._memory_mb, function, arguments, limiter=self._limiter)
             outcome = "done"
         except CeleriacError as error:
             outcome = error.code
@@ -58,7 +58,7 @@ class Offload:
             self._waiting -= 1
             metrics.OFFLOAD_WAITING.dec()
             metrics.OFFLOADED.labels(outcome).inc()
-        return found
+        return result
 
 
 def _bounded(memory_mb: int, function: Callable[..., T], arguments: tuple[object, ...]) -> T:

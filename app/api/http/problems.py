@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json, and as `{"error": …}` under /v2, as the Open Inference Protocol wants it."""
+"""Errors as RFC 9457 problem+json, and as `{"error": …}` under /v2, as the Open Inference Protocol demands."""
 
 from __future__ import annotations
 
@@ -65,14 +65,15 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.StoreUnavailable: 503,
     errors.StoreUnfit: 503,
 }
-"""Class -> HTTP status. Complete: a test says so."""
+"""HTTP status of each class of error. A test checks that it is complete."""
 _OPENAI: Final = ("/v1/files", "/v1/batches")
-"""Here OpenAI's SDK asks, which shows its user nothing but `error.message`."""
+"""Paths that OpenAI's SDK calls. It shows its user nothing but `error.message`."""
 _CLIENT_GONE: Final = 499
-"""Nobody reads it; it tells in the metrics that the caller left before the body was complete."""
+"""In the metrics only: the caller left before the body was complete."""
 
 
 def problem(request: Request, error: CeleriacError) -> Response:
+    """Return an error as a response."""
     status = STATUS[type(error)]
     headers = {}
     if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
@@ -86,24 +87,24 @@ def problem(request: Request, error: CeleriacError) -> Response:
     }
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
-    return _answer(request, body, headers)
+    return _response(request, body, headers)
 
 
-def _answer(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
+def _response(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
     if request.url.path.startswith("/v2"):
         where = f" ({body['errors'][0]['pointer']})" if "errors" in body else ""
         return Response(
             orjson.dumps({"error": f"{body['detail']}{where}", "code": body["code"]}), body["status"], headers, "application/json"
         )
     if request.url.path.startswith(_OPENAI):
-        pointer = next((one["pointer"] for one in body.get("errors", ())), None)
+        pointer = next((error["pointer"] for error in body.get("errors", ())), None)
         body["error"] = {"message": body["detail"], "type": body["code"], "param": pointer, "code": body["code"]}
     return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
 
 
 def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
-    """405 with the methods that the path has, which RFC 9110 (section 15.5.6) demands."""
-    detail = f"{request.url.path} does not support {request.method}: use {', '.join(allowed)}"
+    """Return 405 with the methods of the path, as RFC 9110 (section 15.5.6) demands."""
+    detail = f"{request.url.path} does not support {request.method}. Use {', '.join(allowed)}."
     body = {
         "type": "urn:celeriac:error:method_not_allowed",
         "title": "Method Not Allowed",
@@ -111,11 +112,11 @@ def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
         "detail": detail,
         "code": "method_not_allowed",
     }
-    return _answer(request, body, {"allow": ", ".join(allowed)})
+    return _response(request, body, {"allow": ", ".join(allowed)})
 
 
 def install(app: FastAPI) -> None:
-    """Every error that a handler raises becomes a problem; so do those of the router and of validation."""
+    """Turn every error of a handler, of the router and of validation into a problem."""
 
     @app.exception_handler(CeleriacError)
     async def _ours(request: Request, error: CeleriacError) -> Response:
@@ -142,13 +143,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _bug(request: Request, error: Exception) -> Response:
-        # It is logged with its traceback; whoever asked learns that the mistake is ours, and no more.
-        return problem(request, CeleriacError("something went wrong in the server, and its log says what"))
+        return problem(request, CeleriacError("Internal server error. See the server log."))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         status = error.status_code
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "http_error")
-        detail = f"there is no {request.url.path[:200]}" if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        detail = (
+            f"Path {request.url.path[:200]} does not exist." if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        )
         body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
-        return _answer(request, body, dict(error.headers or {}))
+        return _response(request, body, dict(error.headers or {}))

@@ -26,8 +26,10 @@ async def live(request: Request) -> Response:
 
 @router.get("/readyz", **schemas.READYZ)
 async def ready(request: Request) -> Response:
-    """Reports whether Redis answers, the process is not shutting down, and none of its background loops has stood still for
-    `loop_stall_s`. Workers are not required, because jobs can wait for them.
+    """Reports whether the process should receive requests.
+
+    Redis answers, the process is not shutting down, and none of its background loops has stood still for `loop_stall_s`. Workers are
+    not required, because jobs can wait for them.
     """
     root = container(request)
     if obstacle := await root.readiness.obstacle():

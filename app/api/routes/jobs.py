@@ -118,10 +118,10 @@ async def cancel(request: Request) -> Response:
 
 @router.get("/{id}/events", **schemas.EVENTS)
 async def events(request: Request) -> Response:
-    """Sends the events `queued`, `start`, `progress` and `completed`, each with the job, and `output` with each piece that the model
-    yields: `{chunk, index, row, attempt}`.
+    """Sends the events of a job until it ends.
 
-    `queued` is repeated now and then, with the position. `Last-Event-ID` continues a stream that broke off. The index jumps if older
+    `queued`, `start`, `progress` and `completed` carry the job; `output` carries a piece that the model yields:
+    `{chunk, index, row, attempt}`. `queued` is repeated now and then, with the position. `Last-Event-ID` continues a stream that broke off. The index jumps if older
     pieces are no longer kept, and starts again at 0 with another attempt.
     """
     root, id = container(request), request.path_params["id"]

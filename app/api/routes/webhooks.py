@@ -88,8 +88,8 @@ async def deliveries(request: Request) -> Response:
 async def delivery(request: Request) -> Response:
     """Returns one delivery, with the body that is sent."""
     path = request.path_params
-    found = await container(request).webhooks.delivery(path["id"], path["delivery"])
-    return json_response({**_delivery(found), "body": orjson.Fragment(found.body)})
+    webhook_delivery = await container(request).webhooks.delivery(path["id"], path["delivery"])
+    return json_response({**_delivery(webhook_delivery), "body": orjson.Fragment(webhook_delivery.body)})
 
 
 @router.post("/{id}/deliveries/{delivery}/replay", **schemas.REPLAY)

@@ -1,4 +1,4 @@
-"""/openapi.json and /docs, whose page and scripts come from this server: it works without the internet."""
+"""/openapi.json and /docs. Its page and scripts come from this server, so that it works without the internet."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.staticfiles import StaticFiles
 
 _ASSETS: Final = "/docs/assets"
 _TAGS: Final = [
-    {"name": "jobs", "description": "Predictions in plain JSON, answered now or later."},
-    {"name": "batches", "description": "Files of rows or requests, answered into files; OpenAI's shapes."},
-    {"name": "files", "description": "What batches read and leave; OpenAI's shapes."},
-    {"name": "trainings", "description": "From a table to a new version of a model, behind a gate."},
-    {"name": "schedules", "description": "What is run again and again, at planned times."},
+    {"name": "jobs", "description": "Predictions in plain JSON, as results or as jobs."},
+    {"name": "batches", "description": "Run a model over a file of rows or requests, in the form of OpenAI's API."},
+    {"name": "files", "description": "Files that batches read and write, in the form of OpenAI's API."},
+    {"name": "trainings", "description": "From a table to a new version of a model, behind a promotion gate."},
+    {"name": "schedules", "description": "Start trainings, batches and pipeline runs at planned times."},
     {"name": "pipelines", "description": "Steps that run models and functions; a run is a job."},
-    {"name": "models", "description": "What can be asked, and what it takes."},
+    {"name": "models", "description": "The models of the repository and their versions."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
     {"name": "health", "description": "Probes and metrics."},
@@ -26,7 +26,7 @@ _TAGS: Final = [
 
 
 def install(app: FastAPI) -> None:
-    """The application must be made with `docs_url=None`."""
+    """Add the pages to an application that was made with `docs_url=None`."""
     app.openapi = lambda: app.openapi_schema or _described(app)  # type: ignore[method-assign]
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
@@ -47,10 +47,10 @@ def install(app: FastAPI) -> None:
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS)
-    for path, operations in found["paths"].items():
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS)
+    for path, operations in document["paths"].items():
         for operation in operations.values():
-            # The first sentence of a handler's docstring, not the name of its function.
+            # The first paragraph of a handler's docstring, not the name of its function.
             summary, _, operation["description"] = operation["description"].partition("\n\n")
             # The page shows a summary as plain text, in which backticks stay.
             operation["summary"] = summary.replace("`", "")
@@ -63,5 +63,5 @@ def _described(app: FastAPI) -> dict[str, Any]:
                     content["application/problem+json"] = content.pop("application/json")
             if path.endswith(("/events", "/content")) and "get" in operations:
                 operation["responses"]["200"]["content"].pop("application/json", None)
-    app.openapi_schema = found
-    return found
+    app.openapi_schema = document
+    return document

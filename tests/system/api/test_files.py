@@ -56,14 +56,14 @@ def test_bad_uploads(client: httpx.Client, contract: Contract, form: object, fil
     [
         ("application/json", b"{}", 415, "multipart/form-data"),
         ("multipart/form-data", b"", 415, "multipart/form-data"),
-        ("multipart/form-data; boundary=x", b"nonsense", 422, "the form cannot be read"),
+        ("multipart/form-data; boundary=x", b"nonsense", 422, "The form cannot be read"),
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf',
             422,
             "cut off",
         ),
-        ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "the form has no file"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "The form has no file"),
     ],
 )
 def test_bad_forms(client: httpx.Client, contract: Contract, kind: str, body: bytes, status: int, told: str) -> None:
