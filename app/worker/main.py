@@ -9,7 +9,7 @@ import sys
 import warnings
 
 from app.settings import settings
-from app.store.server import refuse_unfit
+from app.store.redis.health import refuse_unfit
 
 
 def serve() -> None:
@@ -48,7 +48,7 @@ def _run() -> int:
 
     from app import probes
     from app.canvas import app
-    from app.store import serving, withdrawn
+    from app.store import serving, unloaded_models
     from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
@@ -67,7 +67,7 @@ def _run() -> int:
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
-        served, unloaded = serving.read(parent.redis()), withdrawn.read(parent.redis())
+        served, unloaded = serving.read(parent.redis()), unloaded_models.read(parent.redis())
     except (RedisError, OSError):
         # It is waited for later, and read again then.
         served, unloaded = serving.Serving(), frozenset()

@@ -176,7 +176,7 @@ def test_a_prediction_is_no_training(api: httpx.Client) -> None:
 
 def test_a_training_that_no_worker_can_take_says_so(api: httpx.Client, name: str) -> None:
     job = submit(api, training(name, pool="far-away"))
-    assert "pool 'far-away', of which there is none" in job["waits_for"]
+    assert "No worker of pool 'far-away' is running" in job["waits_for"]
     assert api.delete(f"/v1/trainings/{job['id']}").json()["state"] == "cancelled"
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
+from app.api.schemas.openapi import documented
 from app.api.schemas.webhooks import JobWebhook
 from app.core.batches import Status
 

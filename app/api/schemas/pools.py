@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from app.api.routes import documented
+from app.api.schemas.openapi import documented
 
 
 class Lanes(BaseModel):

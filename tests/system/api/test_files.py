@@ -38,8 +38,8 @@ def test_a_file_may_end_earlier(sdk: openai.OpenAI) -> None:
     ("form", "files", "status", "told"),
     [
         ({}, {"file": ("big", bytes(MAX_FILE_BYTES + 1))}, 413, "CELERIAC_MAX_FILE_BYTES"),
-        ({"purpose": "Two Words"}, {"file": ("a", b"1")}, 422, "purpose is 'Two Words'"),
-        ({"expires_after[seconds]": "-1"}, {"file": ("a", b"1")}, 422, "expires_after/seconds is '-1'"),
+        ({"purpose": "Two Words"}, {"file": ("a", b"1")}, 422, "Invalid purpose 'Two Words'"),
+        ({"expires_after[seconds]": "-1"}, {"file": ("a", b"1")}, 422, "Invalid expires_after/seconds '-1'"),
         ({"porpoise": "batch"}, {"file": ("a", b"1")}, 422, "there is no field 'porpoise'"),
         ({}, {"other": ("a", b"1")}, 422, "one file, in the field `file`"),
         ({"purpose": "x" * 5000}, {"file": ("a", b"1")}, 422, "longer than 4096 bytes"),
@@ -56,14 +56,14 @@ def test_bad_uploads(client: httpx.Client, contract: Contract, form: object, fil
     [
         ("application/json", b"{}", 415, "multipart/form-data"),
         ("multipart/form-data", b"", 415, "multipart/form-data"),
-        ("multipart/form-data; boundary=x", b"nonsense", 422, "the form cannot be read"),
+        ("multipart/form-data; boundary=x", b"nonsense", 422, "The form cannot be read"),
         (
             "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhalf',
             422,
             "cut off",
         ),
-        ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "the form has no file"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "The form has no file"),
     ],
 )
 def test_bad_forms(client: httpx.Client, contract: Contract, kind: str, body: bytes, status: int, told: str) -> None:

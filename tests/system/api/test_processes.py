@@ -103,7 +103,7 @@ def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, proce
         process.send_signal(number)
         assert computed.result(30).json()["outputs"][0]["data"] == [SLEEP + 1.0]
         assert held.result(30).json()["state"] == "queued"
-        assert streamed.result(30).text.endswith(": this process is stopping\n\n")
+        assert streamed.result(30).text.endswith(": waiting\n\n")
         assert process.wait(30) == 0
         assert time.monotonic() - began < 10
 

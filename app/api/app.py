@@ -1,0 +1,136 @@
+"""The application of the API, and its process."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from app import __version__, logs, startup
+from app.settings import settings
+
+_DESCRIPTION: Final = """
+Predictions of trained models, with plain JSON at `/v1/jobs` or with the Open Inference Protocol at `/v2`.
+A prediction returns its result immediately if possible. Otherwise it returns a job, whose result is read later.
+"""
+
+
+def create() -> ASGIApp:
+    """Return the application. Connections are made when its lifespan begins."""
+    from app.api.container import Container
+    from app.api.http import problems
+    from app.api.routes import (
+        batches,
+        dead_letters,
+        files,
+        health,
+        inference,
+        jobs,
+        model_repository,
+        models,
+        pipelines,
+        pools,
+        schedules,
+        server,
+        trainings,
+        webhooks,
+    )
+    from app.api.server import documentation
+    from app.api.server.fast_router import FastRouter
+    from app.api.server.metrics import MetricsMiddleware
+    from app.api.server.shutdown import graceful_shutdown
+
+    modules = (
+        inference,
+        jobs,
+        pipelines,
+        batches,
+        trainings,
+        schedules,
+        files,
+        dead_letters,
+        webhooks,
+        models,
+        pools,
+        server,
+        model_repository,
+        health,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        container = app.state.container = Container(settings())
+        async with container.running():
+            # What exists now stays. The collector stops everything while it looks, and need not look at it again.
+            gc.collect()
+            gc.freeze()
+
+            def leave() -> None:
+                measured.leaving = True
+                container.readiness.leaving = not container.settings.api_linger_ready
+
+            with graceful_shutdown(leave, container.drain, lambda: measured.last_request_at, container.settings.api_linger_s):
+                yield
+
+    app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    for module in modules:
+        app.include_router(module.router)
+    problems.install(app)
+    documentation.install(app)
+    measured = MetricsMiddleware(FastRouter(app, [module.router for module in modules]))
+    return measured
+
+
+def started() -> ASGIApp:
+    """Return the application for a process of its own, and configure the log of that process."""
+    logs.configure("api")
+    return create()
+
+
+def serve() -> None:
+    """Serve until SIGTERM or SIGINT. The process exits with 0 when all open requests have been answered."""
+    import uvicorn
+
+    from app.patches.uvicorn_workers import Processes
+    from app.store.redis.health import refuse_unfit
+
+    configured = settings()
+    refuse_unfit(configured)
+    directory = configured.state / "metrics" / f"api-{os.getpid()}"
+    shutil.rmtree(directory, ignore_errors=True)
+    if configured.api_processes > 1:
+        # Set before prometheus_client is imported, which then decides whether to add up the metrics of several processes.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        directory.mkdir(parents=True)
+    # After draining, uvicorn raises the signal again for the handler that was installed before its own.
+    startup.exit_on_signals("api")
+    options: dict[str, Any] = {
+        "app": "app.api.app:started",
+        "factory": True,
+        "host": configured.api_host,
+        "port": configured.api_port,
+        "loop": "uvloop",
+        # By name, because it imports the metrics, which read the environment variable above.
+        "http": "app.patches.uvicorn_protocol:Connection",
+        # Nothing reads the caller's address or scheme, and every request would pay for it.
+        "proxy_headers": False,
+        "server_header": False,
+        "access_log": False,
+        "timeout_keep_alive": int(configured.api_keep_alive_s),
+        # None: uvicorn logs through the handler that `started` installs.
+        "log_config": None,
+        "timeout_graceful_shutdown": int(configured.drain_timeout_s),
+    }
+    try:
+        if configured.api_processes > 1:
+            Processes(uvicorn.Config(workers=configured.api_processes, **options)).run()
+        else:
+            uvicorn.run(**options)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,158 @@
+"""The composition root: every object of an API process, and who receives it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+
+from app.api.http.bodies import Bodies
+from app.api.http.job_responses import JobResponses
+from app.api.http.offload import Offload
+from app.api.http.open_inference import OpenInference
+from app.api.schemas.serializers import present, present_batch
+from app.api.server.readiness import Readiness
+from app.broker.batcher.batcher import Batcher
+from app.broker.batches import Batches
+from app.broker.eta import StartEstimate
+from app.broker.maintenance import Maintenance
+from app.broker.pipelines import Runs
+from app.broker.reconciler import Reconciler
+from app.broker.replies import Replies
+from app.broker.schedules import PARENT
+from app.core.jobs import new_id
+from app.core.pipelines import PIPELINE
+from app.hooks.fanout import Shown
+from app.hooks.sender import Sender
+from app.loops import Loops
+from app.pauses import Pauses
+from app.registry.pipelines import Pipelines
+from app.registry.repository import Repository
+from app.services.admission import Admission
+from app.services.batch_requests import BatchRequests
+from app.services.batches import BatchService
+from app.services.catalog import Catalog
+from app.services.dead_letters import DeadLetterService
+from app.services.files import FileService
+from app.services.holds import Holds
+from app.services.jobs import JobService
+from app.services.models import ModelService
+from app.services.pipelines import PipelineService
+from app.services.pools import PoolService
+from app.services.predictions import PredictionService
+from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
+from app.services.schedules import ScheduleService
+from app.services.trainings import TrainingService
+from app.services.webhooks import WebhookService
+from app.settings import Settings, names
+from app.store.quarantine import Quarantine
+from app.store.redis.client import connect_async
+
+
+class Container:
+    """Everything that one API process holds. One event loop uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        process, redis = new_id(time.time()), connect_async()
+        self.settings = settings
+        self._redis = redis
+        self.loops = loops = Loops(settings.loop_stall_s, settings.loop_dead_s)
+        quarantine = Quarantine(redis, settings)
+        repository, pipelines = Repository(settings.models), Pipelines(settings.pipelines_folder)
+
+        self.catalog = catalog = Catalog(repository, redis, names(settings.autoscaled_pools), loops.add("catalogue"))
+        self.maintenance = Maintenance(
+            redis,
+            process,
+            settings,
+            lambda: catalog.pools() | {settings.training_pool},
+            quarantine,
+            loops.add("maintenance"),
+        )
+        self.admission = admission = Admission(settings, self.maintenance, loops)
+        self.readiness = Readiness(redis, admission, loops)
+        self.holds = holds = Holds()
+
+        estimate = StartEstimate()
+        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate)
+        replies = Replies(redis, process, batcher.finish, loops.add("replies"))
+        self.predictions = PredictionService(settings, batcher)
+        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds)
+
+        batch_progress = Batches(redis, catalog.slots, jobs.cancel)
+        self.batches = BatchService(redis, settings, batch_progress, replies, holds)
+        self.batch_requests = BatchRequests(catalog, settings)
+        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs)
+        self.trainings = TrainingService(redis, settings, catalog, admission, jobs)
+        self.schedules = ScheduleService(
+            redis,
+            settings,
+            {
+                "training": TrainingTarget(self.trainings, jobs),
+                "batch": BatchTarget(self.batches, self.batch_requests),
+                "pipeline": PipelineTarget(self.pipelines, jobs),
+            },
+        )
+        self.dead_letters = DeadLetterService(redis, settings, catalog, jobs)
+        self.webhooks = WebhookService(redis, settings)
+        self.models = ModelService(redis, settings, repository, pipelines, catalog)
+        self.pools = PoolService(redis, settings, catalog)
+        self.files = FileService(settings)
+
+        self.offload = Offload(settings)
+        self.bodies = Bodies(settings, self.offload)
+        self.open_inference = OpenInference(self.offload)
+        self.job_responses = JobResponses(jobs, catalog, self.offload)
+
+        kinds = {
+            "batch": batch_progress.advance,
+            PIPELINE: Runs(redis, settings, jobs.cancel).advance,
+            PARENT: self.schedules.reconcile,
+        }
+        self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("followups"))
+        self._loops = (
+            admission,
+            Pauses(loops.add("pauses")),
+            catalog,
+            replies,
+            self.maintenance,
+            Sender(redis, settings, Shown(present, present_batch), loop=loops.add("webhooks")),
+            self.reconciler,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the background loops while the block runs.
+
+        Raises:
+            StoreUnfit: Redis is misconfigured and could lose jobs.
+        """
+        await self.admission.check()
+        await self.catalog.refresh()
+        tasks = [asyncio.create_task(loop.run()) for loop in self._loops]
+        try:
+            yield
+        finally:
+            self.drain()
+            left = set(tasks)
+            while left:
+                # One cancellation is not always enough: redis-py may answer it with an error of its own, which the tasks survive.
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=0.2)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._redis.aclose()
+
+    def drain(self) -> None:
+        """Answer every request that is held with what is known now. New work is still done."""
+        self.readiness.leaving = True
+        self.holds.drain()
+
+
+def container(request: Request) -> Container:
+    """Return the container of the process that serves a request."""
+    root: Container = request.app.state.container
+    return root

@@ -1,0 +1,76 @@
+"""Memory that the bodies of requests may take in one API process, over all connections."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.types import Scope
+
+from app import metrics
+from app.core.errors import Overloaded
+
+FREE_BYTES: Final = 64 << 10
+"""First bytes of each body, which are not counted: large bodies must not keep small ones out. The number of connections is limited, too."""
+_KEY: Final = "celeriac.held"
+
+
+class Budget:
+    """Bytes of bodies that this process may hold."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Reserve `size` bytes.
+
+        Raises:
+            Overloaded: Fewer bytes are left.
+        """
+        if self._held + size > self._limit:
+            raise Overloaded(
+                f"The server holds {self._held} bytes of bodies; with this one they would exceed its limit of {self._limit} bytes. Try again.",
+                retry_after_s=1,
+            )
+        self._held += size
+        metrics.BODY_BYTES.inc(size)
+
+    def give(self, size: int) -> None:
+        """Release `size` bytes."""
+        self._held -= size
+        metrics.BODY_BYTES.dec(size)
+
+
+class Held:
+    """What one body has reserved of a budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._size = 0
+
+    def grow(self, total: int) -> None:
+        """Reserve what a body of `total` bytes needs. Raises Overloaded."""
+        size = total - FREE_BYTES
+        if size > self._size:
+            self._budget.take(size - self._size)
+            self._size = size
+
+    def give_back(self) -> None:
+        """Release everything."""
+        self._budget.give(self._size)
+        self._size = 0
+
+
+def held(scope: Scope, budget: Budget) -> Held:
+    """Return what the body of this request holds, until `release`."""
+    reserved: Held | None = scope.get(_KEY)
+    if reserved is None:
+        reserved = scope[_KEY] = Held(budget)
+    return reserved
+
+
+def release(scope: Scope) -> None:
+    """Release what the body of this request holds."""
+    reserved = scope.get(_KEY)
+    if reserved is not None:
+        reserved.give_back()

@@ -1,0 +1,64 @@
+"""A job as a response: at once, accepted for later, or as a stream of events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from app.api.http import sse
+from app.api.http.offload import Offload
+from app.api.http.preferences import Preference
+from app.api.http.responses import json_response
+from app.api.schemas.results import detached, result_json
+from app.api.schemas.serializers import present, present_token
+from app.core.jobs import Job, State
+from app.services.catalog import Catalog
+from app.services.jobs import JobService
+
+
+class JobResponses:
+    """Presents jobs with their position in the queue, their result and the classes of its columns."""
+
+    def __init__(self, jobs: JobService, catalog: Catalog, offload: Offload) -> None:
+        self._jobs = jobs
+        self._catalog = catalog
+        self._offload = offload
+
+    async def ended(self, job: Job, preferred: Preference) -> Response:
+        """Return the response to a caller who waited for a job that has ended."""
+        headers = {"location": f"/v1/jobs/{job.id}", **preferred.applied(late=False)}
+        return json_response(await self.complete(job), 200, headers)
+
+    async def accepted(self, job: Job, preferred: Preference | None = None) -> Response:
+        """Return 202: the job, its position in the queue, and where to read it."""
+        place = await self._jobs.position(job) if job.state is State.QUEUED else None
+        headers = {"location": f"/v1/jobs/{job.id}", "retry-after": "1", **(preferred.applied(late=True) if preferred else {})}
+        return json_response(present(job, place), 202, headers)
+
+    async def complete(self, job: Job) -> dict[str, Any]:
+        """Return a job with all that is known of it. A large result is converted to JSON outside the event loop."""
+        place = await self._jobs.position(job) if job.state is State.QUEUED else None
+        classes = self._catalog.classes(job)
+        outputs = job.answered() if job.state is State.SUCCEEDED and not job.work else None
+        size = sum(len(tensor.data) for tensor in outputs or ())
+        large = None
+        if outputs and size > self._offload.above_bytes:
+            large = orjson.Fragment(await self._offload.run(size, result_json, detached(outputs)))
+        labels = {"classes": classes} if classes and job.state is State.SUCCEEDED else {}
+        return present(job, place, large) | labels | ({"logs": job.logs} if job.logs else {})
+
+    def stream(self, id: str, last: int = 0) -> StreamingResponse:
+        """Return the events of a job after the event `last` as a stream."""
+        return sse.stream(self._events(id, last), {"location": f"/v1/jobs/{id}"})
+
+    async def _events(self, id: str, last: int) -> AsyncIterator[bytes]:
+        async for event in self._jobs.events(id, last):
+            if event is None:
+                yield sse.COMMENT
+            elif isinstance(event.content, Job):
+                yield sse.event(event.id, event.name, await self.complete(event.content))
+            else:
+                yield sse.event(event.id, event.name, present_token(event.content))

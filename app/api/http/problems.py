@@ -1,0 +1,156 @@
+"""Errors as RFC 9457 problem+json, and as `{"error": …}` under /v2, as the Open Inference Protocol demands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from app.core import errors
+from app.core.errors import CeleriacError
+from app.loops import unavailable
+
+log = logging.getLogger(__name__)
+STATUS: Final[dict[type[CeleriacError], int]] = {
+    errors.CeleriacError: 500,
+    errors.InvalidInput: 422,
+    errors.InvalidJSON: 400,
+    errors.InvalidTensor: 422,
+    errors.InvalidFile: 422,
+    errors.UnknownField: 422,
+    errors.InvalidIdempotencyKey: 400,
+    errors.IdempotencyMismatch: 422,
+    errors.PayloadTooLarge: 413,
+    errors.RequestTimeout: 408,
+    errors.Overloaded: 503,
+    errors.UnsupportedMediaType: 415,
+    errors.ModelNotFound: 404,
+    errors.VersionNotFound: 404,
+    errors.ModelUnavailable: 409,
+    errors.ModelConflict: 409,
+    errors.ModelsReadOnly: 403,
+    errors.JobNotFound: 404,
+    errors.JobExpired: 410,
+    errors.JobConflict: 409,
+    errors.DeadLetterNotFound: 404,
+    errors.BatchNotFound: 404,
+    errors.BatchConflict: 409,
+    errors.FileNotFound: 404,
+    errors.FilesUnavailable: 503,
+    errors.StorageFull: 507,
+    errors.ScheduleNotFound: 404,
+    errors.ScheduleConflict: 409,
+    errors.WebhookNotFound: 404,
+    errors.WebhookConflict: 409,
+    errors.PredictionFailed: 422,
+    errors.WorkFailed: 422,
+    errors.InvalidOutput: 422,
+    errors.PredictionOutOfMemory: 422,
+    errors.TimeLimitExceeded: 422,
+    errors.WorkerLost: 422,
+    errors.PipelineNotFound: 404,
+    errors.PipelineUnavailable: 409,
+    errors.PayloadLost: 500,
+    errors.RecordUnreadable: 500,
+    errors.DeadlineExceeded: 504,
+    errors.QueueFull: 429,
+    errors.StoreUnavailable: 503,
+    errors.StoreUnfit: 503,
+}
+"""HTTP status of each class of error. A test checks that it is complete."""
+_OPENAI: Final = ("/v1/files", "/v1/batches")
+"""Paths that OpenAI's SDK calls. It shows its user nothing but `error.message`."""
+_CLIENT_GONE: Final = 499
+"""In the metrics only: the caller left before the body was complete."""
+
+
+def problem(request: Request, error: CeleriacError) -> Response:
+    """Return an error as a response."""
+    status = STATUS[type(error)]
+    headers = {}
+    if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
+        headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
+    body: dict[str, Any] = {
+        "type": f"urn:celeriac:error:{error.code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if error.pointer is not None:
+        body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
+    return _response(request, body, headers)
+
+
+def _response(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
+    if request.url.path.startswith("/v2"):
+        where = f" ({body['errors'][0]['pointer']})" if "errors" in body else ""
+        return Response(
+            orjson.dumps({"error": f"{body['detail']}{where}", "code": body["code"]}), body["status"], headers, "application/json"
+        )
+    if request.url.path.startswith(_OPENAI):
+        pointer = next((error["pointer"] for error in body.get("errors", ())), None)
+        body["error"] = {"message": body["detail"], "type": body["code"], "param": pointer, "code": body["code"]}
+    return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
+
+
+def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
+    """Return 405 with the methods of the path, as RFC 9110 (section 15.5.6) demands."""
+    detail = f"{request.url.path} does not support {request.method}. Use {', '.join(allowed)}."
+    body = {
+        "type": "urn:celeriac:error:method_not_allowed",
+        "title": "Method Not Allowed",
+        "status": 405,
+        "detail": detail,
+        "code": "method_not_allowed",
+    }
+    return _response(request, body, {"allow": ", ".join(allowed)})
+
+
+def install(app: FastAPI) -> None:
+    """Turn every error of a handler, of the router and of validation into a problem."""
+
+    @app.exception_handler(CeleriacError)
+    async def _ours(request: Request, error: CeleriacError) -> Response:
+        return problem(request, error)
+
+    @app.exception_handler(RedisError)
+    async def _redis(request: Request, error: RedisError) -> Response:
+        if not unavailable(error):
+            log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+            return problem(
+                request, errors.RecordUnreadable(f"Redis refused a command because a record has a wrong type or content: {error}")
+            )
+        return problem(request, errors.StoreUnavailable(f"Redis does not answer, try again: {error}"))
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        pointer = "/" + "/".join(str(part) for part in first["loc"])
+        return problem(request, errors.InvalidInput(f"{pointer}: {first['msg']}", pointer=pointer))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=_CLIENT_GONE)
+
+    @app.exception_handler(Exception)
+    async def _bug(request: Request, error: Exception) -> Response:
+        return problem(request, CeleriacError("Internal server error. See the server log."))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        status = error.status_code
+        code = {404: "not_found", 405: "method_not_allowed"}.get(status, "http_error")
+        detail = (
+            f"Path {request.url.path[:200]} does not exist." if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
+        )
+        body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
+        return _response(request, body, dict(error.headers or {}))

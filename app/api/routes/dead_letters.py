@@ -1,0 +1,141 @@
+"""/v1/dead-letters: jobs that failed for good. Read them, replay them unchanged or corrected, or discard them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import Container, container
+from app.api.http import params
+from app.api.http.bodies import SMALL_BYTES
+from app.api.http.responses import json_response
+from app.api.schemas import dead_letters as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.api.schemas.serializers import present, present_inputs
+from app.api.server.plain_route import PlainRoute
+from app.core.dead_letters import DeadLetter, Wanted
+from app.core.errors import InvalidInput
+from app.core.fields import reject_unknown_fields
+from app.core.jobs import Job
+from app.core.timestamps import rfc3339
+
+router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
+_FILTERS: Final = ("model", "error", "after", "before")
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Lists the newest first, by model, error code and time of failure. `next` is the cursor of the next page, null on the last."""
+    page, following = await _page(request, most=100, default=20)
+    return json_response({"items": [_summary(letter) for letter in page], "next": following})
+
+
+@router.post("/replay", **schemas.REPLAY_MANY)
+async def replay_many(request: Request) -> Response:
+    """Replays the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow.
+
+    The body may name another `model`, for example after a corrected version was published, and a `deadline_s`. A refused letter is kept.
+    """
+    root = container(request)
+    changes = await _changes(root, request, "model", "deadline_s")
+    _require_filter(request)
+    page, following = await _page(request, most=1000, default=100)
+    jobs: list[dict[str, Any]] = []
+    refused: list[dict[str, Any]] = []
+    async for letter, result in root.dead_letters.replay_all(page, changes):
+        if isinstance(result, Job):
+            jobs.append({"id": result.id, "replay_of": letter.id})
+        else:
+            refused.append({"id": letter.id, "error": result.as_dict()})
+    return json_response({"replayed": len(jobs), "jobs": jobs, "refused": refused, "next": following}, 202)
+
+
+@router.delete("", **schemas.DISCARD_MANY)
+async def discard_many(request: Request) -> Response:
+    """Discards the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow."""
+    _require_filter(request)
+    page, following = await _page(request, most=1000, default=1000)
+    return json_response({"discarded": await container(request).dead_letters.discard(page), "next": following})
+
+
+@router.get("/{id}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """Returns one dead letter: its input, the error with its traceback, and every attempt with its worker and time."""
+    letter = await container(request).dead_letters.get(request.path_params["id"])
+    return json_response({**_summary(letter), "traceback": letter.traceback or None, "inputs": present_inputs(letter.inputs)})
+
+
+@router.post("/{id}/replay", **schemas.REPLAY)
+async def replay(request: Request) -> Response:
+    """Makes a new job of a dead letter, unchanged or with other `inputs`, `model`, `method` or `deadline_s`.
+
+    The letter is discarded when the new job is durable. Sent twice, the request makes one job.
+    """
+    root, id = container(request), request.path_params["id"]
+    changes = await _changes(root, request, "inputs", "model", "method", "deadline_s")
+    job = await root.dead_letters.replay(id, changes)
+    return json_response({**present(job), "replay_of": id}, 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+
+
+@router.delete("/{id}", **schemas.DISCARD)
+async def discard(request: Request) -> Response:
+    """Discards one dead letter and returns it."""
+    dead_letters = container(request).dead_letters
+    letter = await dead_letters.get(request.path_params["id"])
+    await dead_letters.discard([letter])
+    return json_response(_summary(letter))
+
+
+async def _page(request: Request, *, most: int, default: int) -> tuple[list[DeadLetter], str | None]:
+    query = request.query_params
+    reject_unknown_fields(query, *_FILTERS, "limit", "cursor", "all")
+    limit = params.limit(request, default, most)
+    filters = Wanted(query.get("model"), query.get("error"), _time(request, "after"), _time(request, "before"))
+    try:
+        return await container(request).dead_letters.page(filters, query.get("cursor"), limit)
+    except ValueError:
+        raise params.invalid_cursor(request) from None
+
+
+def _require_filter(request: Request) -> None:
+    """Raise InvalidInput if the request has no filter. A call that forgot its filter must not reach all dead letters."""
+    if not any(name in request.query_params for name in _FILTERS) and request.query_params.get("all") != "true":
+        raise InvalidInput(f"The request has no filter. Use {', '.join(_FILTERS)}, or all=true.", pointer="/all")
+
+
+def _time(request: Request, name: str) -> float | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InvalidInput(f"Invalid {name} {text!r}. Use a time with a zone, for example 2026-02-28T09:30:00Z.", pointer=f"/{name}")
+    return time.timestamp()
+
+
+async def _changes(root: Container, request: Request, *names: str) -> dict[str, Any]:
+    """Return the body. An empty one without a content type is an empty object."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return {}
+    body = await root.bodies.read_object(request, 4 * SMALL_BYTES)
+    reject_unknown_fields(body, *names)
+    return body
+
+
+def _summary(letter: DeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "model": letter.model,
+        "version": letter.version,
+        "method": letter.outputs[0],
+        "rows": letter.rows,
+        "error": letter.error,
+        "attempts": [{"started_at": rfc3339(attempt.started_at), "worker": attempt.worker} for attempt in letter.attempts],
+        "died_at": rfc3339(letter.died_at),
+    }

@@ -1,0 +1,129 @@
+"""/v1/jobs: submit predictions and pipeline runs, and read, list, cancel and watch them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import Container, container
+from app.api.http import params, sse
+from app.api.http.idempotency import by_id, by_key
+from app.api.http.preferences import waiting
+from app.api.http.reading import rows
+from app.api.http.responses import json_response
+from app.api.schemas import jobs as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.api.schemas.serializers import present
+from app.api.server.plain_route import PlainRoute
+from app.core.fields import reject_unknown_fields
+from app.core.inputs import asked_of, from_rows
+from app.core.jobs import CHOSEN_ID, Job, State
+from app.core.large_inputs import LargeInputs
+from app.core.pipelines import PIPELINE
+from app.services.identity import JobIdentity
+from app.services.job_fields import deadline_s, model_ref
+from app.services.webhook_fields import job_webhook
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
+
+
+@router.post("", **schemas.SUBMIT)
+async def submit(request: Request) -> Response:
+    """Submits a prediction, or a run of a pipeline.
+
+    Returns 202 once the job is durable, or 200 with the ended job if the caller waits for it. With `Accept: text/event-stream` the
+    response is the stream of the job's events. With an `Idempotency-Key`, a request that is sent again gets the job of the first.
+    """
+    root = container(request)
+    body = await root.bodies.read_submission(request)
+    return await _submit(root, request, body, by_key(request, body))
+
+
+@router.put("/{id}", **schemas.PUT)
+async def put(request: Request) -> Response:
+    """Submits a prediction, or a run of a pipeline, under an ID that the caller chose.
+
+    The same request again gets the same job. Another payload is a conflict.
+    """
+    root = container(request)
+    body = await root.bodies.read_submission(request)
+    return await _submit(root, request, body, by_id(request.path_params["id"], body))
+
+
+async def _submit(root: Container, request: Request, body: dict[str, Any], identity: JobIdentity | None) -> Response:
+    preferred, seconds = waiting(request, root.settings.max_wait_s)
+    streamed = sse.requested(request)
+    seconds = 0 if streamed else seconds
+    if "pipeline" in body:
+        job = await root.pipelines.submit(body, identity)
+        job = await root.jobs.wait(job.id, seconds)
+    else:
+        job = await _predict(root, body, identity, seconds)
+    if streamed:
+        return root.job_responses.stream(job.id)
+    return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
+
+
+async def _predict(root: Container, body: dict[str, Any], identity: JobIdentity | None, seconds: float) -> Job:
+    reject_unknown_fields(body, "model", "inputs", "method", "deadline_s", "webhook")
+    manifest = await root.catalog.serving(model_ref(body))
+    outputs = asked_of(body, manifest)
+    inputs = body.get("inputs")
+    if isinstance(inputs, LargeInputs):
+        tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
+    else:
+        tensors = from_rows(manifest, inputs)
+    webhook = job_webhook(body, root.settings)
+    deadline = deadline_s(body, root.settings)
+    return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=seconds, identity=identity, webhook=webhook)
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Lists the newest jobs first, by state and model. `next` is the cursor of the next page, null on the last."""
+    query = request.query_params
+    reject_unknown_fields(query, "state", "model", "limit", "cursor")
+    limit, state, cursor = params.limit(request, 20, 100), params.choice(request, "state", State), query.get("cursor")
+    if cursor is not None and not CHOSEN_ID.fullmatch(cursor):
+        raise params.invalid_cursor(request)
+    page, following = await container(request).jobs.page(cursor, limit, query.get("model"), State(state) if state else None)
+    return json_response({"items": [present(job) for job in page], "next": following})
+
+
+@router.get("/{id}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """Returns one job. `?wait=20` holds the response until it has ended or the seconds have passed. A pipeline run lists its steps."""
+    root = container(request)
+    results = params.boolean(request, "results")
+    job = await root.jobs.wait(request.path_params["id"], waiting(request, root.settings.max_wait_s)[1])
+    steps = {"steps": await root.pipelines.steps(job, results=results)} if job.work == PIPELINE else {}
+    body = await root.job_responses.complete(job)
+    return json_response(body | steps, 200, None if job.state.final else {"retry-after": "1"})
+
+
+@router.post("/{id}/retry", **schemas.RETRY)
+async def retry(request: Request) -> Response:
+    """Runs a pipeline that failed, expired or was cancelled again, as another job: only the steps that have not succeeded."""
+    job = await container(request).pipelines.retry(request.path_params["id"])
+    return json_response(present(job), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+
+
+@router.delete("/{id}", **schemas.CANCEL)
+async def cancel(request: Request) -> Response:
+    """Cancels a job that has not ended. One that has ended stays unchanged."""
+    return json_response(present(await container(request).jobs.cancel(request.path_params["id"])))
+
+
+@router.get("/{id}/events", **schemas.EVENTS)
+async def events(request: Request) -> Response:
+    """Sends the events of a job until it ends.
+
+    `queued`, `start`, `progress` and `completed` carry the job; `output` carries a piece that the model yields:
+    `{chunk, index, row, attempt}`. `queued` is repeated now and then, with the position. `Last-Event-ID` continues a stream that broke off. The index jumps if older
+    pieces are no longer kept, and starts again at 0 with another attempt.
+    """
+    root, id = container(request), request.path_params["id"]
+    await root.jobs.get(id)
+    return root.job_responses.stream(id, sse.last_event_id(request))

@@ -1,0 +1,80 @@
+"""/v2/repository: Triton's model repository extension.
+
+Versions are files that workers watch, so that nothing has to be loaded by hand: `load` waits until a worker has loaded what is served.
+`unload` takes a model out of service in all processes until `load`. Jobs that were accepted before still run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import container
+from app.api.http.bodies import JSON
+from app.api.http.responses import json_response
+from app.api.schemas import server as schemas
+from app.api.schemas.problems import PROTOCOL_ERRORS
+from app.api.server.plain_route import PlainRoute
+from app.core.errors import InvalidInput, UnknownField
+from app.core.fields import reject_unknown_fields
+from app.core.protocol import parameters
+from app.services.catalog import Readiness, Version
+
+router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
+# Triton's clients send no content type here, and curl sends that of a form if it sends an empty body.
+_TYPES: Final = (*JSON, "", "application/x-www-form-urlencoded")
+
+
+@router.post("/index", **schemas.INDEX)
+async def index(request: Request) -> Response:
+    """Lists every version of every model and its state. `{"ready": true}` omits those that no worker has loaded."""
+    root = container(request)
+    body = await root.bodies.read_optional(request, _TYPES)
+    reject_unknown_fields(body, "ready", "repository_name")
+    only_ready = body.get("ready", False)
+    if not isinstance(only_ready, bool):
+        raise InvalidInput(f"Invalid ready {only_ready!r}. Use true or false.", pointer="/ready")
+    if not isinstance(body.get("repository_name", ""), str | None):
+        raise InvalidInput("Field repository_name must be a string.", pointer="/repository_name")
+    return json_response(
+        [
+            {"name": entry.name, "version": name, **_state(version)}
+            for entry in root.catalog.entries.values()
+            for name, version in entry.versions.items()
+            if version.state is Readiness.READY or not only_ready
+        ]
+    )
+
+
+@router.post("/models/{name}/load", **schemas.LOAD)
+async def load(request: Request) -> Response:
+    """Returns once a worker has loaded the versions of the model that its aliases and its bare name mean."""
+    root = container(request)
+    body = await root.bodies.read_optional(request, _TYPES)
+    reject_unknown_fields(body, "parameters")
+    for parameter in parameters(body):
+        raise UnknownField(
+            f"Parameter {parameter!r} is not supported. Publish models to the repository instead of sending them with the load request.",
+            pointer=f"/parameters/{parameter}",
+        )
+    await root.models.load(request.path_params["name"])
+    return json_response({})
+
+
+@router.post("/models/{name}/unload", **schemas.UNLOAD)
+async def unload(request: Request) -> Response:
+    """Takes a model out of service: new requests are refused within a second, and workers free its memory."""
+    root = container(request)
+    body = await root.bodies.read_optional(request, _TYPES)
+    reject_unknown_fields(body, "parameters")
+    parameters(body)
+    await root.models.unload(request.path_params["name"])
+    return json_response({})
+
+
+def _state(version: Version) -> dict[str, str]:
+    if version.state is Readiness.COLD:
+        return {"state": "UNAVAILABLE", "reason": "No worker has loaded it. A worker loads it with the first request."}
+    return {"state": version.state, "reason": version.reason}

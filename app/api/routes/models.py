@@ -1,0 +1,68 @@
+"""/v1/models: the models of the repository, their versions and aliases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import container
+from app.api.http.params import path_model
+from app.api.http.responses import json_response
+from app.api.schemas import models as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.api.server.plain_route import PlainRoute
+from app.services.catalog import Entry, Version
+
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Lists every model of the repository."""
+    root = container(request)
+    items = [_entry(entry) for entry in root.catalog.entries.values()]
+    return json_response({"items": items, "repository": str(root.settings.models.resolve())})
+
+
+@router.get("/{name}", **schemas.READ)
+async def model(request: Request) -> Response:
+    """Returns one model, its versions and aliases."""
+    return json_response(_entry(await container(request).catalog.entry(request.path_params["name"])))
+
+
+@router.get("/{name}/versions/{version}", **schemas.VERSION)
+async def version(request: Request) -> Response:
+    """Returns one version with its complete manifest. An alias names it, too."""
+    _, found = await container(request).catalog.resolve(path_model(request))
+    manifest = {**found.manifest.as_dict(), "runs": found.manifest.runs} if found.manifest else {}
+    return json_response(manifest | _state(found))
+
+
+@router.delete("/{name}/versions/{version}", **schemas.DELETE)
+async def remove(request: Request) -> Response:
+    """Deletes a version for good. Returns 409 if an alias, a job, a batch, a pipeline or a schedule needs it, or if it is the newest."""
+    ref = path_model(request)
+    removed = await container(request).models.remove(ref)
+    return json_response({"name": ref.name, "version": ref.version, **_state(removed)})
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    manifests = [version.manifest for version in entry.versions.values() if version.manifest]
+    versions = [
+        {"version": name, **_state(version), "created_at": version.manifest.created_at if version.manifest else None}
+        for name, version in entry.versions.items()
+    ]
+    return {
+        "name": entry.name,
+        "description": manifests[-1].description if manifests else "",
+        "default": entry.default,
+        "aliases": entry.aliases,
+        "versions": versions,
+        "promotions": [promotion.as_dict() | {"alias": promotion.alias or None} for promotion in entry.promotions],
+    }
+
+
+def _state(version: Version) -> dict[str, Any]:
+    return {"state": version.state, **({"reason": version.reason} if version.reason else {})}

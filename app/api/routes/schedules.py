@@ -1,0 +1,107 @@
+"""/v1/schedules: start trainings, batches and pipeline runs at planned times."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import container
+from app.api.http import params
+from app.api.http.responses import json_response
+from app.api.schemas import schedules as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.api.server.plain_route import PlainRoute
+from app.broker.schedules import Known
+from app.core.fields import reject_unknown_fields
+from app.core.timestamps import rfc3339
+from app.services.schedules import ScheduleRun, ScheduleService
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
+_MAX_BYTES: Final = 64 << 10
+
+
+@router.post("", **schemas.CREATE)
+async def create(request: Request) -> Response:
+    """Creates a schedule, by `cron` in a time zone or by `every_s`. What it runs has the form that its own endpoint takes."""
+    root = container(request)
+    known = await root.schedules.create(await root.bodies.read_object(request, _MAX_BYTES))
+    return await _response(root.schedules, known, 201, {"location": f"/v1/schedules/{known.schedule.name}"})
+
+
+@router.get("", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Lists every schedule by name."""
+    schedules = container(request).schedules
+    has_beat = await schedules.has_beat()
+    return json_response({"items": [_present(known, has_beat=has_beat) for known in await schedules.all()]})
+
+
+@router.get("/{name}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """Returns one schedule, and when it runs next."""
+    schedules = container(request).schedules
+    return await _response(schedules, await schedules.get(request.path_params["name"]))
+
+
+@router.delete("/{name}", **schemas.DELETE)
+async def delete(request: Request) -> Response:
+    """Deletes a schedule with its history. A run that has begun continues."""
+    return json_response(_present(await container(request).schedules.delete(request.path_params["name"]), has_beat=True))
+
+
+@router.post("/{name}/pause", **schemas.PAUSE)
+async def pause(request: Request) -> Response:
+    """Pauses a schedule."""
+    schedules = container(request).schedules
+    return await _response(schedules, await schedules.pause(request.path_params["name"], paused=True))
+
+
+@router.post("/{name}/resume", **schemas.RESUME)
+async def resume(request: Request) -> Response:
+    """Resumes a paused schedule from now. Runs that it would have started meanwhile are not made up for."""
+    schedules = container(request).schedules
+    return await _response(schedules, await schedules.pause(request.path_params["name"], paused=False))
+
+
+@router.post("/{name}/run", **schemas.RUN)
+async def run(request: Request) -> Response:
+    """Starts a run now, even if the schedule is paused. Its planned times stay unchanged."""
+    return json_response(_run(await container(request).schedules.run(request.path_params["name"])), 202)
+
+
+@router.get("/{name}/runs", **schemas.RUNS)
+async def runs(request: Request) -> Response:
+    """Lists the latest runs first, each with its state for as long as that is known."""
+    reject_unknown_fields(request.query_params, "limit")
+    history = await container(request).schedules.history(request.path_params["name"], params.limit(request, 20, 100))
+    return json_response({"items": [_run(entry) for entry in history]})
+
+
+async def _response(schedules: ScheduleService, known: Known, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return json_response(_present(known, has_beat=await schedules.has_beat()), status, headers)
+
+
+def _present(known: Known, *, has_beat: bool) -> dict[str, Any]:
+    schedule = known.schedule
+    body = {
+        "name": schedule.name,
+        "description": schedule.description,
+        "cron": schedule.cron or None,
+        "every_s": schedule.every_s or None,
+        "timezone": schedule.timezone,
+        "missed": schedule.missed,
+        "run": {schedule.kind: schedule.request},
+        "paused": known.paused,
+        "next_at": rfc3339(known.next_at),
+        "created_at": rfc3339(schedule.created_at),
+    }
+    if not has_beat and not known.paused:
+        body["waits_for"] = "No beat is running: start one, for example with `celeriac up --beat`."
+    return body
+
+
+def _run(run: ScheduleRun) -> dict[str, Any]:
+    body = {"planned_at": rfc3339(run.planned), "state": run.state, "kind": run.kind, "id": run.id}
+    return body | ({"error": run.error} if run.error else {})

@@ -1,0 +1,91 @@
+"""/v1/trainings: from a table to a new version of a model. A training is a job."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.api.container import Container, container
+from app.api.http import params, sse
+from app.api.http.idempotency import by_key
+from app.api.http.preferences import waiting
+from app.api.http.responses import json_response
+from app.api.schemas import trainings as schemas
+from app.api.schemas.problems import PROBLEMS
+from app.api.schemas.serializers import present
+from app.api.server.plain_route import PlainRoute
+from app.core.fields import reject_unknown_fields
+from app.core.jobs import Job, State
+from app.core.trainers import ESTIMATORS, METRICS
+
+router = APIRouter(prefix="/v1", tags=["trainings"], route_class=PlainRoute, responses=PROBLEMS)
+_MAX_BYTES: Final = 64 << 10
+
+
+@router.get("/trainers", **schemas.TRAINERS)
+async def trainers(request: Request) -> Response:
+    """Lists the built-in trainers with their parameters and metrics. Workers may have further ones."""
+    items = [
+        {"name": name, "kind": trainer.kind, "estimator": trainer.path, "params": trainer.params, "metrics": METRICS[trainer.kind]}
+        for name, trainer in ESTIMATORS.items()
+    ]
+    return json_response({"items": items})
+
+
+@router.post("/trainings", **schemas.SUBMIT)
+async def submit(request: Request) -> Response:
+    """Submits a training.
+
+    Returns 202 once it is durable. Its outcome is a new version of the model. `production` moves to it if it passes `promote_if`.
+    With an `Idempotency-Key`, a request that is sent again gets the training of the first.
+    """
+    root = container(request)
+    body = await root.bodies.read_object(request, _MAX_BYTES)
+    job = await root.trainings.submit(body, by_key(request, body))
+    return json_response(await _present(root, job), 202, {"location": f"/v1/trainings/{job.id}", "retry-after": "1"})
+
+
+@router.get("/trainings", **schemas.LIST)
+async def listed(request: Request) -> Response:
+    """Lists the newest trainings first, by state and model. `next` is the cursor of the next page, null on the last."""
+    root, query = container(request), request.query_params
+    reject_unknown_fields(query, "state", "model", "limit", "cursor")
+    limit, state = params.limit(request, 20, 100), params.choice(request, "state", State)
+    try:
+        page, following = await root.trainings.page(query.get("cursor"), limit, state=state, model=query.get("model"))
+    except ValueError:
+        raise params.invalid_cursor(request) from None
+    return json_response({"items": [await _present(root, job) for job in page], "next": following})
+
+
+@router.get("/trainings/{id}", **schemas.READ)
+async def read(request: Request) -> Response:
+    """Returns one training. `?wait=20` holds the response until it has ended or the seconds have passed."""
+    root = container(request)
+    job = await root.trainings.get(request.path_params["id"])
+    job = await root.jobs.wait(job.id, waiting(request, root.settings.max_wait_s)[1])
+    return json_response(await _present(root, job), 200, None if job.state.final else {"retry-after": "1"})
+
+
+@router.delete("/trainings/{id}", **schemas.CANCEL)
+async def cancel(request: Request) -> Response:
+    """Cancels a training that has not ended: it creates no version. One that has ended stays unchanged."""
+    root = container(request)
+    job = await root.trainings.get(request.path_params["id"])
+    return json_response(await _present(root, await root.jobs.cancel(job.id)))
+
+
+@router.get("/trainings/{id}/events", **schemas.EVENTS)
+async def events(request: Request) -> Response:
+    """Sends the events `queued`, `start`, `progress` and `completed`, each with the training."""
+    root = container(request)
+    job = await root.trainings.get(request.path_params["id"])
+    return root.job_responses.stream(job.id, sse.last_event_id(request))
+
+
+async def _present(root: Container, job: Job) -> dict[str, Any]:
+    body = present(job, await root.jobs.position(job) if job.state is State.QUEUED else None)
+    missing = root.trainings.missing_worker(job)
+    return body | ({"waits_for": missing} if missing else {})

@@ -1,0 +1,35 @@
+"""Outputs of models as JSON. Processes that convert large results import this file, so that it imports no web framework."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from app.core import protocol
+from app.core.protocol import nested
+from app.core.tensors import Tensor
+
+
+def result(outputs: Sequence[Tensor]) -> Any:
+    """Return the rows of one output, or an object of several outputs by name."""
+    if len(outputs) == 1:
+        return nested(outputs[0])
+    return {tensor.name: nested(tensor) for tensor in outputs}
+
+
+def result_json(outputs: Sequence[Tensor]) -> bytes:
+    """Return `result` as JSON."""
+    return orjson.dumps(result(outputs))
+
+
+def infer_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
+    """Return the response of the Open Inference Protocol without raw data, as JSON."""
+    return orjson.dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})
+
+
+def detached(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors with data of their own, because a view cannot be sent to another process."""
+    return [replace(tensor, data=bytes(tensor.data)) for tensor in tensors]

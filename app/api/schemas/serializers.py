@@ -1,0 +1,124 @@
+"""Jobs and batches as JSON types: the same in responses, streams, lists and webhooks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from app.api.schemas.results import result
+from app.core.batches import MOST_ERRORS, Batch, Status
+from app.core.chunks import Chunk
+from app.core.handlers import from_tensor
+from app.core.jobs import Job, Place, State
+from app.core.pipelines import PIPELINE, STEP
+from app.core.protocol import nested
+from app.core.tensors import Tensor, as_json
+from app.core.timestamps import rfc3339
+from app.store.pipelines import VALUE
+
+
+def present(job: Job, place: Place | None = None, large: orjson.Fragment | None = None) -> dict[str, Any]:
+    """Return the job object.
+
+    Args:
+        job: The job.
+        place: Its position in the queue, if it is queued.
+        large: Its result, if it was converted to JSON already.
+    """
+    body: dict[str, Any] = {
+        "id": job.id,
+        "state": job.state,
+        **_request(job),
+        "attempt": job.attempt,
+        "created_at": rfc3339(job.created_at),
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
+        "wait_s": job.wait_s,
+        "run_s": job.run_s,
+    }
+    if job.state is State.QUEUED and place is not None:
+        body["queue_position"] = place.position
+        if place.start_s is not None:
+            body["estimated_start_s"] = round(place.start_s, 3)
+    if job.progress is not None:
+        body["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
+    outputs = job.answered() if job.state is State.SUCCEEDED else None
+    if outputs is not None:
+        body["result"] = _result(job, outputs) if large is None else large
+    if job.error is not None:
+        body["error"] = job.error
+    return body
+
+
+def _request(job: Job) -> dict[str, Any]:
+    if not job.work:
+        return {"model": job.model, "version": job.version, "method": job.outputs[0], "rows": job.rows}
+    if job.work == PIPELINE:
+        return {"kind": PIPELINE, "pipeline": job.model}
+    if job.work == STEP:
+        return {"kind": STEP, "pipeline": job.model, "step": job.version, "parent": job.parent}
+    fields = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent, "request": job.request}
+    return {name: value for name, value in fields.items() if value}
+
+
+def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
+    if not job.work:
+        return result(outputs)
+    value = from_tensor(outputs[0])
+    return value[VALUE] if job.work in (PIPELINE, STEP) else value
+
+
+def present_token(token: Chunk) -> dict[str, Any]:
+    """Return a piece of streamed output."""
+    return {"chunk": as_json(token.text), "index": token.index, "row": token.row, "attempt": token.attempt}
+
+
+def present_inputs(inputs: Sequence[Tensor]) -> Any:
+    """Return inputs as rows that a caller can send again: lists for a model with one input, records by column for several."""
+    if len(inputs) == 1:
+        return nested(inputs[0])
+    columns = [nested(tensor) for tensor in inputs]
+    return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def present_batch(batch: Batch) -> dict[str, Any]:
+    """Return the batch object: OpenAI's fields, and ours. Times are in seconds since 1970."""
+    spec, now = batch.order, time.time()
+    rate = batch.rate(now)
+    left = batch.rows - batch.done
+    running = not batch.status.final
+    return {
+        "id": batch.id,
+        "object": "batch",
+        "endpoint": spec.endpoint or f"/v2/models/{spec.model}/versions/{spec.version}/infer",
+        "model": spec.model,
+        "version": spec.version,
+        "method": spec.method or None,
+        "status": batch.status,
+        "errors": {"object": "list", "data": batch.errors[:MOST_ERRORS]} if batch.errors else None,
+        "input_file_id": spec.input.get("file", ""),
+        "input": next(iter(spec.input.values())),
+        "output": next(iter(spec.output.values())) if spec.output else None,
+        "output_file_id": batch.output_file or None,
+        "error_file_id": batch.error_file or None,
+        "completion_window": f"{spec.window_s // 3600}h" if spec.window_s % 3600 == 0 else f"{spec.window_s}s",
+        "request_counts": {"total": batch.rows, "completed": batch.completed, "failed": batch.failed},
+        "partial_failure": batch.status.final and batch.completed > 0 and batch.completed < batch.rows,
+        "progress": {
+            "fraction": batch.done / batch.rows if batch.rows else 0.0,
+            "rows_per_s": rate,
+            "eta_s": left / rate if running and rate else None,
+        },
+        "created_at": int(batch.created_at),
+        "expires_at": int(batch.expires_at),
+        **{
+            f"{status}_at": int(batch.times[status]) if status in batch.times else None
+            for status in Status
+            if status is not Status.VALIDATING
+        },
+        "owner": spec.owner,
+        "metadata": dict(spec.metadata) or None,
+    }

@@ -1,0 +1,297 @@
+"""Concurrent predictions for the same model version become one delivery: batch while busy, never wait when idle.
+
+A lone request leaves at once. While as many deliveries of a version are outstanding as its `Pace` allows, later requests
+gather until one comes back, a bound of rows or bytes is reached, or the longest wait is over. Jobs that are answered later gather besides while the
+round trip of the delivery before them is under way (group commit), and are accepted when Redis has them: under a long queue
+each of them waits the longest wait, milliseconds, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app import metrics
+from app.broker import names
+from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent
+from app.broker.celery import app as celery
+from app.broker.envelope import envelope
+from app.broker.eta import StartEstimate
+from app.core.deliveries import Delivery, Outcome
+from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
+from app.core.jobs import new_id
+from app.core.models import Manifest
+from app.core.tensors import Tensor, concatenate
+from app.core.webhooks import JobWebhook
+from app.settings import Settings
+from app.store import scripts
+from app.store.blobs import blobs, is_reference
+from app.store.records import encode_spec, encode_webhook
+
+_GRACE_S: Final = 60.0
+"""How long after its deadline the blob of a delivery without records is kept."""
+
+
+class Batcher:
+    """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now. `estimate` learns how long jobs run."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        process: str,
+        settings: Settings,
+        slots: Callable[[str], int],
+        full: Callable[[], str],
+        estimate: StartEstimate,
+    ) -> None:
+        self._client = client
+        self._process = process
+        self._settings = settings
+        self._blobs = blobs()
+        self._slots = slots
+        self._full = full
+        self._estimate = estimate
+        self._groups: dict[tuple[object, ...], Group] = {}
+        self._sent: dict[str, Sent] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.items: dict[str, Item] = {}
+        """Recorded jobs on their way, by id: until their delivery ends, or nobody may wait for them any longer."""
+
+    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
+        """The answer to a synchronous request, which leaves nothing behind. Raises TimeoutError, QueueFull or StoreUnavailable."""
+        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
+        timer = asyncio.get_running_loop().call_later(timeout_s, _fail, item.outcome, TimeoutError())
+        try:
+            outcome = await item.outcome
+        finally:
+            timer.cancel()
+        assert outcome is not None, "only a recorded job can end without an outcome here"
+        return outcome
+
+    async def submit(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        wait_s: float,
+        id: str = "",
+        fingerprint: str = "",
+        webhook: JobWebhook | None = None,
+    ) -> tuple[Item, Accepted | None]:
+        """A durable job that may wait `wait_s` in the queue; None beside it where there is a job of that `id` already.
+
+        Raises QueueFull or StoreUnavailable, and then there is none.
+        """
+        item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook)
+        return item, await item.accepted
+
+    def _add(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        wait_s: float,
+        *,
+        recorded: bool,
+        id: str = "",
+        fingerprint: str = "",
+        webhook: JobWebhook | None = None,
+    ) -> Item:
+        if reason := self._full():
+            metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
+            raise QueueFull(reason, retry_after_s=5)
+        key = (manifest.name, manifest.version, outputs, recorded, *((one.datatype, one.shape[1:]) for one in inputs))
+        group = self._groups.get(key)
+        if group is None or group.manifest is not manifest:
+            group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))
+        loop, now = asyncio.get_running_loop(), time.time()
+        size = sum(len(one.data) for one in inputs)
+        item = Item(
+            id or new_id(now),
+            fingerprint,
+            webhook,
+            inputs,
+            inputs[0].rows,
+            size,
+            now,
+            now + wait_s,
+            loop.create_future(),
+            loop.create_future(),
+        )
+        group.add(item)
+        self._kick(group)
+        if group.waiting and group.timer is None:
+            group.timer = loop.call_later(manifest.batch.max_wait_ms / 1000, self._overdue, group)
+        return item
+
+    def _kick(self, group: Group) -> None:
+        while group.waiting:
+            free = group.outstanding < group.pace.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
+            if not free and not group.full:
+                return
+            self._send(group)
+
+    def _overdue(self, group: Group) -> None:
+        group.timer = None
+        if group.waiting:
+            self._send(group)
+            if group.waiting:
+                self._overdue(group)
+
+    def _send(self, group: Group) -> None:
+        items = group.take()
+        group.outstanding += 1
+        group.committing += 1
+        task = asyncio.get_running_loop().create_task(self._deliver(group, items))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, group: Group, items: list[Item]) -> None:
+        delivery, taken, body = self._delivery(group, items), list[Item](), b""
+        sent = self._sent[delivery.id] = Sent(group, items, time.perf_counter())
+        error: CeleriacError | None = None
+        position, created_at, left = 0, 0.0, 0
+        try:
+            while items:
+                body = delivery.pack()
+                if self._blobs.takes(body):
+                    body = await asyncio.to_thread(self._to_blob, delivery, body)
+                status, position, *when = await scripts.run_async(self._client, self._call(group, delivery, items, body))
+                if status == b"ok":
+                    break
+                if is_reference(body):
+                    await asyncio.to_thread(self._blobs.remove, body)
+                if status == b"full":
+                    break
+                taken.append(items.pop(position))
+                delivery = self._delivery(group, items, delivery.id) if items else delivery
+            if items and status == b"full":
+                error = QueueFull(
+                    f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit: try again later"
+                )
+            elif items:
+                created_at, left = float(when[0]), int(when[1])
+        except (QueueFull, StoreUnavailable) as failure:
+            error = failure
+        except (RedisError, OSError) as failure:
+            error = StoreUnavailable(f"Redis did not take the job, try again: {failure}")
+        group.committing -= 1
+        if error is not None or not items:
+            self._forget(delivery.id)
+        else:
+            keep = self._settings.max_wait_s if delivery.recorded else self._settings.infer_timeout_s
+            if delivery.id in self._sent:
+                sent.timer = asyncio.get_running_loop().call_later(keep, self._forget, delivery.id)
+            group.meters.submitted(len(items))
+            group.meters.rows(sum(delivery.rows))
+            group.meters.wait(delivery.enqueued_at - items[0].since)
+        if error is not None:
+            metrics.JOBS_REFUSED.labels(error.code).inc(len(items))
+        for at, item in enumerate(items):
+            if error is not None:
+                _fail(item.accepted, error)
+                _fail(item.outcome, error)
+            elif not item.accepted.done():
+                # They are on their way, and need not be kept here.
+                item.inputs = ()
+                if delivery.recorded:
+                    self.items[item.job] = item
+                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left))
+        for item in taken:
+            # Only now is a twin of the same request in the store.
+            if error is not None:
+                _fail(item.accepted, error)
+            elif not item.accepted.done():
+                item.accepted.set_result(None)
+        self._kick(group)
+
+    def _delivery(self, group: Group, items: Sequence[Item], id: str = "") -> Delivery:
+        now = time.time()
+        return Delivery(
+            id=id or new_id(now),
+            model=group.manifest.name,
+            version=group.manifest.version,
+            outputs=group.outputs,
+            reply=self._process,
+            recorded=group.recorded,
+            jobs=tuple(item.job for item in items),
+            rows=tuple(item.rows for item in items),
+            inputs=concatenate([item.inputs for item in items]),
+            enqueued_at=now,
+            expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
+        )
+
+    def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
+        self._blobs.check_room()
+        ttl = 2 * self._settings.job_ttl_s if delivery.recorded else delivery.expires_at - delivery.enqueued_at + _GRACE_S
+        found = self._blobs.keep_delivery(delivery, ttl, packed)
+        if not is_reference(found):
+            raise StoreUnavailable(
+                f"the folder of blobs cannot be written, and {len(packed)} bytes are too large for Redis: try again later"
+            )
+        return found
+
+    def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes) -> scripts.Call:
+        manifest, queue = group.manifest, names.interactive(group.manifest.pool)
+        carried = None if delivery.recorded else base64.b64encode(body).decode()
+        return scripts.submit(
+            queue,
+            envelope(
+                celery,
+                names.PREDICT,
+                delivery.id,
+                (delivery.id, carried),
+                queue,
+                time_limit_s=manifest.time_limit_s,
+                enqueued_at=delivery.enqueued_at,
+                shown=delivery,
+            ),
+            delivery,
+            [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint) for item in items],
+            [item.expires_at - delivery.enqueued_at for item in items],
+            [encode_webhook(item.webhook) for item in items],
+            attempts=manifest.retries.max_attempts,
+            limit_s=manifest.time_limit_s,
+            max_queue=self._settings.max_queue,
+            ttl=self._settings.job_ttl_s,
+            body=body,
+        )
+
+    def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
+        """A reply came: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
+        sent = self._sent.get(delivery_id)
+        if sent is None:
+            return
+        by_job = {outcome.job: None if at in late else outcome for at, outcome in enumerate(outcomes)}
+        for item in sent.items:
+            if item.job in by_job and not item.outcome.done():
+                item.outcome.set_result(by_job[item.job])
+        if sent.group.recorded and outcomes:
+            self._estimate.seen(names.interactive(sent.group.manifest.pool), outcomes[0].run_s, len(outcomes))
+        if len(by_job) == len(sent.items):
+            sent.group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
+        if all(item.outcome.done() for item in sent.items):
+            self._forget(delivery_id)
+            self._kick(sent.group)
+
+    def _forget(self, delivery_id: str) -> None:
+        sent = self._sent.pop(delivery_id, None)
+        if sent is not None:
+            sent.group.outstanding -= 1
+            if sent.timer is not None:
+                sent.timer.cancel()
+            if sent.group.recorded:
+                for item in sent.items:
+                    self.items.pop(item.job, None)
+
+
+def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # marks it as seen: a caller who left does not make the loop complain

@@ -1,0 +1,1 @@
+"""The only package that depends on private names of libraries."""

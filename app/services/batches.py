@@ -1,0 +1,209 @@
+"""Batches: create, list, cancel and resume them, and read their parts and events."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import redis.asyncio
+
+from app.broker import reconciler
+from app.broker.batches import Batches
+from app.broker.replies import Replies
+from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
+from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
+from app.core.jobs import new_id
+from app.services.holds import Holds
+from app.settings import Settings
+from app.store import batches, sources
+from app.store.batches import Change
+from app.store.files import BATCHES, files
+from app.store.sources import Source
+
+_SILENCE_S: Final = 15.0
+_MAX_ERRORS: Final = 5
+"""Errors of a file that are named when it is refused."""
+
+
+class BatchService:
+    """The batches of the platform."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, progress: Batches, replies: Replies, holds: Holds) -> None:
+        self._client = client
+        self._settings = settings
+        self._progress = progress
+        self._replies = replies
+        self._holds = holds
+
+    async def create(self, spec: BatchSpec) -> Batch:
+        """Begin a batch and return it when its file has been checked, or as it is after `batch_validate_s`.
+
+        Raises:
+            QueueFull: Too many batches are running in the pool.
+            BatchConflict: Another batch writes the same output.
+            InvalidFile: The file is invalid. The batch is forgotten.
+        """
+        id = f"batch_{new_id(time.time())}"
+        await self.begin(spec, id)
+        batch = await self._checked(id)
+        if batch.status is Status.FAILED:
+            await batches.forget(self._client, id, spec.pool)
+            await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / id, ignore_errors=True)
+            raise _refusal(batch)
+        return batch
+
+    async def begin(self, spec: BatchSpec, id: str) -> None:
+        """Begin a batch under an ID. Nothing happens if it exists already.
+
+        Raises:
+            QueueFull: Too many batches are running in the pool.
+            BatchConflict: Another batch writes the same output.
+        """
+        most = self._settings.max_batches
+        if not await batches.create(self._client, id, spec, time.time(), most) and await batches.read(self._client, id) is None:
+            raise QueueFull(f"{most} batches are running in pool {spec.pool!r}, which is the limit. Try again later.", retry_after_s=30)
+        try:
+            await self._claim_output(id, spec)
+        except BatchConflict:
+            await batches.forget(self._client, id, spec.pool)
+            raise
+        await self._progress.advance(id)
+
+    async def get(self, id: str) -> Batch:
+        """Return a batch.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+        """
+        batch = await self.find(id)
+        if batch is None:
+            raise BatchNotFound(f"Batch {id!r} does not exist or has passed its retention period.")
+        return batch
+
+    async def find(self, id: str) -> Batch | None:
+        """Return a batch, or None if there is no such batch."""
+        return await batches.read(self._client, id)
+
+    async def page(self, after: str | None, limit: int) -> tuple[list[Batch], bool]:
+        """Return the newest batches after an ID, and whether there are more."""
+        return await batches.page(self._client, after, limit)
+
+    async def cancel(self, id: str) -> Batch:
+        """Stop a batch. Finished rows are kept. Returns the batch.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+            BatchConflict: The batch has ended.
+        """
+        batch = await self.get(id)
+        change = Change((Status.VALIDATING, Status.IN_PROGRESS), set={"outcome": Status.CANCELLED}, status=Status.CANCELLING)
+        if not await batches.apply(self._client, id, batch.order.pool, change):
+            batch = await self.get(id)
+            if batch.status is not Status.CANCELLING:
+                raise BatchConflict(f"Batch {id} is {batch.status}. Only a running batch can be cancelled.")
+        await reconciler.request(self._client, f"batch:{id}")
+        return await self.get(id)
+
+    async def resume(self, id: str) -> Batch:
+        """Continue a batch that failed, expired or was cancelled, with a new completion window. Returns the batch.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+            BatchConflict: The batch has not ended, has completed, or another batch writes its output.
+        """
+        batch = await self.get(id)
+        spec = batch.order
+        await self._claim_output(id, spec)
+        expires_at = time.time() + spec.window_s
+        change = Change(
+            tuple(RESUMABLE),
+            expect={"revision": str(batch.revision)},
+            set={"expires_at": expires_at, "errors": [], "outcome": "", "round": batch.round + 1, "before": batch.done},
+            status=Status.IN_PROGRESS if batch.rows else Status.VALIDATING,
+            ttl=spec.window_s + spec.ttl_s,
+        )
+        if not await batches.apply(self._client, id, spec.pool, change):
+            batch = await self.get(id)
+            raise BatchConflict(f"Batch {id} is {batch.status}. Only a batch that failed, expired or was cancelled can be resumed.")
+        await reconciler.request(self._client, f"batch:{id}")
+        return await self.get(id)
+
+    async def parts(self, id: str) -> list[Part]:
+        """Return the finished parts in the order of their rows. A completed batch has none, because they were joined.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+        """
+        batch = await self.get(id)
+        return await batches.parts(self._client, id) if batch.status is not Status.COMPLETED else []
+
+    async def part_file(self, id: str, first: int) -> Path:
+        """Return the path of a finished part.
+
+        Args:
+            id: ID of the batch.
+            first: First row of the part.
+
+        Raises:
+            BatchNotFound: There is no such batch.
+            FileNotFound: There is no such part.
+        """
+        await self.get(id)
+        part = next((part for part in await batches.parts(self._client, id) if part.first == first and part.completed), None)
+        path = files().folder / BATCHES / id / "parts" / (f"{part.first:012d}-{part.count}" if part else "none")
+        if not await asyncio.to_thread(path.is_file):
+            raise FileNotFound(f"Batch {id} has no part that begins with row {first}. It is not finished, or was joined already.")
+        return path
+
+    async def events(self, id: str, last: int = 0) -> AsyncIterator[Batch | None]:
+        """Yield a batch whenever it changes after the revision `last`, until it ends or the process shuts down.
+
+        None is yielded when nothing has happened for 15 seconds.
+        """
+        async with self._replies.watch(id) as changed:
+            while True:
+                changed.clear()
+                batch = await self.find(id)
+                if batch is None:
+                    return
+                if batch.revision > last:
+                    last = batch.revision
+                    yield batch
+                if batch.status.final or self._holds.draining:
+                    return
+                async with self._holds.hold(_SILENCE_S):
+                    await changed.wait()
+                if not changed.is_set():
+                    yield None
+
+    async def _claim_output(self, id: str, spec: BatchSpec) -> None:
+        """Reserve the output of a batch. Raises BatchConflict if another running batch writes it."""
+        if not spec.output:
+            return
+        identity = await asyncio.to_thread(sources.identity, Source(**spec.output))
+        holder = await batches.claim_output(self._client, identity, id, spec.window_s + spec.ttl_s)
+        if holder != id:
+            raise BatchConflict(f"Batch {holder} writes the same output. Wait until it ends, or name another output.", pointer="/output")
+
+    async def _checked(self, id: str) -> Batch:
+        async with self._replies.watch(id) as changed:
+            async with self._holds.hold(self._settings.batch_validate_s):
+                while (await self.get(id)).status is Status.VALIDATING:
+                    await changed.wait()
+                    changed.clear()
+            return await self.get(id)
+
+
+def _refusal(batch: Batch) -> CeleriacError:
+    """Return the error for a batch whose file is invalid."""
+    first = batch.errors[0]
+    if not batch.order.endpoint or first["line"] is None:
+        error = from_dict({"code": first["code"], "detail": first["message"], "pointer": first["param"]})
+        return error if type(error) is not CeleriacError else InvalidFile(f"{first['code']}: {first['message']}", pointer="/input_file_id")
+    lines = [f"line {error['line']}: {error['code']}: {error['message']}" for error in batch.errors[:_MAX_ERRORS]]
+    more = len(batch.errors) - len(lines)
+    return InvalidFile("; ".join(lines) + (f"; and {more} more" if more > 0 else ""), pointer="/input_file_id")

@@ -1,0 +1,293 @@
+"""What can be served: the versions and aliases of the repository, joined with what living workers report of them.
+
+An alias means the version that a worker served for it last. It moves when a worker serves the version that its file names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+import redis.asyncio
+
+from app.core import promotions
+from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
+from app.core.jobs import Job
+from app.core.models import PRODUCTION, Manifest, ModelRef
+from app.core.promotions import BARE_NAME, Promotion, PromotionState
+from app.loops import Loop
+from app.registry.repository import Repository
+from app.store import serving, unloaded_models, workers
+from app.store.serving import Serving
+
+log = logging.getLogger(__name__)
+_REFRESH_S: Final = 1.0
+_PAUSE_S: Final = 0.1
+"""Shortest time between two refreshes, however many requests name what is not there."""
+_UNLOADED: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
+
+
+class Readiness(StrEnum):
+    """State of one version."""
+
+    READY = "READY"
+    """A worker has loaded it."""
+    LOADING = "LOADING"
+    """A worker is loading it."""
+    COLD = "COLD"
+    """No worker has loaded it. A worker loads it with the first request."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """It cannot be served."""
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of a model, its state, and why it cannot be served."""
+
+    manifest: Manifest | None
+    state: Readiness
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One model.
+
+    Attributes:
+        name: Name of the model.
+        versions: Its versions, the oldest first.
+        aliases: The version that each alias means.
+        default: The version that the bare name means.
+        promotions: Moves of aliases that are pending or failed. The alias "" stands for the bare name.
+    """
+
+    name: str
+    versions: dict[str, Version] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    default: str = ""
+    promotions: list[Promotion] = field(default_factory=list)
+
+    def means(self, ref: ModelRef) -> str:
+        """Return the version that a reference means, or an empty string for an unknown alias."""
+        return ref.version or (self.aliases.get(ref.alias, "") if ref.alias else self.default)
+
+
+class Catalog:
+    """The models of the repository as this process knows them, refreshed every second.
+
+    A lookup costs no I/O. Only one of an unknown model or version waits for a refresh, because it may just have been published.
+
+    Attributes:
+        autoscaled: Pools that an autoscaler starts from zero when jobs wait.
+        entries: The models by name.
+        workers: The living workers.
+    """
+
+    def __init__(
+        self, repository: Repository, client: redis.asyncio.Redis, autoscaled: Collection[str] = (), loop: Loop | None = None
+    ) -> None:
+        self.autoscaled = frozenset(autoscaled)
+        self._repository = repository
+        self._client = client
+        self._loop = loop or Loop("catalogue")
+        self._inferred: dict[str, Manifest] = {}
+        self._unloaded: frozenset[str] = frozenset()
+        self._served = Serving()
+        self._manifests: dict[tuple[str, str], Manifest] = {}
+        self.entries: dict[str, Entry] = {}
+        self.workers: list[workers.Worker] = []
+        self._slots = Counter[str]()
+        self._requested = asyncio.Event()
+        self._next = asyncio.Event()
+
+    async def run(self) -> None:
+        """Refresh until the task is cancelled."""
+        await self._loop.run(self._turn)
+
+    async def _turn(self) -> float:
+        self._requested.clear()
+        await self.refresh()
+        await asyncio.sleep(_PAUSE_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._requested.wait(), _REFRESH_S - _PAUSE_S)
+        return 0.0
+
+    async def refresh(self) -> None:
+        """Refresh once. What the repository or Redis cannot report at the moment stays unchanged."""
+        refreshed, self._next = self._next, asyncio.Event()
+        try:
+            with self._loop.item("the list of workers"):
+                self.workers = await workers.read(self._client)
+            with self._loop.item("the manifests of bare models"):
+                self._inferred = await workers.inferred(self._client)
+            with self._loop.item("the list of unloaded models"):
+                self._unloaded = await unloaded_models.read_async(self._client)
+            with self._loop.item("the versions that aliases lead to"):
+                self._served = await serving.read_async(self._client)
+            with self._loop.item("the model repository"):
+                self.entries = await asyncio.to_thread(self._look, self.workers, self._inferred, self._unloaded, self._served)
+            self._slots = Counter[str]()
+            for worker in self.workers:
+                self._slots[worker.pool] += worker.processes
+        finally:
+            refreshed.set()
+
+    async def refreshed(self) -> None:
+        """Wait for a refresh that begins from now on."""
+        await self._next.wait()
+
+    def slots(self, pool: str) -> int:
+        """Return how many predictions the living workers of a pool run at once, at least 1."""
+        return self.living(pool) or 1
+
+    def living(self, pool: str) -> int:
+        """Return how many predictions the living workers of a pool run at once, 0 if there are none."""
+        return self._slots[pool]
+
+    def pools(self) -> set[str]:
+        """Return the pools of every model and every living worker."""
+        named = {manifest.pool for manifest in self._manifests.values()}
+        return named | {worker.pool for worker in self.workers}
+
+    async def entry(self, name: str) -> Entry:
+        """Return a model. Raises ModelNotFound."""
+        if name not in self.entries:
+            await self._look_again()
+        entry = self.entries.get(name)
+        if entry is None:
+            raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
+        return entry
+
+    async def resolve(self, ref: ModelRef) -> tuple[str, Version]:
+        """Return the version that a reference means now. Raises ModelNotFound or VersionNotFound."""
+        entry = await self.entry(ref.name)
+        version = entry.means(ref)
+        if version not in entry.versions:
+            await self._look_again()
+            entry = await self.entry(ref.name)
+            version = entry.means(ref)
+        if version not in entry.versions:
+            there = ", ".join([*entry.versions, *entry.aliases])
+            raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
+        return version, entry.versions[version]
+
+    def answers(self, name: str, version: str) -> bool:
+        """Return whether a request for a version in `entries` would be answered.
+
+        A worker has loaded it; or it is superseded, so that a worker loads it on the first request; or its pool is at zero, and the
+        queued request makes the autoscaler start a worker.
+        """
+        entry = self.entries[name]
+        target = entry.versions[version]
+        if target.state is not Readiness.COLD or target.manifest is None:
+            return target.state is Readiness.READY
+        if self.living(target.manifest.pool):
+            return version not in entry.aliases.values() and version != next(reversed(entry.versions))
+        return target.manifest.pool in self.autoscaled
+
+    def classes(self, job: Job) -> tuple[Any, ...]:
+        """Return the class of each column of a job's result, or () if its columns are not classes."""
+        entry = self.entries.get(job.model)
+        version = entry.versions.get(job.version) if entry and not job.work else None
+        return version.manifest.classes_of(job.outputs) if version and version.manifest else ()
+
+    async def serving(self, ref: ModelRef) -> Manifest:
+        """Return the manifest to predict with. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
+        name, version = await self.resolve(ref)
+        if version.state is Readiness.UNAVAILABLE or version.manifest is None:
+            raise ModelUnavailable(f"{ref.name}@{name} cannot be served: {version.reason}")
+        return version.manifest
+
+    async def _look_again(self) -> None:
+        self._requested.set()
+        # Not for longer: Redis or the volume may be unavailable, and what was known stays true.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.refreshed(), _REFRESH_S)
+
+    def _look(self, living: list[workers.Worker], inferred: dict[str, Manifest], gone: frozenset[str], served: Serving) -> dict[str, Entry]:
+        ready = {(name, version) for worker in living for name, version in worker.ready}
+        loading = {(name, version) for worker in living for name, version in worker.loading}
+        refused = {(name, version): reason for worker in living for name, version, reason in worker.refused}
+        entries = {}
+        for name in self._repository.models():
+            # An error in one model must not keep the others from being refreshed.
+            with self._loop.item(f"the model {name}"):
+                entry = Entry(name)
+                for version in self._repository.versions(name):
+                    key = (name, version)
+                    manifest, broken = self._manifest(key, inferred)
+                    if name in gone:
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _UNLOADED.format(name))
+                    elif manifest is None or (key in refused and key not in ready):
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
+                    elif key in ready:
+                        entry.versions[version] = Version(manifest, Readiness.READY)
+                    elif key in loading:
+                        entry.versions[version] = Version(manifest, Readiness.LOADING)
+                    else:
+                        entry.versions[version] = Version(manifest, Readiness.COLD)
+                self._point(entry, served, {worker.pool for worker in living})
+                entries[name] = entry
+            if name not in entries and name in self.entries:
+                entries[name] = self.entries[name]
+        # A version number may be used again, for another version.
+        self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
+        return entries
+
+    def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:
+        """Return a manifest, or why there is none. A version is immutable, so that it is read once. Only a bare artifact can be replaced."""
+        inferred_manifest = inferred.get("/".join(key))
+        if key not in self._manifests or inferred_manifest not in (None, self._manifests[key]):
+            try:
+                manifest = self._repository.manifest(*key) or inferred_manifest
+            except CeleriacError as error:
+                return None, error.detail
+            if manifest is None:
+                return None, "it has no manifest, and no worker has loaded it yet to infer one"
+            self._manifests[key] = manifest
+        return self._manifests[key], ""
+
+    def _point(self, entry: Entry, serving: Serving, pools: set[str]) -> None:
+        """Point the aliases to what workers serve, and list the moves that are pending or failed."""
+        served, failures = serving.of(entry.name), serving.failures_of(entry.name)
+        try:
+            aliases, requests = self._repository.aliases(entry.name), self._repository.promotions(entry.name)
+        except CeleriacError as error:
+            log.warning("Aliases of %s stay as they are: %s", entry.name, error.detail)
+            aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, {}
+            stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), error.detail) for alias, at in aliases.items()]
+            entry.promotions.extend(stay)
+        pending = promotions.pending(aliases, requests, failures)
+        wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
+        for alias, target in wanted.items():
+            current = promotions.leads_to(alias, entry.versions, aliases, served, wanted)
+            if alias == BARE_NAME:
+                entry.default = current
+            else:
+                entry.aliases[alias] = current
+            if current != target and not (alias == BARE_NAME and PRODUCTION in wanted):
+                entry.promotions.append(_promotion(entry, pending.get(alias) or Promotion("", alias, target), current, pools))
+        for alias, request in requests.items():
+            failure = failures.get(alias)
+            reason = request.reason or (failure.reason if failure and failure.id == request.id else "")
+            if reason and aliases.get(alias) == request.before:
+                entry.promotions.append(replace(request, state=str(PromotionState.FAILED), reason=reason))
+
+
+def _promotion(entry: Entry, request: Promotion, current: str, pools: set[str]) -> Promotion:
+    """Return a move that has not happened, and why."""
+    version = entry.versions.get(request.version)
+    state, reason = PromotionState.PENDING, "A worker is loading it."
+    if version is None:
+        state, reason = PromotionState.FAILED, f"{entry.name} has no version {request.version}."
+    elif version.state is Readiness.UNAVAILABLE:
+        state, reason = PromotionState.PENDING if request.id or version.manifest is None else PromotionState.FAILED, version.reason
+    elif version.manifest is not None and version.manifest.pool not in pools:
+        reason = f"No worker of the pool {version.manifest.pool!r} is running. The first one that loads the version decides."
+    return replace(request, before=current, state=str(state), reason=reason)

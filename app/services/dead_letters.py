@@ -1,0 +1,99 @@
+"""Dead letters: jobs that failed for good. Read, replay and discard them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import redis.asyncio
+
+from app.core.dead_letters import DeadLetter, Wanted
+from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
+from app.core.inputs import asked_of, from_rows, from_tensors
+from app.core.jobs import Job
+from app.core.models import ModelRef
+from app.services.catalog import Catalog
+from app.services.identity import JobIdentity, fingerprint
+from app.services.job_fields import deadline_s
+from app.services.jobs import JobService
+from app.settings import Settings
+from app.store import dead_letters
+
+_AT_ONCE: Final = 32
+"""Dead letters of a bulk replay that are submitted together, because they travel in one delivery."""
+
+
+class DeadLetterService:
+    """The dead letters of the platform."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, jobs: JobService) -> None:
+        self._client = client
+        self._settings = settings
+        self._catalog = catalog
+        self._jobs = jobs
+
+    async def get(self, id: str) -> DeadLetter:
+        """Return a dead letter.
+
+        Raises:
+            DeadLetterNotFound: There is no such dead letter.
+        """
+        letter = await dead_letters.read(self._client, id)
+        if letter is None:
+            raise DeadLetterNotFound(f"Dead letter {id!r} does not exist. It was replayed, discarded, or has passed its retention period.")
+        return letter
+
+    async def page(self, filters: Wanted, cursor: str | None, limit: int) -> tuple[list[DeadLetter], str | None]:
+        """Return the newest dead letters after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
+        return await dead_letters.page(self._client, filters, cursor, limit)
+
+    async def replay(self, id: str, changes: dict[str, Any]) -> Job:
+        """Submit a dead letter as a new job and discard it. Calling it twice makes one job.
+
+        Args:
+            id: ID of the dead letter.
+            changes: Fields `inputs`, `model`, `method` and `deadline_s` that replace those of the letter.
+
+        Raises:
+            DeadLetterNotFound: There is no such dead letter.
+            JobConflict: The letter is being replayed with other changes.
+            CeleriacError: The job is refused. The letter is kept.
+        """
+        letter = await self.get(id)
+        model = changes.get("model", f"{letter.model}@{letter.version}")
+        if not isinstance(model, str):
+            raise InvalidInput('Field model must be a string, for example "digits@production".', pointer="/model")
+        manifest = await self._catalog.serving(ModelRef.parse(model))
+        outputs = asked_of(changes, manifest) if "method" in changes else tuple(manifest.output(name).name for name in letter.outputs)
+        inputs = from_rows(manifest, changes["inputs"]) if "inputs" in changes else from_tensors(manifest, letter.inputs)
+        conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
+        identity = replace(JobIdentity.chosen(letter.replay_id, fingerprint(changes)), conflict=conflict)
+        job = await self._jobs.submit(
+            manifest,
+            inputs,
+            outputs,
+            deadline_s=deadline_s(changes, self._settings),
+            wait_s=0,
+            identity=identity,
+            webhook=letter.webhook,
+        )
+        await dead_letters.discard(self._client, [id])
+        return job
+
+    async def replay_all(
+        self, letters: Sequence[DeadLetter], changes: dict[str, Any]
+    ) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
+        """Replay several dead letters. Yields each with its new job, or with the error if it was refused."""
+        for first in range(0, len(letters), _AT_ONCE):
+            some = letters[first : first + _AT_ONCE]
+            results = await asyncio.gather(*(self.replay(letter.id, changes) for letter in some), return_exceptions=True)
+            for letter, result in zip(some, results, strict=True):
+                if not isinstance(result, Job | CeleriacError):
+                    raise result
+                yield letter, result
+
+    async def discard(self, letters: Sequence[DeadLetter]) -> int:
+        """Delete dead letters. Returns how many existed."""
+        return await dead_letters.discard(self._client, [letter.id for letter in letters])

@@ -1,0 +1,52 @@
+"""Files that batches read and write."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from app.core.errors import InvalidInput
+from app.settings import Settings
+from app.store.files import Draft, File, files
+
+_PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+class FileService:
+    """The stored files."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.max_ttl_s = settings.file_ttl_s
+
+    def draft(self) -> AbstractContextManager[Draft]:
+        """Return a new file that is discarded at the end of the block unless it was kept."""
+        return files().draft()
+
+    async def keep(self, draft: Draft, filename: str | None, purpose: str, ttl_s: int) -> File:
+        """Keep a draft as a file for `ttl_s` seconds.
+
+        Raises:
+            InvalidInput: The purpose is not one word.
+        """
+        if not _PURPOSE.fullmatch(purpose):
+            raise InvalidInput(f"Invalid purpose {purpose!r}. Use one word, for example batch.", pointer="/purpose")
+        return await asyncio.to_thread(draft.finish, filename or "file", purpose, ttl_s)
+
+    async def get(self, id: str) -> File:
+        """Return a file. Raises FileNotFound."""
+        return await asyncio.to_thread(files().get, id)
+
+    async def content(self, id: str) -> tuple[File, Path]:
+        """Return a file and the path of its content. Raises FileNotFound."""
+        return await self.get(id), await asyncio.to_thread(files().content, id)
+
+    async def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:
+        """Return the files after an ID, and whether there are more."""
+        return await asyncio.to_thread(files().page, after, limit, purpose, newest_first=newest_first)
+
+    async def delete(self, id: str) -> None:
+        """Delete a file. A batch that reads it fails. Raises FileNotFound."""
+        await asyncio.to_thread(files().delete, id)

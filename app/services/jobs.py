@@ -1,0 +1,264 @@
+"""Jobs: submit, read, wait for, cancel, and tell their position in the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app.broker import names
+from app.broker.batcher.batcher import Batcher
+from app.broker.batcher.groups import Accepted, Item
+from app.broker.celery import app as celery
+from app.broker.eta import StartEstimate
+from app.broker.replies import Replies
+from app.core.chunks import Chunk
+from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, from_dict
+from app.core.jobs import Job, Place, State, created_at
+from app.core.models import Manifest
+from app.core.tensors import Tensor
+from app.core.webhooks import JobWebhook
+from app.services.catalog import Catalog
+from app.services.holds import Holds
+from app.services.identity import JobIdentity
+from app.settings import Settings
+from app.store import jobs, scripts
+
+_SILENCE_S: Final = 15.0
+"""After this time without an event, a stream repeats the position of a queued job or sends a comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One event in the life of a job.
+
+    Attributes:
+        id: Revision of the job's record. A stream continues after any of them.
+        name: `queued`, `start`, `progress`, `output` or `completed`.
+        content: The job after the event; for `output`, the token.
+    """
+
+    id: int
+    name: str
+    content: Job | Chunk
+
+
+class JobService:
+    """The jobs of the platform, as one process submits and watches them."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        batcher: Batcher,
+        replies: Replies,
+        estimate: StartEstimate,
+        catalog: Catalog,
+        holds: Holds,
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._batcher = batcher
+        self._replies = replies
+        self._estimate = estimate
+        self._catalog = catalog
+        self._holds = holds
+
+    async def submit(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        *,
+        deadline_s: float,
+        wait_s: float,
+        identity: JobIdentity | None = None,
+        webhook: JobWebhook | None = None,
+    ) -> Job:
+        """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
+
+        Args:
+            manifest: The version to predict with.
+            inputs: Tensors that match the manifest.
+            outputs: Names of the outputs to return.
+            deadline_s: Seconds that the job may wait in the queue.
+            wait_s: Seconds to wait for its end.
+            identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
+            webhook: Receiver to notify of the job's events.
+
+        Raises:
+            QueueFull: The queue or Redis is full. No job was made.
+            StoreUnavailable: Redis is unavailable. No job was made.
+            CeleriacError: `identity.conflict`, if the job exists with another payload.
+        """
+        id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
+        item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook)
+        if identity and accepted is None:
+            job = await self.get(id)
+            if job.fingerprint != fingerprint:
+                raise identity.conflict
+        else:
+            assert accepted is not None, "a job without an ID of the caller is always new"
+            job = item.record = _record(item, accepted, manifest, outputs)
+        if wait_s > 0:
+            # The job is stored. An error from here on must not make the caller believe that there is no job.
+            with contextlib.suppress(RedisError, OSError):
+                return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
+        return job
+
+    async def get(self, id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobExpired: The record has passed its retention period, as its ID shows.
+            JobNotFound: There is no such job.
+        """
+        job = self._existing(id, await jobs.read(self._client, id))
+        if job.state is State.QUEUED and job.expires_at < time.time():
+            # No worker has taken it from the queue, which is when an expired job is noticed.
+            await scripts.run_async(self._client, scripts.end_job(id, State.EXPIRED, keep=self._settings.result_ttl_s))
+            job = self._existing(id, await jobs.read(self._client, id))
+        return job
+
+    async def find(self, id: str) -> Job | None:
+        """Return a job without its inputs and its result, or None if there is no such job."""
+        return await jobs.read(self._client, id, whole=False)
+
+    async def wait(self, id: str, seconds: float) -> Job:
+        """Return a job when it has ended, or as it is after `seconds`. Raises the errors of `get`."""
+        if seconds <= 0:
+            return await self.get(id)
+        item = self._batcher.items.get(id)
+        if item is not None and item.record is not None:
+            return await self._end_of(item, item.record, seconds)
+        return await self._watched(id, seconds)
+
+    async def cancel(self, id: str) -> Job:
+        """Cancel a job that has not ended, and interrupt it if it runs. Returns the job. Raises the errors of `get`."""
+        before = await scripts.run_async(self._client, scripts.end_job(id, State.CANCELLED, keep=self._settings.result_ttl_s))
+        job = await self.get(id)
+        if before == b"running" and job.delivery:
+            await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
+        return job
+
+    async def position(self, job: Job) -> Place:
+        """Return the position of a queued job in its queue, counting itself, and when it may start."""
+        left = await jobs.left(self._client, job.queue) if job.left is None else job.left
+        position = max(1, job.position - left)
+        slots = self._catalog.living(names.pool_of(job.queue))
+        return Place(position, self._estimate.until_start(job.queue, position, slots))
+
+    async def page(self, cursor: str | None, limit: int, model: str | None, state: State | None) -> tuple[list[Job], str | None]:
+        """Return the newest jobs after a cursor, and the cursor of the next page."""
+        return await jobs.page(self._client, cursor, limit, model, state)
+
+    async def events(self, id: str, last: int = 0) -> AsyncIterator[JobEvent | None]:
+        """Yield the events of a job after the event `last`, until it ends or the process shuts down.
+
+        None is yielded when nothing has happened for 15 seconds. A queued job is repeated then, with its new position.
+        """
+        async with self._replies.watch(id) as changed:
+            job = await jobs.watch(self._client, id)
+            while job is not None:
+                changed.clear()
+                for token in await jobs.chunks(self._client, job, last) if job.streamed else ():
+                    if last < job.streamed and job.state is State.RUNNING:
+                        yield JobEvent(job.streamed, "start", job)
+                    last = token.id
+                    yield JobEvent(last, "output", token)
+                if job.revision > last:
+                    last = job.revision
+                    yield JobEvent(last, _event_name(job), job)
+                if job.state.final:
+                    return
+                if self._holds.draining:
+                    # The client connects again, to a process that stays.
+                    yield None
+                    return
+                async with self._holds.hold(_SILENCE_S):
+                    await changed.wait()
+                if not changed.is_set():
+                    yield JobEvent(job.revision, "queued", job) if job.state is State.QUEUED else None
+                job = await jobs.read(self._client, id)
+
+    async def _watched(self, id: str, seconds: float) -> Job:
+        """Wait for a job that any process may have submitted."""
+        async with self._replies.watch(id) as changed:
+            job = self._existing(id, await jobs.watch(self._client, id))
+            async with self._holds.hold(seconds):
+                while not job.state.final:
+                    await changed.wait()
+                    changed.clear()
+                    job = await self.get(id)
+            return job
+
+    async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
+        """Wait for a job that this process submitted: the reply of the worker says how it ended, without a look into Redis."""
+        if item.expires_at < time.time() + seconds:
+            # It may expire in the meantime, which no worker reports.
+            return await self._watched(job.id, seconds)
+        async with self._holds.hold(seconds):
+            await asyncio.shield(item.outcome)
+        outcome = item.outcome.result() if item.outcome.done() else None
+        if outcome is None or not outcome.started_at:
+            return await self.get(job.id)
+        ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at, logs=outcome.logs)
+        if outcome.error is None:
+            ended.state, ended.tensors = State.SUCCEEDED, outcome.outputs
+        else:
+            ended.state, ended.error = State.FAILED, outcome.error.as_dict()
+        return ended
+
+    def _existing(self, id: str, job: Job | None) -> Job:
+        if job is not None:
+            return job
+        created = created_at(id)
+        if created is not None and created < time.time() - self._settings.result_ttl_s:
+            raise JobExpired(f"Job {id} has expired. Results are kept for {self._settings.result_ttl_s} s.")
+        raise JobNotFound(f"Job {id!r} does not exist.")
+
+
+def outputs_of(job: Job) -> list[Tensor]:
+    """Return the outputs of an ended prediction.
+
+    Raises:
+        DeadlineExceeded: The job expired in the queue.
+        JobConflict: The job was cancelled.
+        CeleriacError: The job failed.
+    """
+    outputs = job.answered() if job.state is State.SUCCEEDED else None
+    if outputs is not None:
+        return outputs
+    if job.state is State.FAILED and job.error is not None:
+        raise from_dict(job.error)
+    if job.state is State.EXPIRED:
+        raise DeadlineExceeded(f"Job {job.id} did not start before its deadline.")
+    raise JobConflict(f"Job {job.id} was cancelled.")
+
+
+def _event_name(job: Job) -> str:
+    if job.state is State.RUNNING:
+        return "start" if job.progress is None else "progress"
+    return "queued" if job.state is State.QUEUED else "completed"
+
+
+def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
+    return Job(
+        item.job,
+        State.QUEUED,
+        manifest.name,
+        manifest.version,
+        outputs,
+        item.rows,
+        accepted.created_at,
+        item.expires_at,
+        position=accepted.position,
+        left=accepted.left,
+        queue=names.interactive(manifest.pool),
+    )

@@ -1,0 +1,99 @@
+"""Models: load, unload and remove them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import redis.asyncio
+
+from app.broker.retention import Retention
+from app.core.errors import DeadlineExceeded, InvalidInput, ModelsReadOnly, ModelUnavailable
+from app.core.models import ModelRef
+from app.registry.pipelines import Pipelines
+from app.registry.repository import Repository
+from app.services.catalog import Catalog, Entry, Readiness, Version
+from app.settings import Settings
+from app.store import unloaded_models
+from app.store.redis.client import connect
+
+
+class ModelService:
+    """The models of the repository."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, repository: Repository, pipelines: Pipelines, catalog: Catalog
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._repository = repository
+        self._pipelines = pipelines
+        self._catalog = catalog
+
+    async def load(self, name: str) -> None:
+        """Serve a model again and wait until workers hold the versions that its aliases and its bare name mean.
+
+        Raises:
+            ModelNotFound: There is no such model.
+            ModelUnavailable: A version cannot be served.
+            DeadlineExceeded: No worker held a version within `infer_timeout_s`.
+        """
+        catalog, pending = self._catalog, ""
+        await catalog.refresh()
+        await catalog.entry(name)
+        await unloaded_models.remove(self._client, name)
+        seconds = self._settings.infer_timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                await catalog.refresh()
+                while pending := _pending(await catalog.entry(name)):
+                    await catalog.refreshed()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"No worker has loaded {name}@{pending} within {seconds:g} s. Check that a worker of its pool is running."
+            ) from None
+
+    async def unload(self, name: str) -> None:
+        """Take a model out of service in all processes. Jobs that were accepted before still run.
+
+        Raises:
+            ModelNotFound: There is no such model.
+        """
+        await self._catalog.entry(name)
+        await unloaded_models.add(self._client, name)
+        await self._catalog.refresh()
+
+    async def remove(self, ref: ModelRef) -> Version:
+        """Delete a version from the repository and return what it was.
+
+        Raises:
+            InvalidInput: The reference names an alias.
+            ModelConflict: The version is in use.
+            ModelsReadOnly: This process cannot write the repository.
+        """
+        if not ref.version:
+            raise InvalidInput(f"{ref.alias!r} is an alias. Name the version itself, for example 3.", pointer="/version")
+        _, version = await self._catalog.resolve(ref)
+        try:
+            await asyncio.to_thread(self._remove, ref.name, ref.version)
+        except OSError as error:
+            raise ModelsReadOnly(
+                f"The API cannot write the model repository ({error.strerror or error}). "
+                "Run `celeriac models prune` where it can be written, for example in a worker that trains."
+            ) from None
+        await self._catalog.refresh()
+        return version
+
+    def _remove(self, name: str, version: str) -> None:
+        with connect() as client:
+            Retention(self._repository, self._pipelines, client).remove(name, version)
+
+
+def _pending(entry: Entry) -> str:
+    """Return a served version that no worker holds yet, or an empty string. Raises ModelUnavailable if one cannot be served."""
+    for served in sorted({entry.default, *entry.aliases.values()} & entry.versions.keys()):
+        version = entry.versions[served]
+        if version.state is Readiness.UNAVAILABLE:
+            raise ModelUnavailable(f"{entry.name}@{served} cannot be served: {version.reason}")
+        if version.state is not Readiness.READY:
+            return served
+    return ""

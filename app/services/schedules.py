@@ -1,0 +1,151 @@
+"""Schedules: create, pause and list them, and begin their runs. Beat decides when a run is due."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from app import metrics
+from app.broker import schedules
+from app.broker.schedules import Known
+from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
+from app.core.schedules import Schedule
+from app.services.schedule_targets import ScheduleTarget
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRun:
+    """One run of a schedule.
+
+    Attributes:
+        planned: Planned time, in seconds since 1970.
+        state: `missed`, `failed`, or the state of what was started. None if that is no longer known.
+        kind: Kind of what was started, or None.
+        id: ID of what was started, or None.
+        error: Why the run did not start, or how it failed.
+    """
+
+    planned: float
+    state: str | None
+    kind: str | None
+    id: str | None
+    error: dict[str, Any] | None
+
+
+class ScheduleService:
+    """The schedules of the platform."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, targets: Mapping[str, ScheduleTarget]) -> None:
+        self._client = client
+        self._settings = settings
+        self._targets = targets
+
+    async def create(self, body: dict[str, Any]) -> Known:
+        """Create a schedule.
+
+        Raises:
+            InvalidInput: A field is invalid.
+            ScheduleConflict: The name is taken, or there are too many schedules.
+            CeleriacError: What the schedule starts cannot be started.
+        """
+        fields = {name: value for name, value in body.items() if value is not None and name != "paused"}
+        paused = body.get("paused", False)
+        if not isinstance(paused, bool):
+            raise InvalidInput(f"Invalid paused {paused!r}. Use true or false.", pointer="/paused")
+        schedule = Schedule.parse(fields, tuple(self._targets), time.time())
+        try:
+            await self._targets[schedule.kind].check(schedule.request)
+        except CeleriacError as error:
+            error.pointer = f"/run/{schedule.kind}{error.pointer or ''}"
+            raise
+        await schedules.create(self._client, schedule, paused=paused, most=self._settings.max_schedules)
+        return await self.get(schedule.name)
+
+    async def get(self, name: str) -> Known:
+        """Return a schedule.
+
+        Raises:
+            ScheduleNotFound: There is no such schedule.
+        """
+        return await schedules.read(self._client, name)
+
+    async def all(self) -> list[Known]:
+        """Return every schedule by name."""
+        return await schedules.every(self._client)
+
+    async def has_beat(self) -> bool:
+        """Return whether a beat process is running."""
+        return await schedules.beats(self._client)
+
+    async def delete(self, name: str) -> Known:
+        """Delete a schedule with its history, and return it. Runs that have begun continue.
+
+        Raises:
+            ScheduleNotFound: There is no such schedule.
+        """
+        known = await self.get(name)
+        await schedules.delete(self._client, name)
+        return known
+
+    async def pause(self, name: str, *, paused: bool) -> Known:
+        """Pause or resume a schedule. Runs that a paused schedule would have started are not made up for.
+
+        Raises:
+            ScheduleNotFound: There is no such schedule.
+        """
+        return await schedules.pause(self._client, name, paused=paused)
+
+    async def run(self, name: str) -> ScheduleRun:
+        """Start a run now, even if the schedule is paused.
+
+        Raises:
+            ScheduleNotFound: There is no such schedule.
+            CeleriacError: The run cannot start.
+        """
+        known = await self.get(name)
+        return await self._described(await self._begin(known.schedule, int(time.time())))
+
+    async def history(self, name: str, limit: int) -> list[ScheduleRun]:
+        """Return the latest runs of a schedule.
+
+        Raises:
+            ScheduleNotFound: There is no such schedule.
+        """
+        await self.get(name)
+        notes = await schedules.history(self._client, name, limit)
+        return await asyncio.gather(*map(self._described, notes))
+
+    async def reconcile(self, id: str) -> None:
+        """Begin the planned run `NAME@TIME`. Safe to call twice, because the ID of the run's job follows from both."""
+        name, _, planned = id.rpartition("@")
+        try:
+            known = await self.get(name)
+        except ScheduleNotFound:
+            return
+        try:
+            await self._begin(known.schedule, int(planned))
+        except CeleriacError as error:
+            if isinstance(error, QueueFull | StoreUnavailable) and time.time() < known.schedule.after(int(planned)):
+                raise  # The reconciler tries again until the next run is due.
+            metrics.SCHEDULED.labels("failed").inc()
+            note = {"planned": int(planned), "error": error.as_dict()}
+            await schedules.note(self._client, name, note, self._settings.schedule_keep)
+
+    async def _begin(self, schedule: Schedule, planned: int) -> dict[str, Any]:
+        id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(planned))
+        note = {"planned": planned, "kind": schedule.kind, "id": id}
+        await schedules.note(self._client, schedule.name, note, self._settings.schedule_keep)
+        metrics.SCHEDULED.labels("begun").inc()
+        return note
+
+    async def _described(self, note: dict[str, Any]) -> ScheduleRun:
+        state, error = "missed" if note.get("missed") else "failed" if "error" in note else None, note.get("error")
+        if "id" in note and (current := await self._targets[note["kind"]].state(note["id"])):
+            state, error = current
+        return ScheduleRun(note["planned"], state, note.get("kind"), note.get("id"), error)

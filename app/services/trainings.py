@@ -1,0 +1,123 @@
+"""Trainings: from a table to a new version of a model. A training is a job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import redis.asyncio
+
+from app.broker import names, submission
+from app.core.errors import JobNotFound, QueueFull
+from app.core.jobs import Job, State, new_id
+from app.core.trainings import KIND, Bounds, Training
+from app.core.webhooks import JobWebhook
+from app.services.admission import Admission
+from app.services.catalog import Catalog
+from app.services.identity import JobIdentity
+from app.services.jobs import JobService
+from app.services.webhook_fields import job_webhook
+from app.settings import Settings
+from app.store import jobs, sources, trainings
+
+
+class TrainingService:
+    """The trainings of the platform."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, admission: Admission, job_service: JobService
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._catalog = catalog
+        self._admission = admission
+        self._jobs = job_service
+
+    def parse(self, body: dict[str, Any]) -> tuple[Training, JobWebhook | None]:
+        """Return the training that a body describes, and its webhook.
+
+        Raises:
+            InvalidInput: A field is invalid.
+        """
+        settings = self._settings
+        custom = bool(settings.imports.strip())
+        bounds = Bounds(settings.training_pool, settings.training_time_limit_s, settings.training_max_fits, custom=custom)
+        fields = {name: value for name, value in body.items() if value is not None and name != "webhook"}
+        return Training.parse(fields, bounds), job_webhook(body, settings)
+
+    async def submit(self, body: dict[str, Any], identity: JobIdentity | None) -> Job:
+        """Submit a training and return its job, or the job of the first request if this one repeats it.
+
+        Raises:
+            InvalidInput: A field is invalid.
+            FileNotFound: The dataset does not exist.
+            QueueFull: The queue or Redis is full.
+            CeleriacError: The conflict of `identity`.
+        """
+        training, webhook = self.parse(body)
+        await asyncio.to_thread(_check_dataset, training)
+        id, fingerprint = (identity.id, identity.fingerprint) if identity else (new_id(time.time()), "")
+        new = await self.begin(training, id=id, fingerprint=fingerprint, webhook=webhook)
+        job = await self._jobs.get(id)
+        if identity and not new and job.fingerprint != fingerprint:
+            raise identity.conflict
+        return job
+
+    async def begin(self, training: Training, *, id: str, fingerprint: str = "", webhook: JobWebhook | None = None) -> bool:
+        """Submit a training under an ID. Returns False if a job with this ID exists already.
+
+        Raises:
+            QueueFull: The queue or Redis is full.
+        """
+        if (reason := self._admission.refusal()) and await jobs.read(self._client, id, whole=False) is None:
+            raise QueueFull(reason)
+        await trainings.add(self._client, id, self._settings.max_trainings)
+        spec = training.as_dict()
+        job = submission.Submission(
+            KIND,
+            spec,
+            names.bulk(training.pool),
+            id=id,
+            subject=(training.model, ""),
+            limit_s=training.time_limit_s,
+            fingerprint=fingerprint,
+            request={name: value for name, value in spec.items() if value not in ({}, [], None)},
+            webhook=webhook,
+        )
+        _, new = await submission.submit(self._client, job)
+        return new
+
+    async def get(self, id: str) -> Job:
+        """Return the job of a training.
+
+        Raises:
+            JobNotFound: There is no such job, or it is not a training.
+        """
+        job = await self._jobs.get(id)
+        if job.work != KIND:
+            raise JobNotFound(f"Job {id!r} is not a training. Read it at /v1/jobs/{id}.")
+        return job
+
+    async def page(self, cursor: str | None, limit: int, *, state: str | None, model: str | None) -> tuple[list[Job], str | None]:
+        """Return the newest trainings after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
+
+        def matches(job: Job) -> bool:
+            return job.work == KIND and state in (None, job.state) and model in (None, job.model)
+
+        return await trainings.page(self._client, matches, cursor, limit)
+
+    def missing_worker(self, job: Job) -> str | None:
+        """Return what a queued training waits for, if no worker of its pool is alive."""
+        pool = names.pool_of(job.queue)
+        if job.state is not State.QUEUED or self._catalog.living(pool):
+            return None
+        return f"No worker of pool {pool!r} is running. Start one, for example with `celeriac up --training`."
+
+
+def _check_dataset(training: Training) -> None:
+    """Raise FileNotFound or InvalidInput at once, and not only when a worker has the training."""
+    source = sources.parse(training.dataset, "/dataset")
+    if not source.url:
+        with sources.reading(source, "/dataset"):
+            return

@@ -1,0 +1,176 @@
+"""Registered webhooks and their deliveries."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis.asyncio
+
+from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
+from app.core.fields import reject_unknown_fields
+from app.core.url_policy import check_url
+from app.core.webhooks import DEFAULT, Status, Webhook, WebhookDelivery, new_secret
+from app.hooks import ssrf_transport
+from app.services import webhook_fields
+from app.settings import Settings
+from app.store import webhook_deliveries, webhooks
+
+_MAX_WEBHOOKS: Final = 100
+"""Each event is compared with all of them."""
+_OVERLAP_S: Final = 24 * 3600
+"""How long messages carry a signature of the old secret beside that of the new one."""
+
+
+class WebhookService:
+    """The registered webhooks. `default` stands for the receivers that jobs name themselves."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def register(self, body: dict[str, Any]) -> Webhook:
+        """Register a receiver and return it with its new secret.
+
+        Raises:
+            InvalidInput: A field is invalid.
+            WebhookConflict: There are too many webhooks.
+        """
+        reject_unknown_fields(body, "url", "events", "models", "description")
+        url = await self._url(body)
+        if await webhooks.count(self._client) >= _MAX_WEBHOOKS:
+            raise WebhookConflict(f"{_MAX_WEBHOOKS} webhooks are registered, which is the limit. Delete one that is no longer needed.")
+        webhook = Webhook(
+            id=f"wh_{secrets.token_hex(8)}",
+            url=url,
+            secret=new_secret(),
+            events=webhook_fields.events(body),
+            models=webhook_fields.models(body),
+            description=webhook_fields.description(body),
+            created_at=time.time(),
+        )
+        await webhooks.write(self._client, webhook)
+        return webhook
+
+    async def all(self) -> list[Webhook]:
+        """Return every webhook in the order of registration."""
+        return await webhooks.every(self._client)
+
+    async def get(self, id: str) -> Webhook:
+        """Return a webhook.
+
+        Raises:
+            WebhookNotFound: There is no such webhook.
+        """
+        webhook = await webhooks.read(self._client, id)
+        if webhook is None:
+            raise WebhookNotFound(f"Webhook {id!r} does not exist.")
+        return webhook
+
+    async def change(self, id: str, body: dict[str, Any]) -> Webhook:
+        """Change a webhook, or enable it again, and return it.
+
+        Raises:
+            WebhookNotFound: There is no such webhook.
+            InvalidInput: A field is invalid.
+        """
+        webhook = await self.get(id)
+        reject_unknown_fields(body, "url", "events", "models", "description", "disabled")
+        if body.get("disabled", False) is not False:
+            raise InvalidInput("Field disabled can only be set to false. Delete the webhook to stop it.", pointer="/disabled")
+        changed = replace(
+            webhook,
+            url=await self._url(body) if "url" in body else webhook.url,
+            events=webhook_fields.events(body) if "events" in body else webhook.events,
+            models=webhook_fields.models(body) if "models" in body else webhook.models,
+            description=webhook_fields.description(body) if "description" in body else webhook.description,
+        )
+        await webhooks.write(self._client, changed)
+        if "disabled" in body:
+            await webhooks.enable(self._client, id)
+        return await self.get(id)
+
+    async def delete(self, id: str) -> Webhook:
+        """Delete a webhook and return it. Its waiting deliveries are dropped.
+
+        Raises:
+            WebhookNotFound: There is no such webhook.
+        """
+        webhook = await self.get(id)
+        await webhooks.forget(self._client, id)
+        return webhook
+
+    async def rotate_secret(self, id: str) -> Webhook:
+        """Give a webhook a new secret and return it. The old secret stays valid for a day.
+
+        Raises:
+            WebhookNotFound: There is no such webhook.
+        """
+        webhook = await self.get(id)
+        changed = replace(webhook, secret=new_secret(), previous=webhook.secret, previous_until=time.time() + _OVERLAP_S)
+        await webhooks.write(self._client, changed)
+        return changed
+
+    async def default_secret(self) -> str:
+        """Return the secret that signs messages to receivers which jobs name themselves.
+
+        Raises:
+            WebhookConflict: The secret is configured, and is not shown.
+        """
+        if self._settings.webhook_secret is not None:
+            raise WebhookConflict("The secret is configured with CELERIAC_WEBHOOK_SECRET. Ask the operator of this server for it.")
+        return await webhooks.default_secret(self._client)
+
+    async def deliveries(self, id: str, status: Status | None, cursor: str | None, limit: int) -> tuple[list[WebhookDelivery], str | None]:
+        """Return the newest deliveries after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
+        return await webhook_deliveries.page(self._client, id, status, cursor, limit)
+
+    async def delivery(self, id: str, delivery_id: str) -> WebhookDelivery:
+        """Return one delivery.
+
+        Raises:
+            WebhookNotFound: There is no such webhook or delivery.
+        """
+        await self.check(id)
+        delivery = await webhook_deliveries.read(self._client, f"{id}.{delivery_id}")
+        if delivery is None:
+            raise WebhookNotFound(f"Delivery {delivery_id!r} of webhook {id!r} does not exist or has passed its retention period.")
+        return delivery
+
+    async def replay(self, id: str, delivery_id: str) -> WebhookDelivery:
+        """Send a delivery again, now and under the same ID, and return it.
+
+        Raises:
+            WebhookNotFound: There is no such webhook or delivery.
+            WebhookConflict: The webhook is disabled.
+        """
+        delivery = await self.delivery(id, delivery_id)
+        if delivery.webhook != DEFAULT:
+            webhook = await self.get(delivery.webhook)
+            if webhook.disabled:
+                raise WebhookConflict(
+                    f'Webhook {webhook.id} is disabled: {webhook.disabled}. Enable it with PATCH and {{"disabled": false}} first.'
+                )
+        await webhook_deliveries.replay(self._client, delivery, self._settings)
+        return await self.delivery(id, delivery_id)
+
+    async def check(self, id: str) -> None:
+        """Raise WebhookNotFound unless the webhook exists. `default` always does."""
+        if id != DEFAULT:
+            await self.get(id)
+
+    async def _url(self, body: dict[str, Any]) -> str:
+        """Return the URL. Raises InvalidInput, also if its host has no address or one that this server does not call."""
+        private = self._settings.webhook_allow_private
+        url = check_url(body.get("url"), allow_private=private)
+        host = urlsplit(url).hostname or ""
+        try:
+            addresses = await ssrf_transport.resolve(host, 443)
+            if not private:
+                ssrf_transport.check(host, addresses)
+        except (ssrf_transport.Refused, ssrf_transport.Unresolved) as error:
+            raise InvalidInput(str(error), pointer="/url") from None
+        return url

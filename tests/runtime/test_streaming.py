@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.core.errors import InvalidOutput
+from app.runtime.streaming import heard, whole
+
+
+def words(ended: list[str]) -> Iterator[str | bytes]:
+    try:
+        yield "one "
+        yield b"two"
+    except GeneratorExit:
+        ended.append("closed")
+        raise
+    ended.append("done")
+
+
+def test_the_pieces_are_heard_and_put_together() -> None:
+    told: list[tuple[int, str | bytes]] = []
+    with heard(lambda row, piece: told.append((row, piece))):
+        assert whole(3, words([])) == b"one two"
+    assert told == [(3, "one "), (3, b"two")]
+
+
+def test_a_listener_that_raises_closes_the_generator() -> None:
+    def stop(row: int, piece: str | bytes) -> None:
+        raise TimeoutError
+
+    ended: list[str] = []
+    with heard(stop), pytest.raises(TimeoutError):
+        whole(0, words(ended))
+    assert ended == ["closed"]
+
+
+def test_text_that_is_returned_is_one_piece() -> None:
+    assert whole(0, "all at once") == b"all at once"
+
+
+def test_what_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidOutput, match="predict yielded int, where text is declared"):
+        whole(0, iter([1]))
