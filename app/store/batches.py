@@ -97,7 +97,7 @@ async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_
 async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change) -> bool:
     """False where the batch is not as expected: nothing has changed."""
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)
-    return bool(await scripts.run_async(client, scripts.Call("batch", names, (keys.PREFIX, id, change.pack()))))
+    return bool(await scripts.run_async(client, scripts.Call("batch", names, (id, change.pack()))))
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:

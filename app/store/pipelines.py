@@ -85,7 +85,7 @@ async def begin(
     call = scripts.Call(
         "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.FOLLOWUPS),
-        (keys.PREFIX, id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
+        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
     )
     status, _ = await scripts.run_async(client, call)
     return bool(status == b"ok")
@@ -134,7 +134,7 @@ async def count(client: redis.asyncio.Redis, id: str, step: str, branches: int |
 
 async def branches(client: redis.asyncio.Redis, id: str, step: str, branches: int | None) -> tuple[int, int | None, list[int]]:
     """Of a step that was begun: how many branches have succeeded, one that ended otherwise, and those that were never submitted."""
-    call = scripts.Call("branches", (), (keys.PREFIX, part(id, step, None), "" if branches is None else branches))
+    call = scripts.Call("branches", (), (part(id, step, None), "" if branches is None else branches))
     done, bad, *missing = await scripts.run_async(client, call)
     return done, None if bad < 0 else bad, missing
 

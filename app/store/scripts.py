@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,20 @@ from app.store import keys
 from app.store.blobs import Blobs
 from app.store.records import encode_error
 
-_TEXT: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
+_KEY: Final = re.compile(r"\bkeys\.(\w+)")
+
+
+def _with_keys(text: str) -> str:
+    """Add the table `keys` to a script: what `keys.py` names, or for a function the part before its argument (`keys.job .. id`)."""
+    spelled = {name: getattr(keys, name) for name in sorted(set(_KEY.findall(text)))}
+    fields = ", ".join(f"{name} = '{key if isinstance(key, str) else key('')}'" for name, key in spelled.items())
+    # On the script's first line, so that line numbers in Redis' errors stay those of the file.
+    return f"local keys = {{{fields}}} {text}" if fields else text
+
+
+_TEXT: Final = {
+    file.name.removesuffix(".lua"): _with_keys(file.read_text()) for file in files("app.store").iterdir() if file.name.endswith(".lua")
+}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
@@ -81,13 +95,13 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (keys.PREFIX, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
+        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
     )
 
 
 def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: float) -> Call:
     """Marks the start of a recorded delivery's jobs, unless a process that was heard of within `silent_s` runs them."""
-    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (keys.PREFIX, delivery_id, worker, keep, silent_s))
+    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s))
 
 
 def finish(
@@ -109,7 +123,7 @@ def finish(
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (keys.PREFIX, delivery.id, keep, channel, reply, keep_dead, max_dead, *jobs),
+        (delivery.id, keep, channel, reply, keep_dead, max_dead, *jobs),
     )
 
 
@@ -132,7 +146,7 @@ def requeue(
     return Call(
         "requeue",
         (keys.delivery(delivery_id), keys.list_of(queue), keys.deliveries(queue), keys.delayed(queue), keys.counts(queue)),
-        (keys.PREFIX, ttl, int(give_back), *arguments),
+        (ttl, int(give_back), *arguments),
     )
 
 
@@ -151,13 +165,13 @@ def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: i
     return Call(
         "find_lost",
         (keys.list_of(queue), keys.deliveries(queue), held, keys.delayed(queue), keys.running(queue)),
-        (keys.PREFIX, grace_s, most, silent_s),
+        (grace_s, most, silent_s),
     )
 
 
 def end_job(job_id: str, state: State, *, keep: int) -> Call:
     """Ends a job that has no outcome: CANCELLED, or EXPIRED where it waited too long."""
-    return Call("end_job", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
+    return Call("end_job", (keys.job(job_id),), (job_id, state, keep))
 
 
 def watch(job_id: str) -> Call:
@@ -167,7 +181,7 @@ def watch(job_id: str) -> Call:
 
 def progress(jobs: Mapping[str, int], told: bytes) -> Call:
     """How far the running attempts (job -> attempt) have come, as encoded."""
-    return Call("progress", (), (keys.PREFIX, told, *(part for one in jobs.items() for part in one)))
+    return Call("progress", (), (told, *(part for one in jobs.items() for part in one)))
 
 
 def chunks(job_id: str, attempt: int, run: str, found: Sequence[Chunk], *, keep: int, ttl: int) -> Call:

@@ -39,7 +39,7 @@ async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: S
     call = scripts.Call(
         "notify",
         (keys.EVENTS, keys.WEBHOOK_DELIVERIES),
-        (keys.PREFIX, str(event), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
+        (str(event), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
     )
     return int(await scripts.run_async(client, call))
 
@@ -72,7 +72,7 @@ async def attempted(
             keys.webhook_health(delivery.webhook),
         ),
         (
-            keys.PREFIX, delivery.id, status, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
+            delivery.id, status, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
             int(counts), settings.webhook_disable_failures, settings.webhook_disable_after_s, disable,
         ),
     )  # fmt: skip
