@@ -26,7 +26,7 @@ A prediction is answered at once when it can be, and later when it must be: then
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     from app.api import schedules
     from app.api.gateway import Gateway
-    from app.broker.schedules import PARENT
+    from app.core.schedules import PARENT
 
     here = app.state.gateway = Gateway(settings())
     here.followups.advance[PARENT] = schedules.advance(here)

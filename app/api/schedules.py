@@ -18,11 +18,11 @@ from app.api.routes import PlainRoute
 from app.api.runs import KINDS
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.broker import schedules
 from app.broker.followups import Advance
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.core.timestamps import rfc3339
+from app.store import schedules
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _LARGEST: Final = 64 << 10
@@ -138,7 +138,7 @@ async def _answer(here: Gateway, name: str, status: int = 200, headers: dict[str
     return answer(_shown(found, beats), status, headers)
 
 
-def _shown(found: schedules.Known, beats: bool) -> dict[str, Any]:
+def _shown(found: schedules.StoredSchedule, beats: bool) -> dict[str, Any]:
     one = found.schedule
     told = {
         "name": one.name,

@@ -17,7 +17,7 @@ import redis.asyncio
 from app.broker.replies import Replies
 from app.core.errors import CeleriacError, RecordUnreadable
 from app.loops import Loop
-from app.store import keys, scripts
+from app.store import followups, keys
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ _UNKNOWN_ATTEMPTS: Final = 10
 Advance = Callable[[str], Awaitable[float | None]]
 """Looks at the parent of that id and submits what comes next. Returns the seconds after which to look again even if no job of
 its ended, or None. Safe to run twice at once."""
-
-_NOTICE: Final = "followups"
 
 
 class UnknownParent(Exception):
@@ -54,7 +52,7 @@ class Followups:
         await self._loop.run(self._watch)
 
     async def _watch(self) -> float:
-        async with self._replies.watch(_NOTICE) as due:
+        async with self._replies.listen(keys.FOLLOWUPS_DUE) as due:
 
             async def turn() -> float:
                 if not await self.round():
@@ -67,8 +65,7 @@ class Followups:
 
     async def round(self) -> int:
         """Looks at the parents that are due. Returns how many there were."""
-        claim = scripts.Call("claim", (keys.FOLLOWUPS,), (_LEASE_S, _AT_ONCE))
-        found = await scripts.run_async(self._client, claim)
+        found = await followups.claim(self._client, _LEASE_S, _AT_ONCE)
         await asyncio.gather(*map(self._handle, found))
         return len(found)
 
@@ -80,8 +77,7 @@ class Followups:
 
     async def now(self, parent: str) -> None:
         """A parent was made, or changed by a caller: it is looked at at once."""
-        await self._client.zadd(keys.FOLLOWUPS, {parent: 0})
-        await self._client.publish(keys.event(_NOTICE), "due")
+        await followups.due_now(self._client, parent)
 
     async def _look(self, parent: str) -> None:
         kind, _, id = parent.partition(":")
@@ -95,7 +91,7 @@ class Followups:
         except CeleriacError as error:
             log.warning("%s waits: %s", parent, error.detail)
             again_s = _AFTER_AN_ERROR_S
-        await scripts.run_async(self._client, scripts.reschedule_parent(parent, again_s))
+        await followups.reschedule(self._client, parent, again_s)
 
     async def _advanced(self, kind: str, id: str) -> float | None:
         """One parent that hangs must not hold up the others: after its lease another process looks at it anyway."""

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 
@@ -17,10 +17,11 @@ from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, dead_letters, jobs, keys, scripts
+from app.store import batches, dead_letters, deliveries, jobs, keys, leases, queues, scripts
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
+from app.store.redis import memory
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
@@ -59,11 +60,11 @@ class Maintenance:
 
     async def _turn(self) -> float:
         with self._loop.item("the memory of Redis"):
-            await self._look_at_memory()
+            await self._read_memory_ratio()
         with self._loop.item("the types of keys"):
             # By every process: where the lease itself has a wrong type, none could take it.
             await self._quarantine.check_types({pool: names.queues(pool) for pool in self._pools()})
-        if await self._mine():
+        if await leases.hold(self._client, keys.MAINTENANCE, self._process, _LEASE_S):
             await self.round()
         return _INTERVAL_S
 
@@ -85,9 +86,9 @@ class Maintenance:
             for queue in names.queues(pool):
                 with self._loop.item(f"the queue {queue}"):
                     found += await self._enqueue(queue, pool)
-                    metrics.QUEUE_LENGTH.labels(queue).set(await self._client.llen(keys.list_of(queue)))
+                    metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
             with self._loop.item(f"the pool {pool}"):
-                metrics.IN_FLIGHT.labels(pool).set(await self._client.hlen(keys.PREFIX + keys.unacked(pool)))
+                metrics.IN_FLIGHT.labels(pool).set(await queues.held(self._client, pool))
         return found
 
     def _sweeps(self) -> dict[str, Callable[[], Awaitable[object]]]:
@@ -125,7 +126,7 @@ class Maintenance:
                 except ValueError as error:
                     await self._quarantine.aside(keys.deliveries(queue), id, error, attempts=1)
                     raise
-                packed: Any = await self._client.hget(keys.delivery(name), "body")
+                packed = await deliveries.body(self._client, name)
                 shown = peek(packed) if packed else None
                 message = envelope(
                     app, names.PREDICT, name, (name, None), queue, time_limit_s=limit_s, enqueued_at=time.time(), shown=shown
@@ -135,16 +136,6 @@ class Maintenance:
                 count += 1
         return count
 
-    async def _mine(self) -> bool:
-        if await self._client.set(keys.MAINTENANCE, self._process, nx=True, ex=_LEASE_S):
-            return True
-        if await self._client.get(keys.MAINTENANCE) != self._process:
-            return False
-        await self._client.expire(keys.MAINTENANCE, _LEASE_S)
-        return True
-
-    async def _look_at_memory(self) -> None:
-        found = await self._client.info("memory")
-        limit = int(found.get("maxmemory", 0))
-        self.memory_ratio = int(found["used_memory"]) / limit if limit else 0.0
+    async def _read_memory_ratio(self) -> None:
+        self.memory_ratio = await memory.used_ratio(self._client)
         metrics.REDIS_MEMORY.set(self.memory_ratio)

@@ -122,8 +122,14 @@ class Replies:
 
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the job's record changes. Read the record after entering: then nothing is missed."""
-        channel, event = keys.event(job_id).encode(), asyncio.Event()
+        """Yield an event that is set whenever the job's record changes. Read the record after entering, so that no change is missed."""
+        async with self.listen(keys.event(job_id)) as event:
+            yield event
+
+    @asynccontextmanager
+    async def listen(self, name: str) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set whenever a message arrives on the channel of that name."""
+        channel, event = name.encode(), asyncio.Event()
         self._watched[channel].add(event)
         try:
             if len(self._watched[channel]) == 1:

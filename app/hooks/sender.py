@@ -74,7 +74,7 @@ class Sender:
         with self._loop.item("events"):
             await self._fan_out()
         await self._claim()
-        metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.WEBHOOK_DELIVERIES))
+        metrics.WEBHOOK_WAITING.set(await webhook_deliveries.count_due(self._client))
         return _INTERVAL_S
 
     async def _fan_out(self) -> int:

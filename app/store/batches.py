@@ -57,6 +57,12 @@ class Change:
         return orjson.dumps(found | {name: value for name, value in optional.items() if value is not None})
 
 
+def model_of(order: bytes) -> tuple[str, str]:
+    """Return the name and the version of the model in the field `order` of a record."""
+    spec = orjson.loads(order)
+    return spec["model"], spec["version"]
+
+
 def chunk(batch: str, piece: Piece) -> str:
     """The name of a piece that is out, and the id of its job."""
     return f"{batch}-{piece.first}-{piece.count}-{piece.tries}"

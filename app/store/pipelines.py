@@ -123,6 +123,12 @@ async def plan(client: redis.asyncio.Redis, id: str) -> dict[str, Any]:
     return found
 
 
+def models_of(plan: bytes) -> list[tuple[str, str]]:
+    """Return the name and the version of each model in the field `plan` of a run. Raises PayloadLost."""
+    targets = orjson.loads(blobs().fetch(plan))["targets"].values()
+    return [(name, version) for _, name, version in targets]
+
+
 async def settle(client: redis.asyncio.Redis, id: str, step: str, how: Settled) -> None:
     await client.hset(keys.pipeline(id), f"step:{step}", orjson.dumps(asdict(how)))
 

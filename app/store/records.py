@@ -19,6 +19,12 @@ def encode_spec(
     return orjson.dumps([model, version, outputs, rows, fingerprint, *([work, request] if work else [])])
 
 
+def model_of(spec: bytes) -> tuple[str, str]:
+    """Return the name and the version of the model in an encoded spec."""
+    model, version, *_ = orjson.loads(spec)
+    return model, version
+
+
 def encode_error(error: CeleriacError) -> bytes:
     return orjson.dumps(error.as_dict())
 

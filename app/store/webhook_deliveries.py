@@ -31,6 +31,11 @@ async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[
     return found
 
 
+async def count_due(client: redis.asyncio.Redis) -> int:
+    """Return how many deliveries have another attempt ahead of them."""
+    return int(await client.zcard(keys.WEBHOOK_DELIVERIES))
+
+
 async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: Sequence[WebhookDelivery], settings: Settings) -> int:
     """The event is handled: these are its deliveries. Returns how many older ones were given up for them."""
     arguments: list[str | bytes] = []

@@ -172,7 +172,8 @@ def test_a_delivery_that_a_worker_holds_is_not_lost(store: Store) -> None:
 def test_a_message_is_recognized_by_its_header_alone(store: Store) -> None:
     queued, lost = store.submit(), store.submit()
     store.client.delete(keys.list_of(QUEUE))
-    for message in ({"body": {"id": lost.id}, "headers": {"id": queued.id}}, {"headers": None}, {"headers": {"id": None}}, []):
+    messages: list[object] = [{"body": {"id": lost.id}, "headers": {"id": queued.id}}, {"headers": None}, {"headers": {"id": None}}, []]
+    for message in messages:
         store.client.lpush(keys.list_of(QUEUE), json.dumps(message))
     store.client.lpush(keys.list_of(QUEUE), "not JSON")
     assert store.find_lost() == [lost.id]
