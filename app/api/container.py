@@ -22,9 +22,9 @@ from app.broker.maintenance import Maintenance
 from app.broker.pipelines import Runs
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
-from app.broker.schedules import PARENT
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
+from app.core.schedules import PARENT
 from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
 from app.loops import Loops

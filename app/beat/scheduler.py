@@ -14,12 +14,12 @@ from redis.exceptions import WatchError
 
 from app import metrics
 from app.broker.celery import app
-from app.broker.schedules import PARENT, add_note, meta
 from app.broker.schedules import Entry as Scheduled
-from app.core.schedules import Missed
+from app.core.schedules import PARENT, Missed
 from app.loops import Loop, unavailable
 from app.settings import settings
 from app.store import keys
+from app.store.schedules import add_note, meta
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 1.0

@@ -17,7 +17,7 @@ import redis.asyncio
 from app.broker.replies import Replies
 from app.core.errors import CeleriacError, RecordUnreadable
 from app.loops import Loop
-from app.store import keys, scripts
+from app.store import followups, keys
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,6 @@ _UNKNOWN_ATTEMPTS: Final = 10
 Reconcile = Callable[[str], Awaitable[float | None]]
 """Reads the record of a parent and submits what comes next. Returns the seconds after which to reconcile it again even if no part
 of it ends, or None. Safe to run twice at once."""
-
-_CHANNEL: Final = "followups"
 
 
 class UnknownKind(Exception):
@@ -73,7 +71,7 @@ class Reconciler:
         await self._loop.run(self._watch)
 
     async def _watch(self) -> float:
-        async with self._replies.watch(_CHANNEL) as due:
+        async with self._replies.listen(keys.FOLLOWUPS_DUE) as due:
 
             async def turn() -> float:
                 if not await self.round():
@@ -86,8 +84,7 @@ class Reconciler:
 
     async def round(self) -> int:
         """Reconcile the parents that are due. Returns how many there were."""
-        claim = scripts.Call("claim", (keys.FOLLOWUPS,), (_LEASE_S, _AT_ONCE))
-        parents = await scripts.run_async(self._client, claim)
+        parents = await followups.claim(self._client, _LEASE_S, _AT_ONCE)
         await asyncio.gather(*map(self._handle, parents))
         return len(parents)
 
@@ -109,7 +106,7 @@ class Reconciler:
         except CeleriacError as error:
             log.warning("%s waits: %s", parent, error.detail)
             next_s = _AFTER_AN_ERROR_S
-        await scripts.run_async(self._client, scripts.reschedule_parent(parent, next_s))
+        await followups.reschedule(self._client, parent, next_s)
 
     async def _within_lease(self, kind: str, id: str) -> float | None:
         """Reconcile one parent. One that hangs must not hold up the others: after its lease another process takes it anyway."""
@@ -120,12 +117,6 @@ class Reconciler:
             if not limit.expired():
                 raise
             raise Overdue(f"Reconciling took more than {_LEASE_S:g} s.") from error
-
-
-async def request(client: redis.asyncio.Redis, parent: str) -> None:
-    """Make a parent due now, because it was made or changed by a caller."""
-    await client.zadd(keys.FOLLOWUPS, {parent: 0})
-    await client.publish(keys.event(_CHANNEL), "due")
 
 
 async def _at_most(awaitable: Awaitable[object], seconds: float) -> None:

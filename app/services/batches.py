@@ -11,7 +11,6 @@ from typing import Final
 
 import redis.asyncio
 
-from app.broker import reconciler
 from app.broker.batches import Batches
 from app.broker.replies import Replies
 from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
@@ -19,7 +18,7 @@ from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNot
 from app.core.jobs import new_id
 from app.services.holds import Holds
 from app.settings import Settings
-from app.store import batches, sources
+from app.store import batches, followups, sources
 from app.store.batches import Change
 from app.store.files import BATCHES, files
 from app.store.sources import Source
@@ -105,7 +104,7 @@ class BatchService:
             batch = await self.get(id)
             if batch.status is not Status.CANCELLING:
                 raise BatchConflict(f"Batch {id} is {batch.status}. Only a running batch can be cancelled.")
-        await reconciler.request(self._client, f"batch:{id}")
+        await followups.due_now(self._client, f"batch:{id}")
         return await self.get(id)
 
     async def resume(self, id: str) -> Batch:
@@ -129,7 +128,7 @@ class BatchService:
         if not await batches.apply(self._client, id, spec.pool, change):
             batch = await self.get(id)
             raise BatchConflict(f"Batch {id} is {batch.status}. Only a batch that failed, expired or was cancelled can be resumed.")
-        await reconciler.request(self._client, f"batch:{id}")
+        await followups.due_now(self._client, f"batch:{id}")
         return await self.get(id)
 
     async def parts(self, id: str) -> list[Part]:

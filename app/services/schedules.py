@@ -11,12 +11,12 @@ from typing import Any
 import redis.asyncio
 
 from app import metrics
-from app.broker import schedules
-from app.broker.schedules import Known
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.services.schedule_targets import ScheduleTarget
 from app.settings import Settings
+from app.store import schedules
+from app.store.schedules import StoredSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ScheduleService:
         self._settings = settings
         self._targets = targets
 
-    async def create(self, body: dict[str, Any]) -> Known:
+    async def create(self, body: dict[str, Any]) -> StoredSchedule:
         """Create a schedule.
 
         Raises:
@@ -67,7 +67,7 @@ class ScheduleService:
         await schedules.create(self._client, schedule, paused=paused, most=self._settings.max_schedules)
         return await self.get(schedule.name)
 
-    async def get(self, name: str) -> Known:
+    async def get(self, name: str) -> StoredSchedule:
         """Return a schedule.
 
         Raises:
@@ -75,7 +75,7 @@ class ScheduleService:
         """
         return await schedules.read(self._client, name)
 
-    async def all(self) -> list[Known]:
+    async def all(self) -> list[StoredSchedule]:
         """Return every schedule by name."""
         return await schedules.every(self._client)
 
@@ -83,7 +83,7 @@ class ScheduleService:
         """Return whether a beat process is running."""
         return await schedules.beats(self._client)
 
-    async def delete(self, name: str) -> Known:
+    async def delete(self, name: str) -> StoredSchedule:
         """Delete a schedule with its history, and return it. Runs that have begun continue.
 
         Raises:
@@ -93,7 +93,7 @@ class ScheduleService:
         await schedules.delete(self._client, name)
         return known
 
-    async def pause(self, name: str, *, paused: bool) -> Known:
+    async def pause(self, name: str, *, paused: bool) -> StoredSchedule:
         """Pause or resume a schedule. Runs that a paused schedule would have started are not made up for.
 
         Raises:

@@ -16,7 +16,7 @@ from app.worker.models import Models
 from app.worker.streaming import streaming
 
 
-def answer(inputs: Any, model: str, method: str | None) -> Any:
+def answer(inputs: Any, model: str, method: str | None = None) -> Any:
     """In a task without a delivery: the rows come in its message. Raises as `asked`, and ModelNotFound or ModelUnavailable."""
     ref = ModelRef.parse(model)
     models = child.models()

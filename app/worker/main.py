@@ -47,9 +47,9 @@ def _run() -> int:
     from redis.exceptions import RedisError
 
     from app import probes
-    from app.canvas import app
+    from app.canvas import app, predict
     from app.store import serving, unloaded_models
-    from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
+    from app.worker import asking, child, control, parent, stopping, works  # noqa: F401  registers the commands
     from app.worker.events import EventBatching
     from app.worker.gate import Gate
     from app.worker.health import Health, Status
@@ -62,6 +62,7 @@ def _run() -> int:
 
     # A container's only user may be root; what Celery says then, at length, is no news to whoever runs it so.
     warnings.simplefilter("ignore", SecurityWarning)
+    predict.run = asking.answer
     works.load(settings().imports)
     models = Models(settings())
     status = Status(lambda: models.tests.keys)

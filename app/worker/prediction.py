@@ -15,7 +15,7 @@ from app import metrics
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExceeded
 from app.core.models import PYTHON
-from app.core.tensors import split
+from app.core.stacking import split
 from app.runtime.model import Model
 from app.worker.halving import in_halves
 from app.worker.interruption import arm, interruptible

@@ -27,7 +27,7 @@ _KINDS: Final = (
     "app.worker.batches.assembly",
     "app.worker.steps",
     "app.trainings.work",
-    "app.runtime.sample_steps",
+    "app.samples.steps",
 )
 """Modules of ours that register kinds of work."""
 

@@ -14,10 +14,9 @@ from redis.exceptions import LockError
 
 from app.beat.main import Beat
 from app.beat.scheduler import Scheduler
-from app.broker import schedules
 from app.core.schedules import Schedule
 from app.loops import Loops
-from app.store import keys
+from app.store import keys, schedules
 
 Make = Callable[..., Any]
 HOUR = 3600

@@ -29,7 +29,8 @@ _BASELINE: Final = Path(__file__).parents[1] / "bench" / "baseline.json"
 
 def settings() -> str:
     """The settings that most installations use, then the advanced ones."""
-    basic, advanced = [], []
+    basic: list[tuple[str, ...]] = []
+    advanced: list[tuple[str, ...]] = []
     for name, field in Settings.model_fields.items():
         value = "" if field.default in (None, PydanticUndefined) else str(field.default)
         if hasattr(field.default, "get_secret_value"):

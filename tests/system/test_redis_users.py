@@ -17,10 +17,9 @@ import httpx
 import pytest
 import redis
 
-from app.broker import schedules
 from app.cli import redis_server as servers
 from app.cli.ports import free_port
-from app.store import keys
+from app.store import keys, schedules
 from tests import tools
 from tests.running import ROOT, Running, wait_until_ready
 from tests.topologies import until

@@ -14,12 +14,12 @@ import httpx
 import pytest
 import redis
 
-from app.broker.schedules import meta
 from app.cli import redis_server as servers
 from app.cli.exits import Exit
 from app.cli.orphans import end_with_parent
 from app.cli.ports import free_port
 from app.store import keys
+from app.store.schedules import meta
 from tests import tools
 from tests.cli.conftest import Celeriac
 from tests.cli.conftest import celeriac as celeriac

@@ -13,10 +13,10 @@ from app.api.http.responses import json_response
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.broker.schedules import Known
 from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
 from app.services.schedules import ScheduleRun, ScheduleService
+from app.store.schedules import StoredSchedule
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _MAX_BYTES: Final = 64 << 10
@@ -26,8 +26,8 @@ _MAX_BYTES: Final = 64 << 10
 async def create(request: Request) -> Response:
     """Creates a schedule, by `cron` in a time zone or by `every_s`. What it runs has the form that its own endpoint takes."""
     root = container(request)
-    known = await root.schedules.create(await root.bodies.read_object(request, _MAX_BYTES))
-    return await _response(root.schedules, known, 201, {"location": f"/v1/schedules/{known.schedule.name}"})
+    schedule = await root.schedules.create(await root.bodies.read_object(request, _MAX_BYTES))
+    return await _response(root.schedules, schedule, 201, {"location": f"/v1/schedules/{schedule.schedule.name}"})
 
 
 @router.get("", **schemas.LIST)
@@ -35,7 +35,7 @@ async def listed(request: Request) -> Response:
     """Lists every schedule by name."""
     schedules = container(request).schedules
     has_beat = await schedules.has_beat()
-    return json_response({"items": [_present(known, has_beat=has_beat) for known in await schedules.all()]})
+    return json_response({"items": [_present(schedule, has_beat=has_beat) for schedule in await schedules.all()]})
 
 
 @router.get("/{name}", **schemas.READ)
@@ -73,18 +73,20 @@ async def run(request: Request) -> Response:
 
 @router.get("/{name}/runs", **schemas.RUNS)
 async def runs(request: Request) -> Response:
-    """Lists the latest runs first, each with its state for as long as that is known."""
+    """Lists the latest runs first, each with its state for as long as that is schedule."""
     reject_unknown_fields(request.query_params, "limit")
     history = await container(request).schedules.history(request.path_params["name"], params.limit(request, 20, 100))
     return json_response({"items": [_run(entry) for entry in history]})
 
 
-async def _response(schedules: ScheduleService, known: Known, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return json_response(_present(known, has_beat=await schedules.has_beat()), status, headers)
+async def _response(
+    schedules: ScheduleService, schedule: StoredSchedule, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    return json_response(_present(schedule, has_beat=await schedules.has_beat()), status, headers)
 
 
-def _present(known: Known, *, has_beat: bool) -> dict[str, Any]:
-    schedule = known.schedule
+def _present(stored: StoredSchedule, *, has_beat: bool) -> dict[str, Any]:
+    schedule = stored.schedule
     body = {
         "name": schedule.name,
         "description": schedule.description,
@@ -93,11 +95,11 @@ def _present(known: Known, *, has_beat: bool) -> dict[str, Any]:
         "timezone": schedule.timezone,
         "missed": schedule.missed,
         "run": {schedule.kind: schedule.request},
-        "paused": known.paused,
-        "next_at": rfc3339(known.next_at),
+        "paused": stored.paused,
+        "next_at": rfc3339(stored.next_at),
         "created_at": rfc3339(schedule.created_at),
     }
-    if not has_beat and not known.paused:
+    if not has_beat and not stored.paused:
         body["waits_for"] = "No beat is running: start one, for example with `celeriac up --beat`."
     return body
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.core.errors import CeleriacError
-from app.core.tensors import Tensor, split
+from app.core.stacking import split
+from app.core.tensors import Tensor
 
 Call = Callable[[Sequence[Tensor]], list[Tensor]]
 _HOPELESS = 100
