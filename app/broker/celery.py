@@ -14,7 +14,7 @@ from kombu.entity import Queue
 from kombu.transport import redis
 
 from app.broker import names
-from app.broker.transport import Transport
+from app.patches.kombu_redis import Transport
 from app.settings import settings
 from app.store import keys
 from app.store.address import here

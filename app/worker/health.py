@@ -14,7 +14,7 @@ from celery import bootsteps
 from prometheus_client import CollectorRegistry, multiprocess
 
 from app.pauses import Pauses
-from app.worker import parent
+from app.worker import main_process
 
 _STALL_S: Final = 60.0
 _BEAT_S: Final = 1.0
@@ -40,13 +40,13 @@ class Status:
         stalled = time.monotonic() - self.beat
         if self.consuming and stalled > _STALL_S:
             return False, f"the event loop has not turned for {stalled:.0f} s"
-        if self.consuming and (still := parent.loops().dead()):
+        if self.consuming and (still := main_process.loops().dead()):
             return False, still
         return True, "the event loop turns" if self.consuming else "waits for Redis, or drains" if self._started else "models are loading"
 
     def ready(self) -> tuple[bool, str]:
         """For /readyz."""
-        if self.consuming and (still := parent.loops().stalled()):
+        if self.consuming and (still := main_process.loops().stalled()):
             return False, still
         if self.consuming:
             return True, "models are loaded and the queue is consumed"
@@ -63,7 +63,7 @@ class Health(bootsteps.StartStopStep):
     timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        self.pauses = Pauses(parent.loops().add("pauses"))
+        self.pauses = Pauses(main_process.loops().add("pauses"))
         self.status: Status = consumer.controller.status
         self.touch()
         self.timer = consumer.timer.call_repeatedly(_BEAT_S, self.touch)
@@ -74,7 +74,7 @@ class Health(bootsteps.StartStopStep):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            parent.loops().remove("pauses")
+            main_process.loops().remove("pauses")
 
     def touch(self) -> None:
         """Once a second: the event loop turns, and how long it paused is measured."""

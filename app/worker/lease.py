@@ -18,13 +18,13 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import keys
-from app.worker import parent
+from app.worker import main_process
 
 log = logging.getLogger(__name__)
 
 
 class LeaseRenewal(bootsteps.StartStopStep):
-    """A consumer step: a timer of the event loop, which `app.worker.stopping` takes over when the worker drains."""
+    """A consumer step: a timer of the event loop, which `app.worker.shutdown` takes over when the worker drains."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     timer: Any = None
@@ -32,15 +32,15 @@ class LeaseRenewal(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         # What ran on while the connection was away says first of all that it does.
         every_s = settings().visibility_timeout_s / 4
-        turn = parent.loops().add("leases", every_s).guarded(renew)
-        turn(parent.redis())
-        self.timer = consumer.timer.call_repeatedly(every_s, turn, (parent.redis(),))
+        turn = main_process.loops().add("leases", every_s).guarded(renew)
+        turn(main_process.redis())
+        self.timer = consumer.timer.call_repeatedly(every_s, turn, (main_process.redis(),))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            parent.loops().remove("leases")
+            main_process.loops().remove("leases")
 
 
 def renew(client: redis.Redis) -> None:

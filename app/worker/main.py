@@ -49,42 +49,42 @@ def _run() -> int:
     from app import probes
     from app.canvas import app
     from app.store import serving, withdrawn
-    from app.worker import child, control, parent, stopping, works  # noqa: F401  registers the commands
-    from app.worker.events import EventBatching
-    from app.worker.gate import Gate
+    from app.worker import control, handlers, main_process, pool_process, shutdown  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
+    from app.worker.heartbeat import Presence
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
-    from app.worker.presence import Presence
     from app.worker.recycling import Recycling, Reports
+    from app.worker.redis_check import Gate
     from app.worker.reload import Reload
+    from app.worker.task_events import EventBatching
     from app.worker.watchdog import Watchdog
 
     # A container's only user may be root; what Celery says then, at length, is no news to whoever runs it so.
     warnings.simplefilter("ignore", SecurityWarning)
-    works.load(settings().imports)
+    handlers.load(settings().imports)
     models = Models(settings())
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
-        served, unloaded = serving.read(parent.redis()), withdrawn.read(parent.redis())
+        served, unloaded = serving.read(main_process.redis()), withdrawn.read(main_process.redis())
     except (RedisError, OSError):
         # It is waited for later, and read again then.
         served, unloaded = serving.Serving(), frozenset()
     models.preload(served, unloaded)
-    parent.memory_kills()
+    main_process.memory_kills()
     reports = Reports()
-    child.share(models, reports.write)
+    pool_process.share(models, reports.write)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
-    worker_process_init.connect(lambda **_: child.start(), weak=False)
+    worker_process_init.connect(lambda **_: pool_process.start(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
     app.steps["consumer"].update({Gate, Watchdog, EventBatching, LeaseRenewal, Health})
     app.steps["worker"].update({Presence, Reload, Recycling})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
         # For a device too: this process never opens it, so a child that hangs in a kernel, or dies, can be replaced.
-        pool="app.worker.pool:TaskPool",
+        pool="app.patches.celery_pool:TaskPool",
         concurrency=settings().processes + settings().spare_processes,
         optimization="fair",
         without_gossip=True,
@@ -94,7 +94,7 @@ def _run() -> int:
     worker.models, worker.serving, worker.status = models, served, status
     worker.reports = reports
     # A little more, so that work which ends in time can say so.
-    stopping.bound(worker, settings().drain_timeout_s + 3)
+    shutdown.bound(worker, settings().drain_timeout_s + 3)
     if settings().deletion_cost:
         from app.cluster import deletion_cost
 

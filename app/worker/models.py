@@ -19,7 +19,7 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.settings import Settings
 from app.store.serving import Serving, Slot
-from app.worker.probation import Key, SmokeTests, Verdict
+from app.worker.smoke_test import Key, SmokeTests, Verdict
 
 log = logging.getLogger(__name__)
 _POLL_S: Final = 0.1

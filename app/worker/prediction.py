@@ -17,9 +17,9 @@ from app.core.errors import CeleriacError, PredictionOutOfMemory, TimeLimitExcee
 from app.core.models import PYTHON
 from app.core.tensors import split
 from app.runtime.model import Model
-from app.worker.halving import in_halves
-from app.worker.interruption import arm, interruptible
-from app.worker.output import Output
+from app.worker.cancellation import arm, interruptible
+from app.worker.log_capture import Output
+from app.worker.oom import in_halves
 from app.worker.streaming import streaming
 
 _TRACEBACK: Final = 8192

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from app.core.jobs import Progress
 from app.store import scripts
 from app.store.records import encode_progress
-from app.worker import child
+from app.worker import pool_process
 
 log = logging.getLogger(__name__)
 _EVERY_S: Final = 0.2
@@ -49,6 +49,6 @@ def say(fraction: float, text: str = "") -> None:
     _said_at = time.monotonic()
     progress = Progress(min(1.0, max(0.0, float(fraction))), str(text)[:_LONGEST].encode(errors="backslashreplace").decode())
     try:
-        scripts.run(child.redis(), scripts.progress(_jobs, encode_progress(progress)))
+        scripts.run(pool_process.redis(), scripts.progress(_jobs, encode_progress(progress)))
     except RedisError as error:
         log.warning("progress is not told: %s", error)

@@ -18,7 +18,7 @@ from app.store import serving as store
 from app.store import workers
 from app.store.serving import Serving, Slot
 from app.worker.models import Models, Wanted
-from app.worker.probation import Key
+from app.worker.smoke_test import Key
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from celery import bootsteps
 
 from app import metrics
-from app.worker import parent, wear
+from app.worker import main_process, process_limits
 from app.worker.models import Models
 
 log = logging.getLogger(__name__)
@@ -98,13 +98,13 @@ class Recycling(bootsteps.StartStopStep):
         self.backoff = Backoff()
 
     def start(self, worker: Any) -> None:
-        turn = parent.loops().add("recycling", _EVERY_S).guarded(self.look)
+        turn = main_process.loops().add("recycling", _EVERY_S).guarded(self.look)
         self.timer = worker.timer.call_repeatedly(_EVERY_S, turn, (worker,))
 
     def stop(self, worker: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
-            parent.loops().remove("recycling")
+            main_process.loops().remove("recycling")
 
     def look(self, worker: Any) -> None:
         """One step: take reports, start a fresh process, or retire one worn process."""
@@ -118,7 +118,7 @@ class Recycling(bootsteps.StartStopStep):
         # Children are not forked while a thread loads models, and the reload replaces all of them afterwards.
         if worker.reload.busy:
             return
-        due = [report for report in self.worn.values() if report.reason != wear.BROKEN or self.backoff.allows()]
+        due = [report for report in self.worn.values() if report.reason != process_limits.BROKEN or self.backoff.allows()]
         for process in pool._pool:
             if process.pid in {report.pid for report in due if report.urgent}:
                 pool.hold_back(process)
@@ -153,7 +153,7 @@ class Recycling(bootsteps.StartStopStep):
         if report is not None:
             metrics.RECYCLED.labels(report.reason).inc()
             log.info("Process %d was replaced (%s)", pid, report.reason)
-            if report.reason == wear.BROKEN:
+            if report.reason == process_limits.BROKEN:
                 self.backoff.replaced()
         return True
 

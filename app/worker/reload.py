@@ -17,10 +17,10 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import serving, withdrawn
-from app.worker import parent
+from app.worker import main_process
 from app.worker.models import Models, Wanted
-from app.worker.probation import Key
 from app.worker.promotion import Promotions
+from app.worker.smoke_test import Key
 
 log = logging.getLogger(__name__)
 _REPLACE_INTERVAL_S: Final = 0.25
@@ -53,7 +53,7 @@ class Reload(bootsteps.StartStopStep):
         self.promotions = Promotions(worker.models, worker.hostname, settings().pool)
         turns = {"models": (settings().scan_interval_s, self.look), "reload": (_REPLACE_INTERVAL_S, self.go_on)}
         self.timers = [
-            worker.timer.call_repeatedly(every_s, parent.loops().add(name, every_s).guarded(turn), (worker,))
+            worker.timer.call_repeatedly(every_s, main_process.loops().add(name, every_s).guarded(turn), (worker,))
             for name, (every_s, turn) in turns.items()
         ]
         self.look(worker)
@@ -63,13 +63,13 @@ class Reload(bootsteps.StartStopStep):
             timer.cancel()
         worker.models.tests.stop()
         for name in ("models", "reload"):
-            parent.loops().remove(name)
+            main_process.loops().remove(name)
 
     def look(self, worker: Any) -> None:
         """Compare the repository with what this worker holds."""
         models: Models = worker.models
         try:
-            self.withdrawn, self.serving = withdrawn.read(parent.redis()), serving.read(parent.redis())
+            self.withdrawn, self.serving = withdrawn.read(main_process.redis()), serving.read(main_process.redis())
         except (RedisError, OSError) as error:
             log.warning("Aliases stay as they are until Redis answers: %s", error)
         wanted = models.wanted(self.withdrawn, self.serving)
@@ -85,7 +85,7 @@ class Reload(bootsteps.StartStopStep):
 
     def _decide(self, wanted: Wanted) -> None:
         try:
-            self.promotions.decide(parent.redis(), wanted, self.serving)
+            self.promotions.decide(main_process.redis(), wanted, self.serving)
         except (RedisError, OSError) as error:
             log.warning("Promotions wait until Redis answers: %s", error)
 

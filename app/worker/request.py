@@ -12,7 +12,7 @@ from celery.worker.request import Request
 from celery.worker.state import task_ready
 from redis.exceptions import RedisError
 
-from app.worker import again, deaths, parent
+from app.worker import main_process, oom_kills, requeue
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ class DeliveryRequest(Request):
         if isinstance(error, WorkerLostError | TimeLimitExceeded | SystemExit | MemoryError) and not self._already_cancelled:
             try:
                 # While the connection was away the main process read no answers: then a time limit that passed proves nothing.
-                if isinstance(error, WorkerLostError) and "SIGKILL" in str(error) and parent.memory_kills().happened_lately():
-                    deaths.note(parent.redis(), self.id)
+                if isinstance(error, WorkerLostError) and "SIGKILL" in str(error) and main_process.memory_kills().happened_lately():
+                    oom_kills.note(main_process.redis(), self.id)
                 self._give_back(isinstance(error, TimeLimitExceeded) and not _is_gone(self.message.channel))
             except (RedisError, OSError) as failure:
                 log.warning("delivery %s could not be given back, Celery requeues it: %s", self.id, failure)
@@ -62,8 +62,8 @@ class DeliveryRequest(Request):
     def _give_back(self, timed_out: bool) -> None:
         (id, body), _, _ = self._payload
         log.warning("delivery %s: its process died or gave up%s", id, " at the hard time limit" if timed_out else "")
-        answer = again.hand_back if self.interrupted else again.timed_out if timed_out else again.lost
-        answer(parent.redis(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
+        answer = requeue.hand_back if self.interrupted else requeue.timed_out if timed_out else requeue.lost
+        answer(main_process.redis(), self.delivery_info["routing_key"], id, body, self.time_limits[1])
 
 
 def _is_gone(channel: Any) -> bool:

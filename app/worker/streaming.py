@@ -23,7 +23,7 @@ from app.runtime.model import Model
 from app.runtime.yielding import heard
 from app.settings import settings
 from app.store import scripts
-from app.worker import child, interruption, progress
+from app.worker import cancellation, pool_process, progress
 
 log = logging.getLogger(__name__)
 _EVERY_S: Final = 0.1
@@ -63,7 +63,7 @@ class Stream:
 
     def add(self, row: int, text: str | bytes) -> None:
         """Raises SoftTimeLimitExceeded where the job is to stop: code that swallowed the signal ends here."""
-        if interruption.asked() or not self._wanted:
+        if cancellation.asked() or not self._wanted:
             raise SoftTimeLimitExceeded
         size = len(text.encode() if isinstance(text, str) else text)
         index, self._count = self._count, self._count + 1
@@ -108,7 +108,7 @@ class Stream:
             return
         try:
             call = scripts.chunks(self._job, self._attempt, self._run, chunks, keep=keep, ttl=settings().result_ttl_s)
-            self._wanted = bool(scripts.run(child.redis(), call))
+            self._wanted = bool(scripts.run(pool_process.redis(), call))
         except (RedisError, OSError) as error:
             metrics.CHUNKS_DROPPED.inc(len(chunks))
             log.warning("%d chunks of %s are not told: %s", len(chunks), self._job, error)

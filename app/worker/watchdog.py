@@ -17,7 +17,7 @@ from celery.worker import state
 from app.broker import names
 from app.settings import settings
 from app.store import keys
-from app.worker import parent
+from app.worker import main_process
 
 log = logging.getLogger(__name__)
 _EXIT = 1
@@ -51,18 +51,18 @@ class Watchdog(bootsteps.StartStopStep):
         one = settings()
         self.stillness = Stillness()
         queues = (names.interactive(one.pool), names.bulk(one.pool))
-        look = parent.loops().add("stillness", one.stall_timeout_s / 10).guarded(self.look)
+        look = main_process.loops().add("stillness", one.stall_timeout_s / 10).guarded(self.look)
         self.timer = consumer.timer.call_repeatedly(one.stall_timeout_s / 10, look, (queues, one.stall_timeout_s))
 
     def stop(self, consumer: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-            parent.loops().remove("stillness")
+            main_process.loops().remove("stillness")
 
     def look(self, queues: Sequence[str], limit_s: float) -> None:
         busy = bool(state.reserved_requests)
-        oldest = {} if busy else _oldest(parent.redis(), queues)
+        oldest = {} if busy else _oldest(main_process.redis(), queues)
         still_s, queue = self.stillness.look(oldest, busy, sum(state.total_count.values()), time.monotonic())
         if still_s >= limit_s:
             log.critical(

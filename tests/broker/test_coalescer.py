@@ -27,7 +27,7 @@ from app.core.tensors import Tensor, decode, encode
 from app.runtime.model import Model
 from app.settings import settings as known
 from app.store import keys, scripts
-from app.worker import again, child, tasks
+from app.worker import pool_process, requeue, tasks
 
 MANIFEST: Final = Manifest(
     "echo", "1", "joblib", "model.joblib", "", (TensorSpec("x", "FP64", (-1, 1)),), (TensorSpec("predict", "FP64", (-1,)),)
@@ -84,8 +84,8 @@ CALLERS: Final = st.lists(
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(redis_url) as found:
-        child.share(Held())  # type: ignore[arg-type]
-        child._redis = found
+        pool_process.share(Held())  # type: ignore[arg-type]
+        pool_process._redis = found
         yield found
 
 
@@ -153,12 +153,12 @@ async def _work(client: redis.Redis, choices: Random) -> None:
 def _run(client: redis.Redis, message: bytes, *, again_after_a_death: bool) -> None:
     [id, body], _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     if body is not None:
-        delivery = again.unpacked(base64.b64decode(body))
+        delivery = requeue.unpacked(base64.b64decode(body))
         attempts, started_at = [2 if again_after_a_death else 1] * len(delivery.jobs), 0.0
     else:
         call = scripts.start(QUEUE, id, "worker", keep=60, silent_s=0)
         if again_after_a_death:
             scripts.run(client, call)
         packed, now, *attempts = scripts.run(client, call)
-        delivery, started_at = again.unpacked(packed), float(now)
+        delivery, started_at = requeue.unpacked(packed), float(now)
     tasks._run(QUEUE, delivery, attempts, started_at, LIMIT_S)

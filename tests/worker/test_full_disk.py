@@ -13,7 +13,7 @@ from app.core.errors import StorageFull
 from app.data.formats import Format
 from app.data.writing import writing
 from app.settings import settings
-from app.worker.batches.folder import Folder, drafting
+from app.worker.batches.workspace import Folder, drafting
 from tests.disks import Disk
 
 ROWS = pa.table({"a": np.random.default_rng(0).random(20_000)})

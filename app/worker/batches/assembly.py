@@ -23,9 +23,9 @@ from app.data.writing import writing as writing_table
 from app.store import batches, keys
 from app.store.files import files
 from app.store.sources import Source, reading, writing
-from app.worker import child
-from app.worker.batches.answering import line
-from app.worker.batches.folder import Folder, Plan, drafting
+from app.worker import pool_process
+from app.worker.batches.predict import line
+from app.worker.batches.workspace import Folder, Plan, drafting
 
 _PURPOSE: Final = "batch_output"
 _UNFINISHED: Final = {
@@ -41,7 +41,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     batch, outcome = str(spec["batch"]), Status(spec["outcome"])
     folder = Folder(batch)
     plan = folder.plan()
-    found: Any = child.redis().hgetall(keys.batch_parts(batch))
+    found: Any = pool_process.redis().hgetall(keys.batch_parts(batch))
     parts = batches.parts_of(found)
     if not plan.rows and plan.binding is not None:
         model = context.model(plan.order.model, plan.order.version)

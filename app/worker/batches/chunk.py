@@ -17,9 +17,9 @@ from app.data.delimited import CsvReader
 from app.data.slices import Reader, Slice
 from app.data.tables import open_table
 from app.store.sources import Source, fingerprint, reading
-from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
-from app.worker.batches.folder import Folder, Plan, drafting
-from app.worker.batches.turn import Turn
+from app.worker.batches.predict import Answering, RequestAnswering, TableAnswering
+from app.worker.batches.time_slice import Turn
+from app.worker.batches.workspace import Folder, Plan, drafting
 
 _MOST_ROWS: Final = 1 << 15
 _MOST_VALUES: Final = 1 << 18

@@ -26,8 +26,8 @@ from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
 from app.store.sources import Source, check_output, fingerprint, reading, same
-from app.worker.batches.folder import Folder, Plan, Progress
-from app.worker.batches.turn import Turn
+from app.worker.batches.time_slice import Turn
+from app.worker.batches.workspace import Folder, Plan, Progress
 
 
 @work(PLAN)

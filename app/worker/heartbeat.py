@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import workers
-from app.worker import parent
+from app.worker import main_process
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 2.0
@@ -27,16 +27,16 @@ class Presence(bootsteps.StartStopStep):
         self.timer: Any = None
 
     def start(self, worker: Any) -> None:
-        report = parent.loops().add("presence").guarded(self.report)
+        report = main_process.loops().add("presence").guarded(self.report)
         report(worker)
         self.timer = worker.timer.call_repeatedly(_INTERVAL_S, report, (worker,))
 
     def stop(self, worker: Any) -> None:
         if self.timer is not None:
             self.timer.cancel()
-            parent.loops().remove("presence")
+            main_process.loops().remove("presence")
         try:
-            workers.leave(parent.redis(), worker.hostname)
+            workers.leave(main_process.redis(), worker.hostname)
         except (RedisError, OSError) as error:
             log.warning("could not sign off: %s", error)
 
@@ -52,4 +52,4 @@ class Presence(bootsteps.StartStopStep):
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
         models.count()
-        workers.report(parent.redis(), found, models.inferred.values())
+        workers.report(main_process.redis(), found, models.inferred.values())

@@ -15,8 +15,8 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.runtime.publishing import publish
 from app.settings import Settings
+from app.worker.process_limits import BROKEN, COUNT, MEMORY, Wear
 from app.worker.recycling import Backoff, Reports
-from app.worker.wear import BROKEN, COUNT, MEMORY, Wear
 from tests.worn import User
 
 MIB = 1 << 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 
-from app.worker.interruption import arm, interruptible
+from app.worker.cancellation import arm, interruptible
 
 
 @pytest.fixture(autouse=True)

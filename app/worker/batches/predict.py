@@ -23,9 +23,9 @@ from app.data.formats import Format
 from app.data.slices import BadRow, Slice
 from app.data.writing import Writer, writing
 from app.runtime.model import Model
-from app.worker.batches.calls import Caller
-from app.worker.batches.folder import Draft, Plan
-from app.worker.halving import in_halves
+from app.worker.batches.bisect import Caller
+from app.worker.batches.workspace import Draft, Plan
+from app.worker.oom import in_halves
 
 
 class Answering(Protocol):

@@ -16,16 +16,16 @@ from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, T
 from app.core.works import RESULT, WORKS, Order, as_tensor
 from app.store import keys
 from app.store.files import full
-from app.worker import child, progress
-from app.worker.interruption import arm, interruptible
-from app.worker.output import Output
+from app.worker import pool_process, progress
+from app.worker.cancellation import arm, interruptible
+from app.worker.log_capture import Output
 from app.worker.prediction import failed
 
 _KINDS: Final = (
     "app.worker.batches.plan",
     "app.worker.batches.chunk",
     "app.worker.batches.assembly",
-    "app.worker.steps",
+    "app.worker.pipeline_step",
     "app.trainings.work",
     "app.runtime.sample_steps",
 )
@@ -40,14 +40,14 @@ class _Context:
     attempt: int
 
     def model(self, name: str, version: str) -> Any:
-        return child.models().get(name, version)
+        return pool_process.models().get(name, version)
 
     def progress(self, fraction: float, text: str = "") -> None:
         progress.say(fraction, text)
 
     def wanted(self) -> bool:
         try:
-            state, attempt = child.redis().hmget(keys.job(self.job), "state", "attempt")
+            state, attempt = pool_process.redis().hmget(keys.job(self.job), "state", "attempt")
         except RedisError as error:
             raise ConnectionError(f"Redis does not answer: {error}") from error
         return state == b"running" and int(attempt or 0) == self.attempt

@@ -13,8 +13,8 @@ import redis
 from app.cluster.memory import oom_killed
 from app.core.deliveries import Delivery
 from app.store import keys
-from app.worker import deaths
-from app.worker.deaths import MemoryKills, counter_files
+from app.worker import oom_kills
+from app.worker.oom_kills import MemoryKills, counter_files
 
 KILLED_AT = "2026-11-28T14:00:05Z"
 BEGAN = 1795874400.7  # 2026-11-28T14:00:00.7Z
@@ -64,9 +64,9 @@ def delivery(*, recorded: bool) -> Delivery:
 @pytest.mark.parametrize("recorded", [True, False])
 def test_the_error_says_oomkilled_when_the_parent_knows(client: redis.Redis, recorded: bool) -> None:
     one = delivery(recorded=recorded)
-    assert "memory" not in deaths.explain(client, one, one.jobs[0])
-    deaths.note(client, one.id)
-    told = deaths.explain(client, one, one.jobs[0])
+    assert "memory" not in oom_kills.explain(client, one, one.jobs[0])
+    oom_kills.note(client, one.id)
+    told = oom_kills.explain(client, one, one.jobs[0])
     assert "OOMKilled" in told
     assert "raise the memory limit" in told
     assert 0 < client.ttl(keys.death(one.id)) <= 24 * 3600
@@ -75,10 +75,10 @@ def test_the_error_says_oomkilled_when_the_parent_knows(client: redis.Redis, rec
 def test_the_last_host_is_that_of_the_last_attempt(client: redis.Redis) -> None:
     recorded, plain = delivery(recorded=True), delivery(recorded=False)
     client.hset(keys.job(recorded.jobs[0]), "tries", "100.5 pod-a/7\n200.5 pod-b/8\n")
-    assert deaths._last_run(client, recorded, recorded.jobs[0]) == (200.5, "pod-b")
-    assert deaths._last_run(client, plain, plain.jobs[0]) == (0.0, "")
-    deaths.ran(client, plain.id, "pod-c/9")
-    began, host = deaths._last_run(client, plain, plain.jobs[0])
+    assert oom_kills._last_run(client, recorded, recorded.jobs[0]) == (200.5, "pod-b")
+    assert oom_kills._last_run(client, plain, plain.jobs[0]) == (0.0, "")
+    oom_kills.ran(client, plain.id, "pod-c/9")
+    began, host = oom_kills._last_run(client, plain, plain.jobs[0])
     assert (host, abs(began - time.time()) < 60) == ("pod-c", True)
 
 

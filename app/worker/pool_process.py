@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.runtime.threads import limit_threads
 from app.settings import settings
 from app.store.client import connect
-from app.worker.wear import Report, Wear
+from app.worker.process_limits import Report, Wear
 
 if TYPE_CHECKING:
     import redis as redis_py

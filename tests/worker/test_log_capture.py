@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.settings import settings
-from app.worker.output import Output
+from app.worker.log_capture import Output
 
 
 def test_the_end_of_many_small_pieces_is_kept() -> None:

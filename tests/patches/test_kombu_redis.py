@@ -14,7 +14,7 @@ from kombu.connection import Connection
 from kombu.entity import Queue
 
 from app.broker.celery import Reconnecting, configuration
-from app.broker.transport import Teller
+from app.patches.kombu_redis import Teller
 from app.store import keys
 from app.store.scripts import Call, hold, run
 

@@ -14,7 +14,7 @@ from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.model import Model
 from app.settings import Settings
-from app.worker.probation import Key, SmokeTests, Verdict
+from app.worker.smoke_test import Key, SmokeTests, Verdict
 from tests.code import HERE
 
 

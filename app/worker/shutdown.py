@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from app.settings import settings
 from app.store import keys, scripts, workers
-from app.worker import again, lease, parent
+from app.worker import lease, main_process, requeue
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
@@ -39,7 +39,7 @@ def bound(worker: Any, seconds: float) -> None:
     def watch() -> None:
         while not signals and worker.blueprint.state not in (CLOSE, TERMINATE):
             time.sleep(_LOOK_EVERY_S)
-        now, client = time.monotonic(), parent.redis()
+        now, client = time.monotonic(), main_process.redis()
         end, idle_until = now + seconds, now + _IDLE_S
         why = f"has not ended within {seconds:g} s"
         while (now := time.monotonic()) < end:
@@ -70,7 +70,7 @@ def _leave(worker: Any, client: redis.Redis, why: str) -> int:
             (id, body), _, _ = request._payload
             # First: the message that follows may have the same name.
             scripts.run(client, scripts.release(keys.held(settings().pool), request.message.delivery_tag))
-            again.hand_back(client, request.delivery_info["routing_key"], id, body, request.time_limits[1])
+            requeue.hand_back(client, request.delivery_info["routing_key"], id, body, request.time_limits[1])
         workers.leave(client, worker.hostname)
     except (RedisError, OSError) as error:
         log.critical("what still runs is another's only when its lease is over, for it could not be handed back: %s", error)

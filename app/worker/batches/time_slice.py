@@ -11,7 +11,7 @@ from app.broker import names
 from app.core.batches import TARGET_S
 from app.settings import settings
 from app.store import keys
-from app.worker import child
+from app.worker import pool_process
 
 _LONGEST_S: Final = 1.5 * TARGET_S
 _LEAST_S: Final = 0.5
@@ -40,9 +40,9 @@ class Turn:
 
 def _prediction_waits() -> bool:
     """Does a prediction wait in the pool's interactive lane? True for one of the jobs that ask at about the same time."""
-    pool, client = settings().pool, child.redis()
+    pool, client = settings().pool, pool_process.redis()
     try:
         waits = client.llen(keys.list_of(names.interactive(pool)))
-        return bool(waits and client.set(keys.giving_way(pool), child.name(), nx=True, px=_GIVES_WAY_MS))
+        return bool(waits and client.set(keys.giving_way(pool), pool_process.name(), nx=True, px=_GIVES_WAY_MS))
     except RedisError:
         return False

@@ -13,7 +13,7 @@ import redis as redis_py
 from app.loops import Loops
 from app.settings import settings
 from app.store.client import connect
-from app.worker.deaths import MemoryKills
+from app.worker.oom_kills import MemoryKills
 
 
 @cache

@@ -16,9 +16,9 @@ from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.memory import out_of_memory
 from app.runtime.model import Model
-from app.worker.asking import asked as asked_of
-from app.worker.batches.calls import Caller
-from app.worker.halving import in_halves
+from app.worker.batches.bisect import Caller
+from app.worker.oom import in_halves
+from app.worker.predict_rows import asked as asked_of
 from app.worker.prediction import predict
 
 ENDS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1, -1]}]\n"

@@ -9,17 +9,17 @@ from app.core.models import ModelRef
 from app.core.protocol import nested
 from app.runtime.model import Model
 from app.store import serving
-from app.worker import child
-from app.worker.halving import in_halves
-from app.worker.interruption import arm, interruptible
+from app.worker import pool_process
+from app.worker.cancellation import arm, interruptible
 from app.worker.models import Models
+from app.worker.oom import in_halves
 from app.worker.streaming import streaming
 
 
 def answer(inputs: Any, model: str, method: str | None) -> Any:
     """In a task without a delivery: the rows come in its message. Raises as `asked`, and ModelNotFound or ModelUnavailable."""
     ref = ModelRef.parse(model)
-    models = child.models()
+    models = pool_process.models()
     found = models.get(ref.name, _version(ref, models))
     arm()
     with interruptible():
@@ -28,7 +28,7 @@ def answer(inputs: Any, model: str, method: str | None) -> Any:
 
 def _version(ref: ModelRef, models: Models) -> str:
     """As the API resolves a reference: an alias leads to the version that a worker served for it last."""
-    served = None if ref.version else serving.read(child.redis()).get((ref.name, ref.alias or ""))
+    served = None if ref.version else serving.read(pool_process.redis()).get((ref.name, ref.alias or ""))
     if served in models.repository.versions(ref.name) and (not ref.alias or ref.alias in models.repository.aliases(ref.name)):
         return str(served)
     return models.repository.resolve(ref)

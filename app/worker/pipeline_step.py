@@ -16,14 +16,14 @@ from app.runtime.containing import contained
 from app.store import keys
 from app.store.blobs import blobs
 from app.store.pipelines import VALUE, part, unpacked_inputs, value_of
-from app.worker import child
-from app.worker.asking import asked
+from app.worker import pool_process
+from app.worker.predict_rows import asked
 
 
 @work(STEP)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """As `app.broker.pipelines` says it."""
-    inputs = fill(spec["inputs"], _Sources(child.redis(), spec).value)
+    inputs = fill(spec["inputs"], _Sources(pool_process.redis(), spec).value)
     answer = _function(spec, inputs) if spec["function"] else _model(spec, inputs, context)
     return {VALUE: answer}
 
