@@ -21,7 +21,7 @@ from app.broker import names
 from app.broker.celery import app
 from app.settings import settings
 from app.store import keys
-from app.store.address import Address, here
+from app.store.redis.url import Address, current_address
 
 __all__ = ["app", "predict"]
 
@@ -31,7 +31,7 @@ _LIMIT_S: Final = 300
 def _address() -> Address:
     """That of CELERIAC_REDIS_URL, else of the `celeriac up` that runs in this folder."""
     found = "" if "redis_url" in settings().model_fields_set else str(running.read(settings().state).get("redis_url", ""))
-    return Address.parse(found, settings()) if found else here()
+    return Address.parse(found, settings()) if found else current_address()
 
 
 _url, _tls, _options = _address().celery()

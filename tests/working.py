@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.core.works import Context, work
+from app.core.handlers import Context, handler
 
 
-@work("test")
+@handler("test")
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{"answer": …}` is answered; the rest of the spec says how."""
     if spec.get("dies_once_beside") and not Path(spec["dies_once_beside"]).exists():

@@ -24,7 +24,7 @@ from app.api.presentation import present_batch
 from app.api.routes import PlainRoute
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
-from app.core.batches import RESUMABLE, Batch, Order, Status
+from app.core.batches import RESUMABLE, Batch, BatchSpec, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
 from app.store import batches, sources
@@ -57,7 +57,7 @@ async def create(request: Request) -> Response:
     return answer(present_batch(batch), 200, {"location": f"/v1/batches/{id}"})
 
 
-async def begin(here: Gateway, order: Order, id: str) -> None:
+async def begin(here: Gateway, order: BatchSpec, id: str) -> None:
     """Starts a batch under this id, once. Raises QueueFull."""
     most = here.settings.max_batches
     if not await batches.create(here.redis, id, order, time.time(), most) and await batches.read(here.redis, id) is None:
@@ -70,7 +70,7 @@ async def begin(here: Gateway, order: Order, id: str) -> None:
     await here.batches.advance(id)
 
 
-async def _claim_output(here: Gateway, id: str, order: Order) -> None:
+async def _claim_output(here: Gateway, id: str, order: BatchSpec) -> None:
     """Raises BatchConflict if another batch, which has not ended, writes the same file."""
     if not order.output:
         return

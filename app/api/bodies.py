@@ -15,7 +15,9 @@ from app.api.budget import FREE_BYTES, Held, held
 from app.api.gateway import gateway
 from app.api.reading import Large, parse_object, submission
 from app.core.errors import InvalidInput, PayloadTooLarge, RequestTimeout, UnsupportedMediaType, shown
-from app.core.fields import known as known
+from app.core.fields import reject_unknown_fields
+
+known = reject_unknown_fields
 
 JSON: Final = ("application/json",)
 SMALL_BYTES: Final = 256 << 10

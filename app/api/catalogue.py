@@ -23,7 +23,7 @@ from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.core.promotions import BARE_NAME, Promotion, PromotionState
 from app.loops import Loop
 from app.registry.repository import Repository
-from app.store import serving, withdrawn, workers
+from app.store import serving, unloaded_models, workers
 from app.store.serving import Serving
 
 log = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ class Catalogue:
             with self._loop.item("the manifests of bare models"):
                 self._inferred = await workers.inferred(self._client)
             with self._loop.item("the list of unloaded models"):
-                self._withdrawn = await withdrawn.read_async(self._client)
+                self._withdrawn = await unloaded_models.read_async(self._client)
             with self._loop.item("the versions that aliases lead to"):
                 self._served = await serving.read_async(self._client)
             with self._loop.item("the model repository"):

@@ -24,7 +24,7 @@ from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, Job
 from app.core.inputs import asked_of, from_rows, from_tensors
 from app.core.jobs import Job
 from app.core.models import ModelRef
-from app.core.moments import moment
+from app.core.timestamps import rfc3339
 from app.store import dead_letters
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
@@ -172,6 +172,6 @@ def _summary(letter: DeadLetter) -> dict[str, Any]:
         "method": letter.outputs[0],
         "rows": letter.rows,
         "error": letter.error,
-        "attempts": [{"started_at": moment(one.started_at), "worker": one.worker} for one in letter.attempts],
-        "died_at": moment(letter.died_at),
+        "attempts": [{"started_at": rfc3339(one.started_at), "worker": one.worker} for one in letter.attempts],
+        "died_at": rfc3339(letter.died_at),
     }

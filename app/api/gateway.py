@@ -20,15 +20,15 @@ from app.api.idempotency import Named
 from app.api.offload import Offload
 from app.api.presentation import present, present_batch
 from app.broker import names
+from app.broker.batcher.batcher import Batcher
+from app.broker.batcher.groups import Accepted, Item
 from app.broker.batches import Batches
 from app.broker.celery import app as celery
-from app.broker.coalescer import Coalescer
+from app.broker.eta import StartEstimate
 from app.broker.followups import Followups
-from app.broker.groups import Accepted, Item
 from app.broker.maintenance import Maintenance
 from app.broker.pipelines import Runs
 from app.broker.replies import Replies
-from app.broker.waits import Waits
 from app.core.deliveries import Outcome
 from app.core.errors import JobExpired, JobNotFound, StoreUnavailable, StoreUnfit
 from app.core.jobs import Job, Place, State, created_at, new_id
@@ -44,10 +44,11 @@ from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
 from app.settings import names as names_in
-from app.store import jobs, scripts, server
-from app.store.address import here
-from app.store.client import connect_async
+from app.store import jobs, scripts
 from app.store.quarantine import Quarantine
+from app.store.redis import health
+from app.store.redis.client import connect_async
+from app.store.redis.url import current_address
 
 log = logging.getLogger(__name__)
 _MEET_S: Final = 1.0
@@ -67,8 +68,8 @@ class Gateway:
         self.catalogue = Catalogue(
             Repository(settings.models), self.redis, names_in(settings.autoscaled_pools), self.loops.add("catalogue")
         )
-        self.coalescer = Coalescer(self.redis, self.process, settings, self.catalogue.slots, self.full)
-        self.waits = Waits()
+        self.coalescer = Batcher(self.redis, self.process, settings, self.catalogue.slots, self.full)
+        self.waits = StartEstimate()
         self.replies = Replies(self.redis, self.process, self._ended, self.loops.add("replies"))
         self.maintenance = Maintenance(
             self.redis,
@@ -136,7 +137,7 @@ class Gateway:
 
     async def _look(self) -> None:
         try:
-            server.accept(await asyncio.to_thread(server.inspect, here(), self.settings))
+            health.accept(await asyncio.to_thread(health.inspect, current_address(), self.settings))
             self.unfit = None
         except StoreUnavailable as error:
             self.unfit = error.detail
@@ -212,7 +213,7 @@ class Gateway:
         job = self._found(id, await jobs.read(self.redis, id))
         if job.state is State.QUEUED and job.expires_at < time.time():
             # Nobody has taken it from the queue to notice.
-            await scripts.run_async(self.redis, scripts.close(id, State.EXPIRED, keep=self.settings.result_ttl_s))
+            await scripts.run_async(self.redis, scripts.end_job(id, State.EXPIRED, keep=self.settings.result_ttl_s))
             job = self._found(id, await jobs.read(self.redis, id))
         return job
 
@@ -227,7 +228,7 @@ class Gateway:
 
     async def cancel(self, id: str) -> Job:
         """The job as it is after: cancelled, or ended before. What already runs is interrupted. Raises as `job`."""
-        before = await scripts.run_async(self.redis, scripts.close(id, State.CANCELLED, keep=self.settings.result_ttl_s))
+        before = await scripts.run_async(self.redis, scripts.end_job(id, State.CANCELLED, keep=self.settings.result_ttl_s))
         job = await self.job(id)
         if before == b"running" and job.delivery:
             await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})

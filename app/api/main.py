@@ -103,7 +103,7 @@ def serve() -> None:
     import uvicorn
 
     from app.api.processes import Processes
-    from app.store.server import refuse_unfit
+    from app.store.redis.health import refuse_unfit
 
     one = settings()
     refuse_unfit(one)

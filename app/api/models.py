@@ -19,7 +19,7 @@ from app.core.errors import InvalidInput, ModelsReadOnly
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import Settings
-from app.store.client import connect
+from app.store.redis.client import connect
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 

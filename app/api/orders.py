@@ -13,7 +13,7 @@ import orjson
 from app.api.bodies import known
 from app.api.gateway import Gateway
 from app.api.receivers import job_webhook
-from app.core.batches import Order
+from app.core.batches import BatchSpec
 from app.core.errors import InvalidInput
 from app.core.inputs import method_of
 from app.core.models import ModelRef
@@ -34,7 +34,7 @@ _GRACE_S: Final = 60.0
 _LINE: Final = 16 << 20
 
 
-async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> Order:
+async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> BatchSpec:
     """What is asked for, with the model's version as it is now. Raises InvalidInput that names the field, or what the model raises."""
     found = await _requests(here, body) if "input_file_id" in body or "endpoint" in body else await _table(here, body)
     owner = body.get("owner", owner)
@@ -42,7 +42,7 @@ async def order_of(here: Gateway, body: dict[str, Any], owner: str = "") -> Orde
         raise InvalidInput(f"owner is {owner!r}: give a text of at most 64 characters", pointer="/owner")
     webhook = job_webhook(body, here.settings)
     told = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
-    return Order(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body), webhook=told)
+    return BatchSpec(**found, owner=owner, window_s=_window(body), ttl_s=_ttl(here, body), metadata=_metadata(body), webhook=told)
 
 
 async def _requests(here: Gateway, body: dict[str, Any]) -> dict[str, Any]:

@@ -14,13 +14,13 @@ from app.api.gateway import Gateway
 from app.api.idempotency import Named
 from app.api.reading import Large
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, QueueFull, UnknownField
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
+from app.core.handlers import RESULT
 from app.core.jobs import Job, State, new_id
 from app.core.models import ModelRef
-from app.core.moments import moment
 from app.core.pipelines import PIPELINE, Pipeline, Step
+from app.core.timestamps import rfc3339
 from app.core.webhooks import JobWebhook
-from app.core.works import RESULT
 from app.store import jobs, pipelines
 from app.store.pipelines import Run, Target
 from app.store.records import encode_spec, encode_webhook
@@ -37,7 +37,7 @@ class Order:
 
 async def order_of(here: Gateway, body: dict[str, Any]) -> Order:
     """Raises what is wrong with the request, with the pipeline, or with a model that it asks."""
-    known(body, "pipeline", "inputs", "deadline_s", "webhook")
+    reject_unknown_fields(body, "pipeline", "inputs", "deadline_s", "webhook")
     name = body.get("pipeline")
     if not isinstance(name, str):
         raise InvalidInput("pipeline must be the name of one", pointer="/pipeline")
@@ -119,8 +119,8 @@ async def _single(here: Gateway, run: Run, step: str) -> dict[str, Any]:
     told = {
         "state": job.state,
         "attempt": job.attempt,
-        "started_at": moment(job.started_at),
-        "finished_at": moment(job.finished_at),
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
         "run_s": job.run_s,
         "progress": {"fraction": job.progress.fraction, "text": job.progress.text} if job.progress else None,
         "error": job.error,

@@ -14,8 +14,8 @@ from app.api.pipeline_runs import obstacle
 from app.api.routes import PlainRoute
 from app.api.schemas import pipelines as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.core.drawings import mermaid
 from app.core.errors import PipelineUnavailable
+from app.core.mermaid import mermaid
 from app.core.pipelines import Pipeline
 from app.registry.pipelines import Pipelines
 

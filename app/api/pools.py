@@ -16,7 +16,7 @@ from app.api.jobs import answer
 from app.api.routes import PlainRoute
 from app.api.schemas import pools as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.broker import load
+from app.broker import queue_depth
 from app.store.workers import Worker
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ async def listed(request: Request) -> Response:
     here = gateway(request)
     seen, note = await _look(here.settings.cluster_selector)
     pools = sorted(here.catalogue.pools() | (seen or {}).keys())
-    loads = await load.read(here.redis, pools)
+    loads = await queue_depth.read(here.redis, pools)
     workers, autoscaled = here.catalogue.workers, here.catalogue.autoscaled
     return answer({"items": [present(pool, workers, loads[pool], seen, autoscaled) for pool in pools], "note": note})
 
 
 def present(
-    pool: str, workers: Iterable[Worker], work: load.Load, seen: Mapping[str, Scaling] | None, autoscaled: Collection[str]
+    pool: str, workers: Iterable[Worker], work: queue_depth.QueueDepth, seen: Mapping[str, Scaling] | None, autoscaled: Collection[str]
 ) -> dict[str, Any]:
     """One pool as JSON. `seen` is what the cluster reports of each pool, None outside a cluster."""
     living = [worker for worker in workers if worker.pool == pool]

@@ -11,12 +11,12 @@ import orjson
 from app.api.offload import Offload
 from app.api.reading import detached, result, result_json
 from app.core.batches import MOST_ERRORS, Batch, Status
+from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
-from app.core.moments import moment
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor
-from app.core.works import from_tensor
+from app.core.timestamps import rfc3339
 from app.store.pipelines import VALUE
 
 
@@ -39,9 +39,9 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         "state": job.state,
         **_asked(job),
         "attempt": job.attempt,
-        "created_at": moment(job.created_at),
-        "started_at": moment(job.started_at),
-        "finished_at": moment(job.finished_at),
+        "created_at": rfc3339(job.created_at),
+        "started_at": rfc3339(job.started_at),
+        "finished_at": rfc3339(job.finished_at),
         "wait_s": job.wait_s,
         "run_s": job.run_s,
     }

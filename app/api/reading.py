@@ -11,12 +11,12 @@ import orjson
 
 from app.core import protocol
 from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge
-from app.core.fields import DEEPEST, TOO_DEEP, known, not_json, too_deep
+from app.core.fields import DEEPEST, TOO_DEEP, not_json, reject_unknown_fields, too_deep
+from app.core.handlers import as_tensor
 from app.core.inputs import from_rows, from_tensors
 from app.core.models import Manifest
 from app.core.protocol import nested
 from app.core.tensors import Tensor
-from app.core.works import as_tensor
 
 _SMALL_BYTES: Final = 64 << 10
 
@@ -63,7 +63,7 @@ def inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: s
     """
     raw = memoryview(content)[len(content) if json_bytes is None else json_bytes :]
     body = parse_object(content if json_bytes is None else content[:json_bytes])
-    known(body, "id", "parameters", "inputs", "outputs")
+    reject_unknown_fields(body, "id", "parameters", "inputs", "outputs")
     id = body.get("id")
     if id is not None and not isinstance(id, str):
         raise InvalidInput("id must be a string", pointer="/id")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.api.bodies import known
-from app.core.addresses import check_url
 from app.core.errors import InvalidInput
 from app.core.models import ModelRef
+from app.core.url_policy import check_url
 from app.core.webhooks import Event, JobWebhook, as_events
 from app.settings import Settings
 

@@ -22,7 +22,7 @@ from app.api.schemas import server as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.core.errors import DeadlineExceeded, InvalidInput, ModelUnavailable, UnknownField
 from app.core.protocol import parameters
-from app.store import withdrawn
+from app.store import unloaded_models
 
 router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 # Triton's clients name no content type here, and curl names a form's where it is told to send nothing.
@@ -60,7 +60,7 @@ async def load(request: Request) -> Response:
         raise UnknownField(told, pointer=f"/parameters/{parameter}")
     await here.catalogue.refresh()
     await here.catalogue.entry(name)
-    await withdrawn.remove(here.redis, name)
+    await unloaded_models.remove(here.redis, name)
     longest = here.settings.infer_timeout_s
     try:
         async with asyncio.timeout(longest):
@@ -80,7 +80,7 @@ async def unload(request: Request) -> Response:
     known(body, "parameters")
     parameters(body)
     await here.catalogue.entry(name)
-    await withdrawn.add(here.redis, name)
+    await unloaded_models.add(here.redis, name)
     await here.catalogue.refresh()
     return answer({})
 

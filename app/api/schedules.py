@@ -21,8 +21,8 @@ from app.api.schemas.problems import PROBLEMS
 from app.broker import schedules
 from app.broker.followups import Advance
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
-from app.core.moments import moment
 from app.core.schedules import Schedule
+from app.core.timestamps import rfc3339
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _LARGEST: Final = 64 << 10
@@ -149,8 +149,8 @@ def _shown(found: schedules.Known, beats: bool) -> dict[str, Any]:
         "missed": one.missed,
         "run": {one.kind: one.request},
         "paused": found.paused,
-        "next_at": moment(found.next_at),
-        "created_at": moment(one.created_at),
+        "next_at": rfc3339(found.next_at),
+        "created_at": rfc3339(one.created_at),
     }
     if not beats and not found.paused:
         told["waits_for"] = "a beat, of which there is none: start one, as `celeriac up --beat` does"
@@ -161,5 +161,5 @@ async def _run(here: Gateway, noted: dict[str, Any]) -> dict[str, Any]:
     state, error = "missed" if noted.get("missed") else "failed" if "error" in noted else None, noted.get("error")
     if "id" in noted and (found := await KINDS[noted["kind"]].state(here, noted["id"])):
         state, error = found
-    told = {"planned_at": moment(noted["planned"]), "state": state, "kind": noted.get("kind"), "id": noted.get("id")}
+    told = {"planned_at": rfc3339(noted["planned"]), "state": state, "kind": noted.get("kind"), "id": noted.get("id")}
     return told | ({"error": error} if error else {})

@@ -20,7 +20,7 @@ from app.api.receivers import job_webhook
 from app.api.routes import PlainRoute
 from app.api.schemas import trainings as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.broker import names, works
+from app.broker import names, submission
 from app.core.errors import InvalidInput, JobNotFound, QueueFull
 from app.core.jobs import Job, State, new_id
 from app.core.trainers import ESTIMATORS, METRICS
@@ -71,13 +71,13 @@ def parse(body: dict[str, Any], known: Settings) -> tuple[Training, JobWebhook |
 
 
 async def begin(here: Gateway, training: Training, *, id: str, **more: Any) -> tuple[str, bool]:
-    """Submits it as the job `id`, once. `more` is of a `works.Submission`. Returns the id, and whether it is new. Raises QueueFull."""
+    """Submits it as the job `id`, once. `more` is of a `submission.Submission`. Returns the id, and whether it is new. Raises QueueFull."""
     if (reason := here.full()) and await jobs.read(here.redis, id, whole=False) is None:
         raise QueueFull(reason)
     await trainings.add(here.redis, id, here.settings.max_trainings)
     spec = training.as_dict()
     request = {name: value for name, value in spec.items() if value not in ({}, [], None)}
-    one = works.Submission(
+    one = submission.Submission(
         KIND,
         spec,
         names.bulk(training.pool),
@@ -87,7 +87,7 @@ async def begin(here: Gateway, training: Training, *, id: str, **more: Any) -> t
         request=request,
         **more,
     )
-    return await works.submit(here.redis, one)
+    return await submission.submit(here.redis, one)
 
 
 @router.get("/trainings", **schemas.LIST)

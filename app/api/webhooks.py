@@ -19,12 +19,12 @@ from app.api.jobs import answer
 from app.api.routes import PlainRoute
 from app.api.schemas import webhooks as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.core.addresses import check_url
 from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
-from app.core.moments import moment
-from app.core.webhooks import DEFAULT, Fate, Notice, Webhook, new_secret
-from app.hooks import outgoing
-from app.store import notices, webhooks
+from app.core.timestamps import rfc3339
+from app.core.url_policy import check_url
+from app.core.webhooks import DEFAULT, Status, Webhook, WebhookDelivery, new_secret
+from app.hooks import ssrf_transport
+from app.store import webhook_deliveries, webhooks
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=PlainRoute, responses=PROBLEMS)
 _MOST: Final = 100
@@ -115,7 +115,7 @@ async def rotate(request: Request) -> Response:
     until = time.time() + _OVERLAP_S
     changed = replace(found, secret=new_secret(), previous=found.secret, previous_until=until)
     await webhooks.write(here.redis, changed)
-    return answer({"secret": changed.secret, "previous_until": moment(until)}, headers={"cache-control": "no-store"})
+    return answer({"secret": changed.secret, "previous_until": rfc3339(until)}, headers={"cache-control": "no-store"})
 
 
 @router.get("/{id}/deliveries", **schemas.DELIVERIES)
@@ -125,10 +125,10 @@ async def deliveries(request: Request) -> Response:
     await _exists(here, id)
     known(asked, "state", "limit", "cursor")
     limit, state = query.whole(asked.get("limit", "20"), "limit", 1, 100), asked.get("state")
-    if state not in (None, *Fate):
-        raise InvalidInput(f"state is {state!r}: one of {', '.join(Fate)}", pointer="/state")
+    if state not in (None, *Status):
+        raise InvalidInput(f"state is {state!r}: one of {', '.join(Status)}", pointer="/state")
     try:
-        found, following = await notices.page(here.redis, id, Fate(state) if state else None, asked.get("cursor"), limit)
+        found, following = await webhook_deliveries.page(here.redis, id, Status(state) if state else None, asked.get("cursor"), limit)
     except ValueError:
         raise InvalidInput(f"cursor is {asked['cursor']!r}: give the `next` of the page before", pointer="/cursor") from None
     return answer({"items": [_delivery(one) for one in found], "next": following})
@@ -149,7 +149,7 @@ async def replay(request: Request) -> Response:
         webhook = await _read(here, found.webhook)
         if webhook.disabled:
             raise WebhookConflict(f'the webhook {webhook.id} is disabled: {webhook.disabled}; PATCH it with {{"disabled": false}} first')
-    await notices.replay(here.redis, found, here.settings)
+    await webhook_deliveries.replay(here.redis, found, here.settings)
     return answer(_delivery(await _notice(request)), 202)
 
 
@@ -158,10 +158,10 @@ async def _url(body: dict[str, Any], here: Gateway) -> str:
     private = here.settings.webhook_allow_private
     url = check_url(body.get("url"), allow_private=private)
     try:
-        addresses = await outgoing.resolve(urlsplit(url).hostname or "", 443)
+        addresses = await ssrf_transport.resolve(urlsplit(url).hostname or "", 443)
         if not private:
-            outgoing.check(urlsplit(url).hostname or "", addresses)
-    except (outgoing.Refused, outgoing.Unresolved) as error:
+            ssrf_transport.check(urlsplit(url).hostname or "", addresses)
+    except (ssrf_transport.Refused, ssrf_transport.Unresolved) as error:
         raise InvalidInput(str(error), pointer="/url") from None
     return url
 
@@ -178,10 +178,10 @@ async def _exists(here: Gateway, id: str) -> None:
         await _read(here, id)
 
 
-async def _notice(request: Request) -> Notice:
+async def _notice(request: Request) -> WebhookDelivery:
     here, id, delivery = gateway(request), request.path_params["id"], request.path_params["delivery"]
     await _exists(here, id)
-    found = await notices.read(here.redis, f"{id}.{delivery}")
+    found = await webhook_deliveries.read(here.redis, f"{id}.{delivery}")
     if found is None:
         raise WebhookNotFound(f"the webhook {id!r} has no delivery {delivery!r}, or it was kept for long enough")
     return found
@@ -194,23 +194,23 @@ def _shown(found: Webhook) -> dict[str, Any]:
         "events": found.events,
         "models": found.models,
         "description": found.description,
-        "created_at": moment(found.created_at),
+        "created_at": rfc3339(found.created_at),
         "disabled": bool(found.disabled),
         "disabled_reason": found.disabled or None,
         "failures": found.failures,
-        "failing_since": moment(found.failing_since),
+        "failing_since": rfc3339(found.failing_since),
     }
 
 
-def _delivery(found: Notice) -> dict[str, Any]:
+def _delivery(found: WebhookDelivery) -> dict[str, Any]:
     kind = str(orjson.loads(found.body)["type"])
     return {
         "id": found.message,
         "type": kind,
         kind.partition(".")[0]: found.about,
         **({"url": found.url} if found.webhook == DEFAULT else {}),
-        "state": found.fate,
-        "created_at": moment(found.created_at),
-        "next_attempt_at": moment(found.next_at),
-        "attempts": [{**asdict(one), "at": moment(one.at)} for one in found.attempts],
+        "state": found.status,
+        "created_at": rfc3339(found.created_at),
+        "next_attempt_at": rfc3339(found.next_at),
+        "attempts": [{**asdict(one), "at": rfc3339(one.at)} for one in found.attempts],
     }

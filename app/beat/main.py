@@ -13,8 +13,8 @@ from app import probes
 from app.beat.scheduler import Scheduler
 from app.loops import Loop, Loops, unavailable
 from app.settings import settings
-from app.store.client import connect
-from app.store.server import refuse_unfit
+from app.store.redis.client import connect
+from app.store.redis.health import refuse_unfit
 
 log = logging.getLogger(__name__)
 _PAUSE_S: Final = 1.0

@@ -16,13 +16,13 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.broker import names, works
+from app.broker import names, submission
 from app.core.batches import MOST_ERRORS, Batch, Candidate, Part, Piece, Status, choose, cut
+from app.core.codec import unpack
 from app.core.errors import PredictionOutOfMemory, TimeLimitExceeded, WorkerLost
+from app.core.handlers import from_tensor
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
-from app.core.packing import unpack
-from app.core.works import from_tensor
 from app.store import batches, jobs
 from app.store.batches import Change
 from app.store.files import BATCHES, files
@@ -229,7 +229,7 @@ class Batches:
 
     async def _work(self, batch: Batch, id: str, kind: str, spec: dict[str, Any], limit_s: float) -> None:
         order = batch.order
-        one = works.Submission(
+        one = submission.Submission(
             kind,
             spec,
             names.bulk(order.pool),
@@ -239,7 +239,7 @@ class Batches:
             limit_s=limit_s,
             retries=_TRIES,
         )
-        await works.submit(self._client, one)
+        await submission.submit(self._client, one)
 
 
 def plan_job(batch: Batch) -> str:

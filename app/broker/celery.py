@@ -17,13 +17,13 @@ from app.broker import names
 from app.patches.kombu_redis import Transport
 from app.settings import settings
 from app.store import keys
-from app.store.address import here
+from app.store.redis.url import current_address
 
 
 def configuration(pool: str) -> dict[str, Any]:
     """Celery's configuration for the processes of one pool; a publisher reads only the transport's key names."""
     one = settings()
-    url, tls, transport = here().celery()
+    url, tls, transport = current_address().celery()
     return {
         "broker_url": url,
         "broker_use_ssl": tls,

@@ -95,7 +95,7 @@ class Followups:
         except CeleriacError as error:
             log.warning("%s waits: %s", parent, error.detail)
             again_s = _AFTER_AN_ERROR_S
-        await scripts.run_async(self._client, scripts.settle(parent, again_s))
+        await scripts.run_async(self._client, scripts.reschedule_parent(parent, again_s))
 
     async def _advanced(self, kind: str, id: str) -> float | None:
         """One parent that hangs must not hold up the others: after its lease another process looks at it anyway."""

@@ -116,7 +116,7 @@ class Maintenance:
 
     async def _enqueue(self, queue: str, pool: str) -> int:
         one = self._settings
-        found = await scripts.run_async(self._client, scripts.stray(queue, pool, grace_s=one.lost_after_s, silent_s=one.silent_s))
+        found = await scripts.run_async(self._client, scripts.find_lost(queue, pool, grace_s=one.lost_after_s, silent_s=one.silent_s))
         count = 0
         for id, limit in zip(found[::2], found[1::2], strict=True):
             with self._loop.item(f"the delivery {id.decode(errors='backslashreplace')[:100]}"):

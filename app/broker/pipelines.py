@@ -16,12 +16,12 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.broker import names, works
+from app.broker import names, submission
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, DeadlineExceeded, InvalidInput, PayloadLost, WorkFailed, from_dict
+from app.core.handlers import RESULT, as_tensor
 from app.core.jobs import Progress, State
 from app.core.pipelines import INPUTS, PIPELINE, STEP, Step, fill, references
-from app.core.works import RESULT, as_tensor
 from app.settings import Settings
 from app.store import jobs, pipelines, scripts
 from app.store.blobs import blobs
@@ -154,7 +154,7 @@ class Runs:
             "index": index,
             "sources": {name: asdict(run.settled[name]) for name in step.sources},
         }
-        one = works.Submission(
+        one = submission.Submission(
             STEP,
             spec,
             # Many branches let single requests pass.
@@ -166,7 +166,7 @@ class Runs:
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
         )
-        await works.submit(self._client, one)
+        await submission.submit(self._client, one)
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)

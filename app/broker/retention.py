@@ -14,7 +14,7 @@ from app.core.errors import ModelConflict, ModelUnavailable, PipelineUnavailable
 from app.core.models import DEFAULT_POOL, references
 from app.registry.pipelines import Pipelines
 from app.registry.repository import BARE, Repository
-from app.store import serving, uses
+from app.store import model_references, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Retention:
             f"{name}@{version}": "an alias, for which it answers until another version is served"
             for version in serving.read(self.client).of(name).values()
         }
-        found |= uses.versions(self.client, {pool: (names.interactive(pool), names.bulk(pool)) for pool in pools})
+        found |= model_references.versions(self.client, {pool: (names.interactive(pool), names.bulk(pool)) for pool in pools})
         for pipeline in self.pipelines.names():
             with suppress(PipelineUnavailable):
                 found |= dict.fromkeys(references(self.pipelines.read(pipeline)[1]), f"the pipeline {pipeline!r}")

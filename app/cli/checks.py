@@ -21,9 +21,10 @@ from app.cli.ports import is_free, local
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
 from app.settings import Settings
-from app.store import quarantine, server
-from app.store.address import Address
-from app.store.client import connect
+from app.store import quarantine
+from app.store.redis import health
+from app.store.redis.client import connect
+from app.store.redis.url import Address
 
 _NOTES: Final = 20
 """Notes of the quarantine that are shown, the latest first."""
@@ -116,7 +117,7 @@ def ports(known: Settings) -> Iterator[Finding]:
 def redis(address: Address) -> Iterator[Finding]:
     """Reachable, new enough, keeping what it is given?"""
     try:
-        report = server.inspect(address)
+        report = health.inspect(address)
     except StoreUnavailable as error:
         yield Finding("Redis", "wrong", error.detail, "`celeriac up` starts one")
         return

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from tornado import web
 from tornado.web import url
 
-from app.store.client import connect
+from app.store.redis.client import connect
 
 log = logging.getLogger(__name__)
 

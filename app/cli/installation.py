@@ -20,8 +20,8 @@ from app.cli.ports import claim, free_port, local
 from app.cli.program import PYTHON, Probe, Program, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
-from app.store import server
-from app.store.address import Address
+from app.store.redis import health
+from app.store.redis.url import Address
 
 _COLOURS: Final = {"up": 96, "redis": 90, "flower": 35, "models": 36, "worker": 33, "training": 34, "beat": 95, "api": 32}
 _WIDTH: Final = max(map(len, _COLOURS))
@@ -61,7 +61,7 @@ class Installation:
                 "CELERIAC_LOG_COLOR": str(self._colour).lower(),
             }
             if not redis_port:
-                server.accept(server.inspect(Address.of(known)))
+                health.accept(health.inspect(Address.of(known)))
             tell({"url": self._api, "redis_url": self._redis_url, "models": str(known.models.resolve())})
             self._crew = Supervisor(self._show, notice=self._notice, restarts=known.max_restarts)
             await self._crew.run(self._work(redis_port))

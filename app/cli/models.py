@@ -135,7 +135,7 @@ def publish(
     options: dict[str, Any] = {"version": version, "description": description}
     with _writing(models, url) as target:
         if artifact.is_dir():
-            from app.runtime.folders import publish_folder
+            from app.runtime.model_yaml import publish_folder
 
             manifest = publish_folder(target.repository, name, artifact, rows=given, **options)
         else:
@@ -274,8 +274,8 @@ def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retent
     from app.cli import lock, show
     from app.registry.pipelines import Pipelines
     from app.settings import settings
-    from app.store.address import Address
-    from app.store.client import connect
+    from app.store.redis.client import connect
+    from app.store.redis.url import Address
 
     known = settings()
     address = Address.parse(str(lock.read(known.state).get("redis_url") or known.redis_url.get_secret_value()), known)

@@ -50,7 +50,7 @@ RESUMABLE: Final = FINAL - {Status.COMPLETED}
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BatchSpec:
     """What was asked, and never changes. `asked` is the model as the caller named it. `endpoint` is set where the file holds requests, as OpenAI's does, else it is a table.
 
     `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
@@ -118,7 +118,7 @@ class Batch:
     """
 
     id: str
-    order: Order
+    order: BatchSpec
     status: Status
     created_at: float
     expires_at: float

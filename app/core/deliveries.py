@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+from app.core.codec import pack, unpack
 from app.core.errors import CeleriacError, from_dict
-from app.core.packing import pack, unpack
 from app.core.tensors import Buffer, Tensor, concatenate, split
 
 
@@ -22,7 +22,7 @@ class Delivery:
     `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before it was
     split. `recorded` says whether the jobs have records in the store; those of callers who wait for a synchronous answer
     have none, and `tried` counts the runs of theirs that a worker did not survive. `work` names what is not a prediction
-    (see `app.core.works`): such a delivery carries one recorded job.
+    (see `app.core.handlers`): such a delivery carries one recorded job.
     """
 
     id: str

@@ -22,7 +22,7 @@ def not_json(text: bytes, error: Exception) -> str:
     return f"not JSON: {error}"
 
 
-def known(body: Iterable[str], *names: str, pointer: str = "") -> None:
+def reject_unknown_fields(body: Iterable[str], *names: str, pointer: str = "") -> None:
     """Raises UnknownField for the first field that is none of these."""
     for name in body:
         if name not in names:

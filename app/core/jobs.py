@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from app.core.packing import unpack
+from app.core.codec import unpack
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField, shown
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
 from app.core.inputs import flatten, located
 from app.core.models import Manifest
 from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, checked_shape, decode, make, size_of
@@ -21,7 +21,7 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
     at = 0
     for index, one in enumerate(given):
         where = f"{pointer}/{index}"
-        known(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
+        reject_unknown_fields(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
         name, datatype = one.get("name"), one.get("datatype")
         if not isinstance(name, str):
             raise InvalidTensor("name must be a string", pointer=f"{where}/name")
@@ -59,7 +59,7 @@ def outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> 
     found: dict[str, bool] = {}
     for index, one in enumerate(listed(body, "outputs")):
         pointer = f"/outputs/{index}"
-        known(one, "name", "parameters", pointer=pointer)
+        reject_unknown_fields(one, "name", "parameters", pointer=pointer)
         name = str(one.get("name"))
         if name in found or all(name != spec.name for spec in manifest.outputs):
             there = ", ".join(spec.name for spec in manifest.outputs)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.core.cron import Cron
 from app.core.errors import InvalidInput
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SHORTEST_S: Final = 10
@@ -49,7 +49,7 @@ class Schedule:
     @classmethod
     def parse(cls, body: Mapping[str, Any], kinds: tuple[str, ...], now: float) -> Self:
         """`kinds` can be run. Raises InvalidInput that names the field."""
-        known(body, *_FIELDS)
+        reject_unknown_fields(body, *_FIELDS)
         if len(json.dumps(body)) > _LARGEST:
             raise InvalidInput(f"the schedule takes more than {_LARGEST} characters to describe", pointer="")
         name, missed, description = body.get("name"), body.get("missed", "skip"), body.get("description", "")

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from app.core import gates
 from app.core.errors import InvalidInput
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
 from app.core.models import NAME, POOL
 from app.core.tables import OPTIONS, TableOptions
 from app.core.trainers import ESTIMATORS, METRICS
@@ -59,7 +59,7 @@ class Training:
     @classmethod
     def parse(cls, body: Mapping[str, Any], bounds: Bounds) -> Self:
         """Raises InvalidInput that names the field."""
-        known(body, *cls.__dataclass_fields__)
+        reject_unknown_fields(body, *cls.__dataclass_fields__)
         if len(json.dumps(body)) > _LARGEST:
             raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
         found = cls(

@@ -1,8 +1,7 @@
-"""Webhooks (https://www.standardwebhooks.com, 1.0.0): who is told of which event, and when a message is sent again.
+"""Webhooks as https://www.standardwebhooks.com (1.0.0) defines them: who receives which event, and when a delivery is retried.
 
-An **event** of a job or a batch becomes one **notice** for each receiver: the webhook that it brought along, which belongs to
-the webhook `default`, and the registered webhooks that want to hear of it. Trainings and runs of pipelines are jobs. The API calls a notice a delivery, as the standard
-does; here that word is taken by what one Celery message carries.
+An **event** of a job or a batch becomes one **webhook delivery** for each receiver: the webhook that the job brought along, which
+belongs to the webhook `default`, and the registered webhooks that subscribe to the event. Trainings and runs of pipelines are jobs.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class WebhookEvent:
     """What is to be told of a job or, where there is a `round`, of a batch, which has a new one each time it is resumed."""
 
     about: str
@@ -80,8 +79,8 @@ class Happening:
         return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
-class Fate(StrEnum):
-    """Of a notice."""
+class Status(StrEnum):
+    """The state of a webhook delivery."""
 
     PENDING = "pending"
     """It is to be sent, or sent again."""
@@ -130,7 +129,7 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to send a notice. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
+    """One try to send a delivery. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
 
     at: float
     status: int | None
@@ -139,7 +138,7 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Notice:
+class WebhookDelivery:
     """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those since it was last replayed.
 
     `about` is the id of the job or batch.
@@ -150,7 +149,7 @@ class Notice:
     about: str
     body: bytes
     url: str = ""
-    fate: Fate = Fate.PENDING
+    status: Status = Status.PENDING
     tried: int = 0
     created_at: float = 0.0
     next_at: float | None = None

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from app.core.errors import InvalidFile
 from app.core.tables import TableOptions
 from app.data.cells import ARROW
-from app.data.records import CHANGED, Index, never
-from app.data.slices import Slice
+from app.data.line_index import CHANGED, Index, never
+from app.data.row_batch import RowBatch
 
 _BUFFER: Final = 1 << 16
 _WIDEST: Final = 1 << 20
@@ -54,7 +54,7 @@ class ParquetReader(_Located):
         alike = set(self._groups[:-1])
         self.step = alike.pop() if len(alike) == 1 else 1
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         begins = np.cumsum([0, *self._groups])
         low = int(np.searchsorted(begins, first, side="right")) - 1
         high = int(np.searchsorted(begins, first + count, side="left"))
@@ -66,7 +66,7 @@ class ParquetReader(_Located):
             ):
                 begin, end = max(first - at, 0), min(first + count - at, batch.num_rows)
                 if begin < end:
-                    yield Slice(pa.table(batch).slice(begin, end - begin), np.arange(at + begin, at + end))
+                    yield RowBatch(pa.table(batch).slice(begin, end - begin), np.arange(at + begin, at + end))
                 at += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise InvalidFile(f"the Parquet file is damaged near row {at}: {_first_line(error)}") from None
@@ -99,7 +99,7 @@ class ArrayReader(_Located):
         if have < want:
             raise InvalidFile(f"the NPY file is cut off: {have} bytes of data, and its shape {list(shape)} needs {want}")
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         columns = list(self.columns) if columns is None else columns
         chosen, line = [int(name) for name in columns], self._width * self._dtype.itemsize
         for at in range(first, first + count, most):
@@ -110,7 +110,7 @@ class ArrayReader(_Located):
                 raise InvalidFile(CHANGED)
             values = np.frombuffer(data, self._dtype).reshape(size, self._width)
             arrays = [values[:, at].astype(self._dtype.newbyteorder("="), copy=False) for at in chosen]
-            yield Slice(pa.table(arrays, list(columns)), np.arange(at, at + size))
+            yield RowBatch(pa.table(arrays, list(columns)), np.arange(at, at + size))
 
 
 def _first_line(error: Any) -> str:

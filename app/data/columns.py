@@ -12,7 +12,7 @@ from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import FLOATS, TIMESTAMP, size_of
 from app.data.delimited import INDEX
-from app.data.slices import Reader
+from app.data.row_batch import Reader
 
 _SHOWN: Final = 10
 

@@ -17,10 +17,10 @@ import pyarrow.csv as arrow_csv
 from app.core.errors import InvalidFile
 from app.core.tables import UTF8, TableOptions
 from app.core.values import NUMBER
-from app.data import records
+from app.data import line_index
 from app.data.cells import Cells, Form, texts_that_mean_missing
-from app.data.records import Index, Lexicon
-from app.data.slices import INVALID, BadRow, Slice, text_of_lines
+from app.data.line_index import Index, Lexicon
+from app.data.row_batch import INVALID, BadRow, RowBatch, text_of_lines
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LOOK: Final = 1 << 20
@@ -61,31 +61,31 @@ class CsvReader:
             self._names, self._begin = self._named(cells), (start + begin, line)
         self.columns = dict.fromkeys(self._names, pa.string())
 
-    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
-        index = records.index(self._file, *self._begin, self._lexicon, self.options.encoding, resume=resume, enough=enough)
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        index = line_index.index(self._file, *self._begin, self._lexicon, self.options.encoding, resume=resume, enough=enough)
         self.locate(index)
         return index
 
     def locate(self, index: Index) -> None:
         self._index, self.rows = index, index.records
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         columns = list(self.columns) if columns is None else columns
         index = self._index
         assert index is not None, "rows are read by an index"
         for at in index.blocks(first, count) if count else ():
             begin, line, *_ = index.entries[at].tolist()
-            data = records.block(self._file, index, at)
+            data = line_index.block(self._file, index, at)
             end = int(index.entries[at + 1, 0])
             low, high = max(first, begin), min(first + count, end)
             if low >= high:
                 continue  # blank lines alone
             if (low, high) != (begin, end):
-                data, skipped = records.cut(data, low - begin, high - begin, self._lexicon)
+                data, skipped = line_index.cut(data, low - begin, high - begin, self._lexicon)
                 line += skipped
             yield self._slice(data, line, low, high, columns)
 
-    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str]) -> Slice:
+    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str]) -> RowBatch:
         lines, bad = text_of_lines(data, line, low, self._lexicon), list[BadRow]()
 
         def refuse(row: Any) -> str:
@@ -100,11 +100,11 @@ class CsvReader:
             bad.clear()
             found = self._arrow(data, list(columns), refuse)
         if found.num_rows + len(bad) != high - low:
-            raise InvalidFile(f"line {line + 1}: {records.CHANGED}")
+            raise InvalidFile(f"line {line + 1}: {line_index.CHANGED}")
         rows = np.arange(low, high)
         if bad:
             rows = np.delete(rows, [one.row - low for one in bad])
-        return Slice(found.select(list(columns)), rows, bad, lines, self.cells)
+        return RowBatch(found.select(list(columns)), rows, bad, lines, self.cells)
 
     def expect(self, numbers: Collection[str]) -> None:
         """Names the columns that are declared as floating-point numbers: Arrow can read these at once."""
@@ -152,7 +152,7 @@ class CsvReader:
 
     def _first_record(self, look: bytes) -> tuple[bytes, int, int]:
         """The first record, the place behind it, and the line there. Raises InvalidFile."""
-        [(_, head), *_] = records.split(look, 0, self._lexicon) or [(0, b"")]
+        [(_, head), *_] = line_index.split(look, 0, self._lexicon) or [(0, b"")]
         if not look[: len(head)].strip() or not look.startswith(head):
             raise InvalidFile("line 1: it is blank, where the names of the columns are expected")
         if len(head) >= _LOOK - 2:
@@ -165,7 +165,7 @@ class CsvReader:
                 f"line 1: the byte {head[error.start]:#x} is not {name}: save the file as UTF-8, or name its encoding"
             ) from None
         end = len(head) + (2 if look[len(head) : len(head) + 2] == b"\r\n" else 1)
-        return head, min(end, len(look)), records.lines_in(look[:end], self._lexicon)
+        return head, min(end, len(look)), line_index.lines_in(look[:end], self._lexicon)
 
     def _parsed_line(self, head: bytes) -> list[str]:
         lines = io.StringIO(head.decode(self.options.encoding), newline="")

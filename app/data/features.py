@@ -13,11 +13,11 @@ from app.core.tensors import Tensor, encode
 from app.core.values import RANGES, about
 from app.data.cells import Array, Column, convert, from_json
 from app.data.columns import Binding
-from app.data.slices import INVALID, BadRow, Slice
+from app.data.row_batch import INVALID, BadRow, RowBatch
 from app.runtime.arrays import to_array
 
 
-def to_inputs(manifest: Manifest, binding: Binding, found: Slice) -> tuple[list[Tensor], Slice]:
+def to_inputs(manifest: Manifest, binding: Binding, found: RowBatch) -> tuple[list[Tensor], RowBatch]:
     """The inputs of the rows that the model can take, and the slice with those rows only; the others are among its bad ones."""
     wrong, bad = np.zeros(found.table.num_rows, bool), list[BadRow]()
     inputs = []

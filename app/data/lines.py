@@ -12,11 +12,11 @@ import pyarrow as pa
 from app.core.errors import InvalidFile
 from app.core.fields import TOO_DEEP, not_json
 from app.core.tables import TableOptions
-from app.data import records
+from app.data import line_index
 from app.data.cells import Cells, Form
 from app.data.delimited import after_bom
-from app.data.records import LINES, Index
-from app.data.slices import INVALID, BadRow, Slice, text_of_lines
+from app.data.line_index import LINES, Index
+from app.data.row_batch import INVALID, BadRow, RowBatch, text_of_lines
 
 _LOOK: Final = 1 << 20
 _MOST_NAMES: Final = 10_000
@@ -45,7 +45,7 @@ class JsonReader:
         whole = look[: look.rfind(b"\n") + 1] if b"\n" in look else look
         names: dict[str, None] = {}
         first = True
-        for line, record in records.split(whole, 0, LINES):
+        for line, record in line_index.split(whole, 0, LINES):
             row = _parsed(record)
             if isinstance(row, str) and first:
                 raise InvalidFile(f"line {line + 1}: {row}")
@@ -54,8 +54,8 @@ class JsonReader:
             _check_names(names, line)
         self.columns = dict.fromkeys(names, JSON)
 
-    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
-        index = records.index(self._file, self._begin, 0, LINES, resume=resume, enough=enough)
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        index = line_index.index(self._file, self._begin, 0, LINES, resume=resume, enough=enough)
         self.locate(index)
         return index
 
@@ -66,7 +66,7 @@ class JsonReader:
         """Every column of the file, with the narrowest type that holds all of its values: text where they are of several kinds."""
         kinds: dict[str, set[str]] = {}
         for _, _, data, line in self._blocks(0, self.rows):
-            for _, record in records.split(data, line, LINES):
+            for _, record in line_index.split(data, line, LINES):
                 row = _parsed(record)
                 for name, value in {}.items() if isinstance(row, str) else row.items():
                     kinds.setdefault(name, set()).add(_kind(value))
@@ -78,7 +78,7 @@ class JsonReader:
         """Do the first lines have all of these columns?"""
         return all(name in self.columns for name in names)
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
@@ -88,20 +88,20 @@ class JsonReader:
         assert index is not None, "rows are read by an index"
         for at in index.blocks(first, count) if count else ():
             begin, line, *_ = index.entries[at].tolist()
-            data = records.block(self._file, index, at)
+            data = line_index.block(self._file, index, at)
             end = int(index.entries[at + 1, 0])
             low, high = max(first, begin), min(first + count, end)
             if low >= high:
                 continue  # blank lines alone
             if (low, high) != (begin, end):
-                data, skipped = records.cut(data, low - begin, high - begin, LINES)
+                data, skipped = line_index.cut(data, low - begin, high - begin, LINES)
                 line += skipped
             yield low, high, data, line
 
-    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> Slice:
-        found = records.split(data, line, LINES)
+    def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> RowBatch:
+        found = line_index.split(data, line, LINES)
         if len(found) != high - low:
-            raise InvalidFile(f"line {line + 1}: {records.CHANGED}")
+            raise InvalidFile(f"line {line + 1}: {line_index.CHANGED}")
         bad, good, values = list[BadRow](), list[int](), list[Row]()
         for row, (at, record) in enumerate(found, low):
             parsed = _parsed(record)
@@ -112,7 +112,7 @@ class JsonReader:
                 values.append(parsed)
         columns = list(dict.fromkeys(name for row in values for name in row)) if columns is None else columns
         arrays = [pa.array((bytes(row[name]) if name in row else None for row in values), JSON, size=len(values)) for name in columns]
-        return Slice(pa.table(arrays, list(columns)), np.array(good, np.int64), bad, text_of_lines(data, line, low, LINES), self.cells)
+        return RowBatch(pa.table(arrays, list(columns)), np.array(good, np.int64), bad, text_of_lines(data, line, low, LINES), self.cells)
 
 
 def _parsed(record: bytes) -> Row | str:

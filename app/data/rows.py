@@ -18,7 +18,7 @@ from app.data.columns import bind
 from app.data.features import to_inputs
 from app.data.inference import infer
 from app.data.lines import JsonReader
-from app.data.slices import Reader
+from app.data.row_batch import Reader
 from app.data.tables import open_table
 
 _ROWS: Final = 1 << 15

@@ -11,7 +11,7 @@ from app.data.columnar import ArrayReader, ParquetReader
 from app.data.delimited import CsvReader
 from app.data.formats import Format, recognise
 from app.data.lines import JsonReader
-from app.data.slices import Reader
+from app.data.row_batch import Reader
 
 _READERS: Final[dict[Format, Callable[[IO[bytes], TableOptions], Reader]]] = {
     Format.CSV: CsvReader,

@@ -1,4 +1,4 @@
-"""An event of a job or a batch becomes a notice for each receiver, whose body is made here, once."""
+"""An event of a job or a batch becomes a delivery for each receiver, whose body is made here, once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import redis.asyncio
 from app import metrics
 from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
-from app.core.moments import moment
-from app.core.webhooks import DEFAULT, LARGEST, Event, Happening, JobWebhook, Notice
+from app.core.timestamps import rfc3339
+from app.core.webhooks import DEFAULT, LARGEST, Event, JobWebhook, WebhookDelivery, WebhookEvent
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, jobs, keys, notices, webhooks
+from app.store import batches, jobs, keys, webhook_deliveries, webhooks
 from app.store.blobs import is_reference
 from app.store.quarantine import Quarantine
 
@@ -51,13 +51,13 @@ class _Told:
 
 async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
     """Handles the events that are due. Returns how many there were."""
-    found = await notices.claim_events(client, _LEASE_S, _AT_ONCE)
+    found = await webhook_deliveries.claim_events(client, _LEASE_S, _AT_ONCE)
     if not found:
         return 0
     registered = await webhooks.every(client)
 
     async def handle(text: str) -> None:
-        one = Happening.parse(text)
+        one = WebhookEvent.parse(text)
         told = await (_of_job if one.round is None else _of_batch)(client, one, shown)
         receivers: dict[str, str] = {}
         if told and told.public:
@@ -65,8 +65,8 @@ async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings,
         if told and told.own and one.event in told.own.events:
             receivers[DEFAULT] = told.own.url
         body = told.body() if told and receivers else b""
-        made = [Notice(receiver, one.message, one.about, body, url=url) for receiver, url in receivers.items()]
-        dropped = await notices.notify(client, one, made, settings)
+        made = [WebhookDelivery(receiver, one.message, one.about, body, url=url) for receiver, url in receivers.items()]
+        dropped = await webhook_deliveries.notify(client, one, made, settings)
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
 
@@ -76,7 +76,7 @@ async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings,
     return len(found)
 
 
-async def _of_job(client: redis.asyncio.Redis, one: Happening, shown: Shown) -> _Told | None:
+async def _of_job(client: redis.asyncio.Redis, one: WebhookEvent, shown: Shown) -> _Told | None:
     job = await jobs.read(client, one.about, whole=False)
     if job is None:
         log.warning("nobody is told that the job %s came to %s: its record has expired", one.about, one.type)
@@ -87,7 +87,7 @@ async def _of_job(client: redis.asyncio.Redis, one: Happening, shown: Shown) -> 
     return _Told(job.model, job.version, job.webhook, lambda: body(job, one, shown), public)
 
 
-async def _of_batch(client: redis.asyncio.Redis, one: Happening, shown: Shown) -> _Told | None:
+async def _of_batch(client: redis.asyncio.Redis, one: WebhookEvent, shown: Shown) -> _Told | None:
     """None where the batch is gone: it was refused, or its files are no longer kept."""
     batch = await batches.read(client, one.about)
     if batch is None:
@@ -97,7 +97,7 @@ async def _of_batch(client: redis.asyncio.Redis, one: Happening, shown: Shown) -
     return _Told(order.model, order.version, own, lambda: batch_body(batch, one, shown))
 
 
-def body(job: Job, one: Happening, shown: Shown) -> bytes:
+def body(job: Job, one: WebhookEvent, shown: Shown) -> bytes:
     """`{type, timestamp, data}`, `data` being the job as it was at the event, without a result that is too large."""
     if one.event is Event.START:
         job = replace(job, state=State.RUNNING, finished_at=None, result=None, error=None)
@@ -111,10 +111,10 @@ def body(job: Job, one: Happening, shown: Shown) -> bytes:
     return text
 
 
-def batch_body(batch: Batch, one: Happening, shown: Shown) -> bytes:
+def batch_body(batch: Batch, one: WebhookEvent, shown: Shown) -> bytes:
     """The same of a batch, with fewer of its errors where all are too many. It may have been resumed since."""
     status = Status.IN_PROGRESS if one.event is Event.START else Status(one.what)
-    at = moment(batch.times[status])
+    at = rfc3339(batch.times[status])
 
     def text(batch: Batch) -> bytes:
         return orjson.dumps({"type": one.type, "timestamp": at, "data": shown.batch(batch)})

@@ -1,4 +1,4 @@
-"""Sends notices until each is delivered or given up. Every API process runs it; a claim in Redis gives a notice to one of them at a time."""
+"""Sends deliveries until each is delivered or given up. Every API process runs it; a claim in Redis gives a delivery to one of them at a time."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ import redis.asyncio
 from standardwebhooks import Webhook as Signer
 
 from app import metrics
-from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Fate, Notice, Webhook, delay
-from app.hooks import outgoing
+from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Status, Webhook, WebhookDelivery, delay
+from app.hooks import ssrf_transport
 from app.hooks.fanout import Shown, fan_out
 from app.loops import Loop
 from app.settings import Settings
-from app.store import keys, notices, webhooks
+from app.store import keys, webhook_deliveries, webhooks
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 0.25
 _AT_ONCE: Final = 64
 _TO_ONE: Final = 8
-"""Notices that one receiver gets at once: a slow one does not take the others' turns."""
+"""Deliveries that one receiver gets at once: a slow one does not take the others' turns."""
 _POSTPONED_S: Final = 1.0
 _ATTEMPTS: Final = 5
-"""How often a notice is handled that cannot be read or signed, before it is set aside. A receiver that fails has a schedule of its own."""
+"""How often a delivery is handled that cannot be read or signed, before it is set aside. A receiver that fails has a schedule of its own."""
 
 
 class Sender:
@@ -55,7 +55,7 @@ class Sender:
         self._shown = shown
         self._schedule = schedule
         self._luck = luck
-        self._http = outgoing.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
+        self._http = ssrf_transport.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
         self._sending: set[asyncio.Task[None]] = set()
         self._receivers: Counter[str] = Counter()
 
@@ -70,18 +70,18 @@ class Sender:
             await self._http.aclose()
 
     async def _turn(self) -> float:
-        # Events that cannot be handled must not keep notices from being sent.
+        # Events that cannot be handled must not keep deliveries from being sent.
         with self._loop.item("events"):
             await self._fan_out()
         await self._claim()
-        metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.NOTICES))
+        metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.WEBHOOK_DELIVERIES))
         return _INTERVAL_S
 
     async def _fan_out(self) -> int:
         return await fan_out(self._client, self._shown, self._settings, self._quarantine, self._loop)
 
     async def round(self) -> int:
-        """Handles what is due now, once, and returns how many notices that were."""
+        """Handles what is due now, once, and returns how many deliveries that were."""
         await self._fan_out()
         count = await self._claim()
         await asyncio.gather(*self._sending)
@@ -90,64 +90,68 @@ class Sender:
     async def _claim(self) -> int:
         # Longer than an attempt can take: before its end nobody else sends the same.
         lease_s = self._settings.webhook_timeout_s + 5
-        claimed = await notices.claim(self._client, lease_s, _AT_ONCE - len(self._sending)) if len(self._sending) < _AT_ONCE else []
+        claimed = (
+            await webhook_deliveries.claim(self._client, lease_s, _AT_ONCE - len(self._sending)) if len(self._sending) < _AT_ONCE else []
+        )
         for member in claimed:
-            handled = self._quarantine.handle(self._loop, keys.NOTICES, member, self._handle, attempts=_ATTEMPTS)
+            handled = self._quarantine.handle(self._loop, keys.WEBHOOK_DELIVERIES, member, self._handle, attempts=_ATTEMPTS)
             task = asyncio.create_task(handled)
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         return len(claimed)
 
     async def _handle(self, id: str) -> None:
-        notice = await notices.read(self._client, id)
-        if notice is None:
-            await notices.drop(self._client, id)
+        delivery = await webhook_deliveries.read(self._client, id)
+        if delivery is None:
+            await webhook_deliveries.drop(self._client, id)
             return
-        webhook = None if notice.webhook == DEFAULT else await webhooks.read(self._client, notice.webhook)
-        receiver = notice.webhook if webhook else urlsplit(notice.url).netloc
+        webhook = None if delivery.webhook == DEFAULT else await webhooks.read(self._client, delivery.webhook)
+        receiver = delivery.webhook if webhook else urlsplit(delivery.url).netloc
         if self._receivers[receiver] >= _TO_ONE:
-            await notices.postpone(self._client, id, _POSTPONED_S)
+            await webhook_deliveries.postpone(self._client, id, _POSTPONED_S)
             return
         self._receivers[receiver] += 1
         try:
-            await self._tell(notice, webhook)
+            await self._tell(delivery, webhook)
         finally:
             self._receivers[receiver] -= 1
             if not self._receivers[receiver]:
                 del self._receivers[receiver]
 
-    async def _tell(self, notice: Notice, webhook: Webhook | None) -> None:
+    async def _tell(self, delivery: WebhookDelivery, webhook: Webhook | None) -> None:
         at = time.time()
-        if notice.webhook != DEFAULT and (webhook is None or webhook.disabled):
+        if delivery.webhook != DEFAULT and (webhook is None or webhook.disabled):
             why = f"the webhook is disabled: {webhook.disabled}" if webhook else "the webhook was deleted"
-            await self._end(notice, webhook, Attempt(at, None, why, 0.0), Fate.FAILED, "refused", counts=False)
+            await self._end(delivery, webhook, Attempt(at, None, why, 0.0), Status.FAILED, "refused", counts=False)
             return
         secrets = webhook.secrets(at) if webhook else [await self._default_secret()]
-        status, error, wait_s, refused = await self._post(webhook.url if webhook else notice.url, notice, secrets, at)
+        status, error, wait_s, refused = await self._post(webhook.url if webhook else delivery.url, delivery, secrets, at)
         attempt = Attempt(at, status, error, round(time.time() - at, 3))
         if not error:
-            await self._end(notice, webhook, attempt, Fate.DELIVERED, "delivered", counts=False)
+            await self._end(delivery, webhook, attempt, Status.DELIVERED, "delivered", counts=False)
         elif status == httpx.codes.GONE:
             gone = "the receiver answered 410, that it is gone for good"
-            await self._end(notice, webhook, attempt, Fate.FAILED, "gone", counts=webhook is not None, disable=gone)
+            await self._end(delivery, webhook, attempt, Status.FAILED, "gone", counts=webhook is not None, disable=gone)
         else:
-            delay_s = None if refused else delay(self._schedule, notice.tried + 1, self._luck(), wait_s)
-            fate = Fate.FAILED if delay_s is None else Fate.PENDING
-            outcome = "refused" if refused else "again" if fate is Fate.PENDING else "failed"
-            await self._end(notice, webhook, attempt, fate, outcome, delay_s or 0.0, counts=webhook is not None)
+            delay_s = None if refused else delay(self._schedule, delivery.tried + 1, self._luck(), wait_s)
+            following = Status.FAILED if delay_s is None else Status.PENDING
+            outcome = "refused" if refused else "again" if following is Status.PENDING else "failed"
+            await self._end(delivery, webhook, attempt, following, outcome, delay_s or 0.0, counts=webhook is not None)
 
-    async def _post(self, url: str, notice: Notice, secrets: Sequence[str], at: float) -> tuple[int | None, str, float | None, bool]:
+    async def _post(
+        self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float
+    ) -> tuple[int | None, str, float | None, bool]:
         """The receiver's status, what was wrong, the seconds it asks us to wait, and whether the address is refused."""
-        headers = signed(notice.message, notice.body, secrets, at)
+        headers = signed(delivery.message, delivery.body, secrets, at)
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
                 # The answer's body is nobody's business: it is not read, and so it is not shown either.
-                async with self._http.stream("POST", url, content=notice.body, headers=headers) as answer:
+                async with self._http.stream("POST", url, content=delivery.body, headers=headers) as answer:
                     metrics.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
                     told = "" if answer.is_success else f"the receiver answered {answer.status_code} {answer.reason_phrase}".strip()
                     return answer.status_code, told, retry_after_s(answer.headers, at), False
-        except outgoing.Refused as refused:
+        except ssrf_transport.Refused as refused:
             return None, str(refused), None, True
         except UnicodeError as error:
             # A name like xn-- that stands for no other: it will not do so later either.
@@ -159,10 +163,10 @@ class Sender:
 
     async def _end(
         self,
-        notice: Notice,
+        delivery: WebhookDelivery,
         webhook: Webhook | None,
         attempt: Attempt,
-        fate: Fate,
+        status: Status,
         outcome: str,
         delay_s: float = 0.0,
         *,
@@ -170,7 +174,9 @@ class Sender:
         disable: str = "",
     ) -> None:
         metrics.WEBHOOK_ATTEMPTS.labels(outcome).inc()
-        reason = await notices.attempted(self._client, notice, attempt, fate, delay_s, self._settings, counts=counts, disable=disable)
+        reason = await webhook_deliveries.attempted(
+            self._client, delivery, attempt, status, delay_s, self._settings, counts=counts, disable=disable
+        )
         if reason and webhook:
             metrics.WEBHOOKS_DISABLED.inc()
             log.warning("the webhook %s to %s is disabled: %s", webhook.id, urlsplit(webhook.url).hostname, reason)

@@ -86,11 +86,11 @@ class QoS(redis.QoS):
     def append(self, message: Any, delivery_tag: str) -> None:
         told = message.delivery_info
         text = dumps([message._raw, told["exchange"], told["routing_key"]])
-        self.channel.teller.tell(scripts.hold(self._held, delivery_tag, text, time.time()))
+        self.channel.teller.tell(scripts.reserve(self._held, delivery_tag, text, time.time()))
         virtual.QoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:
-        self.channel.teller.tell(scripts.release(self._held, delivery_tag))
+        self.channel.teller.tell(scripts.ack(self._held, delivery_tag))
         virtual.QoS.ack(self, delivery_tag)
 
     def restore_by_tag(self, tag: str, client: Any = None, leftmost: bool = False) -> None:

@@ -26,7 +26,7 @@ from app.core.tensors import Tensor
 from app.runtime.arrays import DTYPES, Array, to_array
 from app.runtime.importing import load
 from app.runtime.model import Model
-from app.runtime.yielding import whole
+from app.runtime.streaming import whole
 
 
 class CodeModel(Model):

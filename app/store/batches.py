@@ -11,8 +11,8 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
-from app.core.batches import Batch, Order, Part, Piece, Status
-from app.core.webhooks import Happening
+from app.core.batches import Batch, BatchSpec, Part, Piece, Status
+from app.core.webhooks import WebhookEvent
 from app.store import keys, scripts
 from app.store.jobs import PAGE
 from app.store.reading import answers, decodable, fields_of, readable, required
@@ -62,7 +62,7 @@ def chunk(batch: str, piece: Piece) -> str:
     return f"{batch}-{piece.first}-{piece.count}-{piece.tries}"
 
 
-async def create(client: redis.asyncio.Redis, id: str, order: Order, now: float, most: int) -> bool:
+async def create(client: redis.asyncio.Redis, id: str, order: BatchSpec, now: float, most: int) -> bool:
     """False where so many batches are active that there is no room for another."""
     created = {"order": order.as_dict(), "next": 0, "created_at": now, "expires_at": now + order.window_s, "round": 0}
     if order.webhook:
@@ -149,7 +149,7 @@ async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
         pipe.delete(keys.batch(id), keys.batch_open(id), keys.batch_parts(id))
         pipe.zrem(keys.BATCHES, id)
         pipe.zrem(keys.batches_active(pool), id)
-        pipe.zrem(keys.EVENTS, str(Happening(id, Status.FAILED, 0)))
+        pipe.zrem(keys.EVENTS, str(WebhookEvent(id, Status.FAILED, 0)))
         await pipe.execute()
 
 
@@ -205,7 +205,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
     known |= {name: orjson.loads(text[name]) for name in numbers if name in text}
     return Batch(
         id=id,
-        order=Order.from_dict(orjson.loads(text["order"])),
+        order=BatchSpec.from_dict(orjson.loads(text["order"])),
         status=Status(text["status"]),
         times={one: float(text[f"{one}_at"]) for one in Status if f"{one}_at" in text},
         errors=orjson.loads(text.get("errors", "[]")),

@@ -130,7 +130,7 @@ async def expire(client: redis.asyncio.Redis, quarantine: Quarantine, loop: Loop
     found = await scripts.run_async(client, scripts.Call("claim", (keys.EXPIRING,), (_LOOK_AGAIN_S, most)))
 
     async def close(id: str) -> None:
-        await scripts.run_async(client, scripts.close(id, State.EXPIRED, keep=keep))
+        await scripts.run_async(client, scripts.end_job(id, State.EXPIRED, keep=keep))
 
     await asyncio.gather(*(quarantine.handle(loop, keys.EXPIRING, member, close, attempts=3) for member in found))
     return len(found)

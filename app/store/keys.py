@@ -67,7 +67,7 @@ WEBHOOKS: Final = f"{PREFIX}webhooks"
 WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
 """String, what the webhooks of jobs are signed with, where `webhook_secret` is not set."""
 
-NOTICES: Final = f"{PREFIX}notices"
+WEBHOOK_DELIVERIES: Final = f"{PREFIX}notices"
 """Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
 
 QUARANTINE: Final = f"{PREFIX}quarantine"
@@ -133,22 +133,22 @@ def runs(schedule: str) -> str:
     return f"{PREFIX}runs:{schedule}"
 
 
-def notice(id: str) -> str:
+def webhook_delivery(id: str) -> str:
     """Hash, one event for one receiver and every attempt to tell it: `webhook_ttl_s`."""
     return f"{PREFIX}notice:{id}"
 
 
-def notices_of(webhook: str) -> str:
+def webhook_deliveries_of(webhook: str) -> str:
     """Sorted set of all notices of the webhook that are kept, by creation time."""
     return f"{PREFIX}notices:of:{webhook}"
 
 
-def notices_waiting(webhook: str) -> str:
+def webhook_deliveries_waiting(webhook: str) -> str:
     """Sorted set of the webhook's notices that wait, by creation time; bounded by `webhook_max_waiting`."""
     return f"{PREFIX}notices:waiting:{webhook}"
 
 
-def notices_ended(webhook: str) -> str:
+def webhook_deliveries_ended(webhook: str) -> str:
     """Sorted set of the webhook's notices that were delivered or given up, by creation time; bounded by `webhook_keep`."""
     return f"{PREFIX}notices:ended:{webhook}"
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core.codec import unpack
 from app.core.errors import PayloadLost
+from app.core.handlers import as_tensor, from_tensor
 from app.core.jobs import Job, State
-from app.core.packing import unpack
 from app.core.pipelines import PIPELINE, Pipeline
 from app.core.tensors import Tensor
-from app.core.works import as_tensor, from_tensor
 from app.store import keys, scripts
 from app.store.blobs import blobs
 from app.store.records import decode
@@ -83,7 +83,7 @@ async def begin(
     packed = await asyncio.to_thread(blobs().keep, orjson.dumps(plan), ttl)
     taken = (one for pair in inherited for one in pair)
     call = scripts.Call(
-        "begin",
+        "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.FOLLOWUPS),
         (keys.PREFIX, id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
     )

@@ -112,7 +112,7 @@ class Quarantine:
 def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """The type of every key that is not one record's own. `queues` are those of each pool."""
     sorted_sets = [
-        keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.FOLLOWUPS, keys.EVENTS, keys.EXPIRING, keys.NOTICES, keys.BATCHES,
+        keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.FOLLOWUPS, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
         keys.QUARANTINE,
     ]  # fmt: skip
     hashes = [keys.MANIFESTS, keys.WORKERS, keys.WEBHOOKS, keys.QUARANTINE_NOTES]

@@ -13,9 +13,9 @@ import redis.asyncio
 from redis.exceptions import NoScriptError
 
 from app.core.chunks import Chunk
+from app.core.codec import pack
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
-from app.core.packing import pack
 from app.store import keys
 from app.store.blobs import Blobs
 from app.store.records import encode_error
@@ -145,19 +145,19 @@ def enqueue(queue: str, delivery_id: str, message: bytes) -> Call:
     )
 
 
-def stray(queue: str, pool: str, *, grace_s: float, silent_s: float, most: int = 100) -> Call:
+def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: int = 100) -> Call:
     """Finds deliveries that should have a message: `[id, time limit in seconds, …]`."""
     held = keys.PREFIX + keys.unacked(pool)
     return Call(
-        "stray",
+        "find_lost",
         (keys.list_of(queue), keys.deliveries(queue), held, keys.delayed(queue), keys.running(queue)),
         (keys.PREFIX, grace_s, most, silent_s),
     )
 
 
-def close(job_id: str, state: State, *, keep: int) -> Call:
+def end_job(job_id: str, state: State, *, keep: int) -> Call:
     """Ends a job that has no outcome: CANCELLED, or EXPIRED where it waited too long."""
-    return Call("close", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
+    return Call("end_job", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
 
 
 def watch(job_id: str) -> Call:
@@ -178,16 +178,16 @@ def chunks(job_id: str, attempt: int, run: str, found: Sequence[Chunk], *, keep:
     return Call("chunks", (keys.job(job_id), keys.chunks(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
 
 
-def settle(parent: str, again_s: float | None) -> Call:
+def reschedule_parent(parent: str, again_s: float | None) -> Call:
     """A parent was looked at, and is to be looked at again after `again_s` seconds, or only when a child ends (None)."""
-    return Call("settle", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))
+    return Call("reschedule_parent", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))
 
 
-def hold(held: tuple[str, str], tag: str, message: str, now: float) -> Call:
+def reserve(held: tuple[str, str], tag: str, message: str, now: float) -> Call:
     """A worker holds a message; `held` are the keys of the hash of those and of its index. `now` is by its own clock, as kombu has it."""
-    return Call("hold", held, (tag, message, now))
+    return Call("reserve", held, (tag, message, now))
 
 
-def release(held: tuple[str, str], tag: str) -> Call:
+def ack(held: tuple[str, str], tag: str) -> Call:
     """A worker has ended with a message."""
-    return Call("release", held, (tag,))
+    return Call("ack", held, (tag,))

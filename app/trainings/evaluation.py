@@ -15,7 +15,7 @@ from app.core.trainers import METRICS, Kind
 from app.core.trainings import Training
 from app.runtime.arrays import Array
 from app.trainings.datasets import Dataset
-from app.trainings.preparation import as_it_was_fitted
+from app.trainings.preprocessing import as_it_was_fitted
 from app.trainings.trainers import Trainer
 
 Split = tuple[Array, Array]

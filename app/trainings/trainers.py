@@ -17,7 +17,7 @@ from app.core.errors import InvalidInput
 from app.core.trainers import ESTIMATORS, Estimator, Kind
 from app.runtime.arrays import Array
 from app.runtime.containing import contained
-from app.trainings.preparation import as_fitted, prepared
+from app.trainings.preprocessing import as_fitted, prepared
 
 Fit = Callable[..., Any]
 """`(rows, target, **parameters)` -> a fitted estimator. `rows` is a DataFrame: numbers as float, categories as text or missing."""

@@ -14,21 +14,21 @@ from app import metrics
 from app.broker import promotions
 from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
+from app.core.handlers import Context, handler
 from app.core.models import Manifest, ModelRef
 from app.core.promotions import Promotion
 from app.core.trainers import LESS_IS_BETTER, METRICS
 from app.core.trainings import KIND, Training
-from app.core.works import Context, work
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import settings
-from app.store.client import connect
 from app.store.files import full
-from app.trainings import memory
+from app.store.redis.client import connect
+from app.trainings import memory_limit
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import deviation, mean, measure, splits
-from app.trainings.preparation import as_it_was_fitted
+from app.trainings.preprocessing import as_it_was_fitted
 from app.trainings.promotion import promote
 from app.trainings.trainers import Trainer, find
 
@@ -38,12 +38,12 @@ _SAMPLE: Final = 100
 """Rows of the data set that the published model must answer as the one in memory does."""
 
 
-@work(KIND)
+@handler(KIND)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`spec` is a training as `Training.as_dict` gives it. Run again for the same job, it publishes nothing twice."""
     training, began = Training(**spec), time.monotonic()
     try:
-        with memory.limited(settings().training_memory_mb << 20):
+        with memory_limit.memory_limit(settings().training_memory_mb << 20):
             result = _result(training, context)
     except MemoryError:
         metrics.TRAININGS.labels("out_of_memory").inc()

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, told
-from app.core.works import RESULT, WORKS, Order, as_tensor
+from app.core.handlers import HANDLERS, RESULT, TaskSpec, as_tensor
 from app.store import keys
 from app.store.files import full
 from app.worker import pool_process, progress
@@ -62,13 +62,13 @@ def load(imports: str) -> None:
 def perform(delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
     """The one outcome of the delivery."""
     [job] = delivery.jobs
-    order, began, output = Order.unpack(delivery.inputs), time.perf_counter(), Output()
+    order, began, output = TaskSpec.unpack(delivery.inputs), time.perf_counter(), Output()
     arm()
     try:
         with interruptible(), output.listening():
-            if delivery.work not in WORKS:
+            if delivery.work not in HANDLERS:
                 raise WorkFailed(f"this worker does not know work of the kind {delivery.work!r}: it is older than what submitted it")
-            result = WORKS[delivery.work](order.spec, _Context(job, attempt))
+            result = HANDLERS[delivery.work](order.spec, _Context(job, attempt))
         outcome = Outcome(job, [as_tensor(RESULT, result)])
     except SoftTimeLimitExceeded as error:
         outcome = failed(job, _caused(TimeLimitExceeded(f"it ran longer than its limit of {limit_s:g} s"), error))

@@ -9,7 +9,7 @@ import sys
 import warnings
 
 from app.settings import settings
-from app.store.server import refuse_unfit
+from app.store.redis.health import refuse_unfit
 
 
 def serve() -> None:
@@ -48,7 +48,7 @@ def _run() -> int:
 
     from app import probes
     from app.canvas import app
-    from app.store import serving, withdrawn
+    from app.store import serving, unloaded_models
     from app.worker import control, handlers, main_process, pool_process, shutdown  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
     from app.worker.heartbeat import Presence
@@ -67,7 +67,7 @@ def _run() -> int:
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
-        served, unloaded = serving.read(main_process.redis()), withdrawn.read(main_process.redis())
+        served, unloaded = serving.read(main_process.redis()), unloaded_models.read(main_process.redis())
     except (RedisError, OSError):
         # It is waited for later, and read again then.
         served, unloaded = serving.Serving(), frozenset()

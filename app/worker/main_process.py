@@ -12,7 +12,7 @@ import redis as redis_py
 
 from app.loops import Loops
 from app.settings import settings
-from app.store.client import connect
+from app.store.redis.client import connect
 from app.worker.oom_kills import MemoryKills
 
 

@@ -9,9 +9,9 @@ import redis
 from celeriac._authoring import STEPS
 
 from app.core.errors import InvalidInput, WorkFailed
+from app.core.handlers import Context, handler
 from app.core.pipelines import INDEX, INPUTS, ITEM, STEP, fill
 from app.core.tensors import as_json, is_binary
-from app.core.works import Context, work
 from app.runtime.containing import contained
 from app.store import keys
 from app.store.blobs import blobs
@@ -20,7 +20,7 @@ from app.worker import pool_process
 from app.worker.predict_rows import asked
 
 
-@work(STEP)
+@handler(STEP)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """As `app.broker.pipelines` says it."""
     inputs = fill(spec["inputs"], _Sources(pool_process.redis(), spec).value)

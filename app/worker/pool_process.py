@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from app.runtime.threads import limit_threads
 from app.settings import settings
-from app.store.client import connect
+from app.store.redis.client import connect
 from app.worker.process_limits import Report, Wear
 
 if TYPE_CHECKING:

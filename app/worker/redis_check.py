@@ -10,8 +10,8 @@ from celery.exceptions import WorkerShutdown
 
 from app.core.errors import StoreUnavailable, StoreUnfit
 from app.settings import settings
-from app.store import server
-from app.store.address import here
+from app.store.redis import health
+from app.store.redis.url import current_address
 
 log = logging.getLogger(__name__)
 _REFUSED: Final = 7
@@ -25,7 +25,7 @@ class Gate(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         try:
-            server.accept(server.inspect(here(), settings()))
+            health.accept(health.inspect(current_address(), settings()))
         except StoreUnfit as error:
             log.critical("%s", error.detail)
             raise WorkerShutdown(_REFUSED) from None

@@ -16,7 +16,7 @@ from celery import bootsteps
 from redis.exceptions import RedisError
 
 from app.settings import settings
-from app.store import serving, withdrawn
+from app.store import serving, unloaded_models
 from app.worker import main_process
 from app.worker.models import Models, Wanted
 from app.worker.promotion import Promotions
@@ -69,7 +69,7 @@ class Reload(bootsteps.StartStopStep):
         """Compare the repository with what this worker holds."""
         models: Models = worker.models
         try:
-            self.withdrawn, self.serving = withdrawn.read(main_process.redis()), serving.read(main_process.redis())
+            self.withdrawn, self.serving = unloaded_models.read(main_process.redis()), serving.read(main_process.redis())
         except (RedisError, OSError) as error:
             log.warning("Aliases stay as they are until Redis answers: %s", error)
         wanted = models.wanted(self.withdrawn, self.serving)

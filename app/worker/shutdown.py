@@ -69,7 +69,7 @@ def _leave(worker: Any, client: redis.Redis, why: str) -> int:
         for request in requests:
             (id, body), _, _ = request._payload
             # First: the message that follows may have the same name.
-            scripts.run(client, scripts.release(keys.held(settings().pool), request.message.delivery_tag))
+            scripts.run(client, scripts.ack(keys.held(settings().pool), request.message.delivery_tag))
             requeue.hand_back(client, request.delivery_info["routing_key"], id, body, request.time_limits[1])
         workers.leave(client, worker.hostname)
     except (RedisError, OSError) as error:

@@ -20,7 +20,7 @@ from app import metrics
 from app.core.chunks import Chunk
 from app.core.jobs import new_id
 from app.runtime.model import Model
-from app.runtime.yielding import heard
+from app.runtime.streaming import heard
 from app.settings import settings
 from app.store import scripts
 from app.worker import cancellation, pool_process, progress

@@ -13,8 +13,8 @@ from app.broker.celery import app
 from app.core import retries
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import InvalidOutput, PayloadLost, PredictionFailed, StorageFull, WorkerLost
+from app.core.handlers import TaskSpec
 from app.core.models import RetryPolicy
-from app.core.works import Order
 from app.settings import settings
 from app.store import keys, scripts
 from app.store.blobs import blobs
@@ -96,7 +96,7 @@ def _predicted(running: Delivery, attempt: int, limit_s: float) -> list[Outcome]
 
 def _policy(delivery: Delivery) -> RetryPolicy:
     if delivery.work and delivery.inputs:
-        return Order.unpack(delivery.inputs).retries
+        return TaskSpec.unpack(delivery.inputs).retries
     return pool_process.models().retries(delivery.model, delivery.version)
 
 

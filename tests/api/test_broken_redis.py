@@ -148,7 +148,7 @@ RECORDS: Final[dict[str, tuple[str, Callable[[str], str], str]]] = {
     "batches": (keys.BATCHES, keys.batch, "batch_1"),
     "schedules": (keys.SCHEDULES, keys.schedule, "nightly"),
     "dead-letters": (keys.DEAD, keys.dead, "order-4712"),
-    "webhooks/default/deliveries": (keys.notices_of("default"), keys.notice, "default.evt_completed_x"),
+    "webhooks/default/deliveries": (keys.webhook_deliveries_of("default"), keys.webhook_delivery, "default.evt_completed_x"),
 }
 FIELDS: Final[dict[Any, Any]] = {
     "spec": "[1",

@@ -12,11 +12,11 @@ import redis.asyncio
 
 from app.broker import names
 from app.broker.batches import Batches, plan_job
-from app.core.batches import Batch, Order, Status
+from app.core.batches import Batch, BatchSpec, Status
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import WorkerLost
+from app.core.handlers import RESULT, as_tensor
 from app.core.jobs import State
-from app.core.works import RESULT, as_tensor
 from app.store import batches, jobs, keys, scripts
 
 POOL = "default"
@@ -33,7 +33,7 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 @pytest.fixture
 def conductor(client: redis.asyncio.Redis) -> Batches:
     async def cancel(id: str) -> None:
-        await scripts.run_async(client, scripts.close(id, State.CANCELLED, keep=60))
+        await scripts.run_async(client, scripts.end_job(id, State.CANCELLED, keep=60))
 
     return Batches(client, lambda _: 4, cancel)
 
@@ -54,7 +54,7 @@ async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | Wor
 
 
 async def created(client: redis.asyncio.Redis, id: str, owner: str = "", **more: Any) -> None:
-    order = Order("m", "1", POOL, "predict", {"path": "rows.csv"}, owner=owner, **more)
+    order = BatchSpec("m", "1", POOL, "predict", {"path": "rows.csv"}, owner=owner, **more)
     assert await batches.create(client, id, order, time.time(), 10)
 
 
@@ -155,7 +155,7 @@ async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: Batches
 
 
 async def test_no_more_batches_than_allowed(client: redis.asyncio.Redis) -> None:
-    order = Order("m", "1", POOL, "predict", {"path": "rows.csv"})
+    order = BatchSpec("m", "1", POOL, "predict", {"path": "rows.csv"})
     assert [await batches.create(client, f"batch_{at}", order, time.time(), 2) for at in range(3)] == [True, True, False]
 
 
@@ -180,7 +180,7 @@ async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resume
 
 
 async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyncio.Redis, conductor: Batches) -> None:
-    order = Order("m", "1", POOL, "predict", {"path": "rows.csv"})
+    order = BatchSpec("m", "1", POOL, "predict", {"path": "rows.csv"})
     await batches.create(client, "batch_a", order, time.time(), 10)
     await conductor.advance("batch_a")
     await batches.apply(client, "batch_a", POOL, batches.Change((Status.VALIDATING,), status=Status.CANCELLING))

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from app.broker import works
+from app.broker import submission
 from app.broker.followups import Followups
 from app.broker.replies import Replies
+from app.core.handlers import TaskSpec
 from app.core.jobs import State
-from app.core.works import Order
 from app.settings import Settings
 from app.store import jobs, keys, scripts
 from app.store.jobs import read
@@ -33,7 +33,7 @@ def followups(client: redis.asyncio.Redis) -> Followups:
 
 
 async def submit(client: redis.asyncio.Redis, id: str = "b1-0", parent: str = "batch:b1") -> tuple[str, bool]:
-    return await works.submit(client, works.Submission("chunk", {"from": 0}, QUEUE, id=id, parent=parent, subject=("wine", "1")))
+    return await submission.submit(client, submission.Submission("chunk", {"from": 0}, QUEUE, id=id, parent=parent, subject=("wine", "1")))
 
 
 async def test_a_part_is_a_job_of_its_kind_that_is_listed_with_its_parent_alone(client: redis.asyncio.Redis) -> None:
@@ -55,7 +55,7 @@ async def test_a_parent_is_due_when_a_part_of_it_ends(client: redis.asyncio.Redi
     followups.advance["batch"] = lambda id: _noted(seen, id)
     await submit(client)
     assert await followups.round() == 0
-    await scripts.run_async(client, scripts.close("b1-0", State.CANCELLED, keep=60))
+    await scripts.run_async(client, scripts.end_job("b1-0", State.CANCELLED, keep=60))
     assert await followups.round() == 1
     assert seen == ["b1"]
     assert await client.zcard(keys.FOLLOWUPS) == 0
@@ -67,12 +67,12 @@ async def test_a_part_that_ends_while_its_parent_is_looked_at_is_not_missed(clie
     async def advance(id: str) -> None:
         seen.append(id)
         if len(seen) == 1:
-            await scripts.run_async(client, scripts.close("b1-1", State.CANCELLED, keep=60))
+            await scripts.run_async(client, scripts.end_job("b1-1", State.CANCELLED, keep=60))
 
     followups.advance["batch"] = advance
     await submit(client, "b1-0")
     await submit(client, "b1-1")
-    await scripts.run_async(client, scripts.close("b1-0", State.CANCELLED, keep=60))
+    await scripts.run_async(client, scripts.end_job("b1-0", State.CANCELLED, keep=60))
     assert [await followups.round() for _ in range(3)] == [1, 1, 0]
     assert seen == ["b1", "b1"]
 
@@ -94,5 +94,5 @@ async def _noted(seen: list[str], id: str) -> None:
 
 
 def test_an_order_travels_whole() -> None:
-    order = Order({"rows": [0, 10]})
-    assert Order.unpack(order.pack()) == order
+    order = TaskSpec({"rows": [0, 10]})
+    assert TaskSpec.unpack(order.pack()) == order

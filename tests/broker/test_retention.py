@@ -12,9 +12,9 @@ import redis
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from app.broker import names, schedules, works
+from app.broker import names, schedules, submission
 from app.broker.retention import Retention
-from app.core.batches import Order, Status
+from app.core.batches import BatchSpec, Status
 from app.core.errors import ModelConflict
 from app.core.jobs import State
 from app.core.schedules import Schedule
@@ -72,20 +72,22 @@ def test_a_dry_run_removes_nothing(retention: Retention) -> None:
 
 
 async def test_a_version_that_a_job_waits_for_stays_until_that_has_ended(retention: Retention, client: redis.asyncio.Redis) -> None:
-    id, _ = await works.submit(client, works.Submission("chunk", {}, names.bulk("default"), id="j1", subject=("digits", "2"), limit_s=9))
+    id, _ = await submission.submit(
+        client, submission.Submission("chunk", {}, names.bulk("default"), id="j1", subject=("digits", "2"), limit_s=9)
+    )
     assert "a job that waits or runs" in refused(retention, "2")
     assert pruned(retention) == ["1", "3", "5"]
     job = await jobs.read(client, id)
     assert job is not None
     await scripts.run_async(client, scripts.start(names.bulk("default"), job.delivery, "w", keep=60, silent_s=60))
     assert pruned(retention) == []
-    await scripts.run_async(client, scripts.close(id, State.CANCELLED, keep=60))
+    await scripts.run_async(client, scripts.end_job(id, State.CANCELLED, keep=60))
     await client.delete(f"celeriac:delivery:{job.delivery}")
     assert pruned(retention) == ["2"]
 
 
 async def test_a_version_that_a_batch_asks_stays_until_that_has_ended(retention: Retention, client: redis.asyncio.Redis) -> None:
-    assert await batches.create(client, "b1", Order("digits", "3", "default", "predict", {"path": "a.csv"}), time.time(), 10)
+    assert await batches.create(client, "b1", BatchSpec("digits", "3", "default", "predict", {"path": "a.csv"}), time.time(), 10)
     assert "the batch b1" in refused(retention, "3")
     assert pruned(retention) == ["1", "2", "5"]
     await batches.apply(client, "b1", "default", batches.Change((Status.VALIDATING,), status=Status.FAILED))

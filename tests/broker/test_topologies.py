@@ -17,7 +17,7 @@ from redis.exceptions import NoPermissionError
 from app.broker.celery import configuration
 from app.settings import settings
 from app.store import keys
-from app.store.client import connect, connect_async
+from app.store.redis.client import connect, connect_async
 from tests.topologies import Certificates, tls, until, watched
 
 Place = Callable[..., None]

@@ -15,8 +15,8 @@ from app.cli.checks import Finding
 from app.cli.ports import free_port
 from app.settings import Settings, settings
 from app.store import keys
-from app.store.address import Address
 from app.store.quarantine import Quarantine
+from app.store.redis.url import Address
 from tests.cli.conftest import Stranger
 
 

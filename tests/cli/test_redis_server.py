@@ -13,8 +13,8 @@ from app.cli import redis_server
 from app.cli.exits import Trouble
 from app.core.errors import StoreUnavailable
 from app.settings import settings
-from app.store.address import Address
-from app.store.server import inspect
+from app.store.redis.health import inspect
+from app.store.redis.url import Address
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from app.core import protocol
 from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
 from app.core.inputs import flatten, from_rows, from_tensors
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import MAX_RANK, Tensor, checked_shape
@@ -83,7 +83,7 @@ def test_a_value_in_an_error_is_short(value: Any) -> None:
 
 def test_an_error_does_not_repeat_a_body() -> None:
     with pytest.raises(UnknownField) as refused:
-        known(["a" * 1_000_000], "model", pointer="/inputs/0")
+        reject_unknown_fields(["a" * 1_000_000], "model", pointer="/inputs/0")
     assert len(refused.value.detail) < 500
     assert refused.value.pointer == "/inputs/0"
     error = InvalidInput("x" * 1_000_000, pointer="/" + "y" * 1_000_000)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.drawings import mermaid
 from app.core.errors import InvalidInput, PipelineUnavailable
+from app.core.mermaid import mermaid
 from app.core.pipelines import Condition, Pipeline, fill
 from app.registry.pipelines import parse
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core.codec import pack, unpack
 from app.core.errors import InvalidTensor
-from app.core.packing import pack, unpack
 from app.core.tensors import ITEM_SIZE, Tensor, check_size, concatenate, decode, elements, encode, has_missing, split
 
 VALUES: dict[str, Any] = {

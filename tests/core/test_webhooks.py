@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from app.core.webhooks import SCHEDULE, Event, Happening, Webhook, delay, new_secret
+from app.core.webhooks import SCHEDULE, Event, Webhook, WebhookEvent, delay, new_secret
 
 
 def webhook(**values: object) -> Webhook:
@@ -66,5 +66,5 @@ def test_a_webhook_hears_only_what_it_wants(values: dict[str, object], event: Ev
     ],
 )
 def test_what_happened_is_read_as_it_was_written(text: str, event: Event, kind: str, message: str) -> None:
-    one = Happening.parse(text)
+    one = WebhookEvent.parse(text)
     assert (str(one), one.event, one.type, one.message) == (text, event, kind, message)

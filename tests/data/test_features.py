@@ -11,7 +11,7 @@ from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor, decode
 from app.data.columns import bind
 from app.data.features import to_columns, to_inputs
-from app.data.slices import Reader, Slice
+from app.data.row_batch import Reader, RowBatch
 from app.data.tables import open_table
 
 
@@ -73,7 +73,7 @@ def test_a_column_of_another_type_is_refused() -> None:
 def test_rows_that_the_model_cannot_take_are_told_apart() -> None:
     table = pa.table({"age": [1.0, None, 2.5, 4.0], "colour": ["red", "blue", None, None], "id": [7, 8, 9, 10]})
     binding = bind(MIXED, csv("age,colour,id"))
-    inputs, found = to_inputs(MIXED, binding, Slice(table, np.arange(100, 104), line_of=lambda row: row + 2))
+    inputs, found = to_inputs(MIXED, binding, RowBatch(table, np.arange(100, 104), line_of=lambda row: row + 2))
     assert [decode(one.data, one.datatype) for one in inputs] == [[1, 4], ["red", None]]
     assert found.table["id"].to_pylist() == [7, 10]
     assert found.rows.tolist() == [100, 103]
@@ -84,7 +84,7 @@ def test_rows_that_the_model_cannot_take_are_told_apart() -> None:
 
 
 def test_no_row_may_be_left() -> None:
-    inputs, found = to_inputs(NAMED, bind(NAMED, csv("a,b")), Slice(pa.table({"a": [None], "b": [1.0]}), np.arange(1)))
+    inputs, found = to_inputs(NAMED, bind(NAMED, csv("a,b")), RowBatch(pa.table({"a": [None], "b": [1.0]}), np.arange(1)))
     assert (inputs[0].shape, found.count, len(found.bad)) == ((0, 2), 1, 1)
 
 

@@ -12,12 +12,12 @@ import pytest
 from app.core.errors import InvalidFile
 from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
-from app.data import records
-from app.data.asked import Checked, RequestReader, check
+from app.data import line_index
 from app.data.cells import convert
 from app.data.formats import Format, recognise
-from app.data.records import Index
-from app.data.slices import Reader
+from app.data.line_index import Index
+from app.data.openai_requests import Checked, RequestReader, check
+from app.data.row_batch import Reader
 from app.data.tables import open_table
 from app.data.writing import join, writing
 
@@ -80,7 +80,7 @@ def test_what_was_written_in_parts_is_read_again_from_any_row(tmp_path: Path, fo
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int) -> None:
     content = 'h,i\n1,"a\nb"\r\n\n2,""""\n\r\n3,ä\n4,"x,\r\ny"'.encode()
-    monkeypatch.setattr(records, "_BLOCK", size)
+    monkeypatch.setattr(line_index, "_BLOCK", size)
     reader = opened(content, "x.csv")
     found = reader.look_through()
     assert found is not None
@@ -221,7 +221,7 @@ def test_requests_that_are_checked_in_steps_have_the_same_mistakes() -> None:
         for at in range(20)
     ]
     file = io.BytesIO(b"\n".join(lines))
-    reader = RequestReader(file, records.index(file, 0, 0, records.LINES))
+    reader = RequestReader(file, line_index.index(file, 0, 0, line_index.LINES))
     once, steps = Checked(), Checked()
     assert check(reader, "/v1/jobs", 100, "m", once)
     while not check(reader, "/v1/jobs", 100, "m", steps, lambda: True):

@@ -18,11 +18,11 @@ from app.api.presentation import present, present_batch
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
 from app.core.tensors import Tensor, encode
-from app.core.webhooks import Event, JobWebhook, Notice, Webhook, new_secret
+from app.core.webhooks import Event, JobWebhook, Webhook, WebhookDelivery, new_secret
 from app.hooks.fanout import Shown
 from app.hooks.sender import Sender
 from app.settings import Settings
-from app.store import keys, notices, scripts, webhooks
+from app.store import keys, scripts, webhook_deliveries, webhooks
 from app.store.records import encode_spec, encode_webhook
 
 QUEUE = "default"
@@ -149,11 +149,11 @@ class Hooked:
         await self.finish(sent, Outcome(sent.jobs[0], [Tensor("predict", "FP64", (1, values), encode([1 / 3] * values, "FP64"))]))
 
     async def cancel(self, sent: Delivery) -> None:
-        await scripts.run_async(self.client, scripts.close(sent.jobs[0], State.CANCELLED, keep=60))
+        await scripts.run_async(self.client, scripts.end_job(sent.jobs[0], State.CANCELLED, keep=60))
 
-    async def notices(self, webhook: str = "wh_1") -> list[Notice]:
+    async def deliveries(self, webhook: str = "wh_1") -> list[WebhookDelivery]:
         """The newest first."""
-        return (await notices.page(self.client, webhook, None, None, 100))[0]
+        return (await webhook_deliveries.page(self.client, webhook, None, None, 100))[0]
 
     async def events(self) -> list[str]:
         found: Any = await self.client.zrange(keys.EVENTS, 0, -1)

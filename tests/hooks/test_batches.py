@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook as Verifier
 
-from app.core.batches import RESUMABLE, Order, Status
+from app.core.batches import RESUMABLE, BatchSpec, Status
 from app.core.webhooks import LARGEST, Event
 from app.store import batches, webhooks
 from app.store.batches import Change
@@ -20,7 +20,9 @@ GOING = (Status.VALIDATING, Status.IN_PROGRESS)
 
 async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = tuple(Event)) -> None:
     told: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
-    assert await batches.create(hooked.client, ID, Order("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10)
+    assert await batches.create(
+        hooked.client, ID, BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10
+    )
 
 
 async def become(hooked: Hooked, status: Status, before: tuple[Status, ...] = GOING, **values: Any) -> None:
@@ -50,7 +52,7 @@ async def test_the_webhook_that_a_batch_brought_along_hears_of_its_start_and_its
     assert told["data"]["request_counts"]["total"] == 7
     assert int(told["data"][f"{status}_at"]) > 0
     assert receiver.all() == []
-    assert sorted(notice.about for notice in await hooked.notices("default")) == [ID, ID]
+    assert sorted(delivery.about for delivery in await hooked.deliveries("default")) == [ID, ID]
 
 
 async def test_the_end_alone_where_that_was_asked(hooked: Hooked, receiver: Receiver) -> None:
@@ -86,7 +88,7 @@ async def test_a_batch_that_is_resumed_is_told_again(hooked: Hooked, receiver: R
     await hooked.send()
     [first] = receiver.all()
     assert (first.json["type"], first.json["data"]["status"]) == ("batch.failed", "failed")
-    assert sorted(notice.message for notice in await hooked.notices("default")) == ["evt_failed_batch_1.0", "evt_failed_batch_1.1"]
+    assert sorted(delivery.message for delivery in await hooked.deliveries("default")) == ["evt_failed_batch_1.0", "evt_failed_batch_1.1"]
 
 
 async def test_nobody_is_told_of_a_batch_that_was_refused(hooked: Hooked, receiver: Receiver) -> None:

@@ -8,10 +8,10 @@ from standardwebhooks import Webhook as Verifier
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.core.webhooks import LARGEST, Event, Fate, new_secret
+from app.core.webhooks import LARGEST, Event, Status, new_secret
 from app.hooks.sender import retry_after_s
 from app.loops import Loop
-from app.store import jobs, keys, notices, webhooks
+from app.store import jobs, keys, webhook_deliveries, webhooks
 from app.store.quarantine import Quarantine
 from tests.hooks.conftest import Hooked, Receiver
 
@@ -100,7 +100,7 @@ async def test_the_chunks_of_a_batch_are_told_to_nobody(hooked: Hooked, receiver
     await hooked.register(receiver.url)
     await hooked.succeed(await hooked.submit(parent="batch:batch_1"))
     await hooked.send()
-    assert await hooked.notices() == []
+    assert await hooked.deliveries() == []
     assert await hooked.events() == []
 
 
@@ -112,9 +112,9 @@ async def test_an_event_is_sent_again_until_2xx_under_the_same_id(hooked: Hooked
     got = receiver.all()
     assert len(got) == 3
     assert len({one.headers["webhook-id"] for one in got}) == 1
-    (notice,) = await hooked.notices()
-    assert [one.status for one in notice.attempts] == [500, 404, 200]
-    assert notice.fate is Fate.DELIVERED
+    (delivery,) = await hooked.deliveries()
+    assert [one.status for one in delivery.attempts] == [500, 404, 200]
+    assert delivery.status is Status.DELIVERED
 
 
 async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked: Hooked, receiver: Receiver) -> None:
@@ -122,17 +122,17 @@ async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked:
     receiver.answers = [(500, {})] * 20
     await hooked.cancel(await hooked.submit())
     await hooked.send()
-    (notice,) = await hooked.notices()
-    assert (notice.fate, len(notice.attempts)) == (Fate.FAILED, 10)
+    (delivery,) = await hooked.deliveries()
+    assert (delivery.status, len(delivery.attempts)) == (Status.FAILED, 10)
 
 
 async def test_nobody_listens_is_a_failure_that_is_tried_again(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register("http://127.0.0.1:1/")
     await hooked.cancel(await hooked.submit())
     await hooked.sender((60.0,)).round()
-    (notice,) = await hooked.notices()
-    assert notice.fate is Fate.PENDING
-    assert notice.attempts[0].error.startswith("ConnectError")
+    (delivery,) = await hooked.deliveries()
+    assert delivery.status is Status.PENDING
+    assert delivery.attempts[0].error.startswith("ConnectError")
 
 
 async def test_an_answer_that_takes_too_long_is_a_failure(hooked: Hooked, receiver: Receiver) -> None:
@@ -141,8 +141,8 @@ async def test_an_answer_that_takes_too_long_is_a_failure(hooked: Hooked, receiv
     await hooked.register(receiver.url)
     await hooked.cancel(await hooked.submit())
     await hooked.sender((60.0,)).round()
-    (notice,) = await hooked.notices()
-    assert notice.attempts[0].error == "no answer within 0.2 s"
+    (delivery,) = await hooked.deliveries()
+    assert delivery.attempts[0].error == "no answer within 0.2 s"
 
 
 async def test_the_receiver_is_asked_again_when_it_said(hooked: Hooked, receiver: Receiver) -> None:
@@ -150,8 +150,8 @@ async def test_the_receiver_is_asked_again_when_it_said(hooked: Hooked, receiver
     receiver.answers = [(429, {"retry-after": "3600"})]
     await hooked.cancel(await hooked.submit())
     await hooked.sender().round()
-    (notice,) = await hooked.notices()
-    assert 3590 < (notice.next_at or 0) - time.time() <= 3600
+    (delivery,) = await hooked.deliveries()
+    assert 3590 < (delivery.next_at or 0) - time.time() <= 3600
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), (formatdate(1060, usegmt=True), 60.0), ("soon", None), ("", None)])
@@ -179,11 +179,11 @@ async def test_a_dead_webhook_is_disabled_after_failures_in_a_row_over_a_time(ho
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     found = await webhooks.read(hooked.client, "wh_1")
-    (notice,) = await hooked.notices()
+    (delivery,) = await hooked.deliveries()
     assert found is not None
     assert found.disabled == "3 attempts in a row have failed"
-    assert notice.fate is Fate.FAILED
-    assert notice.attempts[-1].error == "the webhook is disabled: 3 attempts in a row have failed"
+    assert delivery.status is Status.FAILED
+    assert delivery.attempts[-1].error == "the webhook is disabled: 3 attempts in a row have failed"
 
 
 async def test_many_failures_in_a_short_time_do_not_disable(hooked: Hooked, receiver: Receiver) -> None:
@@ -212,9 +212,9 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(hooked: Hooked, recei
     receiver.answers = [(307, {"location": f"http://127.0.0.1:{receiver.port}/elsewhere"})]
     await hooked.cancel(await hooked.submit())
     await hooked.sender((60.0,)).round()
-    (notice,) = await hooked.notices()
+    (delivery,) = await hooked.deliveries()
     assert [got.path for got in receiver.all()] == ["/hook"]
-    assert (notice.fate, notice.attempts[0].status) == (Fate.PENDING, 307)
+    assert (delivery.status, delivery.attempts[0].status) == (Status.PENDING, 307)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
@@ -223,9 +223,9 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     await hooked.register(f"http://{host}:{receiver.port}/")
     await hooked.cancel(await hooked.submit())
     await hooked.send()
-    (notice,) = await hooked.notices()
-    assert notice.fate is Fate.FAILED
-    assert "no public address" in notice.attempts[0].error
+    (delivery,) = await hooked.deliveries()
+    assert delivery.status is Status.FAILED
+    assert "no public address" in delivery.attempts[0].error
     assert receiver.all() == []
 
 
@@ -233,29 +233,29 @@ async def test_a_host_that_is_no_name_is_told_and_not_tried_again(hooked: Hooked
     await hooked.register("https://xn--/hook")
     await hooked.cancel(await hooked.submit())
     await hooked.send()
-    (notice,) = await hooked.notices()
-    assert (notice.fate, len(notice.attempts)) == (Fate.FAILED, 1)
-    assert "no valid host name" in notice.attempts[0].error
+    (delivery,) = await hooked.deliveries()
+    assert (delivery.status, len(delivery.attempts)) == (Status.FAILED, 1)
+    assert "no valid host name" in delivery.attempts[0].error
 
 
 async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
     await hooked.cancel(await hooked.submit())
-    # One took the event and died; then one took the notice and died.
-    assert len(await notices.claim_events(hooked.client, 0.0, 10)) == 1
+    # One took the event and died; then one took the delivery and died.
+    assert len(await webhook_deliveries.claim_events(hooked.client, 0.0, 10)) == 1
     await hooked.sender().round()
     receiver.all()
-    (notice,) = await hooked.notices()
-    await notices.replay(hooked.client, notice, hooked.settings)
-    assert await notices.claim(hooked.client, 0.0, 10) == [notice.id.encode()]
+    (delivery,) = await hooked.deliveries()
+    await webhook_deliveries.replay(hooked.client, delivery, hooked.settings)
+    assert await webhook_deliveries.claim(hooked.client, 0.0, 10) == [delivery.id.encode()]
     await hooked.send()
-    assert receiver.get().headers["webhook-id"] == notice.message
+    assert receiver.get().headers["webhook-id"] == delivery.message
 
 
 async def test_a_claim_keeps_others_away_while_it_lasts(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.cancel(await hooked.submit(receiver.url))
-    assert len(await notices.claim_events(hooked.client, 60.0, 10)) == 1
-    assert await notices.claim_events(hooked.client, 60.0, 10) == []
+    assert len(await webhook_deliveries.claim_events(hooked.client, 60.0, 10)) == 1
+    assert await webhook_deliveries.claim_events(hooked.client, 60.0, 10) == []
 
 
 async def test_an_event_that_is_handled_twice_is_one_message(hooked: Hooked, receiver: Receiver) -> None:
@@ -276,7 +276,7 @@ async def test_deliveries_are_bounded_and_the_oldest_ended_go_first(hooked: Hook
         jobs.append(sent.jobs[0])
         await hooked.cancel(sent)
         await hooked.send()
-    assert [notice.about for notice in await hooked.notices()] == jobs[:1:-1]
+    assert [delivery.about for delivery in await hooked.deliveries()] == jobs[:1:-1]
     assert len(await hooked.client.keys("celeriac:notice:*")) == 2
 
 
@@ -286,7 +286,7 @@ async def test_what_waits_for_a_webhook_is_bounded_and_the_oldest_is_given_up(ho
     for _ in range(3):
         await hooked.cancel(await hooked.submit())
         await hooked.sender((3600.0,)).round()
-    assert [notice.fate for notice in await hooked.notices()] == [Fate.PENDING, Fate.PENDING, Fate.FAILED]
+    assert [delivery.status for delivery in await hooked.deliveries()] == [Status.PENDING, Status.PENDING, Status.FAILED]
 
 
 async def test_nothing_is_kept_without_an_end(hooked: Hooked, receiver: Receiver) -> None:
@@ -307,8 +307,8 @@ async def test_what_waits_is_sent_and_ends_though_redis_is_full(hooked: Hooked, 
         await hooked.send()
     finally:
         await hooked.client.config_set("maxmemory", 0)
-    (notice,) = await hooked.notices("default")
-    assert (notice.fate, [one.status for one in notice.attempts]) == (Fate.DELIVERED, [500, 204])
+    (delivery,) = await hooked.deliveries("default")
+    assert (delivery.status, [one.status for one in delivery.attempts]) == (Status.DELIVERED, [500, 204])
 
 
 async def expire(hooked: Hooked) -> None:

@@ -16,7 +16,7 @@ from kombu.entity import Queue
 from app.broker.celery import Reconnecting, configuration
 from app.patches.kombu_redis import Teller
 from app.store import keys
-from app.store.scripts import Call, hold, run
+from app.store.scripts import Call, reserve, run
 
 HELD = keys.PREFIX + keys.unacked("default")
 INDEX = f"{HELD}:index"
@@ -91,11 +91,11 @@ def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Red
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):
         teller = Teller(pool)
-        teller.tell(hold((HELD, INDEX), "first", "message", 1.0))
+        teller.tell(reserve((HELD, INDEX), "first", "message", 1.0))
         teller.settle()
         client.client_kill_filter(_type="normal", skipme=True)
-        teller.tell(hold((HELD, INDEX), "second", "message", 1.0))
-        teller.tell(hold((HELD, INDEX), "third", "message", 1.0))
+        teller.tell(reserve((HELD, INDEX), "second", "message", 1.0))
+        teller.tell(reserve((HELD, INDEX), "third", "message", 1.0))
         teller.settle()
     assert client.hkeys(HELD) == [b"first", b"second", b"third"]
 
@@ -105,15 +105,15 @@ def test_a_script_that_failed_is_told_of_later_and_keeps_nothing_back_that_comes
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):
         teller = Teller(pool)
-        teller.tell(hold((HELD, INDEX), "first", "message", 1.0))
+        teller.tell(reserve((HELD, INDEX), "first", "message", 1.0))
         assert teller._connection.can_read(timeout=10)
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-            teller.tell(hold(("other", INDEX), "second", "message", 1.0))
+            teller.tell(reserve(("other", INDEX), "second", "message", 1.0))
         teller.settle()
     assert client.hkeys("other") == [b"second"]
 
 
 def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis) -> None:
     client.config_set("maxmemory", 1)
-    run(client, Call("hold", (HELD, INDEX), ("tag", "message", 1.0)))
+    run(client, Call("reserve", (HELD, INDEX), ("tag", "message", 1.0)))
     assert client.hget(HELD, "tag") == b"message"

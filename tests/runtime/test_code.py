@@ -13,9 +13,9 @@ from app.core.errors import CeleriacError, InvalidInput, InvalidOutput, ModelUna
 from app.core.inputs import from_rows
 from app.core.tensors import decode
 from app.registry.repository import Repository
-from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.model import Model
+from app.runtime.model_yaml import publish_folder
 
 Published = Callable[..., Model]
 """Publishes `code` and more files under `name`; gives the loaded model."""

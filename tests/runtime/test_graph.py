@@ -18,9 +18,9 @@ from app.core.errors import InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.tensors import decode
 from app.registry.repository import Repository
-from app.runtime.folders import publish_folder
 from app.runtime.graph import Graph
 from app.runtime.loading import load
+from app.runtime.model_yaml import publish_folder
 
 FLOAT, TEXT = TensorProto.FLOAT, TensorProto.STRING
 

@@ -49,7 +49,7 @@ class Store:
         return apart
 
     def stray(self, grace_s: float = 0.0, silent_s: float = 0.0) -> list[str]:
-        call = scripts.stray(QUEUE, "default", grace_s=grace_s, silent_s=silent_s)
+        call = scripts.find_lost(QUEUE, "default", grace_s=grace_s, silent_s=silent_s)
         return [id.decode() for id in scripts.run(self.client, call)[::2]]
 
     def job(self, id: str) -> Job:

@@ -89,7 +89,7 @@ def test_attempts_are_counted_and_end(store: Store) -> None:
 
 def test_a_cancelled_job_never_runs_and_its_companion_does(store: Store) -> None:
     sent = store.submit(jobs=2)
-    scripts.run(store.client, scripts.close(sent.jobs[0], State.CANCELLED, keep=60))
+    scripts.run(store.client, scripts.end_job(sent.jobs[0], State.CANCELLED, keep=60))
     assert store.start(sent) == [0, 1]
     assert store.job(sent.jobs[0]).state is State.CANCELLED
 
@@ -97,7 +97,7 @@ def test_a_cancelled_job_never_runs_and_its_companion_does(store: Store) -> None
 def test_cancelled_is_final(store: Store) -> None:
     sent = store.submit()
     store.start(sent)
-    scripts.run(store.client, scripts.close(sent.jobs[0], State.CANCELLED, keep=60))
+    scripts.run(store.client, scripts.end_job(sent.jobs[0], State.CANCELLED, keep=60))
     assert store.finish(sent, succeeded(sent.jobs[0])) == 1
     assert store.job(sent.jobs[0]).state is State.CANCELLED
 
@@ -111,7 +111,7 @@ def test_a_job_past_its_deadline_expires_instead_of_running(store: Store) -> Non
 def test_a_running_job_does_not_expire(store: Store) -> None:
     sent = store.submit(wait_s=60)
     store.start(sent)
-    scripts.run(store.client, scripts.close(sent.jobs[0], State.EXPIRED, keep=60))
+    scripts.run(store.client, scripts.end_job(sent.jobs[0], State.EXPIRED, keep=60))
     assert store.job(sent.jobs[0]).state is State.RUNNING
 
 
@@ -179,7 +179,7 @@ def test_a_lost_delivery_is_found_behind_a_long_queue(store: Store) -> None:
 def test_the_api_process_that_waits_is_told_once_and_what_came_late(store: Store, listening: Callable[[str], list[bytes]]) -> None:
     sent = store.submit(jobs=2)
     store.start(sent)
-    scripts.run(store.client, scripts.close(sent.jobs[1], State.CANCELLED, keep=60))
+    scripts.run(store.client, scripts.end_job(sent.jobs[1], State.CANCELLED, keep=60))
     listening(keys.reply("api"))
     store.finish(sent, succeeded(sent.jobs[0]), succeeded(sent.jobs[1]))
     (told,) = listening(keys.reply("api"))

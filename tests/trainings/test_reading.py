@@ -19,7 +19,7 @@ from app.runtime.artifact import READERS
 from app.runtime.model import Model
 from app.runtime.publishing import publish
 from app.trainings.datasets import Dataset, read
-from app.trainings.preparation import as_it_was_fitted
+from app.trainings.preprocessing import as_it_was_fitted
 from app.trainings.trainers import find
 
 COUNTRIES = "country,y\n" + "".join(f"{name},{value}\n" for name, value in [("CH", 1), ("DE", 50), ("NA", 120), ("", 40)] * 6)  # T5

@@ -12,10 +12,10 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.errors import PredictionOutOfMemory
 from app.core.tensors import Tensor, decode, encode
 from app.registry.repository import Repository
-from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.memory import out_of_memory
 from app.runtime.model import Model
+from app.runtime.model_yaml import publish_folder
 from app.worker.batches.bisect import Caller
 from app.worker.oom import in_halves
 from app.worker.predict_rows import asked as asked_of

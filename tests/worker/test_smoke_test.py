@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from app.registry.repository import Repository
-from app.runtime.folders import publish_folder
 from app.runtime.loading import load
 from app.runtime.model import Model
+from app.runtime.model_yaml import publish_folder
 from app.settings import Settings
 from app.worker.smoke_test import Key, SmokeTests, Verdict
 from tests.code import HERE

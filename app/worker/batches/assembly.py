@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from app.broker.batches import ASSEMBLY
 from app.core.batches import Part, Status
+from app.core.handlers import Context, handler
 from app.core.models import Manifest
 from app.core.tensors import Tensor
-from app.core.works import Context, work
-from app.data import asked
-from app.data.asked import RequestReader
+from app.data import openai_requests
 from app.data.features import to_columns
 from app.data.formats import Format
+from app.data.openai_requests import RequestReader
 from app.data.writing import join
 from app.data.writing import writing as writing_table
 from app.store import batches, keys
@@ -35,7 +35,7 @@ _UNFINISHED: Final = {
 }
 
 
-@work(ASSEMBLY)
+@handler(ASSEMBLY)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{output_file, error_file}`: ids, '' where there is nothing, or where it was written to a path or URL."""
     batch, outcome = str(spec["batch"]), Status(spec["outcome"])
@@ -94,7 +94,10 @@ def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: st
         for first, count in gaps:
             for row, _, text in _requests(plan, folder, first, count):
                 code, message = unfinished or ("", "")
-                _write(draft.file, line(f"batch_req_{row}", asked.parse(text).custom_id, None, None, {"code": code, "message": message}))
+                _write(
+                    draft.file,
+                    line(f"batch_req_{row}", openai_requests.parse(text).custom_id, None, None, {"code": code, "message": message}),
+                )
         return draft.finish(f"{PurePath(plan.name).stem}.errors.jsonl", _PURPOSE, plan.order.ttl_s).id
 
 
@@ -105,7 +108,7 @@ def _lost(plan: Plan, folder: Folder, part: Part) -> dict[str, Any]:
         return {"row": part.first, "line": None, **error}
     [(row, _, text)] = _requests(plan, folder, part.first, 1)
     told = {"code": error["code"], "message": error["detail"]}
-    return line(f"batch_req_{row}", asked.parse(text).custom_id, None, None, told)
+    return line(f"batch_req_{row}", openai_requests.parse(text).custom_id, None, None, told)
 
 
 def _requests(plan: Plan, folder: Folder, first: int, count: int) -> Iterator[tuple[int, int, bytes]]:

@@ -8,13 +8,13 @@ from typing import IO, Any, Final
 
 from app.broker.batches import CHUNK
 from app.core.batches import Part
+from app.core.chunk_size import ChunkSize
 from app.core.errors import InvalidFile
+from app.core.handlers import Context, handler
 from app.core.models import Manifest
-from app.core.pace import Pace
-from app.core.works import Context, work
-from app.data.asked import RequestReader
 from app.data.delimited import CsvReader
-from app.data.slices import Reader, Slice
+from app.data.openai_requests import RequestReader
+from app.data.row_batch import Reader, RowBatch
 from app.data.tables import open_table
 from app.store.sources import Source, fingerprint, reading
 from app.worker.batches.predict import Answering, RequestAnswering, TableAnswering
@@ -26,7 +26,7 @@ _MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
 
 
-@work(CHUNK)
+@handler(CHUNK)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{rows, completed, failed, seconds}`: of the rows asked for, the first `rows` are done. And `{slice, call_s}` for the next one's pace."""
     folder, first, count = Folder(spec["batch"]), int(spec["first"]), int(spec["count"])
@@ -41,7 +41,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
             answering: Answering = (
                 TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
             )
-            pace = Pace(_most(answering), int(spec["slice"]), float(spec["call_s"]))
+            pace = ChunkSize(_most(answering), int(spec["slice"]), float(spec["call_s"]))
             began = time.perf_counter()
             done, failed = _answer(reader, answering, pace, first, count)
             took = time.perf_counter() - began
@@ -61,12 +61,12 @@ def _reader(plan: Plan, folder: Folder, file: IO[bytes], manifest: Manifest) -> 
     return reader
 
 
-def _answer(reader: Reader, answering: Answering, pace: Pace, first: int, count: int) -> tuple[int, int]:
+def _answer(reader: Reader, answering: Answering, pace: ChunkSize, first: int, count: int) -> tuple[int, int]:
     """How many rows were done, and how many of them failed."""
     turn = Turn()
     done = failed = 0
     for whole in reader.read(first, count, answering.columns, _most(answering)):
-        rest: Slice | None = whole
+        rest: RowBatch | None = whole
         while rest is not None:
             part, rest = rest.cut(pace.rows)
             at = time.perf_counter()

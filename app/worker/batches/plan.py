@@ -10,18 +10,18 @@ from dataclasses import replace
 from typing import IO, Any
 
 from app.broker.batches import PLAN
-from app.core.batches import Order
+from app.core.batches import BatchSpec
 from app.core.errors import InvalidFile, InvalidInput
+from app.core.handlers import Context, handler
 from app.core.models import Manifest
 from app.core.tables import TableOptions
-from app.core.works import Context, work
-from app.data import asked, records
-from app.data.asked import RequestReader
+from app.data import line_index, openai_requests
 from app.data.columns import Binding, bind, wanted
 from app.data.delimited import after_bom
 from app.data.formats import Format, by_name
+from app.data.line_index import LINES
 from app.data.lines import JsonReader
-from app.data.records import LINES
+from app.data.openai_requests import RequestReader
 from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
@@ -30,10 +30,10 @@ from app.worker.batches.time_slice import Turn
 from app.worker.batches.workspace import Folder, Plan, Progress
 
 
-@work(PLAN)
+@handler(PLAN)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
-    order = Order.from_dict(spec["order"])
+    order = BatchSpec.from_dict(spec["order"])
     source = Source(**order.input)
     if order.output:
         output = Source(**order.output)
@@ -46,7 +46,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
         return _table(Folder(spec["batch"]), order, source.name, file, context.model(order.model, order.version).manifest)
 
 
-def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: Manifest) -> dict[str, Any]:
+def _table(folder: Folder, order: BatchSpec, name: str, file: IO[bytes], manifest: Manifest) -> dict[str, Any]:
     options = TableOptions.from_dict({**manifest.reading, **order.options})
     reader, format = open_table(file, name, None, options)
     output = _output(order, format)
@@ -93,18 +93,18 @@ def _table(folder: Folder, order: Order, name: str, file: IO[bytes], manifest: M
     return {"rows": reader.rows, "step": reader.step}
 
 
-def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[str, Any]:
+def _requests(folder: Folder, order: BatchSpec, name: str, file: IO[bytes]) -> dict[str, Any]:
     turn, progress = Turn(), folder.progress(fingerprint(file))
     if progress.index is None or not progress.index.whole:
         try:
-            progress.index = records.index(file, after_bom(file), 0, LINES, resume=progress.index, enough=turn.over)
+            progress.index = line_index.index(file, after_bom(file), 0, LINES, resume=progress.index, enough=turn.over)
         except InvalidFile as error:
             return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
         if not progress.index.whole:
             return _more(folder, order, progress)
     reader, checked = RequestReader(file, progress.index), progress.checked
     model = order.asked if order.endpoint == "/v1/jobs" else None
-    if not asked.check(reader, order.endpoint, settings().max_batch_requests, model, checked, turn.over):
+    if not openai_requests.check(reader, order.endpoint, settings().max_batch_requests, model, checked, turn.over):
         return _more(folder, order, progress)
     if checked.errors:
         return {"errors": checked.errors}
@@ -113,17 +113,17 @@ def _requests(folder: Folder, order: Order, name: str, file: IO[bytes]) -> dict[
     return {"rows": reader.rows, "step": 1}
 
 
-def _more(folder: Folder, order: Order, progress: Progress) -> dict[str, Any]:
+def _more(folder: Folder, order: BatchSpec, progress: Progress) -> dict[str, Any]:
     folder.save_progress(progress, _until(order))
     return {"more": True}
 
 
-def _output(order: Order, format: Format) -> Format:
+def _output(order: BatchSpec, format: Format) -> Format:
     if order.format:
         return Format(order.format)
     named = by_name(Source(**order.output).name) if order.output else None
     return named or format
 
 
-def _until(order: Order) -> float:
+def _until(order: BatchSpec) -> float:
     return time.time() + order.window_s + order.ttl_s

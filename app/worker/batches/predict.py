@@ -11,16 +11,16 @@ import pyarrow as pa
 
 from app.core import protocol
 from app.core.errors import CeleriacError, InvalidInput
-from app.core.fields import known
+from app.core.fields import reject_unknown_fields
 from app.core.inputs import from_rows, from_tensors, method_of
 from app.core.jobs import State
 from app.core.models import Manifest
 from app.core.tensors import Tensor, concatenate, split
-from app.data import asked
-from app.data.asked import REQUEST, Asked
+from app.data import openai_requests
 from app.data.features import carried, to_columns, to_inputs
 from app.data.formats import Format
-from app.data.slices import BadRow, Slice
+from app.data.openai_requests import REQUEST, BatchRequest
+from app.data.row_batch import BadRow, RowBatch
 from app.data.writing import Writer, writing
 from app.runtime.model import Model
 from app.worker.batches.bisect import Caller
@@ -32,7 +32,7 @@ class Answering(Protocol):
     columns: list[str] | None
     """What is read of the file; None: everything."""
 
-    def answer(self, found: Slice) -> int:
+    def answer(self, found: RowBatch) -> int:
         """Writes what becomes of the rows. Returns how many of them failed."""
         ...
 
@@ -48,7 +48,7 @@ class TableAnswering:
         self._writer: Writer | None = None
         self.columns: list[str] | None = None if plan.binding.rest else plan.binding.columns
 
-    def answer(self, found: Slice) -> int:
+    def answer(self, found: RowBatch) -> int:
         inputs, good = to_inputs(self._model.manifest, self._binding, found)
         right, bad, outputs = np.ones(good.table.num_rows, bool), list[BadRow](), list[Tensor]()
         if good.table.num_rows:
@@ -87,8 +87,8 @@ class RequestAnswering:
         self._order, self._model, self._draft = plan.order, model, draft
         self._is_job = plan.order.endpoint == "/v1/jobs"
 
-    def answer(self, found: Slice) -> int:
-        lines = [asked.parse(text) for text in found.table[REQUEST].to_pylist()]
+    def answer(self, found: RowBatch) -> int:
+        lines = [openai_requests.parse(text) for text in found.table[REQUEST].to_pylist()]
         results: list[list[Tensor] | CeleriacError] = [CeleriacError("it was not answered")] * len(lines)
         together: dict[tuple[str, ...], list[tuple[int, list[Tensor]]]] = {}
         for at, one in enumerate(lines):
@@ -125,15 +125,15 @@ class RequestAnswering:
     def _read(self, body: dict[str, Any]) -> tuple[tuple[str, ...], list[Tensor]]:
         manifest = self._model.manifest
         if self._is_job:
-            known(body, "model", "inputs", "method")
+            reject_unknown_fields(body, "model", "inputs", "method")
             return (method_of(body, manifest),), from_rows(manifest, body.get("inputs"))
-        known(body, "id", "parameters", "inputs", "outputs")
+        reject_unknown_fields(body, "id", "parameters", "inputs", "outputs")
         outputs, binary = protocol.outputs(body, protocol.parameters(body), manifest)
         if any(binary):
             raise InvalidInput("raw data cannot stand in a line of JSON: leave binary_data out", pointer="/outputs")
         return outputs, from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), memoryview(b"")))
 
-    def _line(self, one: Asked, row: int, result: list[Tensor] | CeleriacError) -> dict[str, Any]:
+    def _line(self, one: BatchRequest, row: int, result: list[Tensor] | CeleriacError) -> dict[str, Any]:
         if isinstance(result, CeleriacError):
             body: dict[str, Any] = {"code": result.code, "detail": result.detail}
             body |= {"pointer": result.pointer} if result.pointer else {}

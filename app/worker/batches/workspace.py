@@ -11,13 +11,13 @@ from typing import IO, Any
 
 import orjson
 
-from app.core.batches import Order, Part
+from app.core.batches import BatchSpec, Part
 from app.core.errors import FileNotFound
 from app.core.tables import TableOptions
-from app.data.asked import Checked
 from app.data.columns import Binding
 from app.data.formats import Format
-from app.data.records import Index
+from app.data.line_index import Index
+from app.data.openai_requests import Checked
 from app.store.files import BATCHES, files, full, keep_until
 
 
@@ -28,7 +28,7 @@ class Plan:
     `options` say how the file is read. `carried`: the types of columns of JSONL that are written in a format with types.
     """
 
-    order: Order
+    order: BatchSpec
     name: str
     format: Format
     output: Format
@@ -95,7 +95,7 @@ class Folder:
             raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
         bound = found["binding"]
         binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
-        order = Order.from_dict(found["order"])
+        order = BatchSpec.from_dict(found["order"])
         formats = Format(found["format"]), Format(found["output"])
         options = TableOptions.from_dict(found.get("options", {}))
         return Plan(order, found["name"], *formats, found["rows"], found.get("fingerprint", ""), binding, options, found.get("carried", {}))

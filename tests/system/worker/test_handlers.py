@@ -12,7 +12,7 @@ import httpx
 import pytest
 import redis.asyncio
 
-from app.broker import works
+from app.broker import submission
 from app.core.models import RetryPolicy
 from tests.running import Running
 
@@ -31,7 +31,7 @@ def worker(running: Running) -> Iterator[None]:
 def submitted(running: Running, worker: None) -> Submitted:
     async def submit(spec: dict[str, Any], more: dict[str, Any]) -> str:
         async with redis.asyncio.Redis.from_url(running.redis_url) as client:
-            id, new = await works.submit(client, works.Submission("test", spec, POOL, **more))
+            id, new = await submission.submit(client, submission.Submission("test", spec, POOL, **more))
         assert new
         return id
 

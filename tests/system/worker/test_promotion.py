@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator
 
 from app.core.promotions import Promotion
 from app.registry.repository import Repository
-from app.runtime.folders import publish_folder
+from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
 from app.store import keys
 from tests.code import HERE

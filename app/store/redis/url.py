@@ -104,7 +104,7 @@ class Address:
         return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts]
 
 
-def here() -> Address:
+def current_address() -> Address:
     """The address in this process' settings."""
     return Address.of(settings())
 

@@ -13,8 +13,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, RedisError,
 from app.core.errors import StoreUnavailable, StoreUnfit
 from app.settings import Settings
 from app.store import release
-from app.store.address import Address, here
-from app.store.client import connect
+from app.store.redis.client import connect
+from app.store.redis.url import Address, current_address
 
 log = logging.getLogger(__name__)
 OLDEST: Final = (6, 2)
@@ -92,7 +92,7 @@ def accept(report: Report) -> None:
 def refuse_unfit(user: Settings | None = None) -> None:
     """When a process starts. `user` as in `inspect`. A server that is away is no reason to end: it is looked at when it comes. Raises StoreUnfit."""
     try:
-        report = inspect(here(), user)
+        report = inspect(current_address(), user)
     except StoreUnavailable as error:
         log.warning("%s; this process waits for it", error.detail)
         return

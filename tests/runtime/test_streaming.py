@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.core.errors import InvalidOutput
-from app.runtime.yielding import heard, whole
+from app.runtime.streaming import heard, whole
 
 
 def words(ended: list[str]) -> Iterator[str | bytes]:

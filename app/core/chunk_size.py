@@ -10,7 +10,7 @@ _TIMES: Final = 4
 """Or so many times what a call costs however few its rows are: with less, most of the time would be spent on calling."""
 
 
-class Pace:
+class ChunkSize:
     """`rows` to take next. `call_s` is the shortest call so far: no less than what a call costs by itself.
 
     Both are known from an earlier pace of the same model, or neither is: then the first call is one of a single row.

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.hooks import outgoing
+from app.hooks import ssrf_transport
 from tests.hooks.conftest import Receiver
 
 NAME = "receiver.example"
@@ -38,7 +38,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 
 async def post(url: str, *, allow_private: bool = True) -> httpx.Response:
-    async with outgoing.client(allow_private=allow_private, timeout_s=5) as client:
+    async with ssrf_transport.client(allow_private=allow_private, timeout_s=5) as client:
         return await client.post(url, content=b"{}")
 
 
@@ -60,14 +60,14 @@ async def test_a_name_that_changes_its_mind_after_the_look_is_not_asked_again(na
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.7", "169.254.169.254", "::ffff:127.0.0.1", "fe80::1%lo"])
 async def test_a_name_that_leads_to_a_private_address_is_refused(names: Names, receiver: Receiver, address: str) -> None:
     names.answers = [[address]]
-    with pytest.raises(outgoing.Refused):
+    with pytest.raises(ssrf_transport.Refused):
         await post(f"http://{NAME}:{receiver.port}/hook", allow_private=False)
     assert receiver.all() == []
 
 
 async def test_one_private_address_among_public_ones_is_enough_to_refuse(names: Names) -> None:
     names.answers = [["93.184.215.14", "127.0.0.1"]]
-    with pytest.raises(outgoing.Refused):
+    with pytest.raises(ssrf_transport.Refused):
         await post(f"https://{NAME}/", allow_private=False)
 
 
@@ -77,7 +77,7 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(names: Names,
 
 
 async def test_a_name_that_leads_nowhere_is_told() -> None:
-    with pytest.raises(outgoing.Unresolved):
+    with pytest.raises(ssrf_transport.Unresolved):
         await post("http://nobody.invalid/")
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from app.core.errors import InvalidInput
 from app.settings import Settings
-from app.store.address import Address
+from app.store.redis.url import Address
 
 
 def address(url: str, **more: Any) -> Address:

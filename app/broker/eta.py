@@ -7,7 +7,7 @@ from typing import Final
 _WEIGHT: Final = 0.2
 
 
-class Waits:
+class StartEstimate:
     """Learns from the deliveries of one API process; of a queue that none of them went through it knows nothing."""
 
     def __init__(self) -> None:

@@ -13,10 +13,10 @@ import pyarrow as pa
 from app.core.batches import MOST_ERRORS
 from app.core.errors import CeleriacError, InvalidInput, InvalidJSON
 from app.core.fields import TOO_DEEP, not_json, too_deep
-from app.data import records
+from app.data import line_index
 from app.data.cells import ARROW
-from app.data.records import LINES, Index
-from app.data.slices import Slice
+from app.data.line_index import LINES, Index
+from app.data.row_batch import RowBatch
 
 REQUEST: Final = "request"
 _FIELDS: Final = ("custom_id", "method", "url", "body")
@@ -24,7 +24,7 @@ _LONGEST_ID: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BatchRequest:
     """One line. `body` is what would be posted to the endpoint."""
 
     custom_id: str
@@ -44,7 +44,7 @@ class RequestReader:
         self.locate(index)
         self.columns = {REQUEST: pa.binary()}
 
-    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = records.never) -> Index:
+    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
         return self._index
 
     def locate(self, index: Index) -> None:
@@ -55,11 +55,11 @@ class RequestReader:
         last = self.rows if count is None else first + count
         for at in self._index.blocks(first, last - first) if last > first else ():
             row, line, *_ = self._index.entries[at].tolist()
-            for place, (where, text) in enumerate(records.split(records.block(self._file, self._index, at), line, LINES), row):
+            for place, (where, text) in enumerate(line_index.split(line_index.block(self._file, self._index, at), line, LINES), row):
                 if first <= place < last:
                     yield place, where, text
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         waiting: list[tuple[int, int, bytes]] = []
         for one in self.lines(first, count):
             waiting.append(one)
@@ -80,7 +80,7 @@ class Checked:
 
 
 def check(
-    reader: RequestReader, endpoint: str, most: int, model: str | None, checked: Checked, enough: Callable[[], bool] = records.never
+    reader: RequestReader, endpoint: str, most: int, model: str | None, checked: Checked, enough: Callable[[], bool] = line_index.never
 ) -> bool:
     """Check the requests after `checked.rows`, until `enough()`. Returns whether all were checked.
 
@@ -123,12 +123,12 @@ def _mistakes(text: bytes, line: int, endpoint: str, model: str | None, seen: di
     return found
 
 
-def parse(text: bytes) -> Asked:
+def parse(text: bytes) -> BatchRequest:
     """A line that was checked before."""
     return _parsed(text)[0]
 
 
-def _parsed(text: bytes) -> tuple[Asked, Any]:
+def _parsed(text: bytes) -> tuple[BatchRequest, Any]:
     """The request and its url. Raises InvalidJSON or InvalidInput that names the field."""
     try:
         found = orjson.loads(text)
@@ -148,13 +148,13 @@ def _parsed(text: bytes) -> tuple[Asked, Any]:
         raise InvalidInput(f"method is {method!r}: POST is the only one", pointer="/method")
     if not isinstance(body, dict):
         raise InvalidInput("body must be an object", pointer="/body")
-    return Asked(custom_id, body), found["url"]
+    return BatchRequest(custom_id, body), found["url"]
 
 
-def _slice(lines: list[tuple[int, int, bytes]]) -> Slice:
+def _slice(lines: list[tuple[int, int, bytes]]) -> RowBatch:
     where = {row: line + 1 for row, line, _ in lines}
     table = pa.table({REQUEST: pa.array([text for *_, text in lines], pa.binary())})
-    return Slice(table, np.array([row for row, *_ in lines], np.int64), line_of=where.get)
+    return RowBatch(table, np.array([row for row, *_ in lines], np.int64), line_of=where.get)
 
 
 def _error(code: str, line: int | None, message: str, param: str | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
 from app.broker import names
-from app.broker.coalescer import Coalescer
+from app.broker.batcher.batcher import Batcher
 from app.broker.replies import Replies
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.models import BatchLimits, Manifest, RetryPolicy, TensorSpec
@@ -99,7 +99,7 @@ def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Cal
 async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots: int, choices: Random) -> None:
     manifest = replace(MANIFEST, batch=BatchLimits(max_rows=most, max_wait_ms=1))
     async with redis.asyncio.Redis(port=client.connection_pool.connection_kwargs["port"]) as pool:
-        coalescer = Coalescer(pool, "api", known(), lambda _: slots, lambda: "")
+        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "")
         replies = Replies(pool, "api", coalescer.finish)
         listening = asyncio.create_task(replies.run())
         # Whoever is subscribed is told that nothing ended.
@@ -131,7 +131,7 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
             assert [decode(output.data, "FP64") for output in answer.outputs] == [one.values(number)]
 
 
-async def _ask(coalescer: Coalescer, manifest: Manifest, values: list[float], recorded: bool) -> Outcome | None:
+async def _ask(coalescer: Batcher, manifest: Manifest, values: list[float], recorded: bool) -> Outcome | None:
     inputs = [Tensor("x", "FP64", (len(values), 1), encode(values, "FP64"))]
     if not recorded:
         return await coalescer.predict(manifest, inputs, ("predict",), 20)

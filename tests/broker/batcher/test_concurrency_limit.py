@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from app.broker.pace import Pace
+from app.broker.batcher.concurrency_limit import ConcurrencyLimit
 
 
-def after(run_s: float, way_s: float, times: int = 100) -> Pace:
-    pace = Pace()
+def after(run_s: float, way_s: float, times: int = 100) -> ConcurrencyLimit:
+    pace = ConcurrencyLimit()
     for _ in range(times):
         pace.seen(run_s, way_s)
     return pace
 
 
 def test_what_was_never_seen_keeps_every_slot_busy_and_one_waiting() -> None:
-    assert Pace().most(4) == 5
+    assert ConcurrencyLimit().most(4) == 5
 
 
 @pytest.mark.parametrize(

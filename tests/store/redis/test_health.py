@@ -12,8 +12,8 @@ import redis
 from app.cli.ports import free_port
 from app.core.errors import StoreUnavailable, StoreUnfit
 from app.settings import settings
-from app.store import server
-from app.store.address import Address
+from app.store.redis import health
+from app.store.redis.url import Address
 
 SOMEWHERE = Address((("redis.example", 6379),))
 
@@ -40,54 +40,54 @@ def configured(url: str, **values: str) -> Iterator[None]:
 )
 def test_a_server_that_evicts_is_unfit(redis_url: str, policy: str) -> None:
     with configured(redis_url, **{"maxmemory-policy": policy, "maxmemory": "100mb"}):
-        report = server.inspect(address(redis_url))
+        report = health.inspect(address(redis_url))
     assert "silently drop jobs" in report.faults[0]
     assert "CONFIG SET maxmemory-policy noeviction" in report.faults[0]
     with pytest.raises(StoreUnfit):
-        server.accept(report)
+        health.accept(report)
 
 
 def test_a_server_that_would_evict_if_it_had_a_limit_is_worth_a_warning(redis_url: str) -> None:
     with configured(redis_url, **{"maxmemory-policy": "allkeys-lru"}):
-        report = server.inspect(address(redis_url))
+        report = health.inspect(address(redis_url))
     assert report.faults == ()
     assert any("as soon as somebody sets maxmemory" in warning for warning in report.warnings)
 
 
 def test_a_server_without_a_file_is_worth_a_warning(redis_url: str) -> None:
-    assert any("CONFIG SET appendonly yes" in warning for warning in server.inspect(address(redis_url)).warnings)
+    assert any("CONFIG SET appendonly yes" in warning for warning in health.inspect(address(redis_url)).warnings)
 
 
 def test_a_durable_server_is_worth_none(redis_url: str) -> None:
     with configured(redis_url, appendonly="yes"):
-        assert server.inspect(address(redis_url)).warnings == ()
+        assert health.inspect(address(redis_url)).warnings == ()
 
 
 def test_an_old_server_is_unfit() -> None:
-    (fault,) = server.judge(SOMEWHERE, {"redis_version": "6.0.16", "maxmemory_policy": "noeviction", "aof_enabled": 1}).faults
+    (fault,) = health.judge(SOMEWHERE, {"redis_version": "6.0.16", "maxmemory_policy": "noeviction", "aof_enabled": 1}).faults
     assert "6.2 or newer" in fault
 
 
 def test_valkey_is_called_by_its_name() -> None:
     info = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "maxmemory_policy": "noeviction", "aof_enabled": 1}
-    assert "Valkey 9.1.2" in server.judge(SOMEWHERE, info).found
+    assert "Valkey 9.1.2" in health.judge(SOMEWHERE, info).found
 
 
 def test_a_managed_server_that_tells_nothing_is_used_with_a_warning(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as admin:
         admin.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">plain", "~*", "+ping", "+hello", "+select")
-    report = server.inspect(address(redis_url.replace("redis://", "redis://plain:plain@")))
+    report = health.inspect(address(redis_url.replace("redis://", "redis://plain:plain@")))
     assert report.faults == ()
     assert "see to noeviction" in report.warnings[0]
 
 
 def test_a_dead_server_is_told_in_one_sentence_without_its_password() -> None:
     with pytest.raises(StoreUnavailable, match="does not answer") as caught:
-        server.inspect(address(f"redis://me:secret@127.0.0.1:{free_port()}/0"))
+        health.inspect(address(f"redis://me:secret@127.0.0.1:{free_port()}/0"))
     assert "secret" not in caught.value.detail
     assert "\n" not in caught.value.detail
 
 
 def test_a_wrong_password_is_told(redis_url: str) -> None:
     with pytest.raises(StoreUnavailable, match="needs user and password"):
-        server.inspect(address(redis_url.replace("redis://", "redis://nobody:wrong@")))
+        health.inspect(address(redis_url.replace("redis://", "redis://nobody:wrong@")))

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from app.data import records
+from app.data import line_index
 from app.data.cells import ARROW, Cells
-from app.data.records import Index, Lexicon, never
+from app.data.line_index import Index, Lexicon, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ def text_of_lines(data: bytes, line: int, first: int, lexicon: Lexicon) -> Calla
 
     def find(row: int) -> int:
         if not known:
-            known.extend(line + 1 for line, _ in records.split(data, line, lexicon))
+            known.extend(line + 1 for line, _ in line_index.split(data, line, lexicon))
         return known[row - first]
 
     return find
 
 
 @dataclass(slots=True)
-class Slice:
+class RowBatch:
     """Good rows as a table, and the number of each in the file; bad ones apart. `line_of` tells a row's line, where there are lines. `cells` says how values are written."""
 
     table: pa.Table
@@ -67,7 +67,7 @@ class Slice:
     def count(self) -> int:
         return len(self.rows) + len(self.bad)
 
-    def cut(self, count: int) -> tuple[Slice, Slice | None]:
+    def cut(self, count: int) -> tuple[RowBatch, RowBatch | None]:
         """The first so many rows, and the others if there are any."""
         if count >= self.count:
             return self, None
@@ -75,14 +75,14 @@ class Slice:
         at = int(np.searchsorted(self.rows, end))
         here, there = [one for one in self.bad if one.row < end], [one for one in self.bad if one.row >= end]
         return (
-            Slice(self.table.slice(0, at), self.rows[:at], here, self.line_of, self.cells),
-            Slice(self.table.slice(at), self.rows[at:], there, self.line_of, self.cells),
+            RowBatch(self.table.slice(0, at), self.rows[:at], here, self.line_of, self.cells),
+            RowBatch(self.table.slice(at), self.rows[at:], there, self.line_of, self.cells),
         )
 
-    def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> Slice:
+    def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> RowBatch:
         """The rows that are not wrong; `bad` says what the others are."""
         right = ~wrong
-        return Slice(self.table.filter(pa.array(right)), self.rows[right], [*self.bad, *bad], self.line_of, self.cells)
+        return RowBatch(self.table.filter(pa.array(right)), self.rows[right], [*self.bad, *bad], self.line_of, self.cells)
 
 
 class Reader(Protocol):
@@ -106,6 +106,6 @@ class Reader(Protocol):
         """What `look_through` has found, now or earlier."""
         ...
 
-    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[Slice]:
+    def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         """The rows from `first`, about `most` at once, with these columns only; with all of them for None."""
         ...

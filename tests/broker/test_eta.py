@@ -1,26 +1,26 @@
 from __future__ import annotations
 
-from app.broker.waits import Waits
+from app.broker.eta import StartEstimate
 
 
 def test_nothing_is_told_of_a_queue_that_nothing_is_known_of() -> None:
-    assert Waits().until_start("gpu", 3, 1) is None
+    assert StartEstimate().until_start("gpu", 3, 1) is None
 
 
 def test_nothing_is_told_where_no_process_runs() -> None:
-    waits = Waits()
+    waits = StartEstimate()
     waits.seen("gpu", 2.0, 1)
     assert waits.until_start("gpu", 3, 0) is None
 
 
 def test_it_follows_from_the_place_the_run_time_of_a_job_and_the_slots() -> None:
-    waits = Waits()
+    waits = StartEstimate()
     waits.seen("gpu", 2.0, 4)
     assert waits.until_start("gpu", 6, 2) == 1.5
 
 
 def test_the_run_time_is_that_of_late() -> None:
-    waits = Waits()
+    waits = StartEstimate()
     for _ in range(50):
         waits.seen("gpu", 1.0, 1)
     for _ in range(50):

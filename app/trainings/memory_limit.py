@@ -13,7 +13,7 @@ _STATUS: Final = Path("/proc/self/status")
 
 
 @contextmanager
-def limited(more_bytes: int) -> Iterator[None]:
+def memory_limit(more_bytes: int) -> Iterator[None]:
     """Counts what the process holds already as free of charge. Does nothing where the system does not tell (no Linux)."""
     found = re.search(r"VmData:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
     if found is None:

@@ -11,12 +11,12 @@ from redis.exceptions import ConnectionError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from app.store.address import Address, here
+from app.store.redis.url import Address, current_address
 
 
 def connect(retries: int = 1, address: Address | None = None, *, decode: bool = False) -> redis.Redis:
     """A client of its own; make it after a fork, never before. `retries` of a command, up to a second apart. `decode`: it answers text."""
-    found = address or here()
+    found = address or current_address()
     options = found.options() | {"decode_responses": decode, "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)}
     if found.master:
         sentinel = Sentinel(found.hosts, sentinel_kwargs=found.sentinel, **options)  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ def connect_async(address: Address | None = None) -> redis.asyncio.Redis:
     A connection that turns out to be broken is made anew once; a server that does not answer is not asked twice, so that
     callers are told within seconds. Longer than a worker waits: no lease depends on it, and a short pause is no error.
     """
-    found = address or here()
+    found = address or current_address()
     options = found.options() | {
         "socket_timeout": 5,
         "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (ConnectionError,)),

@@ -19,9 +19,9 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.broker import names
+from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
-from app.broker.groups import Accepted, Group, Item, Meters, Sent
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
@@ -37,7 +37,7 @@ _GRACE_S: Final = 60.0
 """How long after its deadline the blob of a delivery without records is kept."""
 
 
-class Coalescer:
+class Batcher:
     """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now."""
 
     def __init__(

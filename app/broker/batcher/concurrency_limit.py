@@ -7,7 +7,7 @@ from typing import Final
 _WEIGHT: Final = 0.1
 
 
-class Pace:
+class ConcurrencyLimit:
     """Learns from deliveries which share of their way is the run of the model.
 
     A delivery costs the worker milliseconds of its own. Where the model takes a small part of that, one delivery at a time

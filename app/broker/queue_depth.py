@@ -12,7 +12,7 @@ from app.store import keys
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class QueueDepth:
     """Deliveries that wait in the two lanes, and that workers hold: the numbers that KEDA adds up."""
 
     interactive: int
@@ -20,11 +20,11 @@ class Load:
     running: int
 
 
-async def read(client: redis.asyncio.Redis, pools: Collection[str]) -> dict[str, Load]:
+async def read(client: redis.asyncio.Redis, pools: Collection[str]) -> dict[str, QueueDepth]:
     async with client.pipeline(transaction=False) as pipe:
         for pool in pools:
             pipe.llen(keys.list_of(names.interactive(pool)))
             pipe.llen(keys.list_of(names.bulk(pool)))
             pipe.hlen(keys.PREFIX + keys.unacked(pool))
         found = iter(await pipe.execute())
-    return {pool: Load(next(found), next(found), next(found)) for pool in pools}
+    return {pool: QueueDepth(next(found), next(found), next(found)) for pool in pools}

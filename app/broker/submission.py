@@ -13,10 +13,10 @@ from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.core.deliveries import Delivery
 from app.core.errors import QueueFull
+from app.core.handlers import RESULT, TaskSpec
 from app.core.jobs import new_id
 from app.core.models import RetryPolicy
 from app.core.webhooks import JobWebhook
-from app.core.works import RESULT, Order
 from app.settings import settings
 from app.store import scripts
 from app.store.records import encode_spec, encode_webhook
@@ -49,7 +49,7 @@ async def submit(client: redis.asyncio.Redis, one: Submission) -> tuple[str, boo
     """The job's id, and whether it is new. Raises QueueFull, InvalidInput for a spec that is not JSON, RedisError."""
     now, chosen = time.time(), settings()
     id, (name, version) = one.id or new_id(now), one.subject
-    inputs = Order(one.spec, one.retries).pack()
+    inputs = TaskSpec(one.spec, one.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=one.kind)
     message = envelope(
         celery, names.PREDICT, delivery.id, (delivery.id, None), one.queue, time_limit_s=one.limit_s, enqueued_at=now, shown=delivery

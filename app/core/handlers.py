@@ -1,4 +1,4 @@
-"""Work that is not a single prediction: a chunk of a batch, a step of a pipeline, a training.
+"""Handlers of work that is not a single prediction: a chunk of a batch, a step of a pipeline, a training.
 
 Each is a job in a delivery of its own, so all that holds for a prediction holds for it: the lease, attempts that count
 the deaths of workers, retries, time limits, cancellation. What it is to do, and what came of it, is JSON and small: data
@@ -39,24 +39,24 @@ class Context(Protocol):
         """Is it still to be done here? Not once it was cancelled, or another attempt runs. Raises ConnectionError."""
 
 
-Work = Callable[[dict[str, Any], Context], dict[str, Any]]
+Handler = Callable[[dict[str, Any], Context], dict[str, Any]]
 """Runs in a worker process. What it raises: a CeleriacError is told to the caller; ConnectionError and TimeoutError are tried again."""
 
-WORKS: Final[dict[str, Work]] = {}
+HANDLERS: Final[dict[str, Handler]] = {}
 
 
-def work(kind: str) -> Callable[[Work], Work]:
+def handler(kind: str) -> Callable[[Handler], Handler]:
     """Registers what runs deliveries of a kind."""
 
-    def register(run: Work) -> Work:
-        WORKS[kind] = run
+    def register(run: Handler) -> Handler:
+        HANDLERS[kind] = run
         return run
 
     return register
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TaskSpec:
     """What is to be done, and how often it is tried."""
 
     spec: dict[str, Any]
@@ -66,7 +66,7 @@ class Order:
         return [as_tensor(SPEC, {"spec": self.spec, "retries": asdict(self.retries)})]
 
     @classmethod
-    def unpack(cls, inputs: list[Tensor]) -> Order:
+    def unpack(cls, inputs: list[Tensor]) -> TaskSpec:
         found = from_tensor(inputs[0])
         return cls(found["spec"], RetryPolicy(**found["retries"]))
 

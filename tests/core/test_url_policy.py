@@ -5,9 +5,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 
 import pytest
 
-from app.core.addresses import check_url
 from app.core.errors import InvalidInput
 from app.core.special_addresses import IPV4, IPV6, is_public
+from app.core.url_policy import check_url
 
 PUBLIC = "93.184.215.14"
 

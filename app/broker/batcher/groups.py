@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app import metrics
-from app.broker.pace import Pace
+from app.broker.batcher.concurrency_limit import ConcurrencyLimit
 from app.core.deliveries import Outcome
 from app.core.jobs import Job
 from app.core.models import Manifest
@@ -61,7 +61,7 @@ class Group:
     outputs: tuple[str, ...]
     recorded: bool
     meters: Meters
-    pace: Pace = field(default_factory=Pace)
+    pace: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
     waiting: list[Item] = field(default_factory=list)
     rows: int = 0
     size: int = 0

@@ -1,0 +1,1 @@
+"""Dynamic batching: concurrent jobs for the same model version share one delivery."""
