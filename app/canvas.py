@@ -52,6 +52,6 @@ def predict(inputs: Any, model: str, method: str | None = None) -> Any:
 
     A worker that dies fails the task, unless the whole of it is gone: then another takes it.
     """
-    from app.worker.predict_rows import answer
+    from app.worker.predict_rows import predict_in_task
 
-    return answer(inputs, model, method)
+    return predict_in_task(inputs, model, method)

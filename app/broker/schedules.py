@@ -10,50 +10,19 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import redis.asyncio
-from celery.schedules import schedstate
-from celery.schedules import schedule as celery_schedule
-from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
-from redbeat.schedulers import RedBeatSchedulerEntry
 
 from app.core.errors import ScheduleConflict, ScheduleNotFound
 from app.core.schedules import Schedule
+from app.patches.redbeat_entry import decode_definition, encode_definition, encode_meta
 from app.store import keys
 from app.store.reading import answers, decodable, readable, required
 
 PARENT: Final = "schedule"
 """The kind of follow-up that begins a planned run: `schedule:NAME@TIME`."""
 _PAUSED: Final = -1
-
-
-class Plan(celery_schedule):
-    """When a schedule is due, as Celery asks it."""
-
-    def __init__(self, of: Schedule) -> None:
-        super().__init__(run_every=timedelta(seconds=of.every_s or 60))
-        self.of = of
-
-    def remaining_estimate(self, last_run_at: datetime) -> timedelta:
-        return timedelta(seconds=self.of.after(last_run_at.timestamp()) - time.time())
-
-    def is_due(self, last_run_at: datetime) -> schedstate:
-        left = self.remaining_estimate(last_run_at).total_seconds()
-        return schedstate(left <= 0, max(0.0, left))
-
-
-class Entry(RedBeatSchedulerEntry):
-    """A schedule as redbeat keeps it."""
-
-    def __init__(self, kwargs: dict[str, Any], schedule: Any = None, **more: Any) -> None:
-        self.of = Schedule.from_dict(kwargs)
-        super().__init__(schedule=Plan(self.of), kwargs=kwargs, **more)
-
-    @property
-    def score(self) -> float:
-        return self.of.after(self.last_run_at.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +40,8 @@ async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: boo
         raise ScheduleConflict(f"there are {most} schedules, which is the limit: delete one that nobody needs")
     key, now = keys.schedule(schedule.name), time.time()
     async with client.pipeline(transaction=True) as pipe:
-        pipe.hsetnx(key, "definition", _definition(schedule, paused))
-        pipe.hsetnx(key, "meta", meta(now))
+        pipe.hsetnx(key, "definition", encode_definition(schedule, PARENT, paused=paused))
+        pipe.hsetnx(key, "meta", encode_meta(now))
         pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else schedule.after(now)}, nx=True)
         new, *_ = await pipe.execute()
     if not new:
@@ -100,7 +69,7 @@ async def pause(client: redis.asyncio.Redis, name: str, *, paused: bool) -> Know
     if before.paused != paused:
         key, now = keys.schedule(name), time.time()
         async with client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"definition": _definition(before.schedule, paused), "meta": meta(now)})
+            pipe.hset(key, mapping={"definition": encode_definition(before.schedule, PARENT, paused=paused), "meta": encode_meta(now)})
             pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else before.schedule.after(now)})
             await pipe.execute()
     return await read(client, name)
@@ -139,19 +108,6 @@ async def beats(client: redis.asyncio.Redis) -> bool:
     return bool(await client.exists(keys.BEAT))
 
 
-def meta(last_run_at: float) -> str:
-    """Redbeat's note of the last run; the next is the first that is planned after it."""
-    return json.dumps({"last_run_at": datetime.fromtimestamp(last_run_at, UTC)}, cls=RedBeatJSONEncoder)
-
-
-def _definition(schedule: Schedule, paused: bool) -> str:
-    found = {
-        "name": schedule.name, "task": PARENT, "args": [], "kwargs": schedule.as_dict(), "options": {}, "schedule": Plan(schedule),
-        "enabled": not paused,
-    }  # fmt: skip
-    return json.dumps(found, cls=RedBeatJSONEncoder)
-
-
 async def _read(client: redis.asyncio.Redis, names: list[str], decode: Callable[..., Known | None] = readable) -> list[Known | None]:
     async with client.pipeline(transaction=False) as pipe:
         for name in names:
@@ -173,5 +129,5 @@ def _known(text: bytes | None, score: float | None) -> Known | None:
     """None where there is no such schedule."""
     if text is None:
         return None
-    found = json.loads(text, cls=RedBeatJSONDecoder)
-    return Known(Schedule.from_dict(found["kwargs"]), not found["enabled"], None if score is None or score < 0 else score)
+    schedule, paused = decode_definition(text)
+    return Known(schedule, paused, None if score is None or score < 0 else score)

@@ -29,8 +29,19 @@ class Context(Protocol):
     @property
     def attempt(self) -> int: ...
 
+    @property
+    def redis(self) -> Any:
+        """The process' connection to Redis, for handlers that read what they work on."""
+
+    @property
+    def worker(self) -> str:
+        """The name of the worker process."""
+
     def model(self, name: str, version: str) -> Any:
         """The loaded model. Raises ModelUnavailable."""
+
+    def predict_rows(self, model: Any, rows: Any, method: str | None) -> Any:
+        """Call a model with rows as JSON has them."""
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Says how far it has come; told to whoever watches, a few times a second at most."""

@@ -1,7 +1,7 @@
-"""What the main process has of its own beside Celery's: one connection to Redis.
+"""What the main process has of its own beside Celery's: its background loops, and one connection to Redis.
 
-One, because a connection that breaks without a word blocks the event loop until its time limit is over, and several would do
-so one after the other.
+One connection, because one that breaks silently blocks the event loop until its time limit, and several would do so one after
+the other.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from app.worker.oom_kills import MemoryKills
 
 @cache
 def memory_kills() -> MemoryKills:
-    """Called first when the worker starts: kills from before are none of its processes'."""
+    """Return the counter of the kernel's kills. Call it first when the worker starts: earlier kills do not count."""
     return MemoryKills()
 
 
 @cache
 def loops() -> Loops:
-    """The background loops of the main process: Celery's timers, of which none may end the worker by an exception."""
+    """Return the background loops of the main process: Celery's timers, none of which may end the worker by an exception."""
     return Loops(settings().loop_stall_s, settings().loop_dead_s)
 
 
 @cache
 def redis() -> redis_py.Redis:
+    """Return the connection to Redis."""
     return connect()

@@ -1,7 +1,7 @@
-"""Why the process that ran a job died, as far as its parent or the cluster knows: the kernel kills for memory without a word.
+"""Find out whether the kernel killed a process for memory, which it does without a message.
 
-Where the kernel kills one process of a container, its parent sees SIGKILL and a counter of the control group that has risen.
-Where the whole container is killed, only the cluster knows, and the worker that takes the job next asks it.
+If the kernel kills one process of a container, its parent sees SIGKILL and a counter of the control group that has risen. If the
+whole container is killed, only the cluster knows, and the worker that takes the job next asks it.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import redis
 
 from app.core.deliveries import Delivery
-from app.store import keys
+from app.store import deliveries
 
 log = logging.getLogger(__name__)
-_OOM_KILLED: Final = "OOMKilled"
 _RECENT_S: Final = 5.0
-_KEEP_S: Final = 24 * 3600
 _ROOT: Final = Path("/sys/fs/cgroup")
 
 
 class MemoryKills:
-    """How often the kernel has killed a process of this control group for memory."""
+    """Counts how often the kernel has killed a process of this control group for memory.
+
+    Args:
+        counters: Files to read; those of this process' control group by default.
+    """
 
     def __init__(self, counters: Iterable[Path] | None = None) -> None:
         self._counters = list(counter_files() if counters is None else counters)
         self._count, self._at = self._read(), float("-inf")
 
     def happened_lately(self) -> bool:
-        """Whether the counter has risen within the last seconds. Call it when a process has died by SIGKILL."""
+        """Return whether the counter has risen within the last seconds. Call it when a process has died by SIGKILL."""
         count = self._read()
         if count > self._count:
             self._count, self._at = count, time.monotonic()
@@ -50,9 +52,13 @@ class MemoryKills:
 
 
 def counter_files(own: str | None = None, root: Path = _ROOT) -> list[Path]:
-    """The file that counts these kills, of control groups version 2 or 1. `own` is the text of /proc/self/cgroup.
+    """Return the file that counts these kills, of control groups version 2 or 1.
 
     See https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files. A container sees its own group at the root.
+
+    Args:
+        own: The text of /proc/self/cgroup.
+        root: Where control groups are mounted.
     """
     try:
         text = Path("/proc/self/cgroup").read_text() if own is None else own
@@ -66,42 +72,24 @@ def counter_files(own: str | None = None, root: Path = _ROOT) -> list[Path]:
             candidates = [root / path.strip("/") / "memory.events", root / "memory.events"]
         else:
             continue
-        if there := [candidate for candidate in candidates if candidate.is_file()]:
-            return there[:1]
+        if files := [candidate for candidate in candidates if candidate.is_file()]:
+            return files[:1]
     return []
 
 
-def note(client: redis.Redis, delivery_id: str) -> None:
-    """Remember that a process was killed for memory while it ran this delivery."""
-    client.set(keys.death(delivery_id), _OOM_KILLED, ex=_KEEP_S)
-
-
 def explain(client: redis.Redis, delivery: Delivery, job: str) -> str:
-    """The detail of the error of a job whose worker died each time."""
+    """Return the detail of the error of a job whose worker died each time."""
     detail = "The worker died each time that it ran this job, and the job is not tried again"
-    if client.get(keys.death(delivery.id)) is None and not _killed_in_cluster(*_last_run(client, delivery, job)):
+    if not deliveries.was_oom_killed(client, delivery.id) and not _killed_in_cluster(*deliveries.last_run(client, delivery, job)):
         return detail
     return (
-        f"{detail}. Last time it was killed because it needed more memory than its limit ({_OOM_KILLED}): "
+        f"{detail}. Last time it was killed because it needed more memory than its limit ({deliveries.OOM_KILLED}): "
         "send fewer rows at once, or raise the memory limit of the pool's workers"
     )
 
 
-def ran(client: redis.Redis, delivery_id: str, worker: str) -> None:
-    """Remember who runs a delivery without records that was delivered again: nothing else says so."""
-    client.set(keys.runner(delivery_id), f"{time.time()} {worker}", ex=3600)
-
-
-def _last_run(client: redis.Redis, delivery: Delivery, job: str) -> tuple[float, str]:
-    """When the last attempt began, and the host that ran it; an empty host if nobody knows."""
-    recorded: Any = client.hget(keys.job(job), "tries") if delivery.recorded else client.get(keys.runner(delivery.id))
-    lines = (recorded or b"").decode().splitlines()
-    began, _, worker = lines[-1].partition(" ") if lines else ("0", "", "")
-    return float(began), worker.rpartition("/")[0]
-
-
 def _killed_in_cluster(since: float, host: str) -> bool:
-    """Asks the cluster about the pod that ran the last attempt. False outside a cluster, and if this pod may not read pods."""
+    """Ask the cluster about the pod that ran the last attempt. Return False outside a cluster, and if this pod may not read pods."""
     if not host or "KUBERNETES_SERVICE_HOST" not in os.environ:
         return False
     from app.cluster import memory

@@ -1,4 +1,4 @@
-"""A model asked for rows as JSON has them: by a step of a pipeline, and by a task of somebody's own canvas."""
+"""Call a model with rows as JSON has them: for a step of a pipeline, and for a task of a user's own Celery canvas."""
 
 from __future__ import annotations
 
@@ -10,34 +10,46 @@ from app.core.protocol import nested
 from app.runtime.model import Model
 from app.store import serving
 from app.worker import pool_process
-from app.worker.cancellation import arm, interruptible
-from app.worker.models import Models
-from app.worker.oom import in_halves
+from app.worker.oom import split_on_oom
+from app.worker.pool_process import PoolProcess
 from app.worker.streaming import streaming
 
 
-def answer(inputs: Any, model: str, method: str | None) -> Any:
-    """In a task without a delivery: the rows come in its message. Raises as `asked`, and ModelNotFound or ModelUnavailable."""
-    ref = ModelRef.parse(model)
-    models = pool_process.models()
-    found = models.get(ref.name, _version(ref, models))
-    arm()
-    with interruptible():
-        return asked(found, inputs, method)
+def predict_in_task(inputs: Any, reference: str, method: str | None) -> Any:
+    """Call a model in a Celery task that has no delivery: the rows come in its message.
+
+    Raises:
+        ModelNotFound: The reference leads to no version.
+        ModelUnavailable: The version is not served here.
+        InvalidInput: The rows do not match the model's manifest.
+        PredictionFailed: The model raised an error.
+    """
+    process = pool_process.current()
+    ref = ModelRef.parse(reference)
+    model = process.models.get(ref.name, _version(process, ref))
+    process.cancellation.arm()
+    with process.cancellation.interruptible():
+        return predict_rows(process, model, inputs, method)
 
 
-def _version(ref: ModelRef, models: Models) -> str:
-    """As the API resolves a reference: an alias leads to the version that a worker served for it last."""
-    served = None if ref.version else serving.read(pool_process.redis()).get((ref.name, ref.alias or ""))
-    if served in models.repository.versions(ref.name) and (not ref.alias or ref.alias in models.repository.aliases(ref.name)):
-        return str(served)
-    return models.repository.resolve(ref)
+def predict_rows(process: PoolProcess, model: Model, rows: Any, method: str | None) -> Any:
+    """Return what the model answers for JSON rows: the rows of its one output, or an object of several outputs by name.
 
-
-def asked(model: Model, rows: Any, method: str | None) -> Any:
-    """The rows of the one output that is asked for; of several, an object by name. Raises InvalidInput, or as `Model.predict`."""
+    Raises:
+        InvalidInput: The rows do not match the model's manifest.
+        PredictionFailed: The model raised an error.
+    """
     outputs = asked_of({"method": method}, model.manifest)
     inputs = from_rows(model.manifest, rows)
-    with streaming(model):
-        answers = {one.name: nested(one) for one in in_halves(model, inputs, outputs)}
+    with streaming(process, model):
+        answers = {tensor.name: nested(tensor) for tensor in split_on_oom(model, inputs, outputs)}
     return answers if len(answers) > 1 else answers[outputs[0]]
+
+
+def _version(process: PoolProcess, ref: ModelRef) -> str:
+    """Resolve a reference as the API does: an alias leads to the version that a worker served for it last."""
+    repository = process.models.repository
+    served = None if ref.version else serving.read(process.redis).get((ref.name, ref.alias or ""))
+    if served in repository.versions(ref.name) and (not ref.alias or ref.alias in repository.aliases(ref.name)):
+        return str(served)
+    return repository.resolve(ref)

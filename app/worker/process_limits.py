@@ -1,7 +1,7 @@
-"""How worn a pool process is: what it has grown by, how much it has answered, and whether its models still answer as they did.
+"""Limits at which a pool process is replaced: memory growth, predictions answered, and models that no longer answer as they did.
 
-Model code may leak memory, and may break a library that other models of the process use. Neither is to be found in one call, so
-each process keeps count of its own, and reports to the main process when it should be replaced: see `app.worker.recycling`.
+Model code may leak memory, and may break a library that other models of the process use. Neither shows in one call, so each
+process measures itself, and reports to the main process when it should be replaced: see `app.worker.recycling`.
 """
 
 from __future__ import annotations
@@ -24,27 +24,28 @@ from app.settings import Settings
 log = logging.getLogger(__name__)
 _STATM: Final = Path("/proc/self/statm")
 _URGENT: Final = 1.25
-"""Times a memory limit: above it the process gets no more work until it is replaced."""
+"""Above this multiple of a memory limit, the process gets no more work until it is replaced."""
 
 MEMORY, COUNT, BROKEN = "memory", "count", "broken"
 Report = Callable[[str, bool, str], None]
-"""Takes the reason, whether it is urgent, and what was found."""
+"""Receives the reason, whether it is urgent, and the details."""
 
 
 def own_memory() -> int:
-    """Bytes of memory that the process does not share with files; 0 on a system that is not Linux. What it got from its parent counts too."""
+    """Return the bytes of memory that this process does not share with files, pages of its parent included; 0 outside of Linux."""
     if not _STATM.exists():
         return 0
     _, resident, shared, *_ = map(int, _STATM.read_text().split())
     return (resident - shared) * resource.getpagesize()
 
 
-class Wear:
-    """Of one pool process, from the time when it is warm.
+class ProcessLimits:
+    """Measures one pool process from the time when it is warm.
 
     Args:
+        settings: The limits.
         report: Called once for each reason and urgency.
-        memory: Bytes that the process holds now.
+        memory: Returns the bytes that the process holds.
     """
 
     def __init__(self, settings: Settings, report: Report, memory: Callable[[], int] = own_memory) -> None:
@@ -59,17 +60,18 @@ class Wear:
         self._failures = Counter[str]()
         self._reported: set[tuple[str, bool]] = set()
 
-    def used(self, what: str, manifest: Manifest | None, jobs: int, *, loaded: bool) -> None:
-        """A delivery of `jobs` predictions has ended.
+    def record_delivery(self, what: str, manifest: Manifest | None, jobs: int, *, loaded: bool) -> None:
+        """Measure the process after a delivery.
 
         Args:
-            what: The model version, or the kind of work, that memory is held against.
-            manifest: Its manifest, with a `memory_limit_mb` of its own perhaps.
-            loaded: Whether the model was loaded for this delivery: its size is no leak.
+            what: The model version, or the kind of work, that growth is attributed to.
+            manifest: The model's manifest, which may have a `memory_limit_mb` of its own.
+            jobs: The number of predictions in the delivery.
+            loaded: Whether the model was loaded for this delivery: its size is not a leak.
         """
         self._predictions += jobs
         if self._most_predictions and self._predictions >= self._most_predictions:
-            self._tell(COUNT, False, f"it has answered {self._predictions} predictions")
+            self._report_once(COUNT, False, f"it has answered {self._predictions} predictions")
         now = self._memory()
         delta, self._last = now - self._last, now
         if loaded:
@@ -85,10 +87,12 @@ class Wear:
             self._release(what)
             if grown() > most:
                 urgent = grown() > _URGENT * most
-                self._tell(MEMORY, urgent, f"the {name} has grown by {grown() >> 20} MiB since it was warm, its limit is {most >> 20} MiB")
+                self._report_once(
+                    MEMORY, urgent, f"the {name} has grown by {grown() >> 20} MiB since it was warm, its limit is {most >> 20} MiB"
+                )
 
-    def answered(self, model: Model, *, failed: bool) -> None:
-        """Note whether a call of a model failed. After the first, second, fourth … failure in a row its golden sample is asked again.
+    def record_call(self, model: Model, *, failed: bool) -> None:
+        """Note whether a call of a model failed. After the first, second, fourth … failure in a row, run its golden sample again.
 
         A model that still answers it was given a bad input. One that no longer does, though it did when this process became
         warm, was broken by other code of the process.
@@ -104,12 +108,12 @@ class Wear:
         try:
             model.verify()
         except CeleriacError as error:
-            self._tell(
+            self._report_once(
                 BROKEN, True, f"{key} no longer answers its golden sample, which it answered when the process became warm: {error.detail}"
             )
 
     def _release(self, what: str) -> None:
-        """Give back what is garbage, or kept by malloc, before it is taken for a leak."""
+        """Free garbage, and what malloc keeps, before it counts as a leak."""
         gc.collect()
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
@@ -118,8 +122,8 @@ class Wear:
         self._grown += delta
         self._grown_by[what] += delta
 
-    def _tell(self, reason: str, urgent: bool, found: str) -> None:
+    def _report_once(self, reason: str, urgent: bool, details: str) -> None:
         if (reason, urgent) in self._reported:
             return
         self._reported.add((reason, urgent))
-        self._report(reason, urgent, found)
+        self._report(reason, urgent, details)

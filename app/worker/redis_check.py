@@ -1,4 +1,4 @@
-"""Nothing is consumed from a server that loses jobs: not at the start, and not from another one after a failover."""
+"""Consume nothing from a Redis server that could lose jobs: neither at the start, nor from another one after a failover."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ _REFUSED: Final = 7
 """The exit code, as `app.cli.exits` names it."""
 
 
-class Gate(bootsteps.StartStopStep):
-    """A consumer step: each time that the connection stands, before the loop takes the first message."""
+class RedisCheck(bootsteps.StartStopStep):
+    """A consumer step: runs after each connection, before the loop takes the first message."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def start(self, consumer: Any) -> None:
+        """Check the server.
+
+        Raises:
+            WorkerShutdown: Redis is misconfigured and could lose jobs.
+        """
         try:
             health.accept(health.inspect(current_address(), settings()))
         except StoreUnfit as error:

@@ -1,13 +1,11 @@
-"""The end of a worker that does not come by itself: a drain takes no longer than it may, and what has not ended is handed back."""
+"""Bound the shutdown of a worker: a drain ends in time, and deliveries that still run return to the queue."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
-from contextlib import suppress
 from typing import Any, Final
 
 import redis
@@ -16,6 +14,7 @@ from celery.signals import worker_shutting_down
 from celery.worker import state
 from redis.exceptions import RedisError
 
+from app.patches.celery_pool import kill_processes
 from app.settings import settings
 from app.store import keys, scripts, workers
 from app.worker import lease, main_process, requeue
@@ -23,10 +22,10 @@ from app.worker import lease, main_process, requeue
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 5.0
-"""How long a worker without deliveries may take to stop. Its processes may still be loading models, which nothing needs any more."""
+"""How long a worker without deliveries may take to stop. Its processes may still be loading models that nothing needs any more."""
 
 
-def bound(worker: Any, seconds: float) -> None:
+def bound_shutdown(worker: Any, seconds: float) -> None:
     """End this process if its shutdown takes longer than `seconds`, on a second signal, or if nothing is left to drain.
 
     Args:
@@ -54,29 +53,27 @@ def bound(worker: Any, seconds: float) -> None:
             if signals and now > idle_until:
                 why = f"has had no delivery for {_IDLE_S:g} s and still has not ended"
                 break
-        code = _leave(worker, client, why)
+        code = _release_deliveries(worker, client, why)
         # A worker that refuses its Redis stops without a signal, with a code of its own.
         os._exit(code or int(worker.exitcode or 0))
 
-    threading.Thread(target=watch, name="stopping", daemon=True).start()
+    threading.Thread(target=watch, name="shutdown", daemon=True).start()
 
 
-def _leave(worker: Any, client: redis.Redis, why: str) -> int:
-    """The exit code."""
+def _release_deliveries(worker: Any, client: redis.Redis, why: str) -> int:
+    """Return running deliveries to the queue and kill the processes. Returns the exit code."""
     requests, code = list(state.reserved_requests), 0
     log.warning("Stopping the worker now: it %s. Returning %d running deliveries to the queue.", why, len(requests))
     try:
         for request in requests:
-            (id, body), _, _ = request._payload
+            id, body = request.args
             # First: the message that follows may have the same name.
             scripts.run(client, scripts.ack(keys.held(settings().pool), request.message.delivery_tag))
-            requeue.hand_back(client, request.delivery_info["routing_key"], id, body, request.time_limits[1])
+            requeue.release_on_shutdown(client, request.delivery_info["routing_key"], id, body, request.time_limits[1])
         workers.leave(client, worker.hostname)
     except (RedisError, OSError) as error:
-        log.critical("what still runs is another's only when its lease is over, for it could not be handed back: %s", error)
+        log.critical("Could not return running deliveries to the queue. Other workers take them when their leases expire. error=%s", error)
         code = 1
     # Only now: a death would count as an attempt.
-    for process in worker.pool._pool._pool if worker.pool and worker.pool._pool else ():
-        with suppress(OSError):
-            os.kill(process.pid, signal.SIGKILL)
+    kill_processes(worker)
     return code

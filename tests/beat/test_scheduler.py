@@ -17,6 +17,7 @@ from app.beat.scheduler import Scheduler
 from app.broker import schedules
 from app.core.schedules import Schedule
 from app.loops import Loops
+from app.patches.redbeat_entry import encode_meta
 from app.store import keys
 
 Make = Callable[..., Any]
@@ -46,7 +47,7 @@ async def make(redis_url: str, one: Schedule, *, last_s: float, paused: bool = F
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         await schedules.create(client, one, paused=paused, most=10)
         last = time.time() - last_s
-        await client.hset(keys.schedule(one.name), "meta", schedules.meta(last))
+        await client.hset(keys.schedule(one.name), "meta", encode_meta(last))
         if not paused:
             await client.zadd(keys.SCHEDULES, {keys.schedule(one.name): one.after(last)})
 
@@ -135,7 +136,7 @@ async def test_a_schedule_that_is_deleted_is_forgotten(beat: Scheduler, client: 
     async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
         await schedules.delete(asynchronous, "often")
     # It had been read before.
-    beat.apply_async(entry)
+    beat.start_run(entry)
     assert due(client) == []
     assert client.keys("*often*") == []
 

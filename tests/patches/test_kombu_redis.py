@@ -13,8 +13,9 @@ import redis
 from kombu.connection import Connection
 from kombu.entity import Queue
 
-from app.broker.celery import Reconnecting, configuration
-from app.patches.kombu_redis import Teller
+from app.broker.celery import configuration
+from app.patches.kombu_connection import ReconnectingConnection
+from app.patches.kombu_redis import ScriptPipeline
 from app.store import keys
 from app.store.scripts import Call, reserve, run
 
@@ -53,7 +54,7 @@ def held(client: redis.Redis) -> list[Any]:
 
 
 def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis) -> None:
-    take(Reconnecting).channel.teller.settle()
+    take(ReconnectingConnection).channel.script_pipeline.wait()
     ours = held(client)
     index: Any = client.zrange(INDEX, 0, -1, withscores=True)
     [(_, at)] = index
@@ -68,21 +69,21 @@ def test_what_is_held_has_the_form_of_kombus_own(take: Take, client: redis.Redis
 
 
 def test_an_acknowledged_message_is_held_no_longer(take: Take, client: redis.Redis) -> None:
-    message = take(Reconnecting)
+    message = take(ReconnectingConnection)
     message.ack()
-    message.channel.teller.settle()
+    message.channel.script_pipeline.wait()
     assert not client.exists(HELD, INDEX)
 
 
 def test_what_is_acknowledged_before_a_channel_closes_is_held_no_longer(take: Take, client: redis.Redis) -> None:
-    message = take(Reconnecting)
+    message = take(ReconnectingConnection)
     message.ack()
     message.channel.close()
     assert not client.exists(HELD, INDEX)
 
 
 def test_a_rejected_message_is_in_the_queue_again(take: Take, client: redis.Redis) -> None:
-    take(Reconnecting).reject(requeue=True)
+    take(ReconnectingConnection).reject(requeue=True)
     assert not client.exists(HELD, INDEX)
     assert client.llen(keys.list_of("default")) == 1
 
@@ -90,13 +91,13 @@ def test_a_rejected_message_is_in_the_queue_again(take: Take, client: redis.Redi
 def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Redis) -> None:
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):
-        teller = Teller(pool)
-        teller.tell(reserve((HELD, INDEX), "first", "message", 1.0))
-        teller.settle()
+        pipeline = ScriptPipeline(pool)
+        pipeline.send(reserve((HELD, INDEX), "first", "message", 1.0))
+        pipeline.wait()
         client.client_kill_filter(_type="normal", skipme=True)
-        teller.tell(reserve((HELD, INDEX), "second", "message", 1.0))
-        teller.tell(reserve((HELD, INDEX), "third", "message", 1.0))
-        teller.settle()
+        pipeline.send(reserve((HELD, INDEX), "second", "message", 1.0))
+        pipeline.send(reserve((HELD, INDEX), "third", "message", 1.0))
+        pipeline.wait()
     assert client.hkeys(HELD) == [b"first", b"second", b"third"]
 
 
@@ -104,12 +105,12 @@ def test_a_script_that_failed_is_told_of_later_and_keeps_nothing_back_that_comes
     client.set(HELD, "no hash")
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):
-        teller = Teller(pool)
-        teller.tell(reserve((HELD, INDEX), "first", "message", 1.0))
-        assert teller._connection.can_read(timeout=10)
+        pipeline = ScriptPipeline(pool)
+        pipeline.send(reserve((HELD, INDEX), "first", "message", 1.0))
+        assert pipeline._connection.can_read(timeout=10)
         with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
-            teller.tell(reserve(("other", INDEX), "second", "message", 1.0))
-        teller.settle()
+            pipeline.send(reserve(("other", INDEX), "second", "message", 1.0))
+        pipeline.wait()
     assert client.hkeys("other") == [b"second"]
 
 

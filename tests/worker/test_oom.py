@@ -16,9 +16,12 @@ from app.runtime.loading import load
 from app.runtime.memory import out_of_memory
 from app.runtime.model import Model
 from app.runtime.model_yaml import publish_folder
-from app.worker.batches.bisect import Caller
-from app.worker.oom import in_halves
-from app.worker.predict_rows import asked as asked_of
+from app.settings import settings
+from app.worker.batches.bisect import Bisector
+from app.worker.models import Models
+from app.worker.oom import split_on_oom
+from app.worker.pool_process import PoolProcess
+from app.worker.predict_rows import predict_rows
 from app.worker.prediction import predict
 
 ENDS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1, -1]}]\n"
@@ -45,14 +48,21 @@ def scarce(folder: Path, room: int, width: str = "2") -> Model:
     return load(repository, "m", "1")
 
 
+def process_of(model: Model) -> PoolProcess:
+    """A process that holds one model."""
+    models = Models(settings())
+    models.loaded["m", "1"] = model
+    return PoolProcess(models)
+
+
 def asked(folder: Path, rows: tuple[int, ...], room: int, width: str = "2") -> list[Outcome]:
     """What becomes of jobs of so many rows each."""
     model, count = scarce(folder, room, width), sum(rows)
     inputs = [Tensor("x", "FP64", (count,), encode([float(at) for at in range(count)], "FP64"))]
     jobs = tuple(f"job-{at}" for at in range(len(rows)))
-    found = predict(Delivery("d", "m", "1", (), "", True, jobs, rows, inputs), lambda *_: model)
-    assert found is not None
-    return found
+    outcomes = predict(process_of(model), Delivery("d", "m", "1", (), "", True, jobs, rows, inputs))
+    assert outcomes is not None
+    return outcomes
 
 
 @pytest.mark.parametrize("rows", [(7,), (1, 1, 1, 1, 1, 1, 1), (5, 2), (1, 6)])
@@ -63,16 +73,16 @@ def test_halves_are_tried_until_there_is_room(tmp_path: Path, rows: tuple[int, .
     assert [value for one in outcomes for value in decode(one.outputs[0].data, "FP64")] == [float(at) for at in range(7) for _ in range(2)]
 
 
-def test_a_step_and_a_canvas_ask_in_halves_too(tmp_path: Path) -> None:
+def test_rows_of_a_step_or_a_canvas_are_split_too(tmp_path: Path) -> None:
     model = scarce(tmp_path, room=2)
-    assert asked_of(model, [float(at) for at in range(7)], None) == [[float(at)] * 2 for at in range(7)]
+    assert predict_rows(process_of(model), model, [float(at) for at in range(7)], None) == [[float(at)] * 2 for at in range(7)]
 
 
 @pytest.mark.parametrize("rows", [(7,), (1, 1, 1, 1, 1, 1, 1), (5, 2)])
 def test_a_call_of_a_batch_is_halved_within_a_request_too(tmp_path: Path, rows: tuple[int, ...]) -> None:
     model, starts = scarce(tmp_path, room=2), list(accumulate(rows, initial=0))
-    caller = Caller(lambda inputs: in_halves(model, inputs))
-    answers = list(caller.answers([Tensor("x", "FP64", (7,), encode([float(at) for at in range(7)], "FP64"))], starts))
+    bisector = Bisector(lambda inputs: split_on_oom(model, inputs))
+    answers = list(bisector.answers([Tensor("x", "FP64", (7,), encode([float(at) for at in range(7)], "FP64"))], starts))
     assert [(one.low, one.high, one.error) for one in answers] == [(0, len(rows), None)]
     assert answers[0].outputs[0].shape == (7, 2)
 

@@ -12,7 +12,7 @@ import redis
 
 from app.cluster.memory import oom_killed
 from app.core.deliveries import Delivery
-from app.store import keys
+from app.store import deliveries, keys
 from app.worker import oom_kills
 from app.worker.oom_kills import MemoryKills, counter_files
 
@@ -65,7 +65,7 @@ def delivery(*, recorded: bool) -> Delivery:
 def test_the_error_says_oomkilled_when_the_parent_knows(client: redis.Redis, recorded: bool) -> None:
     one = delivery(recorded=recorded)
     assert "memory" not in oom_kills.explain(client, one, one.jobs[0])
-    oom_kills.note(client, one.id)
+    deliveries.note_oom_kill(client, one.id)
     told = oom_kills.explain(client, one, one.jobs[0])
     assert "OOMKilled" in told
     assert "raise the memory limit" in told
@@ -75,10 +75,10 @@ def test_the_error_says_oomkilled_when_the_parent_knows(client: redis.Redis, rec
 def test_the_last_host_is_that_of_the_last_attempt(client: redis.Redis) -> None:
     recorded, plain = delivery(recorded=True), delivery(recorded=False)
     client.hset(keys.job(recorded.jobs[0]), "tries", "100.5 pod-a/7\n200.5 pod-b/8\n")
-    assert oom_kills._last_run(client, recorded, recorded.jobs[0]) == (200.5, "pod-b")
-    assert oom_kills._last_run(client, plain, plain.jobs[0]) == (0.0, "")
-    oom_kills.ran(client, plain.id, "pod-c/9")
-    began, host = oom_kills._last_run(client, plain, plain.jobs[0])
+    assert deliveries.last_run(client, recorded, recorded.jobs[0]) == (200.5, "pod-b")
+    assert deliveries.last_run(client, plain, plain.jobs[0]) == (0.0, "")
+    deliveries.note_runner(client, plain.id, "pod-c/9")
+    began, host = deliveries.last_run(client, plain, plain.jobs[0])
     assert (host, abs(began - time.time()) < 60) == ("pod-c", True)
 
 

@@ -1,4 +1,4 @@
-"""When a process is worn, and that nothing is taken for wear that is none."""
+"""When a process is replaced, and that nothing counts as growth that is none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.runtime.publishing import publish
 from app.settings import Settings
-from app.worker.process_limits import BROKEN, COUNT, MEMORY, Wear
+from app.worker.process_limits import BROKEN, COUNT, MEMORY, ProcessLimits
 from app.worker.recycling import Backoff, Reports
 from tests.worn import User
 
@@ -28,12 +28,14 @@ class Process:
     def __init__(self, **settings: Any) -> None:
         self.held = 500 * MIB
         self.reports: list[tuple[str, bool]] = []
-        self.wear = Wear(Settings(**settings), lambda reason, urgent, _: self.reports.append((reason, urgent)), lambda: self.held)
+        self.limits = ProcessLimits(
+            Settings(**settings), lambda reason, urgent, _: self.reports.append((reason, urgent)), lambda: self.held
+        )
 
     def call(self, what: str = "m@1", grows: int = 0, limit: int = 0, jobs: int = 1, *, loaded: bool = False) -> None:
         self.held += grows * MIB
         manifest = Manifest("m", "1", "joblib", "model.joblib", "", inputs=(), outputs=(), memory_limit_mb=limit)
-        self.wear.used(what, manifest, jobs, loaded=loaded)
+        self.limits.record_delivery(what, manifest, jobs, loaded=loaded)
 
 
 def test_a_process_that_leaks_is_reported_and_then_urgently() -> None:
@@ -93,7 +95,7 @@ def model(tmp_path: Path) -> Model:
 def test_bad_inputs_are_not_taken_for_a_broken_process(model: Model) -> None:
     process = Process()
     for _ in range(100):
-        process.wear.answered(model, failed=True)
+        process.limits.record_call(model, failed=True)
     assert process.reports == []
 
 
@@ -102,16 +104,16 @@ def test_a_model_that_worked_before_and_fails_its_golden_sample_says_that_the_pr
 ) -> None:
     process = Process()
     for _ in range(3):
-        process.wear.answered(model, failed=True)
+        process.limits.record_call(model, failed=True)
     monkeypatch.setattr("numpy.cumsum", None)
-    process.wear.answered(model, failed=True)
+    process.limits.record_call(model, failed=True)
     assert process.reports == [(BROKEN, True)]
 
 
 def test_a_model_without_a_golden_sample_says_nothing(model: Model) -> None:
     process = Process()
     model.manifest = replace(model.manifest, golden=None)
-    process.wear.answered(model, failed=True)
+    process.limits.record_call(model, failed=True)
     assert process.reports == []
 
 
@@ -121,8 +123,8 @@ def test_reports_pass_whole_through_the_pipe() -> None:
     reports.write(MEMORY, False, "x" * 10_000)
     reports.write(BROKEN, True, "a 'quote'\nand a line")
     first, second = reports.read()
-    assert (first.reason, first.urgent, len(first.found)) == (MEMORY, False, 400)
-    assert (second.reason, second.found) == (BROKEN, "a 'quote'\nand a line")
+    assert (first.reason, first.urgent, len(first.details)) == (MEMORY, False, 400)
+    assert (second.reason, second.details) == (BROKEN, "a 'quote'\nand a line")
 
 
 def test_a_cause_outside_of_the_process_does_not_replace_processes_without_end() -> None:

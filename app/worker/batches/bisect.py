@@ -1,9 +1,10 @@
-"""Calls a model with many rows; where that fails, with halves, until it is known which of them it cannot take."""
+"""Bisect rows: call a model with many of them, and with halves if that fails, until the rows that it cannot take are found."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from celery.exceptions import SoftTimeLimitExceeded
 
@@ -11,13 +12,13 @@ from app.core.errors import CeleriacError
 from app.core.tensors import Tensor, split
 
 Call = Callable[[Sequence[Tensor]], list[Tensor]]
-_HOPELESS = 100
-"""So many failures, and nothing that went well: the model does not work at all."""
+_MAX_FAILURES: Final = 100
+"""After this many failures without a success, the model does not work at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Of the items from `low` to `high`: outputs of all their rows, or the error of the one."""
+    """The outputs of the items from `low` to `high`, or the error of a single item."""
 
     low: int
     high: int
@@ -25,15 +26,23 @@ class Answer:
     error: CeleriacError | None = None
 
 
-class Caller:
-    """Counts how it goes; raises the model's error where nothing ever goes well."""
+class Bisector:
+    """Calls a model, and counts successes and failures.
+
+    Args:
+        call: Calls the model with some rows.
+    """
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._well = self._failed = 0
+        self._succeeded = self._failed = 0
 
     def answers(self, inputs: Sequence[Tensor], starts: Sequence[int]) -> Iterator[Answer]:
-        """Item i has the rows from `starts[i]` to `starts[i + 1]`."""
+        """Return the answers of all items, in any order. Item i has the rows from `starts[i]` to `starts[i + 1]`.
+
+        Raises:
+            CeleriacError: The model fails for every item.
+        """
         return self._bisect(inputs, starts, 0, len(starts) - 1)
 
     def _bisect(self, inputs: Sequence[Tensor], starts: Sequence[int], low: int, high: int) -> Iterator[Answer]:
@@ -41,13 +50,13 @@ class Caller:
             return
         try:
             answer = Answer(low, high, self._call(_rows(inputs, starts[low], starts[high])))
-            self._well += 1
+            self._succeeded += 1
         except CeleriacError as error:
             if isinstance(error.__cause__, SoftTimeLimitExceeded):
                 raise error.__cause__ from None
             if high - low == 1:
                 self._failed += 1
-                if self._failed >= _HOPELESS and not self._well:
+                if self._failed >= _MAX_FAILURES and not self._succeeded:
                     raise
                 answer = Answer(low, high, [], error)
             else:

@@ -1,4 +1,4 @@
-"""What becomes of some rows: those of a table, or the requests of a file."""
+"""Predict rows of a batch: those of a table, or the requests of a file."""
 
 from __future__ import annotations
 
@@ -23,46 +23,55 @@ from app.data.openai_requests import REQUEST, BatchRequest
 from app.data.row_batch import BadRow, RowBatch
 from app.data.writing import Writer, writing
 from app.runtime.model import Model
-from app.worker.batches.bisect import Caller
+from app.worker.batches.bisect import Bisector
 from app.worker.batches.workspace import Draft, Plan
-from app.worker.oom import in_halves
+from app.worker.oom import split_on_oom
 
 
-class Answering(Protocol):
+class RowPredictor(Protocol):
+    """Predicts rows and writes their answers."""
+
     columns: list[str] | None
-    """What is read of the file; None: everything."""
+    """The columns of the file to read; None: all."""
 
-    def answer(self, found: RowBatch) -> int:
-        """Writes what becomes of the rows. Returns how many of them failed."""
+    def predict(self, rows: RowBatch) -> int:
+        """Predict rows and write their answers and errors. Returns how many failed."""
         ...
 
 
-class TableAnswering:
-    """Answers as columns beside those that are kept. Use within a stack, which ends the file."""
+class TablePredictor:
+    """Writes answers as columns beside those that are kept.
+
+    Args:
+        plan: The batch's plan, with a binding.
+        model: The model to call.
+        draft: The part to write.
+        stack: Closes the writer at its end.
+    """
 
     def __init__(self, plan: Plan, model: Model, draft: Draft, stack: ExitStack) -> None:
         assert plan.binding is not None
         self._plan, self._binding, self._model = plan, plan.binding, model
         self._draft, self._stack = draft, stack
-        self._caller = Caller(lambda inputs: in_halves(model, inputs, (plan.order.method,)))
+        self._bisector = Bisector(lambda inputs: split_on_oom(model, inputs, (plan.order.method,)))
         self._writer: Writer | None = None
         self.columns: list[str] | None = None if plan.binding.rest else plan.binding.columns
 
-    def answer(self, found: RowBatch) -> int:
-        inputs, good = to_inputs(self._model.manifest, self._binding, found)
+    def predict(self, rows: RowBatch) -> int:
+        inputs, good = to_inputs(self._model.manifest, self._binding, rows)
         right, bad, outputs = np.ones(good.table.num_rows, bool), list[BadRow](), list[Tensor]()
         if good.table.num_rows:
-            for one in self._caller.answers(inputs, range(good.table.num_rows + 1)):
-                if one.error is None:
-                    outputs += one.outputs
+            for answer in self._bisector.answers(inputs, range(good.table.num_rows + 1)):
+                if answer.error is None:
+                    outputs += answer.outputs
                 else:
-                    right[one.low] = False
-                    row = int(good.rows[one.low])
-                    bad.append(BadRow(row, one.error.code, one.error.detail, good.line_of(row)))
+                    right[answer.low] = False
+                    row = int(good.rows[answer.low])
+                    bad.append(BadRow(row, answer.error.code, answer.error.detail, good.line_of(row)))
         good = good.without(~right, bad) if bad else good
         if outputs:
             self._write(good.table, concatenate([[output] for output in outputs])[0])
-        self._draft.told([one.as_dict() for one in sorted(good.bad, key=lambda one: one.row)])
+        self._draft.write_errors([row.as_dict() for row in sorted(good.bad, key=lambda row: row.row)])
         return len(good.bad)
 
     def _write(self, table: pa.Table, output: Tensor) -> None:
@@ -79,21 +88,27 @@ class TableAnswering:
         self._writer.write(answered)
 
 
-class RequestAnswering:
-    """A line for each request, as the endpoint would have answered it."""
+class RequestPredictor:
+    """Writes a line for each request, with the answer that the endpoint would give.
+
+    Args:
+        plan: The batch's plan, without a binding.
+        model: The model to call.
+        draft: The part to write.
+    """
 
     def __init__(self, plan: Plan, model: Model, draft: Draft) -> None:
         self.columns: list[str] | None = [REQUEST]
         self._order, self._model, self._draft = plan.order, model, draft
         self._is_job = plan.order.endpoint == "/v1/jobs"
 
-    def answer(self, found: RowBatch) -> int:
-        lines = [openai_requests.parse(text) for text in found.table[REQUEST].to_pylist()]
+    def predict(self, rows: RowBatch) -> int:
+        lines = [openai_requests.parse(text) for text in rows.table[REQUEST].to_pylist()]
         results: list[list[Tensor] | CeleriacError] = [CeleriacError("it was not answered")] * len(lines)
         together: dict[tuple[str, ...], list[tuple[int, list[Tensor]]]] = {}
-        for at, one in enumerate(lines):
+        for at, request in enumerate(lines):
             try:
-                outputs, inputs = self._read(one.body)
+                outputs, inputs = self._read(request.body)
                 together.setdefault((*outputs, "", *(f"{tensor.datatype} {tensor.shape[1:]}" for tensor in inputs)), []).append(
                     (at, inputs)
                 )
@@ -102,24 +117,24 @@ class RequestAnswering:
         for key, items in together.items():
             self._predict(key[: key.index("")], items, results)
         failed = 0
-        for one, row, result in zip(lines, found.rows.tolist(), results, strict=True):
-            line = self._line(one, row, result)
+        for request, row, result in zip(lines, rows.rows.tolist(), results, strict=True):
+            line = self._line(request, row, result)
             if isinstance(result, CeleriacError):
                 failed += 1
-                self._draft.told([line])
+                self._draft.write_errors([line])
             else:
                 self._draft.file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         return failed
 
     def _predict(self, outputs: tuple[str, ...], items: list[tuple[int, list[Tensor]]], results: list[Any]) -> None:
         starts = [0, *np.cumsum([inputs[0].rows for _, inputs in items]).tolist()]
-        caller = Caller(lambda inputs: in_halves(self._model, inputs, outputs))
-        for one in caller.answers(concatenate([inputs for _, inputs in items]), starts):
-            part = items[one.low : one.high]
-            if one.error is not None:
-                results[part[0][0]] = one.error
+        bisector = Bisector(lambda inputs: split_on_oom(self._model, inputs, outputs))
+        for answer in bisector.answers(concatenate([inputs for _, inputs in items]), starts):
+            part = items[answer.low : answer.high]
+            if answer.error is not None:
+                results[part[0][0]] = answer.error
                 continue
-            for (at, _), answered in zip(part, split(one.outputs, [inputs[0].rows for _, inputs in part]), strict=True):
+            for (at, _), answered in zip(part, split(answer.outputs, [inputs[0].rows for _, inputs in part]), strict=True):
                 results[at] = answered
 
     def _read(self, body: dict[str, Any]) -> tuple[tuple[str, ...], list[Tensor]]:
@@ -133,26 +148,28 @@ class RequestAnswering:
             raise InvalidInput("raw data cannot stand in a line of JSON: leave binary_data out", pointer="/outputs")
         return outputs, from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), memoryview(b"")))
 
-    def _line(self, one: BatchRequest, row: int, result: list[Tensor] | CeleriacError) -> dict[str, Any]:
+    def _line(self, request: BatchRequest, row: int, result: list[Tensor] | CeleriacError) -> dict[str, Any]:
         if isinstance(result, CeleriacError):
             body: dict[str, Any] = {"code": result.code, "detail": result.detail}
             body |= {"pointer": result.pointer} if result.pointer else {}
             error = {"code": result.code, "message": result.detail}
-            return line(f"batch_req_{row}", one.custom_id, 422, {"error": error | {"param": result.pointer}, **body}, error)
-        return line(f"batch_req_{row}", one.custom_id, 200, answered_body(self._model.manifest, one.body, result, is_job=self._is_job))
+            return line(f"batch_req_{row}", request.custom_id, 422, {"error": error | {"param": result.pointer}, **body}, error)
+        return line(
+            f"batch_req_{row}", request.custom_id, 200, answered_body(self._model.manifest, request.body, result, is_job=self._is_job)
+        )
 
 
 def answered_body(manifest: Manifest, body: dict[str, Any], outputs: list[Tensor], *, is_job: bool) -> dict[str, Any]:
-    """As the endpoint answers."""
+    """Return the body of the endpoint's answer."""
     if is_job:
-        told = {"model": manifest.name, "version": manifest.version, "method": outputs[0].name, "rows": outputs[0].rows}
-        return {"state": State.SUCCEEDED, **told, "result": protocol.nested(outputs[0])}
+        head = {"model": manifest.name, "version": manifest.version, "method": outputs[0].name, "rows": outputs[0].rows}
+        return {"state": State.SUCCEEDED, **head, "result": protocol.nested(outputs[0])}
     listed, _ = protocol.write(outputs, [False] * len(outputs))
     named = {"id": body["id"]} if "id" in body else {}
     return {"model_name": manifest.name, "model_version": manifest.version, **named, "outputs": listed}
 
 
 def line(id: str, custom_id: str, status: int | None, body: Any, error: dict[str, str] | None = None) -> dict[str, Any]:
-    """A line of OpenAI's output or error file. Without a status the request was never made."""
+    """Return a line of OpenAI's output or error file. Without a status the request was never made."""
     response = None if status is None else {"status_code": status, "request_id": id, "body": body}
     return {"id": id, "custom_id": custom_id, "response": response, "error": error}

@@ -1,4 +1,4 @@
-"""How long one job of a batch may run before others get their turn."""
+"""The time slice of one job of a batch, after which others run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from redis.exceptions import RedisError
 
 from app.broker import names
 from app.core.batches import TARGET_S
+from app.core.handlers import Context
 from app.settings import settings
-from app.store import keys
-from app.worker import pool_process
+from app.store import leases
 
 _LONGEST_S: Final = 1.5 * TARGET_S
 _LEAST_S: Final = 0.5
@@ -20,29 +20,34 @@ _GIVES_WAY_MS: Final = 50
 """One job of a pool gives way in this time: one free process is enough for what waits."""
 
 
-class Turn:
-    """Begins when it is made. Plans and chunks ask `over()` between small steps, and end early when it is True."""
+class TimeSlice:
+    """The time that one job of a batch may run. It begins when it is made.
 
-    def __init__(self) -> None:
+    Plans and chunks call `over` between small steps, and end early when it is True.
+
+    Args:
+        context: What the handler received.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._began = time.perf_counter()
-        self._ask_at = self._began + _LEAST_S
+        self._check_at = self._began + _LEAST_S
 
     def over(self) -> bool:
-        """True after 1.5 s, or after 0.5 s if a prediction waits and no process is free for it."""
+        """Return True after 1.5 s, or after 0.5 s if a prediction waits and no process is free for it."""
         now = time.perf_counter()
         if now - self._began > _LONGEST_S:
             return True
-        if now < self._ask_at:
+        if now < self._check_at:
             return False
-        self._ask_at = now + _GIVES_WAY_MS / 2000
-        return _prediction_waits()
+        self._check_at = now + _GIVES_WAY_MS / 2000
+        return self._prediction_waits()
 
-
-def _prediction_waits() -> bool:
-    """Does a prediction wait in the pool's interactive lane? True for one of the jobs that ask at about the same time."""
-    pool, client = settings().pool, pool_process.redis()
-    try:
-        waits = client.llen(keys.list_of(names.interactive(pool)))
-        return bool(waits and client.set(keys.giving_way(pool), pool_process.name(), nx=True, px=_GIVES_WAY_MS))
-    except RedisError:
-        return False
+    def _prediction_waits(self) -> bool:
+        """Return whether a prediction waits in the interactive lane. True for one of the jobs that check at about the same time."""
+        pool = settings().pool
+        try:
+            return leases.give_way(self._context.redis, pool, names.interactive(pool), self._context.worker, _GIVES_WAY_MS)
+        except RedisError:
+            return False

@@ -1,4 +1,4 @@
-"""What lies in the folder of a batch: what was found out of its file, and the parts of its output."""
+"""The workspace of a batch, a folder: the plan made from its file, and the parts of its output."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from app.store.files import BATCHES, files, full, keep_until
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Found out once, read by every chunk. `fingerprint` is of the file; `binding` None: it holds requests.
+    """The plan of a batch: made once, read by every chunk.
 
-    `options` say how the file is read. `carried`: the types of columns of JSONL that are written in a format with types.
+    `fingerprint` identifies the file. Without a `binding` the file holds requests. `options` say how the file is read. `carried` has
+    the types of JSONL columns that are written in a format with types.
     """
 
     order: BatchSpec
@@ -41,95 +42,113 @@ class Plan:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a file was looked through, kept between the jobs that plan a batch. `index` None: not begun."""
+    """How far a file has been read, kept between the jobs that plan a batch. Without an `index` none has begun."""
 
     fingerprint: str
     index: Index | None = None
     checked: Checked = field(default_factory=Checked)
 
 
-class Folder:
-    """`plan` must be written before the rest is used."""
+class Workspace:
+    """The folder of a batch. `save` writes the plan, which everything else needs.
+
+    Args:
+        batch: The batch's id.
+    """
 
     def __init__(self, batch: str) -> None:
         self.path = files().folder / BATCHES / batch
 
     def progress(self, fingerprint: str) -> Progress:
-        """What earlier jobs found out about the file with this fingerprint; a fresh one if the file has changed since."""
+        """Return the progress of earlier jobs on the file with this fingerprint; a new one if the file has changed since."""
         try:
-            found = orjson.loads((self.path / "planning.json").read_bytes())
-            if found["fingerprint"] == fingerprint:
+            data = orjson.loads((self.path / "planning.json").read_bytes())
+            if data["fingerprint"] == fingerprint:
                 index = Index.load(self.path / "planning")
-                return Progress(fingerprint, Index(index.entries, whole=found["whole"]), Checked(**found["checked"]))
+                return Progress(fingerprint, Index(index.entries, whole=data["whole"]), Checked(**data["checked"]))
         except FileNotFoundError:
             pass
         return Progress(fingerprint)
 
     def save_progress(self, progress: Progress, until: float) -> None:
+        """Save the progress. The workspace is kept until `until`, in seconds since 1970."""
         self.path.mkdir(parents=True, exist_ok=True)
         keep_until(self.path, until)
         assert progress.index is not None
-        found = {"fingerprint": progress.fingerprint, "whole": progress.index.whole, "checked": asdict(progress.checked)}
+        data = {"fingerprint": progress.fingerprint, "whole": progress.index.whole, "checked": asdict(progress.checked)}
         # In this order: an index that is ahead of the rest does no harm.
         progress.index.save(self.path / ".planning")
         (self.path / ".planning").replace(self.path / "planning")
-        (self.path / ".planning.json").write_bytes(orjson.dumps(found))
+        (self.path / ".planning.json").write_bytes(orjson.dumps(data))
         (self.path / ".planning.json").replace(self.path / "planning.json")
 
     def save(self, plan: Plan, index: Index | None, until: float) -> None:
+        """Save the plan and the index of its file. The workspace is kept until `until`, in seconds since 1970."""
         self.path.mkdir(parents=True, exist_ok=True)
         keep_until(self.path, until)
         if index is not None:
             index.save(self.path / "index")
         order = plan.order.as_dict()
         binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep, "rest": plan.binding.rest}
-        found = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
-        found |= {"fingerprint": plan.fingerprint, "binding": binding, "options": plan.options.as_dict(), "carried": dict(plan.carried)}
-        (self.path / "plan.json").write_bytes(orjson.dumps(found))
+        data = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
+        data |= {"fingerprint": plan.fingerprint, "binding": binding, "options": plan.options.as_dict(), "carried": dict(plan.carried)}
+        (self.path / "plan.json").write_bytes(orjson.dumps(data))
 
     def plan(self) -> Plan:
-        """Raises FileNotFound where the batch's folder has gone."""
+        """Return the plan.
+
+        Raises:
+            FileNotFound: The folder has gone.
+        """
         try:
-            found = orjson.loads((self.path / "plan.json").read_bytes())
+            data = orjson.loads((self.path / "plan.json").read_bytes())
         except FileNotFoundError:
             raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
-        bound = found["binding"]
+        bound = data["binding"]
         binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
-        order = BatchSpec.from_dict(found["order"])
-        formats = Format(found["format"]), Format(found["output"])
-        options = TableOptions.from_dict(found.get("options", {}))
-        return Plan(order, found["name"], *formats, found["rows"], found.get("fingerprint", ""), binding, options, found.get("carried", {}))
+        order = BatchSpec.from_dict(data["order"])
+        formats = Format(data["format"]), Format(data["output"])
+        options = TableOptions.from_dict(data.get("options", {}))
+        return Plan(order, data["name"], *formats, data["rows"], data.get("fingerprint", ""), binding, options, data.get("carried", {}))
 
     def index(self) -> Index:
+        """Return the index of the file."""
         return Index.load(self.path / "index")
 
     def part(self, part: Part) -> Path:
-        """The answers of these rows. What ended with so many rows from there is always the same, whoever wrote it."""
+        """Return the path of the answers of these rows. A part with the same rows is always the same, whichever process wrote it."""
         return self.path / "parts" / f"{part.first:012d}-{part.count}"
 
     def errors(self, part: Part) -> Path:
+        """Return the path of the errors of these rows."""
         return self.path / "parts" / f"{part.first:012d}-{part.count}.errors"
 
 
 class Draft:
-    """A part that is being written, and the errors beside it; neither is there before `finish`."""
+    """A part that is being written, and the errors beside it. Neither has its final name before `finish`.
 
-    def __init__(self, folder: Folder, first: int) -> None:
-        self._folder = folder
-        parts = folder.path / "parts"
+    Args:
+        workspace: The batch's folder.
+        first: The first row of the part.
+    """
+
+    def __init__(self, workspace: Workspace, first: int) -> None:
+        self._folder = workspace
+        parts = workspace.path / "parts"
         parts.mkdir(parents=True, exist_ok=True)
         self._half = parts / f".{first}.{os.urandom(6).hex()}"
         self.file: IO[bytes] = self._half.open("w+b")
         self._errors: IO[bytes] | None = None
 
-    def told(self, errors: list[dict[str, Any]]) -> None:
-        """Lines of the error file."""
+    def write_errors(self, errors: list[dict[str, Any]]) -> None:
+        """Add lines to the error file."""
         if errors and self._errors is None:
             self._errors = self._half.with_suffix(".errors").open("wb")
         if self._errors is not None:
-            self._errors.write(b"".join(orjson.dumps(one, default=str, option=orjson.OPT_APPEND_NEWLINE) for one in errors))
+            self._errors.write(b"".join(orjson.dumps(error, default=str, option=orjson.OPT_APPEND_NEWLINE) for error in errors))
 
     def finish(self, part: Part) -> None:
+        """Give the files their names."""
         for file, place in ((self.file, self._folder.part(part)), (self._errors, self._folder.errors(part))):
             if file is not None:
                 file.flush()
@@ -137,6 +156,7 @@ class Draft:
                 Path(str(file.name)).replace(place)
 
     def close(self) -> None:
+        """Remove the files, unless `finish` came first."""
         for file in (self.file, self._errors):
             if file is not None:
                 # A full disk refuses what is buffered once more.
@@ -146,10 +166,14 @@ class Draft:
 
 
 @contextmanager
-def drafting(folder: Folder, first: int) -> Iterator[Draft]:
-    """Raises StorageFull where the disk is full."""
+def drafting(workspace: Workspace, first: int) -> Iterator[Draft]:
+    """Write a part in the block.
+
+    Raises:
+        StorageFull: The disk is full.
+    """
     try:
-        draft = Draft(folder, first)
+        draft = Draft(workspace, first)
         try:
             yield draft
         finally:

@@ -7,10 +7,10 @@ import pytest
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
 
-from app.broker import celery
+from app.patches import kombu_connection
 
 # kombu carries no types.
-connection: Any = celery.Reconnecting
+connection: Any = kombu_connection.ReconnectingConnection
 queue_of: Any = Queue
 
 
