@@ -37,7 +37,7 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
 
 def test_a_text_line_says_when_how_serious_where_and_what(configure: Configure) -> None:
     stream = configure(log_format="text")
-    logging.getLogger("app.api.jobs").warning("queue is %s", "long", extra={"job": "42"})
+    logging.getLogger("app.api.routes.jobs").warning("queue is %s", "long", extra={"job": "42"})
     clock, level, where, *words = stream.getvalue().split()
     assert (len(clock), level, where, words) == (12, "warning", "api.jobs", ["queue", "is", "long", "job=42"])
 

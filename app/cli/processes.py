@@ -6,7 +6,7 @@ from __future__ import annotations
 def api() -> None:
     """Run the API until SIGTERM."""
     from app import logs
-    from app.api.main import serve
+    from app.api.app import serve
 
     logs.configure("api")
     serve()

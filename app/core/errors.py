@@ -1,4 +1,4 @@
-"""Every error that Celeriac tells a person, with a stable `code`. None knows HTTP; `app.api.problems` maps them.
+"""Every error that Celeriac tells a person, with a stable `code`. None knows HTTP; `app.api.http.problems` maps them.
 
 CeleriacError
 ├── InvalidInput                 invalid_input           a field of the request is wrong; `pointer` names it

@@ -14,7 +14,7 @@ import pytest
 import redis
 from starlette.types import ASGIApp, Message
 
-from app.api.main import create
+from app.api.app import create
 from app.core.deliveries import Delivery, Outcome
 from app.settings import settings
 from app.store import keys, scripts

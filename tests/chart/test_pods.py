@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.api.stopping import LINGERS_AT_MOST
+from app.api.server.shutdown import LINGERS_AT_MOST
 from tests.chart.helm import EXAMPLES, objects, one, pods
 
 PODS = [pytest.param(name, id=name) for name in EXAMPLES]

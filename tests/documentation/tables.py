@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 
 from app import metrics
-from app.api.problems import STATUS
+from app.api.http.problems import STATUS
 from app.cli import exits as exit_codes
 from app.cli.main import app
 from app.settings import Settings

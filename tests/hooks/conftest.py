@@ -14,7 +14,7 @@ import orjson
 import pytest
 import redis.asyncio
 
-from app.api.presentation import present, present_batch
+from app.api.schemas.serializers import present, present_batch
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
 from app.core.tensors import Tensor, encode

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.webhooks import JobWebhook
+from app.api.server.plain_route import documented
 from app.core.batches import Status
 
 Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
+from app.api.server.plain_route import documented
 
 Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 OfModel = Annotated[str | None, Query(description="Only letters of this model: a name, or name@version.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
+from app.api.server.plain_route import documented
 
 Id = Annotated[str, Path(description="The file's id.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 

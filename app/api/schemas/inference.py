@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Header, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.jobs import ACCEPTED, IdempotencyKey, Prefer
+from app.api.server.plain_route import documented
 from app.core.tensors import DATATYPES
 
 Parameters = dict[str, str | float | bool]

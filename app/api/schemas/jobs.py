@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.webhooks import JobWebhook
+from app.api.server.plain_route import documented
 from app.core.jobs import State
 
 # fmt: off

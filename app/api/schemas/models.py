@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.catalogue import Readiness
-from app.api.routes import documented
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
+from app.api.server.plain_route import documented
 from app.core.promotions import PromotionState
+from app.services.models import Readiness
 
 
 class VersionSummary(BaseModel):

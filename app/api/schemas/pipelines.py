@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path
 from pydantic import BaseModel, Field
 
-from app.api.routes import documented
+from app.api.server.plain_route import documented
 
 
 class PipelineSummary(BaseModel):

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from app.api.routes import documented
+from app.api.server.plain_route import documented
 
 
 class Lanes(BaseModel):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.jobs import JobError
+from app.api.server.plain_route import documented
 from app.core.schedules import SHORTEST_S, Missed
 
 _EXAMPLE: Final[Any] = {

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas.inference import Name, Parameters
+from app.api.server.plain_route import documented
 
 
 class Health(BaseModel):

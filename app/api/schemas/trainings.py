@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
 from app.api.schemas import jobs
 from app.api.schemas.webhooks import JobWebhook
+from app.api.server.plain_route import documented
 from app.core.jobs import State
 from app.core.trainers import Kind
 

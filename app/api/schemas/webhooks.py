@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.routes import documented
+from app.api.server.plain_route import documented
 from app.core.webhooks import Event, Status
 
 _ID: Final = "wh_9f86d081884c7d65"

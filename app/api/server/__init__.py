@@ -1,0 +1,1 @@
+"""The process that serves the API: routing, metrics, documentation and shutdown."""

@@ -1,0 +1,265 @@
+"""A client's connection: uvicorn's and `wire`'s, with what RFC 9112 asks beyond that, with bounds, and with errors in the form of all others.
+
+llhttp, which uvicorn uses, parses strictly. uvicorn adds no check of the Host field, takes trailers for headers, reads headers of any size, waits
+for the rest of a request for ever, drops the answer to a client that has closed its half of the connection, and drops the body of a request that
+offers another protocol, as Java's client offers HTTP/2. A server may ignore such an offer (RFC 9110, 7.8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from app import metrics
+from app.patches.uvicorn_transport import Protocol
+from app.settings import settings
+
+MAX_HEAD_BYTES: Final = 64 << 10
+"""Bytes of the request line and the headers; and, apart from them, of what stands between the parts of a body and after it."""
+MAX_PIPELINED: Final = 100
+"""Requests of one connection that wait for the answers to those before them."""
+_LINGER_S: Final = 2.0
+_LINGER_BYTES: Final = 1 << 20
+_HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?")
+_ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+(/[^?#]*)?(\?[^#]*)?", re.IGNORECASE)
+
+
+class Refusal(Exception):
+    """Why a connection ends with an error. Raised inside the parser's callbacks, too."""
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.title, self.detail = status, title, detail
+
+    def __bytes__(self) -> bytes:
+        """The complete answer. It has the member `error` too, for clients of the Open Inference Protocol."""
+        code = self.title.lower().replace(" ", "_")
+        problem = {"type": f"urn:celeriac:error:{code}", "title": self.title, "status": self.status, "detail": self.detail, "code": code}
+        body = orjson.dumps(problem | {"error": self.detail})
+        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        retry = b"retry-after: 1\r\n" if self.status == 503 else b""
+        return STATUS_LINE[self.status] + retry + head + body
+
+
+class Connection(Protocol):
+    """For `uvicorn.run(http=…)`."""
+
+    _silence: asyncio.TimerHandle | None = None
+    _reading = False
+    """Has a request begun that is not complete?"""
+    _head = False
+    """Are the headers of that request still to come?"""
+    _deadline: float | None = None
+    """When the headers must be complete, or the rest of a body that is read in vain. None while each part of a body renews the patience."""
+    _outside = 0
+    """Bytes of that request since it began, or since the last part of its body."""
+    _unanswered = 0
+    """Requests whose headers are complete, and whose answers are not."""
+    _fed = 0
+    """Bytes that the parser reads now."""
+    _body_came = False
+    _refusal: Refusal | None = None
+    """The last answer on this connection, when those before it are sent. Nothing more is read."""
+    _half_closed = False
+    _hosts: list[bytes] | None = None
+    """The Host fields of the last request, which were valid: clients send the same again."""
+    _requests = 0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        metrics.HTTP_CONNECTIONS.inc()
+        most = settings().api_max_connections
+        if len(self.connections) > most:
+            self._refuse(Refusal(503, "Too Many Connections", f"This process has {most} open connections, which is its limit. Try again."))
+            return
+        self._head = True
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        metrics.HTTP_CONNECTIONS.dec()
+        self._heard()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that sends no more and still waits for answers.
+
+        Only event streams are chunked. A client that closes its half of one has left: what watches the job for it should end.
+        """
+        streams = self.cycle is not None and self.cycle.response_started and self.cycle.chunked_encoding
+        self._half_closed = bool(self._unanswered) and not self._reading and not streams
+        if not self._half_closed:
+            # Not left to the event loop, which would drop an answer that `wire` holds until the end of this turn.
+            self.transport.close()
+        return self._half_closed
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            self._outside += len(data)
+            if self._outside > _LINGER_BYTES:
+                self.transport.close()
+            return
+        self._heard()
+        self._unset_keepalive_if_required()
+        self._fed, self._body_came = len(data), False
+        began = self._requests
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offered:
+            if self._should_upgrade():
+                self._pass_over(data[offered.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            self._refuse(self._refusal or Refusal(400, "Bad Request", f"This is not a valid HTTP request: {_reason(error)}."))
+            return
+        if self._reading:
+            if self._body_came:
+                self._outside = 0
+            elif began == self._requests:
+                self._outside += len(data)
+                if self._outside > MAX_HEAD_BYTES:
+                    self._refuse(_too_large())
+                    return
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise self._refused(
+                Refusal(429, "Too Many Requests", f"More than {MAX_PIPELINED} requests wait for their answers on this connection.")
+            )
+        self._reading, self._outside = True, 0
+        self._requests += 1
+        self._head, self._deadline = True, None
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if hosts != self._hosts:
+            self._check_host(hosts)
+        if self._fed > MAX_HEAD_BYTES and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise self._refused(_too_large())
+        if not self.url.startswith(b"/"):
+            self.url = self._origin_form()
+        super().on_headers_complete()
+        # Trailers are added to a list that nobody reads: as headers they would get past every check of a proxy in front.
+        self.headers = []
+        self._head, self._deadline = False, None
+        self._unanswered += 1
+
+    def on_body(self, body: bytes) -> None:
+        self._body_came = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._reading = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._reading and self.cycle.response_complete:
+            # The rest of the body is read in vain, but not for ever.
+            self._deadline = self.loop.time() + settings().api_silence_s
+        if not self._unanswered:
+            if self._refusal is not None:
+                self._say(self._refusal)
+            elif self._half_closed:
+                self.transport.close()
+
+    def _check_host(self, hosts: list[bytes]) -> None:
+        valid = bool(_HOST.fullmatch(hosts[0])) if hosts else self.parser.get_http_version() == "1.0"
+        if not valid or len(hosts) > 1:
+            what = "has no Host field" if not hosts else "has more than one Host field" if len(hosts) > 1 else "has an invalid Host field"
+            raise self._refused(Refusal(400, "Bad Request", f"The request {what} (RFC 9112, section 3.2)."))
+        if hosts:
+            self._hosts = hosts
+
+    def _origin_form(self) -> bytes:
+        """The target as a path and a query, from the absolute form or the asterisk form (RFC 9112, section 3.2)."""
+        if self.url == b"*" and self.parser.get_method() == b"OPTIONS":
+            return b"/"
+        absolute = _ABSOLUTE.fullmatch(self.url)
+        if absolute is None:
+            raise self._refused(Refusal(400, "Bad Request", "The request target must begin with /, or be an absolute http or https URL."))
+        return (absolute[1] or b"/") + (absolute[2] or b"")
+
+    def _should_upgrade(self) -> bool:
+        # Then uvicorn does not begin the request, and it can be read again.
+        return bool(self.parser.get_method() != b"CONNECT")
+
+    def _pass_over(self, rest: bytes) -> None:
+        """Read the request again, without the offer of another protocol."""
+        self._unanswered -= 1
+        lines = [b"%b %b HTTP/%b" % (self.scope["method"].encode(), self.url, self.scope["http_version"].encode())]
+        lines += [b"%b: %b" % (name, value) for name, value in self.scope["headers"] if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join((*lines, b"", rest)))
+
+    def _wait(self) -> None:
+        """Give the client `api_silence_s` to send more; and no longer for all of the headers."""
+        now = self.loop.time()
+        end = self._deadline or now + settings().api_silence_s
+        if self._head:
+            self._deadline = end
+        self._silence = self.loop.call_later(max(0.0, end - now), self._silent)
+
+    def _heard(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _silent(self) -> None:
+        if self.flow.read_paused:
+            # It is us who do not read.
+            self._wait()
+        else:
+            self._refuse(Refusal(408, "Request Timeout", f"The request was not complete after {settings().api_silence_s:g} s."))
+
+    def _refused(self, refusal: Refusal) -> Refusal:
+        """Remember why a callback of the parser raises: the parser reports an error of its own."""
+        self._refusal = refusal
+        return refusal
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer with an error and close the connection, after the answers to complete requests that came before."""
+        self._heard()
+        self._refusal = refusal
+        metrics.HTTP_REQUESTS.labels("any", "other", str(refusal.status)).inc()
+        if self._reading and not self._head:
+            # uvicorn knows the request that is read now, which will never be complete.
+            if self.cycle.response_started:
+                self.transport.close()
+                return
+            self._unanswered -= 1
+            if self.pipeline and self.pipeline[0][0] is self.cycle:
+                self.pipeline.popleft()
+        self._reading = False
+        if not self._unanswered:
+            self._say(refusal)
+
+    def _say(self, refusal: Refusal) -> None:
+        self.logger.info("Connection refused: %s: %s", refusal.title, refusal.detail)
+        self.transport.write(bytes(refusal))
+        if refusal.status == 503:
+            self.transport.close()
+            return
+        # Read on for a moment, and drop it (RFC 9112, section 9.6): a close with data unread resets the connection, and the answer with it.
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._silence = self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def _reason(error: Exception) -> str:
+    """What the parser says. A callback of ours that raised has the reason as its context."""
+    return str(error.__context__ or error).rstrip(".")[:200]
+
+
+def _too_large() -> Refusal:
+    return Refusal(
+        431, "Request Header Fields Too Large", f"The headers, the trailers or the chunk extensions are longer than {MAX_HEAD_BYTES} bytes."
+    )

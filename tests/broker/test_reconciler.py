@@ -1,0 +1,98 @@
+"""What has parts is looked at when a part of it ends, whoever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from app.broker import submission
+from app.broker.reconciler import Followups
+from app.broker.replies import Replies
+from app.core.handlers import TaskSpec
+from app.core.jobs import State
+from app.settings import Settings
+from app.store import jobs, keys, scripts
+from app.store.jobs import read
+from app.store.quarantine import Quarantine
+
+QUEUE = "default.bulk"
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(redis_url) as found:
+        yield found
+
+
+@pytest.fixture
+def followups(client: redis.asyncio.Redis) -> Followups:
+    return Followups(client, Replies(client, "api", lambda *_: None), Quarantine(client, Settings()))
+
+
+async def submit(client: redis.asyncio.Redis, id: str = "b1-0", parent: str = "batch:b1") -> tuple[str, bool]:
+    return await submission.submit(client, submission.Submission("chunk", {"from": 0}, QUEUE, id=id, parent=parent, subject=("wine", "1")))
+
+
+async def test_a_part_is_a_job_of_its_kind_that_is_listed_with_its_parent_alone(client: redis.asyncio.Redis) -> None:
+    assert await submit(client) == ("b1-0", True)
+    job = await read(client, "b1-0")
+    assert job is not None
+    assert (job.work, job.parent, job.state) == ("chunk", "batch:b1", State.QUEUED)
+    assert await jobs.page(client, None, 10) == ([], None)
+
+
+async def test_the_same_part_is_submitted_once(client: redis.asyncio.Redis) -> None:
+    await submit(client)
+    assert await submit(client) == ("b1-0", False)
+    assert await client.llen(keys.list_of(QUEUE)) == 1
+
+
+async def test_a_parent_is_due_when_a_part_of_it_ends(client: redis.asyncio.Redis, followups: Followups) -> None:
+    seen: list[str] = []
+    followups.advance["batch"] = lambda id: _noted(seen, id)
+    await submit(client)
+    assert await followups.round() == 0
+    await scripts.run_async(client, scripts.end_job("b1-0", State.CANCELLED, keep=60))
+    assert await followups.round() == 1
+    assert seen == ["b1"]
+    assert await client.zcard(keys.FOLLOWUPS) == 0
+
+
+async def test_a_part_that_ends_while_its_parent_is_looked_at_is_not_missed(client: redis.asyncio.Redis, followups: Followups) -> None:
+    seen: list[str] = []
+
+    async def advance(id: str) -> None:
+        seen.append(id)
+        if len(seen) == 1:
+            await scripts.run_async(client, scripts.end_job("b1-1", State.CANCELLED, keep=60))
+
+    followups.advance["batch"] = advance
+    await submit(client, "b1-0")
+    await submit(client, "b1-1")
+    await scripts.run_async(client, scripts.end_job("b1-0", State.CANCELLED, keep=60))
+    assert [await followups.round() for _ in range(3)] == [1, 1, 0]
+    assert seen == ["b1", "b1"]
+
+
+async def test_a_parent_that_cannot_go_on_is_looked_at_again_later(client: redis.asyncio.Redis, followups: Followups) -> None:
+    async def advance(id: str) -> None:
+        raise ValueError(id)
+
+    followups.advance["batch"] = advance
+    await followups.now("batch:b1")
+    await followups.round()
+    assert await followups.round() == 0
+    assert await client.zscore(keys.FOLLOWUPS, "batch:b1")
+
+
+async def _noted(seen: list[str], id: str) -> None:
+    await asyncio.sleep(0)
+    seen.append(id)
+
+
+def test_an_order_travels_whole() -> None:
+    order = TaskSpec({"rows": [0, 10]})
+    assert TaskSpec.unpack(order.pack()) == order
