@@ -1,6 +1,17 @@
-"""How answers are written to the connection: head and body in one system call, where uvicorn makes two.
+"""Write the head and the body of an answer with one system call, where uvicorn makes two.
 
-For a prediction the second one costs this process as much as all its JSON, and the caller one more wake-up.
+Why:
+    For a prediction the second call costs this process as much as all its JSON, and the caller one more wake-up (measured).
+
+Upstream:
+    No issue of uvicorn asks for it. aiohttp does the same: https://github.com/aio-libs/aiohttp/pull/10991. uvicorn takes no transport
+    of one's own, and asyncio's `transport.writelines` needs both parts at once.
+
+Checked with:
+    uvicorn 0.54.0
+
+Remove:
+    Let `app.patches.uvicorn_protocol` extend `HttpToolsProtocol` itself.
 """
 
 from __future__ import annotations
