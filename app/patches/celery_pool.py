@@ -36,6 +36,7 @@ class AsynPool(asynpool.AsynPool):
     on_poll_start: Any
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Start the pool. The arguments are Celery's."""
         # Before the processes are made, whose answers look at it.
         self._held_back: set[Any] = set()
         super().__init__(*arguments, **options)

@@ -45,6 +45,7 @@ class ScriptPipeline:
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
+        """Take a connection of this pool when the first script is sent."""
         self._pool = pool
         self._connection: Any = None
         self._unanswered: deque[tuple[scripts.Call, float]] = deque()

@@ -36,6 +36,7 @@ class DueTimes(celery_schedule):
     """When a schedule is due, in the form that Celery expects."""
 
     def __init__(self, of: Schedule) -> None:
+        """Wrap a schedule of ours."""
         super().__init__(run_every=timedelta(seconds=of.every_s or 60))
         self.of = of
 
@@ -53,6 +54,7 @@ class Entry(RedBeatSchedulerEntry):
     """A schedule as redbeat reads it from Redis."""
 
     def __init__(self, kwargs: dict[str, Any], schedule: Any = None, **more: Any) -> None:
+        """Decode a schedule of ours from the keyword arguments of an entry."""
         self.of = Schedule.from_dict(kwargs)
         super().__init__(schedule=DueTimes(self.of), kwargs=kwargs, **more)
 

@@ -30,18 +30,22 @@ class Processes(Multiprocess):
     """uvicorn's, but whoever tells them again to stop is heard: they hurry, as one process alone does."""
 
     def __init__(self, config: Config) -> None:
+        """Bind the socket that all processes share."""
         super().__init__(config, [config.bind_socket()])
         self._told = 0
 
     def handle_term(self) -> None:
+        """Note another signal to stop."""
         self._told += 1
         super().handle_term()
 
     def handle_int(self) -> None:
+        """Note another signal to stop."""
         self._told += 1
         super().handle_int()
 
     def join_all(self) -> None:
+        """Wait for all processes, and pass further signals on to them."""
         passed_on = 1
         while running := [one.process.sentinel for one in self.processes if one.process.is_alive()]:
             # A signal that follows another at once is lost: a process notes that it was told, not how often.

@@ -19,6 +19,7 @@ class Cancellation:
     """The state of the signal in one pool process."""
 
     def __init__(self) -> None:
+        """Start without a request to stop."""
         self._open = False
         self._requested = False
 

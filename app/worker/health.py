@@ -20,13 +20,14 @@ _STALL_S: Final = 60.0
 
 
 class Status:
-    """The state that the probes report.
-
-    Args:
-        loading: Returns the versions whose smoke test has not ended, as (name, version).
-    """
+    """The state that the probes report."""
 
     def __init__(self, loading: Callable[[], Collection[tuple[str, str]]]) -> None:
+        """Start as a worker that loads its models.
+
+        Args:
+            loading: Returns the versions whose smoke test has not ended, as (name, version).
+        """
         self._loading = loading
         self._started = False
         self.consuming = False

@@ -17,6 +17,7 @@ class LogCapture:
     """The text so far, at most `CELERIAC_MAX_LOG_BYTES` of it. Text that C code prints is not captured."""
 
     def __init__(self) -> None:
+        """Start without text."""
         self._parts: list[str] = []
         self._length = 0
         self._most = settings().max_log_bytes

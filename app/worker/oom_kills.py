@@ -24,13 +24,14 @@ _ROOT: Final = Path("/sys/fs/cgroup")
 
 
 class MemoryKills:
-    """Counts how often the kernel has killed a process of this control group for memory.
-
-    Args:
-        counters: Files to read; those of this process' control group by default.
-    """
+    """Counts how often the kernel has killed a process of this control group for memory."""
 
     def __init__(self, counters: Iterable[Path] | None = None) -> None:
+        """Read the counters for the first time.
+
+        Args:
+            counters: Files to read; those of this process' control group by default.
+        """
         self._counters = list(counter_files() if counters is None else counters)
         self._count, self._at = self._read(), float("-inf")
 

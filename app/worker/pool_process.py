@@ -25,15 +25,16 @@ _current: PoolProcess | None = None
 
 
 class PoolProcess:
-    """What the code that runs deliveries needs of its process. The main process makes it, and each fork starts its copy.
-
-    Args:
-        models: The models that the main process has loaded.
-        report: Receives why this process should be replaced.
-        client: A connection to Redis; `start` makes one.
-    """
+    """What the code that runs deliveries needs of its process. The main process makes it, and each fork starts its copy."""
 
     def __init__(self, models: Models, report: Report = lambda *_: None, client: redis.Redis | None = None) -> None:
+        """Prepare a process. Call `start` in the fork.
+
+        Args:
+            models: The models that the main process has loaded.
+            report: Receives why this process should be replaced.
+            client: A connection to Redis; `start` makes one.
+        """
         self.models = models
         self.name = ""
         self.cancellation = Cancellation()

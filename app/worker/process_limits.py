@@ -40,15 +40,16 @@ def own_memory() -> int:
 
 
 class ProcessLimits:
-    """Measures one pool process from the time when it is warm.
-
-    Args:
-        settings: The limits.
-        report: Called once for each reason and urgency.
-        memory: Returns the bytes that the process holds.
-    """
+    """Measures one pool process from the time when it is warm."""
 
     def __init__(self, settings: Settings, report: Report, memory: Callable[[], int] = own_memory) -> None:
+        """Begin to measure.
+
+        Args:
+            settings: The limits.
+            report: Called once for each reason and urgency.
+            memory: Returns the bytes that the process holds.
+        """
         self._most_bytes = settings.max_process_memory_mb << 20
         self._most_predictions = settings.max_predictions_per_process
         self._report = report

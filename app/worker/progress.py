@@ -22,13 +22,14 @@ _MAX_TEXT: Final = 200
 
 
 class ProgressReporter:
-    """Reports the progress of the jobs that run in one pool process.
-
-    Args:
-        client: Returns the process' connection to Redis.
-    """
+    """Reports the progress of the jobs that run in one pool process."""
 
     def __init__(self, client: Callable[[], redis.Redis]) -> None:
+        """Start without running jobs.
+
+        Args:
+            client: Returns the process' connection to Redis.
+        """
         self._client = client
         self.jobs: Mapping[str, int] = {}
         """The recorded jobs that run: job -> attempt."""

@@ -44,6 +44,7 @@ class Reports:
     """A pipe from all pool processes to the main process. Make it before the fork."""
 
     def __init__(self) -> None:
+        """Open the pipe."""
         self.reader, self._writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
@@ -68,13 +69,14 @@ class Reports:
 
 
 class Backoff:
-    """Delays the replacement of broken processes: what breaks them may be outside of them.
-
-    Args:
-        clock: Returns the present time, in seconds.
-    """
+    """Delays the replacement of broken processes: what breaks them may be outside of them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start without a delay.
+
+        Args:
+            clock: Returns the present time, in seconds.
+        """
         self._clock = clock
         self._pause_s = _FIRST_PAUSE_S
         self._allowed_at = 0.0
@@ -98,6 +100,7 @@ class Recycling(Periodic):
     interval_s = 0.1
 
     def __init__(self, worker: Any, **options: Any) -> None:
+        """Start without reports."""
         super().__init__(worker, **options)
         self.reported: dict[int, Report] = {}
         self.fresh = False

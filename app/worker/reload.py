@@ -34,6 +34,7 @@ class Reload(Periodic):
     interval_s = 0.25
 
     def __init__(self, worker: Any, **options: Any) -> None:
+        """Register the step with its worker."""
         super().__init__(worker, **options)
         worker.reload = self
         self.thread: threading.Thread | None = None

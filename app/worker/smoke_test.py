@@ -1,10 +1,10 @@
-"""Smoke tests: a version is loaded and asked its golden sample in processes of its own before it is served.
+"""Smoke tests: load a version and predict its golden sample in processes of its own, before it is served.
 
-    worker ── fork ──> loads the version ── fork ──> asks the golden sample
+    worker ── fork ──> loads the version ── fork ──> predicts the golden sample
 
 So a version that hangs, crashes or takes long affects no other: several are tested side by side, each within its time limits.
-The second fork repeats what happens in service, where children are forked from a parent that holds the model: a library whose
-threads do not survive a fork is found out here. The parent itself must never predict, or children would hang.
+The second fork repeats what happens in service, where pool processes are forked from a main process that holds the model: it finds
+a library whose threads do not survive a fork. The main process must never predict, or pool processes would hang.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class _Test:
 
 @dataclass(slots=True)
 class SmokeTests:
-    """At most `settings.max_loads` run at the same time; the others wait. `load` makes a model from a key, or raises CeleriacError."""
+    """The smoke tests of a worker. At most `settings.max_loads` run at the same time; the others wait.
+
+    `load` makes a model from a key, or raises CeleriacError.
+    """
 
     load: Callable[[Key], Model]
     settings: Settings
@@ -97,7 +100,7 @@ class SmokeTests:
         while start and self._waiting and len(self._running) < self.settings.max_loads:
             key = next(iter(self._waiting))
             del self._waiting[key]
-            log.info("loading %s@%s", *key)
+            log.info("Loading %s@%s", *key)
             try:
                 self._running[key] = self._fork(key)
             except OSError as error:
@@ -131,7 +134,7 @@ class SmokeTests:
         return _Test(pid, reader, now, now + self.settings.load_timeout_s)
 
     def _ended(self, test: _Test) -> bool:
-        """Read what the processes report; the pipe ends with them."""
+        """Read what the processes report. Return whether the test has ended; the pipe ends with the processes."""
         data = os.read(test.reader, 1 << 16)
         *lines, test.buffer = (test.buffer + data).split(b"\n")
         for line in lines:
@@ -156,7 +159,7 @@ class SmokeTests:
         return False
 
     def _test(self, key: Key, writer: int) -> NoReturn:
-        """In the forked process."""
+        """Run the test, in the forked process."""
         try:
             _isolate(writer, self.settings.load_timeout_s + self.settings.probe_timeout_s + _GRACE_S)
             try:
@@ -172,7 +175,7 @@ class SmokeTests:
             if status:
                 _report(writer, reason=f"the process that asked its golden sample {_how(status)}{_hint(model)}")
         finally:
-            # Past the parent's own exit handlers.
+            # Without the exit handlers of the main process.
             os._exit(0)
 
     def _ask(self, model: Model, writer: int) -> NoReturn:
@@ -200,7 +203,7 @@ def _isolate(writer: int, limit_s: float) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for handle in [int(path.name) for path in Path("/dev/fd").iterdir()]:
         if handle > 2 and handle not in (writer, null):
-            # Not closed: an object of the parent's would close the number later, when it belongs to another file.
+            # Not closed: an object of the main process would close the number later, when it belongs to another file.
             with suppress(OSError):
                 os.dup2(null, handle)
 
@@ -222,7 +225,7 @@ def _hint(model: Model) -> str:
 
 
 def _end(test: _Test) -> str:
-    """End both processes. Returns how the first one ended, as the reason of a test that reported none."""
+    """End both processes. Return how the first one ended, as the reason of a test that reported none."""
     for pid in (test.asking, test.pid) if test.hangs and test.asking else (test.pid,):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -47,16 +47,17 @@ def streaming(process: PoolProcess, model: Model) -> Iterator[None]:
 
 
 class TokenStream:
-    """The tokens of one run of a job. Its thread starts at once: under a limit of memory none may be had later.
-
-    Args:
-        job: The job's id.
-        attempt: The number of the attempt.
-        client: A connection to Redis.
-        stop_requested: Returns whether the job is to stop.
-    """
+    """The tokens of one run of a job. Its thread starts at once: under a limit of memory none may be had later."""
 
     def __init__(self, job: str, attempt: int, client: redis.Redis, stop_requested: Callable[[], bool]) -> None:
+        """Start the stream of one run.
+
+        Args:
+            job: The job's id.
+            attempt: The number of the attempt.
+            client: A connection to Redis.
+            stop_requested: Returns whether the job is to stop.
+        """
         self._job, self._attempt, self._run = job, attempt, new_id(0)
         self._client = client
         self._stop_requested = stop_requested

@@ -26,6 +26,7 @@ class IdleTimer:
     """Measures how long the worker has been idle beside a message that nobody took."""
 
     def __init__(self) -> None:
+        """Start with nothing measured."""
         self._taken: object = None
         self._since: dict[str, tuple[object, float]] = {}
 

@@ -27,13 +27,14 @@ class Answer:
 
 
 class Bisector:
-    """Calls a model, and counts successes and failures.
-
-    Args:
-        call: Calls the model with some rows.
-    """
+    """Calls a model, and counts successes and failures."""
 
     def __init__(self, call: Call) -> None:
+        """Start with no calls counted.
+
+        Args:
+            call: Calls the model with some rows.
+        """
         self._call = call
         self._succeeded = self._failed = 0
 

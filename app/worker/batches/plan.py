@@ -70,7 +70,7 @@ def _table(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], m
     except InvalidFile as error:
         raise error if error.pointer else InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
     binding = replace(binding, rest=isinstance(reader, JsonReader) and output is Format.JSONL and keep is None)
-    answers = {order.method, *(f"{order.method}_{one}" for one in manifest.classes)}
+    answers = {order.method, *(f"{order.method}_{label}" for label in manifest.classes)}
     for column in binding.keep:
         if column in answers:
             raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")

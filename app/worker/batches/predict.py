@@ -40,16 +40,17 @@ class RowPredictor(Protocol):
 
 
 class TablePredictor:
-    """Writes answers as columns beside those that are kept.
-
-    Args:
-        plan: The batch's plan, with a binding.
-        model: The model to call.
-        draft: The part to write.
-        stack: Closes the writer at its end.
-    """
+    """Writes answers as columns beside those that are kept."""
 
     def __init__(self, plan: Plan, model: Model, draft: Draft, stack: ExitStack) -> None:
+        """Prepare to predict rows of a table.
+
+        Args:
+            plan: The batch's plan, with a binding.
+            model: The model to call.
+            draft: The part to write.
+            stack: Closes the writer at its end.
+        """
         assert plan.binding is not None
         self._plan, self._binding, self._model = plan, plan.binding, model
         self._draft, self._stack = draft, stack
@@ -58,6 +59,7 @@ class TablePredictor:
         self.columns: list[str] | None = None if plan.binding.rest else plan.binding.columns
 
     def predict(self, rows: RowBatch) -> int:
+        """Predict rows of a table."""
         inputs, good = to_inputs(self._model.manifest, self._binding, rows)
         right, bad, outputs = np.ones(good.table.num_rows, bool), list[BadRow](), list[Tensor]()
         if good.table.num_rows:
@@ -89,20 +91,22 @@ class TablePredictor:
 
 
 class RequestPredictor:
-    """Writes a line for each request, with the answer that the endpoint would give.
-
-    Args:
-        plan: The batch's plan, without a binding.
-        model: The model to call.
-        draft: The part to write.
-    """
+    """Writes a line for each request, with the answer that the endpoint would give."""
 
     def __init__(self, plan: Plan, model: Model, draft: Draft) -> None:
+        """Prepare to predict requests of a file.
+
+        Args:
+            plan: The batch's plan, without a binding.
+            model: The model to call.
+            draft: The part to write.
+        """
         self.columns: list[str] | None = [REQUEST]
         self._order, self._model, self._draft = plan.order, model, draft
         self._is_job = plan.order.endpoint == "/v1/jobs"
 
     def predict(self, rows: RowBatch) -> int:
+        """Predict requests of a file."""
         lines = [openai_requests.parse(text) for text in rows.table[REQUEST].to_pylist()]
         results: list[list[Tensor] | CeleriacError] = [CeleriacError("it was not answered")] * len(lines)
         together: dict[tuple[str, ...], list[tuple[int, list[Tensor]]]] = {}

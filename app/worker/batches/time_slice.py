@@ -24,12 +24,14 @@ class TimeSlice:
     """The time that one job of a batch may run. It begins when it is made.
 
     Plans and chunks call `over` between small steps, and end early when it is True.
-
-    Args:
-        context: What the handler received.
     """
 
     def __init__(self, context: Context) -> None:
+        """Begin the time slice.
+
+        Args:
+            context: What the handler received.
+        """
         self._context = context
         self._began = time.perf_counter()
         self._check_at = self._began + _LEAST_S

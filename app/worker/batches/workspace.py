@@ -50,13 +50,14 @@ class Progress:
 
 
 class Workspace:
-    """The folder of a batch. `save` writes the plan, which everything else needs.
-
-    Args:
-        batch: The batch's id.
-    """
+    """The folder of a batch. `save` writes the plan, which everything else needs."""
 
     def __init__(self, batch: str) -> None:
+        """Name the folder. Nothing is written yet.
+
+        Args:
+            batch: The batch's id.
+        """
         self.path = files().folder / BATCHES / batch
 
     def progress(self, fingerprint: str) -> Progress:
@@ -125,14 +126,15 @@ class Workspace:
 
 
 class Draft:
-    """A part that is being written, and the errors beside it. Neither has its final name before `finish`.
-
-    Args:
-        workspace: The batch's folder.
-        first: The first row of the part.
-    """
+    """A part that is being written, and the errors beside it. Neither has its final name before `finish`."""
 
     def __init__(self, workspace: Workspace, first: int) -> None:
+        """Open the files of a part.
+
+        Args:
+            workspace: The batch's folder.
+            first: The first row of the part.
+        """
         self._folder = workspace
         parts = workspace.path / "parts"
         parts.mkdir(parents=True, exist_ok=True)
