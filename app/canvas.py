@@ -52,6 +52,4 @@ def predict(inputs: Any, model: str, method: str | None = None) -> Any:
 
     A worker that dies fails the task, unless the whole of it is gone: then another takes it.
     """
-    from app.worker.predict_rows import predict_in_task
-
-    return predict_in_task(inputs, model, method)
+    raise NotImplementedError("A worker runs this task: call predict.delay() or predict.s() instead.")

@@ -41,7 +41,7 @@ def redis_url(redis_server: str) -> str:
 def sample_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the four sample models. Read only: it is the same for every test."""
     from app.registry.repository import Repository
-    from app.runtime.samples import publish_samples
+    from app.samples.models import publish_samples
 
     root = tmp_path_factory.mktemp("models")
     publish_samples(Repository(root))

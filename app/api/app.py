@@ -25,7 +25,7 @@ A prediction is answered at once when it can be, and later when it must be: then
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     from app.api.routes import schedules
-    from app.broker.schedules import PARENT
+    from app.core.schedules import PARENT
     from app.services.jobs import Gateway
 
     here = app.state.gateway = Gateway(settings())

@@ -11,13 +11,13 @@ from redis.exceptions import WatchError
 
 from app import metrics
 from app.broker.celery import app
-from app.broker.schedules import PARENT, add_note
-from app.core.schedules import Missed
+from app.core.schedules import PARENT, Missed
 from app.loops import Loop
-from app.patches.redbeat_entry import Entry, encode_meta
+from app.patches.redbeat_entry import Entry
 from app.patches.redbeat_scheduler import LeaderScheduler
 from app.settings import settings
 from app.store import keys
+from app.store.schedules import add_note, meta
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Scheduler(LeaderScheduler):
             else:
                 pipe.zadd(keys.FOLLOWUPS, {f"{PARENT}:{entry.name}@{planned}": 0})
                 pipe.publish(keys.event("followups"), "due")
-            pipe.hset(entry.key, "meta", encode_meta(last))
+            pipe.hset(entry.key, "meta", meta(last))
             pipe.zadd(keys.SCHEDULES, {entry.key: entry.of.after(last)})
             try:
                 pipe.execute()

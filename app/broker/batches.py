@@ -1,7 +1,7 @@
-"""What a batch does next: looks its file through, releases chunks, joins the parts. The owners of a pool's batches take turns.
+"""The next step of a batch: plan its file, release chunks, assemble the parts. The owners of a pool's batches take turns.
 
-Safe to run twice at once, and to be killed anywhere: each change of a record compares first, each job has an id that follows
-from the batch's, and whoever looks next submits what was released and never submitted.
+Two processes may run this at once, and it may be killed anywhere: each change of a record compares first, the id of each job follows from
+the batch's id, and the next look submits jobs that were released but not submitted.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ import redis.asyncio
 
 from app import metrics
 from app.broker import names, submission
-from app.core.batches import MOST_ERRORS, Batch, Candidate, Part, Piece, Status, choose, cut
-from app.core.codec import unpack
-from app.core.errors import PredictionOutOfMemory, TimeLimitExceeded, WorkerLost
-from app.core.handlers import from_tensor
+from app.broker.chunk_results import after_job, error_of, result_of
+from app.core.batches import MOST_ERRORS, Batch, Candidate, Piece, Status, choose, cut
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
 from app.store import batches, jobs
@@ -32,22 +30,21 @@ PLAN, CHUNK, ASSEMBLY = "plan", "chunk", "assembly"
 _AGAIN_S: Final = 30.0
 _STOPPING_S: Final = 1.0
 _LONG_S: Final = 24 * 3600.0
-"""The time limit of looking a file through, and of joining parts."""
-_POISON: Final = frozenset({WorkerLost.code, TimeLimitExceeded.code, PredictionOutOfMemory.code})
-"""What one row may do to all that run with it: the rows are tried apart."""
+"""The time limit of planning a file, and of assembling parts."""
 _TRIES: Final = RetryPolicy(max_attempts=2)
 
 
 class Batches:
-    """Of one API process. `slots(pool)` tells how many jobs a pool runs at once; `cancel` ends a job."""
+    """The reconciliation of batches in one API process."""
 
     def __init__(self, client: redis.asyncio.Redis, slots: Callable[[str], int], cancel: Callable[[str], Awaitable[Any]]) -> None:
+        """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job."""
         self._client = client
         self._slots = slots
         self._cancel = cancel
 
     async def advance(self, id: str) -> float | None:
-        """See `Advance` of the follow-ups."""
+        """Decide and submit what a batch needs next. Return the seconds until the next look, or None."""
         batch = await batches.read(self._client, id)
         if batch is None:
             return None
@@ -68,11 +65,11 @@ class Batches:
                 await self._submit_plan(batch)  # released by a process that died before it submitted the job
             await self._release(batch.order.pool)
             return _AGAIN_S
-        result = _result(job)
+        result = result_of(job)
         if result.get("more"):
             change = Change((Status.VALIDATING,), set={"planned": batch.planned + 1})
         elif job.state is not State.SUCCEEDED or result.get("errors"):
-            change = Change((Status.VALIDATING,), set={"errors": result.get("errors") or [_error(job)]}, status=Status.FAILED)
+            change = Change((Status.VALIDATING,), set={"errors": result.get("errors") or [error_of(job)]}, status=Status.FAILED)
         else:
             change = Change((Status.VALIDATING,), set={"rows": result["rows"], "step": result["step"]}, status=Status.IN_PROGRESS)
         change.back = [name]
@@ -81,12 +78,12 @@ class Batches:
 
     async def _go_on(self, batch: Batch) -> float | None:
         error = await self._fold(batch)
-        found = await batches.read(self._client, batch.id)
-        if found is None or found.status is not Status.IN_PROGRESS:
+        current = await batches.read(self._client, batch.id)
+        if current is None or current.status is not Status.IN_PROGRESS:
             return await self.advance(batch.id)
-        left_s = found.expires_at - time.time()
+        left_s = current.expires_at - time.time()
         outcome = Status.FAILED if error else Status.EXPIRED if left_s <= 0 else None
-        if outcome is None and found.done == found.rows and not await batches.pieces(self._client, batch.id):
+        if outcome is None and current.done == current.rows and not await batches.pieces(self._client, batch.id):
             outcome = Status.COMPLETED
         if outcome is None:
             await self._release(batch.order.pool)
@@ -96,7 +93,7 @@ class Batches:
         return await self.advance(batch.id)
 
     async def _end(self, batch: Batch) -> float | None:
-        """Stops what is out, then joins what is done."""
+        """Cancel the outstanding chunks, then assemble the finished parts."""
         await self._fold(batch, stop=True)
         if any(piece.out for piece in await batches.pieces(self._client, batch.id)):
             return _STOPPING_S
@@ -110,9 +107,9 @@ class Batches:
             if not job.state.final:
                 return _AGAIN_S
             if job.state is State.SUCCEEDED:
-                change.set = _result(job)
+                change.set = result_of(job)
             else:
-                change = Change((batch.status,), set={"errors": [*batch.errors, _error(job)][:MOST_ERRORS]}, status=Status.FAILED)
+                change = Change((batch.status,), set={"errors": [*batch.errors, error_of(job)][:MOST_ERRORS]}, status=Status.FAILED)
         else:
             change.back = [plan_job(batch)]
             if await jobs.read(self._client, plan_job(batch)):
@@ -125,7 +122,7 @@ class Batches:
         return None
 
     async def _fold(self, batch: Batch, *, stop: bool = False) -> dict[str, Any] | None:
-        """Takes in what chunks have ended. Returns an error with which the batch cannot go on."""
+        """Apply the results of chunks that have ended. Return an error if the batch cannot continue."""
         fatal = None
         for piece in await batches.pieces(self._client, batch.id):
             if not piece.out:
@@ -138,9 +135,9 @@ class Batches:
                 if stop:
                     await self._cancel(name)
             else:
-                change, error = _ended(batch, piece, job)
+                change, error = after_job(batch, piece, job)
                 change.back = [name]
-                change.statuses = tuple(one for one in Status if not one.final)
+                change.statuses = tuple(status for status in Status if not status.final)
                 await batches.apply(self._client, batch.id, batch.order.pool, change)
                 for outcome, rows in change.increase.items():
                     metrics.BATCH_ROWS_ENDED.labels(batch.order.model, outcome).inc(rows)
@@ -155,21 +152,21 @@ class Batches:
             names_out = await batches.out(self._client, pool)
             if len(names_out) >= slots:
                 return
-            known = {batch.id: batch for batch in await batches.active(self._client, pool)}
-            owners = {name: known[_batch_of(name)].order.owner for name in names_out if _batch_of(name) in known}
+            active = {batch.id: batch for batch in await batches.active(self._client, pool)}
+            owners = {name: active[_batch_of(name)].order.owner for name in names_out if _batch_of(name) in active}
             stale = [name for name in names_out if name not in owners]
             if stale:
                 await batches.drop(self._client, pool, stale)
             waiting = {}
-            for batch in known.values():
+            for batch in active.values():
                 if batch.status is Status.IN_PROGRESS:
                     pieces = await batches.pieces(self._client, batch.id)
                     old = next((piece for piece in pieces if not piece.out), None)
                     if old or batch.next < batch.rows:
                         waiting[batch.id] = old
-            candidates = [Candidate(id, known[id].order.owner, known[id].created_at, known[id].served_at) for id in waiting]
-            chosen = known[choose(candidates, owners).batch] if candidates else None
-            plan = await self._next_plan(known.values(), names_out, slots)
+            candidates = [Candidate(id, active[id].order.owner, active[id].created_at, active[id].served_at) for id in waiting]
+            chosen = active[choose(candidates, owners).batch] if candidates else None
+            plan = await self._next_plan(active.values(), names_out, slots)
             if plan and (chosen is None or plan.served_at <= chosen.served_at):
                 await self._release_plan(plan, slots)
             elif chosen:
@@ -177,18 +174,18 @@ class Batches:
             else:
                 return
 
-    async def _next_plan(self, known: Iterable[Batch], names_out: Sequence[str], slots: int) -> Batch | None:
-        """The batch that has waited longest for its file to be looked through. Plans leave one process to chunks."""
+    async def _next_plan(self, active: Iterable[Batch], names_out: Sequence[str], slots: int) -> Batch | None:
+        """Return the batch that has waited longest for its plan, or None. Plans leave one process to chunks."""
         if sum(map(_is_plan, names_out)) >= _most_plans(slots):
             return None
-        waiting = [batch for batch in known if batch.status is Status.VALIDATING and plan_job(batch) not in names_out]
+        waiting = [batch for batch in active if batch.status is Status.VALIDATING and plan_job(batch) not in names_out]
         for batch in sorted(waiting, key=lambda batch: (batch.served_at, batch.created_at)):
             if await jobs.read(self._client, plan_job(batch)) is None:
                 return batch
         return None
 
     async def _release_plan(self, batch: Batch, slots: int) -> None:
-        """Nothing, if another process was faster."""
+        """Release the plan of a batch, unless another process was faster."""
         change = Change((Status.VALIDATING,), window=slots, plans=_most_plans(slots), set={"served_at": time.time()}, out=[plan_job(batch)])
         if await batches.apply(self._client, batch.id, batch.order.pool, change):
             await self._submit_plan(batch)
@@ -219,7 +216,7 @@ class Batches:
         await self._work(batch, batches.chunk(batch.id, piece), CHUNK, spec, batch.order.limit_s)
 
     async def _job(self, batch: Batch, id: str, kind: str, spec: dict[str, Any]) -> Job:
-        """That of a kind which the batch has once; submitted where it was not yet."""
+        """Return the batch's single job of this kind, submitting it if needed."""
         job = await jobs.read(self._client, id)
         if job is None:
             await self._work(batch, id, kind, {"batch": batch.id, **spec}, _LONG_S)
@@ -229,7 +226,7 @@ class Batches:
 
     async def _work(self, batch: Batch, id: str, kind: str, spec: dict[str, Any], limit_s: float) -> None:
         order = batch.order
-        one = submission.Submission(
+        task = submission.Submission(
             kind,
             spec,
             names.bulk(order.pool),
@@ -239,16 +236,16 @@ class Batches:
             limit_s=limit_s,
             retries=_TRIES,
         )
-        await submission.submit(self._client, one)
+        await submission.submit(self._client, task)
 
 
 def plan_job(batch: Batch) -> str:
-    """The id of the job that looks the batch's file through, or through the next part of it."""
+    """Return the id of the job that plans the batch's file, or the next part of it."""
     return f"{batch.id}-{PLAN}-{batch.round}" + (f"-{batch.planned}" if batch.planned else "")
 
 
 def _most_plans(slots: int) -> int:
-    """Plans that may be out at once: they leave a process to chunks, if there are several."""
+    """Return how many plans may be outstanding: they leave one of several processes to chunks."""
     return max(1, slots - 1)
 
 
@@ -258,49 +255,3 @@ def _is_plan(name: str) -> bool:
 
 def _batch_of(chunk: str) -> str:
     return chunk.partition("-")[0]
-
-
-def _ended(batch: Batch, piece: Piece, job: Job | None) -> tuple[Change, dict[str, Any] | None]:
-    """What the end of a piece's job changes, and an error with which the batch cannot go on."""
-    again = Piece(piece.first, piece.count, False, piece.tries + 1)
-    if job is None or job.state in (State.CANCELLED, State.EXPIRED):
-        return Change(pieces_expect=[piece], pieces=[again]), None
-    if job.state is State.SUCCEEDED:
-        return _succeeded(batch, piece, _result(job)), None
-    error = _error(job)
-    if error["code"] not in _POISON:
-        return Change(pieces_expect=[piece], pieces=[again]), error
-    if piece.count == 1:
-        part = Part(piece.first, 1, 0, 1, {"code": error["code"], "detail": error["message"]})
-        return Change(pieces_expect=[piece], gone=[piece], parts=[part], increase={"failed": 1}), None
-    half = piece.count // 2
-    halves = [Piece(piece.first, half, False, piece.tries + 1), Piece(piece.first + half, piece.count - half, False, piece.tries + 1)]
-    return Change(pieces_expect=[piece], pieces=halves), None
-
-
-def _succeeded(batch: Batch, piece: Piece, result: dict[str, Any]) -> Change:
-    done, seconds = result["rows"], max(result["seconds"], 1e-4)
-    speed = done / seconds
-    part = Part(piece.first, done, result["completed"], result["failed"])
-    return Change(
-        pieces_expect=[piece],
-        gone=[piece],
-        # It ended early, because it took long or gave way.
-        pieces=[Piece(piece.first + done, piece.count - done, False, piece.tries)] if done < piece.count else [],
-        parts=[part],
-        increase={"completed": part.completed, "failed": part.failed},
-        set={
-            "speed": (batch.speed + speed) / 2 if batch.speed else speed,
-            "slice": result["slice"],
-            "call_s": min(batch.call_s or result["call_s"], result["call_s"]),
-        },
-    )
-
-
-def _result(job: Job) -> dict[str, Any]:
-    return from_tensor(unpack(job.result)[1][0]) if job.state is State.SUCCEEDED and job.result is not None else {}
-
-
-def _error(job: Job) -> dict[str, Any]:
-    found = job.error or {"code": str(job.state), "detail": f"the job {job.id} was {job.state}"}
-    return {"code": found["code"], "message": found["detail"], "line": None, "param": found.get("pointer")}

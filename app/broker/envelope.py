@@ -1,7 +1,6 @@
-"""Celery's message protocol 2 in kombu's envelope for Redis, built without Celery's cost of half a millisecond.
+"""Celery's message protocol 2 in kombu's envelope for Redis, without the half millisecond that Celery needs to build it.
 
-A template is made once by Celery's and kombu's own code; a message only fills in what differs from the last one. A golden
-test holds the outcome against `send_task` (protocol: https://docs.celeryq.dev/en/stable/internals/protocol.html).
+Celery's and kombu's own code makes a template once; each message fills in what differs. A golden test compares the result with `send_task` (protocol: https://docs.celeryq.dev/en/stable/internals/protocol.html).
 """
 
 from __future__ import annotations
@@ -32,9 +31,15 @@ def envelope(
     enqueued_at: float,
     shown: Delivery | None = None,
 ) -> bytes:
-    """The bytes to `LPUSH`.
+    """Return the bytes to `LPUSH`.
 
     Args:
+        app: The Celery application.
+        task: The name of the task.
+        id: The id of the message.
+        args: The arguments of the task.
+        queue: The queue.
+        enqueued_at: The time of the message.
         time_limit_s: The soft limit; the hard limit, which kills the child, comes 20 % and 5 s later.
         shown: The delivery whose model and jobs Flower shows beside the task. Its inputs need not be there.
     """
@@ -64,7 +69,7 @@ def envelope(
 
 
 def _shown(delivery: Delivery) -> dict[str, str]:
-    """What Flower shows as the arguments of a task: the jobs of the delivery, whose id is the task's UUID, and their model."""
+    """Return what Flower shows as the arguments of a task: the jobs of the delivery and their model."""
     more = len(delivery.jobs) - _JOBS_SHOWN
     jobs = ", ".join(job[:_CHARACTERS_SHOWN] for job in delivery.jobs[:_JOBS_SHOWN])
     subject = f"{delivery.model}@{delivery.version}" if delivery.version else delivery.model

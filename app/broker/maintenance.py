@@ -1,4 +1,4 @@
-"""What one API process at a time looks after: deliveries that are due or lost, jobs that waited too long, old entries of indices."""
+"""Periodic work of one API process at a time: deliveries that are due or lost, expired jobs, old entries of indices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 
@@ -17,10 +17,11 @@ from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, dead_letters, jobs, keys, scripts
+from app.store import batches, dead_letters, deliveries, jobs, keys, leases, queues, scripts
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
+from app.store.redis import memory
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
@@ -28,11 +29,11 @@ _LEASE_S: Final = 5
 _SWEEP_EVERY: Final = 60
 _EXPIRE_AT_ONCE: Final = 50
 _EXPIRE_A_ROUND: Final = 20
-"""Times `_EXPIRE_AT_ONCE`; more wait for the next round, so that nothing else waits for them."""
+"""How often `_EXPIRE_AT_ONCE` jobs are expired in one round. More wait for the next round, so that they do not delay other work."""
 
 
 class Maintenance:
-    """Every API process runs it; a lease in Redis lets one of them work. `pools()` names the pools to look at."""
+    """The maintenance loop. Every API process runs it; a lease in Redis lets one of them work."""
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class Maintenance:
         quarantine: Quarantine,
         loop: Loop | None = None,
     ) -> None:
+        """`pools()` returns the pools whose queues are maintained."""
         self._client = client
         self._process = process.encode()
         self._settings = settings
@@ -51,24 +53,24 @@ class Maintenance:
         self._loop = loop or Loop("maintenance")
         self._rounds = 0
         self.memory_ratio = 0.0
-        """Of Redis' `maxmemory` in use; 0 without a limit."""
+        """The share of Redis' `maxmemory` in use; 0 without a limit."""
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         await self._loop.run(self._turn)
 
     async def _turn(self) -> float:
         with self._loop.item("the memory of Redis"):
-            await self._look_at_memory()
+            await self._read_memory_ratio()
         with self._loop.item("the types of keys"):
-            # By every process: where the lease itself has a wrong type, none could take it.
+            # In every process: if the lease itself had a wrong type, no process could take it.
             await self._quarantine.check_types({pool: names.queues(pool) for pool in self._pools()})
-        if await self._mine():
+        if await leases.hold(self._client, keys.MAINTENANCE, self._process, _LEASE_S):
             await self.round()
         return _INTERVAL_S
 
     async def round(self) -> int:
-        """One look at every queue. Returns how many deliveries were given a message."""
+        """Check every queue once. Return how many deliveries were queued again."""
         self._rounds += 1
         if self._rounds % _SWEEP_EVERY == 1:
             for what, sweep in self._sweeps().items():
@@ -80,18 +82,18 @@ class Maintenance:
                 due = await jobs.expire(self._client, self._quarantine, self._loop, keep=self._settings.result_ttl_s, most=_EXPIRE_AT_ONCE)
                 if due < _EXPIRE_AT_ONCE:
                     break
-        found = 0
+        queued = 0
         for pool in self._pools():
             for queue in names.queues(pool):
                 with self._loop.item(f"the queue {queue}"):
-                    found += await self._enqueue(queue, pool)
-                    metrics.QUEUE_LENGTH.labels(queue).set(await self._client.llen(keys.list_of(queue)))
+                    queued += await self._enqueue(queue, pool)
+                    metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
             with self._loop.item(f"the pool {pool}"):
-                metrics.IN_FLIGHT.labels(pool).set(await self._client.hlen(keys.PREFIX + keys.unacked(pool)))
-        return found
+                metrics.IN_FLIGHT.labels(pool).set(await queues.held(self._client, pool))
+        return queued
 
     def _sweeps(self) -> dict[str, Callable[[], Awaitable[object]]]:
-        one, client = self._settings, self._client
+        settings, client = self._settings, self._client
 
         async def blob_bytes() -> None:
             metrics.BLOB_BYTES.set(await asyncio.to_thread(blobs().sweep))
@@ -100,7 +102,7 @@ class Maintenance:
             metrics.FILE_BYTES.set(await asyncio.to_thread(files().sweep))
 
         async def letters() -> None:
-            metrics.DEAD_LETTERS.set(await dead_letters.sweep(client, one.dead_letter_ttl_s))
+            metrics.DEAD_LETTERS.set(await dead_letters.sweep(client, settings.dead_letter_ttl_s))
 
         async def notes() -> None:
             metrics.QUARANTINE.set(await self._quarantine.count())
@@ -108,43 +110,35 @@ class Maintenance:
         return {
             "the folder of blobs": blob_bytes,
             "the folder of files": file_bytes,
-            "the index of jobs": partial(jobs.sweep, client, 2 * one.job_ttl_s + one.result_ttl_s),
-            "the index of batches": partial(batches.sweep, client, 2 * one.file_ttl_s),
+            "the index of jobs": partial(jobs.sweep, client, 2 * settings.job_ttl_s + settings.result_ttl_s),
+            "the index of batches": partial(batches.sweep, client, 2 * settings.file_ttl_s),
             "dead letters": letters,
             "the quarantine": notes,
         }
 
     async def _enqueue(self, queue: str, pool: str) -> int:
-        one = self._settings
-        found = await scripts.run_async(self._client, scripts.find_lost(queue, pool, grace_s=one.lost_after_s, silent_s=one.silent_s))
+        settings = self._settings
+        lost = await scripts.run_async(
+            self._client, scripts.find_lost(queue, pool, grace_s=settings.lost_after_s, silent_s=settings.silent_s)
+        )
         count = 0
-        for id, limit in zip(found[::2], found[1::2], strict=True):
+        for id, limit in zip(lost[::2], lost[1::2], strict=True):
             with self._loop.item(f"the delivery {id.decode(errors='backslashreplace')[:100]}"):
                 try:
                     name, limit_s = id.decode(), float(limit)
                 except ValueError as error:
                     await self._quarantine.aside(keys.deliveries(queue), id, error, attempts=1)
                     raise
-                packed: Any = await self._client.hget(keys.delivery(name), "body")
+                packed = await deliveries.body(self._client, name)
                 shown = peek(packed) if packed else None
                 message = envelope(
                     app, names.PREDICT, name, (name, None), queue, time_limit_s=limit_s, enqueued_at=time.time(), shown=shown
                 )
                 await scripts.run_async(self._client, scripts.enqueue(queue, name, message))
-                log.info("delivery %s is in the queue %s again", name, queue)
+                log.info("Queued delivery %s again in %s", name, queue)
                 count += 1
         return count
 
-    async def _mine(self) -> bool:
-        if await self._client.set(keys.MAINTENANCE, self._process, nx=True, ex=_LEASE_S):
-            return True
-        if await self._client.get(keys.MAINTENANCE) != self._process:
-            return False
-        await self._client.expire(keys.MAINTENANCE, _LEASE_S)
-        return True
-
-    async def _look_at_memory(self) -> None:
-        found = await self._client.info("memory")
-        limit = int(found.get("maxmemory", 0))
-        self.memory_ratio = int(found["used_memory"]) / limit if limit else 0.0
+    async def _read_memory_ratio(self) -> None:
+        self.memory_ratio = await memory.used_ratio(self._client)
         metrics.REDIS_MEMORY.set(self.memory_ratio)

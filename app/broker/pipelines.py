@@ -1,7 +1,7 @@
-"""Runs of pipelines go on: whenever a part of one ends, its steps that have become ready are submitted.
+"""The next step of a pipeline run: when a job of the run ends, the steps that have become ready are submitted.
 
-This is what Celery's chords are for, and where they hang when a worker or a result is lost: here the state of each part is
-a record, nothing counts down, and whoever looks finds the same. Safe to run twice at once, and to be killed anywhere.
+Celery's chords do this too, but they hang if a worker or a result is lost. Here the state of each job is a record and nothing counts down.
+Two processes may run this at once, and it may be killed anywhere.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _AGAIN_S: Final = 30.0
 _AT_ONCE: Final = 100
 _MANY: Final = 200
 _PAUSE_S: Final = 1e-4
-"""For each branch: a tenth of a second between two looks at a thousand."""
+"""Pause for each branch: 0.1 s between two looks at a step of a thousand branches."""
 
 
 class _Failed(Exception):
-    """The run cannot succeed any more."""
+    """The run can no longer succeed."""
 
     def __init__(self, error: CeleriacError) -> None:
         super().__init__(error)
@@ -44,21 +44,22 @@ class _Failed(Exception):
 
 
 class Runs:
-    """Of one API process. `cancel` ends a job."""
+    """The reconciliation of pipeline runs in one API process."""
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]]) -> None:
+        """`cancel` cancels a job."""
         self._client = client
         self._settings = settings
         self._cancel = cancel
         self._pauses: dict[str, float] = {}
-        """Steps of many branches -> when they are worth another look; to count thousands whenever one ends would cost more than they do."""
+        """When steps of many branches are counted again. Counting thousands whenever one ends would cost more than the branches themselves."""
 
     async def advance(self, id: str) -> float | None:
-        """See `Advance` of the follow-ups."""
-        found = await pipelines.read(self._client, id)
-        if found is None:
+        """Decide and submit what a run needs next. Return the seconds until the next look, or None."""
+        stored = await pipelines.read(self._client, id)
+        if stored is None:
             return None
-        run, _ = found
+        run, _ = stored
         if run.job.state.final:
             await self._stop(run)
             return None
@@ -77,12 +78,12 @@ class Runs:
         return None
 
     async def _round(self, run: Run) -> bool:
-        """Looks at the steps whose sources have ended. Has one of them ended now? Then others may be ready."""
+        """Look at the steps whose sources have ended. Return whether one of them has ended now, so that others may be ready."""
         ready = [step for step in run.pipeline.steps.values() if step.name not in run.settled and step.sources <= run.settled.keys()]
         ended, under_way = False, []
         for step in ready:
-            how, told = await self._look(run, step)
-            under_way += [told] if told else []
+            how, progress = await self._look(run, step)
+            under_way += [progress] if progress else []
             if how is not None:
                 await pipelines.settle(self._client, run.job.id, step.name, how)
                 run.settled[step.name] = how
@@ -92,7 +93,7 @@ class Runs:
         return ended
 
     async def _look(self, run: Run, step: Step) -> tuple[Settled | None, tuple[float, str] | None]:
-        """How the step ended, if it has, else how far it has come. Submits what has not been. Raises _Failed."""
+        """Return how a step ended, or else its progress. Submits jobs that are missing. Raises _Failed."""
         if step.sources and all(run.settled[name].skipped for name in step.sources):
             return Settled(skipped=True), None
         if step.name not in run.counts:
@@ -108,7 +109,7 @@ class Runs:
             return None, None
         done, bad, missing = await pipelines.branches(self._client, run.job.id, step.name, count)
         while missing and bad is None:
-            # Another process may look at the same time: that both submit the same would do no harm, and cost.
+            # Another process may look at the same time. Submitting the same jobs twice is harmless but costly.
             first = random.randrange(0, len(missing), _AT_ONCE)
             await asyncio.gather(*(self._submit(run, step, at if step.each else None) for at in missing[first : first + _AT_ONCE]))
             done, bad, missing = await pipelines.branches(self._client, run.job.id, step.name, count)
@@ -123,7 +124,7 @@ class Runs:
 
     def _pause(self, part: str, branches: int) -> None:
         now = time.monotonic()
-        self._pauses = {one: until for one, until in self._pauses.items() if until > now}
+        self._pauses = {paused: until for paused, until in self._pauses.items() if until > now}
         if branches >= _MANY:
             self._pauses[part] = now + branches * _PAUSE_S
 
@@ -134,12 +135,14 @@ class Runs:
     async def _count(self, run: Run, step: Step) -> int | None:
         if not step.each:
             return None
-        found = await self._filled(run, step.each)
-        if not isinstance(found, list):
-            raise InvalidInput(f"{step.each} is no list, which each goes through")
-        if len(found) > self._settings.max_branches:
-            raise InvalidInput(f"{step.each} has {len(found)} elements; at most {self._settings.max_branches} are gone through")
-        return len(found)
+        elements = await self._filled(run, step.each)
+        if not isinstance(elements, list):
+            raise InvalidInput(f"{step.each} is not a list; `each` needs a list")
+        if len(elements) > self._settings.max_branches:
+            raise InvalidInput(
+                f"{step.each} has {len(elements)} elements; the limit is {self._settings.max_branches} (CELERIAC_MAX_BRANCHES)"
+            )
+        return len(elements)
 
     async def _submit(self, run: Run, step: Step, index: int | None) -> None:
         target = run.targets[step.name]
@@ -154,10 +157,10 @@ class Runs:
             "index": index,
             "sources": {name: asdict(run.settled[name]) for name in step.sources},
         }
-        one = submission.Submission(
+        task = submission.Submission(
             STEP,
             spec,
-            # Many branches let single requests pass.
+            # Branches go to the bulk queue, so that single requests overtake them.
             names.interactive(target.pool) if index is None else names.bulk(target.pool),
             id=run.part(step.name, index),
             subject=(run.pipeline.name, step.name),
@@ -166,7 +169,7 @@ class Runs:
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
         )
-        await submission.submit(self._client, one)
+        await submission.submit(self._client, task)
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)
@@ -181,7 +184,7 @@ class Runs:
         return fill(template, await self._lookup(run, template))
 
     async def _lookup(self, run: Run, template: Any) -> Callable[[str], Any]:
-        """With the values that the template refers to at hand."""
+        """Load the values that the template refers to."""
         values: dict[str, Any] = {}
         for name in {name for name, _ in references(template)}:
             values[name] = await (pipelines.inputs(self._client, run.job.id) if name == INPUTS else self._value(run, name))
@@ -192,27 +195,33 @@ class Runs:
         if how.skipped:
             return None
         if how.count is None:
-            [found] = await pipelines.values(self._client, [run.part(step, None)])
-            return found
+            [value] = await pipelines.values(self._client, [run.part(step, None)])
+            return value
         return await pipelines.values(self._client, run.parts(step, how.count))
 
     async def _tell(self, run: Run, under_way: Sequence[tuple[float, str]]) -> None:
         fraction = (len(run.settled) + sum(part for part, _ in under_way)) / len(run.pipeline.steps)
-        told = encode_progress(Progress(fraction, ", ".join(text for _, text in under_way)[:200]))
-        if run.job.progress is None or encode_progress(run.job.progress) != told:
-            await scripts.run_async(self._client, scripts.progress({run.job.id: run.job.attempt}, told))
+        progress = encode_progress(Progress(fraction, ", ".join(text for _, text in under_way)[:200]))
+        if run.job.progress is None or encode_progress(run.job.progress) != progress:
+            await scripts.run_async(self._client, scripts.progress({run.job.id: run.job.attempt}, progress))
 
     async def _end(self, run: Run, outcome: Outcome) -> None:
-        one = self._settings
+        settings = self._settings
         ended = Delivery(run.job.id, run.pipeline.name, "", (RESULT,), "", True, (run.job.id,), (1,), [], work=PIPELINE)
         call = scripts.finish(
-            "", ended, [outcome], keep=one.result_ttl_s, keep_dead=one.dead_letter_ttl_s, max_dead=one.max_dead_letters, blobs=blobs()
+            "",
+            ended,
+            [outcome],
+            keep=settings.result_ttl_s,
+            keep_dead=settings.dead_letter_ttl_s,
+            max_dead=settings.max_dead_letters,
+            blobs=blobs(),
         )
         await scripts.run_async(self._client, call)
         metrics.PIPELINES_ENDED.labels(run.pipeline.name, "succeeded" if outcome.error is None else outcome.error.code).inc()
 
     async def _stop(self, run: Run) -> None:
-        """Of a run that has ended nothing goes on."""
+        """Cancel the remaining jobs of a run that has ended."""
         for step in run.counts.keys() - run.settled.keys():
             ids = run.parts(step, run.counts[step])
             states = zip(ids, await pipelines.states(self._client, ids), strict=True)

@@ -22,29 +22,29 @@ _POLL_S: Final = 0.25
 def outcome(
     client: redis.Redis, repository: Repository, manifest: Manifest, promotion: Promotion, seconds: float, still: Callable[[], None]
 ) -> Promotion:
-    """The promotion as it is when a worker has decided it, or after `seconds`; `still` may raise to end the wait.
+    """Return the promotion once a worker has decided it, or after `seconds`. `still` may raise to end the wait.
 
-    Without a living worker of the version's pool it is pending: the first one that loads the version decides.
+    Without a live worker of the version's pool it stays pending: the first worker that loads the version decides.
     """
     end = time.monotonic() + seconds
     while True:
-        found = _look(client, repository, manifest, promotion)
-        if found.state != PromotionState.PENDING or found.reason or time.monotonic() > end:
+        current = _look(client, repository, manifest, promotion)
+        if current.state != PromotionState.PENDING or current.reason or time.monotonic() > end:
             break
         still()
         time.sleep(_POLL_S)
-    if found.state == PromotionState.PENDING and not found.reason:
-        found = replace(found, reason=f"no worker has served it within {seconds:g} s")
-    return found
+    if current.state == PromotionState.PENDING and not current.reason:
+        current = replace(current, reason=f"no worker has served it within {seconds:g} s")
+    return current
 
 
 def _look(client: redis.Redis, repository: Repository, manifest: Manifest, promotion: Promotion) -> Promotion:
     slot, name = (manifest.name, promotion.alias), manifest.name
     try:
-        known = serving.read(client)
-        if known.get(slot) == promotion.version:
+        served = serving.read(client)
+        if served.get(slot) == promotion.version:
             return replace(promotion, state=str(PromotionState.SERVED))
-        failure = known.failures_of(name).get(promotion.alias)
+        failure = served.failures_of(name).get(promotion.alias)
         if failure is not None and failure.id == promotion.id:
             return replace(promotion, state=str(PromotionState.FAILED), reason=failure.reason)
         if not any(worker.pool == manifest.pool for worker in workers.living(client)):

@@ -1,4 +1,4 @@
-"""How much work each pool has."""
+"""How much work is queued and running in each pool."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from app.broker import names
-from app.store import keys
+from app.store import queues
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Deliveries that wait in the two lanes, and that workers hold: the numbers that KEDA adds up."""
+    """Deliveries that wait in the two queues of a pool, and that its workers hold. KEDA scales by their sum."""
 
     interactive: int
     bulk: int
@@ -21,10 +21,6 @@ class QueueDepth:
 
 
 async def read(client: redis.asyncio.Redis, pools: Collection[str]) -> dict[str, QueueDepth]:
-    async with client.pipeline(transaction=False) as pipe:
-        for pool in pools:
-            pipe.llen(keys.list_of(names.interactive(pool)))
-            pipe.llen(keys.list_of(names.bulk(pool)))
-            pipe.hlen(keys.PREFIX + keys.unacked(pool))
-        found = iter(await pipe.execute())
-    return {pool: QueueDepth(next(found), next(found), next(found)) for pool in pools}
+    """Return the queue depth of each pool."""
+    depths = await queues.depths(client, {pool: names.queues(pool) for pool in pools})
+    return {pool: QueueDepth(*counts) for pool, counts in depths.items()}

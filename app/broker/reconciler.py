@@ -1,8 +1,7 @@
-"""Whatever has parts goes on: a batch, a pipeline. When a job that is a part of it ends, its parent is looked at.
+"""Reconciling parents: batches, pipeline runs and planned runs of schedules. When a job of a parent ends, the parent is due.
 
-The end of a job and the note that its parent is due are one step in Redis. Any API process takes the note, for a while:
-if it dies, another does. To look at a parent twice must do no harm: what comes next is submitted under ids that follow
-from the parent's.
+One step in Redis ends a job and marks its parent as due. Any API process claims the parent for a while; if the process dies, another one
+does. Reconciling a parent twice must do no harm: the ids of the jobs that it submits follow from its own id.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import redis.asyncio
 from app.broker.replies import Replies
 from app.core.errors import CeleriacError, RecordUnreadable
 from app.loops import Loop
-from app.store import keys, scripts
+from app.store import followups, keys
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -26,13 +25,11 @@ _POLL_S: Final = 1.0
 _AT_ONCE: Final = 20
 _AFTER_AN_ERROR_S: Final = 5.0
 _UNKNOWN_ATTEMPTS: Final = 10
-"""How often a parent of an unknown kind is looked at: during an upgrade another process may know the kind."""
+"""How often a parent of an unknown kind is tried: during an upgrade another process may know the kind."""
 
 Advance = Callable[[str], Awaitable[float | None]]
-"""Looks at the parent of that id and submits what comes next. Returns the seconds after which to look again even if no job of
-its ended, or None. Safe to run twice at once."""
-
-_NOTICE: Final = "followups"
+"""Reconciles the parent of an id and submits its next jobs. Returns the seconds until the next look even if none of its jobs ends, or None.
+Two processes may run it at once."""
 
 
 class UnknownParent(Exception):
@@ -40,9 +37,10 @@ class UnknownParent(Exception):
 
 
 class Followups:
-    """Of one API process. `advance` holds who looks at the parents of a kind: `batch` at `batch:ID`."""
+    """The reconciliation loop of one API process. `advance` maps a kind of parent (`batch` of `batch:ID`) to its function."""
 
     def __init__(self, client: redis.asyncio.Redis, replies: Replies, quarantine: Quarantine, loop: Loop | None = None) -> None:
+        """Start without any kind of parent."""
         self._client = client
         self._replies = replies
         self._quarantine = quarantine
@@ -50,11 +48,11 @@ class Followups:
         self.advance: dict[str, Advance] = {}
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until cancelled."""
         await self._loop.run(self._watch)
 
     async def _watch(self) -> float:
-        async with self._replies.watch(_NOTICE) as due:
+        async with self._replies.listen(keys.FOLLOWUPS_DUE) as due:
 
             async def turn() -> float:
                 if not await self.round():
@@ -66,22 +64,20 @@ class Followups:
         return 0.0
 
     async def round(self) -> int:
-        """Looks at the parents that are due. Returns how many there were."""
-        claim = scripts.Call("claim", (keys.FOLLOWUPS,), (_LEASE_S, _AT_ONCE))
-        found = await scripts.run_async(self._client, claim)
-        await asyncio.gather(*map(self._handle, found))
-        return len(found)
+        """Reconcile the parents that are due. Return how many there were."""
+        claimed = await followups.claim(self._client, _LEASE_S, _AT_ONCE)
+        await asyncio.gather(*map(self._handle, claimed))
+        return len(claimed)
 
     async def _handle(self, member: bytes) -> None:
         # A parent that makes sense is never given up: its work was accepted. One that does not is looked at a few times.
-        known = member.partition(b":")[0].decode(errors="replace") in self.advance
-        attempts = 0 if known else _UNKNOWN_ATTEMPTS
+        handled = member.partition(b":")[0].decode(errors="replace") in self.advance
+        attempts = 0 if handled else _UNKNOWN_ATTEMPTS
         await self._quarantine.handle(self._loop, keys.FOLLOWUPS, member, self._look, attempts=attempts)
 
     async def now(self, parent: str) -> None:
-        """A parent was made, or changed by a caller: it is looked at at once."""
-        await self._client.zadd(keys.FOLLOWUPS, {parent: 0})
-        await self._client.publish(keys.event(_NOTICE), "due")
+        """Make a parent due at once: it is new, or a caller changed it."""
+        await followups.due_now(self._client, parent)
 
     async def _look(self, parent: str) -> None:
         kind, _, id = parent.partition(":")
@@ -95,10 +91,10 @@ class Followups:
         except CeleriacError as error:
             log.warning("%s waits: %s", parent, error.detail)
             again_s = _AFTER_AN_ERROR_S
-        await scripts.run_async(self._client, scripts.reschedule_parent(parent, again_s))
+        await followups.reschedule(self._client, parent, again_s)
 
     async def _advanced(self, kind: str, id: str) -> float | None:
-        """One parent that hangs must not hold up the others: after its lease another process looks at it anyway."""
+        """Reconcile one parent, for no longer than its lease: then another process may claim it."""
         try:
             async with asyncio.timeout(_LEASE_S) as limit:
                 return await self.advance[kind](id)

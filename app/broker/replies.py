@@ -1,4 +1,4 @@
-"""The one pub/sub connection of an API process, always drained: replies to its own deliveries, and changes of watched jobs."""
+"""The pub/sub connection of an API process: replies to its own deliveries, and changes of watched jobs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
 
 
 class Replies:
-    """`finish(delivery id, outcomes, places of late ones)` is called for each reply to `process`."""
+    """Reads replies and notifies those who wait."""
 
     def __init__(self, client: redis.asyncio.Redis, process: str, finish: Finish, loop: Loop | None = None) -> None:
+        """Call `finish(delivery id, outcomes, places of late outcomes)` for each reply to `process`."""
         self._client = client
         self._loop = loop or Loop("replies")
         self._connection: AbstractConnection | None = None
@@ -39,17 +40,17 @@ class Replies:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Reads until it is cancelled; a lost connection is made again and its subscriptions with it."""
+        """Read until cancelled. A lost connection is replaced, with its subscriptions."""
         await self._loop.run(self._connected)
 
     async def _connected(self) -> float:
-        """From one connection to its end."""
+        """Read from one connection until it ends."""
         connection = self._client.connection_pool.make_connection()
         try:
             await connection.connect()
             self._connection = connection
             await connection.send_command("SUBSCRIBE", self._own, *self._watched, check_health=False)
-            # What was published while nobody listened is lost: whoever watches looks at the record again.
+            # Messages published without a subscriber are lost: watchers read the record again.
             self._wake(*self._watched)
             await self._listen(connection)
         finally:
@@ -58,35 +59,35 @@ class Replies:
         return _AGAIN_S
 
     async def _listen(self, connection: AbstractConnection) -> None:
-        """Raises ConnectionError where Redis is silent though it was asked: a connection can break without either side being told."""
+        """Read messages. Raises ConnectionError if Redis does not answer a ping: a connection can break unnoticed by both sides."""
         clock = asyncio.get_running_loop().time
-        heard_at, asked = clock(), False
+        heard_at, pinged = clock(), False
         while (silent := clock() - heard_at) < 2 * _SILENCE_S:
-            said = await connection.read_response(timeout=1.0, push_request=True)
+            message = await connection.read_response(timeout=1.0, push_request=True)
             self._loop.touch()
-            if said is not None:
-                heard_at, asked = clock(), False
+            if message is not None:
+                heard_at, pinged = clock(), False
                 with self._loop.item("a message"):
-                    self._hear(said)
-            elif silent > _SILENCE_S and not asked:
-                asked = True
+                    self._hear(message)
+            elif silent > _SILENCE_S and not pinged:
+                pinged = True
                 await self._tell("PING")
-        raise ConnectionError(f"Redis has said nothing for {silent:.0f} s")
+        raise ConnectionError(f"Redis has been silent for {silent:.0f} s")
 
     async def _tell(self, *command: str | bytes) -> None:
-        """On the connection as it is. Only `run` makes it anew, and then subscribes to all that is watched: two would read each other's answers."""
+        """Send a command on the current connection. Only `run` replaces the connection, and then subscribes to everything that is watched."""
         connection = self._connection
         if connection is not None and connection.is_connected:
             # AttributeError: redis-py's, whose writer is gone when the reader has noticed the end before the command was written.
             with suppress(RedisError, OSError, AttributeError):
                 await connection.send_command(*command, check_health=False)
 
-    def _hear(self, said: Any) -> None:
-        match said:
+    def _hear(self, message: Any) -> None:
+        match message:
             case [b"message", channel, data]:
                 self._take(channel, data)
             case [b"subscribe", channel, _]:
-                # What was published before Redis took the subscription is lost too.
+                # Messages published before the subscription are lost too.
                 self._wake(channel)
 
     def _take(self, channel: bytes, data: bytes) -> None:
@@ -106,8 +107,8 @@ class Replies:
             try:
                 self._end(head, await asyncio.to_thread(blobs().fetch, packed))
             except PayloadLost as error:
-                # Who waits for it is told when the time is over.
-                log.error("a reply is lost: %s", error.detail)
+                # The caller's wait ends with its timeout.
+                log.error("Lost a reply: %s", error.detail)
             await asyncio.to_thread(blobs().remove, packed)
 
     def _end(self, head: bytes, packed: bytes) -> None:
@@ -122,8 +123,14 @@ class Replies:
 
     @asynccontextmanager
     async def watch(self, job_id: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set whenever the job's record changes. Read the record after entering: then nothing is missed."""
-        channel, event = keys.event(job_id).encode(), asyncio.Event()
+        """Yield an event that is set whenever the job's record changes. Read the record after entering, so that no change is missed."""
+        async with self.listen(keys.event(job_id)) as event:
+            yield event
+
+    @asynccontextmanager
+    async def listen(self, name: str) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set whenever a message arrives on the channel of that name."""
+        channel, event = name.encode(), asyncio.Event()
         self._watched[channel].add(event)
         try:
             if len(self._watched[channel]) == 1:

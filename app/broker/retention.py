@@ -1,4 +1,4 @@
-"""How long versions of models are kept: the newest, those that an alias points to, and those that something still uses."""
+"""Removing old versions of models. The newest ones, those of an alias and those in use stay."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from app.store import model_references, serving
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Raises RedisError where Redis does not tell what is used, OSError where the repository cannot be read or written."""
+    """Removes versions. Raises RedisError if Redis is unavailable, OSError if the repository cannot be read or written."""
 
     repository: Repository
     pipelines: Pipelines
     client: redis.Redis
 
     def prune(self, name: str, keep: int, *, spared: Collection[str] = (), dry_run: bool = False) -> list[str]:
-        """Removes the versions of a model that are older than the newest `keep`, 0 for all, and that nothing uses or points to.
+        """Remove the unused versions of a model that are older than the newest `keep` (0: keep all).
 
-        Returns them; with `dry_run` nothing is removed. Raises ModelNotFound.
+        Return the removed versions; with `dry_run` nothing is removed. Raises ModelNotFound.
         """
         versions, pointed = self.repository.versions(name), self.repository.aliases(name).values()
-        old = [one for one in versions[:-keep] if one not in {*pointed, *spared, BARE}] if keep else []
+        old = [version for version in versions[:-keep] if version not in {*pointed, *spared, BARE}] if keep else []
         used = self._used(name, old) if old else {}
         unused = [version for version in old if version not in used]
         if dry_run:
             return unused
         removed = []
         for version in unused:
-            # Another may prune too, or have moved an alias meanwhile.
+            # Another process may have pruned too, or moved an alias.
             with suppress(ModelConflict, VersionNotFound):
                 self._remove(name, version)
                 removed.append(version)
         return removed
 
     def remove(self, name: str, version: str) -> None:
-        """Raises ModelNotFound, or ModelConflict for a version that stays, which says why."""
+        """Remove a version. Raises ModelNotFound, or ModelConflict if the version is in use."""
         used = self._used(name, [version])
         if version in used:
             raise ModelConflict(f"{name}@{version} is used by {used[version]}: remove it when that has ended or names another")
@@ -56,18 +56,18 @@ class Retention:
         metrics.VERSIONS_REMOVED.labels(name).inc()
 
     def _used(self, name: str, versions: Collection[str]) -> dict[str, str]:
-        """Those that are used, and by what."""
+        """Return the versions in use, and what uses them."""
         pools = set()
         for version in versions:
             with suppress(ModelUnavailable):  # nothing runs it
                 manifest = self.repository.manifest(name, version)
                 pools.add(manifest.pool if manifest else DEFAULT_POOL)
-        found = {
+        users = {
             f"{name}@{version}": "an alias, for which it answers until another version is served"
             for version in serving.read(self.client).of(name).values()
         }
-        found |= model_references.versions(self.client, {pool: (names.interactive(pool), names.bulk(pool)) for pool in pools})
+        users |= model_references.versions(self.client, {pool: (names.interactive(pool), names.bulk(pool)) for pool in pools})
         for pipeline in self.pipelines.names():
             with suppress(PipelineUnavailable):
-                found |= dict.fromkeys(references(self.pipelines.read(pipeline)[1]), f"the pipeline {pipeline!r}")
-        return {version: found[f"{name}@{version}"] for version in versions if f"{name}@{version}" in found}
+                users |= dict.fromkeys(references(self.pipelines.read(pipeline)[1]), f"the pipeline {pipeline!r}")
+        return {version: users[f"{name}@{version}"] for version in versions if f"{name}@{version}" in users}

@@ -1,4 +1,4 @@
-"""Submits work that is not a prediction, as one recorded job in a delivery of its own."""
+"""Submitting a task that is not a prediction, as one recorded job in its own delivery."""
 
 from __future__ import annotations
 
@@ -24,11 +24,21 @@ from app.store.records import encode_spec, encode_webhook
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What `kind` of work, on what, and under which conditions.
+    """A task to submit.
 
-    `id` is the job's: submitted again under the same id it is the same job. `subject` is the name and version that the
-    job, its metrics and its dead end are listed under. `parent` (`batch:ID`) is told when the job ends; the job of a
-    parent is listed with it only. `request` is shown with the job, long after its spec has gone.
+    Attributes:
+        kind: The kind of the task, which selects its handler.
+        spec: What the handler gets.
+        queue: The queue.
+        id: The id of the job. A second submission under the same id has no effect.
+        subject: The name and the version that the job and its metrics are listed under.
+        parent: The parent (`batch:ID`) that is due when the job ends. The job is listed with its parent only.
+        limit_s: The time limit of an attempt.
+        retries: How often the task is tried.
+        deadline_s: The seconds that the job may wait; None for the longest time.
+        fingerprint: A hash of the request, which recognizes a repeated one.
+        request: What is shown with the job, also after its spec has expired.
+        webhook: The webhook that the job brings along.
     """
 
     kind: str
@@ -45,29 +55,39 @@ class Submission:
     webhook: JobWebhook | None = None
 
 
-async def submit(client: redis.asyncio.Redis, one: Submission) -> tuple[str, bool]:
-    """The job's id, and whether it is new. Raises QueueFull, InvalidInput for a spec that is not JSON, RedisError."""
+async def submit(client: redis.asyncio.Redis, submission: Submission) -> tuple[str, bool]:
+    """Submit a task. Return the id of its job, and whether the job is new.
+
+    Raises QueueFull, InvalidInput for a spec that is not JSON, or RedisError.
+    """
     now, chosen = time.time(), settings()
-    id, (name, version) = one.id or new_id(now), one.subject
-    inputs = TaskSpec(one.spec, one.retries).pack()
-    delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=one.kind)
+    id, (name, version) = submission.id or new_id(now), submission.subject
+    inputs = TaskSpec(submission.spec, submission.retries).pack()
+    delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=submission.kind)
     message = envelope(
-        celery, names.PREDICT, delivery.id, (delivery.id, None), one.queue, time_limit_s=one.limit_s, enqueued_at=now, shown=delivery
+        celery,
+        names.PREDICT,
+        delivery.id,
+        (delivery.id, None),
+        submission.queue,
+        time_limit_s=submission.limit_s,
+        enqueued_at=now,
+        shown=delivery,
     )
     call = scripts.submit(
-        one.queue,
+        submission.queue,
         message,
         delivery,
-        [encode_spec(name, version, (RESULT,), 1, one.fingerprint, one.kind, one.request)],
-        [chosen.job_ttl_s if one.deadline_s is None else one.deadline_s],
-        [encode_webhook(one.webhook)],
-        attempts=one.retries.max_attempts,
-        limit_s=one.limit_s,
+        [encode_spec(name, version, (RESULT,), 1, submission.fingerprint, submission.kind, submission.request)],
+        [chosen.job_ttl_s if submission.deadline_s is None else submission.deadline_s],
+        [encode_webhook(submission.webhook)],
+        attempts=submission.retries.max_attempts,
+        limit_s=submission.limit_s,
         max_queue=chosen.max_queue,
         ttl=chosen.job_ttl_s,
-        parent=one.parent,
+        parent=submission.parent,
     )
     status, *_ = await scripts.run_async(client, call)
     if status == b"full":
-        raise QueueFull(f"the queue {one.queue!r} is at its limit of {chosen.max_queue} deliveries: try again later")
+        raise QueueFull(f"the queue {submission.queue!r} is at its limit of {chosen.max_queue} deliveries: try again later")
     return id, bool(status == b"ok")

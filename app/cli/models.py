@@ -213,7 +213,7 @@ def prune(
 def samples(json: JSON = False, models: Root = None) -> None:
     """Train and publish the sample models that the repository lacks."""
     from app.cli import show
-    from app.runtime.samples import publish_samples
+    from app.samples.models import publish_samples
 
     with _writing(models, "") as target:
         found = publish_samples(target.repository)

@@ -127,7 +127,7 @@ def samples(json: JSON = False, models: Root = None) -> None:
     """Publish the sample pipelines that are missing, and train the models that they use."""
     from app.cli import show
     from app.registry.repository import Repository
-    from app.runtime.sample_pipelines import publish_sample_pipelines
+    from app.samples.pipelines import publish_sample_pipelines
     from app.settings import settings
 
     with _writing(models) as folder:

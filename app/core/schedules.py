@@ -16,6 +16,8 @@ from app.core.cron import Cron
 from app.core.errors import InvalidInput
 from app.core.fields import reject_unknown_fields
 
+PARENT: Final = "schedule"
+"""The kind of parent that starts a planned run: `schedule:NAME@TIME`."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SHORTEST_S: Final = 10
 _LONGEST_S: Final = 366 * 24 * 3600

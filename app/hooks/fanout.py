@@ -1,4 +1,4 @@
-"""An event of a job or a batch becomes a delivery for each receiver, whose body is made here, once."""
+"""Turning an event of a job or a batch into one delivery per receiver."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ log = logging.getLogger(__name__)
 _LEASE_S: Final = 10.0
 _AT_ONCE: Final = 100
 _ATTEMPTS: Final = 5
-"""How often an event is handled before it is set aside."""
+"""How often an event is tried before it is set aside."""
 _ERRORS: Final = 5
-"""Of a batch whose body would be too large."""
+"""Errors that are shown if the body of a batch would be too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How the API shows a job, and a batch."""
+    """How the API presents a job and a batch."""
 
     job: Callable[[Job], dict[str, Any]]
     batch: Callable[[Batch], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What is told of one event, and whom it concerns: who brought a webhook along, and who listens to the model."""
+class _Content:
+    """The content of an event and its receivers: the webhook that the job brought along, and the registered ones of the model."""
 
     model: str
     version: str
@@ -50,75 +50,75 @@ class _Told:
 
 
 async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
-    """Handles the events that are due. Returns how many there were."""
-    found = await webhook_deliveries.claim_events(client, _LEASE_S, _AT_ONCE)
-    if not found:
+    """Handle the events that are due. Return how many there were."""
+    claimed = await webhook_deliveries.claim_events(client, _LEASE_S, _AT_ONCE)
+    if not claimed:
         return 0
     registered = await webhooks.every(client)
 
     async def handle(text: str) -> None:
-        one = WebhookEvent.parse(text)
-        told = await (_of_job if one.round is None else _of_batch)(client, one, shown)
+        event = WebhookEvent.parse(text)
+        content = await (_of_job if event.round is None else _of_batch)(client, event, shown)
         receivers: dict[str, str] = {}
-        if told and told.public:
-            receivers = {hook.id: "" for hook in registered if hook.wants(one.event, told.model, told.version)}
-        if told and told.own and one.event in told.own.events:
-            receivers[DEFAULT] = told.own.url
-        body = told.body() if told and receivers else b""
-        made = [WebhookDelivery(receiver, one.message, one.about, body, url=url) for receiver, url in receivers.items()]
-        dropped = await webhook_deliveries.notify(client, one, made, settings)
+        if content and content.public:
+            receivers = {hook.id: "" for hook in registered if hook.wants(event.event, content.model, content.version)}
+        if content and content.own and event.event in content.own.events:
+            receivers[DEFAULT] = content.own.url
+        body = content.body() if content and receivers else b""
+        made = [WebhookDelivery(receiver, event.message, event.about, body, url=url) for receiver, url in receivers.items()]
+        dropped = await webhook_deliveries.notify(client, event, made, settings)
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
 
-    for member in found:
+    for member in claimed:
         await quarantine.handle(loop, keys.EVENTS, member, handle, attempts=_ATTEMPTS)
         loop.touch()
-    return len(found)
+    return len(claimed)
 
 
-async def _of_job(client: redis.asyncio.Redis, one: WebhookEvent, shown: Shown) -> _Told | None:
-    job = await jobs.read(client, one.about, whole=False)
+async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, shown: Shown) -> _Content | None:
+    job = await jobs.read(client, event.about, whole=False)
     if job is None:
-        log.warning("nobody is told that the job %s came to %s: its record has expired", one.about, one.type)
+        log.warning("Dropped webhook event %s of job %s: the job record has expired.", event.type, event.about)
         metrics.WEBHOOK_DROPPED.labels("job_expired").inc()
         return None
-    # Who listens to all jobs asked for none of a batch's thousand chunks.
+    # The chunks of a batch are not events for registered webhooks.
     public = not job.parent.startswith("batch:")
-    return _Told(job.model, job.version, job.webhook, lambda: body(job, one, shown), public)
+    return _Content(job.model, job.version, job.webhook, lambda: body(job, event, shown), public)
 
 
-async def _of_batch(client: redis.asyncio.Redis, one: WebhookEvent, shown: Shown) -> _Told | None:
-    """None where the batch is gone: it was refused, or its files are no longer kept."""
-    batch = await batches.read(client, one.about)
+async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, shown: Shown) -> _Content | None:
+    """Return None if the batch was refused or has expired."""
+    batch = await batches.read(client, event.about)
     if batch is None:
         return None
     order, given = batch.order, batch.order.webhook
     own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
-    return _Told(order.model, order.version, own, lambda: batch_body(batch, one, shown))
+    return _Content(order.model, order.version, own, lambda: batch_body(batch, event, shown))
 
 
-def body(job: Job, one: WebhookEvent, shown: Shown) -> bytes:
-    """`{type, timestamp, data}`, `data` being the job as it was at the event, without a result that is too large."""
-    if one.event is Event.START:
+def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
+    """Return `{type, timestamp, data}`. `data` is the job at the time of the event, without a result that is too large."""
+    if event.event is Event.START:
         job = replace(job, state=State.RUNNING, finished_at=None, result=None, error=None)
     large = job.result is not None and (is_reference(job.result) or len(job.result) > LARGEST)
     data = shown.job(replace(job, result=None) if large else job)
-    happened = data["started_at"] if one.event is Event.START else data["finished_at"]
-    text = orjson.dumps({"type": one.type, "timestamp": happened, "data": data})
+    happened = data["started_at"] if event.event is Event.START else data["finished_at"]
+    text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     if large or len(text) > LARGEST:
         data = {name: value for name, value in data.items() if name != "result"} | {"result_url": f"/v1/jobs/{job.id}"}
-        text = orjson.dumps({"type": one.type, "timestamp": happened, "data": data})
+        text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     return text
 
 
-def batch_body(batch: Batch, one: WebhookEvent, shown: Shown) -> bytes:
-    """The same of a batch, with fewer of its errors where all are too many. It may have been resumed since."""
-    status = Status.IN_PROGRESS if one.event is Event.START else Status(one.what)
+def batch_body(batch: Batch, event: WebhookEvent, shown: Shown) -> bytes:
+    """Return the body for a batch, with fewer errors if it is too large. The batch may have been resumed since the event."""
+    status = Status.IN_PROGRESS if event.event is Event.START else Status(event.what)
     at = rfc3339(batch.times[status])
 
     def text(batch: Batch) -> bytes:
-        return orjson.dumps({"type": one.type, "timestamp": at, "data": shown.batch(batch)})
+        return orjson.dumps({"type": event.type, "timestamp": at, "data": shown.batch(batch)})
 
     then = replace(batch, status=status)
-    found = text(then)
-    return found if len(found) <= LARGEST else text(replace(then, errors=batch.errors[:_ERRORS]))
+    encoded = text(then)
+    return encoded if len(encoded) <= LARGEST else text(replace(then, errors=batch.errors[:_ERRORS]))

@@ -1,4 +1,4 @@
-"""Sends deliveries until each is delivered or given up. Every API process runs it; a claim in Redis gives a delivery to one of them at a time."""
+"""Sending webhook deliveries. Every API process does it; a claim in Redis gives a delivery to one process at a time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 0.25
 _AT_ONCE: Final = 64
 _TO_ONE: Final = 8
-"""Deliveries that one receiver gets at once: a slow one does not take the others' turns."""
+"""Maximum number of concurrent requests to one receiver, so that a slow one does not delay the others."""
 _POSTPONED_S: Final = 1.0
 _ATTEMPTS: Final = 5
-"""How often a delivery is handled that cannot be read or signed, before it is set aside. A receiver that fails has a schedule of its own."""
+"""How often a delivery that cannot be read or signed is tried before it is set aside. A receiver that fails has its own schedule."""
 
 
 class Sender:
-    """Of one API process. `schedule` are the seconds between attempts."""
+    """The sender of one API process."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Sender:
         luck: Callable[[], float] = random.random,
         loop: Loop | None = None,
     ) -> None:
+        """`schedule` holds the seconds between attempts; `luck` returns a random number in [0, 1) that delays them a little."""
         self._client = client
         self._loop = loop or Loop("webhooks")
         self._quarantine = Quarantine(client, settings)
@@ -60,7 +61,7 @@ class Sender:
         self._receivers: Counter[str] = Counter()
 
     async def run(self) -> None:
-        """Until it is cancelled. What is under way then is sent again by another process, when its claim is over."""
+        """Run until cancelled. Another process repeats unfinished requests when their claims end."""
         try:
             await self._loop.run(self._turn)
         finally:
@@ -74,14 +75,14 @@ class Sender:
         with self._loop.item("events"):
             await self._fan_out()
         await self._claim()
-        metrics.WEBHOOK_WAITING.set(await self._client.zcard(keys.WEBHOOK_DELIVERIES))
+        metrics.WEBHOOK_WAITING.set(await webhook_deliveries.count_due(self._client))
         return _INTERVAL_S
 
     async def _fan_out(self) -> int:
         return await fan_out(self._client, self._shown, self._settings, self._quarantine, self._loop)
 
     async def round(self) -> int:
-        """Handles what is due now, once, and returns how many deliveries that were."""
+        """Send the deliveries that are due now, and wait for them. Return how many there were."""
         await self._fan_out()
         count = await self._claim()
         await asyncio.gather(*self._sending)
@@ -141,20 +142,20 @@ class Sender:
     async def _post(
         self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float
     ) -> tuple[int | None, str, float | None, bool]:
-        """The receiver's status, what was wrong, the seconds it asks us to wait, and whether the address is refused."""
+        """Send a delivery. Return the receiver's status, the error, its Retry-After in seconds, and whether the address was refused."""
         headers = signed(delivery.message, delivery.body, secrets, at)
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
-                # The answer's body is nobody's business: it is not read, and so it is not shown either.
+                # The body of the response is not read, so that it cannot be shown to anybody.
                 async with self._http.stream("POST", url, content=delivery.body, headers=headers) as answer:
                     metrics.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
-                    told = "" if answer.is_success else f"the receiver answered {answer.status_code} {answer.reason_phrase}".strip()
-                    return answer.status_code, told, retry_after_s(answer.headers, at), False
+                    error = "" if answer.is_success else f"the receiver answered {answer.status_code} {answer.reason_phrase}".strip()
+                    return answer.status_code, error, retry_after_s(answer.headers, at), False
         except ssrf_transport.Refused as refused:
             return None, str(refused), None, True
         except UnicodeError as error:
-            # A name like xn-- that stands for no other: it will not do so later either.
+            # An invalid name like xn-- never becomes valid.
             return None, f"{url} has no valid host name: {error}"[:500], None, True
         except TimeoutError:
             return None, f"no answer within {self._settings.webhook_timeout_s:g} s", None, False
@@ -179,7 +180,7 @@ class Sender:
         )
         if reason and webhook:
             metrics.WEBHOOKS_DISABLED.inc()
-            log.warning("the webhook %s to %s is disabled: %s", webhook.id, urlsplit(webhook.url).hostname, reason)
+            log.warning("Disabled the webhook %s to %s: %s", webhook.id, urlsplit(webhook.url).hostname, reason)
 
     async def _default_secret(self) -> str:
         configured = self._settings.webhook_secret
@@ -187,7 +188,7 @@ class Sender:
 
 
 def signed(message: str, body: bytes, secrets: Sequence[str], at: float) -> Mapping[str, str]:
-    """The headers of one attempt; one signature a secret."""
+    """Return the headers of an attempt, with one signature per secret."""
     when = datetime.fromtimestamp(int(at), UTC)
     text = body.decode()
     return {
@@ -199,7 +200,7 @@ def signed(message: str, body: bytes, secrets: Sequence[str], at: float) -> Mapp
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
-    """`Retry-After` in seconds or as a date; None where it is missing or neither."""
+    """Return `Retry-After`, given in seconds or as a date; None if it is missing or invalid."""
     text = headers.get("retry-after", "")
     try:
         return max(0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - now)

@@ -1,4 +1,4 @@
-"""The way out to receivers: to public addresses only, looked up once and called at that very address, without a proxy or a redirect."""
+"""Requests to webhook receivers, protected against SSRF: public addresses only, resolved once, without a proxy or redirects."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from app import __version__
 from app.core.special_addresses import is_public
 
 _TRIED: Final = 3
-"""Addresses of one name that are tried, at most."""
+"""Maximum number of addresses of a name that are tried."""
 
 
 class Refused(Exception):
-    """The URL leads to an address that this server does not call."""
+    """The URL resolves to an address that this server must not call."""
 
 
 class Unresolved(httpx.ConnectError):
-    """The name leads to no address."""
+    """The name cannot be resolved."""
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """Resolves a name itself, checks every address, and connects to what it checked: a name cannot change its mind in between."""
+    """Resolves a name, checks every address, and connects to a checked address, so that the name cannot resolve differently in between."""
 
     def __init__(self, *, allow_private: bool) -> None:
-        # No connection is kept: one to an address may belong to another name.
+        """Allow private addresses only if `allow_private`."""
+        # No connection is kept: a connection to an address may belong to another name.
         super().__init__(limits=httpx.Limits(max_keepalive_connections=0))
         self._allow_private = allow_private
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises Refused, Unresolved, or httpx.ConnectError where no address answers."""
+        """Send a request. Raises Refused, Unresolved, or httpx.ConnectError if no address answers."""
         url = request.url
         host = url.raw_host.decode()
         addresses = await resolve(host, url.port or (443 if url.scheme == "https" else 80))
@@ -54,23 +55,23 @@ class Transport(httpx.AsyncHTTPTransport):
 
 
 def check(host: str, addresses: list[str]) -> None:
-    """Raises Refused unless all are public: of several, the caller could not choose."""
+    """Raise Refused unless all addresses are public."""
     for address in addresses:
         if not is_public(ip_address(address)):
             raise Refused(f"{host} is at {address}, which is no public address, and this server calls no other")
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name or of a literal, in the order of the resolver. Raises Unresolved."""
+    """Return the addresses of a host, in the order of the resolver. Raises Unresolved."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        resolved = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise Unresolved(f"{host} cannot be resolved: {error}") from None
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return list(dict.fromkeys(str(address[0]) for *_, address in resolved))
 
 
 def client(*, allow_private: bool, timeout_s: float) -> httpx.AsyncClient:
-    """Sends requests as `Transport` lets them out. A redirect is an answer like any other: it is not followed."""
+    """Return a client that sends requests through `Transport`. It does not follow redirects."""
     return httpx.AsyncClient(
         transport=Transport(allow_private=allow_private),
         timeout=timeout_s,

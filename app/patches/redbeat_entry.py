@@ -1,4 +1,4 @@
-"""Schedules in the form in which celery-redbeat keeps them in Redis.
+"""Schedules in the form in which celery-redbeat reads them from Redis. `app.store.schedules` writes them.
 
 Why:
     redbeat's entries hold a Celery crontab or interval and a task to send. Celeriac's schedules have time zones, one fixed start and
@@ -19,14 +19,12 @@ Remove:
 
 from __future__ import annotations
 
-import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery.schedules import schedstate
 from celery.schedules import schedule as celery_schedule
-from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 from redbeat.schedulers import RedBeatSchedulerEntry
 
 from app.core.schedules import Schedule
@@ -62,28 +60,3 @@ class Entry(RedBeatSchedulerEntry):
     def score(self) -> float:
         """The time of the next run, in seconds since 1970."""
         return self.of.after(self.last_run_at.timestamp())
-
-
-def encode_meta(last_run_at: float) -> str:
-    """Encode redbeat's note of the last run. The next run is the first that is planned after it."""
-    return json.dumps({"last_run_at": datetime.fromtimestamp(last_run_at, UTC)}, cls=RedBeatJSONEncoder)
-
-
-def encode_definition(schedule: Schedule, task: str, *, paused: bool) -> str:
-    """Encode a schedule as the definition of an entry that would send `task`."""
-    definition = {
-        "name": schedule.name,
-        "task": task,
-        "args": [],
-        "kwargs": schedule.as_dict(),
-        "options": {},
-        "schedule": DueTimes(schedule),
-        "enabled": not paused,
-    }
-    return json.dumps(definition, cls=RedBeatJSONEncoder)
-
-
-def decode_definition(text: bytes) -> tuple[Schedule, bool]:
-    """Decode the definition of an entry into a schedule and whether it is paused."""
-    definition = json.loads(text, cls=RedBeatJSONDecoder)
-    return Schedule.from_dict(definition["kwargs"]), not definition["enabled"]

@@ -1,11 +1,10 @@
 -- Changes a batch, if it is still as the caller saw it: its record, its open pieces, the parts that are done. All of it or nothing.
 -- KEYS: record, open pieces, parts, chunks that are out in the pool, active batches of the pool, index of batches
--- ARGV: prefix, id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
+-- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
 --       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one);
 --       then what to change: `set`, `increase`, `pieces` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
 -- Returns 1, or 0 where it is not as expected.
-local change = cjson.decode(ARGV[3])
-local prefix, id = ARGV[1], ARGV[2]
+local id, change = ARGV[1], cjson.decode(ARGV[2])
 local status = redis.call('HGET', KEYS[1], 'status')
 if change.active then
   if status or redis.call('ZCARD', KEYS[5]) >= change.active then return 0 end
@@ -42,10 +41,10 @@ for first, value in pairs(change.parts or {}) do redis.call('HSET', KEYS[3], fir
 if change.status then
   redis.call('HSET', KEYS[1], 'status', change.status, change.status .. '_at', now)
   local what = change.final and change.status or (change.status == 'in_progress' and 'started')
-  if what and (redis.call('HEXISTS', KEYS[1], 'told') == 1 or redis.call('EXISTS', prefix .. 'webhooks') == 1) then
+  if what and (redis.call('HEXISTS', KEYS[1], 'told') == 1 or redis.call('EXISTS', keys.WEBHOOKS) == 1) then
     -- A second later where the file was bad: whoever asked is still there and refuses the batch, so that nobody is told.
     local at = status == 'validating' and change.status == 'failed' and string.format('%.6f', now + 1) or now
-    redis.call('ZADD', prefix .. 'events', 'NX', at, 'batch:' .. id .. ':' .. (redis.call('HGET', KEYS[1], 'round') or 0) .. ' ' .. what)
+    redis.call('ZADD', keys.EVENTS, 'NX', at, 'batch:' .. id .. ':' .. (redis.call('HGET', KEYS[1], 'round') or 0) .. ' ' .. what)
   end
   if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
 end
@@ -54,5 +53,5 @@ if change.ttl then redis.call('HSET', KEYS[1], 'ttl', change.ttl) end
 local ttl = redis.call('HGET', KEYS[1], 'ttl')
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
-redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed')
+redis.call('PUBLISH', keys.event .. id, 'changed')
 return 1

@@ -1,4 +1,4 @@
-"""The records of batches. They change by one script, which compares first: two that look at a batch at once do no harm."""
+"""The records of batches. One script changes them after a comparison, so concurrent processes do no harm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KIND: Final = "batch"
 
 @dataclass(slots=True)
 class Change:
-    """What must hold, and what then changes: see `batch.lua`."""
+    """A change to a batch and its preconditions: see `batch.lua`."""
 
     statuses: tuple[Status, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)
@@ -41,29 +41,36 @@ class Change:
     ttl: int | None = None
 
     def pack(self) -> bytes:
-        found: dict[str, Any] = {
+        """Encode the change for the script."""
+        change: dict[str, Any] = {
             "statuses": self.statuses,
             "expect": self.expect,
-            "pieces_expect": {str(one.first): _piece(one) for one in self.pieces_expect},
+            "pieces_expect": {str(item.first): _piece(item) for item in self.pieces_expect},
             "set": {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in self.set.items()},
             "increase": self.increase,
-            "pieces": {str(one.first): False for one in self.gone} | {str(one.first): _piece(one) for one in self.pieces},
-            "parts": {str(one.first): _part(one) for one in self.parts},
+            "pieces": {str(item.first): False for item in self.gone} | {str(item.first): _piece(item) for item in self.pieces},
+            "parts": {str(item.first): _part(item) for item in self.parts},
             "out": self.out,
             "back": self.back,
             "final": self.status is not None and self.status.final,
         }
         optional = {"window": self.window, "plans": self.plans, "active": self.active, "status": self.status, "ttl": self.ttl}
-        return orjson.dumps(found | {name: value for name, value in optional.items() if value is not None})
+        return orjson.dumps(change | {name: value for name, value in optional.items() if value is not None})
+
+
+def model_of(order: bytes) -> tuple[str, str]:
+    """Return the name and the version of the model in the field `order` of a record."""
+    spec = orjson.loads(order)
+    return spec["model"], spec["version"]
 
 
 def chunk(batch: str, piece: Piece) -> str:
-    """The name of a piece that is out, and the id of its job."""
+    """Return the id of the job of a chunk."""
     return f"{batch}-{piece.first}-{piece.count}-{piece.tries}"
 
 
 async def create(client: redis.asyncio.Redis, id: str, order: BatchSpec, now: float, most: int) -> bool:
-    """False where so many batches are active that there is no room for another."""
+    """Store a new batch. Return False if `most` batches of its pool are active."""
     created = {"order": order.as_dict(), "next": 0, "created_at": now, "expires_at": now + order.window_s, "round": 0}
     if order.webhook:
         created["told"] = 1
@@ -79,11 +86,11 @@ return 1
 
 
 async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_s: int) -> str:
-    """Makes this batch, whose record exists, the only one that writes a file. Returns the id of the batch that does: another one if it has not ended."""
+    """Reserve an output file for a stored batch. Return the id of the batch that may write it: another one if that has not ended."""
     key = keys.batch_output(identity)
     while not await client.set(key, id, nx=True, ex=ttl_s):
-        found: Any = await client.get(key)
-        holder = (found or b"").decode()
+        value: Any = await client.get(key)
+        holder = (value or b"").decode()
         if holder == id:
             break
         other = await read(client, holder)
@@ -95,56 +102,58 @@ async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_
 
 
 async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change) -> bool:
-    """False where the batch is not as expected: nothing has changed."""
+    """Apply a change. Return False, without any change, if the batch does not meet its preconditions."""
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)
-    return bool(await scripts.run_async(client, scripts.Call("batch", names, (keys.PREFIX, id, change.pack()))))
+    return bool(await scripts.run_async(client, scripts.Call("batch", names, (id, change.pack()))))
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:
+    """Return a batch, or None. Raises RecordUnreadable."""
     return required(_KIND, id, [await fields_of(client, keys.batch(id))], partial(_decode, id))
 
 
 async def pieces(client: redis.asyncio.Redis, id: str) -> list[Piece]:
-    """Those that are open, in order."""
-    found: Any = await client.hgetall(keys.batch_open(id))
-    return sorted((Piece(int(first), *orjson.loads(text)) for first, text in found.items()), key=lambda one: one.first)
+    """Return the open pieces of a batch, in order."""
+    stored: Any = await client.hgetall(keys.batch_open(id))
+    return sorted((Piece(int(first), *orjson.loads(text)) for first, text in stored.items()), key=lambda piece: piece.first)
 
 
-def parts_of(found: Mapping[bytes, bytes]) -> list[Part]:
-    """From the hash of parts, in order."""
-    return sorted((Part(int(first), *orjson.loads(text)) for first, text in found.items()), key=lambda one: one.first)
+def parts_of(stored: Mapping[bytes, bytes]) -> list[Part]:
+    """Decode the hash of finished parts, in order."""
+    return sorted((Part(int(first), *orjson.loads(text)) for first, text in stored.items()), key=lambda part: part.first)
 
 
 async def parts(client: redis.asyncio.Redis, id: str) -> list[Part]:
-    found: Any = await client.hgetall(keys.batch_parts(id))
-    return parts_of(found)
+    """Return the finished parts of a batch, in order."""
+    stored: Any = await client.hgetall(keys.batch_parts(id))
+    return parts_of(stored)
 
 
 async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
-    """Those of a pool that have not ended, the oldest first."""
+    """Return the batches of a pool that have not ended, the oldest first."""
     ids: Any = await client.zrange(keys.batches_active(pool), 0, -1)
-    known = decodable(ids)
-    found = await _many(client, known)
-    gone = [id for id, batch in zip(known, found, strict=True) if batch is None]
+    listed = decodable(ids)
+    batches = await _many(client, listed)
+    gone = [id for id, batch in zip(listed, batches, strict=True) if batch is None]
     # A record that cannot be read stays listed: a newer release may have written it.
     if gone and (gone := [id for id in gone if not await client.exists(keys.batch(id))]):
         await client.zrem(keys.batches_active(pool), *gone)
-    return [batch for batch in found if batch is not None]
+    return [batch for batch in batches if batch is not None]
 
 
 async def out(client: redis.asyncio.Redis, pool: str) -> list[str]:
-    """The chunks that are out, by the name that `chunk` gives them."""
-    found: Any = await client.zrange(keys.batches_out(pool), 0, -1)
-    return decodable(found)
+    """Return the ids of the outstanding chunks of a pool, as `chunk` names them."""
+    members: Any = await client.zrange(keys.batches_out(pool), 0, -1)
+    return decodable(members)
 
 
 async def drop(client: redis.asyncio.Redis, pool: str, chunks: Sequence[str]) -> None:
-    """Chunks that are out no longer, whatever became of their batch."""
+    """Remove chunks from the outstanding ones of a pool."""
     await client.zrem(keys.batches_out(pool), *chunks)
 
 
 async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
-    """Of a batch that was refused: nobody is told of it."""
+    """Delete a batch that was refused, with its webhook event."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.batch(id), keys.batch_open(id), keys.batch_parts(id))
         pipe.zrem(keys.BATCHES, id)
@@ -154,14 +163,14 @@ async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
 
 
 async def page(client: redis.asyncio.Redis, after: str | None, limit: int) -> tuple[list[Batch], bool]:
-    """Batches, the newest first, and whether more follow."""
+    """Return batches, the newest first, and whether more follow."""
     ids: Any = await client.eval(PAGE, 1, keys.BATCHES, after or "", limit + 1)
-    found = await _many(client, decodable(ids[:limit]))
-    return [batch for batch in found if batch is not None], len(ids) > limit
+    batches = await _many(client, decodable(ids[:limit]))
+    return [batch for batch in batches if batch is not None], len(ids) > limit
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> None:
-    """Drops batches from the index whose records have expired."""
+    """Drop ids of expired records from the index."""
     await client.zremrangebyscore(keys.BATCHES, "-inf", time.time() - older_than_s)
 
 
@@ -169,16 +178,16 @@ async def _many(client: redis.asyncio.Redis, ids: list[str]) -> list[Batch | Non
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.batch(id))
-        found = await answers(pipe)
-    return [readable(_KIND, id, [fields], partial(_decode, id)) for id, fields in zip(ids, found, strict=True)]
+        records = await answers(pipe)
+    return [readable(_KIND, id, [fields], partial(_decode, id)) for id, fields in zip(ids, records, strict=True)]
 
 
-def _piece(one: Piece) -> str:
-    return orjson.dumps([one.count, one.out, one.tries]).decode()
+def _piece(piece: Piece) -> str:
+    return orjson.dumps([piece.count, piece.out, piece.tries]).decode()
 
 
-def _part(one: Part) -> str:
-    return orjson.dumps([one.count, one.completed, one.failed, *([one.error] if one.error else [])]).decode()
+def _part(part: Part) -> str:
+    return orjson.dumps([part.count, part.completed, part.failed, *([part.error] if part.error else [])]).decode()
 
 
 def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
@@ -201,15 +210,15 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         "served_at",
         "revision",
     )
-    known: dict[str, Any] = {name: text[name] for name in plain if name in text}
-    known |= {name: orjson.loads(text[name]) for name in numbers if name in text}
+    values: dict[str, Any] = {name: text[name] for name in plain if name in text}
+    values |= {name: orjson.loads(text[name]) for name in numbers if name in text}
     return Batch(
         id=id,
         order=BatchSpec.from_dict(orjson.loads(text["order"])),
         status=Status(text["status"]),
-        times={one: float(text[f"{one}_at"]) for one in Status if f"{one}_at" in text},
+        times={status: float(text[f"{status}_at"]) for status in Status if f"{status}_at" in text},
         errors=orjson.loads(text.get("errors", "[]")),
-        **known,
+        **values,
     )
 
 

@@ -1,10 +1,10 @@
 -- How far the branches of a step have come; counted here, because a step may have thousands and is looked at whenever one ends.
--- ARGV: prefix, id of the step's job, branches ('' for a single step)
+-- ARGV: id of the step's job, branches ('' for a single step)
 -- Returns {how many have succeeded, place of the first that ended otherwise or -1, then the places of those that were never submitted}.
-local part = ARGV[1] .. 'job:' .. ARGV[2]
-local single = ARGV[3] == ''
+local part = keys.job .. ARGV[1]
+local single = ARGV[2] == ''
 local answer = {0, -1}
-for at = 0, (single and 1 or tonumber(ARGV[3])) - 1 do
+for at = 0, (single and 1 or tonumber(ARGV[2])) - 1 do
   local state = redis.call('HGET', single and part or part .. '-' .. at, 'state')
   if not state then
     answer[#answer + 1] = at

@@ -1,4 +1,4 @@
-"""Dead letters as the API reads and discards them; `finish.lua` writes them."""
+"""Reading and discarding dead letters. `finish.lua` writes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback")
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
-    """One letter, its input included. Raises PayloadLost where that is a blob that is gone."""
+    """Return a dead letter with its input, or None. Raises PayloadLost if the blob of the input is gone."""
     fields = await fields_of(client, keys.dead(id))
     letter = required(_KIND, id, [fields], lambda fields: _decode(id, [fields.get(name.encode()) for name in _SUMMARY]))
     if letter is not None:
@@ -33,20 +33,20 @@ async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
 
 
 async def page(client: redis.asyncio.Redis, wanted: Wanted, cursor: str | None, count: int) -> tuple[list[DeadLetter], str | None]:
-    """Letters without their inputs, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
+    """Return dead letters without their inputs, and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
     async def fetch(ids: Sequence[str]) -> list[DeadLetter | None]:
         async with client.pipeline(transaction=False) as pipe:
             for id in ids:
                 pipe.hmget(keys.dead(id), *_SUMMARY)
-            found = await answers(pipe)
-        return [readable(_KIND, id, [values], partial(_decode, id)) for id, values in zip(ids, found, strict=True)]
+            records = await answers(pipe)
+        return [readable(_KIND, id, [values], partial(_decode, id)) for id, values in zip(ids, records, strict=True)]
 
     return await pages.page(client, keys.DEAD, fetch, wanted.matches, cursor=cursor, count=count, after=wanted.after, before=wanted.before)
 
 
 async def discard(client: redis.asyncio.Redis, ids: Iterable[str]) -> int:
-    """Returns how many there were."""
+    """Delete dead letters. Return how many existed."""
     chosen = list(ids)
     if not chosen:
         return 0
@@ -58,7 +58,7 @@ async def discard(client: redis.asyncio.Redis, ids: Iterable[str]) -> int:
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
-    """Drops ids from the index whose letters have expired. Returns how many are left."""
+    """Drop ids of expired letters from the index. Return how many letters are left."""
     await client.zremrangebyscore(keys.DEAD, "-inf", time.time() - older_than_s)
     return int(await client.zcard(keys.DEAD))
 
@@ -70,5 +70,5 @@ def _decode(id: str, values: list[bytes | None]) -> DeadLetter | None:
     model, version, outputs, rows, *_ = orjson.loads(spec)
     lines = (line.partition(" ") for line in (tries or b"").decode().splitlines())
     attempts = [Attempt(float(started_at), worker) for started_at, _, worker in lines]
-    told = (traceback or b"").decode(errors="replace")
-    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, told)
+    text = (traceback or b"").decode(errors="replace")
+    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, text)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import redis
+import redis.asyncio
 
 from app.core.deliveries import Delivery
 from app.store import keys
@@ -14,6 +15,12 @@ from app.store import keys
 OOM_KILLED: Final = "OOMKilled"
 _KEEP_DEATH_S: Final = 24 * 3600
 _KEEP_ATTEMPTS_S: Final = 3600
+
+
+async def body(client: redis.asyncio.Redis, id: str) -> bytes | None:
+    """Return the packed body of a delivery, or None if the delivery has ended."""
+    packed: Any = await client.hget(keys.delivery(id), "body")
+    return bytes(packed) if packed is not None else None
 
 
 def read_body(client: redis.Redis, id: str) -> bytes | None:

@@ -1,26 +1,25 @@
 -- Ends a job without an outcome: cancelled by its caller, or expired in the queue. What a worker still computes for it is dropped.
--- KEYS: job     ARGV: prefix, id, state ('cancelled' or 'expired'), seconds to keep
+-- KEYS: job     ARGV: id, state ('cancelled' or 'expired'), seconds to keep
 -- Returns the state before, or nil where there is no such job.
-local expiring = ARGV[1] .. 'expiring'
 local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent')
 if job[1] ~= 'queued' and job[1] ~= 'running' then
-  redis.call('ZREM', expiring, ARGV[2])
+  redis.call('ZREM', keys.EXPIRING, ARGV[1])
   return job[1]
 end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-if ARGV[3] == 'cancelled' or (job[1] == 'queued' and tonumber(job[3]) < tonumber(now)) then
-  redis.call('ZREM', expiring, ARGV[2])
-  redis.call('HSET', KEYS[1], 'state', ARGV[3], 'finished_at', now)
+if ARGV[2] == 'cancelled' or (job[1] == 'queued' and tonumber(job[3]) < tonumber(now)) then
+  redis.call('ZREM', keys.EXPIRING, ARGV[1])
+  redis.call('HSET', KEYS[1], 'state', ARGV[2], 'finished_at', now)
   redis.call('HINCRBY', KEYS[1], 'revision', 1)
-  redis.call('EXPIRE', KEYS[1], ARGV[4])
-  if job[4] or redis.call('EXISTS', ARGV[1] .. 'webhooks') == 1 then
-    redis.call('ZADD', ARGV[1] .. 'events', 'NX', now, ARGV[2] .. ' completed')
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+  if job[4] or redis.call('EXISTS', keys.WEBHOOKS) == 1 then
+    redis.call('ZADD', keys.EVENTS, 'NX', now, ARGV[1] .. ' completed')
   end
   if job[5] then
-    redis.call('ZADD', ARGV[1] .. 'followups', now, job[5])
-    redis.call('PUBLISH', ARGV[1] .. 'event:followups', 'due')
+    redis.call('ZADD', keys.FOLLOWUPS, now, job[5])
+    redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
   end
-  if job[2] then redis.call('PUBLISH', ARGV[1] .. 'event:' .. ARGV[2], 'changed') end
+  if job[2] then redis.call('PUBLISH', keys.event .. ARGV[1], 'changed') end
 end
 return job[1]

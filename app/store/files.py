@@ -1,7 +1,7 @@
-"""Files that callers upload and that batches leave: a folder each, on a volume that the API and all workers mount.
+"""Files that callers upload and that batches write: one folder each, on a volume that the API and all workers mount.
 
-A folder holds `content`, what is known of it (`file.json`), and `until`, an empty file whose time of change is the time at
-which all of it may go. It is written under another name and then renamed: a file is whole or not there.
+A folder holds `content`, its description (`file.json`), and `until`, an empty file whose modification time is the time at which the folder may
+be deleted. A folder is written under another name and then renamed, so a file is complete or does not exist.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from app.core.jobs import new_id
 from app.settings import Settings, settings
 
 BATCHES: Final = "batches"
-"""The folder of the batches' own folders, among those of the files."""
+"""The name of the folder that holds the folders of batches."""
 _ID: Final = re.compile(r"file-[0-9a-z]{8,60}")
 _HALF: Final = ".half-"
 _SPARE_S: Final = 3600.0
-"""What nobody gave a time lies so long: the half-written files of processes that died."""
+"""How long the partly written files of dead processes are kept."""
 _COUNT_EVERY_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """Times are seconds since 1970."""
+    """The description of a file. Times are seconds since 1970."""
 
     id: str
     filename: str
@@ -49,6 +49,7 @@ class Draft:
     """A file that is being written."""
 
     def __init__(self, folder: Path, id: str, room: int, longest: int) -> None:
+        """Start a file of at most `longest` bytes in a folder that has `room` bytes left."""
         self.id = id
         self._folder, self._room, self._longest = folder, room, longest
         self._half = folder / f"{_HALF}{id}-{os.urandom(4).hex()}"
@@ -56,7 +57,7 @@ class Draft:
         self.file = (self._half / "content").open("w+b")
 
     def write(self, data: bytes) -> None:
-        """Raises PayloadTooLarge, or StorageFull above the bound of all files together."""
+        """Append data. Raises PayloadTooLarge, or StorageFull above the limit of all files together."""
         size = self.file.tell() + len(data)
         if size > self._longest:
             raise PayloadTooLarge(f"the file is larger than {self._longest} bytes, the limit of this server (CELERIAC_MAX_FILE_BYTES)")
@@ -65,22 +66,22 @@ class Draft:
         self.file.write(data)
 
     def finish(self, filename: str, purpose: str, ttl_s: float) -> File:
-        """The file, in its place; one of the same id is replaced."""
+        """Move the file to its place and return it. A file of the same id is replaced."""
         self.file.flush()
         os.fsync(self.file.fileno())
         now = time.time()
-        found = File(self.id, filename, self.file.seek(0, os.SEEK_END), purpose, now, now + ttl_s)
+        file = File(self.id, filename, self.file.seek(0, os.SEEK_END), purpose, now, now + ttl_s)
         self.file.close()
-        (self._half / "file.json").write_bytes(orjson.dumps(asdict(found)))
-        keep_until(self._half, found.expires_at)
+        (self._half / "file.json").write_bytes(orjson.dumps(asdict(file)))
+        keep_until(self._half, file.expires_at)
         place = self._folder / self.id
         with contextlib.suppress(FileNotFoundError):
             place.rename(place.with_name(f"{_HALF}old-{os.urandom(4).hex()}"))
         self._half.rename(place)
-        return found
+        return file
 
     def close(self) -> None:
-        """Forgets it, if it was not finished."""
+        """Delete the draft unless it was finished."""
         # A full disk refuses what is buffered once more.
         with contextlib.suppress(OSError):
             self.file.close()
@@ -88,32 +89,34 @@ class Draft:
 
 
 class Files:
-    """Blocks: call it in a thread from an event loop. `folder` None: there is none, and each call says so."""
+    """All files. Methods block: call them in a thread from an event loop."""
 
     def __init__(self, folder: Path | None, longest: int, most_bytes: int) -> None:
+        """Store files of at most `longest` bytes, and `most_bytes` in all. Without a folder each method raises FilesUnavailable."""
         self._folder = folder
         self._longest, self._most = longest, most_bytes
         self._counted_at, self._used = float("-inf"), 0
 
     @property
     def folder(self) -> Path:
+        """The folder of all files. Raises FilesUnavailable."""
         if self._folder is None:
             raise FilesUnavailable("this server keeps no files: set CELERIAC_FILES to a folder that the API and all workers mount")
         return self._folder
 
     @contextlib.contextmanager
     def draft(self, id: str = "") -> Iterator[Draft]:
-        """A new file; it is there only if the block finishes it. Raises StorageFull where the disk is full."""
-        with _told(self.folder):
+        """Yield a new file, which exists only if the block finishes it. Raises StorageFull if the disk is full."""
+        with _storage_errors(self.folder):
             draft = Draft(self.folder, id or new_file_id(), self._most - self._taken(), self._longest)
         try:
-            with _told(self.folder):
+            with _storage_errors(self.folder):
                 yield draft
         finally:
             draft.close()
 
     def get(self, id: str) -> File:
-        """Raises FileNotFound."""
+        """Return the description of a file. Raises FileNotFound."""
         try:
             found = File(**orjson.loads((self._place(id) / "file.json").read_bytes()))
         except FileNotFoundError:
@@ -121,34 +124,34 @@ class Files:
         return found
 
     def content(self, id: str) -> Path:
-        """Where its bytes lie. Raises FileNotFound."""
+        """Return the path of a file's content. Raises FileNotFound."""
         self.get(id)
         return self._place(id) / "content"
 
     def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:
-        """Files in the order of their creation, and whether more follow."""
+        """Return files in the order of their creation, and whether more follow."""
         with contextlib.suppress(FileNotFoundError):
             ids = sorted((entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name)), reverse=newest_first)
             if after is not None:
                 ids = [id for id in ids if (id < after if newest_first else id > after)]
-            found: list[File] = []
+            files: list[File] = []
             for id in ids:
                 with contextlib.suppress(FileNotFound):
                     file = self.get(id)
                     if purpose in (None, file.purpose):
-                        if len(found) == limit:
-                            return found, True
-                        found.append(file)
-            return found, False
+                        if len(files) == limit:
+                            return files, True
+                        files.append(file)
+            return files, False
         return [], False
 
     def delete(self, id: str) -> None:
-        """Raises FileNotFound."""
+        """Delete a file. Raises FileNotFound."""
         self.get(id)
         shutil.rmtree(self._place(id), ignore_errors=True)
 
     def sweep(self) -> int:
-        """Removes what is past its time. Returns the bytes that stay."""
+        """Delete expired files and folders of batches. Return the bytes that remain."""
         if self._folder is None:
             return 0
         now = time.time()
@@ -171,34 +174,35 @@ class Files:
 
 
 def files() -> Files:
-    """Those of this process."""
+    """Return the files of this process."""
     return _of(settings())
 
 
 @cache
-def _of(known: Settings) -> Files:
-    return Files(known.files, known.max_file_bytes, known.max_files_bytes)
+def _of(settings: Settings) -> Files:
+    return Files(settings.files, settings.max_file_bytes, settings.max_files_bytes)
 
 
 def new_file_id() -> str:
+    """Return a new id. Ids sort by creation time."""
     return f"file-{new_id(time.time())}"
 
 
 def keep_until(folder: Path, until: float) -> None:
-    """A folder of a file or batch may go at that time."""
+    """Set the time at which the folder of a file or batch may be deleted."""
     mark = folder / "until"
     mark.touch()
     os.utime(mark, (until, until))
 
 
 def full(error: OSError, volume: str = "files") -> StorageFull | None:
-    """What a write that failed is told as, where there was no room."""
+    """Return StorageFull for the error of a failed write if the volume has no room, else None."""
     no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return StorageFull(f"the volume of the {volume} is full ({error.strerror}): free some room, then go on") if no_room else None
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ConnectionError, TimeoutError):  # of what is copied, not of the disk

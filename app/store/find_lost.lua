@@ -1,45 +1,51 @@
--- Deliveries that should have a message and have none: those that are due after a delay, and those that were lost.
--- A message is lost where a worker dies between popping and registering it, or Redis refuses the registration.
--- KEYS: list, index of deliveries, hash of messages that workers hold, delayed deliveries, deliveries that run
--- ARGV: prefix, grace in seconds, most to return, seconds without a sign of life after which a run is over
--- Returns [id, time limit in seconds, ...]; the limit is '' for one whose record has a wrong type: it was removed from the indices
+-- Finds deliveries that need a message and have none: those that are due after a delay, and those whose message was lost.
+-- A message is lost if a worker dies between popping and registering it, or if Redis refuses the registration.
+-- KEYS: list, index of deliveries, hash of messages that workers hold, delayed deliveries, running deliveries
+-- ARGV: grace in seconds, most to return, seconds without a heartbeat after which a run is over
+-- Returns [id, time limit in seconds, ...]; the limit is '' if the record has a wrong type: then it was removed from the indices
 local time = redis.call('TIME')
 local now = tonumber(time[1] .. string.format('.%06d', time[2]))
-local most = tonumber(ARGV[3])
-local found = {}
+local horizon, most = now - tonumber(ARGV[1]), tonumber(ARGV[2])
+local lost = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMIT', 0, most)) do
-  if redis.call('EXISTS', ARGV[1] .. 'delivery:' .. id) == 1 then
-    found[#found + 1] = id
+  if redis.call('EXISTS', keys.delivery .. id) == 1 then
+    lost[#lost + 1] = id
   else
     redis.call('ZREM', KEYS[4], id)
   end
 end
--- The list is first in, first out: what is older than its 50th entry from the end is none of the entries before that one.
-local seen, horizon = {}, now - tonumber(ARGV[2])
-local tail = redis.call('LRANGE', KEYS[1], -50, -1)
-for _, message in ipairs(tail) do
-  local id = message:match('"id":%s*"(%x+)"')
-  if id then seen[id] = true end
+local function headers(message)
+  local valid, decoded = pcall(cjson.decode, message)
+  return valid and type(decoded) == 'table' and type(decoded.headers) == 'table' and decoded.headers or {}
 end
-if #tail == 50 then
-  local id = tail[1]:match('"id":%s*"(%x+)"')
-  local enqueued = id and redis.call('ZSCORE', KEYS[2], id) or tail[1]:match('"enqueued_at":%s*([%d.]+)')
-  horizon = math.min(horizon, tonumber(enqueued or 0))
+local queued = {}
+-- Messages may be large: they are read only if a delivery is old enough to be lost.
+if #redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.6f', horizon), 'LIMIT', 0, 1) > 0 then
+  -- The list is first in, first out: a delivery older than the 50th message from the end is in none of the messages before it.
+  local tail = redis.call('LRANGE', KEYS[1], -50, -1)
+  for at, message in ipairs(tail) do
+    local header = headers(message)
+    local id = type(header.id) == 'string' and header.id
+    if id then queued[id] = true end
+    if at == 1 and #tail == 50 then
+      horizon = math.min(horizon, tonumber(id and redis.call('ZSCORE', KEYS[2], id) or header.enqueued_at or 0) or 0)
+    end
+  end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('(%.6f', horizon), 'LIMIT', 0, most)) do
-  if redis.call('EXISTS', ARGV[1] .. 'delivery:' .. id) == 0 then
+  if redis.call('EXISTS', keys.delivery .. id) == 0 then
     redis.call('ZREM', KEYS[2], id)
     redis.call('ZREM', KEYS[5], id)
-  elseif redis.call('HEXISTS', KEYS[3], id) == 1 or tonumber(redis.call('ZSCORE', KEYS[5], id) or 0) > now - tonumber(ARGV[4]) then
-    -- A worker holds it: look again only after those that nobody was seen with.
+  elseif redis.call('HEXISTS', KEYS[3], id) == 1 or tonumber(redis.call('ZSCORE', KEYS[5], id) or 0) > now - tonumber(ARGV[3]) then
+    -- A worker holds it: check it again only after those that no worker holds.
     redis.call('ZADD', KEYS[2], now, id)
-  elseif not seen[id] then
-    found[#found + 1] = id
+  elseif not queued[id] then
+    lost[#lost + 1] = id
   end
 end
 local answer = {}
-for _, id in ipairs(found) do
-  local limit = redis.pcall('HGET', ARGV[1] .. 'delivery:' .. id, 'limit')
+for _, id in ipairs(lost) do
+  local limit = redis.pcall('HGET', keys.delivery .. id, 'limit')
   if type(limit) == 'table' then
     for _, index in ipairs({2, 4, 5}) do redis.call('ZREM', KEYS[index], id) end
     limit = ''

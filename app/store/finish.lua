@@ -1,20 +1,20 @@
 -- A delivery ends: writes every outcome, the first one of a job wins, and tells the API process that waits.
 -- KEYS: delivery, index of deliveries, index of dead letters, deliveries that run
--- ARGV: prefix, id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
+-- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
 -- Returns the number of outcomes that came too late.
-local prefix, keep, channel = ARGV[1], ARGV[3], ARGV[4]
+local keep, channel = ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 -- Commands that free memory come first: then Redis lets the others pass though it is full, and work in hand can end.
 redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[2], ARGV[2])
-redis.call('ZREM', KEYS[4], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
 local late = {}
-local told = #ARGV > 7 and redis.call('EXISTS', prefix .. 'webhooks') == 1
-for i = 8, #ARGV, 7 do
+local told = #ARGV > 6 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 7, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
-  local key = prefix .. 'job:' .. id
+  local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
   local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
   local open = job[1] == 'queued' or job[1] == 'running'
@@ -25,28 +25,28 @@ for i = 8, #ARGV, 7 do
     redis.call('EXPIRE', key, keep)
     if ARGV[i + 6] ~= '' then redis.call('HSET', key, 'logs', ARGV[i + 6]) end
     if letter ~= '' then
-      local dead = prefix .. 'dead:' .. id
+      local dead = keys.dead .. id
       redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
       if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
-      redis.call('EXPIRE', dead, ARGV[6])
+      redis.call('EXPIRE', dead, ARGV[5])
       redis.call('ZADD', KEYS[3], now, id)
     elseif trace ~= '' then
       redis.call('HSET', key, 'traceback', trace)
     end
-    if told or job[3] or job[6] or job[7] then redis.call('ZREM', prefix .. 'expiring', id) end
-    if told or job[6] then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. ' completed') end
+    if told or job[3] or job[6] or job[7] then redis.call('ZREM', keys.EXPIRING, id) end
+    if told or job[6] then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed') end
     if job[7] then
-      redis.call('ZADD', prefix .. 'followups', now, job[7])
-      redis.call('PUBLISH', prefix .. 'event:followups', 'due')
+      redis.call('ZADD', keys.FOLLOWUPS, now, job[7])
+      redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
     end
-    if job[3] then redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed') end
+    if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   else
-    late[#late + 1] = (i - 8) / 7
+    late[#late + 1] = (i - 7) / 7
   end
 end
-local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
+local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[6])
 if many > 0 then
-  for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', prefix .. 'dead:' .. id) end
+  for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end
 end
-if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. ' ' .. now .. '\n' .. ARGV[5]) end
+if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. ' ' .. now .. '\n' .. ARGV[4]) end
 return #late

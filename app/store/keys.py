@@ -52,6 +52,9 @@ BEAT: Final = f"{PREFIX}redbeat::lock"
 FOLLOWUPS: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 
+FOLLOWUPS_DUE: Final = f"{PREFIX}event:followups"
+"""Channel: a message when a parent in `FOLLOWUPS` is due."""
+
 CANVAS: Final = f"{PREFIX}canvas"
 """What the keys of Celery's result backend begin with, for `app.canvas` alone: `result_ttl_s`, those of chords `job_ttl_s`."""
 

@@ -1,42 +1,15 @@
-"""Leases of what a worker holds, and the queues that it takes from."""
+"""Leases: at most one process at a time holds each."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
-
-import redis
-
-from app.store import keys
+import redis.asyncio
 
 
-def renew(client: redis.Redis, pool: str, tags: Iterable[str], running: Iterable[tuple[str, str]]) -> None:
-    """Write the present time for each message that is held and each delivery that runs.
-
-    Args:
-        client: A connection to Redis.
-        pool: The pool of the worker.
-        tags: The delivery tags of the messages that the worker holds.
-        running: Queue and id of each delivery that runs.
-    """
-    with client.pipeline(transaction=False) as pipe:
-        pipe.zadd(keys.held(pool)[1], {tag: time.time() for tag in tags}, xx=True)
-        for queue, id in running:
-            pipe.zadd(keys.running(queue), {id: time.time()}, xx=True)
-        pipe.execute()
-
-
-def oldest_messages(client: redis.Redis, queues: Sequence[str]) -> dict[str, object]:
-    """Return the oldest message of each queue that has one. A message may be large, so its hash stands for it."""
-    with client.pipeline(transaction=False) as pipe:
-        for queue in queues:
-            pipe.lindex(keys.list_of(queue), -1)
-        return {queue: hash(message) for queue, message in zip(queues, pipe.execute(), strict=True) if message is not None}
-
-
-def give_way(client: redis.Redis, pool: str, queue: str, worker: str, pause_ms: int) -> bool:
-    """Return whether this worker should give way to a message that waits in a queue.
-
-    Only one worker of a pool gives way within `pause_ms`: one free process is enough for what waits.
-    """
-    return bool(client.llen(keys.list_of(queue)) and client.set(keys.giving_way(pool), worker, nx=True, px=pause_ms))
+async def hold(client: redis.asyncio.Redis, key: str, owner: bytes, lease_s: int) -> bool:
+    """Take the lease if nobody holds it, or extend it if `owner` does. Return whether `owner` holds it now."""
+    if await client.set(key, owner, nx=True, ex=lease_s):
+        return True
+    if await client.get(key) != owner:
+        return False
+    await client.expire(key, lease_s)
+    return True

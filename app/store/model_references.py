@@ -1,4 +1,4 @@
-"""Which versions of models are used: by jobs that wait or run, by batches, runs of pipelines and schedules."""
+"""Which model versions are in use: by queued or running jobs, by batches, pipeline runs and schedules."""
 
 from __future__ import annotations
 
@@ -6,79 +6,85 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
-import orjson
 import redis
 
 from app.core import gates
 from app.core.models import references
 from app.core.pipelines import PIPELINE
-from app.store import keys
-from app.store.blobs import blobs
+from app.store import batches, keys, pipelines, records, schedules
 
 _AT_ONCE: Final = 1000
 
 
 def versions(client: redis.Redis, pools: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """`name@version` -> by what, in words. Of jobs and batches, those of these pools, each with its queues."""
+    """Return what uses each `name@version`, as words for a message.
+
+    Args:
+        client: A connection to Redis.
+        pools: The pools whose jobs and batches are read, each with its queues.
+    """
     queues = (queue for lanes in pools.values() for queue in lanes)
-    return dict(chain(_by_jobs(client, queues), _by_batches(client, pools), _by_runs(client), _by_schedules(client)))
+    return dict(chain(_of_jobs(client, queues), _of_batches(client, pools), _of_pipeline_runs(client), _of_schedules(client)))
 
 
-def _by_jobs(client: redis.Redis, queues: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _of_jobs(client: redis.Redis, queues: Iterable[str]) -> Iterator[tuple[str, str]]:
     for queue in queues:
-        deliveries = client.zrange(keys.deliveries(queue), 0, -1)
-        for ids in _parts(deliveries):
-            # The jobs of a delivery are of one version.
-            jobs = _many(client, [(keys.delivery(id.decode()), "jobs") for id in ids])
+        deliveries: Any = client.zrange(keys.deliveries(queue), 0, -1)
+        for ids in _portions(deliveries):
+            # All jobs of a delivery use the same version.
+            jobs = _fields(client, [keys.delivery(id.decode()) for id in ids], "jobs")
             first = [text.partition(b" ")[0].decode() for text in jobs if text]
-            for spec in _many(client, [(keys.job(id), "spec") for id in first]):
+            for spec in _fields(client, [keys.job(id) for id in first], "spec"):
                 if spec:
-                    name, version, *_ = orjson.loads(spec)
-                    yield f"{name}@{version}", "a job that waits or runs"
+                    yield _reference(*records.model_of(spec)), "a job that waits or runs"
 
 
-def _by_batches(client: redis.Redis, pools: Iterable[str]) -> Iterator[tuple[str, str]]:
+def _of_batches(client: redis.Redis, pools: Iterable[str]) -> Iterator[tuple[str, str]]:
     for pool in pools:
         active: Any = client.zrange(keys.batches_active(pool), 0, -1)
-        for ids in _parts(active):
-            for id, order in zip(ids, _many(client, [(keys.batch(id.decode()), "order") for id in ids]), strict=True):
-                if order:
-                    told = orjson.loads(order)
-                    yield f"{told['model']}@{told['version']}", f"the batch {id.decode()}"
+        for members in _portions(active):
+            ids = [member.decode() for member in members]
+            for id, spec in zip(ids, _fields(client, [keys.batch(id) for id in ids], "order"), strict=True):
+                if spec:
+                    yield _reference(*batches.model_of(spec)), f"the batch {id}"
 
 
-def _by_runs(client: redis.Redis) -> Iterator[tuple[str, str]]:
-    """Each that goes on is followed up."""
-    followed: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
-    for parents in _parts(followed):
+def _of_pipeline_runs(client: redis.Redis) -> Iterator[tuple[str, str]]:
+    # Every run that has not ended is among the follow-ups.
+    followups: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
+    for parents in _portions(followups):
         ids = [id for kind, _, id in (parent.decode().partition(":") for parent in parents) if kind == PIPELINE]
-        for id, plan in zip(ids, _many(client, [(keys.pipeline(id), "plan") for id in ids]), strict=True):
+        for id, plan in zip(ids, _fields(client, [keys.pipeline(id) for id in ids], "plan"), strict=True):
             if plan:
-                for _, name, version in orjson.loads(blobs().fetch(plan))["targets"].values():
-                    yield f"{name}@{version}", f"the run {id} of a pipeline"
+                for name, version in pipelines.models_of(plan):
+                    yield _reference(name, version), f"the run {id} of a pipeline"
 
 
-def _by_schedules(client: redis.Redis) -> Iterator[tuple[str, str]]:
-    scheduled: Any = client.zrange(keys.SCHEDULES, 0, -1)
-    for names in _parts(scheduled):
-        for text in _many(client, [(name.decode(), "definition") for name in names]):
-            if not text:
+def _of_schedules(client: redis.Redis) -> Iterator[tuple[str, str]]:
+    entries: Any = client.zrange(keys.SCHEDULES, 0, -1)
+    for members in _portions(entries):
+        for definition in _fields(client, [member.decode() for member in members], "definition"):
+            if not definition:
                 continue
-            schedule = orjson.loads(text)["kwargs"]
-            told, request = f"the schedule {schedule['name']!r}", schedule["request"]
+            name, request = schedules.request_of(definition)
+            user = f"the schedule {name!r}"
             for reference in references(request):
-                yield reference, told
-            for which in gates.named(request.get("promote_if") or {}):
-                yield f"{request['model']}@{which}", told
+                yield reference, user
+            for version in gates.named(request.get("promote_if") or {}):
+                yield _reference(request["model"], version), user
 
 
-def _many(client: redis.Redis, fields: list[tuple[str, str]]) -> list[Any]:
+def _reference(name: str, version: str) -> str:
+    return f"{name}@{version}"
+
+
+def _fields(client: redis.Redis, hashes: Iterable[str], field: str) -> list[Any]:
     with client.pipeline(transaction=False) as pipe:
-        for key, field in fields:
+        for key in hashes:
             pipe.hget(key, field)
         return list(pipe.execute())
 
 
-def _parts(found: Any) -> Iterator[list[bytes]]:
-    for first in range(0, len(found), _AT_ONCE):
-        yield found[first : first + _AT_ONCE]
+def _portions(members: list[bytes]) -> Iterator[list[bytes]]:
+    for first in range(0, len(members), _AT_ONCE):
+        yield members[first : first + _AT_ONCE]

@@ -1,29 +1,30 @@
 -- An event of a job becomes notices. One that is there already stays as it is: the event may be handled twice.
--- KEYS: events, due notices     ARGV: prefix, event, seconds to keep a notice, most that may wait for one webhook,
+-- KEYS: events, due notices     ARGV: event, seconds to keep a notice, most that may wait for one webhook,
 --       then for each notice: id, webhook, url ('' for a registered webhook), body
 -- Returns how many older ones were given up because too many wait.
-local prefix, ttl, most = ARGV[1], ARGV[3], tonumber(ARGV[4])
+local ttl, most = ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local dropped = 0
-for i = 5, #ARGV, 4 do
+for i = 4, #ARGV, 4 do
   local id, webhook, url, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local key, waiting = prefix .. 'notice:' .. id, prefix .. 'notices:waiting:' .. webhook
+  local key = keys.webhook_delivery .. id
+  local all, waiting, ended = keys.webhook_deliveries_of .. webhook, keys.webhook_deliveries_waiting .. webhook, keys.webhook_deliveries_ended .. webhook
   if redis.call('EXISTS', key) == 0 then
     redis.call('HSET', key, 'fate', 'pending', 'url', url, 'body', body, 'tried', 0, 'created_at', now, 'attempts', '')
     redis.call('EXPIRE', key, ttl)
     redis.call('ZADD', KEYS[2], now, id)
     redis.call('ZADD', waiting, now, id)
-    redis.call('ZADD', prefix .. 'notices:of:' .. webhook, now, id)
+    redis.call('ZADD', all, now, id)
     if redis.call('ZCARD', waiting) > most then
       local oldest = redis.call('ZPOPMIN', waiting)
       redis.call('ZREM', KEYS[2], oldest[1])
-      redis.call('ZADD', prefix .. 'notices:ended:' .. webhook, oldest[2], oldest[1])
-      if redis.call('EXISTS', prefix .. 'notice:' .. oldest[1]) == 1 then redis.call('HSET', prefix .. 'notice:' .. oldest[1], 'fate', 'failed') end
+      redis.call('ZADD', ended, oldest[2], oldest[1])
+      if redis.call('EXISTS', keys.webhook_delivery .. oldest[1]) == 1 then redis.call('HSET', keys.webhook_delivery .. oldest[1], 'fate', 'failed') end
       dropped = dropped + 1
     end
-    for _, list in ipairs({'of', 'waiting', 'ended'}) do redis.call('EXPIRE', prefix .. 'notices:' .. list .. ':' .. webhook, ttl) end
+    for _, index in ipairs({all, waiting, ended}) do redis.call('EXPIRE', index, ttl) end
   end
 end
-redis.call('ZREM', KEYS[1], ARGV[2])
+redis.call('ZREM', KEYS[1], ARGV[1])
 return dropped

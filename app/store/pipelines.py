@@ -1,4 +1,4 @@
-"""Runs of pipelines: what each is to do, which of its steps have ended, and the values that they answered."""
+"""Pipeline runs: their plan, the steps that have ended, and the values of these steps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from app.store.blobs import blobs
 from app.store.records import decode
 
 VALUE: Final = "value"
-"""The field of a step's result that holds what it answered."""
+"""The field of a step's result that holds its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a step runs: the pool, and of a model the version that was meant when the run began."""
+    """Where a step runs: the pool, and for a model the version resolved when the run started."""
 
     pool: str
     name: str = ""
@@ -35,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A step that has ended well, or was skipped. `count` branches of one with `each`; None is a single step."""
+    """A step that succeeded or was skipped. `count` is the number of branches of a step with `each`; None for a single step."""
 
     skipped: bool = False
     count: int | None = None
@@ -43,7 +43,7 @@ class Settled:
 
 @dataclass(slots=True)
 class Run:
-    """`settled` steps by name. `counts` has those that were begun: as many branches, or None."""
+    """A pipeline run. `settled` holds ended steps by name; `counts` the branches of each started step, None for a single step."""
 
     job: Job
     pipeline: Pipeline
@@ -52,18 +52,21 @@ class Run:
     counts: dict[str, int | None] = field(default_factory=dict)
 
     def part(self, step: str, index: int | None) -> str:
-        """The id of the job of a step, or of a branch of it: the same whoever submits it."""
+        """Return the id of the job of a step, or of one of its branches. It is the same for every process."""
         return part(self.job.id, step, index)
 
     def parts(self, step: str, count: int | None) -> list[str]:
+        """Return the ids of all jobs of a step."""
         return [self.part(step, None)] if count is None else [self.part(step, index) for index in range(count)]
 
 
 def part(id: str, step: str, index: int | None) -> str:
+    """Return the id of the job of a step, or of the branch `index`."""
     return f"{id}-{step}" if index is None else f"{id}-{step}-{index}"
 
 
 def parent(id: str) -> str:
+    """Return the name of a run as the parent of jobs."""
     return f"{PIPELINE}:{id}"
 
 
@@ -79,30 +82,30 @@ async def begin(
     webhook: bytes = b"",
     inherited: Iterable[tuple[str, str]] = (),
 ) -> bool:
-    """False where there is a job of that id. `inherited` parts (theirs, ours) of another run are not done again."""
+    """Start a run. Return False if a job of that id exists. Jobs in `inherited` (theirs, ours) take over results of another run."""
     packed = await asyncio.to_thread(blobs().keep, orjson.dumps(plan), ttl)
-    taken = (one for pair in inherited for one in pair)
+    taken = (id_ for pair in inherited for id_ in pair)
     call = scripts.Call(
         "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.FOLLOWUPS),
-        (keys.PREFIX, id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
+        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
     )
     status, _ = await scripts.run_async(client, call)
     return bool(status == b"ok")
 
 
 def packed_inputs(inputs: dict[str, Any]) -> bytes:
-    """As `keep_inputs` takes them. Raises InvalidInput if they are not JSON."""
+    """Encode inputs for `keep_inputs`. Raises InvalidInput if they are not JSON."""
     return bytes(as_tensor("inputs", inputs).data)
 
 
 async def keep_inputs(packed: bytes, ttl: int) -> bytes:
-    """As `begin` takes them, and another run may take over."""
+    """Store large inputs as a blob. Return what `begin` takes."""
     return await asyncio.to_thread(blobs().keep, packed, ttl)
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> tuple[Run, bytes] | None:
-    """A run, and its inputs as they are kept. None where there is none, or no longer."""
+    """Return a run and its stored inputs, or None if it does not exist or has expired."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.job(id))
         pipe.hgetall(keys.pipeline(id))
@@ -111,63 +114,71 @@ async def read(client: redis.asyncio.Redis, id: str) -> tuple[Run, bytes] | None
     if job is None or b"plan" not in fields:
         return None
     plan = orjson.loads(await asyncio.to_thread(blobs().fetch, fields[b"plan"]))
-    settled = {step: Settled(**found) for step, found in _of(fields, "step:")}
-    targets = {step: Target(*found) for step, found in plan["targets"].items()}
+    settled = {step: Settled(**stored) for step, stored in _of(fields, "step:")}
+    targets = {step: Target(*stored) for step, stored in plan["targets"].items()}
     return Run(job, Pipeline.from_dict(plan["name"], plan["pipeline"]), targets, settled, dict(_of(fields, "count:"))), fields[b"inputs"]
 
 
 async def plan(client: redis.asyncio.Redis, id: str) -> dict[str, Any]:
-    """As `begin` takes it. Raises PayloadLost."""
+    """Return the plan of a run, as `begin` takes it. Raises PayloadLost."""
     kept: Any = await client.hget(keys.pipeline(id), "plan")
-    found: dict[str, Any] = orjson.loads(await asyncio.to_thread(blobs().fetch, kept))
-    return found
+    plan_: dict[str, Any] = orjson.loads(await asyncio.to_thread(blobs().fetch, kept))
+    return plan_
+
+
+def models_of(plan: bytes) -> list[tuple[str, str]]:
+    """Return the name and the version of each model in the field `plan` of a run. Raises PayloadLost."""
+    targets = orjson.loads(blobs().fetch(plan))["targets"].values()
+    return [(name, version) for _, name, version in targets]
 
 
 async def settle(client: redis.asyncio.Redis, id: str, step: str, how: Settled) -> None:
+    """Record that a step has succeeded or was skipped."""
     await client.hset(keys.pipeline(id), f"step:{step}", orjson.dumps(asdict(how)))
 
 
 async def count(client: redis.asyncio.Redis, id: str, step: str, branches: int | None) -> None:
-    """A step is begun."""
+    """Record that a step has started, with so many branches (None: a single step)."""
     await client.hset(keys.pipeline(id), f"count:{step}", orjson.dumps(branches))
 
 
 async def branches(client: redis.asyncio.Redis, id: str, step: str, branches: int | None) -> tuple[int, int | None, list[int]]:
-    """Of a step that was begun: how many branches have succeeded, one that ended otherwise, and those that were never submitted."""
-    call = scripts.Call("branches", (), (keys.PREFIX, part(id, step, None), "" if branches is None else branches))
+    """Return how many branches of a started step succeeded, the first one that failed or None, and those that were not submitted."""
+    call = scripts.Call("branches", (), (part(id, step, None), "" if branches is None else branches))
     done, bad, *missing = await scripts.run_async(client, call)
     return done, None if bad < 0 else bad, missing
 
 
 async def states(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[State | None]:
-    """None where there is no such job."""
+    """Return the state of each job, or None for a job that does not exist."""
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hget(keys.job(id), "state")
-        return [State(found.decode()) if found else None for found in await pipe.execute()]
+        return [State(state.decode()) if state else None for state in await pipe.execute()]
 
 
 async def inputs(client: redis.asyncio.Redis, id: str) -> dict[str, Any]:
-    """Raises PayloadLost."""
+    """Return the inputs of a run. Raises PayloadLost."""
     kept: Any = await client.hget(keys.pipeline(id), "inputs")
     return unpacked_inputs(await asyncio.to_thread(blobs().fetch, kept))
 
 
 def unpacked_inputs(kept: bytes) -> dict[str, Any]:
+    """Decode stored inputs that were fetched."""
     return from_tensor(Tensor("inputs", "BYTES", (1,), kept))
 
 
 async def values(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Any]:
-    """What the jobs of steps answered. Raises PayloadLost."""
+    """Return the values of the jobs of steps. Raises PayloadLost."""
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hget(keys.job(id), "result")
-        found = await pipe.execute()
-    return await asyncio.to_thread(lambda: [value_of(id, kept) for id, kept in zip(ids, found, strict=True)])
+        results = await pipe.execute()
+    return await asyncio.to_thread(lambda: [value_of(id, kept) for id, kept in zip(ids, results, strict=True)])
 
 
 def value_of(id: str, kept: bytes | None) -> Any:
-    """From the result of a step's job. Reads the blob, where it is one. Raises PayloadLost."""
+    """Return the value in the stored result of a step's job. Raises PayloadLost."""
     if kept is None:
         raise PayloadLost(f"the result of {id} is gone: results are kept for a while only")
     return from_tensor(unpack(blobs().fetch(kept))[1][0])[VALUE]

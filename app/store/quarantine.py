@@ -1,6 +1,6 @@
-"""Members of indices that could not be handled, and keys of a wrong type: set aside, noted and kept for a while.
+"""Members of indices that could not be handled, and keys of a wrong type: removed, noted and kept for a while.
 
-A loop takes members from a sorted set. One that makes no sense would stop it, or come back for ever. `Quarantine.handle` tries a
+A loop takes members from a sorted set. An invalid member would stop it, or come back forever. `Quarantine.handle` tries a
 member again with growing delays, removes it after the last attempt, and keeps a note that `celeriac doctor` shows.
 """
 
@@ -29,7 +29,7 @@ _LONGEST_MEMBER: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is known of one member: how often it failed, how it failed last, and whether it was removed."""
+    """A note on one member: how often it failed, and how it failed last."""
 
     index: str
     member: str
@@ -39,9 +39,10 @@ class Note:
 
 
 class Quarantine:
-    """What loops set aside, in Redis. Bounded by `max_quarantine` and `quarantine_ttl_s`."""
+    """The quarantine in Redis. Bounded by `max_quarantine` and `quarantine_ttl_s`."""
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        """Use the limits of the settings."""
         self._client = client
         self._settings = settings
         self._noted: set[tuple[str, bytes]] = set()
@@ -50,8 +51,11 @@ class Quarantine:
         """Handle one member. A failure is reported; the member is due again later, or set aside after `attempts` (0: never).
 
         Args:
+            loop: The loop that reports failures.
             index: Key of the sorted set that holds the member, by the time when it is due.
+            member: The member.
             work: Handles the member. Its error is the member's, unless Redis is unavailable.
+            attempts: How often the member is tried before it is set aside; 0 means forever.
         """
         with loop.item(f"{_text(member)} of {index}"):
             try:
@@ -70,16 +74,16 @@ class Quarantine:
 
     async def aside(self, index: str, member: bytes, error: BaseException, *, attempts: int) -> None:
         """Note a failure of a member, and delay or remove it."""
-        one = self._settings
+        settings = self._settings
         note = orjson.dumps([index, _text(member), f"{type(error).__name__}: {str(error)[:500]}", time.time()], default=str)
         call = scripts.Call(
             "aside",
             (keys.QUARANTINE, keys.QUARANTINE_NOTES, index),
-            (_field(index, member), member, note, attempts, _FIRST_S, _LONGEST_S, one.max_quarantine, one.quarantine_ttl_s),
+            (_field(index, member), member, note, attempts, _FIRST_S, _LONGEST_S, settings.max_quarantine, settings.quarantine_ttl_s),
         )
         failures, removed = await scripts.run_async(self._client, call)
         self._noted.add((index, member))
-        while len(self._noted) > one.max_quarantine:
+        while len(self._noted) > settings.max_quarantine:
             self._noted.pop()
         if removed:
             metrics.QUARANTINED.labels(index.removeprefix(keys.PREFIX)).inc()
@@ -90,12 +94,10 @@ class Quarantine:
         expected = key_types(queues)
         call = scripts.Call("types", tuple(expected), (keys.ASIDE, self._settings.quarantine_ttl_s, *expected.values()))
         moved: list[bytes] = await scripts.run_async(self._client, call)
-        for key, found in zip(moved[::2], moved[1::2], strict=True):
+        for key, kind in zip(moved[::2], moved[1::2], strict=True):
             name = key.decode(errors="replace")
             metrics.QUARANTINED.labels("key").inc()
-            log.error(
-                "Moved the Redis key %s to %s%s: it is a %s and must be a %s.", name, keys.ASIDE, name, found.decode(), expected[name]
-            )
+            log.error("Moved the Redis key %s to %s%s: it is a %s and must be a %s.", name, keys.ASIDE, name, kind.decode(), expected[name])
 
     async def count(self) -> int:
         """Notes that are kept."""
@@ -110,7 +112,7 @@ class Quarantine:
 
 
 def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """The type of every key that is not one record's own. `queues` are those of each pool."""
+    """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.FOLLOWUPS, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
         keys.QUARANTINE,
@@ -131,15 +133,15 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
 
 
 def read(client: redis.Redis, most: int) -> list[Note]:
-    """The latest notes first."""
+    """Return notes, the latest first."""
     fields: Any = client.zrange(keys.QUARANTINE, 0, most - 1, desc=True)
     notes: Any = client.hmget(keys.QUARANTINE_NOTES, fields) if fields else []
-    found = []
+    listed = []
     for text in filter(None, notes):
         failures, _, note = text.partition(b"\n")
         index, member, error, failed_at = orjson.loads(note)
-        found.append(Note(index, member, error, int(failures), failed_at))
-    return found
+        listed.append(Note(index, member, error, int(failures), failed_at))
+    return listed
 
 
 def _field(index: str, member: bytes) -> bytes:

@@ -28,11 +28,11 @@ async def answers(pipe: Any) -> list[Any]:
 
     Raises RedisError if Redis is unavailable.
     """
-    found: list[Any] = await pipe.execute(raise_on_error=False)
-    for one in found:
-        if isinstance(one, Exception) and unavailable(one):
-            raise one
-    return found
+    results: list[Any] = await pipe.execute(raise_on_error=False)
+    for result in results:
+        if isinstance(result, Exception) and unavailable(result):
+            raise result
+    return results
 
 
 async def fields_of(client: redis.asyncio.Redis, key: str) -> Any:
@@ -47,11 +47,11 @@ async def fields_of(client: redis.asyncio.Redis, key: str) -> Any:
 
 def decodable(members: Iterable[bytes]) -> list[str]:
     """Members of an index as text; one that is no UTF-8 is left out."""
-    found = []
+    texts = []
     for member in members:
         with suppress(UnicodeDecodeError):
-            found.append(member.decode())
-    return found
+            texts.append(member.decode())
+    return texts
 
 
 def required(kind: str, id: str, parts: Sequence[Any], decode: Callable[..., Record]) -> Record:

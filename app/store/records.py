@@ -1,4 +1,4 @@
-"""A job's record as the fields of a Redis hash, and back."""
+"""Encoding and decoding the record of a job, which is a Redis hash."""
 
 from __future__ import annotations
 
@@ -15,25 +15,33 @@ from app.core.webhooks import Event, JobWebhook
 def encode_spec(
     model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str, work: str = "", request: dict[str, Any] | None = None
 ) -> bytes:
-    """The part of a record that never changes. `work` of another kind than a prediction may say what was requested."""
+    """Encode the part of a record that never changes. `work` names a kind of task other than a prediction; `request` is then its request."""
     return orjson.dumps([model, version, outputs, rows, fingerprint, *([work, request] if work else [])])
 
 
+def model_of(spec: bytes) -> tuple[str, str]:
+    """Return the name and the version of the model in an encoded spec."""
+    model, version, *_ = orjson.loads(spec)
+    return model, version
+
+
 def encode_error(error: CeleriacError) -> bytes:
+    """Encode the error of a failed job."""
     return orjson.dumps(error.as_dict())
 
 
 def encode_progress(progress: Progress) -> bytes:
+    """Encode the progress of a running job."""
     return orjson.dumps([progress.fraction, progress.text])
 
 
 def encode_webhook(webhook: JobWebhook | None) -> bytes:
-    """Empty where the job brings none along."""
+    """Encode the webhook that a job brings along; empty if there is none."""
     return b"" if webhook is None else orjson.dumps([webhook.url, webhook.events])
 
 
 def decode_webhook(text: bytes) -> JobWebhook | None:
-    """None where the job brings none along."""
+    """Decode the webhook that a job brought along, or return None."""
     if not text:
         return None
     url, events = orjson.loads(text)
@@ -41,7 +49,7 @@ def decode_webhook(text: bytes) -> JobWebhook | None:
 
 
 def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
-    """None where there is no record."""
+    """Return the job, or None if there is no record."""
     if b"spec" not in fields:
         return None
     model, version, outputs, rows, fingerprint, *more = orjson.loads(fields[b"spec"])

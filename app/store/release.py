@@ -40,6 +40,7 @@ class Release:
         return cls(settings.release, folder_id(settings.models), str(settings.models.resolve()), socket.gethostname())
 
     def __str__(self) -> str:
+        """Return a description for messages."""
         name = f"release {self.name!r}" if self.name else f"a release on {self.host}"
         return f"{name} with the models folder {self.folder} (id {self.models or 'unknown'})"
 

@@ -1,23 +1,23 @@
 -- Jobs of a delivery are given to new ones, to be tried again: at once, or after a delay.
 -- KEYS: delivery that had them, list, index of deliveries, delayed deliveries, counts
--- ARGV: prefix, ttl, '1' where the attempt does not count (the jobs were not run alone), then for each new delivery of one job: id, body, message, seconds of delay, job, attempt that failed
+-- ARGV: ttl, '1' where the attempt does not count (the jobs were not run alone), then for each new delivery of one job: id, body, message, seconds of delay, job, attempt that failed
 -- Returns how many were taken.
-local prefix, ttl = ARGV[1], ARGV[2]
+local ttl = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local old = redis.call('HMGET', KEYS[1], 'attempts', 'limit', 'queue')
 -- Allowed though Redis is full, and then the others are.
 redis.call('HDEL', KEYS[1], '')
 local taken = 0
-for i = 4, #ARGV, 6 do
+for i = 3, #ARGV, 6 do
   local id, body, message, wait, job, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
-  local key, delivery = prefix .. 'job:' .. job, prefix .. 'delivery:' .. id
+  local key, delivery = keys.job .. job, keys.delivery .. id
   local found = redis.pcall('HMGET', key, 'state', 'attempt', 'watched')
   if old[1] and found[1] == 'running' and found[2] == attempt then
     redis.call('HSET', delivery, 'body', body, 'jobs', job, 'attempts', old[1], 'limit', old[2], 'queue', old[3])
     redis.call('EXPIRE', delivery, ttl)
     redis.call('HSET', key, 'state', 'queued', 'delivery', id, 'position', redis.call('HINCRBY', KEYS[5], 'entered', 1))
-    if ARGV[3] == '1' then redis.call('HINCRBY', key, 'attempt', -1) end
+    if ARGV[2] == '1' then redis.call('HINCRBY', key, 'attempt', -1) end
     redis.call('HINCRBY', key, 'revision', 1)
     if wait > 0 then
       redis.call('ZADD', KEYS[4], string.format('%.3f', now + wait), id)
@@ -25,7 +25,7 @@ for i = 4, #ARGV, 6 do
       redis.call('ZADD', KEYS[3], now, id)
       redis.call('LPUSH', KEYS[2], message)
     end
-    if found[3] then redis.call('PUBLISH', prefix .. 'event:' .. job, 'changed') end
+    if found[3] then redis.call('PUBLISH', keys.event .. job, 'changed') end
     taken = taken + 1
   end
 end

@@ -1,8 +1,9 @@
-"""The Lua scripts through which alone job records change, and the arguments of each. Pure: no connection here but in `run`."""
+"""The Lua scripts, which alone change job records, and the arguments of each. Only `run` and `run_async` need a connection."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,20 @@ from app.store import keys
 from app.store.blobs import Blobs
 from app.store.records import encode_error
 
-_TEXT: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
+_KEY: Final = re.compile(r"\bkeys\.(\w+)")
+
+
+def _with_keys(text: str) -> str:
+    """Add the table `keys` to a script: what `keys.py` names, or for a function the part before its argument (`keys.job .. id`)."""
+    spelled = {name: getattr(keys, name) for name in sorted(set(_KEY.findall(text)))}
+    fields = ", ".join(f"{name} = '{key if isinstance(key, str) else key('')}'" for name, key in spelled.items())
+    # On the script's first line, so that line numbers in Redis' errors stay those of the file.
+    return f"local keys = {{{fields}}} {text}" if fields else text
+
+
+_TEXT: Final = {
+    file.name.removesuffix(".lua"): _with_keys(file.read_text()) for file in files("app.store").iterdir() if file.name.endswith(".lua")
+}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
@@ -37,11 +51,12 @@ class Call:
 
 
 def command(call: Call) -> tuple[str | bytes | int | float, ...]:
-    """For a connection whose answers are not waited for: with the text, which Redis may have forgotten."""
+    """Return the command with the text of the script, for a connection whose answers are not awaited: Redis may not know the script."""
     return ("EVAL", _TEXT[call.script], len(call.keys), *call.keys, *call.arguments)
 
 
 def run(client: redis.Redis, call: Call) -> Any:
+    """Run a script and return its answer."""
     try:
         return client.evalsha(_SHA[call.script], len(call.keys), *call.keys, *call.arguments)
     except NoScriptError:
@@ -49,6 +64,7 @@ def run(client: redis.Redis, call: Call) -> Any:
 
 
 async def run_async(client: redis.asyncio.Redis, call: Call) -> Any:
+    """Run a script and return its answer."""
     try:
         return await client.evalsha(_SHA[call.script], len(call.keys), *call.keys, *call.arguments)
     except NoScriptError:
@@ -70,8 +86,21 @@ def submit(
     body: bytes = b"",
     parent: str = "",
 ) -> Call:
-    """Takes a delivery into the queue. `body` is what it was packed to, if that is done. `specs`, `waits` (seconds a job may wait)
-    and `webhooks` (as encoded, or empty) stand beside its jobs, if they are recorded. `parent` is told when one of them ends.
+    """Put a delivery into the queue, with the records of its jobs.
+
+    Args:
+        queue: The queue.
+        message: The Celery message.
+        delivery: The delivery. Its jobs get records if it is recorded.
+        specs: The encoded spec of each job.
+        waits: The seconds that each job may wait.
+        webhooks: The encoded webhook of each job, or empty.
+        attempts: How often a job is tried at most.
+        limit_s: The time limit of an attempt.
+        max_queue: The limit of deliveries in the queue.
+        ttl: Seconds to keep a record after its deadline.
+        body: The packed delivery, if the caller has packed it already.
+        parent: The parent that becomes due when one of the jobs ends, or empty.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -81,19 +110,19 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (keys.PREFIX, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
+        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
     )
 
 
 def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: float) -> Call:
-    """Marks the start of a recorded delivery's jobs, unless a process that was heard of within `silent_s` runs them."""
-    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (keys.PREFIX, delivery_id, worker, keep, silent_s))
+    """Start the jobs of a recorded delivery, unless a process with a heartbeat within `silent_s` runs them."""
+    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s))
 
 
 def finish(
     queue: str, delivery: Delivery, outcomes: Sequence[Outcome], *, keep: int, keep_dead: int, max_dead: int, blobs: Blobs = _NO_BLOBS
 ) -> Call:
-    """Writes what became of a delivery's jobs, and tells who waits. A job that failed leaves a dead letter with its input."""
+    """Record the outcomes of a delivery's jobs and notify the API process that waits. A failed job leaves a dead letter with its input."""
     jobs: list[str | bytes | int] = []
     if delivery.recorded:
         places = {job: at for at, job in enumerate(delivery.jobs)}
@@ -101,7 +130,7 @@ def finish(
             if outcome.error is None:
                 jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"", outcome.logs)
             else:
-                # What is work of another kind is asked again by its parent, or whole.
+                # Other tasks than predictions are retried by their parent, or as a whole.
                 letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
                 jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback, outcome.logs)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
@@ -109,7 +138,7 @@ def finish(
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (keys.PREFIX, delivery.id, keep, channel, reply, keep_dead, max_dead, *jobs),
+        (delivery.id, keep, channel, reply, keep_dead, max_dead, *jobs),
     )
 
 
@@ -122,9 +151,15 @@ def requeue(
     give_back: bool,
     blobs: Blobs = _NO_BLOBS,
 ) -> Call:
-    """Gives jobs of a recorded delivery to new ones of one job each: (delivery, message, seconds of delay, attempt that ended).
+    """Move jobs of a recorded delivery to new deliveries of one job each.
 
-    `give_back`: that attempt does not count.
+    Args:
+        queue: The queue.
+        delivery_id: The delivery that ran.
+        again: For each new delivery: (delivery, message, seconds of delay, attempt that ended).
+        ttl: Seconds to keep the new deliveries.
+        give_back: Do not count the attempt that ended.
+        blobs: Where large bodies are stored.
     """
     arguments: list[str | bytes | float] = []
     for delivery, message, delay, attempt in again:
@@ -132,12 +167,12 @@ def requeue(
     return Call(
         "requeue",
         (keys.delivery(delivery_id), keys.list_of(queue), keys.deliveries(queue), keys.delayed(queue), keys.counts(queue)),
-        (keys.PREFIX, ttl, int(give_back), *arguments),
+        (ttl, int(give_back), *arguments),
     )
 
 
 def enqueue(queue: str, delivery_id: str, message: bytes) -> Call:
-    """Gives a recorded delivery a message."""
+    """Put a message for a recorded delivery into the queue."""
     return Call(
         "enqueue",
         (keys.delivery(delivery_id), keys.list_of(queue), keys.deliveries(queue), keys.delayed(queue), keys.running(queue)),
@@ -146,48 +181,51 @@ def enqueue(queue: str, delivery_id: str, message: bytes) -> Call:
 
 
 def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: int = 100) -> Call:
-    """Finds deliveries that should have a message: `[id, time limit in seconds, …]`."""
+    """Find deliveries that need a message and have none. The answer is `[id, time limit in seconds, …]`."""
     held = keys.PREFIX + keys.unacked(pool)
     return Call(
         "find_lost",
         (keys.list_of(queue), keys.deliveries(queue), held, keys.delayed(queue), keys.running(queue)),
-        (keys.PREFIX, grace_s, most, silent_s),
+        (grace_s, most, silent_s),
     )
 
 
 def end_job(job_id: str, state: State, *, keep: int) -> Call:
-    """Ends a job that has no outcome: CANCELLED, or EXPIRED where it waited too long."""
-    return Call("end_job", (keys.job(job_id),), (keys.PREFIX, job_id, state, keep))
+    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long."""
+    return Call("end_job", (keys.job(job_id),), (job_id, state, keep))
 
 
 def watch(job_id: str) -> Call:
-    """Asks for an event on the job's next changes, and reads its record."""
+    """Have the next changes of a job published, and return its record."""
     return Call("watch", (keys.job(job_id), keys.EXPIRING), (job_id,))
 
 
-def progress(jobs: Mapping[str, int], told: bytes) -> Call:
-    """How far the running attempts (job -> attempt) have come, as encoded."""
-    return Call("progress", (), (keys.PREFIX, told, *(part for one in jobs.items() for part in one)))
+def progress(jobs: Mapping[str, int], encoded: bytes) -> Call:
+    """Record the encoded progress of running attempts. `jobs` maps each job to its attempt."""
+    return Call("progress", (), (encoded, *(part for item in jobs.items() for part in item)))
 
 
-def chunks(job_id: str, attempt: int, run: str, found: Sequence[Chunk], *, keep: int, ttl: int) -> Call:
-    """What a running attempt has yielded since the call before; `run` is of one process. Of all of its chunks `keep` are kept, the newest."""
+def chunks(job_id: str, attempt: int, run: str, events: Sequence[Chunk], *, keep: int, ttl: int) -> Call:
+    """Append the stream events that a running attempt has yielded since the call before. The newest `keep` are kept.
+
+    `run` identifies the process that runs the attempt.
+    """
     arguments: list[str | bytes | int] = []
-    for chunk in found:
-        arguments += (chunk.index, chunk.row, chunk.text)
+    for event in events:
+        arguments += (event.index, event.row, event.text)
     return Call("chunks", (keys.job(job_id), keys.chunks(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
 
 
 def reschedule_parent(parent: str, again_s: float | None) -> Call:
-    """A parent was looked at, and is to be looked at again after `again_s` seconds, or only when a child ends (None)."""
+    """Make a parent that was reconciled due after `again_s` seconds, or only when one of its jobs ends (None)."""
     return Call("reschedule_parent", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))
 
 
 def reserve(held: tuple[str, str], tag: str, message: str, now: float) -> Call:
-    """A worker holds a message; `held` are the keys of the hash of those and of its index. `now` is by its own clock, as kombu has it."""
+    """Record that a worker holds a message. `held` are the keys of the hash and its index; `now` is the worker's clock, as in kombu."""
     return Call("reserve", held, (tag, message, now))
 
 
 def ack(held: tuple[str, str], tag: str) -> Call:
-    """A worker has ended with a message."""
+    """Remove a message that a worker has finished."""
     return Call("ack", held, (tag,))

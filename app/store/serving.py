@@ -1,4 +1,4 @@
-"""Which version answers for each alias, as workers found out, and which promotions failed on them."""
+"""Which version workers serve for each alias, and which promotions failed."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Slot = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What Redis knows at one moment, by model and alias."""
+    """A snapshot of served versions and failed promotions, by model and alias."""
 
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failures: Mapping[str, Mapping[str, Failure]] = field(default_factory=dict)
 
     def of(self, name: str) -> Mapping[str, str]:
-        """Alias -> the version that was served for it last."""
+        """Return the version served last for each alias of a model."""
         return self.versions.get(name, {})
 
     def get(self, slot: Slot) -> str | None:
-        """The version that was served last for an alias, if any was."""
+        """Return the version served last for an alias, or None."""
         return self.of(slot[0]).get(slot[1])
 
     def failures_of(self, name: str) -> Mapping[str, Failure]:
-        """Alias -> its last failed promotion."""
+        """Return the last failed promotion of each alias of a model."""
         return self.failures.get(name, {})
 
 
 def read(client: redis.Redis) -> Serving:
-    """Raises RedisError."""
+    """Return the current snapshot. Raises RedisError."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.SERVING)
         pipe.hgetall(keys.FAILED_PROMOTIONS)
@@ -48,7 +48,7 @@ def read(client: redis.Redis) -> Serving:
 
 
 async def read_async(client: redis.asyncio.Redis) -> Serving:
-    """Raises RedisError."""
+    """Return the current snapshot. Raises RedisError."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.SERVING)
         pipe.hgetall(keys.FAILED_PROMOTIONS)
@@ -67,7 +67,7 @@ def failed(client: redis.Redis, slot: Slot, failure: Failure) -> None:
 
 
 def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
-    """Drop what is known of aliases and models that no longer exist."""
+    """Drop the entries of aliases and models that no longer exist."""
     names = [_field(slot) for slot in slots]
     if names:
         with client.pipeline(transaction=False) as pipe:
@@ -95,9 +95,9 @@ def _decode(versions: Mapping[bytes, bytes], failures: Mapping[bytes, bytes]) ->
 
 
 def _failure(text: bytes) -> Failure | None:
-    """None for a value that is not ours: it must not hide the others."""
+    """Return None for an invalid value: it must not hide the others."""
     try:
-        found: Any = orjson.loads(text)
-        return Failure(str(found["id"]), str(found["reason"]), float(found["at"]))
+        stored: Any = orjson.loads(text)
+        return Failure(str(stored["id"]), str(stored["reason"]), float(stored["at"]))
     except (ValueError, TypeError, KeyError):
         return None

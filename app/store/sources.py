@@ -1,4 +1,4 @@
-"""What a batch reads and writes: an uploaded file, a path below an allowed root, or a URL of an allowed scheme."""
+"""Sources that a batch reads and writes: an uploaded file, a path below an allowed root, or a URL of an allowed scheme."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from app.store.files import files, full
 _LOCAL: Final = ("file", "local")
 """Schemes of fsspec that mean a path of this machine."""
 _END: Final = 1 << 16
-"""Bytes at either end of a file that tell it from another."""
+"""Bytes at either end of a file that its fingerprint covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the three is set."""
+    """A source. Exactly one field is set."""
 
     file: str = ""
     path: str = ""
@@ -32,34 +32,35 @@ class Source:
 
     @property
     def name(self) -> str:
-        """As it is told to people, and as its format is read from where the content does not tell."""
+        """The file name for messages. Its suffix decides the format if the content does not."""
         return files().get(self.file).filename if self.file else PurePosixPath(self.path or urlsplit(self.url).path).name
 
     def as_dict(self) -> dict[str, str]:
+        """Return the field that is set."""
         return {name: value for name, value in (("file", self.file), ("path", self.path), ("url", self.url)) if value}
 
 
 def parse(text: Any, pointer: str) -> Source:
-    """`file-…`, `scheme://…`, else a path. Raises InvalidInput for what is not allowed; whether it is there shows when it is opened."""
+    """Parse `file-…`, `scheme://…`, or else a path. Raises InvalidInput if it is not allowed; whether it exists shows when it is opened."""
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidInput(f"{text!r} names no file: give the id of an uploaded file, a path or a URL", pointer=pointer)
     if text.startswith("file-"):
         return Source(file=text)
     scheme, separator, _ = text.partition("://")
     if separator:
-        allowed = [one.strip() for one in settings().file_schemes.split(",") if one.strip()]
+        allowed = [scheme_.strip() for scheme_ in settings().file_schemes.split(",") if scheme_.strip()]
         if scheme not in allowed:
             raise InvalidInput(
                 f"{scheme}:// is not allowed here; allowed are: {', '.join(allowed) or 'none'} (CELERIAC_FILE_SCHEMES)", pointer=pointer
             )
         return Source(url=text)
-    found = Source(path=text)
-    _resolved(found, pointer)
-    return found
+    source = Source(path=text)
+    _resolved(source, pointer)
+    return source
 
 
 def identity(source: Source) -> str:
-    """The same text for two spellings of one file: its path without links and dots, or its URL without dots. Raises InvalidInput."""
+    """Return one text for all spellings of a file: its path without links and dots, or its URL without dots. Raises InvalidInput."""
     if source.file:
         return str(files().content(source.file).resolve())
     if source.path:
@@ -71,9 +72,9 @@ def identity(source: Source) -> str:
     return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, parts.query, ""))
 
 
-def same(one: Source, other: Source) -> bool:
-    """Do two sources name one file, by whatever spelling, link or letter case? Raises InvalidInput."""
-    first, second = identity(one), identity(other)
+def same(source: Source, other: Source) -> bool:
+    """Return whether two sources are the same file, whatever the spelling, link or letter case. Raises InvalidInput."""
+    first, second = identity(source), identity(other)
     if first == second:
         return True
     # Hard links, and file systems that do not tell letter cases apart.
@@ -84,7 +85,7 @@ def same(one: Source, other: Source) -> bool:
 
 @contextlib.contextmanager
 def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
-    """A file that can be sought in. Raises FileNotFound, InvalidInput, or ConnectionError where a remote store does not answer."""
+    """Open a source as a seekable file. Raises FileNotFound, InvalidInput, or ConnectionError if a remote store does not answer."""
     if source.url:
         with _remote(source, "rb") as file:
             yield file
@@ -101,32 +102,32 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
 
 
 def fingerprint(file: IO[bytes]) -> str:
-    """Tells a file from one that has taken its place, by its size, its beginning and its end; the rest is not read."""
+    """Return a hash of the size, the beginning and the end of a file, which changes if the file is replaced."""
     size = file.seek(0, os.SEEK_END)
-    found = hashlib.sha256(str(size).encode())
+    digest = hashlib.sha256(str(size).encode())
     for at in (0, max(0, size - _END)):
         file.seek(at)
-        found.update(file.read(_END))
+        digest.update(file.read(_END))
     file.seek(0)
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def check_output(source: Source, pointer: str = "/output") -> None:
-    """Raises InvalidInput where a path plainly cannot be written: it is better told before the work than after it."""
+    """Raise InvalidInput if a path cannot be written, before any work is done for it."""
     if not source.path:
         return
     path = _resolved(source, pointer)
     try:
-        told = f"the folder {path.parent} does not exist" if not path.parent.is_dir() else "it is a folder" if path.is_dir() else ""
+        reason = f"the folder {path.parent} does not exist" if not path.parent.is_dir() else "it is a folder" if path.is_dir() else ""
     except OSError as error:
-        told = str(error.strerror)
-    if told or not os.access(path.parent, os.W_OK):
-        raise InvalidInput(f"{source.path} cannot be written: {told or 'this process may not write its folder'}", pointer=pointer)
+        reason = str(error.strerror)
+    if reason or not os.access(path.parent, os.W_OK):
+        raise InvalidInput(f"{source.path} cannot be written: {reason or 'this process may not write its folder'}", pointer=pointer)
 
 
 @contextlib.contextmanager
 def writing(source: Source, pointer: str = "/output") -> Iterator[IO[bytes]]:
-    """A file at a path or URL, which is there under its name when the block has ended well."""
+    """Open a path or URL for writing. The file appears under its name when the block ends without an error."""
     if source.url:
         with _remote(source, "wb") as file:
             yield file
@@ -147,18 +148,18 @@ def writing(source: Source, pointer: str = "/output") -> Iterator[IO[bytes]]:
 
 
 def _resolved(source: Source, pointer: str) -> Path:
-    """The path without links and dots. Raises InvalidInput where it leaves the roots."""
+    """Return the path without links and dots. Raises InvalidInput if it is outside the roots."""
     roots = [Path(root.strip()).resolve() for root in settings().file_roots.split(",") if root.strip()]
     if not roots:
         raise InvalidInput("paths are not allowed here (CELERIAC_FILE_ROOTS is not set): upload the file", pointer=pointer)
     path = Path(source.path)
     try:
-        found = (path if path.is_absolute() else roots[0] / path).resolve()
+        resolved = (path if path.is_absolute() else roots[0] / path).resolve()
     except (OSError, RuntimeError):
-        found = Path("/")
-    if not any(found.is_relative_to(root) and found != root for root in roots):
+        resolved = Path("/")
+    if not any(resolved.is_relative_to(root) and resolved != root for root in roots):
         raise InvalidInput(f"{source.path} is not below {' or '.join(map(str, roots))}", pointer=pointer)
-    return found
+    return resolved
 
 
 @contextlib.contextmanager

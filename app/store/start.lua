@@ -1,25 +1,25 @@
 -- A worker takes a delivery: which of its jobs are to run? Counts the attempt, drops the cancelled and the expired.
 -- KEYS: delivery, deliveries that run
--- ARGV: prefix, id of the delivery, worker, seconds that a finished record is kept, seconds without a sign of life after which a run is over
+-- ARGV: id of the delivery, worker, seconds that a finished record is kept, seconds without a sign of life after which a run is over
 -- Returns nil where the delivery has ended or another process runs it, else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
 local found = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
 if not found[1] then return nil end
-local prefix, delivery, worker, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local delivery, worker, keep = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 -- A connection that breaks brings a message back while its delivery still runs.
 local alive = redis.call('ZSCORE', KEYS[2], delivery)
-alive = alive and tonumber(alive) > tonumber(now) - tonumber(ARGV[5])
+alive = alive and tonumber(alive) > tonumber(now) - tonumber(ARGV[4])
 if alive and found[6] ~= worker then return nil end
 -- Allowed though Redis is full, and then the others are: what is queued can run and be gone.
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[2], now, delivery)
 redis.call('HSET', KEYS[1], 'runner', worker)
 local answer, count = {found[1], now}, 0
-local told = redis.call('EXISTS', prefix .. 'webhooks') == 1
+local told = redis.call('EXISTS', keys.WEBHOOKS) == 1
 for id in found[2]:gmatch('%S+') do
   count = count + 1
-  local key = prefix .. 'job:' .. id
+  local key = keys.job .. id
   -- A record of a wrong type has no state: its job is not run, the others are.
   local job = redis.pcall('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent')
   local run, event = 0, nil
@@ -28,11 +28,11 @@ for id in found[2]:gmatch('%S+') do
     if job[1] == 'queued' and tonumber(job[2]) < tonumber(now) then
       redis.call('HSET', key, 'state', 'expired', 'finished_at', now)
       redis.call('EXPIRE', key, keep)
-      redis.call('ZREM', prefix .. 'expiring', id)
+      redis.call('ZREM', keys.EXPIRING, id)
       event = ' completed'
       if job[8] then
-        redis.call('ZADD', prefix .. 'followups', now, job[8])
-        redis.call('PUBLISH', prefix .. 'event:followups', 'due')
+        redis.call('ZADD', keys.FOLLOWUPS, now, job[8])
+        redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
       end
     elseif alive and job[1] == 'running' then
       -- The same process asks again: the first answer did not reach it.
@@ -45,13 +45,13 @@ for id in found[2]:gmatch('%S+') do
       if run == 1 then event = ' start' end
     end
     redis.call('HINCRBY', key, 'revision', 1)
-    if event and (told or job[7]) then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. event) end
-    if job[3] then redis.call('PUBLISH', prefix .. 'event:' .. id, 'changed') end
+    if event and (told or job[7]) then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. event) end
+    if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   end
   answer[#answer + 1] = run
 end
 if not found[5] then
   redis.call('HSET', KEYS[1], 'started', now)
-  redis.call('HINCRBY', prefix .. 'counts:' .. found[4], 'left', count)
+  redis.call('HINCRBY', keys.counts .. found[4], 'left', count)
 end
 return answer

@@ -1,31 +1,31 @@
 -- A pipeline begins: its job, what it is to do, and the note that it is due, in one step.
 -- KEYS: job, index of jobs, pipeline, follow-ups
--- ARGV: prefix, id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`),
+-- ARGV: id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`),
 --       then for each part that it takes over: id of the part of another run, id of its own
 -- Returns 'ok' or 'exists', and now.
-local prefix, id, ttl = ARGV[1], ARGV[2], ARGV[5]
+local id, ttl = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists', now} end
-for i = 10, #ARGV, 2 do
-  local part = redis.call('HGETALL', prefix .. 'job:' .. ARGV[i])
+for i = 9, #ARGV, 2 do
+  local part = redis.call('HGETALL', keys.job .. ARGV[i])
   -- It may have expired meanwhile: then it is done again.
   if #part > 0 then
-    local own = prefix .. 'job:' .. ARGV[i + 1]
+    local own = keys.job .. ARGV[i + 1]
     redis.call('HSET', own, unpack(part))
-    redis.call('HSET', own, 'parent', ARGV[9])
+    redis.call('HSET', own, 'parent', ARGV[8])
     redis.call('EXPIRE', own, ttl)
   end
 end
 -- It is its own parent: whatever changes its state has it looked at.
-redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[3], 'created_at', now, 'started_at', now,
-  'expires_at', string.format('%.3f', now + ARGV[4]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[9])
-if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[6]) end
+redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[2], 'created_at', now, 'started_at', now,
+  'expires_at', string.format('%.3f', now + ARGV[3]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[8])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[5]) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('ZADD', KEYS[2], now, id)
-redis.call('HSET', KEYS[3], 'plan', ARGV[7], 'inputs', ARGV[8])
+redis.call('HSET', KEYS[3], 'plan', ARGV[6], 'inputs', ARGV[7])
 redis.call('EXPIRE', KEYS[3], ttl)
-if ARGV[6] ~= '' or redis.call('EXISTS', prefix .. 'webhooks') == 1 then redis.call('ZADD', prefix .. 'events', 'NX', now, id .. ' start') end
-redis.call('ZADD', KEYS[4], now, ARGV[9])
-redis.call('PUBLISH', prefix .. 'event:followups', 'due')
+if ARGV[5] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1 then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' start') end
+redis.call('ZADD', KEYS[4], now, ARGV[8])
+redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
 return {'ok', now}

@@ -1,4 +1,4 @@
-"""The index of trainings; each is a job, which holds everything else."""
+"""The index of trainings. A training is a job: its record holds everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.store.jobs import read_all
 
 
 async def add(client: redis.asyncio.Redis, id: str, most: int) -> None:
-    """Before its job is submitted: an id without a job is passed over, a job without an id would not be found."""
+    """List a training. Call it before the job is submitted: readers skip an id without a job, but never find a job without an id."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.zadd(keys.TRAININGS, {id: time.time()}, nx=True)
         pipe.zremrangebyrank(keys.TRAININGS, 0, -most - 1)
@@ -21,7 +21,7 @@ async def add(client: redis.asyncio.Redis, id: str, most: int) -> None:
 
 
 async def page(client: redis.asyncio.Redis, wanted: Callable[[Job], bool], cursor: str | None, count: int) -> tuple[list[Job], str | None]:
-    """The newest first. Raises ValueError for a cursor that is none of ours."""
+    """Return matching trainings, the newest first, and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
     async def fetch(ids: Sequence[str]) -> list[Job | None]:
         return await read_all(client, ids)

@@ -1,4 +1,4 @@
-"""Models that somebody took out of service: the API refuses them and workers drop them, until somebody loads them again."""
+"""Models that a caller unloaded: the API refuses them and workers drop them until they are loaded again."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from app.store.reading import decodable
 
 
 async def add(client: redis.asyncio.Redis, name: str) -> None:
+    """Unload a model."""
     await client.sadd(keys.WITHDRAWN, name)
 
 
 async def remove(client: redis.asyncio.Redis, name: str) -> None:
+    """Load a model again."""
     await client.srem(keys.WITHDRAWN, name)
 
 
 async def read_async(client: redis.asyncio.Redis) -> frozenset[str]:
-    found: Any = await client.smembers(keys.WITHDRAWN)
-    return frozenset(decodable(found))
+    """Return the names of unloaded models."""
+    names: Any = await client.smembers(keys.WITHDRAWN)
+    return frozenset(decodable(names))
 
 
 def read(client: redis.Redis) -> frozenset[str]:
-    found: Any = client.smembers(keys.WITHDRAWN)
-    return frozenset(decodable(found))
+    """Return the names of unloaded models."""
+    names: Any = client.smembers(keys.WITHDRAWN)
+    return frozenset(decodable(names))

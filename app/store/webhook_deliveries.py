@@ -1,6 +1,6 @@
-"""Events that webhooks are to hear of, and the deliveries made of them, on their way through Redis.
+"""Webhook events and the deliveries made of them.
 
-Whoever takes an event or a delivery claims it for a while; one that dies with it loses its claim, and another takes over.
+A process claims an event or a delivery for a while. If the process dies, the claim ends and another process takes over.
 """
 
 from __future__ import annotations
@@ -20,32 +20,37 @@ from app.store.reading import answers, readable, required
 
 
 async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
-    """What happened to jobs and batches, as `WebhookEvent.parse` reads it."""
-    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
-    return found
+    """Claim events of jobs and batches, in the form that `WebhookEvent.parse` takes."""
+    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
+    return claimed
 
 
 async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
-    """Ids of deliveries that are due."""
-    found: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.WEBHOOK_DELIVERIES,), (lease_s, most)))
-    return found
+    """Claim deliveries that are due. Return their ids."""
+    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.WEBHOOK_DELIVERIES,), (lease_s, most)))
+    return claimed
+
+
+async def count_due(client: redis.asyncio.Redis) -> int:
+    """Return how many deliveries have another attempt ahead of them."""
+    return int(await client.zcard(keys.WEBHOOK_DELIVERIES))
 
 
 async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: Sequence[WebhookDelivery], settings: Settings) -> int:
-    """The event is handled: these are its deliveries. Returns how many older ones were given up for them."""
+    """Store the deliveries of an event and remove the event. Return how many older deliveries were dropped for them."""
     arguments: list[str | bytes] = []
     for delivery in deliveries:
         arguments += (delivery.id, delivery.webhook, delivery.url, delivery.body)
     call = scripts.Call(
         "notify",
         (keys.EVENTS, keys.WEBHOOK_DELIVERIES),
-        (keys.PREFIX, str(event), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
+        (str(event), settings.webhook_ttl_s, settings.webhook_max_waiting, *arguments),
     )
     return int(await scripts.run_async(client, call))
 
 
 async def postpone(client: redis.asyncio.Redis, id: str, seconds: float) -> None:
-    """Gives a claim back: the delivery is due again after a moment, and no attempt is counted."""
+    """Release a claim: the delivery is due again after `seconds`, and no attempt is counted."""
     await client.zadd(keys.WEBHOOK_DELIVERIES, {id: time.time() + seconds}, xx=True)
 
 
@@ -60,7 +65,21 @@ async def attempted(
     counts: bool,
     disable: str = "",
 ) -> str:
-    """Writes what became of an attempt. `counts`: a failure is held against the webhook. Returns why that is disabled now, or ''."""
+    """Record an attempt.
+
+    Args:
+        client: A connection to Redis.
+        delivery: The delivery that was sent.
+        attempt: The attempt.
+        status: The status of the delivery from now on.
+        delay_s: Seconds until the next attempt.
+        settings: The limits.
+        counts: Count a failure against the webhook.
+        disable: Why to disable the webhook at once, or empty.
+
+    Returns:
+        Why the webhook is disabled from now on, or an empty text.
+    """
     call = scripts.Call(
         "webhook_attempt",
         (
@@ -72,16 +91,16 @@ async def attempted(
             keys.webhook_health(delivery.webhook),
         ),
         (
-            keys.PREFIX, delivery.id, status, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
+            delivery.id, status, delay_s, orjson.dumps(asdict(attempt)), settings.webhook_keep, settings.webhook_ttl_s,
             int(counts), settings.webhook_disable_failures, settings.webhook_disable_after_s, disable,
         ),
     )  # fmt: skip
-    said: bytes = await scripts.run_async(client, call)
-    return said.decode()
+    reason: bytes = await scripts.run_async(client, call)
+    return reason.decode()
 
 
 async def drop(client: redis.asyncio.Redis, id: str) -> None:
-    """Of a delivery that has no record any longer."""
+    """Remove a delivery whose record has expired from the indices."""
     webhook = id.partition(".")[0]
     async with client.pipeline(transaction=True) as pipe:
         for key in (keys.WEBHOOK_DELIVERIES, keys.webhook_deliveries_waiting(webhook), keys.webhook_deliveries_of(webhook)):
@@ -90,7 +109,7 @@ async def drop(client: redis.asyncio.Redis, id: str) -> None:
 
 
 async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, settings: Settings) -> None:
-    """It is due now, with all attempts before it."""
+    """Make a delivery due now. Its earlier attempts are kept."""
     now = time.time()
     async with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.webhook_delivery(delivery.id), mapping={"fate": Status.PENDING, "tried": 0})
@@ -102,14 +121,14 @@ async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, setting
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> WebhookDelivery | None:
-    """Raises RecordUnreadable."""
+    """Return a delivery, or None if it does not exist. Raises RecordUnreadable."""
     return (await _read(client, [id], required))[0]
 
 
 async def page(
     client: redis.asyncio.Redis, webhook: str, status: Status | None, cursor: str | None, count: int
 ) -> tuple[list[WebhookDelivery], str | None]:
-    """A webhook's deliveries, all or those of one status, and the cursor of what follows. Raises ValueError for a cursor that is none of ours."""
+    """Return a webhook's deliveries of one status (None: all), and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
     async def fetch(ids: Sequence[str]) -> list[WebhookDelivery | None]:
         return await _read(client, ids)
@@ -126,13 +145,13 @@ async def _read(
         for id in ids:
             pipe.hgetall(keys.webhook_delivery(id))
             pipe.zscore(keys.WEBHOOK_DELIVERIES, id)
-        found = await answers(pipe) if ids else []
-    listed = zip(ids, found[::2], found[1::2], strict=True)
+        parts = await answers(pipe) if ids else []
+    listed = zip(ids, parts[::2], parts[1::2], strict=True)
     return [decode("webhook delivery", id, [fields, due], partial(_decode, id)) for id, fields, due in listed]
 
 
 def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> WebhookDelivery | None:
-    """None where there is no record."""
+    """Return the delivery, or None if there is no record."""
     if b"body" not in fields:
         return None
     webhook, _, message = id.partition(".")

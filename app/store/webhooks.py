@@ -1,4 +1,4 @@
-"""Registered webhooks, their health, and the secret of those that jobs bring along."""
+"""Registered webhooks, their health, and the signing secret of webhooks that jobs bring along."""
 
 from __future__ import annotations
 
@@ -17,38 +17,40 @@ _HEALTH: Final = ("disabled", "failures", "failing_since")
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Webhook | None:
+    """Return a registered webhook, or None."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hget(keys.WEBHOOKS, id)
         pipe.hmget(keys.webhook_health(id), _HEALTH)
-        found = await answers(pipe)
-    return required(_KIND, id, found, _decode)
+        parts = await answers(pipe)
+    return required(_KIND, id, parts, _decode)
 
 
 async def every(client: redis.asyncio.Redis) -> list[Webhook]:
-    """In the order of their registration."""
-    found: Any = await client.hgetall(keys.WEBHOOKS)
-    if not found:
+    """Return all registered webhooks, the oldest first."""
+    stored: Any = await client.hgetall(keys.WEBHOOKS)
+    if not stored:
         return []
     async with client.pipeline(transaction=False) as pipe:
-        for id in (ids := decodable(found)):
+        for id in (ids := decodable(stored)):
             pipe.hmget(keys.webhook_health(id), _HEALTH)
         healths = await answers(pipe)
-    listed = [readable(_KIND, id, [found[id.encode()], health], _decode) for id, health in zip(ids, healths, strict=True)]
-    return sorted((one for one in listed if one is not None), key=lambda one: one.created_at)
+    webhooks = [readable(_KIND, id, [stored[id.encode()], health], _decode) for id, health in zip(ids, healths, strict=True)]
+    return sorted((webhook for webhook in webhooks if webhook is not None), key=lambda webhook: webhook.created_at)
 
 
 async def write(client: redis.asyncio.Redis, webhook: Webhook) -> None:
-    """Its health aside: that belongs to `attempt.lua`."""
+    """Store a webhook without its health, which only `webhook_attempt.lua` changes."""
     kept = {name: value for name, value in asdict(webhook).items() if name not in _HEALTH}
     await client.hset(keys.WEBHOOKS, webhook.id, orjson.dumps(kept))
 
 
 async def enable(client: redis.asyncio.Redis, id: str) -> None:
+    """Reset the health of a webhook, so that deliveries are sent again."""
     await client.delete(keys.webhook_health(id))
 
 
 async def forget(client: redis.asyncio.Redis, id: str) -> bool:
-    """Drops a webhook; its notices end at their next attempt. False where there was none."""
+    """Delete a webhook. Its deliveries fail at their next attempt. Return False if it did not exist."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.hdel(keys.WEBHOOKS, id)
         pipe.delete(keys.webhook_health(id))
@@ -57,26 +59,27 @@ async def forget(client: redis.asyncio.Redis, id: str) -> bool:
 
 
 async def count(client: redis.asyncio.Redis) -> int:
+    """Return how many webhooks are registered."""
     return int(await client.hlen(keys.WEBHOOKS))
 
 
 async def default_secret(client: redis.asyncio.Redis) -> str:
-    """Made when it is first asked for, and the same for every process."""
-    found: Any = await client.get(keys.WEBHOOK_SECRET)
-    if found is None:
+    """Return the secret that all processes share. The first call creates it."""
+    secret: Any = await client.get(keys.WEBHOOK_SECRET)
+    if secret is None:
         await client.set(keys.WEBHOOK_SECRET, new_secret(), nx=True)
-        found = await client.get(keys.WEBHOOK_SECRET)
-    return str(found.decode())
+        secret = await client.get(keys.WEBHOOK_SECRET)
+    return str(secret.decode())
 
 
 def _decode(text: bytes | None, health: list[bytes | None]) -> Webhook | None:
     """None where there is no such webhook."""
     if text is None:
         return None
-    found = orjson.loads(text)
+    stored = orjson.loads(text)
     disabled, failures, since = health
     return Webhook(
-        **{**found, "events": tuple(map(Event, found["events"])), "models": tuple(found["models"])},
+        **{**stored, "events": tuple(map(Event, stored["events"])), "models": tuple(stored["models"])},
         disabled=(disabled or b"").decode(),
         failures=int(failures or 0),
         failing_since=float(since) if since else None,

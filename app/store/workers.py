@@ -1,4 +1,4 @@
-"""What living workers say of themselves, and the manifests that they inferred for bare artefacts."""
+"""The heartbeats of workers, and the manifests that they inferred for bare artifacts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from app.store import keys
 from app.store.reading import decodable, readable
 
 _SILENT_S: Final = 10.0
-"""A worker that said nothing for so long counts as gone."""
+"""A worker without a heartbeat for this time counts as gone."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """`ready` and `loading` list [name, version], `refused` [name, version, reason]; `processes` run at once."""
+    """The heartbeat of one worker.
+
+    `ready` and `loading` list [name, version], `refused` lists [name, version, reason]. `processes` is the number of pool processes.
+    """
 
     name: str
     pool: str
@@ -38,6 +41,7 @@ class Worker:
 
 
 def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) -> None:
+    """Store a heartbeat, and the manifests that the worker inferred."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.WORKERS, worker.name, orjson.dumps(asdict(worker)))
         for manifest in inferred:
@@ -46,22 +50,23 @@ def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) ->
 
 
 def leave(client: redis.Redis, name: str) -> None:
+    """Remove the heartbeat of a worker that shuts down."""
     client.hdel(keys.WORKERS, name)
 
 
 def living(client: redis.Redis) -> list[Worker]:
-    """Living workers."""
-    said: Any = client.hgetall(keys.WORKERS)
-    workers = (readable("worker", name.decode(errors="replace"), [text], _decode) for name, text in said.items())
+    """Return the workers with a recent heartbeat."""
+    heartbeats: Any = client.hgetall(keys.WORKERS)
+    workers = (readable("worker", name.decode(errors="replace"), [text], _decode) for name, text in heartbeats.items())
     now = time.time()
     return [worker for worker in workers if worker is not None and now - worker.seen_at < _SILENT_S]
 
 
 async def read(client: redis.asyncio.Redis) -> list[Worker]:
-    """Living workers. Forgets those that died without a word, and entries that cannot be read: a worker reports again within seconds."""
-    said: Any = await client.hgetall(keys.WORKERS)
+    """Return the workers with a recent heartbeat. Drop those of dead workers and unreadable ones: a live worker reports again in seconds."""
+    heartbeats: Any = await client.hgetall(keys.WORKERS)
     living, gone, now = [], [], time.time()
-    for name, text in said.items():
+    for name, text in heartbeats.items():
         worker = readable("worker", name.decode(errors="replace"), [text], _decode)
         if worker is not None and now - worker.seen_at < _SILENT_S:
             living.append(worker)
@@ -73,16 +78,16 @@ async def read(client: redis.asyncio.Redis) -> list[Worker]:
 
 
 async def inferred(client: redis.asyncio.Redis) -> dict[str, Manifest]:
-    """The manifests that workers inferred, by `name/version`."""
-    found: Any = await client.hgetall(keys.MANIFESTS)
-    read = {name: readable("manifest", name, [found[name.encode()]], _manifest) for name in decodable(found)}
+    """Return the manifests that workers inferred, by `name/version`."""
+    stored: Any = await client.hgetall(keys.MANIFESTS)
+    read = {name: readable("manifest", name, [stored[name.encode()]], _manifest) for name in decodable(stored)}
     return {name: manifest for name, manifest in read.items() if manifest is not None}
 
 
 def _decode(text: bytes) -> Worker:
-    """Fields that a newer worker adds are passed over."""
-    found = orjson.loads(text)
-    worker = Worker(**{one.name: found[one.name] for one in fields(Worker) if one.name in found})
+    """Ignore fields that a newer worker adds."""
+    stored = orjson.loads(text)
+    worker = Worker(**{one.name: stored[one.name] for one in fields(Worker) if one.name in stored})
     keyed = (*worker.ready, *worker.loading, *worker.refused)
     if type(worker.processes) is not int or not isinstance(worker.pool, str) or not all(len(one) in (2, 3) for one in keyed):
         raise ValueError("its fields have wrong types")

@@ -29,7 +29,7 @@ _MODULES: Final = (
     "app.worker.batches.assembly",
     "app.worker.pipeline_step",
     "app.trainings.work",
-    "app.runtime.sample_steps",
+    "app.samples.steps",
 )
 """Our modules that register handlers."""
 

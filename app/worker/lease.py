@@ -15,7 +15,7 @@ from celery.worker import state
 from redis.exceptions import RedisError
 
 from app.settings import settings
-from app.store import leases
+from app.store import queues
 from app.worker import main_process
 from app.worker.periodic import Periodic
 
@@ -46,6 +46,6 @@ def renew(client: redis.Redis) -> None:
         return
     try:
         running = [(request.delivery_info["routing_key"], request.id) for request in list(state.active_requests)]
-        leases.renew(client, settings().pool, tags, running)
+        queues.renew_leases(client, settings().pool, tags, running)
     except (RedisError, OSError) as error:
         log.warning("Could not renew the leases of %d deliveries: %s", len(tags), error)

@@ -50,9 +50,9 @@ def _run() -> int:
     from redis.exceptions import RedisError
 
     from app import probes
-    from app.canvas import app
+    from app.canvas import app, predict
     from app.store import serving, unloaded_models
-    from app.worker import control, handlers, main_process, pool_process  # noqa: F401  registers the commands
+    from app.worker import control, handlers, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
     from app.worker.heartbeat import Heartbeat
     from app.worker.lease import LeaseRenewal
@@ -67,6 +67,7 @@ def _run() -> int:
 
     # A container's only user may be root. Celery's long warning about it is not news to those who run it so.
     warnings.simplefilter("ignore", SecurityWarning)
+    predict.run = predict_rows.predict_in_task
     handlers.load(settings().imports)
     models = Models(settings())
     status = Status(lambda: models.tests.keys)

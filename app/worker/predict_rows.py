@@ -15,7 +15,7 @@ from app.worker.pool_process import PoolProcess
 from app.worker.streaming import streaming
 
 
-def predict_in_task(inputs: Any, reference: str, method: str | None) -> Any:
+def predict_in_task(inputs: Any, model: str, method: str | None = None) -> Any:
     """Call a model in a Celery task that has no delivery: the rows come in its message.
 
     Raises:
@@ -25,11 +25,11 @@ def predict_in_task(inputs: Any, reference: str, method: str | None) -> Any:
         PredictionFailed: The model raised an error.
     """
     process = pool_process.current()
-    ref = ModelRef.parse(reference)
-    model = process.models.get(ref.name, _version(process, ref))
+    ref = ModelRef.parse(model)
+    served = process.models.get(ref.name, _version(process, ref))
     process.cancellation.arm()
     with process.cancellation.interruptible():
-        return predict_rows(process, model, inputs, method)
+        return predict_rows(process, served, inputs, method)
 
 
 def predict_rows(process: PoolProcess, model: Model, rows: Any, method: str | None) -> Any:

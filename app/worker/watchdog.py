@@ -14,7 +14,7 @@ from celery.worker import state
 
 from app.broker import names
 from app.settings import settings
-from app.store import leases
+from app.store import queues
 from app.worker import main_process
 from app.worker.periodic import Periodic
 
@@ -65,7 +65,7 @@ class Watchdog(Periodic):
     def tick(self, parent: Any) -> None:
         """End the worker if it has been idle for too long."""
         busy = bool(state.reserved_requests)
-        oldest = {} if busy else leases.oldest_messages(main_process.redis(), self.queues)
+        oldest = {} if busy else queues.oldest_messages(main_process.redis(), self.queues)
         idle_s, queue = self.idle_timer.update(oldest, busy, sum(state.total_count.values()), time.monotonic())
         if idle_s >= self.limit_s:
             log.critical(

@@ -14,11 +14,9 @@ from redis.exceptions import LockError
 
 from app.beat.main import Beat
 from app.beat.scheduler import Scheduler
-from app.broker import schedules
 from app.core.schedules import Schedule
 from app.loops import Loops
-from app.patches.redbeat_entry import encode_meta
-from app.store import keys
+from app.store import keys, schedules
 
 Make = Callable[..., Any]
 HOUR = 3600
@@ -47,7 +45,7 @@ async def make(redis_url: str, one: Schedule, *, last_s: float, paused: bool = F
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         await schedules.create(client, one, paused=paused, most=10)
         last = time.time() - last_s
-        await client.hset(keys.schedule(one.name), "meta", encode_meta(last))
+        await client.hset(keys.schedule(one.name), "meta", schedules.meta(last))
         if not paused:
             await client.zadd(keys.SCHEDULES, {keys.schedule(one.name): one.after(last)})
 

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from app.broker import names, schedules, submission
+from app.broker import names, submission
 from app.broker.retention import Retention
 from app.core.batches import BatchSpec, Status
 from app.core.errors import ModelConflict
@@ -20,7 +20,7 @@ from app.core.jobs import State
 from app.core.schedules import Schedule
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
-from app.store import batches, jobs, pipelines, scripts
+from app.store import batches, jobs, pipelines, schedules, scripts
 from tests.registry.conftest import write
 
 

@@ -124,7 +124,7 @@ def test_too_old_a_python(tmp_path: Path) -> None:
 
 
 def test_the_names_of_the_samples_are_those_that_are_trained() -> None:
-    from app.runtime.samples import SAMPLES
+    from app.samples.models import SAMPLES
 
     assert set(samples.NAMES) == set(SAMPLES)
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from tests.chart.helm import EXAMPLES, objects
 from tests.cluster.kube import until
 from tests.cluster.measured import measured

@@ -24,7 +24,7 @@ from app.registry.repository import Repository
 from app.runtime.loading import load
 from app.runtime.model import Model
 from app.runtime.publishing import publish
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from tests.runtime.estimators import Marks
 
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]])

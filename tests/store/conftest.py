@@ -48,7 +48,7 @@ class Store:
         scripts.run(self.client, scripts.requeue(QUEUE, sent.id, again, ttl=60, give_back=give_back))
         return apart
 
-    def stray(self, grace_s: float = 0.0, silent_s: float = 0.0) -> list[str]:
+    def find_lost(self, grace_s: float = 0.0, silent_s: float = 0.0) -> list[str]:
         call = scripts.find_lost(QUEUE, "default", grace_s=grace_s, silent_s=silent_s)
         return [id.decode() for id in scripts.run(self.client, call)[::2]]
 

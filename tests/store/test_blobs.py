@@ -58,7 +58,7 @@ def test_a_reference_tells_what_it_stands_for_without_the_blob(blobs: Blobs, tmp
 def test_a_removed_blob_is_lost_and_says_so(blobs: Blobs) -> None:
     reference = blobs.keep(LARGE, 60)
     blobs.remove(reference)
-    with pytest.raises(PayloadLost, match="do all processes mount"):
+    with pytest.raises(PayloadLost, match="Check that all processes mount"):
         blobs.fetch(reference)
 
 
@@ -71,14 +71,14 @@ def test_a_process_without_the_folder_is_told_what_to_set(blobs: Blobs) -> None:
 def test_a_blob_that_was_changed_is_refused(blobs: Blobs, tmp_path: Path, content: bytes) -> None:
     reference = blobs.keep(LARGE, 60)
     files(tmp_path)[0].write_bytes(content)
-    with pytest.raises(PayloadLost, match="not what was written"):
+    with pytest.raises(PayloadLost, match="has changed since it was written"):
         blobs.fetch(reference)
 
 
 def test_a_reference_leads_nowhere_else(blobs: Blobs) -> None:
     reference = blobs.keep(LARGE, 60)
     name = reference[14:46]
-    with pytest.raises(PayloadLost, match="no name of a blob"):
+    with pytest.raises(PayloadLost, match="is not the name of a blob"):
         blobs.fetch(reference.replace(name, b"../../../../../../../etc/passwd/"))
 
 

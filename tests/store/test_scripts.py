@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from app.core.deliveries import unpack_reply
@@ -146,33 +147,43 @@ def test_a_delayed_job_has_no_message_until_it_is_due(store: Store) -> None:
     store.start(sent)
     (later,) = store.requeue(sent, delay_s=60)
     store.finish(sent)
-    assert (store.messages(), store.stray()) == (0, [])
+    assert (store.messages(), store.find_lost()) == (0, [])
     store.client.zadd(keys.delayed(QUEUE), {later.id: 1})
-    assert store.stray() == [later.id]
+    assert store.find_lost() == [later.id]
     scripts.run(store.client, scripts.enqueue(QUEUE, later.id, b"message"))
     assert (store.messages(), store.client.zcard(keys.delayed(QUEUE))) == (1, 0)
 
 
 def test_a_delivery_whose_message_is_lost_is_found(store: Store) -> None:
     sent = store.submit()
-    assert store.stray() == []
+    assert store.find_lost() == []
     store.client.rpop(keys.list_of(QUEUE))
-    assert store.stray(grace_s=60) == []
-    assert store.stray() == [sent.id]
+    assert store.find_lost(grace_s=60) == []
+    assert store.find_lost() == [sent.id]
 
 
 def test_a_delivery_that_a_worker_holds_is_not_lost(store: Store) -> None:
     sent = store.submit()
     store.client.rpop(keys.list_of(QUEUE))
     store.client.hset(keys.PREFIX + keys.unacked("default"), sent.id, "held")
-    assert store.stray() == []
+    assert store.find_lost() == []
+
+
+def test_a_message_is_recognized_by_its_header_alone(store: Store) -> None:
+    queued, lost = store.submit(), store.submit()
+    store.client.delete(keys.list_of(QUEUE))
+    messages: list[object] = [{"body": {"id": lost.id}, "headers": {"id": queued.id}}, {"headers": None}, {"headers": {"id": None}}, []]
+    for message in messages:
+        store.client.lpush(keys.list_of(QUEUE), json.dumps(message))
+    store.client.lpush(keys.list_of(QUEUE), "not JSON")
+    assert store.find_lost() == [lost.id]
 
 
 def test_a_lost_delivery_is_found_behind_a_long_queue(store: Store) -> None:
     lost = store.submit()
     store.client.rpop(keys.list_of(QUEUE))
     waiting = [store.submit(max_queue=1000).id for _ in range(120)]
-    assert store.stray() == [lost.id]
+    assert store.find_lost() == [lost.id]
     assert waiting
 
 
@@ -240,10 +251,10 @@ def test_a_delivery_that_runs_without_a_message_is_not_lost(store: Store) -> Non
     sent = store.submit()
     store.client.rpop(keys.list_of(QUEUE))
     store.start(sent)
-    assert store.stray(silent_s=60) == []
+    assert store.find_lost(silent_s=60) == []
     store.client.zadd(keys.running(QUEUE), {sent.id: 1}, xx=True)
     store.client.zadd(keys.deliveries(QUEUE), {sent.id: 1}, xx=True)
-    assert store.stray(silent_s=60) == [sent.id]
+    assert store.find_lost(silent_s=60) == [sent.id]
 
 
 def test_work_in_hand_ends_though_redis_is_full(store: Store) -> None:

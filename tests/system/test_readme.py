@@ -22,7 +22,7 @@ from sklearn.datasets import load_digits
 
 from app.registry.pipelines import parse
 from app.registry.repository import Repository
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from app.trainings.trainers import find
 from tests.code import publish
 from tests.running import ROOT, Running, wait_until_ready

@@ -19,8 +19,7 @@ import redis
 
 from app.cli import redis_server as servers
 from app.cli.ports import free_port
-from app.patches.redbeat_entry import encode_meta
-from app.store import keys
+from app.store import keys, schedules
 from tests import tools
 from tests.running import ROOT, Running, wait_until_ready
 from tests.topologies import until
@@ -113,7 +112,7 @@ def test_a_schedule_runs_under_these_users_and_nothing_is_refused(platform: Runn
     ):
         assert http.post("/v1/schedules", json=run).status_code == 201
         with redis.Redis.from_url(as_("admin", platform.redis_url)) as admin:
-            admin.hset(keys.schedule("often"), "meta", encode_meta(time.time() - 3600))
+            admin.hset(keys.schedule("often"), "meta", schedules.meta(time.time() - 3600))
             admin.zadd(keys.SCHEDULES, {keys.schedule("often"): 1})
         until(lambda: bool(http.get("/v1/schedules/often/runs").json()["items"]), "the run is to begin")
         assert http.post("/v1/schedules/often/pause").json()["paused"]

@@ -18,8 +18,8 @@ from app.cli import redis_server as servers
 from app.cli.exits import Exit
 from app.cli.orphans import end_with_parent
 from app.cli.ports import free_port
-from app.patches.redbeat_entry import encode_meta
 from app.store import keys
+from app.store.schedules import meta
 from tests import tools
 from tests.cli.conftest import Celeriac
 from tests.cli.conftest import celeriac as celeriac
@@ -66,7 +66,7 @@ def create(api: httpx.Client, name: str, **more: Any) -> dict[str, Any]:
 def make_due(store: redis.Redis, name: str) -> None:
     """As if two hours had passed."""
     last = time.time() - 2 * HOUR
-    store.hset(keys.schedule(name), "meta", encode_meta(last))
+    store.hset(keys.schedule(name), "meta", meta(last))
     store.zadd(keys.SCHEDULES, {keys.schedule(name): last + 1})
 
 

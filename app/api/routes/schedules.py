@@ -16,13 +16,13 @@ from app.api.routes.jobs import answer
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.broker import schedules
 from app.broker.reconciler import Advance
 from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.core.timestamps import rfc3339
 from app.services.jobs import Gateway, gateway
 from app.services.schedule_targets import KINDS
+from app.store import schedules
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _LARGEST: Final = 64 << 10
@@ -138,7 +138,7 @@ async def _answer(here: Gateway, name: str, status: int = 200, headers: dict[str
     return answer(_shown(found, beats), status, headers)
 
 
-def _shown(found: schedules.Known, beats: bool) -> dict[str, Any]:
+def _shown(found: schedules.StoredSchedule, beats: bool) -> dict[str, Any]:
     one = found.schedule
     told = {
         "name": one.name,

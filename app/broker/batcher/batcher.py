@@ -1,9 +1,8 @@
-"""Concurrent predictions for the same model version become one delivery: batch while busy, never wait when idle.
+"""Dynamic batching: concurrent predictions for the same model version share a delivery. Batch while busy, never wait when idle.
 
-A lone request leaves at once. While as many deliveries of a version are outstanding as its `Pace` allows, later requests
-gather until one comes back, a bound of rows or bytes is reached, or the longest wait is over. Jobs that are answered later gather besides while the
-round trip of the delivery before them is under way (group commit), and are accepted when Redis has them: under a long queue
-each of them waits the longest wait, milliseconds, and no more.
+A single request is sent at once. While the `ConcurrencyLimit` of a version is reached, later requests wait until a delivery is answered,
+their rows or bytes fill a delivery, or `max_wait_ms` is over. Recorded jobs also wait for the Redis round trip of the delivery before them
+(group commit), and are accepted when Redis has them.
 """
 
 from __future__ import annotations
@@ -34,15 +33,16 @@ from app.store.blobs import blobs, is_reference
 from app.store.records import encode_spec, encode_webhook
 
 _GRACE_S: Final = 60.0
-"""How long after its deadline the blob of a delivery without records is kept."""
+"""How long the blob of a delivery without records is kept after its deadline."""
 
 
 class Batcher:
-    """Of one API process. `slots(pool)` tells how many predictions the pool's workers run at once, `full()` why nothing is taken now."""
+    """The dynamic batching of one API process."""
 
     def __init__(
         self, client: redis.asyncio.Redis, process: str, settings: Settings, slots: Callable[[str], int], full: Callable[[], str]
     ) -> None:
+        """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text."""
         self._client = client
         self._process = process
         self._settings = settings
@@ -53,10 +53,10 @@ class Batcher:
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.items: dict[str, Item] = {}
-        """Recorded jobs on their way, by id: until their delivery ends, or nobody may wait for them any longer."""
+        """Recorded jobs on their way, by id, until their delivery or the wait for it ends."""
 
     async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
-        """The answer to a synchronous request, which leaves nothing behind. Raises TimeoutError, QueueFull or StoreUnavailable."""
+        """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull or StoreUnavailable."""
         item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
         timer = asyncio.get_running_loop().call_later(timeout_s, _fail, item.outcome, TimeoutError())
         try:
@@ -76,9 +76,9 @@ class Batcher:
         fingerprint: str = "",
         webhook: JobWebhook | None = None,
     ) -> tuple[Item, Accepted | None]:
-        """A durable job that may wait `wait_s` in the queue; None beside it where there is a job of that `id` already.
+        """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
-        Raises QueueFull or StoreUnavailable, and then there is none.
+        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull or StoreUnavailable; then there is no job.
         """
         item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook)
         return item, await item.accepted
@@ -98,12 +98,12 @@ class Batcher:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
-        key = (manifest.name, manifest.version, outputs, recorded, *((one.datatype, one.shape[1:]) for one in inputs))
+        key = (manifest.name, manifest.version, outputs, recorded, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
         group = self._groups.get(key)
         if group is None or group.manifest is not manifest:
             group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))
         loop, now = asyncio.get_running_loop(), time.time()
-        size = sum(len(one.data) for one in inputs)
+        size = sum(len(tensor.data) for tensor in inputs)
         item = Item(
             id or new_id(now),
             fingerprint,
@@ -124,7 +124,7 @@ class Batcher:
 
     def _kick(self, group: Group) -> None:
         while group.waiting:
-            free = group.outstanding < group.pace.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
+            free = group.outstanding < group.limit.most(self._slots(group.manifest.pool)) and not (group.recorded and group.committing)
             if not free and not group.full:
                 return
             self._send(group)
@@ -190,13 +190,13 @@ class Batcher:
                 _fail(item.accepted, error)
                 _fail(item.outcome, error)
             elif not item.accepted.done():
-                # They are on their way, and need not be kept here.
+                # The inputs are in Redis now and need not be kept here.
                 item.inputs = ()
                 if delivery.recorded:
                     self.items[item.job] = item
                 item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left))
         for item in taken:
-            # Only now is a twin of the same request in the store.
+            # Only now is the job with the same id in the store.
             if error is not None:
                 _fail(item.accepted, error)
             elif not item.accepted.done():
@@ -222,12 +222,12 @@ class Batcher:
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
         self._blobs.check_room()
         ttl = 2 * self._settings.job_ttl_s if delivery.recorded else delivery.expires_at - delivery.enqueued_at + _GRACE_S
-        found = self._blobs.keep_delivery(delivery, ttl, packed)
-        if not is_reference(found):
+        reference = self._blobs.keep_delivery(delivery, ttl, packed)
+        if not is_reference(reference):
             raise StoreUnavailable(
-                f"the folder of blobs cannot be written, and {len(packed)} bytes are too large for Redis: try again later"
+                f"The folder of blobs cannot be written, and {len(packed)} bytes are too large for Redis. Try again later."
             )
-        return found
+        return reference
 
     def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes) -> scripts.Call:
         manifest, queue = group.manifest, names.interactive(group.manifest.pool)
@@ -256,7 +256,7 @@ class Batcher:
         )
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
-        """A reply came: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
+        """Handle a reply: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
         sent = self._sent.get(delivery_id)
         if sent is None:
             return
@@ -265,7 +265,7 @@ class Batcher:
             if item.job in by_job and not item.outcome.done():
                 item.outcome.set_result(by_job[item.job])
         if len(by_job) == len(sent.items):
-            sent.group.pace.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
+            sent.group.limit.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
         if all(item.outcome.done() for item in sent.items):
             self._forget(delivery_id)
             self._kick(sent.group)
@@ -284,4 +284,4 @@ class Batcher:
 def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
     if not future.done():
         future.set_exception(error)
-        future.exception()  # marks it as seen: a caller who left does not make the loop complain
+        future.exception()  # marks it as retrieved: asyncio does not complain if the caller has left

@@ -1,4 +1,4 @@
-"""What waits in an API process to be sent to the workers: jobs on their way, in groups that may travel together."""
+"""Jobs that wait in an API process, in groups that may share a delivery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.core.webhooks import JobWebhook
 
 @dataclass(slots=True)
 class Accepted:
-    """Redis has the job: when (seconds since 1970), its place in the queue counted in jobs that ever entered, and how many ever left."""
+    """Redis has the job: the time (seconds since 1970), how many jobs had entered its queue with it, and how many had left."""
 
     created_at: float
     position: int
@@ -26,8 +26,11 @@ class Accepted:
 
 @dataclass(slots=True)
 class Item:
-    """One job on its way. `accepted` is done when Redis has it (None: the id was taken before), `outcome` when it
-    ended (None: read the record). `record` is what the store was given."""
+    """One job on its way.
+
+    `accepted` is done when Redis has the job (None: the id was taken), `outcome` when the job has ended (None: read the record).
+    `record` is the record that was stored.
+    """
 
     job: str
     fingerprint: str
@@ -43,11 +46,12 @@ class Item:
 
 
 class Meters:
-    """What is counted of a group; found once, because looking up labels costs more than counting."""
+    """The metrics of a group. Looking up labels costs more than counting, so it is done once."""
 
     __slots__ = ("rows", "submitted", "wait")
 
     def __init__(self, manifest: Manifest, *, recorded: bool) -> None:
+        """Look up the metrics of a model version."""
         self.submitted = metrics.JOBS_SUBMITTED.labels(*manifest.key, "job" if recorded else "infer").inc
         self.rows = metrics.BATCH_ROWS.labels(*manifest.key).observe
         self.wait = metrics.BATCH_WAIT.labels(*manifest.key).observe
@@ -55,13 +59,13 @@ class Meters:
 
 @dataclass(slots=True)
 class Group:
-    """The items that may travel together: same model version, outputs, trailing shapes and durability."""
+    """Items that may share a delivery: same model version, outputs, trailing shapes and durability."""
 
     manifest: Manifest
     outputs: tuple[str, ...]
     recorded: bool
     meters: Meters
-    pace: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
+    limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
     waiting: list[Item] = field(default_factory=list)
     rows: int = 0
     size: int = 0
@@ -71,17 +75,18 @@ class Group:
 
     @property
     def full(self) -> bool:
-        """As many rows or bytes wait as one delivery may have."""
+        """Whether the waiting rows or bytes fill a delivery."""
         limits = self.manifest.batch
         return self.rows >= limits.max_rows or self.size > limits.max_bytes
 
     def add(self, item: Item) -> None:
+        """Let an item wait."""
         self.waiting.append(item)
         self.rows += item.rows
         self.size += item.size
 
     def take(self) -> list[Item]:
-        """The first items that fit into one delivery. One always does."""
+        """Remove and return the first items that fit into one delivery. One always does."""
         count = self._fitting()
         items, self.waiting = self.waiting[:count], self.waiting[count:]
         self.rows -= sum(item.rows for item in items)
@@ -103,7 +108,7 @@ class Group:
 
 @dataclass(slots=True)
 class Sent:
-    """A delivery that is not answered yet: what it carries, when it left (by `perf_counter`), and until when it is waited for."""
+    """An outstanding delivery: its items, when it was sent (`perf_counter`), and the timer that ends the wait for it."""
 
     group: Group
     items: list[Item]

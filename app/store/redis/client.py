@@ -1,4 +1,4 @@
-"""Connections to Redis, synchronous for workers and asynchronous for the API. Every one has a time limit."""
+"""Connections to Redis: synchronous for workers, asynchronous for the API. All have timeouts."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ from app.store.redis.url import Address, current_address
 
 
 def connect(retries: int = 1, address: Address | None = None, *, decode: bool = False) -> redis.Redis:
-    """A client of its own; make it after a fork, never before. `retries` of a command, up to a second apart. `decode`: it answers text."""
-    found = address or current_address()
-    options = found.options() | {"decode_responses": decode, "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)}
-    if found.master:
-        sentinel = Sentinel(found.hosts, sentinel_kwargs=found.sentinel, **options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(found.master)  # type: ignore[no-any-return, no-untyped-call]
-    ((host, port),) = found.hosts
+    """Return a new client. Create it after a fork, never before.
+
+    Args:
+        retries: How often a failed command is repeated, up to a second apart.
+        address: The server (default: the one in the settings).
+        decode: Return text instead of bytes.
+    """
+    server = address or current_address()
+    options = server.options() | {"decode_responses": decode, "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1), retries)}
+    if server.master:
+        sentinel = Sentinel(server.hosts, sentinel_kwargs=server.sentinel, **options)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(server.master)  # type: ignore[no-any-return, no-untyped-call]
+    ((host, port),) = server.hosts
     return redis.Redis(host, port, **options)
 
 
 def connect_async(address: Address | None = None) -> redis.asyncio.Redis:
-    """A client of its own, with a pool of connections. After a failover a command may fail once: the next one asks the sentinels.
+    """Return a new client with a connection pool. After a failover one command may fail; the next one asks Sentinel again.
 
-    A connection that turns out to be broken is made anew once; a server that does not answer is not asked twice, so that
-    callers are told within seconds. Longer than a worker waits: no lease depends on it, and a short pause is no error.
+    A broken connection is replaced once. A command that times out is not repeated, so that callers get an answer within seconds. The timeout
+    is longer than a worker's: no lease depends on it, and a short pause is not an error.
     """
-    found = address or current_address()
-    options = found.options() | {
+    server = address or current_address()
+    options = server.options() | {
         "socket_timeout": 5,
         "retry": AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=1), 1, (ConnectionError,)),
     }
-    if found.master:
-        sentinel = AsyncSentinel(found.hosts, sentinel_kwargs=found.sentinel, **options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(found.master)  # type: ignore[no-any-return]
-    ((host, port),) = found.hosts
-    # Of many callers at once the last wait for a connection; a pool that does not block would refuse them.
+    if server.master:
+        sentinel = AsyncSentinel(server.hosts, sentinel_kwargs=server.sentinel, **options)  # type: ignore[no-untyped-call]
+        return sentinel.master_for(server.master)  # type: ignore[no-any-return]
+    ((host, port),) = server.hosts
+    # If all connections are in use, callers wait for one. A pool that does not block would refuse them.
     given = redis.asyncio.Redis(host=host, port=port, **options).connection_pool
     kwargs = {name: value for name, value in given.connection_kwargs.items() if name != "max_connections"}
     pool = redis.asyncio.BlockingConnectionPool(connection_class=given.connection_class, max_connections=64, timeout=5, **kwargs)

@@ -1,4 +1,4 @@
-"""Is the Redis server fit to keep jobs? Asked by every process when it starts and when Redis comes back, by `doctor` and by `up`."""
+"""Checks whether Redis can keep jobs safely. Every process runs them when it starts and when Redis comes back; `doctor` and `up` too."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from app.store.redis.url import Address, current_address
 
 log = logging.getLogger(__name__)
 OLDEST: Final = (6, 2)
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`faults` lose jobs or cannot work, `warnings` may lose some; a sentence each, with what to do. `found` is what is there."""
+    """The result of a check. `faults` would lose jobs or prevent work, `warnings` could lose jobs. `found` describes the server."""
 
     found: str
     faults: tuple[str, ...] = ()
@@ -31,9 +31,9 @@ class Report:
 
 
 def inspect(address: Address, user: Settings | None = None) -> Report:
-    """Look at the server, and record the release of `user` in it, the settings of a process that takes or submits jobs.
+    """Check the server. If `user`, the settings of a process that takes or submits jobs, is given, record its release in the server.
 
-    Raises StoreUnavailable where the server does not answer, or refuses us.
+    Raises StoreUnavailable if the server does not answer or refuses the connection.
     """
     client = connect(address=address)
     try:
@@ -42,37 +42,40 @@ def inspect(address: Address, user: Settings | None = None) -> Report:
         return judge(address, client.info(), (conflict,) if conflict else ())
     except NoPermissionError:
         return Report(
-            f"{address} answers", warnings=("it does not say how it is set (INFO is refused): see to noeviction and AOF yourself",)
+            f"{address} answers",
+            warnings=("INFO is not permitted, so the configuration is unknown. Make sure that noeviction and AOF are set.",),
         )
     except (AuthenticationError, ResponseError) as error:
-        raise StoreUnavailable(f"Redis at {address} refuses us ({error}): CELERIAC_REDIS_URL needs user and password") from None
+        raise StoreUnavailable(
+            f"Redis at {address} refuses the connection ({error}). Put user and password into CELERIAC_REDIS_URL."
+        ) from None
     except (RedisError, OSError) as error:
         raise StoreUnavailable(
-            f"Redis at {address} does not answer ({error}): start it, correct CELERIAC_REDIS_URL, or unset it to have one started by `celeriac up`"
+            f"Redis at {address} does not answer ({error}). Start it, correct CELERIAC_REDIS_URL, or unset it so that `celeriac up` starts one."
         ) from None
     finally:
         client.close()
 
 
 def judge(address: Address, info: Mapping[str, Any], faults_before: tuple[str, ...] = ()) -> Report:
-    """`info` is what INFO answers; what a managed server leaves out of it is a warning."""
-    # Valkey tells its own version beside the one of Redis that it is compatible with.
+    """Judge the answer to INFO. Fields that a managed server leaves out are warnings."""
+    # Valkey reports its own version and the version of Redis that it is compatible with.
     name, version = ("Valkey", info["valkey_version"]) if "valkey_version" in info else ("Redis", info.get("redis_version"))
-    spoken, policy, limit = str(info.get("redis_version", "")), info.get("maxmemory_policy"), int(info.get("maxmemory", 0))
+    redis_version, policy, limit = str(info.get("redis_version", "")), info.get("maxmemory_policy"), int(info.get("maxmemory", 0))
     faults, warnings = list(faults_before), []
-    numbers = tuple(map(int, re.findall(r"\d+", spoken)[:2]))
+    numbers = tuple(map(int, re.findall(r"\d+", redis_version)[:2]))
     if numbers and numbers < OLDEST:
-        faults.append(f"Redis at {address} is version {spoken}; Celery needs 6.2 or newer: upgrade it, or use another")
+        faults.append(f"Redis at {address} has version {redis_version}; Celery needs 6.2 or newer. Upgrade it.")
     remedy = "`CONFIG SET maxmemory-policy noeviction`, or the parameter of that name of a managed server"
     if policy is None:
-        warnings.append(f"Redis at {address} does not tell its maxmemory-policy: make sure that it is noeviction")
+        warnings.append(f"Redis at {address} does not report its maxmemory-policy. Make sure that it is noeviction.")
     elif policy != "noeviction" and limit:
         faults.append(f"Redis at {address} has the policy {policy} and would silently drop jobs when its memory is full: {remedy}")
     elif policy != "noeviction":
         warnings.append(f"Redis at {address} has the policy {policy}, which drops jobs as soon as somebody sets maxmemory: {remedy}")
     if "aof_enabled" not in info:
         warnings.append(
-            f"Redis at {address} does not tell whether it writes an append-only file: without one a restart loses accepted jobs"
+            f"Redis at {address} does not report whether it writes an append-only file. Without one a restart loses accepted jobs."
         )
     elif not info["aof_enabled"]:
         warnings.append(f"Redis at {address} writes no append-only file, a restart loses accepted jobs: `CONFIG SET appendonly yes`")
@@ -80,21 +83,21 @@ def judge(address: Address, info: Mapping[str, Any], faults_before: tuple[str, .
 
 
 def accept(report: Report) -> None:
-    """Logs what is worth knowing, each sentence once. Raises StoreUnfit for a server that loses jobs."""
+    """Log each warning once. Raises StoreUnfit for a server that loses jobs."""
     for warning in report.warnings:
-        if warning not in _told:
+        if warning not in _logged:
             log.warning("%s", warning)
-            _told.add(warning)
+            _logged.add(warning)
     if report.faults:
         raise StoreUnfit("; ".join(report.faults))
 
 
 def refuse_unfit(user: Settings | None = None) -> None:
-    """When a process starts. `user` as in `inspect`. A server that is away is no reason to end: it is looked at when it comes. Raises StoreUnfit."""
+    """Check Redis when a process starts; `user` as in `inspect`. An unavailable server is checked when it answers. Raises StoreUnfit."""
     try:
         report = inspect(current_address(), user)
     except StoreUnavailable as error:
-        log.warning("%s; this process waits for it", error.detail)
+        log.warning("%s This process waits for it.", error.detail)
         return
     accept(report)
     log.info("%s", report.found)

@@ -11,7 +11,7 @@ from app.broker import names
 from app.core.batches import TARGET_S
 from app.core.handlers import Context
 from app.settings import settings
-from app.store import leases
+from app.store import queues
 
 _LONGEST_S: Final = 1.5 * TARGET_S
 _LEAST_S: Final = 0.5
@@ -50,6 +50,6 @@ class TimeSlice:
         """Return whether a prediction waits in the interactive lane. True for one of the jobs that check at about the same time."""
         pool = settings().pool
         try:
-            return leases.give_way(self._context.redis, pool, names.interactive(pool), self._context.worker, _GIVES_WAY_MS)
+            return queues.give_way(self._context.redis, pool, names.interactive(pool), self._context.worker, _GIVES_WAY_MS)
         except RedisError:
             return False

@@ -78,7 +78,7 @@ def test_a_managed_server_that_tells_nothing_is_used_with_a_warning(redis_url: s
         admin.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">plain", "~*", "+ping", "+hello", "+select")
     report = health.inspect(address(redis_url.replace("redis://", "redis://plain:plain@")))
     assert report.faults == ()
-    assert "see to noeviction" in report.warnings[0]
+    assert "Make sure that noeviction" in report.warnings[0]
 
 
 def test_a_dead_server_is_told_in_one_sentence_without_its_password() -> None:
@@ -89,5 +89,5 @@ def test_a_dead_server_is_told_in_one_sentence_without_its_password() -> None:
 
 
 def test_a_wrong_password_is_told(redis_url: str) -> None:
-    with pytest.raises(StoreUnavailable, match="needs user and password"):
+    with pytest.raises(StoreUnavailable, match="Put user and password into"):
         health.inspect(address(redis_url.replace("redis://", "redis://nobody:wrong@")))

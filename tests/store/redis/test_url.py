@@ -66,7 +66,7 @@ def test_what_people_read_holds_no_password() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://here", "is no address of a Redis; write"),
+        ("http://here", "is not a valid Redis URL. Use"),
         ("redis://", "a host is missing"),
         ("redis://here:many", "Port"),
         ("redis://here/first", "invalid literal"),

@@ -19,7 +19,7 @@ from app.core.tensors import Tensor
 from app.registry.repository import Repository
 from app.runtime.arrays import to_array
 from app.runtime.loading import load
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from tests.misbehaving import RAISE, WELL
 from tests.running import Running
 

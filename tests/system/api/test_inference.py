@@ -12,7 +12,7 @@ import pytest
 
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from tests.misbehaving import RAISE, SLEEP, Moody
 from tests.running import Running
 

@@ -16,7 +16,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from app.registry.repository import Repository
 from app.runtime.loading import load
-from app.runtime.samples import SAMPLES
+from app.samples.models import SAMPLES
 from app.store import keys
 from tests.running import Running
 

@@ -15,7 +15,7 @@ from app.core.tensors import Tensor, decode
 from app.registry.repository import Repository
 from app.runtime.loading import load
 from app.runtime.model import Model
-from app.runtime.samples import SAMPLES, publish_samples
+from app.samples.models import SAMPLES, publish_samples
 
 NAMES = ["breast-cancer", "diabetes", "digits", "wine"]
 

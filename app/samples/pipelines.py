@@ -13,7 +13,7 @@ from app.core.models import PRODUCTION
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
-from app.runtime.samples import SAMPLES, publish_samples
+from app.samples.models import SAMPLES, publish_samples
 
 _VOTERS = {
     "digits-linear": (
@@ -37,7 +37,7 @@ def publish_sample_pipelines(repository: Repository, pipelines: Pipelines) -> li
                 metrics=metrics, promote=PRODUCTION,
             )  # fmt: skip
     published = []
-    for file in sorted(files("app.runtime").joinpath("pipelines").iterdir(), key=lambda file: file.name):
+    for file in sorted((file for file in files("app.samples").iterdir() if file.name.endswith(".yaml")), key=lambda file: file.name):
         name = file.name.removesuffix(".yaml")
         if name not in pipelines.names():
             pipelines.publish(name, file.read_text())

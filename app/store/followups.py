@@ -1,0 +1,24 @@
+"""Parents (batches, pipeline runs, planned runs of schedules) whose next step is to be decided, by the time when they are due."""
+
+from __future__ import annotations
+
+import redis.asyncio
+
+from app.store import keys, scripts
+
+
+async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
+    """Claim up to `most` parents that are due. Each is due again after `lease_s` unless it is rescheduled before."""
+    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.FOLLOWUPS,), (lease_s, most)))
+    return claimed
+
+
+async def due_now(client: redis.asyncio.Redis, parent: str) -> None:
+    """Make a parent due at once, and wake the process that waits for one."""
+    await client.zadd(keys.FOLLOWUPS, {parent: 0})
+    await client.publish(keys.FOLLOWUPS_DUE, "due")
+
+
+async def reschedule(client: redis.asyncio.Redis, parent: str, after_s: float | None) -> None:
+    """Make a claimed parent due after `after_s` seconds, or only when one of its jobs ends (None). One that became due meanwhile stays due."""
+    await scripts.run_async(client, scripts.reschedule_parent(parent, after_s))

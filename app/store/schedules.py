@@ -1,0 +1,167 @@
+"""Schedules in Redis, in celery-redbeat's format, so that any beat process can take over from another.
+
+A schedule is one of redbeat's entries. The `Schedule` itself is stored as the keyword arguments of a task that is never sent:
+beat marks the planned run as due in `keys.FOLLOWUPS`, and an API process starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis.asyncio
+
+from app.core.errors import ScheduleConflict, ScheduleNotFound
+from app.core.schedules import PARENT, Schedule
+from app.store import keys
+from app.store.reading import answers, decodable, readable, required
+
+_PAUSED: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSchedule:
+    """A schedule, whether it is paused, and when it runs next (None: paused)."""
+
+    schedule: Schedule
+    paused: bool
+    next_at: float | None
+
+
+async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: bool, most: int) -> None:
+    """Store a new schedule. Raises ScheduleConflict if the name is taken, or if there are `most` schedules already."""
+    if await client.zcard(keys.SCHEDULES) >= most:
+        raise ScheduleConflict(f"there are {most} schedules, which is the limit: delete one that nobody needs")
+    key, now = keys.schedule(schedule.name), time.time()
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.hsetnx(key, "definition", definition(schedule, paused))
+        pipe.hsetnx(key, "meta", meta(now))
+        pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else schedule.after(now)}, nx=True)
+        new, *_ = await pipe.execute()
+    if not new:
+        raise ScheduleConflict(f"there is a schedule {schedule.name!r}: delete it first, or choose another name", pointer="/name")
+
+
+async def read(client: redis.asyncio.Redis, name: str) -> StoredSchedule:
+    """Return the schedule of that name. Raises ScheduleNotFound."""
+    [stored] = await _read(client, [name], required)
+    if stored is None:
+        raise ScheduleNotFound(f"there is no schedule {name!r}")
+    return stored
+
+
+async def every(client: redis.asyncio.Redis) -> list[StoredSchedule]:
+    """Return all schedules, sorted by name."""
+    members: Any = await client.zrange(keys.SCHEDULES, 0, -1)
+    prefix = keys.schedule("")
+    names = sorted(key.removeprefix(prefix) for key in decodable(members))
+    return [stored for stored in await _read(client, names) if stored]
+
+
+async def pause(client: redis.asyncio.Redis, name: str, *, paused: bool) -> StoredSchedule:
+    """Pause a schedule, or resume it from now on: runs planned while it was paused are not missed. Raises ScheduleNotFound."""
+    before = await read(client, name)
+    if before.paused != paused:
+        key, now = keys.schedule(name), time.time()
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.hset(key, mapping={"definition": definition(before.schedule, paused), "meta": meta(now)})
+            pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else before.schedule.after(now)})
+            await pipe.execute()
+    return await read(client, name)
+
+
+async def delete(client: redis.asyncio.Redis, name: str) -> None:
+    """Delete a schedule and its history. A run that has started continues."""
+    key = keys.schedule(name)
+    async with client.pipeline(transaction=True) as pipe:
+        pipe.zrem(keys.SCHEDULES, key)
+        pipe.delete(key, keys.runs(name))
+        await pipe.execute()
+
+
+async def note(client: redis.asyncio.Redis, name: str, run: dict[str, Any], keep: int) -> None:
+    """Add a run to the schedule's history, which keeps the latest `keep`. `run["planned"]` is its planned time."""
+    async with client.pipeline(transaction=True) as pipe:
+        add_note(pipe, name, run, keep)
+        await pipe.execute()
+
+
+def add_note(pipe: Any, name: str, run: dict[str, Any], keep: int) -> None:
+    """Do what `note` does, as commands of a pipeline."""
+    pipe.zadd(keys.runs(name), {json.dumps(run, sort_keys=True): run["planned"]})
+    pipe.zremrangebyrank(keys.runs(name), 0, -keep - 1)
+
+
+async def history(client: redis.asyncio.Redis, name: str, count: int) -> list[dict[str, Any]]:
+    """Return the `count` latest runs, the latest first."""
+    members: Any = await client.zrange(keys.runs(name), 0, count - 1, desc=True)
+    return [run for member in members if (run := readable("schedule run", name, [member], _run)) is not None]
+
+
+async def beats(client: redis.asyncio.Redis) -> bool:
+    """Return whether a beat process is running schedules."""
+    return bool(await client.exists(keys.BEAT))
+
+
+def meta(last_run_at: float) -> str:
+    """Return redbeat's record of the last run (seconds since 1970). The next run is the first one planned after it."""
+    at = datetime.fromtimestamp(last_run_at, UTC)
+    parts = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    return json.dumps({"last_run_at": {"__type__": "datetime", **{part: getattr(at, part) for part in parts}, "timezone": 0.0}})
+
+
+def definition(schedule: Schedule, paused: bool) -> str:
+    """Return redbeat's definition of an entry. Its interval is never used: beat asks the `Schedule` when to run."""
+    return json.dumps(
+        {
+            "name": schedule.name,
+            "task": PARENT,
+            "args": [],
+            "kwargs": schedule.as_dict(),
+            "options": {},
+            "schedule": {"__type__": "interval", "every": float(schedule.every_s or 60), "relative": False},
+            "enabled": not paused,
+        }
+    )
+
+
+def decode_definition(text: bytes) -> tuple[Schedule, bool]:
+    """Return the schedule of a stored definition, and whether it is paused."""
+    stored = json.loads(text)
+    return Schedule.from_dict(stored["kwargs"]), not stored["enabled"]
+
+
+def request_of(definition: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the name of a schedule and the request that it repeats, from its stored definition."""
+    schedule = json.loads(definition)["kwargs"]
+    return schedule["name"], schedule["request"]
+
+
+async def _read(
+    client: redis.asyncio.Redis, names: list[str], decode: Callable[..., StoredSchedule | None] = readable
+) -> list[StoredSchedule | None]:
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hget(keys.schedule(name), "definition")
+            pipe.zscore(keys.SCHEDULES, keys.schedule(name))
+        fields = await answers(pipe)
+    read = zip(names, fields[::2], fields[1::2], strict=True)
+    return [decode("schedule", name, [text, score], _decode) for name, text, score in read]
+
+
+def _run(text: bytes) -> dict[str, Any]:
+    run = json.loads(text)
+    if not isinstance(run, dict) or not isinstance(run.get("planned"), int | float):
+        raise ValueError("it has no planned time")
+    return run
+
+
+def _decode(text: bytes | None, score: float | None) -> StoredSchedule | None:
+    if text is None:
+        return None
+    schedule, paused = decode_definition(text)
+    return StoredSchedule(schedule, paused, None if score is None or score < 0 else score)
