@@ -5,16 +5,13 @@ The numbers of the reasons were measured on Celery 5.7.0, kombu 5.7.0 and Redis 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery
-from kombu.connection import Connection
 from kombu.entity import Queue
-from kombu.transport import redis
 
 from app.broker import names
-from app.broker.transport import Transport
+from app.patches.kombu_connection import ReconnectingConnection
 from app.settings import settings
 from app.store import keys
 from app.store.redis.url import current_address
@@ -89,24 +86,6 @@ def configuration(pool: str) -> dict[str, Any]:
     }
 
 
-class Reconnecting(Connection):
-    """kombu's connection, for a Redis that goes away and comes back."""
-
-    def get_transport_cls(self) -> Any:
-        found = super().get_transport_cls()
-        return Transport if found is redis.Transport else found
-
-    def ensure_connection(self, *args: Any, **options: Any) -> Connection:
-        """Asks every two seconds; kombu's default waits longer and longer, up to half a minute."""
-        return super().ensure_connection(*args, **{"interval_start": 0.5, "interval_step": 0.5, "interval_max": 2, **options})
-
-    def maybe_close_channel(self, channel: Any) -> None:
-        """A channel that could not be closed at first is closed again when its transport has gone: what kombu raises then
-        ends the worker. The messages that it holds come back when their lease is over."""
-        with suppress(AttributeError):
-            super().maybe_close_channel(channel)
-
-
 app = Celery("celeriac", set_as_current=True, include=["app.worker.tasks"])
 app.conf.update(configuration(settings().pool))
-app.amqp.Connection = Reconnecting
+app.amqp.Connection = ReconnectingConnection

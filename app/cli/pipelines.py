@@ -146,7 +146,7 @@ def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
     from app.core.models import ModelRef
     from app.registry.repository import Repository
     from app.settings import settings
-    from app.worker.works import load
+    from app.worker.handlers import load
 
     repository = Repository(models or settings().models)
     try:

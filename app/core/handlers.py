@@ -30,8 +30,19 @@ class Context(Protocol):
     def attempt(self) -> int:
         """The number of the attempt, starting at 1."""
 
+    @property
+    def redis(self) -> Any:
+        """The process' connection to Redis, for handlers that read what they work on."""
+
+    @property
+    def worker(self) -> str:
+        """The name of the worker process."""
+
     def model(self, name: str, version: str) -> Any:
         """Return the loaded model. Raises ModelUnavailable."""
+
+    def predict_rows(self, model: Any, rows: Any, method: str | None) -> Any:
+        """Call a model with rows as JSON has them."""
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Report the progress of the task. Watchers get it a few times per second at most."""

@@ -1,8 +1,20 @@
-"""A client's connection: uvicorn's and `wire`'s, with what RFC 9112 asks beyond that, with bounds, and with errors in the form of all others.
+"""A client's connection: uvicorn's HTTP/1.1, with the rest of RFC 9112, with bounds, and with errors in the form of all others.
 
-llhttp, which uvicorn uses, parses strictly. uvicorn adds no check of the Host field, takes trailers for headers, reads headers of any size, waits
-for the rest of a request for ever, drops the answer to a client that has closed its half of the connection, and drops the body of a request that
-offers another protocol, as Java's client offers HTTP/2. A server may ignore such an offer (RFC 9110, 7.8).
+Why:
+    llhttp, which uvicorn uses, parses strictly. But uvicorn adds no check of the Host field, takes trailers for headers, reads headers
+    of any size, waits for the rest of a request for ever, drops the answer to a client that has closed its half of the connection, and
+    drops the body of a request that offers another protocol, as Java's client offers HTTP/2. A server may ignore such an offer
+    (RFC 9110, 7.8). About ninety raw requests, with the sections of the RFCs, test this (`tests/patches/http_cases.py`).
+
+Upstream:
+    https://github.com/Kludex/uvicorn/issues/157 asks for time limits and bounds and is closed. `h11_max_incomplete_event_size` bounds
+    headers with h11 only, which is slower; `limit_concurrency` and `timeout_keep_alive` do not cover a request that never ends.
+
+Checked with:
+    uvicorn 0.54.0, httptools 0.9.0
+
+Remove:
+    Pass `http="httptools"` to uvicorn, and put a proxy in front that bounds headers, bodies and silence.
 """
 
 from __future__ import annotations
@@ -33,6 +45,7 @@ class Refusal(Exception):
     """Why a connection ends with an error. Raised inside the parser's callbacks, too."""
 
     def __init__(self, status: int, title: str, detail: str) -> None:
+        """Make the error that a connection ends with."""
         super().__init__(detail)
         self.status, self.title, self.detail = status, title, detail
 
@@ -71,6 +84,7 @@ class Connection(Protocol):
     _requests = 0
 
     def connection_made(self, transport: Any) -> None:
+        """Count the connection, and refuse one too many."""
         super().connection_made(transport)
         metrics.HTTP_CONNECTIONS.inc()
         most = settings().api_max_connections
@@ -81,6 +95,7 @@ class Connection(Protocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting for the client."""
         metrics.HTTP_CONNECTIONS.dec()
         self._heard()
         super().connection_lost(exc)
@@ -98,6 +113,7 @@ class Connection(Protocol):
         return self._half_closed
 
     def data_received(self, data: bytes) -> None:
+        """Parse what the client sends, within the bounds."""
         if self._refusal is not None:
             self._outside += len(data)
             if self._outside > _LINGER_BYTES:
@@ -127,6 +143,7 @@ class Connection(Protocol):
             self._wait()
 
     def on_message_begin(self) -> None:
+        """Begin a request, and refuse one too many in the pipeline."""
         if len(self.pipeline) >= MAX_PIPELINED:
             raise self._refused(
                 Refusal(429, "Too Many Requests", f"More than {MAX_PIPELINED} requests wait for their answers on this connection.")
@@ -137,6 +154,7 @@ class Connection(Protocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        """Check the head of a request."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if hosts != self._hosts:
             self._check_host(hosts)
@@ -151,14 +169,17 @@ class Connection(Protocol):
         self._unanswered += 1
 
     def on_body(self, body: bytes) -> None:
+        """Note that a part of the body has arrived."""
         self._body_came = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Note that the request is complete."""
         self._reading = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        """Continue after an answer: with the last error, or by closing."""
         self._unanswered -= 1
         super().on_response_complete()
         if self._reading and self.cycle.response_complete:

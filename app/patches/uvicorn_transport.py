@@ -1,6 +1,17 @@
-"""How answers are written to the connection: head and body in one system call, where uvicorn makes two.
+"""Write the head and the body of an answer with one system call, where uvicorn makes two.
 
-For a prediction the second one costs this process as much as all its JSON, and the caller one more wake-up.
+Why:
+    For a prediction the second call costs this process as much as all its JSON, and the caller one more wake-up (measured).
+
+Upstream:
+    No issue of uvicorn asks for it. aiohttp does the same: https://github.com/aio-libs/aiohttp/pull/10991. uvicorn takes no transport
+    of one's own, and asyncio's `transport.writelines` needs both parts at once.
+
+Checked with:
+    uvicorn 0.54.0
+
+Remove:
+    Let `app.patches.uvicorn_protocol` extend `HttpToolsProtocol` itself.
 """
 
 from __future__ import annotations
@@ -18,6 +29,7 @@ class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, over a `Joining` transport."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Write through a `Joining` transport."""
         super().connection_made(Joining(transport, self.loop))  # type: ignore[arg-type]
 
 
@@ -25,15 +37,18 @@ class Joining:
     """A transport that writes together what it is given in one turn of the loop. In all else it is `transport`."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        """Wrap a transport of an event loop."""
         self._transport = transport
         self._loop = loop
         self._held = list[bytes]()
         self._size = 0
 
     def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the transport."""
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        """Hold data back until the end of this turn of the loop."""
         if not self._held:
             self._loop.call_soon(self._flush)
         self._held.append(data)
@@ -42,10 +57,12 @@ class Joining:
             self._flush()
 
     def write_eof(self) -> None:
+        """Write what is held back, and close the writing half."""
         self._flush()
         self._transport.write_eof()
 
     def close(self) -> None:
+        """Write what is held back, and close."""
         self._flush()
         self._transport.close()
 

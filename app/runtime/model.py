@@ -13,7 +13,7 @@ from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, Predi
 from app.core.models import Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor, as_json, make, size_of
 from app.runtime.arrays import to_array, to_tensor
-from app.runtime.containing import contained
+from app.runtime.exit_guard import contained
 from app.runtime.frames import column_of
 from app.runtime.memory import at_most, out_of_memory
 from app.runtime.methods import call

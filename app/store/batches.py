@@ -220,3 +220,9 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         errors=orjson.loads(text.get("errors", "[]")),
         **values,
     )
+
+
+def read_parts(client: redis.Redis, batch: str) -> list[Part]:
+    """Return the parts of a batch that are done, in the order of their rows."""
+    fields: Any = client.hgetall(keys.batch_parts(batch))
+    return parts_of(fields)

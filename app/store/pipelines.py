@@ -188,3 +188,17 @@ def _of(fields: Mapping[bytes, bytes], prefix: str) -> Iterator[tuple[str, Any]]
     for name, text in fields.items():
         if name.startswith(prefix.encode()):
             yield name.decode().removeprefix(prefix), orjson.loads(text)
+
+
+def read_inputs(client: redis.Redis, run: str) -> bytes | None:
+    """Return the packed inputs of a run; None if its record has expired."""
+    inputs: Any = client.hget(keys.pipeline(run), "inputs")
+    return inputs  # type: ignore[no-any-return]
+
+
+def read_results(client: redis.Redis, jobs: Sequence[str]) -> list[Any]:
+    """Return the packed result of each job; None for one without a result."""
+    with client.pipeline(transaction=False) as pipe:
+        for job in jobs:
+            pipe.hget(keys.job(job), "result")
+        return pipe.execute()

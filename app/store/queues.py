@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -29,3 +30,35 @@ async def depths(client: redis.asyncio.Redis, pools: Mapping[str, Sequence[str]]
             pipe.hlen(keys.held(pool)[0])
         counts: Any = iter(await pipe.execute())
     return {pool: [next(counts) for _ in range(len(queues) + 1)] for pool, queues in pools.items()}
+
+
+def renew_leases(client: redis.Redis, pool: str, tags: Iterable[str], running: Iterable[tuple[str, str]]) -> None:
+    """Write the present time for each message that is held and each delivery that runs.
+
+    Args:
+        client: A connection to Redis.
+        pool: The pool of the worker.
+        tags: The delivery tags of the messages that the worker holds.
+        running: Queue and id of each delivery that runs.
+    """
+    with client.pipeline(transaction=False) as pipe:
+        pipe.zadd(keys.held(pool)[1], {tag: time.time() for tag in tags}, xx=True)
+        for queue, id in running:
+            pipe.zadd(keys.running(queue), {id: time.time()}, xx=True)
+        pipe.execute()
+
+
+def oldest_messages(client: redis.Redis, queues: Sequence[str]) -> dict[str, object]:
+    """Return the oldest message of each queue that has one. A message may be large, so its hash stands for it."""
+    with client.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.lindex(keys.list_of(queue), -1)
+        return {queue: hash(message) for queue, message in zip(queues, pipe.execute(), strict=True) if message is not None}
+
+
+def give_way(client: redis.Redis, pool: str, queue: str, worker: str, pause_ms: int) -> bool:
+    """Return whether this worker should give way to a message that waits in a queue.
+
+    Only one worker of a pool gives way within `pause_ms`: one free process is enough for what waits.
+    """
+    return bool(client.llen(keys.list_of(queue)) and client.set(keys.giving_way(pool), worker, nx=True, px=pause_ms))

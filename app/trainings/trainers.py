@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from app.core.errors import InvalidInput
 from app.core.trainers import ESTIMATORS, Estimator, Kind
 from app.runtime.arrays import Array
-from app.runtime.containing import contained
+from app.runtime.exit_guard import contained
 from app.trainings.preprocessing import as_fitted, prepared
 
 Fit = Callable[..., Any]

@@ -1,1 +1,1 @@
-"""The Celery worker: start and preload, tasks, leases, probes, metrics. May import everything but api and cli."""
+"""The Celery worker: a delivery is claimed, run, settled and requeued. Beside it, periodic steps load models and keep leases."""

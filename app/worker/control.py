@@ -1,4 +1,4 @@
-"""The remote control commands of our own (`celery control interrupt ID`)."""
+"""The remote control command with which the API stops a running delivery."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @control_command(name=names.INTERRUPT, args=[("id", str)], signature="<delivery id>")
 def interrupt(state: Any, id: str) -> dict[str, str]:
-    """Raises the soft time limit in the process that runs a delivery. One that passes it over, or never returns to Python, is killed."""
+    """Raise the soft time limit in the process that runs a delivery. A process that does not stop in time is killed."""
     for request in list(worker_state.active_requests):
         if request.id == id and request.worker_pid:
             os.kill(request.worker_pid, signal.SIGUSR1)
@@ -30,7 +30,7 @@ def interrupt(state: Any, id: str) -> dict[str, str]:
 
 def _kill(request: Any, pid: int) -> None:
     if request in worker_state.active_requests and request.worker_pid == pid:
-        log.warning("delivery %s was interrupted and runs on: its process is killed", request.id)
-        request.interrupted = True
+        log.warning("Killing a process that did not stop after a cancellation: delivery=%s pid=%d", request.id, pid)
+        request.cancelled = True
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

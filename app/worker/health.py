@@ -1,4 +1,4 @@
-"""What a worker's probes say, from the moment that it begins to load models.
+"""Answer a worker's probes, from the time when it begins to load models.
 
 Alive means that the event loop turned lately, or that the worker loads models or waits for Redis: a restart would not help.
 Ready means that the models are loaded and the queue is being consumed.
@@ -10,20 +10,24 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from celery import bootsteps
 from prometheus_client import CollectorRegistry, multiprocess
 
 from app.pauses import Pauses
-from app.worker import parent
+from app.worker import main_process
+from app.worker.periodic import Periodic
 
 _STALL_S: Final = 60.0
-_BEAT_S: Final = 1.0
 
 
 class Status:
-    """`loading()` returns the versions whose smoke test has not ended, as (name, version)."""
+    """The state that the probes report."""
 
     def __init__(self, loading: Callable[[], Collection[tuple[str, str]]]) -> None:
+        """Start as a worker that loads its models.
+
+        Args:
+            loading: Returns the versions whose smoke test has not ended, as (name, version).
+        """
         self._loading = loading
         self._started = False
         self.consuming = False
@@ -32,22 +36,22 @@ class Status:
         multiprocess.MultiProcessCollector(self.registry)
 
     def touch(self) -> None:
-        """The event loop turns."""
+        """Note that the event loop turns."""
         self._started, self.beat = True, time.monotonic()
 
     def live(self) -> tuple[bool, str]:
-        """For /livez."""
+        """Return the answer of /livez, and why."""
         stalled = time.monotonic() - self.beat
         if self.consuming and stalled > _STALL_S:
             return False, f"the event loop has not turned for {stalled:.0f} s"
-        if self.consuming and (still := parent.loops().dead()):
-            return False, still
+        if self.consuming and (stalled_loops := main_process.loops().dead()):
+            return False, stalled_loops
         return True, "the event loop turns" if self.consuming else "waits for Redis, or drains" if self._started else "models are loading"
 
     def ready(self) -> tuple[bool, str]:
-        """For /readyz."""
-        if self.consuming and (still := parent.loops().stalled()):
-            return False, still
+        """Return the answer of /readyz, and why."""
+        if self.consuming and (stalled_loops := main_process.loops().stalled()):
+            return False, stalled_loops
         if self.consuming:
             return True, "models are loaded and the queue is consumed"
         if self._started:
@@ -56,28 +60,26 @@ class Status:
         return False, f"still loading {loading}" if loading else "models are loading"
 
 
-class Health(bootsteps.StartStopStep):
+class Health(Periodic):
     """A consumer step: started when the queue is consumed, stopped when the connection is lost or the worker drains."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    timer: Any = None
+    loop_name = "pauses"
 
-    def start(self, consumer: Any) -> None:
-        self.pauses = Pauses(parent.loops().add("pauses"))
-        self.status: Status = consumer.controller.status
-        self.touch()
-        self.timer = consumer.timer.call_repeatedly(_BEAT_S, self.touch)
+    def start(self, parent: Any) -> None:
+        """Report that the queue is consumed."""
+        super().start(parent)
+        self.pauses = Pauses(self.loop)
+        self.status: Status = parent.controller.status
+        self.tick_now(parent)
         self.status.consuming = True
 
-    def stop(self, consumer: Any) -> None:
-        consumer.controller.status.consuming = False
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-            parent.loops().remove("pauses")
+    def stop(self, parent: Any) -> None:
+        """Report that the queue is not consumed."""
+        parent.controller.status.consuming = False
+        super().stop(parent)
 
-    def touch(self) -> None:
-        """Once a second: the event loop turns, and how long it paused is measured."""
+    def tick(self, parent: Any) -> None:
+        """Report that the event loop turns, and measure how long it paused."""
         self.status.touch()
-        with self.pauses.loop.turn():
-            self.pauses.tick(_BEAT_S)
+        self.pauses.tick(self.interval_s)

@@ -1,4 +1,4 @@
-"""A worker process: loads the pool's models, then runs Celery's prefork worker until SIGTERM, which drains it."""
+"""Run a worker: load the pool's models, then run Celery's prefork worker until SIGTERM, which drains it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from app.store.redis.health import refuse_unfit
 
 
 def serve() -> None:
-    """Blocks; exits 0 after SIGTERM or SIGINT: no new delivery, running ones end. A second signal hurries: they are handed back."""
+    """Run a worker, and exit with 0 after SIGTERM or SIGINT.
+
+    The first signal drains it: it takes no new delivery, and running ones end. A second signal returns them to the queue.
+    """
     refuse_unfit(settings())
     directory = settings().state / "metrics" / f"worker-{os.getpid()}"
-    # Before prometheus_client is imported: it decides then whether the children's numbers are added up.
+    # Before prometheus_client is imported: it decides then whether the numbers of pool processes are added up.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
@@ -29,7 +32,7 @@ def serve() -> None:
 
 
 def _name_metric_files() -> None:
-    """By the place in the pool, not by process id: a process that replaces another goes on with its files, and they do not add up."""
+    """Name files by the place in the pool, not by process id: a process that replaces another continues its files, and none are left over."""
     from billiard.process import current_process
     from prometheus_client import values
 
@@ -49,43 +52,46 @@ def _run() -> int:
     from app import probes
     from app.canvas import app, predict
     from app.store import serving, unloaded_models
-    from app.worker import asking, child, control, parent, stopping, works  # noqa: F401  registers the commands
-    from app.worker.events import EventBatching
-    from app.worker.gate import Gate
+    from app.worker import control, handlers, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
+    from app.worker.heartbeat import Heartbeat
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
-    from app.worker.presence import Presence
+    from app.worker.pool_process import PoolProcess
     from app.worker.recycling import Recycling, Reports
-    from app.worker.reload import Reload
+    from app.worker.redis_check import RedisCheck
+    from app.worker.reload import Reload, RepositoryScan
+    from app.worker.shutdown import bound_shutdown
+    from app.worker.task_events import TaskEvents
     from app.worker.watchdog import Watchdog
 
-    # A container's only user may be root; what Celery says then, at length, is no news to whoever runs it so.
+    # A container's only user may be root. Celery's long warning about it is not news to those who run it so.
     warnings.simplefilter("ignore", SecurityWarning)
-    predict.run = asking.answer
-    works.load(settings().imports)
+    predict.run = predict_rows.predict_in_task
+    handlers.load(settings().imports)
     models = Models(settings())
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
-        served, unloaded = serving.read(parent.redis()), unloaded_models.read(parent.redis())
+        served, unloaded = serving.read(main_process.redis()), unloaded_models.read(main_process.redis())
     except (RedisError, OSError):
-        # It is waited for later, and read again then.
+        # The worker waits for Redis later, and reads them again then.
         served, unloaded = serving.Serving(), frozenset()
     models.preload(served, unloaded)
-    parent.memory_kills()
+    main_process.memory_kills()
     reports = Reports()
-    child.share(models, reports.write)
+    process = PoolProcess(models, reports.write)
+    pool_process.install(process)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
-    worker_process_init.connect(lambda **_: child.start(), weak=False)
+    worker_process_init.connect(lambda **_: process.start(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
-    app.steps["consumer"].update({Gate, Watchdog, EventBatching, LeaseRenewal, Health})
-    app.steps["worker"].update({Presence, Reload, Recycling})
+    app.steps["consumer"].update({RedisCheck, Watchdog, TaskEvents, LeaseRenewal, Health})
+    app.steps["worker"].update({Heartbeat, Reload, RepositoryScan, Recycling})
     worker = app.Worker(
         hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
-        # For a device too: this process never opens it, so a child that hangs in a kernel, or dies, can be replaced.
-        pool="app.worker.pool:TaskPool",
+        # Also with a device: the main process never opens it, so a pool process that hangs in a kernel, or dies, can be replaced.
+        pool="app.patches.celery_pool:TaskPool",
         concurrency=settings().processes + settings().spare_processes,
         optimization="fair",
         without_gossip=True,
@@ -94,8 +100,8 @@ def _run() -> int:
     )
     worker.models, worker.serving, worker.status = models, served, status
     worker.reports = reports
-    # A little more, so that work which ends in time can say so.
-    stopping.bound(worker, settings().drain_timeout_s + 3)
+    # A little more, so that work which ends in time can write its outcomes.
+    bound_shutdown(worker, settings().drain_timeout_s + 3)
     if settings().deletion_cost:
         from app.cluster import deletion_cost
 

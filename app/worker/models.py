@@ -1,4 +1,4 @@
-"""The models that this worker holds. Loaded in the parent before the fork, so that children share their pages."""
+"""The models that this worker holds. The main process loads them before the fork, so that pool processes share their pages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.settings import Settings
 from app.store.serving import Serving, Slot
-from app.worker.probation import Key, SmokeTests, Verdict
+from app.worker.smoke_test import Key, SmokeTests, Verdict
 
 log = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
-_ASK_AGAIN_S: Final = 5.0
+_RETEST_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Wanted:
     requests: Mapping[Slot, Promotion] = field(default_factory=dict)
     gone: frozenset[Slot] = frozenset()
     unreadable: frozenset[str] = frozenset()
-    """Models whose files could not be read now: what is held of them stays."""
+    """Models whose files cannot be read now: the versions that are held stay."""
 
     @classmethod
     def look(cls, repository: Repository, unloaded: frozenset[str], serving: Serving) -> Wanted:
@@ -59,20 +59,20 @@ class Wanted:
             except CeleriacError:
                 continue  # removed a moment ago
             except OSError as error:
-                log.error("Could not read the versions of %s, what is loaded of it stays: %s", name, error)
+                log.error("Could not read the versions of %s, keeping what is loaded: %s", name, error)
                 unreadable.add(name)
                 continue
             try:
-                aliases, known = repository.aliases(name), repository.promotions(name)
+                aliases, requested = repository.aliases(name), repository.promotions(name)
             except (CeleriacError, OSError) as error:
-                log.error("Aliases of %s stay as they are: %s", name, error)
+                log.error("Could not read the aliases of %s, keeping them unchanged: %s", name, error)
                 unreadable.add(name)
                 keys.update((name, version) for version in (*served.values(), versions[-1]) if version in versions)
                 continue
             failures = serving.failures_of(name)
-            wanted = promotions.targets(versions, aliases, known, failures, served)
+            wanted = promotions.targets(versions, aliases, requested, failures, served)
             targets |= {(name, alias): version for alias, version in wanted.items()}
-            requests |= {(name, alias): request for alias, request in promotions.pending(aliases, known, failures).items()}
+            requests |= {(name, alias): request for alias, request in promotions.pending(aliases, requested, failures).items()}
             gone.update((name, alias) for alias in served if alias not in wanted)
             needed = [*wanted.values(), *(served[alias] for alias in wanted if alias in served), versions[-1]]
             keys.update((name, version) for version in needed if version in versions)
@@ -82,13 +82,17 @@ class Wanted:
 
 
 class Models:
-    """`loaded` answers predictions, `refused` says why a version does not; `arriving` ones are not yet in every child.
+    """The models of one worker.
+
+    `loaded` models answer predictions. `refused` has the reason why a version does not. `arriving` ones are not yet in every process.
+
 
     A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artefacts, which only a
-    process that loads them can tell.
+    process that loads them can infer.
     """
 
     def __init__(self, settings: Settings) -> None:
+        """Start without models."""
         self._settings = settings
         self.repository = Repository(settings.models)
         self.loaded: dict[Key, Model] = {}
@@ -102,11 +106,16 @@ class Models:
         self._unwell: dict[Key, tuple[Model, float]] = {}
 
     def wanted(self, unloaded: frozenset[str] = frozenset(), serving: Serving | None = None) -> Wanted:
-        """`unloaded` models are not. `serving` says which versions answer now."""
+        """Return the versions that this worker has to hold.
+
+        Args:
+            unloaded: Models that were unloaded on request.
+            serving: The versions that answer now.
+        """
         return Wanted.look(self.repository, unloaded, serving or Serving())
 
     def missing(self, wanted: Wanted) -> list[Key]:
-        """Versions to load: new ones, and those whose files changed since (a bare artefact, or one that could not be served)."""
+        """Return versions to load: new ones, and those whose files have changed (a bare artifact, or one that could not be served)."""
         return sorted(key for key in wanted.keys if self._stamps.get(key) != self._stamp(key))
 
     def begin(self, key: Key) -> None:
@@ -131,12 +140,12 @@ class Models:
             self.passed[verdict.key] = verdict.load_s
 
     def take(self) -> list[Key]:
-        """The versions to load next, out of `passed`. A slow one is loaded alone, after the others: they need not wait for it."""
+        """Return the versions to load next, out of `passed`. A slow one is loaded alone, after the others: they need not wait for it."""
         quick = sorted(key for key, seconds in self.passed.items() if seconds <= self._settings.slow_load_s)
-        found = quick or sorted(self.passed, key=self.passed.__getitem__)[:1]
-        for key in found:
+        chosen = quick or sorted(self.passed, key=self.passed.__getitem__)[:1]
+        for key in chosen:
             del self.passed[key]
-        return found
+        return chosen
 
     def load(self, key: Key) -> None:
         """Load a version that passed its smoke test, into `loaded` or `refused`."""
@@ -149,13 +158,13 @@ class Models:
             log.exception("Loading %s@%s failed", *key)
             self.refuse(key, told(error))
             return
-        if key in self._stamps:  # it is wanted still
+        if key in self._stamps:  # it is still wanted
             self.loaded[key] = model
             if self.repository.manifest(*key) is None:
                 self.inferred[key] = model.manifest
 
     def refuse(self, key: Key, reason: str) -> None:
-        """Say why a version is not served."""
+        """Keep the reason why a version is not served."""
         log.error("%s@%s is not served: %s", *key, reason)
         self.loaded.pop(key, None)
         self.arriving.discard(key)
@@ -188,12 +197,12 @@ class Models:
         self.freeze()
 
     def freeze(self) -> None:
-        """Keeps the collector from touching, and so copying, the pages that children share."""
+        """Keep the garbage collector from touching, and so copying, the pages that pool processes share."""
         gc.collect()
         gc.freeze()
 
     def forget(self, wanted: Wanted) -> list[Key]:
-        """Drops versions that nothing points to any longer. Those of them that were loaded."""
+        """Drop versions that are no longer wanted. Returns those that were loaded."""
         gone = [key for key in self._stamps if key not in wanted.keys and key[0] not in wanted.unreadable]
         loaded = [key for key in gone if key in self.loaded]
         for key in gone:
@@ -210,35 +219,39 @@ class Models:
             metrics.MODELS.labels(state).set(number)
 
     def get(self, name: str, version: str) -> Model:
-        """In a child. A version that the parent does not hold is loaded here: an older one, or one published a moment ago.
+        """Return a model, in a pool process.
 
-        Raises ModelUnavailable.
+        A version that the main process does not hold is loaded here: an older one, or one published a moment ago.
+
+        Raises:
+            ModelUnavailable: The version is not served here.
         """
         key = (name, version)
         if key not in self.loaded:
             if key in self._unwell:
-                self._ask_again(key)
+                self._retest(key)
                 return self.loaded[key]
             if key in self.refused:
                 raise ModelUnavailable(f"{name}@{version} is not served: {self.refused[key]}")
-            log.info("loading %s@%s on demand", name, version)
+            log.info("Loading %s@%s on demand", name, version)
             model = self._load(key)
             model.verify()
             self.loaded[key] = model
         return self.loaded[key]
 
     def retries(self, name: str, version: str) -> RetryPolicy:
-        """The retry policy of a version, where this process holds it."""
+        """Return the retry policy of a version; the default one if this process does not hold it."""
         model = self.loaded.get((name, version))
         return model.manifest.retries if model else RetryPolicy()
 
-    def _ask_again(self, key: Key) -> None:
-        """A model did not answer its golden sample in this child, though it did elsewhere: what it needs may be there again.
+    def _retest(self, key: Key) -> None:
+        """Run the smoke test again of a model that failed it in this process, though not elsewhere: what it needs may be available again.
 
-        Raises ModelUnavailable.
+        Raises:
+            ModelUnavailable: It still fails.
         """
-        model, asked_at = self._unwell[key]
-        if time.monotonic() - asked_at < _ASK_AGAIN_S:
+        model, tested_at = self._unwell[key]
+        if time.monotonic() - tested_at < _RETEST_S:
             raise ModelUnavailable(f"{model} is not served: {self.refused[key]}")
         self._unwell[key] = model, time.monotonic()
         model.verify()
@@ -246,7 +259,7 @@ class Models:
         self.loaded[key] = model
 
     def warm_up(self) -> None:
-        """In a child: the first prediction of each model, which makes thread pools and caches."""
+        """Make the first prediction of each model, in a pool process. It creates thread pools and caches."""
         for key, model in self.loaded.items():
             try:
                 model.verify()
@@ -263,8 +276,10 @@ class Models:
             return str(error)
 
     def _load(self, key: Key) -> Model:
-        one = self._settings
+        options = self._settings
         try:
-            return load(self.repository, *key, version_policy=one.version_policy, allow_pickle=one.allow_pickle, device=one.device)
+            return load(
+                self.repository, *key, version_policy=options.version_policy, allow_pickle=options.allow_pickle, device=options.device
+            )
         except FileNotFoundError as error:
             raise ModelUnavailable(f"{'@'.join(key)} was removed while it was loaded ({error.filename} is gone)") from None

@@ -1,4 +1,4 @@
-"""Decides promotions by what this worker serves: an alias moves once the version answers here, and stays if it cannot."""
+"""Decide promotions by what this worker serves: an alias moves once the version answers here, and stays if it cannot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.store import serving as store
 from app.store import workers
 from app.store.serving import Serving, Slot
 from app.worker.models import Models, Wanted
-from app.worker.probation import Key
+from app.worker.smoke_test import Key
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +31,15 @@ class Promotions:
     name: str
     pool: str
     _stuck: dict[Slot, str] = field(default_factory=dict)
-    """Alias -> the version that it should lead to and cannot, as the log says already."""
+    """Alias -> the version that it should lead to and cannot. The log has it already."""
 
     def decide(self, client: redis.Redis, wanted: Wanted, serving: Serving) -> None:
         """Move the aliases whose version this worker serves, and end the promotions of those that it cannot serve.
 
-        Redis comes before the file: a worker that dies in between leaves a request that the next one settles. Raises RedisError.
+        Redis is written before the file: a worker that dies in between leaves a request that the next one settles.
+
+        Raises:
+            RedisError: Redis is unavailable.
         """
         moved = {slot: version for slot, version in wanted.targets.items() if self._ready((slot[0], version))}
         new = {slot: version for slot, version in moved.items() if serving.get(slot) != version}
@@ -53,14 +56,14 @@ class Promotions:
         return key in self.models.loaded and key not in self.models.arriving
 
     def _settle(self, slot: Slot, request: Promotion, *, first: bool) -> None:
-        with suppress(CeleriacError, OSError):  # a volume that is read-only here: Redis knows, and whoever can write it does
+        with suppress(CeleriacError, OSError):  # a read-only volume: Redis has the promotion, and a worker that can write the file does
             self.models.repository.settle(slot[0], request)
         if first:
             metrics.PROMOTIONS.labels("served").inc()
             log.info("Promoted: model=%s alias=%s version=%s before=%s", *slot, request.version, request.before)
 
     def _lost(self, client: redis.Redis, wanted: Wanted) -> Iterator[tuple[Slot, Promotion, str]]:
-        """Promotions that cannot succeed, and why."""
+        """Yield promotions that cannot succeed, and why."""
         refused = [slot for slot, request in wanted.requests.items() if (slot[0], request.version) in self.models.refused]
         # Another worker of the pool may still find that it can serve the version, for example one with a newer image.
         living = workers.living(client) if refused else []
@@ -82,7 +85,7 @@ class Promotions:
         log.error("Promotion failed: model=%s alias=%s version=%s still=%s reason=%s", *slot, request.version, stays, reason)
 
     def _warn(self, wanted: Wanted, serving: Serving) -> None:
-        """Say once that an alias, which somebody moved by hand, leads to the last good version instead."""
+        """Log once that an alias, which was moved by hand, leads to the last good version instead."""
         stuck = {
             slot: version
             for slot, version in wanted.targets.items()

@@ -1,113 +1,110 @@
-"""New versions and moved aliases without a restart and without a gap.
+"""Load new versions and move aliases without a restart and without a gap.
 
-A timer looks at the repository. A new version is smoke-tested in processes of its own, then loaded in a thread of the parent, and
-then the children are replaced one at a time, idle ones first: the new ones are forked from a parent that holds the new model, so
-pages stay shared. A child that is asked for the version before it was replaced loads it by itself. When every child holds the
-version, the aliases that should lead to it move.
+A timer reads the repository. A new version is smoke-tested in processes of its own, then loaded in a thread of the main process, and
+then the pool processes are replaced one at a time, idle ones first: the new ones are forked from a main process that holds the new
+model, so pages stay shared. A pool process that needs the version before it was replaced loads it itself. When every process holds
+the version, the aliases that should lead to it move.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import Any, Final
+from typing import Any
 
-from celery import bootsteps
 from redis.exceptions import RedisError
 
+from app.patches.celery_pool import process_pool
 from app.settings import settings
 from app.store import serving, unloaded_models
-from app.worker import parent
+from app.worker import main_process
 from app.worker.models import Models, Wanted
-from app.worker.probation import Key
+from app.worker.periodic import Periodic
 from app.worker.promotion import Promotions
+from app.worker.smoke_test import Key
 
 log = logging.getLogger(__name__)
-_REPLACE_INTERVAL_S: Final = 0.25
 
 
-class Reload(bootsteps.StartStopStep):
-    """A worker step."""
+class Reload(Periodic):
+    """A worker step: takes the next step of a reload that has begun."""
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
+    loop_name = "reload"
+    interval_s = 0.25
 
     def __init__(self, worker: Any, **options: Any) -> None:
+        """Register the step with its worker."""
         super().__init__(worker, **options)
         worker.reload = self
         self.thread: threading.Thread | None = None
         self.loading: list[Key] = []
         """What the thread loads."""
         self.fresh: set[Key] = set()
-        """Loaded versions that are in every child as soon as the old ones are replaced."""
+        """Loaded versions that are in every process as soon as the old ones are replaced."""
         self.old: set[int] = set()
-        self.timers: list[Any] = []
-        self.withdrawn: frozenset[str] = frozenset()
+        self.unloaded: frozenset[str] = frozenset()
 
     @property
     def busy(self) -> bool:
         """Whether a thread loads models, or processes are being replaced by ones that hold them."""
         return self.thread is not None or bool(self.old)
 
-    def start(self, worker: Any) -> None:
-        self.serving: serving.Serving = worker.serving
-        self.promotions = Promotions(worker.models, worker.hostname, settings().pool)
-        turns = {"models": (settings().scan_interval_s, self.look), "reload": (_REPLACE_INTERVAL_S, self.go_on)}
-        self.timers = [
-            worker.timer.call_repeatedly(every_s, parent.loops().add(name, every_s).guarded(turn), (worker,))
-            for name, (every_s, turn) in turns.items()
-        ]
-        self.look(worker)
+    def start(self, parent: Any) -> None:
+        """Start the timer, and read the repository once."""
+        self.serving: serving.Serving = parent.serving
+        self.promotions = Promotions(parent.models, parent.hostname, settings().pool)
+        super().start(parent)
+        self.scan(parent)
 
-    def stop(self, worker: Any) -> None:
-        for timer in self.timers:
-            timer.cancel()
-        worker.models.tests.stop()
-        for name in ("models", "reload"):
-            parent.loops().remove(name)
+    def stop(self, parent: Any) -> None:
+        """Stop the timer and all smoke tests."""
+        super().stop(parent)
+        parent.models.tests.stop()
 
-    def look(self, worker: Any) -> None:
+    def scan(self, worker: Any) -> None:
         """Compare the repository with what this worker holds."""
         models: Models = worker.models
         try:
-            self.withdrawn, self.serving = unloaded_models.read(parent.redis()), serving.read(parent.redis())
+            self.unloaded, self.serving = unloaded_models.read(main_process.redis()), serving.read(main_process.redis())
         except (RedisError, OSError) as error:
-            log.warning("Aliases stay as they are until Redis answers: %s", error)
-        wanted = models.wanted(self.withdrawn, self.serving)
+            log.warning("Keeping aliases unchanged until Redis answers: %s", error)
+        wanted = models.wanted(self.unloaded, self.serving)
         dropped = models.forget(wanted)
         for key in models.missing(wanted):
             models.begin(key)
         if dropped:
-            log.info("dropping %s", ", ".join("@".join(key) for key in sorted(dropped)))
-            # The children hold the pages until they are replaced.
+            log.info("Dropping %s", ", ".join("@".join(key) for key in sorted(dropped)))
+            # The processes hold the pages until they are replaced.
             self._renew(worker)
         self._decide(wanted)
         models.count()
 
     def _decide(self, wanted: Wanted) -> None:
         try:
-            self.promotions.decide(parent.redis(), wanted, self.serving)
+            self.promotions.decide(main_process.redis(), wanted, self.serving)
         except (RedisError, OSError) as error:
-            log.warning("Promotions wait until Redis answers: %s", error)
+            log.warning("Postponing promotions until Redis answers: %s", error)
 
-    def go_on(self, worker: Any) -> None:
+    def tick(self, parent: Any) -> None:
         """Take the next step of what has begun."""
-        models: Models = worker.models
+        models: Models = parent.models
         if self.thread is not None and not self.thread.is_alive():
             self.thread = None
             models.freeze()
             self.fresh |= set(self.loading) & models.loaded.keys()
             if self.fresh:
-                self._renew(worker)
+                self._renew(parent)
         # No process is forked while the thread loads: it may hold a lock that a copy would wait for.
         for verdict in models.tests.advance(start=self.thread is None):
             models.judge(verdict)
         if self.thread is None and models.passed:
             self.loading = models.take()
-            # Leases and heartbeats go on while it loads.
+            # Leases and heartbeats continue while it loads.
             self.thread = threading.Thread(target=self._load, args=(models, self.loading), name="reload")
             self.thread.start()
         elif self.thread is None:
-            self._replace(worker)
+            self._replace(parent)
 
     @staticmethod
     def _load(models: Models, keys: list[Key]) -> None:
@@ -115,23 +112,35 @@ class Reload(bootsteps.StartStopStep):
             models.load(key)
 
     def _renew(self, worker: Any) -> None:
-        self.old = {process.pid for process in worker.pool._pool._pool}
+        self.old = {process.pid for process in process_pool(worker).processes}
 
     def _replace(self, worker: Any) -> None:
-        pool = worker.pool._pool
-        self.old &= {process.pid for process in pool._pool}
+        pool = process_pool(worker)
+        self.old &= {process.pid for process in pool.processes}
         if not self.old:
             if self.fresh:
-                log.info("every process holds %s", ", ".join("@".join(key) for key in sorted(self.fresh)))
+                log.info("Every process holds %s", ", ".join("@".join(key) for key in sorted(self.fresh)))
                 worker.models.arriving -= self.fresh
                 self.fresh.clear()
-                self.look(worker)
+                self.scan(worker)
             return
-        for process in pool._pool:
-            if process.pid in self.old and pool.reserve_if_idle(process):
+        for process in pool.processes:
+            if process.pid in self.old and pool.replace_if_idle(process):
                 self.old.discard(process.pid)
-                pool._processes -= 1
-                process.terminate_controlled()
-                pool._putlock and pool._putlock.shrink()
-                pool.grow(1)
                 return
+
+
+class RepositoryScan(Periodic):
+    """A worker step: reads the repository regularly."""
+
+    requires = ("app.worker.reload:Reload",)
+    loop_name = "models"
+
+    def start(self, parent: Any) -> None:
+        """Start the timer."""
+        self.interval_s = settings().scan_interval_s
+        super().start(parent)
+
+    def tick(self, parent: Any) -> None:
+        """Compare the repository with what this worker holds."""
+        parent.reload.scan(parent)

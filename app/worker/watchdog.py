@@ -1,37 +1,44 @@
-"""Ends a worker that is connected and takes nothing: idle, while the oldest message of a queue of its own stays where it is.
+"""End a worker that is connected and takes nothing: idle, while the oldest message of a queue of its own stays where it is.
 
-It covers whatever makes a consumer deaf. Another worker that takes everything is no such thing: then the oldest message changes.
+It covers whatever makes a consumer deaf. Another worker that takes everything is not such a case: then the oldest message changes.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-import redis
-from celery import bootsteps
 from celery.worker import state
 
 from app.broker import names
 from app.settings import settings
-from app.store import keys
-from app.worker import parent
+from app.store import queues
+from app.worker import main_process
+from app.worker.periodic import Periodic
 
 log = logging.getLogger(__name__)
-_EXIT = 1
+_EXIT_CODE: Final = 1
 
 
-class Stillness:
-    """How long the worker has been idle beside a message that nobody took."""
+class IdleTimer:
+    """Measures how long the worker has been idle beside a message that nobody took."""
 
     def __init__(self) -> None:
+        """Start with nothing measured."""
         self._taken: object = None
         self._since: dict[str, tuple[object, float]] = {}
 
-    def look(self, oldest: Mapping[str, object], busy: bool, taken: object, now: float) -> tuple[float, str]:
-        """Seconds, and the queue. `oldest`: queue -> its oldest message, where it has any; `taken` changes with each delivery taken."""
+    def update(self, oldest: Mapping[str, object], busy: bool, taken: object, now: float) -> tuple[float, str]:
+        """Return the seconds, and the queue of the message.
+
+        Args:
+            oldest: The oldest message of each queue that has one.
+            busy: Whether the worker holds a delivery.
+            taken: A value that changes with each delivery that is taken.
+            now: The present time, in seconds.
+        """
         if busy or taken != self._taken:
             self._taken, self._since = taken, {}
         self._since = {
@@ -41,39 +48,27 @@ class Stillness:
         return max(((now - since, queue) for queue, (_, since) in self._since.items()), default=(0.0, ""))
 
 
-class Watchdog(bootsteps.StartStopStep):
-    """A consumer step: it watches only while the connection stands."""
+class Watchdog(Periodic):
+    """A consumer step: it watches only while the worker is connected."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    timer: Any = None
+    loop_name = "stillness"
 
-    def start(self, consumer: Any) -> None:
-        one = settings()
-        self.stillness = Stillness()
-        queues = (names.interactive(one.pool), names.bulk(one.pool))
-        look = parent.loops().add("stillness", one.stall_timeout_s / 10).guarded(self.look)
-        self.timer = consumer.timer.call_repeatedly(one.stall_timeout_s / 10, look, (queues, one.stall_timeout_s))
+    def start(self, parent: Any) -> None:
+        """Begin to measure."""
+        self.idle_timer = IdleTimer()
+        self.limit_s = settings().stall_timeout_s
+        self.queues = names.queues(settings().pool)
+        self.interval_s = self.limit_s / 10
+        super().start(parent)
 
-    def stop(self, consumer: Any) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-            parent.loops().remove("stillness")
-
-    def look(self, queues: Sequence[str], limit_s: float) -> None:
+    def tick(self, parent: Any) -> None:
+        """End the worker if it has been idle for too long."""
         busy = bool(state.reserved_requests)
-        oldest = {} if busy else _oldest(parent.redis(), queues)
-        still_s, queue = self.stillness.look(oldest, busy, sum(state.total_count.values()), time.monotonic())
-        if still_s >= limit_s:
+        oldest = {} if busy else queues.oldest_messages(main_process.redis(), self.queues)
+        idle_s, queue = self.idle_timer.update(oldest, busy, sum(state.total_count.values()), time.monotonic())
+        if idle_s >= self.limit_s:
             log.critical(
-                "this worker is idle, and took nothing though a delivery waits in the queue %s for %.0f s: it ends", queue, still_s
+                "Ending this worker: it is idle and took nothing though a delivery waits in the queue %s for %.0f s", queue, idle_s
             )
-            state.should_stop = _EXIT
-
-
-def _oldest(client: redis.Redis, queues: Sequence[str]) -> dict[str, object]:
-    with client.pipeline(transaction=False) as pipe:
-        for queue in queues:
-            # A message may be large: its hash is enough to know it again.
-            pipe.lindex(keys.list_of(queue), -1)
-        return {queue: hash(message) for queue, message in zip(queues, pipe.execute(), strict=True) if message is not None}
+            state.should_stop = _EXIT_CODE

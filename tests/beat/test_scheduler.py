@@ -134,7 +134,7 @@ async def test_a_schedule_that_is_deleted_is_forgotten(beat: Scheduler, client: 
     async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
         await schedules.delete(asynchronous, "often")
     # It had been read before.
-    beat.apply_async(entry)
+    beat.start_run(entry)
     assert due(client) == []
     assert client.keys("*often*") == []
 

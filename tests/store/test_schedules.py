@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from redbeat.decoder import RedBeatJSONDecoder, RedBeatJSONEncoder
 
-from app.broker.schedules import Plan
 from app.core.schedules import PARENT, Schedule
+from app.patches.redbeat_entry import DueTimes
 from app.store.schedules import decode_definition, definition, meta
 
 AT = 1_764_000_000.25
@@ -21,7 +21,7 @@ DAILY = Schedule("daily", "batch", {}, cron="0 5 * * *", created_at=1)
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_definition_is_redbeats(schedule: Schedule, paused: bool) -> None:
     expected = {
-        "name": schedule.name, "task": PARENT, "args": [], "kwargs": schedule.as_dict(), "options": {}, "schedule": Plan(schedule),
+        "name": schedule.name, "task": PARENT, "args": [], "kwargs": schedule.as_dict(), "options": {}, "schedule": DueTimes(schedule),
         "enabled": not paused,
     }  # fmt: skip
     assert definition(schedule, paused) == json.dumps(expected, cls=RedBeatJSONEncoder)

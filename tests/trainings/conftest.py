@@ -25,9 +25,14 @@ class Told:
     is_wanted: bool = True
     away: int = 0
     """Questions that Redis does not answer."""
+    redis: Any = None
+    worker: str = "host/1"
 
     def model(self, name: str, version: str) -> Any:
         raise AssertionError("a training asks no model")
+
+    def predict_rows(self, model: Any, rows: Any, method: str | None) -> Any:
+        raise AssertionError("a training calls no model")
 
     def progress(self, fraction: float, text: str = "") -> None:
         self.told.append((fraction, text))

@@ -13,33 +13,33 @@ from app.core.errors import StorageFull
 from app.data.formats import Format
 from app.data.writing import writing
 from app.settings import settings
-from app.worker.batches.folder import Folder, drafting
+from app.worker.batches.workspace import Workspace, drafting
 from tests.disks import Disk
 
 ROWS = pa.table({"a": np.random.default_rng(0).random(20_000)})
 
 
 @pytest.fixture
-def folder(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folder]:
+def folder(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setenv("CELERIAC_FILES", str(disk.folder))
     settings.cache_clear()
-    found = Folder("b1")
+    found = Workspace("b1")
     found.path.mkdir(parents=True)
     yield found
     settings.cache_clear()
 
 
-def write(folder: Folder, format: Format, rows: pa.Table, errors: int = 0) -> None:
+def write(folder: Workspace, format: Format, rows: pa.Table, errors: int = 0) -> None:
     with drafting(folder, 0) as draft:
         with writing(draft.file, format, {"a": pa.float64()}) as writer:
             writer.write(rows)
-        draft.told([{"row": at, "code": "invalid_input"} for at in range(errors)])
+        draft.write_errors([{"row": at, "code": "invalid_input"} for at in range(errors)])
         draft.finish(Part(0, len(rows), len(rows), 0))
 
 
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize("rows", [10, 20_000])
-def test_a_part_for_which_there_is_no_room_is_not_there(folder: Folder, disk: Disk, format: Format, rows: int) -> None:
+def test_a_part_for_which_there_is_no_room_is_not_there(folder: Workspace, disk: Disk, format: Format, rows: int) -> None:
     disk.fill(4096 if rows > 10 else 0)
     with pytest.raises(StorageFull, match="the volume of the files is full"):
         write(folder, format, ROWS[:rows])
@@ -49,7 +49,7 @@ def test_a_part_for_which_there_is_no_room_is_not_there(folder: Folder, disk: Di
     assert [path.name for path in folder.path.rglob("*") if path.is_file()] == [f"000000000000-{rows}"]
 
 
-def test_nor_is_one_for_whose_errors_there_is_no_room(folder: Folder, disk: Disk) -> None:
+def test_nor_is_one_for_whose_errors_there_is_no_room(folder: Workspace, disk: Disk) -> None:
     disk.fill(4096)
     with pytest.raises(StorageFull):
         write(folder, Format.CSV, ROWS[:10], errors=1000)

@@ -11,14 +11,15 @@ import redis
 from kombu.entity import Queue
 
 from app.broker import names
-from app.broker.celery import Reconnecting, app, configuration
+from app.broker.celery import app, configuration
 from app.broker.envelope import envelope
+from app.patches.kombu_connection import ReconnectingConnection
 from app.store import keys
 from app.worker import tasks
 from app.worker.request import DeliveryRequest
 
 # kombu carries no types.
-connect: Any = Reconnecting
+connect: Any = ReconnectingConnection
 queue_of: Any = Queue
 QUEUE = "default"
 
@@ -29,7 +30,7 @@ def given_up(broker: Any) -> None:
     broker._do_close_transport()
 
 
-@pytest.mark.parametrize("end", [Reconnecting.close, given_up])
+@pytest.mark.parametrize("end", [ReconnectingConnection.close, given_up])
 @pytest.mark.parametrize("answer", [DeliveryRequest.acknowledge, DeliveryRequest.reject])
 def test_a_message_whose_connection_is_gone_stays_with_redis(
     redis_url: str, end: Callable[[Any], None], answer: Callable[[Any], None]

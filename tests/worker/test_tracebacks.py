@@ -8,6 +8,9 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor, encode
 from app.runtime.model import Model
+from app.settings import settings
+from app.worker.models import Models
+from app.worker.pool_process import PoolProcess
 from app.worker.prediction import predict
 from tests.runtime.estimators import Answers, Raises
 
@@ -18,7 +21,9 @@ MANIFEST = Manifest("m", "1", "joblib", "model.joblib", "", (FLOAT,), (TensorSpe
 def asked(estimator: Any) -> Outcome:
     inputs = [Tensor("x", "FP64", (1, 1), encode([0.0], "FP64"))]
     delivery = Delivery("d", "m", "1", ("predict",), "", True, ("job",), (1,), inputs)
-    outcomes = predict(delivery, lambda *_: Model(MANIFEST, estimator))
+    models = Models(settings())
+    models.loaded[MANIFEST.key] = Model(MANIFEST, estimator)
+    outcomes = predict(PoolProcess(models), delivery)
     assert outcomes is not None
     return outcomes[0]
 

@@ -1,4 +1,4 @@
-"""The parts of a batch joined in order, and the errors beside them: also of one that ended before its time."""
+"""Assemble the output of a batch from its parts, and an error file beside it, also if the batch ended early."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ from app.data.formats import Format
 from app.data.openai_requests import RequestReader
 from app.data.writing import join
 from app.data.writing import writing as writing_table
-from app.store import batches, keys
+from app.store import batches
 from app.store.files import files
 from app.store.sources import Source, reading, writing
-from app.worker import child
-from app.worker.batches.answering import line
-from app.worker.batches.folder import Folder, Plan, drafting
+from app.worker.batches.predict import line
+from app.worker.batches.workspace import Plan, Workspace, drafting
 
 _PURPOSE: Final = "batch_output"
 _UNFINISHED: Final = {
@@ -37,24 +36,23 @@ _UNFINISHED: Final = {
 
 @handler(ASSEMBLY)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{output_file, error_file}`: ids, '' where there is nothing, or where it was written to a path or URL."""
+    """Assemble a batch. Returns `{output_file, error_file}`: ids, '' if there is nothing, or if it was written to a path or URL."""
     batch, outcome = str(spec["batch"]), Status(spec["outcome"])
-    folder = Folder(batch)
-    plan = folder.plan()
-    found: Any = child.redis().hgetall(keys.batch_parts(batch))
-    parts = batches.parts_of(found)
+    workspace = Workspace(batch)
+    plan = workspace.plan()
+    parts = batches.read_parts(context.redis, batch)
     if not plan.rows and plan.binding is not None:
         model = context.model(plan.order.model, plan.order.version)
-        _write_empty(plan, folder, model.manifest)
-        parts = [Part(0, 0, 1, 0)]  # of no rows; its file has the names of the columns
+        _write_empty(plan, workspace, model.manifest)
+        parts = [Part(0, 0, 1, 0)]  # without rows; its file has the names of the columns
     return {
-        "output_file": _join(plan, folder, parts, f"file-{batch.removeprefix('batch_')}o"),
-        "error_file": _tell(plan, folder, parts, outcome, f"file-{batch.removeprefix('batch_')}e"),
+        "output_file": _write_output_file(plan, workspace, parts, f"file-{batch.removeprefix('batch_')}o"),
+        "error_file": _write_error_file(plan, workspace, parts, outcome, f"file-{batch.removeprefix('batch_')}e"),
     }
 
 
-def _join(plan: Plan, folder: Folder, parts: list[Part], id: str) -> str:
-    paths = [folder.part(part) for part in parts if part.completed]
+def _write_output_file(plan: Plan, workspace: Workspace, parts: list[Part], id: str) -> str:
+    paths = [workspace.part(part) for part in parts if part.completed]
     if not paths:
         return ""
     if plan.order.output:
@@ -66,21 +64,21 @@ def _join(plan: Plan, folder: Folder, parts: list[Part], id: str) -> str:
         return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.order.ttl_s).id
 
 
-def _write_empty(plan: Plan, folder: Folder, manifest: Manifest) -> None:
-    """The part of a file without rows: the columns that any other would have; nothing if the input is empty altogether."""
+def _write_empty(plan: Plan, workspace: Workspace, manifest: Manifest) -> None:
+    """Write the part of a file without rows: it has the columns of any other part; nothing if the input is empty."""
     spec = manifest.output(plan.order.method)
     shape = (0, *(len(manifest.classes) or 1 if size == -1 else size for size in spec.shape[1:]))
     assert plan.binding is not None
     columns = {name: pa.array([], pa.type_for_alias(plan.carried.get(name, "string"))) for name in plan.binding.keep}
     columns |= to_columns(manifest, Tensor(spec.name, spec.datatype, shape, b""))
-    with drafting(folder, 0) as draft:
+    with drafting(workspace, 0) as draft:
         if any(plan.binding.inputs) or plan.output is not Format.CSV:
             with writing_table(draft.file, plan.output, {name: column.type for name, column in columns.items()}) as writer:
                 writer.write(pa.table(columns))
         draft.finish(Part(0, 0, 1, 0))
 
 
-def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: str) -> str:
+def _write_error_file(plan: Plan, workspace: Workspace, parts: list[Part], outcome: Status, id: str) -> str:
     unfinished = _UNFINISHED.get(outcome) if plan.binding is None else None
     gaps = list(_gaps(plan, parts)) if unfinished else []
     if not gaps and not any(part.failed for part in parts):
@@ -88,11 +86,11 @@ def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: st
     with files().draft(id) as draft:
         for part in parts:
             if part.error is not None:
-                _write(draft.file, _lost(plan, folder, part))
+                _write(draft.file, _lost_row(plan, workspace, part))
             elif part.failed:
-                _copy(folder.errors(part), draft.file)
+                _copy(workspace.errors(part), draft.file)
         for first, count in gaps:
-            for row, _, text in _requests(plan, folder, first, count):
+            for row, _, text in _requests(plan, workspace, first, count):
                 code, message = unfinished or ("", "")
                 _write(
                     draft.file,
@@ -101,19 +99,19 @@ def _tell(plan: Plan, folder: Folder, parts: list[Part], outcome: Status, id: st
         return draft.finish(f"{PurePath(plan.name).stem}.errors.jsonl", _PURPOSE, plan.order.ttl_s).id
 
 
-def _lost(plan: Plan, folder: Folder, part: Part) -> dict[str, Any]:
-    """The line of a row that no worker survived."""
+def _lost_row(plan: Plan, workspace: Workspace, part: Part) -> dict[str, Any]:
+    """Return the line of a row whose worker died each time."""
     error = part.error or {}
     if plan.binding is not None:
         return {"row": part.first, "line": None, **error}
-    [(row, _, text)] = _requests(plan, folder, part.first, 1)
-    told = {"code": error["code"], "message": error["detail"]}
-    return line(f"batch_req_{row}", openai_requests.parse(text).custom_id, None, None, told)
+    [(row, _, text)] = _requests(plan, workspace, part.first, 1)
+    message = {"code": error["code"], "message": error["detail"]}
+    return line(f"batch_req_{row}", openai_requests.parse(text).custom_id, None, None, message)
 
 
-def _requests(plan: Plan, folder: Folder, first: int, count: int) -> Iterator[tuple[int, int, bytes]]:
+def _requests(plan: Plan, workspace: Workspace, first: int, count: int) -> Iterator[tuple[int, int, bytes]]:
     with reading(Source(**plan.order.input)) as file:
-        yield from RequestReader(file, folder.index()).lines(first, count)
+        yield from RequestReader(file, workspace.index()).lines(first, count)
 
 
 def _gaps(plan: Plan, parts: list[Part]) -> Iterator[tuple[int, int]]:
@@ -124,8 +122,8 @@ def _gaps(plan: Plan, parts: list[Part]) -> Iterator[tuple[int, int]]:
         at = part.first + part.count
 
 
-def _write(file: IO[bytes], told: dict[str, Any]) -> None:
-    file.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+def _write(file: IO[bytes], row: dict[str, Any]) -> None:
+    file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _copy(path: Path, file: IO[bytes]) -> None:

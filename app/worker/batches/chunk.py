@@ -1,4 +1,4 @@
-"""Some rows of a batch: read, answered, written as a part. It ends early where it takes long, and gives way to single predictions."""
+"""Run a chunk of a batch: read rows, predict them, write a part. It ends early if it takes long, and gives way to single predictions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app.data.openai_requests import RequestReader
 from app.data.row_batch import Reader, RowBatch
 from app.data.tables import open_table
 from app.store.sources import Source, fingerprint, reading
-from app.worker.batches.answering import Answering, RequestAnswering, TableAnswering
-from app.worker.batches.folder import Folder, Plan, drafting
-from app.worker.batches.turn import Turn
+from app.worker.batches.predict import RequestPredictor, RowPredictor, TablePredictor
+from app.worker.batches.time_slice import TimeSlice
+from app.worker.batches.workspace import Plan, Workspace, drafting
 
 _MOST_ROWS: Final = 1 << 15
 _MOST_VALUES: Final = 1 << 18
@@ -28,55 +28,60 @@ _MOST_VALUES: Final = 1 << 18
 
 @handler(CHUNK)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{rows, completed, failed, seconds}`: of the rows asked for, the first `rows` are done. And `{slice, call_s}` for the next one's pace."""
-    folder, first, count = Folder(spec["batch"]), int(spec["first"]), int(spec["count"])
-    plan = folder.plan()
+    """Run a chunk.
+
+    Returns `{rows, completed, failed, seconds}`: the first `rows` of the chunk are done. And `{slice, call_s}`, from which the next
+    chunk's size is chosen.
+    """
+    workspace, first, count = Workspace(spec["batch"]), int(spec["first"]), int(spec["count"])
+    plan = workspace.plan()
     model = context.model(plan.order.model, plan.order.version)
-    with reading(Source(**plan.order.input)) as file, drafting(folder, first) as draft:
+    with reading(Source(**plan.order.input)) as file, drafting(workspace, first) as draft:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
-            told = "is not the file that the batch began with: put that one back and resume, or submit another batch"
-            raise InvalidFile(f"{plan.name} {told}", pointer="/input")
-        reader = _reader(plan, folder, file, model.manifest)
-        with ExitStack() as stack:
-            answering: Answering = (
-                TableAnswering(plan, model, draft, stack) if plan.binding is not None else RequestAnswering(plan, model, draft)
+            raise InvalidFile(
+                f"{plan.name} is not the file that the batch began with: put that one back and resume, or submit another batch",
+                pointer="/input",
             )
-            pace = ChunkSize(_most(answering), int(spec["slice"]), float(spec["call_s"]))
+        reader = _reader(plan, workspace, file, model.manifest)
+        with ExitStack() as stack:
+            predictor: RowPredictor = (
+                TablePredictor(plan, model, draft, stack) if plan.binding is not None else RequestPredictor(plan, model, draft)
+            )
+            size = ChunkSize(_most(predictor), int(spec["slice"]), float(spec["call_s"]))
             began = time.perf_counter()
-            done, failed = _answer(reader, answering, pace, first, count)
+            done, failed = _predict(reader, predictor, size, first, count, TimeSlice(context))
             took = time.perf_counter() - began
         draft.finish(Part(first, done, done - failed, failed))
     counts = {"rows": done, "completed": done - failed, "failed": failed}
-    return {**counts, "seconds": took, "slice": pace.rows, "call_s": pace.call_s}
+    return {**counts, "seconds": took, "slice": size.rows, "call_s": size.call_s}
 
 
-def _reader(plan: Plan, folder: Folder, file: IO[bytes], manifest: Manifest) -> Reader:
+def _reader(plan: Plan, workspace: Workspace, file: IO[bytes], manifest: Manifest) -> Reader:
     if plan.binding is None:
-        return RequestReader(file, folder.index())
+        return RequestReader(file, workspace.index())
     reader, _ = open_table(file, plan.name, plan.format, plan.options)
     if isinstance(reader, CsvReader):
         reader.expect(plan.binding.floats(manifest))
     if not reader.typed:
-        reader.locate(folder.index())
+        reader.locate(workspace.index())
     return reader
 
 
-def _answer(reader: Reader, answering: Answering, pace: ChunkSize, first: int, count: int) -> tuple[int, int]:
-    """How many rows were done, and how many of them failed."""
-    turn = Turn()
+def _predict(reader: Reader, predictor: RowPredictor, size: ChunkSize, first: int, count: int, time_slice: TimeSlice) -> tuple[int, int]:
+    """Return how many rows were done, and how many of them failed."""
     done = failed = 0
-    for whole in reader.read(first, count, answering.columns, _most(answering)):
+    for whole in reader.read(first, count, predictor.columns, _most(predictor)):
         rest: RowBatch | None = whole
         while rest is not None:
-            part, rest = rest.cut(pace.rows)
+            part, rest = rest.cut(size.rows)
             at = time.perf_counter()
-            failed += answering.answer(part)
+            failed += predictor.predict(part)
             done += part.count
-            pace.took(part.count, time.perf_counter() - at)
-            if done < count and turn.over():
+            size.took(part.count, time.perf_counter() - at)
+            if done < count and time_slice.over():
                 return done, failed
     return done, failed
 
 
-def _most(answering: Answering) -> int:
-    return min(_MOST_ROWS, max(1, _MOST_VALUES // max(1, len(answering.columns or ()))))
+def _most(predictor: RowPredictor) -> int:
+    return min(_MOST_ROWS, max(1, _MOST_VALUES // max(1, len(predictor.columns or ()))))

@@ -1,6 +1,6 @@
-"""Looks a batch's file through: what its columns are, how many rows it has and where. A bad file is refused here.
+"""Plan a batch: find the columns of its file, how many rows it has, and where they are. A bad file is refused here.
 
-A large file takes several jobs of about a second, so that chunks of other batches and single predictions get their turn.
+A large file takes several jobs of about a second, so that chunks of other batches and single predictions run in between.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from app.data.tables import open_table
 from app.data.writing import check_columns
 from app.settings import settings
 from app.store.sources import Source, check_output, fingerprint, reading, same
-from app.worker.batches.folder import Folder, Plan, Progress
-from app.worker.batches.turn import Turn
+from app.worker.batches.time_slice import TimeSlice
+from app.worker.batches.workspace import Plan, Progress, Workspace
 
 
 @handler(PLAN)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
+    """Plan a batch. Returns `{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
     order = BatchSpec.from_dict(spec["order"])
     source = Source(**order.input)
     if order.output:
@@ -42,34 +42,35 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
             raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
     with reading(source) as file:
         if order.endpoint:
-            return _requests(Folder(spec["batch"]), order, source.name, file)
-        return _table(Folder(spec["batch"]), order, source.name, file, context.model(order.model, order.version).manifest)
+            return _requests(Workspace(spec["batch"]), order, source.name, file, TimeSlice(context))
+        model = context.model(order.model, order.version)
+        return _table(Workspace(spec["batch"]), order, source.name, file, model.manifest, TimeSlice(context))
 
 
-def _table(folder: Folder, order: BatchSpec, name: str, file: IO[bytes], manifest: Manifest) -> dict[str, Any]:
+def _table(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], manifest: Manifest, time_slice: TimeSlice) -> dict[str, Any]:
     options = TableOptions.from_dict({**manifest.reading, **order.options})
     reader, format = open_table(file, name, None, options)
     output = _output(order, format)
     keep = [] if output is Format.NPY and order.keep is None else order.keep
-    progress, turn = folder.progress(fingerprint(file)), Turn()
+    progress = workspace.progress(fingerprint(file))
     index, types = None, dict[str, Any]()
     try:
         if isinstance(reader, JsonReader) and (
             output is not Format.JSONL or not reader.has([*wanted(manifest, order.columns, list(reader.columns)), *(order.keep or ())])
         ):
-            index = reader.look_through(progress.index, turn.over)
+            index = reader.look_through(progress.index, time_slice.over)
             if not index.whole:
-                return _more(folder, order, replace(progress, index=index))
+                return _more(workspace, order, replace(progress, index=index))
             types = reader.survey()
         if reader.columns or reader.rows:
             binding = bind(manifest, reader, order.columns, keep)
         else:  # an empty file: no names, and no rows
             binding = Binding(tuple(() for _ in manifest.inputs), ())
-        index = index or reader.look_through(progress.index, turn.over)
+        index = index or reader.look_through(progress.index, time_slice.over)
     except InvalidFile as error:
         raise error if error.pointer else InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
     binding = replace(binding, rest=isinstance(reader, JsonReader) and output is Format.JSONL and keep is None)
-    answers = {order.method, *(f"{order.method}_{one}" for one in manifest.classes)}
+    answers = {order.method, *(f"{order.method}_{label}" for label in manifest.classes)}
     for column in binding.keep:
         if column in answers:
             raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
@@ -77,7 +78,7 @@ def _table(folder: Folder, order: BatchSpec, name: str, file: IO[bytes], manifes
     if not (isinstance(reader, JsonReader) and output is Format.JSONL):
         check_columns(output, {column: carried.get(column, reader.columns[column]) for column in binding.keep})
     if index is not None and not index.whole:
-        return _more(folder, order, replace(progress, index=index))
+        return _more(workspace, order, replace(progress, index=index))
     plan = Plan(
         order,
         name,
@@ -89,32 +90,32 @@ def _table(folder: Folder, order: BatchSpec, name: str, file: IO[bytes], manifes
         options,
         {column: str(kind) for column, kind in carried.items()},
     )
-    folder.save(plan, index, _until(order))
+    workspace.save(plan, index, _until(order))
     return {"rows": reader.rows, "step": reader.step}
 
 
-def _requests(folder: Folder, order: BatchSpec, name: str, file: IO[bytes]) -> dict[str, Any]:
-    turn, progress = Turn(), folder.progress(fingerprint(file))
+def _requests(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], time_slice: TimeSlice) -> dict[str, Any]:
+    progress = workspace.progress(fingerprint(file))
     if progress.index is None or not progress.index.whole:
         try:
-            progress.index = line_index.index(file, after_bom(file), 0, LINES, resume=progress.index, enough=turn.over)
+            progress.index = line_index.index(file, after_bom(file), 0, LINES, resume=progress.index, enough=time_slice.over)
         except InvalidFile as error:
             return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
         if not progress.index.whole:
-            return _more(folder, order, progress)
+            return _more(workspace, order, progress)
     reader, checked = RequestReader(file, progress.index), progress.checked
     model = order.asked if order.endpoint == "/v1/jobs" else None
-    if not openai_requests.check(reader, order.endpoint, settings().max_batch_requests, model, checked, turn.over):
-        return _more(folder, order, progress)
+    if not openai_requests.check(reader, order.endpoint, settings().max_batch_requests, model, checked, time_slice.over):
+        return _more(workspace, order, progress)
     if checked.errors:
         return {"errors": checked.errors}
     plan = Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, progress.fingerprint)
-    folder.save(plan, progress.index, _until(order))
+    workspace.save(plan, progress.index, _until(order))
     return {"rows": reader.rows, "step": 1}
 
 
-def _more(folder: Folder, order: BatchSpec, progress: Progress) -> dict[str, Any]:
-    folder.save_progress(progress, _until(order))
+def _more(workspace: Workspace, order: BatchSpec, progress: Progress) -> dict[str, Any]:
+    workspace.save_progress(progress, _until(order))
     return {"more": True}
 
 

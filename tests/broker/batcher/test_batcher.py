@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -23,12 +23,15 @@ from app.broker.batcher.batcher import Batcher
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
 from app.core.deliveries import Delivery, Outcome, pack_reply
-from app.core.models import BatchLimits, Manifest, RetryPolicy, TensorSpec
+from app.core.models import BatchLimits, Manifest, TensorSpec
 from app.core.tensors import Tensor, decode, encode
 from app.runtime.model import Model
 from app.settings import settings as known
 from app.store import keys, scripts
-from app.worker import again, child, tasks
+from app.worker import requeue, tasks
+from app.worker.claim import Claim
+from app.worker.models import Models
+from app.worker.pool_process import PoolProcess
 
 MANIFEST: Final = Manifest(
     "echo", "1", "joblib", "model.joblib", "", (TensorSpec("x", "FP64", (-1, 1)),), (TensorSpec("predict", "FP64", (-1,)),)
@@ -45,18 +48,6 @@ class Echo(BaseEstimator):  # type: ignore[misc]
         if (data < 0).any():
             raise ValueError("a negative value")
         return np.asarray(data)[:, 0]
-
-
-class Held:
-    """What a worker process holds."""
-
-    loaded: ClassVar[dict[tuple[str, str], Model]] = {}
-
-    def get(self, name: str, version: str) -> Model:
-        return Model(MANIFEST, Echo())
-
-    def retries(self, name: str, version: str) -> RetryPolicy:
-        return RetryPolicy()
 
 
 @dataclass(frozen=True)
@@ -84,10 +75,8 @@ CALLERS: Final = st.lists(
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as found:
-        child.share(Held())  # type: ignore[arg-type]
-        child._redis = found
-        yield found
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -151,15 +140,22 @@ async def _work(client: redis.Redis, choices: Random) -> None:
             _run(client, held.pop(choices.randrange(len(held))), again_after_a_death=choices.random() < 0.2)
 
 
+def _process(client: redis.Redis) -> PoolProcess:
+    """A process that holds the model."""
+    models = Models(known())
+    models.loaded[MANIFEST.key] = Model(MANIFEST, Echo())
+    return PoolProcess(models, client=client)
+
+
 def _run(client: redis.Redis, message: bytes, *, again_after_a_death: bool) -> None:
     [id, body], _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     if body is not None:
-        delivery = again.unpacked(base64.b64decode(body))
+        delivery = requeue.unpack_delivery(base64.b64decode(body))
         attempts, started_at = [2 if again_after_a_death else 1] * len(delivery.jobs), 0.0
     else:
         call = scripts.start(QUEUE, id, "worker", keep=60, silent_s=0)
         if again_after_a_death:
             scripts.run(client, call)
         packed, now, *attempts = scripts.run(client, call)
-        delivery, started_at = again.unpacked(packed), float(now)
-    tasks._run(QUEUE, delivery, attempts, started_at, LIMIT_S)
+        delivery, started_at = requeue.unpack_delivery(packed), float(now)
+    tasks.execute(_process(client), Claim(QUEUE, delivery, attempts, started_at, LIMIT_S))

@@ -1,0 +1,77 @@
+"""Claim a delivery: read it, and decide which of its jobs are to run, in which attempt."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.core.deliveries import Delivery
+from app.settings import settings
+from app.store import deliveries, scripts
+from app.store.blobs import blobs
+from app.worker.pool_process import PoolProcess
+from app.worker.requeue import unpack_delivery
+
+USED_UP: Final = -1
+"""The attempt of a job that was tried as often as allowed, and whose worker died each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that this process runs now.
+
+    `attempts` has the attempt of each job: 0 for one that is not to run, `USED_UP` for one that was tried as often as allowed.
+    `started_at` is 0 for a delivery without records.
+    """
+
+    queue: str
+    delivery: Delivery
+    attempts: Sequence[int]
+    started_at: float
+    limit_s: float
+    packed: bytes = b""
+    """The body as it came; it names the blob that holds the inputs, if there is one."""
+
+    def release_blob(self) -> None:
+        """Remove the blob of the delivery, which has ended."""
+        blobs().remove(self.packed)
+
+
+def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Claim | None:
+    """Claim the delivery of a message.
+
+    Args:
+        process: The process that is to run it.
+        request: Celery's request.
+        id: The delivery's id.
+        body: A delivery whose callers wait. Without it the delivery and its jobs are in the store.
+
+    Returns:
+        None if it has ended, or runs elsewhere.
+    """
+    queue, limit_s = request.delivery_info["routing_key"], request.timelimit[1]
+    if body is not None:
+        packed = base64.b64decode(body)
+        delivery = unpack_delivery(packed)
+        return Claim(queue, delivery, _attempts(process, delivery, request), 0.0, limit_s, packed)
+    call = scripts.start(queue, id, process.name, keep=settings().result_ttl_s, silent_s=settings().silent_s)
+    started = scripts.run(process.redis, call)
+    if started is None:
+        return None
+    packed, now, *attempts = started
+    return Claim(queue, unpack_delivery(packed), attempts, float(now), limit_s, packed)
+
+
+def _attempts(process: PoolProcess, delivery: Delivery, request: Any) -> list[int]:
+    """Return the attempts of a delivery without records. Empty if nobody waits for it any longer."""
+    if time.time() > delivery.expires_at:
+        return []
+    attempt = delivery.tried + 1
+    if request.delivery_info.get("redelivered"):
+        attempt += deliveries.count_redelivery(process.redis, delivery.id)
+        if attempt <= settings().max_attempts:
+            deliveries.note_runner(process.redis, delivery.id, process.name)
+    return [attempt if attempt <= settings().max_attempts else USED_UP] * len(delivery.jobs)

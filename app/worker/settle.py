@@ -1,0 +1,69 @@
+"""Settle a delivery: write its outcomes, and requeue the jobs that are to be tried again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from app.core import retries
+from app.core.deliveries import Outcome
+from app.core.errors import StorageFull, WorkerLost
+from app.core.handlers import TaskSpec
+from app.core.models import RetryPolicy
+from app.store import deliveries
+from app.worker import oom_kills, requeue
+from app.worker.claim import USED_UP, Claim
+from app.worker.outcomes import write_outcomes
+from app.worker.pool_process import PoolProcess
+
+_DISK_FULL: Final = RetryPolicy(max_attempts=5, backoff_s=1.0)
+"""Retries while the disk is full. These attempts do not count: neither the job nor its worker is to blame."""
+
+
+def settle(process: PoolProcess, claim: Claim, predicted: Sequence[Outcome] | None) -> None:
+    """Settle a delivery.
+
+    Args:
+        process: The process that ran it.
+        claim: The delivery.
+        predicted: An outcome for each job that ran. None: the jobs are to be tried separately.
+    """
+    delivery, attempts = claim.delivery, claim.attempts
+    if predicted is None:
+        requeue.requeue_individually(process.redis, claim.queue, delivery, attempts, claim.limit_s)
+    answers = iter(predicted or ())
+    outcomes, policy = [], _policy(process, claim)
+    for at, (job, attempt) in enumerate(zip(delivery.jobs, attempts, strict=True)):
+        if attempt == USED_UP:
+            lost = WorkerLost(oom_kills.explain(process.redis, delivery, job))
+            outcomes.append(Outcome(job, error=lost, attempt=policy.max_attempts))
+        elif attempt > 0 and predicted is not None:
+            outcome = next(answers)
+            outcome.attempt = attempt
+            if not _retried(process, claim, at, outcome, policy):
+                outcomes.append(outcome)
+    for outcome in outcomes:
+        outcome.started_at = claim.started_at
+    write_outcomes(process.redis, claim.queue, delivery, outcomes)
+
+
+def _policy(process: PoolProcess, claim: Claim) -> RetryPolicy:
+    delivery = claim.delivery
+    if delivery.work and delivery.inputs:
+        return TaskSpec.unpack(delivery.inputs).retries
+    return process.models.retries(delivery.model, delivery.version)
+
+
+def _retried(process: PoolProcess, claim: Claim, at: int, outcome: Outcome, policy: RetryPolicy) -> bool:
+    """Requeue a failed attempt if it is to be tried later. Callers who wait for an answer get the failure at once instead."""
+    if not outcome.transient or not claim.delivery.recorded:
+        return False
+    disk_full, attempt = isinstance(outcome.error, StorageFull), outcome.attempt
+    if disk_full:
+        delay_s = retries.delay(_DISK_FULL, deliveries.count_starts(process.redis, outcome.job), random.random())
+    else:
+        delay_s = retries.delay(policy, attempt, random.random())
+    return delay_s is not None and requeue.retry_later(
+        process.redis, claim.queue, claim.delivery, at, attempt, delay_s, claim.limit_s, give_back=disk_full
+    )
