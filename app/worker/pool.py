@@ -31,7 +31,12 @@ class AsynPool(asynpool.AsynPool):
 
         Celery's `_worker_active` counts a task only after the process has acknowledged it. A process that was just handed a
         task would look idle, and replacing it would run that task again.
+
+        A process that is still starting is not idle: until it resets its signal handlers it runs the ones of this process, which
+        would swallow the SIGTERM that is to end it. It would live on, reserved, and never get a task.
         """
+        if process.inqW_fd not in self._all_inqueues:
+            return False
         if process.inqW_fd in self._active_writes or self._worker_active(process) or self._handed_to(process):
             return False
         if process.inqW_fd in self._busy_workers and process not in self._held_back:
