@@ -64,7 +64,7 @@ def verdicts(tests: SmokeTests, count: int) -> dict[Key, Verdict]:
         ("raise", "there is no licence"),
         ("crash", "the process that loaded it was killed by SIGABRT"),
         ("exit", "the process that loaded it ended with exit code 3"),
-        ("hang", "it did not answer its golden sample within 2 s (CELERIAC_PROBE_TIMEOUT_S); if its code starts threads"),
+        ("hang", "it did not answer its golden sample within 2 s (CELERIAC_PROBE_TIMEOUT_S). Libraries that start threads"),
     ],
 )
 def test_a_verdict_says_why(tests: SmokeTests, repository: Repository, tmp_path: Path, mood: str, reason: str) -> None:
