@@ -51,7 +51,8 @@ class CsvReader:
         self._names, self._begin = list[str](), (start, 0)
         self._delimiter = self.options.delimiter or self._guessed(look)
         self._lexicon = Lexicon(self._delimiter.encode(), self.options.quote.encode(), returns=True)
-        if not look.strip():
+        if not look.strip() and len(look) < _LOOK:
+            self._begin = (start + len(look), records.lines_in(look, self._lexicon))
             return  # no names, and no rows
         head, begin, line = self._first_record(look)
         cells = self._parsed_line(head)
@@ -90,7 +91,7 @@ class CsvReader:
 
         def refuse(row: Any) -> str:
             at = low + row.number - 1
-            told = f"{row.actual_columns} values, where the first line has {row.expected_columns} columns"
+            told = f"it has {_count(row.actual_columns, 'value')}, and the first line has {_count(row.expected_columns, 'column')}"
             hint = " (is a quote not closed?)" if "\n" in row.text else ""
             bad.append(BadRow(at, INVALID, told + hint, lines(at)))
             return "skip"
@@ -148,7 +149,9 @@ class CsvReader:
         line = re.split(rb"[\r\n]", look, maxsplit=1)[0].decode("latin-1")
         text = _QUOTED.sub("", line) if self.options.quote == '"' else line
         usual = [one for one in _DELIMITERS if one not in (self.options.decimal, self.options.quote)]
-        return max(usual, key=text.count)
+        found = max(usual, key=text.count)
+        # Numbers with a decimal comma may be quoted, as pandas writes them.
+        return "," if found not in text and "," in text else found
 
     def _first_record(self, look: bytes) -> tuple[bytes, int, int]:
         """The first record, the place behind it, and the line there. Raises InvalidFile."""
@@ -179,13 +182,18 @@ class CsvReader:
             if count > 1 and name:
                 raise InvalidFile(f"line 1: two columns are called {name!r}: give each column a name of its own")
         if "" in names[1:] or names == [""]:
-            raise InvalidFile("line 1: a column has no name: give each column a name of its own")
+            at = names.index("", 1) + 1 if len(names) > 1 else 1
+            raise InvalidFile(f"line 1: column {at} has no name: give each column a name of its own")
         if any("\n" in name or "\r" in name for name in names):
             raise InvalidFile("line 1: the name of a column holds a line break")
         if self.options.header is None and all(NUMBER.fullmatch(name) for name in names):
             told = "line 1: it holds numbers, where the names of the columns are expected"
             raise InvalidFile(f"{told}: set header to false if it is a row, or to true if these are names")
         return names
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def after_bom(file: IO[bytes]) -> int:

@@ -59,7 +59,7 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("rows.csv", "a,b\n1,2\n3\n", "line 3: 1 values, where the first line has 2 columns"),
+        ("rows.csv", "a,b\n1,2\n3\n", "line 3: it has 1 value, and the first line has 2 columns"),
         ("rows.csv", "", "contains no rows"),
         ("rows.csv", "a,b\n", "contains no rows"),
         ("rows.csv", 'a\n"open\n', "line 2"),
