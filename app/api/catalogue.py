@@ -51,6 +51,8 @@ class Version:
     manifest: Manifest | None
     state: Readiness
     reason: str = ""
+    unloaded: bool = False
+    """Somebody took the model out of service; it can be loaded again."""
 
 
 @dataclass(slots=True)
@@ -209,7 +211,7 @@ class Catalogue:
                     key = (name, version)
                     manifest, broken = self._manifest(key, inferred)
                     if name in gone:
-                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name))
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _WITHDRAWN.format(name), unloaded=True)
                     elif manifest is None or (key in refused and key not in ready):
                         entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
                     elif key in ready:

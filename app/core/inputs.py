@@ -49,7 +49,7 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     try:
         tensor = spec.tensor(flat, shape)
     except InvalidTensor as error:
-        raise located(error, shape, pointer, spec.columns) from None
+        raise located(error, shape, pointer, spec) from None
     return [_complete(spec, tensor, pointer, flat=False)]
 
 
@@ -163,12 +163,15 @@ def _nested(value: Any) -> bool:
     return isinstance(value, list | dict) and not is_binary(value)
 
 
-def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: Sequence[str] = ()) -> InvalidTensor:
-    """What `encode` said of a flat value, pointing to the value in its nested lists, with the name of its column."""
+def located(error: InvalidTensor, shape: Sequence[int], pointer: str, spec: TensorSpec | None = None) -> InvalidTensor:
+    """What `encode` said of a flat value, pointing to the value in its nested lists, with the name of its column or input."""
     if not error.pointer:
         return InvalidTensor(error.detail, pointer=pointer)
     place = _place(int(error.pointer[1:]), shape)
-    detail = about(columns[place[1]], error.detail) if len(place) == 2 and columns else error.detail
+    detail = error.detail
+    if spec is not None:
+        column = len(place) == 2 and spec.columns
+        detail = about(spec.columns[place[1]], detail) if column else about(spec.name, detail, "Input")
     return InvalidTensor(detail, pointer="/".join((pointer, *map(str, place))))
 
 

@@ -128,7 +128,8 @@ def test_a_version_that_no_worker_can_import_is_not_promoted(running: Running, w
     assert model.answer("@production") == 1.0
     assert "the_notebook" in model.move()["reason"]
     assert model.repository.aliases(model.name) == {"production": "1"}
-    assert (model.state("1"), model.state("2")) == ("READY", "UNAVAILABLE")
+    # The state of a version comes with the next heartbeat of its worker.
+    until(lambda: (model.state("1"), model.state("2")) == ("READY", "UNAVAILABLE"))
     # A version that is known to be unavailable is not promoted, by the command line either.
     done = celeriac(running, "promote", model.name, "2")
     assert (done.returncode, "production still points to 1" in done.stderr) == (1, True), done.stderr
