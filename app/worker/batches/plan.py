@@ -18,11 +18,11 @@ from app.core.works import Context, work
 from app.data import asked, records
 from app.data.asked import RequestReader
 from app.data.columns import Binding, bind, wanted
-from app.data.delimited import after_bom
 from app.data.formats import Format, by_name
 from app.data.lines import JsonReader
 from app.data.records import LINES
 from app.data.tables import open_table
+from app.data.text import after_bom
 from app.data.writing import check_columns
 from app.settings import settings
 from app.store.sources import Source, check_output, fingerprint, reading, same
