@@ -47,6 +47,9 @@ class Finding:
 def every(known: Settings) -> Iterator[Finding]:
     """All findings, in the order in which a prediction would meet them."""
     running = lock.read(known.state)
+    if running.get("models") and "models" not in known.model_fields_set:
+        # The folder that the running server uses, as the other commands do.
+        known = known.model_copy(update={"models": Path(running["models"])})
     yield from packages()
     yield from folders(known)
     yield from ports(known)
@@ -210,8 +213,7 @@ def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:
     if state == "COLD":
         return ("note", "not loaded; the first request loads it") if used else ("ok", "superseded version, not loaded")
     if state == "UNAVAILABLE":
-        unloaded = reason.startswith("it was unloaded")
-        return "wrong" if used and not unloaded else "note", f"{state}: {reason}"
+        return "wrong" if used and not version.get("unloaded") else "note", f"{state}: {reason}"
     return {"READY": "ok"}.get(state, "note"), f"{state}: {reason}" if reason else state
 
 

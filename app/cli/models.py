@@ -113,6 +113,15 @@ def publish(
             help="Format of an estimator: skops (runs no code when loaded), joblib or onnx.  \\[default: skops]", show_default=False
         ),
     ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Datatype of a column of the sample, where its values do not show it: zip=BYTES for codes of digits. May be repeated.",
+            metavar="COLUMN=DATATYPE",
+            show_default=False,
+        ),
+    ] = None,
     wait: Waits = True,
     timeout: Timeout = None,
     json: JSON = False,
@@ -127,7 +136,9 @@ def publish(
     from app.cli import rows, show
     from app.cli.awaiting import Awaited
 
-    given = rows.read(sample, sample=True) if sample else []
+    if types and not sample:
+        raise Trouble("--type declares columns of a sample: give --sample too", Exit.USAGE)
+    given = rows.read(sample, types=rows.declarations(types or ()), sample=True) if sample else []
     if not given and not artifact.is_dir():
         raise Trouble("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
     if alias is not None and not ALIAS.fullmatch(alias):
@@ -142,11 +153,14 @@ def publish(
             from app.runtime.files import publish_file
 
             options |= {"format": format} if format else {}
-            manifest = publish_file(target.repository, name, artifact, given, **options)
+            try:
+                manifest = publish_file(target.repository, name, artifact, given, **options)
+            except InvalidInput as error:
+                raise InvalidInput(error.detail + _read_as_numbers(error, given), pointer=error.pointer) from None
         if json:
             show.print_json(manifest.as_dict())
         else:
-            show.out().print(f"published {manifest.name}@{manifest.version}")
+            show.out().print(f"published {manifest.name}@{manifest.version} ({manifest.format})")
         promotion = target.repository.request_promotion(name, alias, manifest.version) if alias else None
         _serve(Awaited(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
 
@@ -223,6 +237,15 @@ def samples(json: JSON = False, models: Root = None) -> None:
     for manifest in found:
         metrics = ", ".join(f"{name} {value:g}" for name, value in manifest.metrics.items())
         show.out().print(f"published {manifest.name}@{manifest.version} ({metrics} on held-out rows)")
+
+
+def _read_as_numbers(error: InvalidInput, rows: list[Any]) -> str:
+    """A hint for a sample that the estimator does not take: codes of digits are read as numbers."""
+    columns = list(rows[0]) if error.pointer == "/sample" and rows and isinstance(rows[0], dict) else []
+    numbers = [column for column in columns if any(type(row.get(column)) in (int, float) for row in rows)]
+    if not numbers:
+        return ""
+    return f". These columns of the sample are numbers: {', '.join(numbers)}. If one holds text, declare it: --type {numbers[0]}=BYTES"
 
 
 def _refuse_unavailable(target: Target, name: str, version: str, alias: str) -> None:

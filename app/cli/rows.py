@@ -5,25 +5,47 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from app.cli.exits import Exit, Trouble
+from app.core import values
 from app.core.errors import CeleriacError
 from app.core.tables import TableOptions
+from app.core.tensors import DECLARED, TIMESTAMP
 
 if TYPE_CHECKING:
     from app.core.models import Manifest
 
+_EPOCH: Final = datetime(1970, 1, 1)
 _TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq", ".npy")
 
 
-def read(source: str, manifest: Manifest | None = None, options: TableOptions | None = None, *, sample: bool = False) -> list[Any]:
+def declarations(given: Sequence[str]) -> dict[str, str]:
+    """`["zip=BYTES"]` as column -> datatype. Raises Trouble."""
+    found = {}
+    for text in given:
+        column, _, datatype = text.rpartition("=")
+        if not column or datatype not in DECLARED:
+            raise Trouble(f"Invalid --type {text!r}. Use COLUMN=DATATYPE, with one of {', '.join(DECLARED)}.", Exit.USAGE)
+        found[column] = datatype
+    return found
+
+
+def read(
+    source: str,
+    manifest: Manifest | None = None,
+    options: TableOptions | None = None,
+    *,
+    types: Mapping[str, str] | None = None,
+    sample: bool = False,
+) -> list[Any]:
     """The rows of a file, or of standard input (`-`), where the first character tells JSON from CSV.
 
     With a manifest a table is read as a batch reads it, else its types follow from whole columns. Timestamps are text, or datetimes of a
-    `sample`. Raises Trouble that says what is wrong and in which line.
+    `sample`. `types` declares columns of a sample. Raises Trouble that says what is wrong and in which line.
     """
     name = "Standard input" if source == "-" else source
     try:
@@ -33,8 +55,10 @@ def read(source: str, manifest: Manifest | None = None, options: TableOptions | 
     suffix = Path(source).suffix.lower()
     if suffix == ".json" or (suffix not in _TABLES and data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")):
         rows = _from_json(data, name, manifest)
+        if types:
+            _declare(rows, name, types)
     else:
-        rows = _from_table(data, name, manifest, options or TableOptions(), sample=sample)
+        rows = _from_table(data, name, manifest, options or TableOptions(), types or {}, sample=sample)
     if not rows:
         raise Trouble(f"{name} contains no rows.", Exit.USAGE)
     return rows
@@ -72,7 +96,23 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON: write null for a missing value")
 
 
-def _from_table(data: bytes, name: str, manifest: Manifest | None, options: TableOptions, *, sample: bool) -> list[Any]:
+def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
+    """Read values of records as the datatypes that are declared for them."""
+    for column, datatype in types.items():
+        if not all(isinstance(row, dict) for row in rows) or not any(column in row for row in rows):
+            raise Trouble(f"{name} has no column {column!r}, which --type declares", Exit.USAGE)
+        for at, row in enumerate(rows):
+            try:
+                if row.get(column) is not None:
+                    found = values.read(row[column], datatype)
+                    row[column] = _EPOCH + timedelta(microseconds=found) if datatype == TIMESTAMP else found
+            except values.Unfit as error:
+                raise Trouble(f"{name}, row {at}: {values.about(column, str(error))}", Exit.USAGE) from None
+
+
+def _from_table(
+    data: bytes, name: str, manifest: Manifest | None, options: TableOptions, types: Mapping[str, str], *, sample: bool
+) -> list[Any]:
     from app.data import rows
 
     try:
@@ -80,7 +120,7 @@ def _from_table(data: bytes, name: str, manifest: Manifest | None, options: Tabl
             options = TableOptions.from_dict({**manifest.reading, **options.as_dict()})
             return rows.declared(io.BytesIO(data), name, manifest, options)
         if sample:
-            return rows.inferred(io.BytesIO(data), name, options, lambda time: datetime(1970, 1, 1) + timedelta(microseconds=time))
+            return rows.inferred(io.BytesIO(data), name, options, lambda time: _EPOCH + timedelta(microseconds=time), types)
         return rows.inferred(io.BytesIO(data), name, options)
     except CeleriacError as error:
         raise Trouble(error.detail, Exit.USAGE) from None

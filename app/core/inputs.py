@@ -48,7 +48,7 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     try:
         tensor = spec.tensor(flat, shape)
     except InvalidTensor as error:
-        raise located(error, shape, pointer, spec.columns) from None
+        raise located(error, shape, pointer, spec) from None
     return [_complete(spec, tensor, pointer, flat=False)]
 
 

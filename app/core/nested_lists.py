@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, Final
 
 from app.core.errors import InvalidTensor
+from app.core.models import TensorSpec
 from app.core.tensors import is_binary
 from app.core.values import about
 
@@ -45,12 +46,15 @@ def is_nested(value: Any) -> bool:
     return isinstance(value, list | dict) and not is_binary(value)
 
 
-def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: Sequence[str] = ()) -> InvalidTensor:
-    """Return the error of a flat value with a pointer to the value in its nested lists, and the name of its column."""
+def located(error: InvalidTensor, shape: Sequence[int], pointer: str, spec: TensorSpec | None = None) -> InvalidTensor:
+    """Return the error of a flat value with a pointer to the value in its nested lists, and the name of its column or input."""
     if not error.pointer:
         return InvalidTensor(error.detail, pointer=pointer)
     place = place_of(int(error.pointer[1:]), shape)
-    detail = about(columns[place[1]], error.detail) if len(place) == 2 and columns else error.detail
+    detail = error.detail
+    if spec is not None:
+        is_column = len(place) == 2 and spec.columns
+        detail = about(spec.columns[place[1]], detail) if is_column else about(spec.name, detail, "Input")
     return InvalidTensor(detail, pointer="/".join((pointer, *map(str, place))))
 
 

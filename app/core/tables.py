@@ -63,9 +63,11 @@ class TableOptions:
         if type(given.get("header", True)) is not bool:
             raise InvalidInput("header must be true or false", pointer="/header")
         options = cls(**given)
-        used = [one for one in (options.delimiter, options.decimal, options.quote) if one]
-        if len(set(used)) < len(used):
-            raise InvalidInput("delimiter, decimal and quote must differ from each other", pointer="/delimiter")
+        # A decimal comma in a file that is parted by commas is inside quotes.
+        if options.quote and options.quote in (options.delimiter, options.decimal):
+            raise InvalidInput("quote must differ from delimiter and decimal", pointer="/quote")
+        if options.delimiter == options.decimal and (options.decimal == "." or not options.quote):
+            raise InvalidInput("delimiter and decimal must differ from each other", pointer="/delimiter")
         return options
 
     def as_dict(self) -> dict[str, Any]:

@@ -49,9 +49,9 @@ def read(value: Any, datatype: str, *, zoned: bool | None = None) -> Any:
     return _whole(value, datatype) if datatype in RANGES else _real(value, datatype)
 
 
-def about(column: str, reason: str) -> str:
+def about(column: str, reason: str, what: str = "Column") -> str:
     """A sentence: what is wrong with a value of this column."""
-    return f"Column {column!r} {reason}." if reason.startswith("expects ") else f"Column {column!r}: {reason}."
+    return f"{what} {column!r} {reason}." if reason.startswith("expects ") else f"{what} {column!r}: {reason}."
 
 
 def shown(value: Any) -> str:

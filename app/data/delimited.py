@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import IO, Any, Final
 
 import numpy as np
@@ -19,26 +19,19 @@ from app.core.tables import UTF8, TableOptions
 from app.core.values import NUMBER
 from app.data import line_index
 from app.data.cells import Cells, Form, texts_that_mean_missing
-from app.data.line_index import Index, Lexicon
+from app.data.line_index import Lexicon
 from app.data.row_batch import INVALID, BadRow, RowBatch, text_of_lines
+from app.data.text import LOOK, TextReader, after_bom, changed
 
-_BOM: Final = b"\xef\xbb\xbf"
-_LOOK: Final = 1 << 20
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _DELIMITERS: Final = ",;\t|"
-csv.field_size_limit(_LOOK)  # a name may be as long as the line
+csv.field_size_limit(LOOK)  # a name may be as long as the line
 INDEX: Final = ""
 """The name of the first column of a file that pandas wrote with its index: it has none."""
 
 
-class CsvReader:
-    """How many rows there are is known after `look_through`."""
-
-    typed = False
-    step = 1
-    rows = 0
-    columns: Mapping[str, pa.DataType]
-    _index: Index | None = None
+class CsvReader(TextReader):
+    """The names of the columns are known when it is opened."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         self._floats: Sequence[str] = ()
@@ -46,12 +39,14 @@ class CsvReader:
         self.cells = Cells(Form.TEXT, self.options.decimal, self.options.na_values)
         start = after_bom(file)
         file.seek(start)
-        look = file.read(_LOOK)
+        look = file.read(LOOK)
         self.columns = {}
         self._names, self._begin = list[str](), (start, 0)
+        self._encoding = self.options.encoding
         self._delimiter = self.options.delimiter or self._guessed(look)
         self._lexicon = Lexicon(self._delimiter.encode(), self.options.quote.encode(), returns=True)
-        if not look.strip():
+        if not look.strip() and len(look) < LOOK:
+            self._begin = (start + len(look), line_index.lines_in(look, self._lexicon))
             return  # no names, and no rows
         head, begin, line = self._first_record(look)
         cells = self._parsed_line(head)
@@ -61,28 +56,9 @@ class CsvReader:
             self._names, self._begin = self._named(cells), (start + begin, line)
         self.columns = dict.fromkeys(self._names, pa.string())
 
-    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
-        index = line_index.index(self._file, *self._begin, self._lexicon, self.options.encoding, resume=resume, enough=enough)
-        self.locate(index)
-        return index
-
-    def locate(self, index: Index) -> None:
-        self._index, self.rows = index, index.records
-
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         columns = list(self.columns) if columns is None else columns
-        index = self._index
-        assert index is not None, "rows are read by an index"
-        for at in index.blocks(first, count) if count else ():
-            begin, line, *_ = index.entries[at].tolist()
-            data = line_index.block(self._file, index, at)
-            end = int(index.entries[at + 1, 0])
-            low, high = max(first, begin), min(first + count, end)
-            if low >= high:
-                continue  # blank lines alone
-            if (low, high) != (begin, end):
-                data, skipped = line_index.cut(data, low - begin, high - begin, self._lexicon)
-                line += skipped
+        for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
     def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str]) -> RowBatch:
@@ -90,7 +66,7 @@ class CsvReader:
 
         def refuse(row: Any) -> str:
             at = low + row.number - 1
-            told = f"{row.actual_columns} values, where the first line has {row.expected_columns} columns"
+            told = f"it has {_count(row.actual_columns, 'value')}, and the first line has {_count(row.expected_columns, 'column')}"
             hint = " (is a quote not closed?)" if "\n" in row.text else ""
             bad.append(BadRow(at, INVALID, told + hint, lines(at)))
             return "skip"
@@ -100,7 +76,7 @@ class CsvReader:
             bad.clear()
             found = self._arrow(data, list(columns), refuse)
         if found.num_rows + len(bad) != high - low:
-            raise InvalidFile(f"line {line + 1}: {line_index.CHANGED}")
+            raise changed(line)
         rows = np.arange(low, high)
         if bad:
             rows = np.delete(rows, [one.row - low for one in bad])
@@ -148,15 +124,17 @@ class CsvReader:
         line = re.split(rb"[\r\n]", look, maxsplit=1)[0].decode("latin-1")
         text = _QUOTED.sub("", line) if self.options.quote == '"' else line
         usual = [one for one in _DELIMITERS if one not in (self.options.decimal, self.options.quote)]
-        return max(usual, key=text.count)
+        found = max(usual, key=text.count)
+        # Numbers with a decimal comma may be quoted, as pandas writes them.
+        return "," if found not in text and "," in text else found
 
     def _first_record(self, look: bytes) -> tuple[bytes, int, int]:
         """The first record, the place behind it, and the line there. Raises InvalidFile."""
         [(_, head), *_] = line_index.split(look, 0, self._lexicon) or [(0, b"")]
         if not look[: len(head)].strip() or not look.startswith(head):
             raise InvalidFile("line 1: it is blank, where the names of the columns are expected")
-        if len(head) >= _LOOK - 2:
-            raise InvalidFile(f"line 1: it is longer than {_LOOK} bytes")
+        if len(head) >= LOOK - 2:
+            raise InvalidFile(f"line 1: it is longer than {LOOK} bytes")
         try:
             head.decode(self.options.encoding)
         except UnicodeDecodeError as error:
@@ -179,16 +157,15 @@ class CsvReader:
             if count > 1 and name:
                 raise InvalidFile(f"line 1: two columns are called {name!r}: give each column a name of its own")
         if "" in names[1:] or names == [""]:
-            raise InvalidFile("line 1: a column has no name: give each column a name of its own")
+            at = names.index("", 1) + 1 if len(names) > 1 else 1
+            raise InvalidFile(f"line 1: column {at} has no name: give each column a name of its own")
         if any("\n" in name or "\r" in name for name in names):
             raise InvalidFile("line 1: the name of a column holds a line break")
         if self.options.header is None and all(NUMBER.fullmatch(name) for name in names):
             told = "line 1: it holds numbers, where the names of the columns are expected"
-            raise InvalidFile(f"{told}: set header to false if it is a row, or to true if these are names")
+            raise InvalidFile(f"{told}: set header to false (--no-header) if it is a row, or to true (--header) if these are names")
         return names
 
 
-def after_bom(file: IO[bytes]) -> int:
-    """The place behind a byte order mark."""
-    file.seek(0)
-    return len(_BOM) if file.read(len(_BOM)) == _BOM else 0
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

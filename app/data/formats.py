@@ -14,6 +14,15 @@ _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 """How UTF-16 and UTF-32 begin."""
 
 
+_PACKED: Final = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\x1f\x8b": "compressed with gzip",
+    b"\xfd7zXZ\0": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook",
+}
+
+
 class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
@@ -52,6 +61,11 @@ def recognise(file: IO[bytes], name: str) -> Format:
     named = by_name(name)
     if named in (Format.PARQUET, Format.NPY):
         raise InvalidFile(f"{name} is named as {named} and does not begin as such a file: is it whole?")
-    if head.startswith(_WIDE) or b"\0" in head:
-        raise InvalidFile(f"{name} is neither Parquet nor NPY, nor text in UTF-8: save it as one of them")
+    packed = next((kind for start, kind in _PACKED.items() if head.startswith(start)), None)
+    if packed:
+        raise InvalidFile(f"{name} is {packed}. Save its table as CSV, JSONL or Parquet.")
+    if head.startswith(_WIDE):
+        raise InvalidFile(f"{name} is text in UTF-16 or UTF-32. Save it as UTF-8.")
+    if b"\0" in head:
+        raise InvalidFile(f"{name} holds zero bytes: it is neither Parquet nor NPY, nor text in UTF-8. Save it as one of them.")
     return named or (Format.JSONL if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[") else Format.CSV)

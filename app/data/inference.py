@@ -28,6 +28,8 @@ def infer(name: str, column: Any, cells: Cells) -> TensorSpec:
         kinds = {type(value) for value in values} - {type(None)}
         text = kinds == {str} and _fits(name, column, cells, _TIMES[0])
         datatype = "TIMESTAMP" if text else _of_json(kinds)
+        if datatype == "INT64" and convert(TensorSpec(name, datatype, (-1,)), column, cells).wrong:
+            datatype = "FP64"
         dtype = _TIMES[0] if text else ""
     elif cells.form is Form.TEXT:
         datatype, dtype = _of_text(name, column, cells)

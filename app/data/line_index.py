@@ -36,7 +36,7 @@ class Lexicon:
     returns: bool = False
 
 
-LINES: Final = Lexicon()
+LINES: Final = Lexicon(returns=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,7 @@ def breaks(data: bytes, lexicon: Lexicon, *, final: bool = True) -> tuple[Number
 
 def split(data: bytes, line: int, lexicon: Lexicon) -> list[tuple[int, bytes]]:
     """The records of whole lines, each with the line that it begins in."""
-    if not data.endswith((b"\n", b"\r")):
-        data += b"\n"
+    data = _whole(data, lexicon)
     begins, ends, _ = breaks(data, lexicon)
     found, at = [], 0
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
@@ -109,12 +108,16 @@ def split(data: bytes, line: int, lexicon: Lexicon) -> list[tuple[int, bytes]]:
 
 def cut(data: bytes, low: int, high: int, lexicon: Lexicon) -> tuple[bytes, int]:
     """The records from `low` to `high` of a block, and the number of lines before them."""
-    if not data.endswith((b"\n", b"\r")):
-        data += b"\n"
+    data = _whole(data, lexicon)
     begins, ends, _ = breaks(data, lexicon)
     there = np.flatnonzero(ends > begins)
     begin, end = int(begins[there[low]]), int(ends[there[high - 1]])
     return data[begin:end] + b"\n", lines_in(data[:begin], lexicon)
+
+
+def _whole(data: bytes, lexicon: Lexicon) -> bytes:
+    """With a line break at the end."""
+    return data if data.endswith(b"\n") or (lexicon.returns and data.endswith(b"\r")) else data + b"\n"
 
 
 def never() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import msgspec
@@ -14,11 +14,10 @@ from app.core.fields import TOO_DEEP, not_json
 from app.core.tables import TableOptions
 from app.data import line_index
 from app.data.cells import Cells, Form
-from app.data.delimited import after_bom
-from app.data.line_index import LINES, Index
+from app.data.line_index import LINES
 from app.data.row_batch import INVALID, BadRow, RowBatch, text_of_lines
+from app.data.text import LOOK, TextReader, after_bom, changed
 
-_LOOK: Final = 1 << 20
 _MOST_NAMES: Final = 10_000
 _WHOLE: Final = frozenset(b"-0123456789")
 JSON: Final = pa.binary()
@@ -28,20 +27,15 @@ _OBJECT: Final = msgspec.json.Decoder(Row)
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class JsonReader:
-    """How many rows there are is known after `look_through`; all names of columns after `survey`, those of the first lines before."""
-
-    typed = False
-    step = 1
-    rows = 0
-    columns: Mapping[str, pa.DataType]
-    _index: Index | None = None
+class JsonReader(TextReader):
+    """All names of columns are known after `survey`, those of the first lines before."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         self._file, self.options, self.cells = file, options or TableOptions(), Cells(Form.JSON)
-        self._begin = after_bom(file)
-        file.seek(self._begin)
-        look = file.read(_LOOK)
+        start = after_bom(file)
+        self._begin = start, 0
+        file.seek(start)
+        look = file.read(LOOK)
         whole = look[: look.rfind(b"\n") + 1] if b"\n" in look else look
         names: dict[str, None] = {}
         first = True
@@ -53,14 +47,6 @@ class JsonReader:
             first = False
             _check_names(names, line)
         self.columns = dict.fromkeys(names, JSON)
-
-    def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
-        index = line_index.index(self._file, self._begin, 0, LINES, resume=resume, enough=enough)
-        self.locate(index)
-        return index
-
-    def locate(self, index: Index) -> None:
-        self._index, self.rows = index, index.records
 
     def survey(self) -> dict[str, pa.DataType]:
         """Every column of the file, with the narrowest type that holds all of its values: text where they are of several kinds."""
@@ -82,26 +68,10 @@ class JsonReader:
         for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
-    def _blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:
-        """The records from `low` to `high`, their bytes and the line of the first."""
-        index = self._index
-        assert index is not None, "rows are read by an index"
-        for at in index.blocks(first, count) if count else ():
-            begin, line, *_ = index.entries[at].tolist()
-            data = line_index.block(self._file, index, at)
-            end = int(index.entries[at + 1, 0])
-            low, high = max(first, begin), min(first + count, end)
-            if low >= high:
-                continue  # blank lines alone
-            if (low, high) != (begin, end):
-                data, skipped = line_index.cut(data, low - begin, high - begin, LINES)
-                line += skipped
-            yield low, high, data, line
-
     def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> RowBatch:
         found = line_index.split(data, line, LINES)
         if len(found) != high - low:
-            raise InvalidFile(f"line {line + 1}: {line_index.CHANGED}")
+            raise changed(line)
         bad, good, values = list[BadRow](), list[int](), list[Row]()
         for row, (at, record) in enumerate(found, low):
             parsed = _parsed(record)

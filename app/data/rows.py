@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any, Final
 
 import numpy as np
@@ -12,7 +12,7 @@ from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import Manifest, TensorSpec
 from app.core.tables import TableOptions
 from app.core.tensors import TIMESTAMP, Tensor, as_json, decode, size_of
-from app.core.values import NO_TIME, about, timestamp_text
+from app.core.values import NO_TIME, RANGES, about, timestamp_text
 from app.data.cells import convert
 from app.data.columns import bind
 from app.data.features import to_inputs
@@ -43,8 +43,17 @@ def declared(file: IO[bytes], name: str, manifest: Manifest, options: TableOptio
     return found
 
 
-def inferred(file: IO[bytes], name: str, options: TableOptions, times: Callable[[int], Any] = timestamp_text) -> list[dict[str, Any]]:
-    """Records whose types follow from whole columns. `times` makes a timestamp of microseconds. Raises InvalidFile for the first bad row."""
+def inferred(
+    file: IO[bytes],
+    name: str,
+    options: TableOptions,
+    times: Callable[[int], Any] = timestamp_text,
+    types: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Records whose types follow from whole columns, unless `types` declares the datatype of a column.
+
+    `times` makes a timestamp of microseconds. Raises InvalidFile for the first bad row, InvalidInput for a column that is not there.
+    """
     reader = _opened(file, name, options)
     if not reader.rows:
         return []
@@ -55,15 +64,19 @@ def inferred(file: IO[bytes], name: str, options: TableOptions, times: Callable[
     if bad is not None:
         raise InvalidFile(f"{name}, line {bad.line}: {bad.detail}")
     table = pa.concat_tables([part.table for part in parts])
+    for column in types or ():
+        if column not in table.column_names:
+            raise InvalidInput(f"{name} has no column {column!r}, which is declared", pointer="/sample")
     columns = {}
     for column in table.column_names:
         values = table[column].combine_chunks()
-        spec = infer(column, values, reader.cells)
+        declared = (types or {}).get(column)
+        spec = TensorSpec(column, declared, (-1,), nullable=True) if declared else infer(column, values, reader.cells)
         found = convert(spec, values, reader.cells)
         if found.wrong:
             at = min(found.wrong)
             raise InvalidInput(f"{name}, row {at}: {about(column, found.wrong[at])}", pointer="/sample")
-        whole = spec.datatype == "INT64" and found.values.dtype.kind == "f"
+        whole = spec.datatype in RANGES and found.values.dtype.kind == "f"
         columns[column] = [
             None
             if gone

@@ -87,7 +87,13 @@ class AsynPool(asynpool.AsynPool):
             super().on_job_ready(job, i, obj, inqW_fd)
 
     def _reserve_if_idle(self, process: Any) -> bool:
-        """Stop giving tasks to an idle process. Return False if it holds a task."""
+        """Stop giving tasks to an idle process. Return False if it holds a task or is still starting.
+
+        Until a starting process resets its signal handlers, it runs the ones of the main process, which would swallow the SIGTERM
+        that is to end it. It would live on, reserved, and never get a task.
+        """
+        if process.inqW_fd not in self._all_inqueues:
+            return False
         if process.inqW_fd in self._active_writes or self._worker_active(process) or self._was_handed_a_task(process):
             return False
         if process.inqW_fd in self._busy_workers and process not in self._held_back:

@@ -216,9 +216,19 @@ class Repository:
         """Alias -> the request to move it, pending or failed. Raises ModelUnavailable if the file is damaged."""
         return promotions.read(self._home(name))
 
+    def pointers(self, name: str) -> tuple[dict[str, str], dict[str, Promotion]]:
+        """The aliases and the requests to move them, so that a move which ends meanwhile is seen in one of the two.
+
+        Read `versions` afterwards: a request that was made meanwhile may name a version that was published meanwhile.
+        Raises ModelUnavailable if a file is damaged.
+        """
+        requests = self.promotions(name)  # first: an alias moves before its request is dropped
+        return self.aliases(name), requests
+
     def target(self, name: str, alias: str) -> str | None:
         """The version that an alias points to, or will after a pending promotion. Raises ModelUnavailable if a file is damaged."""
-        known, request = self.aliases(name), self.promotions(name).get(alias)
+        known, requests = self.pointers(name)
+        request = requests.get(alias)
         waits = request is not None and request.state == PromotionState.PENDING and request.before == known.get(alias)
         return request.version if request and waits else known.get(alias)
 

@@ -162,7 +162,7 @@ def _written(estimator: Any, folder: Path, name: str, format: str | None, needs:
     except InvalidInput as error:
         (folder / FORMATS["skops"]).unlink(missing_ok=True)
         found = "joblib", _read_back(estimator, folder, "joblib", needs)
-        log.warning("%s is published as joblib, which runs code when it is loaded: %s", name, error.__cause__ or error)
+        log.warning("%s is published as joblib, which runs code when it is loaded: %s", name, error.detail.partition(" Use format")[0])
         return found
 
 
@@ -218,9 +218,12 @@ def _as_compiled(spec: TensorSpec, served: Any, sample: Any) -> TensorSpec:
 
 
 def _unservable(estimator: Any, file: str, error: Exception) -> InvalidInput:
-    hint = "; skops does not trust these types: use format='joblib' if workers can import them"
-    told = f"{str(error)[:2000]}{hint if isinstance(error, UntrustedTypesFoundException) else ''}"
-    return InvalidInput(f"{type(estimator).__name__} cannot be served from {file}: {told}", pointer="/estimator")
+    kind = type(estimator).__name__
+    if isinstance(error, UntrustedTypesFoundException):
+        types = str(error).partition(": ")[2].strip("[]. ").replace("'", "")
+        told = f"{kind} cannot be served from {file}: skops does not trust these types: {types}. "
+        return InvalidInput(f"{told}Use format='joblib' if workers can import them.", pointer="/estimator")
+    return InvalidInput(f"{kind} cannot be served from {file}: {str(error)[:2000]}", pointer="/estimator")
 
 
 def _golden(manifest: Manifest, sample: Any, answers: Mapping[str, Array], tolerance: float) -> Golden:

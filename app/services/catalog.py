@@ -53,6 +53,8 @@ class Version:
     manifest: Manifest | None
     state: Readiness
     reason: str = ""
+    unloaded: bool = False
+    """Somebody took the model out of service; it can be loaded again."""
 
 
 @dataclass(slots=True)
@@ -218,12 +220,12 @@ class Catalog:
         for name in self._repository.models():
             # An error in one model must not keep the others from being refreshed.
             with self._loop.item(f"the model {name}"):
-                entry = Entry(name)
+                entry, moves = Entry(name), self._moves(name)
                 for version in self._repository.versions(name):
                     key = (name, version)
                     manifest, broken = self._manifest(key, inferred)
                     if name in gone:
-                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _UNLOADED.format(name))
+                        entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, _UNLOADED.format(name), unloaded=True)
                     elif manifest is None or (key in refused and key not in ready):
                         entry.versions[version] = Version(manifest, Readiness.UNAVAILABLE, refused.get(key) or broken)
                     elif key in ready:
@@ -232,7 +234,7 @@ class Catalog:
                         entry.versions[version] = Version(manifest, Readiness.LOADING)
                     else:
                         entry.versions[version] = Version(manifest, Readiness.COLD)
-                self._point(entry, served, {worker.pool for worker in living})
+                self._point(entry, moves, served, {worker.pool for worker in living})
                 entries[name] = entry
             if name not in entries and name in self.entries:
                 entries[name] = self.entries[name]
@@ -253,16 +255,25 @@ class Catalog:
             self._manifests[key] = manifest
         return self._manifests[key], ""
 
-    def _point(self, entry: Entry, serving: Serving, pools: set[str]) -> None:
-        """Point the aliases to what workers serve, and list the moves that are pending or failed."""
-        served, failures = serving.of(entry.name), serving.failures_of(entry.name)
+    def _moves(self, name: str) -> tuple[dict[str, str], dict[str, Promotion]] | CeleriacError:
+        """The aliases of a model and the requests to move them, or why they cannot be read."""
         try:
-            aliases, requests = self._repository.aliases(entry.name), self._repository.promotions(entry.name)
+            return self._repository.pointers(name)
         except CeleriacError as error:
-            log.warning("Aliases of %s stay as they are: %s", entry.name, error.detail)
-            aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, {}
-            stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), error.detail) for alias, at in aliases.items()]
+            return error
+
+    def _point(
+        self, entry: Entry, moves: tuple[dict[str, str], dict[str, Promotion]] | CeleriacError, serving: Serving, pools: set[str]
+    ) -> None:
+        """Point the aliases to what workers serve, and list the moves that wait or failed."""
+        served, failures = serving.of(entry.name), serving.failures_of(entry.name)
+        if isinstance(moves, CeleriacError):
+            log.warning("Aliases of %s stay as they are: %s", entry.name, moves.detail)
+            aliases, requests = {alias: version for alias, version in served.items() if alias != BARE_NAME}, dict[str, Promotion]()
+            stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), moves.detail) for alias, at in aliases.items()]
             entry.promotions.extend(stay)
+        else:
+            aliases, requests = moves
         pending = promotions.pending(aliases, requests, failures)
         wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
         for alias, target in wanted.items():

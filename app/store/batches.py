@@ -202,6 +202,8 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         "step",
         "next",
         "speed",
+        "slice",
+        "call_s",
         "completed",
         "failed",
         "round",

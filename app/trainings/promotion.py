@@ -29,7 +29,9 @@ def promote(repository: Repository, manifest: Manifest, conditions: gates.Condit
             if repository.aliases(manifest.name).get(PRODUCTION) == manifest.version:
                 return _told(True, before, [], "it was promoted before")
             # An earlier attempt of this job passed the gate, and died while it waited.
-            request = repository.promotions(manifest.name)[PRODUCTION]
+            request = repository.promotions(manifest.name).get(PRODUCTION)
+            if request is None:
+                continue  # a worker has just decided it
             return _ended(outcome(request), request.before, [])
         others = {which: _metrics(repository, manifest.name, which) for which in gates.named(conditions)}
         checks = gates.judge(conditions, manifest.metrics, others)

@@ -54,6 +54,11 @@ class Wanted:
             if name in unloaded:
                 continue
             served = serving.of(name)
+            broken: Exception | None = None
+            try:
+                aliases, requested = repository.pointers(name)
+            except (CeleriacError, OSError) as error:
+                broken = error
             try:
                 versions = repository.versions(name)
             except CeleriacError:
@@ -62,10 +67,8 @@ class Wanted:
                 log.error("Could not read the versions of %s, keeping what is loaded: %s", name, error)
                 unreadable.add(name)
                 continue
-            try:
-                aliases, requested = repository.aliases(name), repository.promotions(name)
-            except (CeleriacError, OSError) as error:
-                log.error("Could not read the aliases of %s, keeping them unchanged: %s", name, error)
+            if broken is not None:
+                log.error("Could not read the aliases of %s, keeping them unchanged: %s", name, broken)
                 unreadable.add(name)
                 keys.update((name, version) for version in (*served.values(), versions[-1]) if version in versions)
                 continue

@@ -115,6 +115,16 @@ async def test_what_a_chunk_leaves_over_is_done_by_others(client: redis.asyncio.
     assert [(part.first, part.count) for part in await batches.parts(client, "batch_a")] == [(at, 1) for at in range(ROWS)]
 
 
+async def test_a_chunk_begins_with_the_pace_of_the_one_before(client: redis.asyncio.Redis, conductor: Batches) -> None:
+    await begun(client, conductor, "b")
+    first, *_ = await out(client)
+    await end(client, first, done(first, 3) | {"slice": 64, "call_s": 0.25})
+    await conductor.advance("b")
+    batch = await batches.read(client, "b")
+    assert batch is not None
+    assert (batch.slice, batch.call_s) == (64, 0.25)
+
+
 async def test_a_row_that_no_worker_survives_fails_alone(client: redis.asyncio.Redis, conductor: Batches) -> None:
     def result(chunk: str) -> Any:
         _, first, count, _ = chunk.split("-")

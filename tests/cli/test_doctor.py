@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from app.cli import checks
+from app.cli import checks, lock
 from app.cli.checks import Finding
 from app.cli.ports import free_port
 from app.settings import Settings, settings
@@ -79,9 +79,25 @@ def test_a_dead_redis_is_wrong() -> None:
     assert [finding.state for finding in checks.redis(Address.parse(f"redis://127.0.0.1:{free_port()}", settings()))] == ["wrong"]
 
 
-def model(*versions: tuple[str, str, str], default: str, aliases: dict[str, str] | None = None) -> dict[str, object]:
-    listed = [{"version": version, "state": state, "reason": reason} for version, state, reason in versions]
+def model(
+    *versions: tuple[str, str, str], default: str, aliases: dict[str, str] | None = None, unloaded: bool = False
+) -> dict[str, object]:
+    listed = [{"version": version, "state": state, "reason": reason, "unloaded": unloaded} for version, state, reason in versions]
     return {"name": "wine", "default": default, "aliases": aliases or {}, "versions": listed}
+
+
+def test_the_folder_of_the_running_server_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CELERIAC_MODELS", raising=False)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "theirs").mkdir()
+    about = {"url": "http://127.0.0.1:1", "redis_url": "redis://127.0.0.1:1/0", "models": str(tmp_path / "theirs")}
+    (tmp_path / "state" / "up.json").write_text(json.dumps(about))
+    with lock.held(tmp_path / "state") as tell:
+        tell(about)
+        found = {one.what: one for one in checks.every(Settings(state=tmp_path / "state"))}
+    assert found["CELERIAC_MODELS"].found == f"{tmp_path / 'theirs'} can be written"
+    assert "repository" not in found
 
 
 def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
@@ -91,16 +107,17 @@ def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason", "expected"),
+    ("state", "reason", "unloaded", "expected"),
     [
-        ("UNAVAILABLE", "no module named 'lightgbm'", "wrong"),
-        ("UNAVAILABLE", "it was unloaded; POST …", "note"),
-        ("LOADING", "", "note"),
-        ("COLD", "", "note"),
+        ("UNAVAILABLE", "no module named 'lightgbm'", False, "wrong"),
+        ("UNAVAILABLE", "it was unloaded, says its code", False, "wrong"),
+        ("UNAVAILABLE", "somebody did it", True, "note"),
+        ("LOADING", "", False, "note"),
+        ("COLD", "", False, "note"),
     ],
 )
-def test_a_version_that_is_used(state: str, reason: str, expected: str) -> None:
-    assert [one.state for one in checks._model(model(("1", state, reason), default="1"))] == [expected]
+def test_a_version_that_is_used(state: str, reason: str, unloaded: bool, expected: str) -> None:
+    assert [one.state for one in checks._model(model(("1", state, reason), default="1", unloaded=unloaded))] == [expected]
 
 
 def test_a_superseded_version_that_cannot_be_served_is_worth_a_note() -> None:

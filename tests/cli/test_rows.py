@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("rows.csv", "a,b\n1,2\n3\n", "line 3: 1 values, where the first line has 2 columns"),
+        ("rows.csv", "a,b\n1,2\n3\n", "line 3: it has 1 value, and the first line has 2 columns"),
         ("rows.csv", "", "contains no rows"),
         ("rows.csv", "a,b\n", "contains no rows"),
         ("rows.csv", 'a\n"open\n', "line 2"),
@@ -85,3 +86,29 @@ def test_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes("größe\n1\n".encode("latin-1"))
     with pytest.raises(Trouble, match="not UTF-8"):
         rows.read(str(tmp_path / "rows.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.csv", "zip,since,n\n01234,2026-01-31,1\n,,2\n"),
+        ("s.json", '[{"zip": "01234", "since": "2026-01-31", "n": 1}, {"zip": null, "since": null, "n": 2}]'),
+    ],
+)
+def test_columns_of_a_sample_can_be_declared(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    types = rows.declarations(["zip=BYTES", "since=TIMESTAMP", "n=FP64"])
+    found = rows.read(str(tmp_path / name), types=types, sample=True)
+    assert found == [{"zip": "01234", "since": datetime(2026, 1, 31), "n": 1.0}, {"zip": None, "since": None, "n": 2.0}]
+
+
+def test_a_declaration_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    for text in ("zip", "=BYTES", "zip=text"):
+        with pytest.raises(Trouble, match=r"Use COLUMN=DATATYPE, with one of .*BYTES"):
+            rows.declarations([text])
+    for name, content in (("s.csv", "zip\n01234\n"), ("s.json", '[{"zip": "01234"}]')):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(Trouble, match="has no column 'n'"):
+            rows.read(str(tmp_path / name), types={"n": "FP64"}, sample=True)
+        with pytest.raises(Trouble, match="Column 'zip' expects true or false"):
+            rows.read(str(tmp_path / name), types={"zip": "BOOL"}, sample=True)

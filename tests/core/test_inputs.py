@@ -16,6 +16,7 @@ def manifest(*inputs: TensorSpec) -> Manifest:
 
 TABLE = manifest(TensorSpec("input", "FP64", (-1, 2), ("height", "width")))
 NARROW = manifest(TensorSpec("input", "FP32", (-1, 2)))
+TEXTS = manifest(TensorSpec("text", "BYTES", (-1,)))
 MIXED = manifest(
     TensorSpec("age", "FP64", (-1,), nullable=True), TensorSpec("city", "BYTES", (-1,), nullable=True), TensorSpec("n", "INT64", (-1,))
 )
@@ -79,6 +80,8 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
         (MIXED, [[1.0, "Oulu"]], "invalid_input", "/inputs/0", "3 values"),
         (MIXED, [{"n": None}], "invalid_tensor", "/inputs/0/n", "no missing values"),
         (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "Column 'city' expects text, got the number 7."),
+        (TEXTS, [[1]], "invalid_tensor", "/inputs/0", "Input 'text' expects text, got the number 1."),
+        (NARROW, [["x", 1]], "invalid_tensor", "/inputs/0/0", "Input 'input': 'x' is not a number."),
         (MIXED, [{"n": [1]}], "invalid_tensor", "/inputs/0/n", "a list or a record"),
     ],
 )

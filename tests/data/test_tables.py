@@ -98,8 +98,8 @@ def test_rows_of_another_width_are_named_by_their_lines_and_the_others_kept() ->
     assert found["key"].to_pylist() == ["x", "y\nz", "u"]
     assert found["a"].to_pylist() == ["1", "3", "NaN"]
     assert bad == [
-        (1, 3, "1 values, where the first line has 2 columns"),
-        (3, 7, "3 values, where the first line has 2 columns"),
+        (1, 3, "it has 1 value, and the first line has 2 columns"),
+        (3, 7, "it has 3 values, and the first line has 2 columns"),
     ]
 
 
@@ -113,6 +113,21 @@ def test_bad_rows_of_jsonl_are_named_by_their_lines() -> None:
     assert [detail.partition(":")[0] for *_, detail in bad] == [
         "it is not JSON", "it is '7', where an object or a list is expected", "it is not JSON", TOO_DEEP.partition(":")[0],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", [True, False])
+def test_lines_of_jsonl_end_as_those_of_csv(end: str, last: bool) -> None:
+    reader = opened((f'{{"a": 1}}{end}{end}{{"a": 2}}' + end * last).encode(), "x.jsonl")
+    reader.look_through()
+    assert all_of(reader)[0].to_pylist() == [{"a": b"1"}, {"a": b"2"}]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"   \n", b" \r\n\t", b"\xef\xbb\xbf", b"\xef\xbb\xbf  \n"])
+def test_a_csv_file_of_blanks_has_no_rows(content: bytes) -> None:
+    reader = opened(content, "x.csv")
+    reader.look_through()
+    assert (dict(reader.columns), reader.rows) == ({}, 0)
 
 
 def test_lists_are_rows_too() -> None:
@@ -141,9 +156,12 @@ def npy() -> bytes:
         (npy()[:-8], "x.npy", "the NPY file is cut off: 232 bytes of data, and its shape [10, 3] needs 240"),
         (npy()[:20], "x.npy", "the NPY file is damaged"),
         ("a,ü\n".encode("latin-1"), "x.csv", "line 1: the byte 0xfc is not UTF-8"),
-        ("a,b\n".encode("utf-16"), "x.csv", "text in UTF-8"),
+        ("a,b\n".encode("utf-16"), "x.csv", "x.csv is text in UTF-16 or UTF-32. Save it as UTF-8."),
+        ("a,b\n".encode("utf-16-le"), "x.csv", "holds zero bytes"),
+        (b"PK\x03\x04\x14\0", "x.xlsx", "x.xlsx is a ZIP archive or an Excel workbook"),
+        (b"\x1f\x8b\x08\0", "x.csv.gz", "is compressed with gzip"),
         (b"a,a\n1,2\n", "x.csv", "two columns are called 'a'"),
-        (b"a,\n1,2\n", "x.csv", "a column has no name"),
+        (b"a,\n1,2\n", "x.csv", "line 1: column 2 has no name"),
         (b"1,2\n3,4\n", "x.csv", "it holds numbers, where the names of the columns are expected"),
         (b"\na,b\n1,2\n", "x.csv", "line 1: it is blank"),
         (b'{"a": \n', "x.jsonl", "line 1: it is not JSON"),

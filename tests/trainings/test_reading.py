@@ -28,6 +28,7 @@ INDEXED = ",a,y\n" + "".join(f"{at},{at * 2},{at * 3}\n" for at in range(24))  #
 GERMAN = "größe;ort;y\n" + "".join(f"{at},5;{'Köln' if at % 2 else '-'};{at},25\n" for at in range(24))  # T12, T13
 WIDE = "id,y\n" + "".join(f"{value},{at}\n" for at, value in enumerate([-1, 18446744073709551615, 5, 7] * 6))
 GERMAN_OPTIONS = {"decimal": ",", "encoding": "cp1252", "na_values": ["-"]}
+QUOTED = "a,y\n" + "".join(f'"{at},5","{at},25"\n' for at in range(24))  # as pandas writes it with decimal=","
 
 
 def trained(content: bytes, options: TableOptions) -> tuple[Any, Dataset]:
@@ -44,10 +45,13 @@ def trained(content: bytes, options: TableOptions) -> tuple[Any, Dataset]:
         (INDEXED.encode(), {}, ["a"]),
         (INDEXED.replace("\n", "\r").encode(), {}, ["a"]),
         (GERMAN.encode("cp1252"), GERMAN_OPTIONS, ["größe", "ort"]),
+        (QUOTED.encode(), {"decimal": ","}, ["a"]),
+        (QUOTED.encode(), {"decimal": ",", "delimiter": ","}, ["a"]),
         (WIDE.encode(), {}, ["id"]),
+        (b"".join(b'{"a": %d, "y": %d}\n' % ((at % 2 and 2**64 - 1) or -1, at) for at in range(24)), {}, ["a"]),
         (b"".join(b'{"a": %d, "b": "%s", "y": %d}\n' % (at, b"uv"[at % 2 : at % 2 + 1], at) for at in range(24)), {}, ["a", "b"]),
     ],
-    ids=["NA", "truths", "index", "carriage returns", "german", "wide", "jsonl"],
+    ids=["NA", "truths", "index", "carriage returns", "german", "quoted", "commas", "wide", "wide jsonl", "jsonl"],
 )
 def test_a_batch_on_the_file_of_a_training_reads_the_same(
     tmp_path: Path, content: bytes, options: dict[str, Any], columns: list[str]

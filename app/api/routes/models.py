@@ -51,7 +51,12 @@ async def remove(request: Request) -> Response:
 def _entry(entry: Entry) -> dict[str, Any]:
     manifests = [version.manifest for version in entry.versions.values() if version.manifest]
     versions = [
-        {"version": name, **_state(version), "created_at": version.manifest.created_at if version.manifest else None}
+        {
+            "version": name,
+            **_state(version),
+            "unloaded": version.unloaded,
+            "created_at": version.manifest.created_at if version.manifest else None,
+        }
         for name, version in entry.versions.items()
     ]
     return {

@@ -20,6 +20,7 @@ class VersionSummary(BaseModel):
         description="READY: a worker holds it. LOADING, COLD: the first request may wait. UNAVAILABLE: see the reason."
     )
     reason: str | None = Field(None, description="Why it cannot be served.")
+    unloaded: bool = Field(description="Whether the model was unloaded, and can be loaded again.")
     created_at: str | None = None
 
 

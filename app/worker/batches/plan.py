@@ -17,12 +17,12 @@ from app.core.models import Manifest
 from app.core.tables import TableOptions
 from app.data import line_index, openai_requests
 from app.data.columns import Binding, bind, wanted
-from app.data.delimited import after_bom
 from app.data.formats import Format, by_name
 from app.data.line_index import LINES
 from app.data.lines import JsonReader
 from app.data.openai_requests import RequestReader
 from app.data.tables import open_table
+from app.data.text import after_bom
 from app.data.writing import check_columns
 from app.settings import settings
 from app.store.sources import Source, check_output, fingerprint, reading, same

@@ -20,6 +20,8 @@ def load(folder):
         os.abort()
     if mood == "exit":
         os._exit(3)
+    if mood == "slow after a fork":
+        os.register_at_fork(after_in_child=lambda: time.sleep(2))
     if mood == "raise":
         raise OSError("there is no licence")
 

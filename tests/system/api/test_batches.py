@@ -220,7 +220,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
         ("a.parquet", as_bytes(pa.table({"a": [1.0] * 9, "b": [2.0] * 9}), "parquet")[:-9], {}, 422, "cut off or damaged"),
         ("a.npy", array(np.ones((2, 2)))[:-8], {}, 422, "the NPY file is cut off"),
-        ("a.csv", "a,b\n1,2\n".encode("utf-16"), {}, 422, "text in UTF-8"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16"), {}, 422, "is text in UTF-16 or UTF-32. Save it as UTF-8."),
         ("a.csv", b"a,a\n1,2\n", {}, 422, "two columns are called 'a'"),
         ("a.csv", b"bmi,bp\n1,2\n", {"model": "diabetes"}, 422, "the file lacks 'age', 'sex'"),
         ("a.csv", b"a,b\n1,2\n", {"input": "folder"}, 404, "folder cannot be read: it is no file"),

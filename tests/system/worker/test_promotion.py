@@ -128,7 +128,8 @@ def test_a_version_that_no_worker_can_import_is_not_promoted(running: Running, w
     assert model.answer("@production") == 1.0
     assert "the_notebook" in model.move()["reason"]
     assert model.repository.aliases(model.name) == {"production": "1"}
-    assert (model.state("1"), model.state("2")) == ("READY", "UNAVAILABLE")
+    # The state of a version comes with the next heartbeat of its worker.
+    until(lambda: (model.state("1"), model.state("2")) == ("READY", "UNAVAILABLE"))
     # A version that is known to be unavailable is not promoted, by the command line either.
     done = celeriac(running, "promote", model.name, "2")
     assert (done.returncode, "production still points to 1" in done.stderr) == (1, True), done.stderr
@@ -263,6 +264,22 @@ def test_a_worker_starts_beside_versions_that_hang(running: Running, model: Mode
         assert httpx.get(f"{url}/readyz").status_code == 200
     log = next(path.read_text() for path in running.folder.glob("worker-*.log") if path.name.endswith(f"{url.rpartition(':')[2]}.log"))
     assert f"still loading after 3 s: {others[0].name}@1, {others[1].name}@1" in log
+
+
+def test_a_process_that_is_still_starting_is_not_lost(running: Running, model: Model, tmp_path: Path) -> None:
+    """A library that takes long after a fork: the process must be replaced when it has started, and not before."""
+    pool = f"{POOL}-forking"
+    other = Model(running, f"{model.name}-other", tmp_path)
+    with running.process("worker", pool=pool, processes=1, scan_interval_s=0.2):
+        other.publish(1, pool=pool)
+        model.publish(1, "slow after a fork", pool=pool)
+        until(lambda: (other.state("1"), model.state("1")) == ("READY", "READY"))
+        shutil.rmtree(running.models / other.name)  # what held it is replaced, also the process that has just begun
+        until(lambda: other.state("1") == "")
+        assert model.answer() == 1.0
+        model.publish(2, pool=pool)
+        until(lambda: model.state("2") == "READY")
+        assert model.answer() == 2.0
 
 
 def test_a_promotion_waits_for_the_first_worker_and_outlives_one_that_dies(running: Running, model: Model, tmp_path: Path) -> None:
