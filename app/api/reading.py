@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -40,7 +41,7 @@ def fingerprint(*payload: Any) -> str:
     """Of JSON types, whatever the order of their fields, and of raw data."""
     found = hashlib.sha256()
     for part in payload:
-        found.update(part if isinstance(part, bytes | memoryview) else orjson.dumps(part, option=orjson.OPT_SORT_KEYS))
+        found.update(part if isinstance(part, bytes | memoryview) else _dumps(part, orjson.OPT_SORT_KEYS))
     return found.hexdigest()[:32]
 
 
@@ -101,7 +102,7 @@ def submission(content: bytes) -> dict[str, Any]:
     body.setdefault("inputs", None)
     made = fingerprint(body)
     inputs = body["inputs"]
-    if len(orjson.dumps({**body, "inputs": None})) > _SMALL_BYTES:
+    if len(_dumps({**body, "inputs": None})) > _SMALL_BYTES:
         raise PayloadTooLarge(f"The fields other than inputs are larger than {_SMALL_BYTES} bytes.")
     if "pipeline" in body and isinstance(inputs, dict):
         body["inputs"] = Large(b"", made, tuple(inputs), bytes(as_tensor("inputs", inputs).data))
@@ -124,9 +125,25 @@ def result(outputs: Sequence[Tensor]) -> Any:
 
 def result_json(outputs: Sequence[Tensor]) -> bytes:
     """As `result`, as JSON."""
-    return orjson.dumps(result(outputs))
+    return _dumps(result(outputs))
 
 
 def listed_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
     """The answer of the Open Inference Protocol without raw data, as JSON."""
-    return orjson.dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})
+    return _dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})
+
+
+def _dumps(value: Any, option: int | None = None) -> bytes:
+    """JSON, without the limit that a process of `offload` has on its address space.
+
+    orjson reserves some 260 bytes for each element of a list before it writes the list, uses few of them, keeps them as long as the
+    JSON, and crashes if it does not get them.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == hard:
+        return orjson.dumps(value, option=option)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    try:
+        return bytes(memoryview(orjson.dumps(value, option=option)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
