@@ -25,7 +25,7 @@ from app.api.routes import PlainRoute
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
 from app.core.batches import RESUMABLE, Batch, Order, Status
-from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
+from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, InvalidInput, QueueFull, from_dict
 from app.core.jobs import new_id
 from app.store import batches, sources
 from app.store.batches import Change
@@ -46,7 +46,10 @@ async def create(request: Request) -> Response:
     """
     here = gateway(request)
     body = await read_object(request, SMALL_BYTES)
-    order = await order_of(here, body, request.headers.get(OWNER, ""))
+    owners = request.headers.getlist(OWNER)
+    if len(owners) > 1:
+        raise InvalidInput(f"The request has {len(owners)} headers {OWNER}. Send one.", pointer="")
+    order = await order_of(here, body, "".join(owners))
     id = f"batch_{new_id(time.time())}"
     await begin(here, order, id)
     batch = await _looked_through(here, id)

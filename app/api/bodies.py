@@ -27,12 +27,12 @@ _ANY_HEADER: Final = 32 + zlib.MAX_WBITS
 
 
 def header(request: Request, name: bytes) -> str | None:
-    """The first header of that name, in small letters. Starlette's own answer to one that is missing takes an exception."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found.decode("latin-1")
-    return None
+    """The headers of that name, in small letters, as one line (RFC 9110, section 5.3): a second one does not hide behind the first.
+
+    Starlette's own answer to one that is missing takes an exception.
+    """
+    found: list[bytes] = [value for key, value in request.scope["headers"] if key == name]
+    return b", ".join(found).decode("latin-1") if found else None
 
 
 async def read_bytes(request: Request, limit: int, kinds: Iterable[str] = JSON) -> bytes:
