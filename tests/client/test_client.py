@@ -26,6 +26,7 @@ from tests.misbehaving import RAISE, SLEEP
 from tests.running import Running
 from tests.system.test_readme import STREAMING, block
 
+pytestmark = pytest.mark.slow
 ROWS = load_diabetes().data[:5]
 
 
