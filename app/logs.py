@@ -7,7 +7,6 @@ import logging
 import math
 import sys
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -48,7 +47,12 @@ def configure(process: str, stream: TextIO | None = None) -> None:
     for variable, value in service_links().items():
         logging.getLogger(__name__).warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)
     # Celery explains at length, each time that the connection is lost, a setting that we have chosen.
-    warnings.filterwarnings("ignore", message=r"\s*In Celery 5\.1 we introduced an optional breaking change")
+    # A filter of `warnings` would not do: Celery puts one of its own in front of it when a worker starts.
+    logging.getLogger("py.warnings").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "In Celery 5.1 we introduced an optional breaking change" not in record.getMessage()
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -40,11 +40,15 @@ class Running:
     redis_url: str
     environment: dict[str, str]
     folder: Path
+    key_prefixes: set[str] = field(default_factory=set)
+    """Of processes that shared its Redis under a prefix of their own."""
 
     @contextlib.contextmanager
     def process(self, room: str, **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         """Another API or worker, ended with SIGTERM after the block if it runs still; and its URL."""
         port = free_port()
+        if "key_prefix" in environment:
+            self.key_prefixes.add(f"{environment['key_prefix']}:")
         values = {f"CELERIAC_{name.upper()}": str(value) for name, value in environment.items()}
         line = [sys.executable, "-m", "app", room]
         with (self.folder / f"{room}-{port}.log").open("wb") as log:

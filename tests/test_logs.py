@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
+from celery.exceptions import CPendingDeprecationWarning
+from celery.worker.consumer.consumer import CANCEL_TASKS_BY_DEFAULT
 
 from app import logs
 from app.settings import settings
@@ -102,3 +105,14 @@ def test_what_was_written_is_remembered_within_a_bound() -> None:
     for at in range(5000):
         repeats.filter(logging.makeLogRecord({"levelno": logging.ERROR, "msg": f"number {at}"}))
     assert len(repeats._seen) == 1000
+
+
+def test_what_celery_says_of_a_lost_connection_is_not_written(configure: Configure) -> None:
+    stream = configure(log_format="text")
+    with warnings.catch_warnings():
+        # As Celery does when a worker starts.
+        warnings.filterwarnings("always", category=CPendingDeprecationWarning)
+        warnings.warn(CANCEL_TASKS_BY_DEFAULT, CPendingDeprecationWarning, stacklevel=1)
+        warnings.warn("something else", CPendingDeprecationWarning, stacklevel=1)
+    assert "something else" in stream.getvalue()
+    assert "Celery 5.1" not in stream.getvalue()

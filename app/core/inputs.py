@@ -250,7 +250,8 @@ def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None
             f"Input {spec.name!r} takes one {kind} per row, for example {example}, not the shape {list(shape)}.", pointer=pointer
         )
     if not fits:
-        raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}", pointer=pointer)
+        wanted = f": give {spec.shape[1]} values for each row" if len(spec.shape) == 2 and spec.shape[1] > 0 else ""
+        raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}{wanted}", pointer=pointer)
     if size_of(shape) <= 0 or min(shape) < 1:
         raise InvalidTensor(f"{spec.name!r} is empty: the shape {list(shape)} holds no element", pointer=pointer)
 

@@ -39,7 +39,7 @@ class ModelRef:
         name, at, which = text.partition("@")
         if not NAME.fullmatch(name) or (at and not (VERSION.fullmatch(which) or ALIAS.fullmatch(which))):
             raise InvalidInput(
-                f"{text!r} names no model: write name, name@alias or name@version, as in digits@production", pointer="/model"
+                f"Invalid model reference {text!r}. Use name, name@alias or name@version, for example digits@production.", pointer="/model"
             )
         if not at:
             return cls(name)

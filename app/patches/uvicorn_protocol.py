@@ -71,6 +71,7 @@ class Connection(Protocol):
     """When the headers must be complete, or the rest of a body that is read in vain. None while each part of a body renews the patience."""
     _outside = 0
     """Bytes of that request since it began, or since the last part of its body."""
+    _trailer_bytes = 0
     _unanswered = 0
     """Requests whose headers are complete, and whose answers are not."""
     _fed = 0
@@ -150,11 +151,23 @@ class Connection(Protocol):
             )
         self._reading, self._outside = True, 0
         self._requests += 1
-        self._head, self._deadline = True, None
+        self._head, self._deadline, self._trailer_bytes = True, None, 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header. A trailer is counted and dropped."""
+        if self._head:
+            super().on_header(name, value)
+            return
+        # As a header, a trailer would get past every check of a proxy in front.
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > MAX_HEAD_BYTES:
+            raise self._refused(_too_large())
 
     def on_headers_complete(self) -> None:
         """Check the head of a request."""
+        if self.parser.get_http_version() == "2.0":
+            raise self._refused(Refusal(505, "HTTP Version Not Supported", "This server uses HTTP/1.1. Send the request in that version."))
         hosts = [value for name, value in self.headers if name == b"host"]
         if hosts != self._hosts:
             self._check_host(hosts)
@@ -163,8 +176,6 @@ class Connection(Protocol):
         if not self.url.startswith(b"/"):
             self.url = self._origin_form()
         super().on_headers_complete()
-        # Trailers are added to a list that nobody reads: as headers they would get past every check of a proxy in front.
-        self.headers = []
         self._head, self._deadline = False, None
         self._unanswered += 1
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +23,7 @@ _CACHE: Final = "__pycache__"
 
 def read_json(path: Path) -> Any:
     """Read a small file of the repository. Raises ModelUnavailable if it is not valid JSON, is too large or too deeply nested."""
-    size = path.stat().st_size
+    size = regular_size(path)
     if size > _MAX_JSON_BYTES:
         raise ModelUnavailable(f"{path.name} has {size} bytes; at most {_MAX_JSON_BYTES} are read")
     try:
@@ -30,6 +32,19 @@ def read_json(path: Path) -> Any:
         raise ModelUnavailable(f"{path.name} is not valid JSON: {error}") from None
     except RecursionError:
         raise ModelUnavailable(f"{path.name} is not valid: its values are nested too deeply") from None
+
+
+def regular_size(path: Path) -> int:
+    """Bytes of a file. Raises ModelUnavailable if it is not a regular one: the read of a pipe, for example, would wait for ever."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ModelUnavailable(f"{path.name} is a link that leads back to itself") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise ModelUnavailable(f"{path.name} is not a regular file")
+    return status.st_size
 
 
 def digest(folder: Path, manifest: Manifest) -> str:
@@ -54,6 +69,8 @@ def _inside(folder: Path, paths: Iterable[Path]) -> Iterator[Path]:
         inner = path.relative_to(folder)
         if _CACHE in inner.parts or inner.as_posix() in (MANIFEST, EXAMPLES):
             continue
+        if not path.is_dir():
+            regular_size(path)
         if not path.resolve().is_relative_to(home):
             raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}: put the file itself there")
         if not path.is_dir():

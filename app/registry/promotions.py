@@ -15,6 +15,7 @@ from typing import Final
 from app.core.errors import ModelUnavailable
 from app.core.promotions import Promotion, PromotionState
 from app.registry import aliases
+from app.registry.contents import read_json
 from app.registry.staging import write_text
 
 FILE: Final = "promotions.json"
@@ -24,11 +25,11 @@ def read(home: Path) -> dict[str, Promotion]:
     """Alias -> request. Raises ModelUnavailable if the file is damaged."""
     path = home / FILE
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
         return {alias: Promotion.from_dict(request) for alias, request in found.items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError, ModelUnavailable) as error:
         raise ModelUnavailable(f"{path} is damaged ({error}): delete it, then promote the version again") from None
 
 

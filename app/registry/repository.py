@@ -88,10 +88,13 @@ class Repository:
     def manifest(self, name: str, version: str) -> Manifest | None:
         """None for a bare folder: its signature is known only once it is loaded. Raises ModelUnavailable where `model.json` is broken."""
         path = self.folder(name, version) / MANIFEST
-        if not path.is_file():
+        if not os.path.lexists(path):
             return None
         try:
+            contents.regular_size(path)
             manifest = Manifest.from_dict(contents.read_json(self._inside(path)))
+        except FileNotFoundError:
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is a link to a file that does not exist") from None
         except ModelUnavailable as error:
             raise ModelUnavailable(f"{name}@{version}: {error.detail}") from None
         except CeleriacError as error:
@@ -122,7 +125,7 @@ class Repository:
     def stamp(self, name: str, version: str) -> str:
         """Changes when a file of the version does: tells that a version which could not be served is worth another try."""
         folder = self.folder(name, version)
-        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, CODE, *FORMATS.values()))
+        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, CODE, *FORMATS.values()) and path.is_file())
         return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
 
     def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
@@ -315,7 +318,7 @@ class Repository:
 
     def _versions(self, name: str) -> list[str]:
         home = self.root / name
-        found = [path.name for path in _folders(home) if VERSION.fullmatch(path.name) and ((path / MANIFEST).exists() or _bare(path))]
+        found = [path.name for path in _folders(home) if VERSION.fullmatch(path.name) and (os.path.lexists(path / MANIFEST) or _bare(path))]
         if _bare(home) and BARE not in found:
             found.append(BARE)
         return sorted(found, key=_natural)
@@ -348,7 +351,12 @@ def _folders(path: Path) -> list[Path]:
     if not path.is_dir():
         return []
     with os.scandir(path) as entries:
-        return sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(Path(entry) for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Other than `Path`, an entry raises for a link that leads back to itself: one must not hide all models.
+    return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def _remove_unused(home: Path) -> None:

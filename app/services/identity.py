@@ -10,6 +10,7 @@ import orjson
 
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, shown
 from app.core.jobs import CHOSEN_ID
+from app.services.large_json import dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +43,5 @@ def fingerprint(*payload: Any) -> str:
     """Return a fingerprint of JSON values, whatever the order of their fields, and of raw bytes."""
     digest = hashlib.sha256()
     for part in payload:
-        digest.update(part if isinstance(part, bytes | memoryview) else orjson.dumps(part, option=orjson.OPT_SORT_KEYS))
+        digest.update(part if isinstance(part, bytes | memoryview) else dumps(part, orjson.OPT_SORT_KEYS))
     return digest.hexdigest()[:32]

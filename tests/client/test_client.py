@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +26,7 @@ from tests.misbehaving import RAISE, SLEEP
 from tests.running import Running
 from tests.system.test_readme import STREAMING, block
 
+pytestmark = pytest.mark.slow
 ROWS = load_diabetes().data[:5]
 
 
@@ -147,6 +151,26 @@ def test_threads_share_a_client(client: Client) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda row: client.predict("diabetes", [row])[0], ROWS))
     assert answers == pytest.approx(client.predict("diabetes", ROWS))
+
+
+def test_threads_that_start_together_leave_no_connection_open(running: Running) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(5):
+            together = threading.Barrier(8)
+
+            def ask(client: Client, together: threading.Barrier) -> None:
+                together.wait(30)
+                client.models.list()
+
+            with Client(running.url) as client:
+                threads = [threading.Thread(target=ask, args=(client, together)) for _ in range(8)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
 
 
 def test_a_client_works_in_a_forked_process(running: Running) -> None:

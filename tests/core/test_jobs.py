@@ -50,7 +50,7 @@ def test_a_reference_names_a_version_or_an_alias(text: str, version: str | None,
 
 @pytest.mark.parametrize("text", ["", "Digits", "../digits", "digits@", "digits@../1", "digits@A", "a b"])
 def test_what_is_no_reference_is_refused(text: str) -> None:
-    with pytest.raises(errors.InvalidInput, match="names no model"):
+    with pytest.raises(errors.InvalidInput, match="Invalid model reference"):
         ModelRef.parse(text)
 
 

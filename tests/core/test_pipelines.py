@@ -83,7 +83,7 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("max_attempts: 2", "tries: 2", 9, "'tries' is not known here"),
         ("  forest:", "  Forest:", 7, "'Forest' is no name for a step"),
         ("  forest:", "  vote:", 7, "'vote' is there twice"),
-        ("digits@production", "Digits", 7, "'Digits' names no model"),
+        ("digits@production", "Digits", 7, "Invalid model reference 'Digits'"),
         ("{image: $inputs.image}", "$inputs.image", 9, "arguments by name"),
         ("timeout_s: 5", "each: no", 9, "each must be a string"),
         ("timeout_s: 5", "each: all", 9, "a reference to a list"),

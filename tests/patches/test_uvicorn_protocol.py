@@ -122,8 +122,10 @@ LONG = b"x" * MAX_HEAD_BYTES
         POST + chunked(b"5;" + LONG * 8, b"hello", b"0", b"", b""),
         POST + chunked(b"5", b"hello", b"0", b"X-Long: " + LONG * 8, b"", b""),
         POST + chunked(b"5", b"hello", b"0", *[b"X-Short: 1"] * 60_000, b"", b""),
+        # They come in one piece with the body.
+        POST + chunked(b"5", b"hello", b"0", *[b"X-Short: 1"] * 6_000, b"", b""),
     ],
-    ids=["target", "value", "many", "name", "chunk extension", "trailer", "trailers"],
+    ids=["target", "value", "many", "name", "chunk extension", "trailer", "trailers", "trailers beside the body"],
 )
 def test_headers_trailers_and_chunk_extensions_are_bounded(server: Server, sent: bytes) -> None:
     with server.connect() as connection:
@@ -131,6 +133,13 @@ def test_headers_trailers_and_chunk_extensions_are_bounded(server: Server, sent:
         connection.sendall(sent)
         [(status, problem)] = answers(connection)
         assert (status, problem["code"]) == (431, "request_header_fields_too_large")
+
+
+def test_another_version_of_http_is_refused(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET / HTTP/2.0\r\n" + HOST + b"\r\n")
+        [(status, problem)] = answers(connection)
+        assert (status, problem["code"]) == (505, "http_version_not_supported")
 
 
 def test_headers_below_the_bound_are_read(server: Server) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +214,51 @@ def test_one_broken_model_leaves_the_others_readable(repository: Repository) -> 
     assert repository.models() == ["broken", "digits"]
     assert repository.manifest("digits", "1") is not None
     assert len(repository.problems()) == 1
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+UNUSUAL: dict[str, Callable[[Path], None]] = {"pipe": os.mkfifo, "folder": Path.mkdir, "loop": _loop, "dangling link": _dangling}
+
+
+@pytest.mark.parametrize("make", UNUSUAL.values(), ids=UNUSUAL)
+@pytest.mark.parametrize("file", ["1", "1/model.json", "1/model.skops", "1/examples.json", "aliases.json", "promotions.json"])
+def test_a_file_that_is_none_hides_no_other_model_and_is_never_waited_for(
+    repository: Repository, file: str, make: Callable[[Path], None]
+) -> None:
+    repository.publish("digits", write)
+    repository.publish("letters", write)
+    path = repository.root / "digits" / file
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    make(path)
+    assert "letters" in repository.models()
+    assert repository.resolve(ModelRef("letters")) == "1"
+    # Each read answers, or says that the model cannot be served.
+    for read in (repository.manifest, repository.artifact, repository.stamp):
+        with suppress(ModelUnavailable, ModelNotFound, VersionNotFound):
+            read("digits", "1")
+    for look in (repository.aliases, repository.promotions):
+        with suppress(ModelUnavailable, ModelNotFound):
+            look("digits")
+    repository.problems()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, _loop, _dangling])
+def test_a_manifest_that_is_no_file_is_told(repository: Repository, make: Callable[[Path], None]) -> None:
+    repository.publish("digits", write)
+    path = repository.root / "digits" / "1" / "model.json"
+    path.unlink()
+    make(path)
+    with pytest.raises(ModelUnavailable, match=r"model\.json"):
+        repository.manifest("digits", "1")
 
 
 def test_the_stamp_of_a_version_changes_with_its_files(repository: Repository) -> None:

@@ -6,6 +6,8 @@ from app.runtime.methods import METHODS
 from tests.documentation.estimators import PAGE, page
 from tests.runtime.catalog import Row, kinds, rows
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found() -> list[Row]:

@@ -189,7 +189,10 @@ def test_a_pool_at_its_maximum_fires_an_alert(tmp_path: Path) -> None:
 
 def test_no_alert_fires_while_all_is_well(troubled: tuple[Series, Series], tmp_path: Path) -> None:
     before, _ = troubled
-    steady = {key: 1.0 for key in before if key[0] in ("celeriac_http_requests_total", "celeriac_jobs_ended_total")}
+    counted = [key for key in before if key[0] in ("celeriac_http_requests_total", "celeriac_jobs_ended_total")]
+    # While the system started, readiness was asked before it was given: those answers are over and do not grow.
+    steady = {key: 1.0 for key in counted if not dict(key[1]).get("status", "").startswith("5")}
+    assert {key[0] for key in steady} == {"celeriac_http_requests_total", "celeriac_jobs_ended_total"}
     assert firing(before, steady, tmp_path) == set()
 
 

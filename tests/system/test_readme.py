@@ -172,10 +172,11 @@ def test_the_sample_pipeline_surveys_a_table_and_tells_how_far_it_is(running: Ru
     table = pd.concat([data.held_out] * 30).to_csv(index=False)
     # As the command line sends `table=@wines.csv`.
     submitted = {"pipeline": "wine-survey", "inputs": {"table": {"b64": base64.b64encode(table.encode()).decode()}}}
-    job = httpx.post(f"{running.url}/v1/jobs", json=submitted).json()
     seen = set()
-    while (told := httpx.get(f"{running.url}/v1/jobs/{job['id']}?wait=0.2").json())["state"] == "running":
-        seen.add((told["steps"][-1].get("progress") or {}).get("text", ""))
+    with httpx.Client(base_url=running.url, timeout=60) as api:
+        job = api.post("/v1/jobs", json=submitted).json()
+        while (told := api.get(f"/v1/jobs/{job['id']}?wait=0.2").json())["state"] == "running":
+            seen.add((told["steps"][-1].get("progress") or {}).get("text", ""))
     assert told["state"] == "succeeded", told
     assert len([text for text in seen if text.startswith("resample ")]) > 2, seen
     shares = told["result"]["shares"]

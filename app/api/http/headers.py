@@ -6,9 +6,9 @@ from starlette.requests import Request
 
 
 def header(request: Request, name: bytes) -> str | None:
-    """Return the first header of that name, which must be in lower case. Starlette raises and catches an error for a missing one."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            content: bytes = value
-            return content.decode("latin-1")
-    return None
+    """Return the headers of that name, in lower case, as one line (RFC 9110, section 5.3), so that none hides behind the first.
+
+    Starlette raises and catches an error for a missing header.
+    """
+    values: list[bytes] = [value for key, value in request.scope["headers"] if key == name]
+    return b", ".join(values).decode("latin-1") if values else None

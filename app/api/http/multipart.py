@@ -71,7 +71,8 @@ class Upload:
                     await self._flush()
             parser.finalize()
         except ValueError as error:  # FormParserError and UnicodeDecodeError are, and so is what an unknown charset raises
-            raise InvalidInput(f"The form cannot be read: {error}", pointer="") from None
+            reason = "its headers and its fields must be UTF-8" if isinstance(error, UnicodeDecodeError) else error
+            raise InvalidInput(f"The form cannot be read: {reason}", pointer="") from None
         await self._flush()
         if not self._ended:
             raise InvalidInput("The form is cut off.", pointer="")
@@ -110,10 +111,12 @@ class Upload:
     def _on_headers(self) -> None:
         disposition = Message()
         disposition["content-disposition"] = self._headers.get("content-disposition", "")
-        name, filename = (disposition.get_param(field, header="content-disposition") for field in ("name", "filename"))
+        given = disposition.get_params([], header="content-disposition")
+        # A tuple is a parameter in the form of RFC 2231, as in filename*=UTF-8''na%C3%AFve.csv: it is preferred (RFC 6266, section 4.3).
+        parameters = dict(sorted(given, key=lambda parameter: isinstance(parameter[1], tuple)))
+        name, filename = parameters.get("name"), parameters.get("filename")
         if name is None:
             raise InvalidInput("A part of the form has no name.", pointer="")
-        # A tuple is a parameter in the form of RFC 2231, as in filename*=UTF-8''na%C3%AFve.csv.
         self._name, self._is_file = collapse_rfc2231_value(name), filename is not None
         if filename is None:
             return

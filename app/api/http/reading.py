@@ -17,6 +17,7 @@ from app.core.large_inputs import LargeInputs
 from app.core.models import Manifest
 from app.core.tensors import Tensor
 from app.services.identity import fingerprint
+from app.services.large_json import dumps
 
 _SMALL_BYTES: Final = 64 << 10
 
@@ -108,7 +109,7 @@ def submission(content: bytes) -> dict[str, Any]:
     body.setdefault("inputs", None)
     digest = fingerprint(body)
     inputs = body["inputs"]
-    if len(orjson.dumps({**body, "inputs": None})) > _SMALL_BYTES:
+    if len(dumps({**body, "inputs": None})) > _SMALL_BYTES:
         raise PayloadTooLarge(f"The fields other than inputs are larger than {_SMALL_BYTES} bytes.")
     if "pipeline" in body and isinstance(inputs, dict):
         body["inputs"] = LargeInputs(b"", digest, tuple(inputs), bytes(as_tensor("inputs", inputs).data))

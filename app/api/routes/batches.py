@@ -16,6 +16,7 @@ from app.api.schemas.problems import FILE_PROBLEMS
 from app.api.schemas.serializers import present_batch
 from app.api.server.plain_route import PlainRoute
 from app.core.batches import Batch
+from app.core.errors import InvalidInput
 from app.core.fields import reject_unknown_fields
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=PlainRoute, responses=FILE_PROBLEMS)
@@ -30,7 +31,10 @@ async def create(request: Request) -> Response:
     """
     root = container(request)
     body = await root.bodies.read_object(request)
-    batch = await root.batches.create(await root.batch_requests.parse(body, request.headers.get(_OWNER, "")))
+    owners = request.headers.getlist(_OWNER)
+    if len(owners) > 1:
+        raise InvalidInput(f"The request has {len(owners)} headers {_OWNER}. Send one.", pointer="")
+    batch = await root.batches.create(await root.batch_requests.parse(body, "".join(owners)))
     return json_response(present_batch(batch), 200, {"location": f"/v1/batches/{batch.id}"})
 
 

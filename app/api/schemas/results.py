@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
 from app.core import protocol
 from app.core.protocol import nested
 from app.core.tensors import Tensor
+from app.services.large_json import dumps
 
 
 def result(outputs: Sequence[Tensor]) -> Any:
@@ -22,12 +21,12 @@ def result(outputs: Sequence[Tensor]) -> Any:
 
 def result_json(outputs: Sequence[Tensor]) -> bytes:
     """Return `result` as JSON."""
-    return orjson.dumps(result(outputs))
+    return dumps(result(outputs))
 
 
 def infer_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
     """Return the response of the Open Inference Protocol without raw data, as JSON."""
-    return orjson.dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})
+    return dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})
 
 
 def detached(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -125,9 +125,11 @@ class AsyncTransport:
     def _client(self) -> httpx.AsyncClient:
         # Sockets must not be shared with a forked process: each process opens its own.
         pid = os.getpid()
-        if pid not in self._clients:
-            self._clients[pid] = httpx.AsyncClient(base_url=self.url, headers=self._headers)
-        return self._clients[pid]
+        client = self._clients.get(pid)
+        if client is None:
+            # Threads may come here at once: the first client stays, the others have no connection yet and are dropped.
+            client = self._clients.setdefault(pid, httpx.AsyncClient(base_url=self.url, headers=self._headers))
+        return client
 
 
 def _timeout(hold_s: float) -> httpx.Timeout:

@@ -20,6 +20,7 @@ import pytest
 
 from tests.api.conftest import running
 
+pytestmark = pytest.mark.slow
 SIZE: Final = 20_000
 FACTOR: Final = 4
 """How much larger the large request is."""

@@ -15,6 +15,8 @@ import pytest
 
 from app.api.http.budget import FREE_BYTES, Budget, Held
 from app.api.http.offload import Offload
+from app.api.http.reading import submission
+from app.api.schemas.results import result_json
 from app.core.deliveries import Outcome
 from app.core.errors import InvalidInput, Overloaded, PayloadTooLarge
 from app.core.tensors import Tensor, decode
@@ -68,6 +70,21 @@ async def test_a_process_has_a_bound_on_its_memory_and_survives_it(offload: Offl
     before = await offload.run(2, os.getpid)
     with pytest.raises(PayloadTooLarge, match="512 MiB"):
         await offload.run(2, _hog)
+    assert await offload.run(2, os.getpid) == before
+
+
+@pytest.mark.parametrize("around", [b"[%b]", b'{"a": [%b]}', b"[[%b]]"])
+async def test_a_long_flat_list_ends_no_process(offload: Offload, around: bytes) -> None:
+    content = b'{"model": "moods", "inputs": ' + around.replace(b"%b", b",".join([b"0"] * 2_500_000)) + b"}"
+    before = await offload.run(2, os.getpid)
+    assert (await offload.run(2, submission, content))["model"] == "moods"
+    assert await offload.run(2, os.getpid) == before
+
+
+async def test_a_long_flat_result_ends_no_process(offload: Offload) -> None:
+    outputs = [Tensor("predict", "BOOL", (2_500_000,), bytes(2_500_000))]
+    before = await offload.run(2, os.getpid)
+    assert len(await offload.run(2, result_json, outputs)) == 2_500_000 * len("false,") + 1
     assert await offload.run(2, os.getpid) == before
 
 

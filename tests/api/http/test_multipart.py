@@ -51,6 +51,8 @@ async def test_a_boundary_is_what_rfc_2046_allows(api: httpx.AsyncClient, bounda
         (b"\"file\"; filename*=nonsense''a.csv", "a.csv"),
         (b'"file"; filename*0="a"; filename*1="b.csv"', "ab.csv"),
         (b"file; filename=plain.csv", "plain.csv"),
+        (b'"file"; filename="nave.csv"; filename*=UTF-8\'\'na%C3%AFve.csv', "naïve.csv"),
+        (b'"file"; filename*=UTF-8\'\'na%C3%AFve.csv; filename="nave.csv"', "naïve.csv"),
         (b"\"file\"; filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
         ('"file"; filename="naïve.csv"'.encode(), "naïve.csv"),
     ],
@@ -70,6 +72,7 @@ async def test_the_name_of_a_file_is_decoded(api: httpx.AsyncClient, disposition
         b"--x\r\n" + b"X-Short: 1\r\n" * 10_000 + b"\r\n1\r\n--x--\r\n",
         (PART + b'"a"\r\n\r\n1\r\n') * 1000 + b"--x--\r\n",
         PART + b'"\xff"' + END,
+        PART + b'"file"; filename="na\xefve.csv"' + END,
         PART + b"\"a\"; filename*=UTF-8\x00''a" + END,
     ],
 )
