@@ -42,13 +42,13 @@ def run(
     url: URL = "",
 ) -> None:
     """Upload a file, predict its rows and download the predictions. Errors of single rows go to OUTPUT.errors.jsonl."""
-    from app.cli.exits import Exit, Trouble
+    from app.cli.errors import CLIError, Exit
     from app.cli.remote import Remote
 
     if not source.is_file():
-        raise Trouble(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
+        raise CLIError(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
-        raise Trouble(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
+        raise CLIError(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
     wanted = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}
     wanted |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     with Remote(url) as api:
@@ -195,14 +195,14 @@ def _print(batch: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _check(batch: dict[str, Any], hint: str) -> None:
-    """Raises Trouble unless every row was answered."""
-    from app.cli.exits import Exit, Trouble
+    """Raises CLIError unless every row was answered."""
+    from app.cli.errors import CLIError, Exit
 
     counts = batch["request_counts"]
     if batch["status"] != Status.COMPLETED or counts["failed"]:
         left = counts["total"] - counts["completed"]
         told = f"the batch is {batch['status']}, and {left} of {counts['total']} rows were not answered"
-        raise Trouble(f"{told}: {hint or 'see `celeriac batch show`'}", Exit.FAILED)
+        raise CLIError(f"{told}: {hint or 'see `celeriac batch show`'}", Exit.FAILED)
 
 
 def _names(text: str | None) -> list[str] | None:
@@ -210,10 +210,10 @@ def _names(text: str | None) -> list[str] | None:
 
 
 def _format(output: Path) -> str | None:
-    from app.cli.exits import Exit, Trouble
+    from app.cli.errors import CLIError, Exit
 
     suffix = output.suffix.removeprefix(".").lower()
     found = {"pq": "parquet", "ndjson": "jsonl"}.get(suffix, suffix)
     if found not in ("csv", "jsonl", "npy", "parquet"):
-        raise Trouble(f"{output} must end in .csv, .jsonl, .npy or .parquet", Exit.USAGE)
+        raise CLIError(f"{output} must end in .csv, .jsonl, .npy or .parquet", Exit.USAGE)
     return found

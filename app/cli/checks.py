@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 import app
 from app.cli import lock
-from app.cli.exits import Trouble
+from app.cli.errors import CLIError
 from app.cli.ports import is_free, local
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
@@ -109,8 +109,8 @@ def ports(known: Settings) -> Iterator[Finding]:
     ):
         try:
             yield _port(setting, host, port, path)
-        except Trouble as trouble:
-            yield Finding(setting, "wrong", trouble.sentence, f"correct {setting.replace('PORT', 'HOST')} or {setting}")
+        except CLIError as error:
+            yield Finding(setting, "wrong", error.sentence, f"correct {setting.replace('PORT', 'HOST')} or {setting}")
 
 
 def redis(address: Address) -> Iterator[Finding]:

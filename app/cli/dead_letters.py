@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL, Wide
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def replay(
     from app.cli.remote import Remote
 
     if data and len(ids or ()) != 1:
-        raise Trouble("--data holds the rows of one letter: name its id", Exit.USAGE)
+        raise CLIError("--data holds the rows of one letter: name its id", Exit.USAGE)
     body = ({"model": to} if to else {}) | ({"inputs": rows.read(data)} if data else {})
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
@@ -153,7 +153,7 @@ def _chosen(model: str | None, error: str | None, after: str | None, before: str
     query = {"model": model, "error": error, "after": after, "before": before, "all": "true" if all else None}
     found = {name: value for name, value in query.items() if value is not None}
     if not found:
-        raise Trouble("name ids, choose by --model, --error, --after or --before, or say --all", Exit.USAGE)
+        raise CLIError("name ids, choose by --model, --error, --after or --before, or say --all", Exit.USAGE)
     return found
 
 

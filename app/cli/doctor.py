@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, Wide
 
 
@@ -19,4 +19,4 @@ def doctor(wide: Wide = False, json: JSON = False) -> None:
         show.print_table(("what", "state", "found", "what to do"), rows, wide=wide)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if wrong:
-        raise Trouble(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)
+        raise CLIError(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)

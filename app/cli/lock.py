@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.running import FILE, read
 
 __all__ = ["held", "read"]
@@ -20,13 +20,13 @@ __all__ = ["held", "read"]
 def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Holds the lock while the block runs, and gives a function that tells others about us. The system lets go with the process.
 
-    Raises Trouble where another holds it, or the folder cannot be written.
+    Raises CLIError where another holds it, or the folder cannot be written.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
         handle = os.open(state / FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise Trouble(
+        raise CLIError(
             f"{state} cannot be written ({error.strerror}): allow it, or set CELERIAC_STATE to another folder", Exit.REFUSED
         ) from None
     try:
@@ -35,7 +35,7 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
         except BlockingIOError:
             other = read(state)
             told = f"`celeriac up` runs here already (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
-            raise Trouble(f"{told}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
+            raise CLIError(f"{told}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
 
         def tell(about: dict[str, Any]) -> None:
             os.truncate(handle, 0)

@@ -9,7 +9,7 @@ import typer
 
 from app import __version__
 from app.cli import batch, dead_letters, doctor, jobs, models, pipelines, pools, predict, processes, schedules, trainings, up
-from app.cli.exits import Exit, Trouble, exit_of
+from app.cli.errors import CLIError, Exit, exit_of
 from app.core.errors import CeleriacError, InvalidInput
 
 _EPILOG = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit) + "."
@@ -57,22 +57,22 @@ app.command("doctor", rich_help_panel="Use")(doctor.doctor)
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run one command and exit with one of the codes of `app.cli.exits`."""
+    """Run one command and exit with one of the codes of `app.cli.errors`."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         app(given, prog_name="celeriac")
     except CeleriacError as error:
         pointer = error.pointer if isinstance(error, InvalidInput) else None
-        _end(Trouble(error.detail, exit_of(type(error)), code=error.code, pointer=pointer), as_json="--json" in given)
-    except Trouble as trouble:
-        _end(trouble, as_json="--json" in given)
+        _end(CLIError(error.detail, exit_of(type(error)), code=error.code, pointer=pointer), as_json="--json" in given)
+    except CLIError as error:
+        _end(error, as_json="--json" in given)
     except BrokenPipeError:
         sys.stderr.close()  # `celeriac jobs list | head` closes the pipe: not an error
         sys.exit(Exit.OK)
 
 
-def _end(trouble: Trouble, *, as_json: bool) -> None:
+def _end(error: CLIError, *, as_json: bool) -> None:
     from app.cli import show
 
-    show.trouble(trouble, as_json=as_json)
-    sys.exit(trouble.exit)
+    show.error(error, as_json=as_json)
+    sys.exit(error.exit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL
 from app.core.errors import InvalidInput
 from app.core.models import ALIAS, PRODUCTION, ModelRef
@@ -17,8 +17,8 @@ from app.core.promotions import PromotionState
 
 if TYPE_CHECKING:
     from app.broker.retention import Retention
-    from app.cli.awaiting import Awaited
     from app.cli.target import Target
+    from app.cli.version_wait import VersionWait
 
 app = typer.Typer(help="List, show, publish, promote and prune models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a model.")]
@@ -125,11 +125,11 @@ def publish(
     the alias stays, the command says why, and its exit code is not 0.
     """
     from app.cli import rows, show
-    from app.cli.awaiting import Awaited
+    from app.cli.version_wait import VersionWait
 
     given = rows.read(sample, sample=True) if sample else []
     if not given and not artifact.is_dir():
-        raise Trouble("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
+        raise CLIError("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
     if alias is not None and not ALIAS.fullmatch(alias):
         raise InvalidInput(f"{alias!r} is no alias: small letters, digits and -, as in production", pointer="/alias")
     options: dict[str, Any] = {"version": version, "description": description}
@@ -148,7 +148,7 @@ def publish(
         else:
             show.out().print(f"published {manifest.name}@{manifest.version}")
         promotion = target.repository.request_promotion(name, alias, manifest.version) if alias else None
-        _serve(Awaited(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
+        _serve(VersionWait(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
 
 
 @app.command()
@@ -167,14 +167,14 @@ def promote(
     If no worker can serve the version, the alias stays, the command says why, and its exit code is not 0.
     """
     from app.cli import show
-    from app.cli.awaiting import Awaited
+    from app.cli.version_wait import VersionWait
 
     with _writing(models, url) as target:
         target.check(name)
         if target.served:
             _refuse_unavailable(target, name, version, alias)
         promotion = target.repository.request_promotion(name, alias, version)
-        _serve(Awaited(target, name, version, promotion), wait=wait, timeout=timeout, quiet=json)
+        _serve(VersionWait(target, name, version, promotion), wait=wait, timeout=timeout, quiet=json)
         if json:
             state = PromotionState.SERVED if target.repository.aliases(name).get(alias) == version else PromotionState.PENDING
             show.print_json({"name": name, "alias": alias, "version": version, "state": state})
@@ -195,7 +195,7 @@ def prune(
     from app.settings import settings
 
     if (name is None) is not every:
-        raise Trouble("name one model, or say --all", Exit.USAGE)
+        raise CLIError("name one model, or say --all", Exit.USAGE)
     keep = settings().keep_versions if keep is None else keep
     with _retention(models, url, name) as retention:
         names = [name] if name else retention.repository.models()
@@ -226,14 +226,14 @@ def samples(json: JSON = False, models: Root = None) -> None:
 
 
 def _refuse_unavailable(target: Target, name: str, version: str, alias: str) -> None:
-    """Raises Trouble if workers could not serve the version."""
+    """Raises CLIError if workers could not serve the version."""
     from app.cli.remote import Remote
 
     with Remote(target.url) as api:
         try:
             entry = api.get(f"/v1/models/{name}")
-        except Trouble as trouble:
-            if trouble.exit == Exit.NOT_FOUND:
+        except CLIError as error:
+            if error.exit == Exit.NOT_FOUND:
                 return  # published a moment ago
             raise
     for one in entry["versions"]:
@@ -241,10 +241,10 @@ def _refuse_unavailable(target: Target, name: str, version: str, alias: str) -> 
         if one["version"] == version and one["state"] == "UNAVAILABLE" and one["created_at"]:
             stays = f"{name}@{alias} still points to {entry['aliases'][alias]}." if alias in entry["aliases"] else ""
             told = f"{name}@{version} was not promoted, because it cannot be served: {one['reason'].rstrip('.')}. {stays}".rstrip()
-            raise Trouble(told, Exit.FAILED, code="not_promoted")
+            raise CLIError(told, Exit.FAILED, code="not_promoted")
 
 
-def _serve(awaited: Awaited, *, wait: bool, timeout: float | None, quiet: bool) -> None:
+def _serve(awaited: VersionWait, *, wait: bool, timeout: float | None, quiet: bool) -> None:
     """Say what becomes of a version: wait until it is served, or say who will serve it."""
     from app.cli import show
     from app.settings import settings
@@ -288,7 +288,7 @@ def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retent
             yield Retention(target.repository, Pipelines(known.pipelines or target.repository.root / ".pipelines"), client)
     except RedisError as error:
         told = f"Redis at {address} does not tell which versions are in use ({error}): nothing more is removed"
-        raise Trouble(told, Exit.UNREACHABLE) from None
+        raise CLIError(told, Exit.UNREACHABLE) from None
 
 
 @contextmanager
@@ -302,7 +302,7 @@ def _writing(root: Path | None, url: str) -> Iterator[Target]:
     except OSError as error:
         place = error.filename or target.repository.root
         told = f"{place} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
-        raise Trouble(told, Exit.REFUSED) from None
+        raise CLIError(told, Exit.REFUSED) from None
 
 
 def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL, Wait, Webhook, Wide, hook
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def publish(
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Trouble(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
     with _writing(models) as folder:
         pipeline = folder.publish(file.stem, text)
         warnings = list(_missing(pipeline, models))
@@ -166,7 +166,7 @@ def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
 
 @contextmanager
 def _writing(models: Path | None) -> Iterator[Pipelines]:
-    """Raises Trouble if the folder cannot be written."""
+    """Raises CLIError if the folder cannot be written."""
     from app.registry.pipelines import Pipelines
     from app.settings import settings
 
@@ -175,7 +175,7 @@ def _writing(models: Path | None) -> Iterator[Pipelines]:
         yield Pipelines(chosen.pipelines_folder)
     except OSError as error:
         told = f"{error.filename} cannot be written ({error.strerror}): allow it, or set CELERIAC_PIPELINES to another folder"
-        raise Trouble(told, Exit.REFUSED) from None
+        raise CLIError(told, Exit.REFUSED) from None
 
 
 def _input(text: str) -> tuple[str, Any]:
@@ -183,12 +183,12 @@ def _input(text: str) -> tuple[str, Any]:
 
     name, equals, value = text.partition("=")
     if not equals:
-        raise Trouble(f"{text!r} gives no input: write name=value, or name=@file", Exit.USAGE)
+        raise CLIError(f"{text!r} gives no input: write name=value, or name=@file", Exit.USAGE)
     if value.startswith("@"):
         try:
             return name, {"b64": base64.b64encode(Path(value[1:]).read_bytes()).decode()}
         except OSError as error:
-            raise Trouble(f"{value[1:]} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+            raise CLIError(f"{value[1:]} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
     try:
         return name, json_module.loads(value)
     except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 
 
 def free_port() -> int:
@@ -15,27 +15,29 @@ def free_port() -> int:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Could a process of ours listen there? Raises Trouble where the address is none of this machine."""
+    """Could a process of ours listen there? Raises CLIError where the address is none of this machine."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except PermissionError:
-        raise Trouble(f"port {port} needs root: choose one above 1023", Exit.REFUSED) from None
+        raise CLIError(f"port {port} needs root: choose one above 1023", Exit.REFUSED) from None
     except socket.gaierror as error:
-        raise Trouble(f"{host!r} is no address ({error.strerror}): write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
+        raise CLIError(f"{host!r} is no address ({error.strerror}): write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise Trouble(f"{host} is no address of this machine: write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
+            raise CLIError(f"{host} is no address of this machine: write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
         return False
     return True
 
 
 def claim(host: str, port: int, setting: str, what: str) -> int:
-    """`port` if it is free, a free one for 0. Raises Trouble that names the `setting` to change."""
+    """`port` if it is free, a free one for 0. Raises CLIError that names the `setting` to change."""
     if port == 0:
         return free_port()
     if not is_free(host, port):
-        raise Trouble(f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT)
+        raise CLIError(
+            f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT
+        )
     return port
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Wait, Webhook, hook, table_options
 from app.core.models import Manifest, ModelRef
 from app.core.tables import TableOptions
@@ -85,14 +85,14 @@ def _piece(event: Event, pieces: Pieces, *, quiet: bool) -> None:
 
 
 def check(job: dict[str, Any], *, waited: bool = True) -> None:
-    """Raises Trouble unless the job succeeded, or was not waited for."""
+    """Raises CLIError unless the job succeeded, or was not waited for."""
     state, error = job["state"], job.get("error") or {}
     if state in ("queued", "running") and waited:
-        raise Trouble(f"job {job['id']} is still {state}: wait for it with `celeriac jobs watch {job['id']}`", Exit.NOT_NOW)
+        raise CLIError(f"job {job['id']} is still {state}: wait for it with `celeriac jobs watch {job['id']}`", Exit.NOT_NOW)
     if state in ("failed", "cancelled", "expired"):
         code = str(error.get("code", state))
         sentence = f"job {job['id']} {_ENDED[state]}" + (f": {error['detail']}" if error.get("detail") else "")
-        raise Trouble(sentence, Exit.FAILED, code=code, pointer=error.get("pointer"))
+        raise CLIError(sentence, Exit.FAILED, code=code, pointer=error.get("pointer"))
 
 
 _ENDED = {"failed": "failed", "cancelled": "was cancelled", "expired": "passed its deadline before it was run"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import app
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 
 Probe = Callable[[], Awaitable[str | None]]
 """None when the program is ready, else what it still waits for."""
@@ -35,7 +35,7 @@ def python_path() -> str:
 class Program:
     """What to run.
 
-    `patience_s`: how long it may take to get ready. `drain_s`: how long it may take to stop before SIGKILL.
+    `timeout_s`: how long it may take to get ready. `drain_s`: how long it may take to stop before SIGKILL.
     `format`: turns a line that it writes into the line that is shown.
     """
 
@@ -43,7 +43,7 @@ class Program:
     command: Sequence[str]
     probe: Probe | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    patience_s: float = 60.0
+    timeout_s: float = 60.0
     drain_s: float = 10.0
     format: Callable[[str], str] = str
 

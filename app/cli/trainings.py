@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, Wide, hook, table_options
 from app.core.jobs import State
 
@@ -170,7 +170,7 @@ def _followed(api: Remote, job: dict[str, Any], *, quiet: bool) -> dict[str, Any
 
 
 def _finish(job: dict[str, Any], *, as_json: bool) -> None:
-    """Raises Trouble unless there is a new version and, where a gate was named, it was passed."""
+    """Raises CLIError unless there is a new version and, where a gate was named, it was passed."""
     from app.cli import show
     from app.cli.predict import check
 
@@ -183,7 +183,7 @@ def _finish(job: dict[str, Any], *, as_json: bool) -> None:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
         console.print(f"published {which}: {metrics} ({result['evaluation']})", soft_wrap=True)
     if "promote_if" in job["request"] and not gate["promoted"]:
-        raise Trouble(f"{which} was not promoted: {gate['reason']}", Exit.FAILED, code="not_promoted")
+        raise CLIError(f"{which} was not promoted: {gate['reason']}", Exit.FAILED, code="not_promoted")
     if gate["promoted"] and not as_json:
         console.print(f"{result['model']}@{gate['alias']} is now {result['version']}: {gate['reason']}", soft_wrap=True)
 
@@ -208,14 +208,14 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
 def _param(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise Trouble(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
     return name, _value(value)
 
 
 def _search(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals:
-        raise Trouble(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
     return name, list(map(_value, values.split(",")))
 
 
@@ -232,7 +232,7 @@ def _gate(conditions: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
     for text in conditions:
         match = re.fullmatch(r"(\w+)\s*(>=|<=)\s*(\S+)", text)
         if match is None:
-            raise Trouble(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
+            raise CLIError(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
         bound = _value(match[3])
         kind = "not_worse_than" if isinstance(bound, str) else {">=": "at_least", "<=": "at_most"}[match[2]]
         found.setdefault(match[1], {})[kind] = bound

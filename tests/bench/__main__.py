@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.cli.exits import Trouble as Refusal
+from app.cli.errors import CLIError as Refusal
 from app.cli.redis_server import find as find_redis
 from app.settings import settings
 from tests.bench import artefacts, machine, report

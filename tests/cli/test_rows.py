@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.cli import rows
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 
 
 def file(folder: Path, name: str, text: str) -> str:
@@ -70,18 +70,18 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
     ],
 )
 def test_what_cannot_be_read_is_told_with_its_place(name: str, text: str, sentence: str, tmp_path: Path) -> None:
-    with pytest.raises(Trouble, match=sentence) as caught:
+    with pytest.raises(CLIError, match=sentence) as caught:
         rows.read(file(tmp_path, name, text))
     assert caught.value.exit == Exit.USAGE
 
 
 def test_a_missing_file_is_not_found() -> None:
-    with pytest.raises(Trouble, match="No such file") as caught:
+    with pytest.raises(CLIError, match="No such file") as caught:
         rows.read("nowhere.csv")
     assert caught.value.exit == Exit.NOT_FOUND
 
 
 def test_another_encoding_is_told(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_bytes("größe\n1\n".encode("latin-1"))
-    with pytest.raises(Trouble, match="not UTF-8"):
+    with pytest.raises(CLIError, match="not UTF-8"):
         rows.read(str(tmp_path / "rows.csv"))

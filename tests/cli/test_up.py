@@ -14,8 +14,8 @@ import pytest
 import redis
 
 from app.cli import lock, samples
-from app.cli.exits import Exit, Trouble
-from app.cli.installation import _answers
+from app.cli.errors import CLIError, Exit
+from app.cli.dev_stack import _answers
 from app.cli.ports import free_port
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
@@ -143,8 +143,8 @@ def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) ->
 async def test_a_process_that_is_not_ready_is_told_with_what_its_probe_says(stranger: Stranger) -> None:
     stranger.status, stranger.content = 503, b'{"ok": false, "detail": "still loading lgbm@2"}'
     supervisor = Supervisor(lambda name, line: None)
-    program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), patience_s=5)
-    with pytest.raises(Trouble, match=r"^worker is not ready after 5 s: still loading lgbm@2$"):
+    program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), timeout_s=5)
+    with pytest.raises(CLIError, match=r"^worker is not ready after 5 s: still loading lgbm@2$"):
         await supervisor.run(supervisor.start(program))
 
 
@@ -158,6 +158,6 @@ async def test_samples_that_do_not_answer_are_skipped_with_the_reason(stranger: 
     ]
     stranger.content = json.dumps({"items": items}).encode()
     row = [{"input": [0.0], "label": 1}]
-    answers = await samples.ask(stranger.url, {"digits": row, "wine": row}, patience_s=5)
+    answers = await samples.ask(stranger.url, {"digits": row, "wine": row}, timeout_s=5)
     assert answers.jobs == []
     assert answers.skipped == {"digits": "it was unloaded", "wine": "it was still LOADING after 5 s"}

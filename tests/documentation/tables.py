@@ -16,7 +16,7 @@ from typer.cli import get_docs_for_click
 
 from app import metrics
 from app.api.problems import STATUS
-from app.cli import exits as exit_codes
+from app.cli import errors as exit_codes
 from app.cli.main import app
 from app.settings import Settings
 from tests.bench.report import told

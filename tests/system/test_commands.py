@@ -14,7 +14,7 @@ import joblib
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from app.cli.exits import Exit
+from app.cli.errors import Exit
 from app.registry.repository import Repository
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended

@@ -16,8 +16,8 @@ import redis
 
 from app.broker.schedules import meta
 from app.cli import redis_server as servers
-from app.cli.exits import Exit
-from app.cli.orphans import end_with_parent
+from app.cli.errors import Exit
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from app.store import keys
 from tests import tools

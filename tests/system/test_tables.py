@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from app.cli.exits import Exit
+from app.cli.errors import Exit
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from tests.cli.conftest import Celeriac

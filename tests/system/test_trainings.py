@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.cli.exits import Exit
+from app.cli.errors import Exit
 from app.registry.repository import Repository
 from tests.cli.conftest import Celeriac, Ended
 from tests.cli.conftest import celeriac as celeriac

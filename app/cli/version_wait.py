@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.remote import Remote
 from app.cli.target import Target
 from app.core.errors import CeleriacError
@@ -19,7 +19,7 @@ _PATIENCE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
+class VersionWait:
     """A version, and the alias that is to move to it, if any."""
 
     target: Target
@@ -32,14 +32,14 @@ class Awaited:
         return f"{self.name}@{self.version}"
 
     def until_served(self, seconds: float) -> str:
-        """Return what happened, in a sentence. Raises Trouble if the version cannot be served, or is not yet after `seconds`."""
+        """Return what happened, in a sentence. Raises CLIError if the version cannot be served, or is not yet after `seconds`."""
         began = time.monotonic()
         with Remote(self.target.url) as api:
             while True:
                 try:
                     entry = api.get(f"/v1/models/{self.name}")
-                except Trouble as trouble:
-                    if trouble.exit != Exit.NOT_FOUND:
+                except CLIError as error:
+                    if error.exit != Exit.NOT_FOUND:
                         raise
                     entry = {"versions": [], "aliases": {}, "promotions": [], "default": ""}
                 if sentence := self._settled(entry):
@@ -52,11 +52,11 @@ class Awaited:
                 time.sleep(_POLL_S)
 
     def _settled(self, entry: dict[str, Any]) -> str:
-        """What happened, or nothing if that is not decided yet. Raises Trouble if the version cannot be served."""
+        """What happened, or nothing if that is not decided yet. Raises CLIError if the version cannot be served."""
         state, reason = self._state(entry)
         if self.promotion is None:
             if state == "UNAVAILABLE":
-                raise Trouble(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
+                raise CLIError(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
             if state == "READY":
                 return f"{self.which} is served."
             wanted = {entry["default"], *entry["aliases"].values(), *(one["version"] for one in entry["promotions"])}
@@ -67,15 +67,15 @@ class Awaited:
             self._note("")
             return f"{self.name}@{alias} is now {self.version}"
         if leads == self.version and state == "UNAVAILABLE":
-            raise Trouble(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
+            raise CLIError(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
         if failure := self._failure(entry):
             self._note(failure)
             stays = f"{self.name}@{alias} still points to {leads}." if leads else f"{self.name} has no alias {alias!r}."
-            raise Trouble(f"{self.which} was not promoted: {failure}. {stays}", Exit.FAILED, code="not_promoted")
+            raise CLIError(f"{self.which} was not promoted: {failure}. {stays}", Exit.FAILED, code="not_promoted")
         target = self.target.repository.target(self.name, alias)
         if leads != self.version and target != self.version:
             told = f"{self.which} was not promoted: meanwhile {alias!r} was promoted to {target}."
-            raise Trouble(told, Exit.CONFLICT, code="not_promoted")
+            raise CLIError(told, Exit.CONFLICT, code="not_promoted")
         return ""
 
     def _failure(self, entry: dict[str, Any]) -> str:
@@ -91,10 +91,10 @@ class Awaited:
         return ""
 
     def _check(self, entry: dict[str, Any], api: Remote) -> None:
-        """Raises Trouble if waiting is in vain."""
+        """Raises CLIError if waiting is in vain."""
         if not self._state(entry)[0]:
             told = f"The server at {self.target.url} does not list {self.which}: it uses another folder than {self.target.repository.root}."
-            raise Trouble(told, Exit.NOT_FOUND, code="version_not_found")
+            raise CLIError(told, Exit.NOT_FOUND, code="version_not_found")
         manifest = self.target.repository.manifest(self.name, self.version)
         workers = {pool["pool"]: pool["workers"] for pool in api.get("/v1/pools")["items"]}
         if manifest is not None and not workers.get(manifest.pool):
@@ -103,9 +103,9 @@ class Awaited:
                 f"if the pool is scaled to zero, a request to {self.which} starts one."
             )
 
-    def _pending(self, reason: str) -> Trouble:
+    def _pending(self, reason: str) -> CLIError:
         begun = f"The promotion of {self.which} is pending." if self.promotion else f"{self.which} is published."
-        return Trouble(f"{begun} {reason}", Exit.NOT_NOW, code="model_unavailable")
+        return CLIError(f"{begun} {reason}", Exit.NOT_NOW, code="model_unavailable")
 
     def _reason(self, entry: dict[str, Any]) -> str:
         alias = self.promotion.alias if self.promotion else None

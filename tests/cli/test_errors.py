@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import exits
-from app.cli.exits import Exit, exit_of
+from app.cli import errors
+from app.cli.errors import Exit, exit_of
 from app.cli.ports import free_port
 from app.core.errors import CeleriacError, ModelNotFound, VersionNotFound, every_error
 from app.settings import settings
@@ -28,7 +28,7 @@ def test_an_error_without_one_has_that_of_the_error_above_it() -> None:
 
 @pytest.mark.parametrize("code", Exit)
 def test_every_exit_code_stands_in_the_table(code: Exit) -> None:
-    assert f"| {code.value}    | {code.name.lower():<11} |" in (exits.__doc__ or "")
+    assert f"| {code.value}    | {code.name.lower():<11} |" in (errors.__doc__ or "")
 
 
 def test_help_names_the_exit_codes(celeriac: Celeriac) -> None:

@@ -34,7 +34,7 @@ class Exit(IntEnum):
     REFUSED = 7
 
 
-class Trouble(Exception):
+class CLIError(Exception):
     """Ends a command with one sentence and an exit code. `code` and `pointer` are those of the API, where it spoke."""
 
     def __init__(self, sentence: str, exit: Exit, *, code: str = "", pointer: str | None = None) -> None:

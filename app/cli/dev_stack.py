@@ -15,7 +15,7 @@ import redis.asyncio
 from rich.panel import Panel
 
 from app.cli import lock, redis_server, samples, show
-from app.cli.exits import Exit, Trouble
+from app.cli.errors import CLIError, Exit
 from app.cli.ports import claim, free_port, local
 from app.cli.program import PYTHON, Probe, Program, python_path
 from app.cli.supervisor import Supervisor
@@ -27,7 +27,7 @@ _COLOURS: Final = {"up": 96, "redis": 90, "flower": 35, "models": 36, "worker": 
 _WIDTH: Final = max(map(len, _COLOURS))
 
 
-class Installation:
+class DevStack:
     """All that runs on this machine under one `up`."""
 
     def __init__(self, known: Settings, *, samples: bool, training: bool, beat: bool, started: float) -> None:
@@ -39,7 +39,7 @@ class Installation:
         self._colour = sys.stdout.isatty() if known.log_color is None else known.log_color
 
     async def run(self) -> None:
-        """Until SIGINT or SIGTERM. Raises Trouble with one sentence for whatever stands in the way."""
+        """Until SIGINT or SIGTERM. Raises CLIError with one sentence for whatever stands in the way."""
         known = self._known
         # The lock comes first: beside a running `up` the ports are taken too, and that would be the lesser truth.
         with lock.held(known.state) as tell:
@@ -101,7 +101,7 @@ class Installation:
             (*PYTHON, process or name),
             _answers(ready),
             environment,
-            patience_s=self._known.start_timeout_s,
+            timeout_s=self._known.start_timeout_s,
             drain_s=drain_s,
         )
 
@@ -167,7 +167,7 @@ def _check_writable(models: Path) -> None:
         probe.unlink()
     except OSError as error:
         told = f"{models} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
-        raise Trouble(told, Exit.REFUSED) from None
+        raise CLIError(told, Exit.REFUSED) from None
 
 
 def _answers(url: str) -> Probe:
