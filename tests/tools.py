@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from celeriac_cli.errors import CLIError
 
-from app.cli.errors import CLIError
 from app.cli.redis_server import Wheel, find, unpacked
 from app.settings import settings
 

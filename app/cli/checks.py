@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from celeriac_cli import running
+from celeriac_cli.address import local
+from celeriac_cli.errors import CLIError
 from redis.exceptions import RedisError
 
 import app
-from app.cli import lock
-from app.cli.errors import CLIError
-from app.cli.ports import is_free, local
+from app.cli.ports import is_free
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
 from app.settings import Settings
@@ -45,14 +46,14 @@ class Finding:
 
 def every(known: Settings) -> Iterator[Finding]:
     """All findings, in the order in which a prediction would meet them."""
-    running = lock.read(known.state)
+    up = running.read(known.state)
     yield from packages()
     yield from folders(known)
     yield from ports(known)
-    address = Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known)
+    address = Address.parse(str(up.get("redis_url") or known.redis_url.get_secret_value()), known)
     yield from redis(address)
     yield from set_aside(address)
-    yield from models(str(running.get("url") or local(known.api_host, known.api_port)), known.models)
+    yield from models(str(up.get("url") or local(known.api_host, known.api_port)), known.models)
 
 
 def packages(pins: Path = _LOCK) -> Iterator[Finding]:

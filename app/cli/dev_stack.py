@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import httpx
 import redis.asyncio
+from celeriac_cli import show
+from celeriac_cli.address import local
+from celeriac_cli.errors import CLIError, Exit
 from rich.panel import Panel
 
-from app.cli import lock, redis_server, samples, show
-from app.cli.errors import CLIError, Exit
-from app.cli.ports import claim, free_port, local
+from app.cli import lock, redis_server, samples
+from app.cli.ports import claim, free_port
 from app.cli.program import PYTHON, Probe, Program, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from app.cli.errors import CLIError, Exit
-from app.cli.options import JSON, Wide
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.options import JSON, Wide
 
 
 def doctor(wide: Wide = False, json: JSON = False) -> None:
     """Check packages, folders, ports, Redis, workers and models. The exit code is 1 if something is wrong."""
-    from app.cli import checks, show
+    from celeriac_cli import show
+
+    from app.cli import checks
     from app.settings import settings
 
     findings = list(checks.every(settings()))

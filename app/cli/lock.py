@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.cli.errors import CLIError, Exit
-from app.running import FILE, read
-
-__all__ = ["held", "read"]
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.running import FILE, read
 
 
 @contextmanager

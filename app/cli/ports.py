@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from app.cli.errors import CLIError, Exit
+from celeriac_cli.errors import CLIError, Exit
 
 
 def free_port() -> int:
@@ -39,10 +39,3 @@ def claim(host: str, port: int, setting: str, what: str) -> int:
             f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT
         )
     return port
-
-
-def local(host: str, port: int) -> str:
-    """The URL by which this machine reaches a server that listens on `host`."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
-    name = everywhere.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}"

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.errors import CLIError, Exit
 from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 

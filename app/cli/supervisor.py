@@ -12,7 +12,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from app.cli.errors import CLIError, Exit
+from celeriac_cli.errors import CLIError, Exit
+
 from app.cli.program import Probe, Process, Program, Show
 from app.cli.restarts import WINDOW_S, Restarts
 

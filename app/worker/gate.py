@@ -15,7 +15,7 @@ from app.store.address import here
 
 log = logging.getLogger(__name__)
 _REFUSED: Final = 7
-"""The exit code, as `app.cli.errors` names it."""
+"""The exit code, as `celeriac_cli.errors` names it."""
 
 
 class Gate(bootsteps.StartStopStep):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from celeriac_cli.errors import CLIError
 
 from app.cli import redis_server
-from app.cli.errors import CLIError
 from app.core.errors import StoreUnavailable
 from app.settings import settings
 from app.store.address import Address

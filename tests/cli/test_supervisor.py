@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.errors import CLIError, Exit
 from app.cli.program import Probe, Program
 from app.cli.restarts import WINDOW_S, Restarts
 from app.cli.supervisor import Supervisor

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from celeriac_cli import running
+from celeriac_cli.errors import CLIError, Exit
 
 from app.cli import lock, samples
-from app.cli.errors import CLIError, Exit
 from app.cli.dev_stack import _answers
 from app.cli.ports import free_port
 from app.cli.program import Program
@@ -101,7 +102,7 @@ def test_a_second_one_says_where_the_first_is(celeriac: Celeriac, tmp_path: Path
 def test_nobody_is_told_of_one_that_ended(tmp_path: Path) -> None:
     with lock.held(tmp_path) as tell:
         tell({"url": "http://127.0.0.1:8000"})
-    assert lock.read(tmp_path) == {}
+    assert running.read(tmp_path) == {}
 
 
 def test_too_old_a_python(tmp_path: Path) -> None:
