@@ -1,4 +1,4 @@
-"""`celeriac doctor`: what is wrong here, and what to do."""
+"""`celeriac doctor`: what is wrong on this machine, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""One `up` a checkout: a file that is locked while it runs, and tells others where."""
+"""One `celeriac up` per checkout: a file that is locked while it runs, and says where it runs.
+
+`fcntl` rather than the package filelock: the locked file is also the record, and the commands of the client read both without a
+dependency.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,10 @@ from celeriac_cli.running import FILE, read
 
 @contextmanager
 def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Holds the lock while the block runs, and gives a function that tells others about us. The system lets go with the process.
+    """Hold the lock while the block runs. Yields a function that publishes facts about this process in the file.
 
-    Raises CLIError where another holds it, or the folder cannot be written.
+    The operating system releases the lock when the process ends. Raises CLIError if another process holds it, or the folder cannot be
+    written.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -32,14 +37,14 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             other = read(state)
-            told = f"`celeriac up` runs here already (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
-            raise CLIError(f"{told}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
+            message = f"`celeriac up` already runs here (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
+            raise CLIError(f"{message}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
 
-        def tell(about: dict[str, Any]) -> None:
+        def publish(facts: dict[str, Any]) -> None:
             os.truncate(handle, 0)
-            os.pwrite(handle, json.dumps({"pid": os.getpid()} | about).encode(), 0)
+            os.pwrite(handle, json.dumps({"pid": os.getpid()} | facts).encode(), 0)
 
-        tell({})
-        yield tell
+        publish({})
+        yield publish
     finally:
         os.close(handle)

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import Final
 
-from celeriac_cli import main
 from celeriac_cli.errors import CLIError, exit_of
+from celeriac_cli.main import USE, add_commands, program
+from celeriac_cli.main import run as run_program
 
 from app.cli import doctor, models, pipelines, processes, up
 from app.core.errors import CeleriacError
 
 _RUN: Final = "Run"
-app = main.program()
+app = program()
 app.command("up", rich_help_panel=_RUN)(up.up)
 app.command("api", rich_help_panel=_RUN)(processes.api)
 app.command("worker", rich_help_panel=_RUN)(processes.worker)
 app.command("beat", rich_help_panel=_RUN)(processes.beat)
 app.command("flower", rich_help_panel=_RUN)(processes.flower)
-main.add_commands(app)
+add_commands(app)
 models.add_commands()
 pipelines.add_commands()
-app.command("doctor", rich_help_panel=main.USE)(doctor.doctor)
+app.command("doctor", rich_help_panel=USE)(doctor.doctor)
 
 
 def run(arguments: list[str] | None = None) -> None:
     """Run one command and exit with one of the codes of `celeriac_cli.errors`."""
-    main.run(app, arguments, translate=_translated)
+    run_program(app, arguments, translate=_translated)
 
 
 def _translated(error: Exception) -> CLIError | None:

@@ -6,8 +6,8 @@ import io
 from datetime import datetime, timedelta
 from typing import Any
 
-from celeriac_cli import rows
 from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.rows import content, filled, is_json, json_rows
 
 from app.core.errors import CeleriacError
 from app.core.tables import TableOptions
@@ -18,13 +18,13 @@ def read(source: str) -> list[Any]:
 
     Raises CLIError that says what is wrong and in which line.
     """
-    name, data = rows.content(source)
-    if rows.is_json(source, data):
-        return rows.filled(name, rows.json_rows(data, name, None))
+    name, data = content(source)
+    if is_json(source, data):
+        return filled(name, json_rows(data, name, None))
     from app.data.rows import inferred
 
     try:
-        return rows.filled(name, inferred(io.BytesIO(data), name, TableOptions(), _datetime))
+        return filled(name, inferred(io.BytesIO(data), name, TableOptions(), _datetime))
     except CeleriacError as error:
         raise CLIError(error.detail, Exit.USAGE) from None
 

@@ -1,7 +1,7 @@
 """Run several processes as one: start them in order, show one log, restart what dies, stop in reverse.
 
-Ready-made supervisors start all at once and stop all at once (honcho), or bring daemons, sockets and a protocol of their
-own (circus, supervisord); what `up` needs is a gate before the next start and an order in the stop.
+Existing supervisors start and stop all at once (honcho), or bring daemons, sockets and their own protocol (circus, supervisord).
+`up` needs to wait for readiness before the next start, and to stop in reverse order.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from typing import Any, Final
 
 from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.program import Probe, Process, Program, Show
+from app.cli.program import Process, Program, Show
 from app.cli.restarts import WINDOW_S, Restarts
 
-_BETWEEN_PROBES_S: Final = 0.05
+_BETWEEN_CHECKS_S: Final = 0.05
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """Runs programs until it is stopped. Ends what it started, and nothing else.
+    """Runs programs until it is stopped, and stops only programs that it started.
 
     `show(name, line)` gets every line that a program writes. `notice(line)` gets what the supervisor itself reports.
     `restarts`: how often a program is restarted within five minutes before the supervisor gives up.
     """
 
     def __init__(self, show: Show, *, notice: Callable[[str], None] | None = None, restarts: int = 0) -> None:
+        """Start nothing yet. Needs a running event loop."""
         self._show = show
         self._notice = notice or (lambda line: show("up", line))
         self._restarts = restarts
@@ -166,12 +167,12 @@ class _Supervised:
 
     async def _not_ready(self) -> str | None:
         """None when the program is ready, else what it still waits for when its timeout has passed."""
-        waits_for: str | None = "its first sign of life"
-        probe: Probe | None = self.program.probe
+        waits_for: str | None = "its start"
+        check = self.program.readiness
         try:
             async with asyncio.timeout(self.program.timeout_s):
-                while waits_for := probe and await probe():  # noqa: ASYNC110 - another process sets no event of ours
-                    await asyncio.sleep(_BETWEEN_PROBES_S)
+                while waits_for := check and await check():  # noqa: ASYNC110 - another process sets no event here
+                    await asyncio.sleep(_BETWEEN_CHECKS_S)
         except TimeoutError:
             return f"{self.program.name} is not ready after {self.program.timeout_s:g} s: {waits_for}"
         self._was_ready = True

@@ -1,4 +1,4 @@
-"""`celeriac up`: everything on this machine, from nothing to real answers, until Ctrl-C."""
+"""`celeriac up`: everything on this machine until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ def rows_of(data: Any) -> list[_Row]:
         return [_json(row) for row in data.to_dict(orient="records")]
     if hasattr(data, "tolist") and getattr(data, "ndim", 1) > 0:  # numpy.ndarray, pandas.Series
         return [_json(row) for row in data.tolist()]
+    if hasattr(data, "to_list"):  # polars.Series
+        return [_json(row) for row in data.to_list()]
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return [_json(row) for row in data]
     raise TypeError(f"Expected a list of rows, an array or a data frame, got {type(data).__name__}.")

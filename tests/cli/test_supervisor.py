@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.program import Probe, Program
+from app.cli.program import Program, ReadinessCheck
 from app.cli.restarts import WINDOW_S, Restarts
 from app.cli.supervisor import Supervisor
 
@@ -47,11 +47,11 @@ class Log:
     def pids(self, name: str) -> list[int]:
         return [int(line.split()[2]) for line in self.lines if line.startswith(f"{name} pid ")]
 
-    def wrote(self, line: str) -> Probe:
-        async def probe() -> str | None:
+    def wrote(self, line: str) -> ReadinessCheck:
+        async def check() -> str | None:
             return None if line in self.lines else f"the line {line!r}"
 
-        return probe
+        return check
 
 
 @pytest.fixture

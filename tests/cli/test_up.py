@@ -58,7 +58,7 @@ def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatc
 def test_an_address_of_another_machine(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
     place.setenv("CELERIAC_API_HOST", "192.0.2.1")
     place.setenv("CELERIAC_API_PORT", "8000")
-    assert "no address of this machine" in refused(celeriac).err
+    assert "This machine does not have the address" in refused(celeriac).err
 
 
 def test_a_dead_redis(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def clean(**variables: str) -> dict[str, str]:
 def wheel(folder: Path) -> Path:
     """The wheel of the client. Built from a copy, because setuptools writes beside its sources."""
     shutil.copytree(ROOT / "client", folder / "client", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"))
-    line = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", folder / "client"]
+    line: list[Any] = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder / "dist", folder / "client"]
     subprocess.run(line, capture_output=True, text=True, check=True)
     [built] = (folder / "dist").glob("*.whl")
     return built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_help_lists_the_commands_that_use_the_api_and_no_others(laptop: Environm
 def test_tables_that_need_a_library_name_it(laptop: Environment, running: Running, tmp_path: Path) -> None:
     for name, library in (("rows.parquet", "pyarrow"), ("rows.npy", "numpy")):
         (tmp_path / name).write_bytes(b"x")
-        line = [laptop.command, "predict", "diabetes", "--data", tmp_path / name, "--url", running.url]
+        line: list[Any] = [laptop.command, "predict", "diabetes", "--data", tmp_path / name, "--url", running.url]
         done = subprocess.run(line, env=clean(), capture_output=True, text=True, check=False)
         assert (done.returncode, f"pip install {library}" in done.stderr, "celeriac batch run" in done.stderr) == (7, True, True)
 
@@ -54,7 +55,7 @@ def test_a_package_app_of_the_user_works_beside_the_client(laptop: Environment, 
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").write_text("name = 'the app of the user'\n")
     assert python(laptop, "import app, celeriac; print(app.name)", tmp_path, PYTHONPATH=".") == "the app of the user"
-    line = [laptop.command, "models", "list", "--url", running.url]
+    line: list[Any] = [laptop.command, "models", "list", "--url", running.url]
     done = subprocess.run(line, cwd=tmp_path, env=clean(PYTHONPATH="."), capture_output=True, text=True, check=True)
     assert "diabetes" in done.stdout
 
@@ -114,7 +115,17 @@ async def main() -> None:
 
 asyncio.run(main())
 """)
-    line = [sys.executable, "-m", "mypy", "--strict", "--python-executable", laptop.python, "--cache-dir", tmp_path / "cache", "program.py"]
+    line: list[Any] = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--python-executable",
+        laptop.python,
+        "--cache-dir",
+        tmp_path / "cache",
+        "program.py",
+    ]
     done = subprocess.run(line, cwd=tmp_path, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -135,7 +146,7 @@ def test_a_shell_completes_commands(shell: str, script: str, variables: dict[str
     # Without the variable the shell is that of the process above, which is a test here.
     home = {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     for option in ("--show-completion", "--install-completion"):
-        line = [laptop.command, option, shell]
+        line: list[Any] = [laptop.command, option, shell]
         printed = subprocess.run(line, env=clean(**home), capture_output=True, text=True, check=True).stdout
         assert "_CELERIAC_COMPLETE" in printed or option == "--install-completion"
     assert "_CELERIAC_COMPLETE" in (tmp_path / script).read_text()

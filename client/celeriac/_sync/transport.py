@@ -29,7 +29,7 @@ class Transport:
 
     def __init__(self, url: str | None, api_key: str | None, timeout: float | None, max_retries: int | None) -> None:
         self.url = (url or os.environ.get("CELERIAC_URL") or "http://127.0.0.1:8000").rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
+        if not _is_http(self.url):
             raise ValueError(f"Invalid URL {self.url!r}. Use http:// or https://, for example http://127.0.0.1:8000.")
         self.timeout = timeout
         self._max_retries = max_retries
@@ -156,9 +156,11 @@ class Transport:
     def _client(self) -> httpx.Client:
         # Sockets must not be shared with a forked process: each process opens its own.
         pid = os.getpid()
-        if pid not in self._clients:
-            self._clients[pid] = httpx.Client(base_url=self.url, headers=self._headers)
-        return self._clients[pid]
+        client = self._clients.get(pid)
+        if client is None:
+            # Of two threads that arrive at once, both use the client of the first; the other one has opened nothing.
+            client = self._clients.setdefault(pid, httpx.Client(base_url=self.url, headers=self._headers))
+        return client
 
 
 def _timeout(hold_s: float | None, deadline: Deadline) -> httpx.Timeout:
@@ -170,6 +172,14 @@ def _timeout(hold_s: float | None, deadline: Deadline) -> httpx.Timeout:
     # The server answers when it has held the request: that answer names the job, so it may arrive a little later.
     read = max(left, hold_s + _GRACE_S) if hold_s else left
     return httpx.Timeout(min(30.0, left), connect=min(_CONNECT_S, left), read=min(hold_s + 30.0, read))
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
 def _present(query: dict[str, Any]) -> dict[str, Any]:
