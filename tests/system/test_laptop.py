@@ -6,15 +6,12 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
-from celeriac_cli import main
 from celeriac_cli.errors import Exit
 
 from app.registry.repository import Repository
@@ -26,6 +23,22 @@ from tests.client.environments import Environment, clean
 from tests.misbehaving import RAISE, Moody
 from tests.running import wait_until_ready
 from tests.system.conftest import Installation
+
+ALL_COMMANDS = """
+import typer
+from celeriac_cli import main
+
+def walk(command, *words):
+    children = {name: child for name, child in getattr(command, "commands", {}).items() if not child.hidden}
+    if not children:
+        print(*words)
+    for name, child in children.items():
+        walk(child, *words, name)
+
+app = main.program()
+main.add_commands(app)
+walk(typer.main.get_command(app))
+"""
 
 
 @dataclass
@@ -51,7 +64,7 @@ class Laptop:
 
 
 @pytest.fixture(scope="module")
-def celeriac(laptop: Environment, installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+def celeriac(laptop: Environment, installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
     folder = tmp_path_factory.mktemp("laptop")
     repository = Repository(installation.folder / "models")
     rows = [example["input"] for example in repository.examples("wine", "1")]
@@ -66,24 +79,7 @@ def celeriac(laptop: Environment, installation: Installation, tmp_path_factory: 
     line = [sys.executable, "-m", "app", "pipelines", "samples", "--models", str(repository.root)]
     subprocess.run(line, env=installation.environment, capture_output=True, check=True)
     wait_until_ready(f"{installation.url}/v2/models/moody/ready")
-    commands: set[str] = set()
-    yield Laptop(laptop, folder, installation.url, commands)
-    assert commands == set(remote_commands())
-
-
-def remote_commands() -> Iterator[str]:
-    """Every command that is not hidden."""
-    app = main.program()
-    main.add_commands(app)
-
-    def walk(command: Any, *words: str) -> Iterator[str]:
-        children = {name: child for name, child in getattr(command, "commands", {}).items() if not child.hidden}
-        if not children:
-            yield " ".join(words)
-        for name, child in children.items():
-            yield from walk(child, *words, name)
-
-    return walk(typer.main.get_command(app))
+    return Laptop(laptop, folder, installation.url, set())
 
 
 def test_predictions_and_jobs(celeriac: Laptop) -> None:
@@ -152,3 +148,9 @@ def test_schedules(celeriac: Laptop) -> None:
     assert "30 2 * * mon-fri" in celeriac("schedules", "show", "nightly").out
     celeriac("schedules", "delete", "nightly")
     celeriac("schedules", "show", "nightly", exit=Exit.NOT_FOUND)
+
+
+def test_the_tests_above_have_run_every_command(celeriac: Laptop) -> None:
+    line: list[Any] = [celeriac.environment.python, "-c", ALL_COMMANDS]
+    commands = subprocess.run(line, env=clean(), capture_output=True, text=True, check=True).stdout.splitlines()
+    assert celeriac.commands == set(commands)
