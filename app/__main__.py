@@ -1,4 +1,4 @@
-"""`python -m app`: the same as the command `celeriac`."""
+"""`python -m app`: the command `celeriac` with a server."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app import running
+from celeriac_cli import running
+
 from app.broker import names
 from app.broker.celery import app
 from app.settings import settings

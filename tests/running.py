@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from app.cli import redis_server as servers
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from app.registry.repository import Repository
 from app.runtime.publishing import publish

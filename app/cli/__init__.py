@@ -1,4 +1,4 @@
-"""The command line: thin commands over the API, and the start of every process.
+"""The commands that run or change something on this machine, beside those of `celeriac_cli` that use the API.
 
-One group of commands a file. What is slow to import stands inside the commands, so that `--help` answers at once.
+One group of commands per file. Slow imports are inside the commands, so `--help` answers at once.
 """

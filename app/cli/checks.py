@@ -1,4 +1,4 @@
-"""What `doctor` looks at. Each check tells what it found and, where that is wrong, what to do."""
+"""The checks of `celeriac doctor`. Each reports what it found and, if that is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from celeriac_cli import running
+from celeriac_cli.address import local
+from celeriac_cli.errors import CLIError
 from redis.exceptions import RedisError
 
 import app
-from app.cli import lock
-from app.cli.exits import Trouble
-from app.cli.ports import is_free, local
+from app.cli.ports import is_free
 from app.core.errors import StoreUnavailable
 from app.registry.repository import Repository
 from app.settings import Settings
@@ -27,13 +28,20 @@ from app.store.redis.client import connect
 from app.store.redis.url import Address
 
 _NOTES: Final = 20
-"""Notes of the quarantine that are shown, the latest first."""
+"""How many notes of the quarantine are shown, the latest first."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`state`: ok, note (worth knowing) or wrong. `remedy` says what to do."""
+    """What a check found.
+
+    Attributes:
+        what: the subject of the check.
+        state: `ok`, `note` or `wrong`.
+        found: what is the case.
+        remedy: what to do.
+    """
 
     what: str
     state: str
@@ -41,26 +49,27 @@ class Finding:
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str]:
+        """As `--json` shows it."""
         return asdict(self)
 
 
-def every(known: Settings) -> Iterator[Finding]:
-    """All findings, in the order in which a prediction would meet them."""
-    running = lock.read(known.state)
-    if running.get("models") and "models" not in known.model_fields_set:
+def every(settings: Settings) -> Iterator[Finding]:
+    """All findings, in the order in which a prediction passes the parts."""
+    up = running.read(settings.state)
+    if up.get("models") and "models" not in settings.model_fields_set:
         # The folder that the running server uses, as the other commands do.
-        known = known.model_copy(update={"models": Path(running["models"])})
+        settings = settings.model_copy(update={"models": Path(up["models"])})
     yield from packages()
-    yield from folders(known)
-    yield from ports(known)
-    address = Address.parse(str(running.get("redis_url") or known.redis_url.get_secret_value()), known)
+    yield from folders(settings)
+    yield from ports(settings)
+    address = Address.parse(str(up.get("redis_url") or settings.redis_url.get_secret_value()), settings)
     yield from redis(address)
     yield from set_aside(address)
-    yield from models(str(running.get("url") or local(known.api_host, known.api_port)), known.models)
+    yield from models(str(up.get("url") or local(settings.api_host, settings.api_port)), settings.models)
 
 
 def packages(pins: Path = _LOCK) -> Iterator[Finding]:
-    """Installed versions against the lock of the checkout; a package that is not installed here is not missed."""
+    """Installed versions against the lock of the checkout. Packages that are not installed are ignored."""
     version = ".".join(map(str, sys.version_info[:3]))
     if not pins.is_file():
         yield Finding("packages", "note", f"Python {version}; no {pins.name} here to compare with")
@@ -72,20 +81,20 @@ def packages(pins: Path = _LOCK) -> Iterator[Finding]:
     drifted = []
     for name, allowed in pinned.items():
         try:
-            here = metadata.version(name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        if here not in allowed:
-            drifted.append(f"{name} is {here}, not {' or '.join(sorted(allowed))}")
+        if installed not in allowed:
+            drifted.append(f"{name} is {installed}, not {' or '.join(sorted(allowed))}")
     if drifted:
         yield Finding("packages", "wrong", "; ".join(drifted), "scripts/setup installs what the tests ran with")
     else:
         yield Finding("packages", "ok", f"Python {version}; all as in {pins.name}")
 
 
-def folders(known: Settings) -> Iterator[Finding]:
-    """Can we write where we must?"""
-    for setting, folder in (("CELERIAC_MODELS", known.models), ("CELERIAC_STATE", known.state)):
+def folders(settings: Settings) -> Iterator[Finding]:
+    """Whether the folders that Celeriac writes can be written."""
+    for setting, folder in (("CELERIAC_MODELS", settings.models), ("CELERIAC_STATE", settings.state)):
         try:
             present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
             probe = present / ".celeriac-probe"
@@ -97,28 +106,28 @@ def folders(known: Settings) -> Iterator[Finding]:
 
 
 def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
-    """Models on a read-only mount are meant so: who only serves them writes none."""
+    """The finding about a folder that cannot be written. Models on a read-only mount are intended: serving writes none."""
     found = f"{folder} cannot be written ({error.strerror})"
     if setting == "CELERIAC_MODELS" and error.errno == errno.EROFS:
-        return Finding(setting, "note", f"{found}: what is there is served, nothing is published from here")
+        return Finding(setting, "note", f"{found}: its models are served, and none can be published from this machine")
     return Finding(setting, "wrong", found, f"allow it, or set {setting} to another folder")
 
 
-def ports(known: Settings) -> Iterator[Finding]:
-    """Free, or answered by us?"""
+def ports(settings: Settings) -> Iterator[Finding]:
+    """Whether each port is free or used by Celeriac."""
     for setting, host, port, path in (
-        ("CELERIAC_API_PORT", known.api_host, known.api_port, "/readyz"),
-        ("CELERIAC_FLOWER_PORT", known.flower_host, known.flower_port, "/healthcheck"),
-        ("CELERIAC_WORKER_PORT", known.worker_host, known.worker_port, "/readyz"),
+        ("CELERIAC_API_PORT", settings.api_host, settings.api_port, "/readyz"),
+        ("CELERIAC_FLOWER_PORT", settings.flower_host, settings.flower_port, "/healthcheck"),
+        ("CELERIAC_WORKER_PORT", settings.worker_host, settings.worker_port, "/readyz"),
     ):
         try:
             yield _port(setting, host, port, path)
-        except Trouble as trouble:
-            yield Finding(setting, "wrong", trouble.sentence, f"correct {setting.replace('PORT', 'HOST')} or {setting}")
+        except CLIError as error:
+            yield Finding(setting, "wrong", error.sentence, f"correct {setting.replace('PORT', 'HOST')} or {setting}")
 
 
 def redis(address: Address) -> Iterator[Finding]:
-    """Reachable, new enough, keeping what it is given?"""
+    """Whether Redis is reachable, recent enough and configured to lose nothing."""
     try:
         report = health.inspect(address)
     except StoreUnavailable as error:
@@ -131,7 +140,7 @@ def redis(address: Address) -> Iterator[Finding]:
 
 
 def set_aside(address: Address) -> Iterator[Finding]:
-    """What background loops could not handle."""
+    """Entries that background loops could not handle and set aside."""
     try:
         with connect(address=address) as client:
             notes = quarantine.read(client, _NOTES)
@@ -139,11 +148,11 @@ def set_aside(address: Address) -> Iterator[Finding]:
         return  # the check of Redis says so
     for note in notes:
         found = f"{note.member!r} of {note.index} failed {note.failures} times: {note.error}"
-        yield Finding("quarantine", "note", found, "see docs/operations/self-healing.md for how to put it back or forget it")
+        yield Finding("quarantine", "note", found, "see docs/operations/self-healing.md for how to restore or delete it")
 
 
 def models(url: str, root: Path) -> Iterator[Finding]:
-    """As the API tells it; where none answers, as far as the repository shows without loading."""
+    """The models of the API; if none answers, what the repository shows without loading."""
     try:
         ready, listed = (dict(httpx.get(f"{url}{path}", timeout=5).json()) for path in ("/readyz", "/v1/models"))
     except (httpx.HTTPError, ValueError, TypeError):
@@ -161,7 +170,7 @@ def models(url: str, root: Path) -> Iterator[Finding]:
 
 
 def _wakes(url: str) -> bool:
-    """Whether a request would be answered although no worker runs, because a scaler starts one."""
+    """Whether a scaler starts a worker for the next request."""
     try:
         return bool(httpx.get(f"{url}/v2/health/ready", timeout=5).json().get("ready"))
     except (httpx.HTTPError, ValueError, AttributeError):
@@ -169,7 +178,7 @@ def _wakes(url: str) -> bool:
 
 
 def _pools(url: str, ready: dict[str, Any]) -> Iterator[Finding]:
-    """A pool without workers is wrong, unless something starts one when jobs wait."""
+    """Findings about pools. A pool without workers is wrong, unless a scaler starts one when jobs wait."""
     try:
         items = list(httpx.get(f"{url}/v1/pools", timeout=5).json()["items"])
     except (httpx.HTTPError, ValueError, TypeError, KeyError):
@@ -199,8 +208,8 @@ def _model(model: dict[str, Any]) -> Iterator[Finding]:
     for move in model.get("promotions", ()):
         which = f"{model['name']}@{move['alias']}" if move["alias"] else str(model["name"])
         other = f", not to {move['version']}" if move["version"] != move["before"] else ""
-        found = f"still leads to {move['before'] or 'nothing'}{other}: {move['reason']}"
-        # With an id it is a request, whose author knows that it failed; without one, a file says what is not true.
+        found = f"still points to {move['before'] or 'nothing'}{other}: {move['reason']}"
+        # A promotion with an id was requested, and its author knows that it failed. Without one, aliases.json is wrong.
         wrong = move["state"] == "failed" and not move["id"]
         remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if other else "Correct aliases.json."
         remedy = remedy if move["state"] == "failed" else ""
@@ -208,7 +217,7 @@ def _model(model: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:
-    """`used`: an alias or the bare name of the model leads to it."""
+    """State and text of a version. `used`: an alias or the bare name of the model points to it."""
     state, reason = version["state"], version.get("reason") or ""
     if state == "COLD":
         return ("note", "not loaded; the first request loads it") if used else ("ok", "superseded version, not loaded")
@@ -221,10 +230,10 @@ def _port(setting: str, host: str, port: int, path: str) -> Finding:
     if port == 0 or is_free(host, port):
         return Finding(setting, "ok", f"{port} is free" if port else "any free port")
     try:
-        ours = httpx.get(f"{local(host, port)}{path}", timeout=3)
-        known = ours.text == "OK" if path == "/healthcheck" else "ok" in ours.json()
+        response = httpx.get(f"{local(host, port)}{path}", timeout=3)
+        ours = response.text == "OK" if path == "/healthcheck" else "ok" in response.json()
     except (httpx.HTTPError, ValueError, TypeError):
-        known = False
-    if known:
-        return Finding(setting, "ok", f"{port} is answered by us")
-    return Finding(setting, "wrong", f"{port} is taken by another program", f"set {setting} to another port, or to 0 for any")
+        ours = False
+    if ours:
+        return Finding(setting, "ok", f"{port} is used by Celeriac")
+    return Finding(setting, "wrong", f"{port} is used by another program", f"set {setting} to another port, or to 0 for any")

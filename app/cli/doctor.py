@@ -1,14 +1,16 @@
-"""`celeriac doctor`: what is wrong here, and what to do."""
+"""`celeriac doctor`: what is wrong on this machine, and what to do."""
 
 from __future__ import annotations
 
-from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, Wide
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.options import JSON, Wide
 
 
 def doctor(wide: Wide = False, json: JSON = False) -> None:
     """Check packages, folders, ports, Redis, workers and models. The exit code is 1 if something is wrong."""
-    from app.cli import checks, show
+    from celeriac_cli import show
+
+    from app.cli import checks
     from app.settings import settings
 
     findings = list(checks.every(settings()))
@@ -19,4 +21,4 @@ def doctor(wide: Wide = False, json: JSON = False) -> None:
         show.print_table(("what", "state", "found", "what to do"), rows, wide=wide)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if wrong:
-        raise Trouble(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)
+        raise CLIError(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)

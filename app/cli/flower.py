@@ -1,4 +1,4 @@
-"""Flower over our Celery application: a view, not a lever, and bounded in what it remembers."""
+"""Flower over the Celery application: read-only, and bounded in what it remembers."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ log = logging.getLogger(__name__)
 _TASKS_KEPT: Final = 10_000
 
 
-def options(known: Settings) -> list[str]:
-    """Flower's command line. It is parsed within this process: a password in it is seen by nobody."""
-    found = {
-        "address": known.flower_host,
-        "port": str(known.flower_port),
-        # Reading shows everything; writing could run any task and stop any worker.
+def options(config: Settings) -> list[str]:
+    """Flower's command line. It is parsed within this process, so other processes do not see its password."""
+    flags = {
+        "address": config.flower_host,
+        "port": str(config.flower_port),
+        # Write access could run any task and stop any worker.
         "read_only": "True",
-        # Workers decide by `task_events`; Flower would switch them on again every few seconds.
+        # Workers decide by `task_events`. Flower would enable them every few seconds.
         "enable_events": "False",
         "max_tasks": str(_TASKS_KEPT),
         # The arguments name the model and the jobs: see `app.broker.envelope`.
         "tasks_columns": "name,kwargs,args,uuid,state,received,runtime,worker",
-        # Its file is a pickle: whoever can write it, runs code here.
+        # Its file is a pickle: anyone who can write it can run code here.
         "persistent": "False",
         "xheaders": "True",
-        # Our own logging holds: Tornado's would add a second one.
+        # Logging is configured already.
         "logging": "none",
     }
-    if known.flower_basic_auth:
-        found["basic_auth"] = known.flower_basic_auth.get_secret_value()
-    if known.flower_url_prefix:
-        found["url_prefix"] = known.flower_url_prefix.strip("/")
-    return [f"--{name}={value}" for name, value in found.items()]
+    if config.flower_basic_auth:
+        flags["basic_auth"] = config.flower_basic_auth.get_secret_value()
+    if config.flower_url_prefix:
+        flags["url_prefix"] = config.flower_url_prefix.strip("/")
+    return [f"--{name}={value}" for name, value in flags.items()]
 
 
-def queues(known: Settings) -> list[Any]:
+def queues(config: Settings) -> list[Any]:
     """The queues that Flower lists even if no worker consumes them: those of the pools that are named, the default and the training pool."""
     from kombu.entity import Queue
 
     from app.broker.names import bulk, interactive
 
-    pools = dict.fromkeys([known.pool, known.training_pool, *names(known.flower_pools)])
+    pools = dict.fromkeys([config.pool, config.training_pool, *names(config.flower_pools)])
     queue: Any = Queue
     return [queue(lane(pool)) for pool in pools for lane in (interactive, bulk)]
 
@@ -57,11 +57,11 @@ def ignore_service_links() -> None:
 
 
 def serve() -> None:
-    """Blocks; SIGTERM ends it with exit code 0."""
+    """Run Flower. Blocks until SIGTERM, which ends it with exit code 0."""
     from app.broker.celery import app
     from app.cli import flower_views as views
 
-    # Every consumer of Celery's looks after the deliveries of dead workers. Flower has no business with a pool's.
+    # Every Celery consumer restores the deliveries of dead workers. Flower must not restore those of a pool.
     own = {f"unacked{part}_key": f"{keys.unacked('_flower')}{end}" for part, end in (("", ""), ("_index", ":index"), ("_mutex", ":mutex"))}
     app.conf.broker_transport_options |= own
     app.conf.task_queues = queues(settings())

@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class _AllQueues:
-    """Lists configured queues beside those that workers consume: a pool at zero has no worker to name its queues."""
+    """Lists configured queues beside those that workers consume: a pool that is scaled to zero has no worker."""
 
     def get_active_queue_names(self) -> list[str]:
-        known: Any = super()
-        configured = {queue.name for queue in known.capp.conf.task_queues}
-        return sorted(configured.union(known.get_active_queue_names()))
+        view: Any = super()
+        configured = {queue.name for queue in view.capp.conf.task_queues}
+        return sorted(configured.union(view.get_active_queue_names()))
 
 
 class Queues(_AllQueues, BrokerView):  # type: ignore[misc]
@@ -38,17 +38,19 @@ class QueueLengths(_AllQueues, GetQueueLengths):  # type: ignore[misc]
 
 
 class ClosedMetrics(Metrics):  # type: ignore[misc]
-    """Names of workers and tasks: for those who may see the pages."""
+    """Metrics with names of workers and tasks, for those who may see the pages."""
 
     @web.authenticated
     async def get(self) -> None:
+        """Show the metrics to authenticated users."""
         await super().get()
 
 
 class Ready(BaseHandler):  # type: ignore[misc]
-    """200 while Redis answers with our user and password, else 503. Open like the health check: it reveals nothing else."""
+    """200 while Redis answers with the configured user and password, otherwise 503. Open to everyone, as it reveals nothing else."""
 
     async def get(self) -> None:
+        """Ping Redis."""
         try:
             await asyncio.to_thread(_ping)
         except (RedisError, OSError) as error:

@@ -1,4 +1,8 @@
-"""One `up` a checkout: a file that is locked while it runs, and tells others where."""
+"""One `celeriac up` per checkout: a file that is locked while it runs, and says where it runs.
+
+`fcntl` rather than the package filelock: the locked file is also the record, and the commands of the client read both without a
+dependency.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from app.cli.exits import Exit, Trouble
-from app.running import FILE, read
-
-__all__ = ["held", "read"]
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.running import FILE, read
 
 
 @contextmanager
 def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Holds the lock while the block runs, and gives a function that tells others about us. The system lets go with the process.
+    """Hold the lock while the block runs. Yields a function that publishes facts about this process in the file.
 
-    Raises Trouble where another holds it, or the folder cannot be written.
+    The operating system releases the lock when the process ends. Raises CLIError if another process holds it, or the folder cannot be
+    written.
     """
     try:
         state.mkdir(parents=True, exist_ok=True)
         handle = os.open(state / FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise Trouble(
+        raise CLIError(
             f"{state} cannot be written ({error.strerror}): allow it, or set CELERIAC_STATE to another folder", Exit.REFUSED
         ) from None
     try:
@@ -34,14 +37,14 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             other = read(state)
-            told = f"`celeriac up` runs here already (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
-            raise Trouble(f"{told}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
+            message = f"`celeriac up` already runs here (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
+            raise CLIError(f"{message}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
 
-        def tell(about: dict[str, Any]) -> None:
+        def publish(facts: dict[str, Any]) -> None:
             os.truncate(handle, 0)
-            os.pwrite(handle, json.dumps({"pid": os.getpid()} | about).encode(), 0)
+            os.pwrite(handle, json.dumps({"pid": os.getpid()} | facts).encode(), 0)
 
-        tell({})
-        yield tell
+        publish({})
+        yield publish
     finally:
         os.close(handle)

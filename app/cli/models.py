@@ -1,4 +1,4 @@
-"""`celeriac models`: what is served, and what is published into the repository."""
+"""`celeriac models`: what is published into the repository, in a folder that this machine can write."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.models import app
+from celeriac_cli.options import JSON, URL
 
-from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL
 from app.core.errors import InvalidInput
-from app.core.models import ALIAS, PRODUCTION, ModelRef
+from app.core.models import ALIAS, PRODUCTION
 from app.core.promotions import PromotionState
 
 if TYPE_CHECKING:
     from app.broker.retention import Retention
-    from app.cli.awaiting import Awaited
     from app.cli.target import Target
+    from app.cli.version_wait import VersionWait
 
-app = typer.Typer(help="List, show, publish, promote and prune models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a model.")]
 Root = Annotated[
     Path | None,
@@ -39,55 +39,13 @@ Timeout = Annotated[
 ]
 
 
-@app.command("list")
-def listed(json: JSON = False, url: URL = "") -> None:
-    """List the models that the API knows, with their versions and states."""
-    from app.cli import show
-    from app.cli.remote import Remote
-
-    with Remote(url) as api:
-        found = api.get("/v1/models")["items"]
-    if json:
-        show.print_json(found)
-        return
-    columns = ("model", "version", "state", "aliases", "description")
-    rows = [
-        (model["name"], version["version"], version["state"], _aliases(model, version), _about(model, version))
-        for model in found
-        for version in model["versions"]
-    ]
-    show.out().print(show.table(columns, rows) if rows else "no models: publish one with `celeriac models publish`")
+def add_commands() -> None:
+    """Add the commands of this file to `celeriac models`."""
+    app.info.help = "List, show, publish, promote and prune models."
+    for command in (publish, promote, prune, samples):
+        app.command()(command)
 
 
-@app.command("show")
-def show_one(
-    model: Annotated[str, typer.Argument(help="name, name@alias or name@version, as in digits@production")],
-    json: JSON = False,
-    url: URL = "",
-) -> None:
-    """Show what a version takes and gives, and whether it can answer."""
-    from app.cli import show
-    from app.cli.remote import Remote
-
-    ref = ModelRef.parse(model)
-    with Remote(url) as api:
-        entry = api.get(f"/v1/models/{ref.name}")
-        which = ref.version or ref.alias or entry["default"]
-        found = api.get(f"/v1/models/{ref.name}/versions/{which}")
-    if json:
-        show.print_json(found)
-        return
-    hidden = ("golden", "inputs", "outputs")  # long; the last two have tables of their own
-    console = show.out()
-    console.print(show.table(("field", "value"), ((name, value) for name, value in found.items() if name not in hidden)))
-    for promotion in entry.get("promotions", ()):
-        console.print(_move(promotion))
-    for side in ("inputs", "outputs"):
-        rows = ((s["name"], s["datatype"], s["shape"], "yes" if s["nullable"] else "no", s["columns"]) for s in found.get(side, ()))
-        console.print(f"\n[bold]{side}[/]", show.table(("name", "datatype", "shape", "nullable", "columns"), rows), sep="\n")
-
-
-@app.command()
 def publish(
     name: Name,
     artifact: Annotated[
@@ -128,47 +86,48 @@ def publish(
     models: Root = None,
     url: URL = "",
 ) -> None:
-    """Publish an estimator, or code of your own, as a new version, and wait until a worker serves it.
+    """Publish an estimator, or your own code, as a new version, and wait until a worker serves it.
 
-    An alias keeps pointing to its earlier version until a worker has loaded the new one and answered its golden sample. If no worker can,
-    the alias stays, the command says why, and its exit code is not 0.
+    The alias moves when a worker has loaded the version and passed its smoke test. If no worker can, the alias stays, the command
+    prints the reason, and its exit code is not 0.
     """
-    from app.cli import rows, show
-    from app.cli.awaiting import Awaited
+    from celeriac_cli import show
+
+    from app.cli import sample as sample_rows
+    from app.cli.version_wait import VersionWait
 
     if types and not sample:
-        raise Trouble("--type declares columns of a sample: give --sample too", Exit.USAGE)
-    given = rows.read(sample, types=rows.declarations(types or ()), sample=True) if sample else []
-    if not given and not artifact.is_dir():
-        raise Trouble("an estimator is published with a sample: give --sample a few rows such as callers send", Exit.USAGE)
+        raise CLIError("--type declares columns of a sample. Give --sample too.", Exit.USAGE)
+    rows = sample_rows.read(sample, sample_rows.declarations(types or ())) if sample else []
+    if not rows and not artifact.is_dir():
+        raise CLIError("An estimator needs --sample with a few rows such as callers send.", Exit.USAGE)
     if alias is not None and not ALIAS.fullmatch(alias):
-        raise InvalidInput(f"{alias!r} is no alias: small letters, digits and -, as in production", pointer="/alias")
+        raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
     options: dict[str, Any] = {"version": version, "description": description}
     with _writing(models, url) as target:
         if artifact.is_dir():
             from app.runtime.model_yaml import publish_folder
 
-            manifest = publish_folder(target.repository, name, artifact, rows=given, **options)
+            manifest = publish_folder(target.repository, name, artifact, rows=rows, **options)
         else:
             from app.runtime.files import publish_file
 
             options |= {"format": format} if format else {}
             try:
-                manifest = publish_file(target.repository, name, artifact, given, **options)
+                manifest = publish_file(target.repository, name, artifact, rows, **options)
             except InvalidInput as error:
-                raise InvalidInput(error.detail + _read_as_numbers(error, given), pointer=error.pointer) from None
+                raise InvalidInput(error.detail + _read_as_numbers(error, rows), pointer=error.pointer) from None
         if json:
             show.print_json(manifest.as_dict())
         else:
             show.out().print(f"published {manifest.name}@{manifest.version} ({manifest.format})")
         promotion = target.repository.request_promotion(name, alias, manifest.version) if alias else None
-        _serve(Awaited(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
+        _serve(VersionWait(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
 
 
-@app.command()
 def promote(
     name: Name,
-    version: Annotated[str, typer.Argument(help="Version that the alias is to point to.")],
+    version: Annotated[str, typer.Argument(help="Version that the alias will point to.")],
     alias: Annotated[str, typer.Option(help="Alias to move.")] = PRODUCTION,
     wait: Waits = True,
     timeout: Timeout = None,
@@ -178,63 +137,66 @@ def promote(
 ) -> None:
     """Point an alias to a version as soon as a worker serves it, and wait for that.
 
-    If no worker can serve the version, the alias stays, the command says why, and its exit code is not 0.
+    If no worker can serve the version, the alias stays, the command prints the reason, and its exit code is not 0.
     """
-    from app.cli import show
-    from app.cli.awaiting import Awaited
+    from celeriac_cli import show
+
+    from app.cli.version_wait import VersionWait
 
     with _writing(models, url) as target:
         target.check(name)
         if target.served:
             _refuse_unavailable(target, name, version, alias)
         promotion = target.repository.request_promotion(name, alias, version)
-        _serve(Awaited(target, name, version, promotion), wait=wait, timeout=timeout, quiet=json)
+        _serve(VersionWait(target, name, version, promotion), wait=wait, timeout=timeout, quiet=json)
         if json:
             state = PromotionState.SERVED if target.repository.aliases(name).get(alias) == version else PromotionState.PENDING
             show.print_json({"name": name, "alias": alias, "version": version, "state": state})
 
 
-@app.command()
 def prune(
     name: Annotated[str | None, typer.Argument(help="The name of a model.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every model.")] = False,
-    keep: Annotated[int | None, typer.Option(min=1, help="The newest so many stay; else CELERIAC_KEEP_VERSIONS.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All models.")] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Number of newest versions to keep.  \\[env: CELERIAC_KEEP_VERSIONS]", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed, and remove nothing.")] = False,
     json: JSON = False,
     models: Root = None,
     url: URL = "",
 ) -> None:
-    """Remove old versions that nothing needs: no alias, job, batch, pipeline or schedule. Asks Redis which these are."""
-    from app.cli import show
+    """Remove old versions that no alias, job, batch, pipeline or schedule needs. Reads from Redis which these are."""
+    from celeriac_cli import show
+
     from app.settings import settings
 
     if (name is None) is not every:
-        raise Trouble("name one model, or say --all", Exit.USAGE)
+        raise CLIError("Name one model, or pass --all.", Exit.USAGE)
     keep = settings().keep_versions if keep is None else keep
     with _retention(models, url, name) as retention:
         names = [name] if name else retention.repository.models()
-        found = [(one, version) for one in names for version in retention.prune(one, keep, dry_run=dry_run)]
+        removed = [(model, version) for model in names for version in retention.prune(model, keep, dry_run=dry_run)]
     if json:
-        show.print_json([{"name": one, "version": version} for one, version in found])
+        show.print_json([{"name": model, "version": version} for model, version in removed])
         return
-    for one, version in found:
-        show.out().print(f"{'would remove' if dry_run else 'removed'} {one}@{version}")
-    if not found:
+    for model, version in removed:
+        show.out().print(f"{'would remove' if dry_run else 'removed'} {model}@{version}")
+    if not removed:
         show.out().print("nothing to remove" if keep else "nothing to remove: CELERIAC_KEEP_VERSIONS is 0, which keeps all")
 
 
-@app.command()
 def samples(json: JSON = False, models: Root = None) -> None:
-    """Train and publish the sample models that the repository lacks."""
-    from app.cli import show
+    """Train and publish the sample models that are missing in the repository."""
+    from celeriac_cli import show
+
     from app.samples.models import publish_samples
 
     with _writing(models, "") as target:
-        found = publish_samples(target.repository)
+        manifests = publish_samples(target.repository)
     if json:
-        show.print_json([manifest.as_dict() for manifest in found])
+        show.print_json([manifest.as_dict() for manifest in manifests])
         return
-    for manifest in found:
+    for manifest in manifests:
         metrics = ", ".join(f"{name} {value:g}" for name, value in manifest.metrics.items())
         show.out().print(f"published {manifest.name}@{manifest.version} ({metrics} on held-out rows)")
 
@@ -249,39 +211,40 @@ def _read_as_numbers(error: InvalidInput, rows: list[Any]) -> str:
 
 
 def _refuse_unavailable(target: Target, name: str, version: str, alias: str) -> None:
-    """Raises Trouble if workers could not serve the version."""
-    from app.cli.remote import Remote
+    """Raises CLIError if workers could not serve the version."""
+    from celeriac import NotFoundError
+    from celeriac_cli.api import connect
 
-    with Remote(target.url) as api:
+    with connect(target.url) as client:
         try:
-            entry = api.get(f"/v1/models/{name}")
-        except Trouble as trouble:
-            if trouble.exit == Exit.NOT_FOUND:
-                return  # published a moment ago
-            raise
-    for one in entry["versions"]:
-        # A bare artefact without a worker has no manifest yet, and no time of creation.
-        if one["version"] == version and one["state"] == "UNAVAILABLE" and one["created_at"]:
-            stays = f"{name}@{alias} still points to {entry['aliases'][alias]}." if alias in entry["aliases"] else ""
-            told = f"{name}@{version} was not promoted, because it cannot be served: {one['reason'].rstrip('.')}. {stays}".rstrip()
-            raise Trouble(told, Exit.FAILED, code="not_promoted")
+            model = client.models.get(name)
+        except NotFoundError:
+            return  # published a moment ago
+    for record in model["versions"]:
+        # A bare artifact without a worker has no manifest yet, and no time of creation.
+        if record["version"] == version and record["state"] == "UNAVAILABLE" and record["created_at"]:
+            stays = f"{name}@{alias} still points to {model['aliases'][alias]}." if alias in model["aliases"] else ""
+            reason = record["reason"].rstrip(".")
+            message = f"{name}@{version} was not promoted, because it cannot be served: {reason}. {stays}".rstrip()
+            raise CLIError(message, Exit.FAILED, code="not_promoted")
 
 
-def _serve(awaited: Awaited, *, wait: bool, timeout: float | None, quiet: bool) -> None:
-    """Say what becomes of a version: wait until it is served, or say who will serve it."""
-    from app.cli import show
+def _serve(version: VersionWait, *, wait: bool, timeout: float | None, quiet: bool) -> None:
+    """Wait until a version is served, or print who will serve it."""
+    from celeriac_cli import show
+
     from app.settings import settings
 
-    target, promotion = awaited.target, awaited.promotion
+    target, promotion = version.target, version.promotion
     if wait and target.served:
-        sentence = awaited.until_served(settings().promotion_timeout_s if timeout is None else timeout)
+        sentence = version.until_served(settings().promotion_timeout_s if timeout is None else timeout)
     elif promotion is None:
         sentence = ""
     elif promotion.state == PromotionState.SERVED:
-        sentence = f"{awaited.name}@{promotion.alias} is now {awaited.version}"
+        sentence = f"{version.name}@{promotion.alias} is now {version.version}"
     else:
         before = f"still points to {promotion.before}" if promotion.before else "does not exist yet"
-        sentence = f"Pending: {awaited.name}@{promotion.alias} {before}, until a worker serves {awaited.version}."
+        sentence = f"Pending: {version.name}@{promotion.alias} {before}, until a worker serves {version.version}."
     if sentence and not quiet:
         show.out().print(sentence)
     if target.note:
@@ -290,33 +253,33 @@ def _serve(awaited: Awaited, *, wait: bool, timeout: float | None, quiet: bool) 
 
 @contextmanager
 def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retention]:
-    """Of this checkout's `up`, where one runs, as `doctor` looks for it."""
+    """Retention on the Redis of the `celeriac up` that runs in this folder, otherwise on CELERIAC_REDIS_URL."""
+    from celeriac_cli import running, show
     from redis.exceptions import RedisError
 
     from app.broker.retention import Retention
-    from app.cli import lock, show
     from app.registry.pipelines import Pipelines
     from app.settings import settings
     from app.store.redis.client import connect
     from app.store.redis.url import Address
 
-    known = settings()
-    address = Address.parse(str(lock.read(known.state).get("redis_url") or known.redis_url.get_secret_value()), known)
+    config = settings()
+    address = Address.parse(str(running.read(config.state).get("redis_url") or config.redis_url.get_secret_value()), config)
     try:
         with _writing(root, url) as target, connect(address=address) as client:
             if name is not None:
                 target.check(name)
             if target.elsewhere:
                 show.note(target.note)
-            yield Retention(target.repository, Pipelines(known.pipelines or target.repository.root / ".pipelines"), client)
+            yield Retention(target.repository, Pipelines(config.pipelines or target.repository.root / ".pipelines"), client)
     except RedisError as error:
-        told = f"Redis at {address} does not tell which versions are in use ({error}): nothing more is removed"
-        raise Trouble(told, Exit.UNREACHABLE) from None
+        message = f"Cannot read from Redis at {address} which versions are in use ({error}). Nothing more was removed."
+        raise CLIError(message, Exit.UNREACHABLE) from None
 
 
 @contextmanager
 def _writing(root: Path | None, url: str) -> Iterator[Target]:
-    """The repository to change. A volume that cannot be written is told in a sentence."""
+    """The repository to change. Raises CLIError if it cannot be written."""
     from app.cli.target import find
 
     target = find(root, url)
@@ -324,25 +287,5 @@ def _writing(root: Path | None, url: str) -> Iterator[Target]:
         yield target
     except OSError as error:
         place = error.filename or target.repository.root
-        told = f"{place} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
-        raise Trouble(told, Exit.REFUSED) from None
-
-
-def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:
-    found = [alias for alias, target in model["aliases"].items() if target == version["version"]]
-    moves = [one for one in model.get("promotions", ()) if one["version"] == version["version"] and one["alias"]]
-    return ", ".join([*found, *(f"{one['alias']} ({one['state']})" for one in moves)]) or None
-
-
-def _about(model: dict[str, Any], version: dict[str, Any]) -> str:
-    moves = [one for one in model.get("promotions", ()) if one["version"] == version["version"]]
-    return str(version.get("reason") or next((_move(one) for one in moves), model["description"]))
-
-
-def _move(promotion: dict[str, Any]) -> str:
-    """A move of an alias that has not happened, in a sentence."""
-    which = f"alias {promotion['alias']!r}" if promotion["alias"] else "the bare name"
-    if promotion["before"] == promotion["version"]:
-        return f"{which} stays at {promotion['version']}: {promotion['reason']}"
-    verb = "failed to move" if promotion["state"] == PromotionState.FAILED else "waits to move"
-    return f"{which} {verb} from {promotion['before'] or 'nothing'} to {promotion['version']}: {promotion['reason']}"
+        message = f"{place} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
+        raise CLIError(message, Exit.REFUSED) from None

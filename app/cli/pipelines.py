@@ -1,116 +1,46 @@
-"""`celeriac pipelines`: list, show, publish and run pipelines."""
+"""`celeriac pipelines`: what is published into the folder of pipelines, which this machine can write."""
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wait, Webhook, Wide, hook
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.options import JSON
+from celeriac_cli.pipelines import app
 
 if TYPE_CHECKING:
     from app.core.pipelines import Pipeline
     from app.registry.pipelines import Pipelines
 
-app = typer.Typer(help="List, show, publish and run pipelines.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(help="The name of a pipeline.")]
 Root = Annotated[
     Path | None,
     typer.Option("--models", help="Folder of the model repository.  \\[env: CELERIAC_MODELS] \\[default: ./models]", show_default=False),
 ]
 
 
-@app.command("list")
-def listed(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
-    """List the pipelines, and for each that cannot be run the reason."""
-    from app.cli import show
-    from app.cli.remote import Remote
-
-    with Remote(url) as api:
-        found = api.get("/v1/pipelines")["items"]
-    if json:
-        show.print_json(found)
-        return
-    columns = ("pipeline", "state", "inputs", "steps", "description")
-    rows = [
-        (
-            one["name"],
-            "UNAVAILABLE" if one.get("reason") else "READY",
-            one.get("inputs"),
-            one.get("steps"),
-            one.get("reason") or one["description"],
-        )
-        for one in found
-    ]
-    show.print_table(
-        columns, rows, none="No pipelines: publish one with `celeriac pipelines publish`.", extra=("inputs", "steps"), wide=wide
-    )
+def add_commands() -> None:
+    """Add the commands of this file to `celeriac pipelines`."""
+    app.info.help = "List, show, publish and run pipelines."
+    for command in (publish, samples):
+        app.command()(command)
 
 
-@app.command("show")
-def show_one(name: Name, json: JSON = False, url: URL = "") -> None:
-    """Print a Mermaid flowchart of a pipeline."""
-    from app.cli import show
-    from app.cli.remote import Remote
-
-    with Remote(url) as api:
-        found = api.get(f"/v1/pipelines/{name}")
-    if json:
-        show.print_json(found)
-    else:
-        sys.stdout.write(found["drawing"])
-
-
-@app.command()
-def run(
-    name: Name,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Inputs as name=value, where the value is JSON or text, or name=@file for the content of a file, for example image=@digit.png."
-        ),
-    ] = None,
-    webhook: Webhook = "",
-    wait: Wait = 60,
-    json: JSON = False,
-    url: URL = "",
-) -> None:
-    """Run a pipeline and print its output."""
-    from app.cli import show
-    from app.cli.predict import check
-    from app.cli.remote import Remote
-
-    with Remote(url) as api:
-        body = {"pipeline": name, "inputs": dict(map(_input, inputs or []))}
-        job = api.wait(api.post("/v1/jobs", body | hook(webhook)), wait)
-    if json:
-        show.print_json(job)
-    elif job["state"] == "succeeded":
-        show.print_json(job["result"])
-    elif wait == 0:
-        show.out().print(f"{job['id']}  follow it: celeriac jobs watch {job['id']}", soft_wrap=True)
-    check(job, waited=wait > 0)
-
-
-@app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="The pipeline, NAME.yaml.")],
     json: JSON = False,
     models: Root = None,
 ) -> None:
     """Publish a pipeline, or replace it. Warns about steps whose model or function does not exist."""
-    from app.cli import show
+    from celeriac_cli import show
 
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Trouble(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
     with _writing(models) as folder:
         pipeline = folder.publish(file.stem, text)
         warnings = list(_missing(pipeline, models))
@@ -122,24 +52,24 @@ def publish(
         show.warning(warning)
 
 
-@app.command()
 def samples(json: JSON = False, models: Root = None) -> None:
     """Publish the sample pipelines that are missing, and train the models that they use."""
-    from app.cli import show
+    from celeriac_cli import show
+
     from app.registry.repository import Repository
     from app.samples.pipelines import publish_sample_pipelines
     from app.settings import settings
 
     with _writing(models) as folder:
-        found = publish_sample_pipelines(Repository(models or settings().models), folder)
+        published = publish_sample_pipelines(Repository(models or settings().models), folder)
     if json:
-        show.print_json(found)
+        show.print_json(published)
     else:
-        show.out().print(f"published {', '.join(found)}" if found else "The sample pipelines exist already.")
+        show.out().print(f"published {', '.join(published)}" if published else "The sample pipelines exist already.")
 
 
 def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
-    """What the steps need and this machine does not have."""
+    """Warnings about models and functions that steps need and this machine does not have."""
     from celeriac._authoring import STEPS
 
     from app.core.errors import CeleriacError
@@ -151,8 +81,8 @@ def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
     repository = Repository(models or settings().models)
     try:
         load(settings().imports)
-    except Exception as error:  # noqa: BLE001 - modules of the user raise what they like
-        yield f"CELERIAC_IMPORTS cannot be imported ({error}): functions of steps were not checked"
+    except Exception as error:  # noqa: BLE001 - modules of the user may raise anything
+        yield f"CELERIAC_IMPORTS cannot be imported ({error}): the functions of steps were not checked"
         return
     for step in pipeline.steps.values():
         if step.run and step.run not in STEPS:
@@ -166,7 +96,7 @@ def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
 
 @contextmanager
 def _writing(models: Path | None) -> Iterator[Pipelines]:
-    """Raises Trouble if the folder cannot be written."""
+    """Raises CLIError if the folder cannot be written."""
     from app.registry.pipelines import Pipelines
     from app.settings import settings
 
@@ -174,22 +104,5 @@ def _writing(models: Path | None) -> Iterator[Pipelines]:
     try:
         yield Pipelines(chosen.pipelines_folder)
     except OSError as error:
-        told = f"{error.filename} cannot be written ({error.strerror}): allow it, or set CELERIAC_PIPELINES to another folder"
-        raise Trouble(told, Exit.REFUSED) from None
-
-
-def _input(text: str) -> tuple[str, Any]:
-    import base64
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise Trouble(f"{text!r} gives no input: write name=value, or name=@file", Exit.USAGE)
-    if value.startswith("@"):
-        try:
-            return name, {"b64": base64.b64encode(Path(value[1:]).read_bytes()).decode()}
-        except OSError as error:
-            raise Trouble(f"{value[1:]} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
-    try:
-        return name, json_module.loads(value)
-    except ValueError:
-        return name, value
+        message = f"{error.filename} cannot be written ({error.strerror}): allow it, or set CELERIAC_PIPELINES to another folder"
+        raise CLIError(message, Exit.REFUSED) from None

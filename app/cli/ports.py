@@ -1,46 +1,43 @@
-"""Ports of this machine: which are free, and what stands on one that is not."""
+"""Ports of this machine: which are free, and which a process may use."""
 
 from __future__ import annotations
 
 import errno
 import socket
 
-from app.cli.exits import Exit, Trouble
+from celeriac_cli.errors import CLIError, Exit
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on at this moment."""
+    """A port of 127.0.0.1 on which nothing listens at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def is_free(host: str, port: int) -> bool:
-    """Could a process of ours listen there? Raises Trouble where the address is none of this machine."""
+    """Whether a process can listen there. Raises CLIError if this machine does not have the address."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except PermissionError:
-        raise Trouble(f"port {port} needs root: choose one above 1023", Exit.REFUSED) from None
+        raise CLIError(f"port {port} needs root: choose one above 1023", Exit.REFUSED) from None
     except socket.gaierror as error:
-        raise Trouble(f"{host!r} is no address ({error.strerror}): write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
+        raise CLIError(f"Invalid address {host!r} ({error.strerror}). Use 127.0.0.1, or 0.0.0.0 for all addresses.", Exit.USAGE) from None
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise Trouble(f"{host} is no address of this machine: write 127.0.0.1, or 0.0.0.0 for all of them", Exit.USAGE) from None
+            raise CLIError(
+                f"This machine does not have the address {host}. Use 127.0.0.1, or 0.0.0.0 for all addresses.", Exit.USAGE
+            ) from None
         return False
     return True
 
 
 def claim(host: str, port: int, setting: str, what: str) -> int:
-    """`port` if it is free, a free one for 0. Raises Trouble that names the `setting` to change."""
+    """Return `port` if it is free, or any free port for 0. Raises CLIError that names the `setting` to change."""
     if port == 0:
         return free_port()
     if not is_free(host, port):
-        raise Trouble(f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT)
+        raise CLIError(
+            f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT
+        )
     return port
-
-
-def local(host: str, port: int) -> str:
-    """The URL by which this machine reaches a server that listens on `host`."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - read, not bound
-    name = everywhere.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}"

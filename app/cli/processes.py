@@ -1,4 +1,4 @@
-"""The processes of an installation, one a container: each runs in this very process, so that it is PID 1 and gets the signals."""
+"""The server processes, one per container. Each runs in this process, so that it is PID 1 and receives the signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program of `up`: what to run, and the process that runs it."""
+"""A program that `celeriac up` runs, and its process."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Final, Self
 
 import app
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 
-Probe = Callable[[], Awaitable[str | None]]
-"""None when the program is ready, else what it still waits for."""
+ReadinessCheck = Callable[[], Awaitable[str | None]]
+"""Returns None when the program is ready, otherwise what it still waits for."""
 Show = Callable[[str, str], None]
-"""Gets the name of a program and a line that it wrote."""
+"""Receives the name of a program and a line that it wrote."""
 _LAST_LINES: Final = 15
 PYTHON: Final = (sys.executable, "-P", "-m", "app")
-"""Runs a command of ours. `-P`: a package `app` in the working directory is not ours."""
+"""Runs one of the server's commands. `-P`: a package `app` in the working directory must not be imported instead."""
 
 
 def python_path() -> str:
-    """PYTHONPATH for `PYTHON`: this package first, then the caller's, then the working directory, where people keep their own modules."""
+    """PYTHONPATH for `PYTHON`: this package, then the caller's PYTHONPATH, then the working directory with the user's modules."""
     ours = str(Path(app.__file__).parents[1])
     return os.pathsep.join([ours, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), str(Path.cwd())])
 
@@ -35,23 +35,30 @@ def python_path() -> str:
 class Program:
     """What to run.
 
-    `patience_s`: how long it may take to get ready. `drain_s`: how long it may take to stop before SIGKILL.
-    `format`: turns a line that it writes into the line that is shown.
+    Attributes:
+        name: shown before each line that it writes.
+        command: the command line.
+        readiness: reports whether the program is ready.
+        environment: variables beside those of this process.
+        timeout_s: how long it may take to become ready.
+        drain_s: how long it may take to stop before SIGKILL.
+        format: turns a line that it writes into the line that is shown.
     """
 
     name: str
     command: Sequence[str]
-    probe: Probe | None = None
+    readiness: ReadinessCheck | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    patience_s: float = 60.0
+    timeout_s: float = 60.0
     drain_s: float = 10.0
     format: Callable[[str], str] = str
 
 
 class Process:
-    """A running program in a session of its own. Shows each line that it writes, and remembers the last ones."""
+    """A running program in its own session. Shows each line that it writes, and remembers the last ones."""
 
     def __init__(self, program: Program, process: asyncio.subprocess.Process, output: asyncio.StreamReader, show: Show) -> None:
+        """Follow a process that has been started; see `start`."""
         self._program = program
         self._process = process
         self._output = output
@@ -61,7 +68,8 @@ class Process:
 
     @classmethod
     async def start(cls, program: Program, show: Show) -> Self:
-        # A pipe of our own: asyncio's makes `wait` wait for whoever holds the pipe, the children of a dead worker too.
+        """Start a program."""
+        # asyncio's own pipe would make `wait` wait for every process that holds it, the children of a dead worker included.
         read, write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -70,7 +78,7 @@ class Process:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write,
                 stderr=write,
-                # A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+                # A session of its own, so that Ctrl-C reaches only this process, which then stops the others in order.
                 start_new_session=True,
                 preexec_fn=end_with_parent,
             )
@@ -85,22 +93,26 @@ class Process:
 
     @property
     def was_killed(self) -> bool:
+        """Whether a signal ended the process."""
         return (self.returncode or 0) < 0
 
     @property
     def how_it_ended(self) -> str:
+        """The end of the process in words."""
         code = self.returncode or 0
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     async def wait(self) -> None:
-        """Return when the process has ended, its output is shown and nothing is left of its session."""
+        """Return when the process has ended, its output is shown and its session is empty."""
         await asyncio.shield(self._ended)
 
     def terminate(self) -> None:
+        """Send SIGTERM."""
         with suppress(ProcessLookupError):
             self._process.terminate()
 
     def kill(self) -> None:
+        """Send SIGKILL."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -113,7 +125,7 @@ class Process:
         lines = asyncio.create_task(self._show_lines())
         await self._process.wait()
         with suppress(ProcessLookupError):
-            # The children of a worker that was killed: they would hold its log open, and its memory.
+            # The children of a killed worker would keep its log open and its memory in use.
             os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.wait({lines}, timeout=1)
         lines.cancel()

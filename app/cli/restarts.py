@@ -23,6 +23,7 @@ class Restarts:
     """
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Allow `most` restarts within `WINDOW_S` seconds."""
         self.most = most
         self._clock = clock
         self._deaths: deque[float] = deque()

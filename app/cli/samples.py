@@ -1,4 +1,4 @@
-"""The first answers: real held-out rows of the sample models, asked over HTTP, beside what is true."""
+"""The first predictions: held-out rows of the sample models, predicted over HTTP, beside their true labels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import httpx
 from app.registry.repository import Repository
 
 NAMES: Final = ("breast-cancer", "diabetes", "digits", "wine")
-"""Spelled here again, because the room that trains them takes a second to import; a test holds the two together."""
+"""Repeated here, because the module that trains them takes a second to import. A test compares the two."""
 _ROWS: Final = 3
 
 
 def missing(root: Path) -> list[str]:
-    """The samples that the repository lacks."""
+    """The sample models that are missing in the repository."""
     present = Repository(root).models()
     return [name for name in NAMES if name not in present]
 
@@ -26,8 +26,8 @@ def examples(root: Path) -> dict[str, list[dict[str, Any]]]:
     """A few held-out rows of each sample in the repository: `{"input": row or record, "label": the truth}`."""
     repository = Repository(root)
     versions = {name: repository.versions(name)[-1] for name in NAMES if name in repository.models()}
-    found = {name: repository.examples(name, version)[:_ROWS] for name, version in versions.items()}
-    return {name: rows for name, rows in found.items() if rows}
+    examples = {name: repository.examples(name, version)[:_ROWS] for name, version in versions.items()}
+    return {name: rows for name, rows in examples.items() if rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +38,26 @@ class Answers:
     skipped: dict[str, str]
 
 
-async def ask(url: str, rows: dict[str, list[dict[str, Any]]], patience_s: float = 60.0) -> Answers:
-    """Ask each sample model for predictions, all at once. Models that are not served within `patience_s` are skipped."""
-    async with httpx.AsyncClient(base_url=url, timeout=patience_s + 10) as http:
-        skipped = await _not_served(http, set(rows), patience_s)
-        asked = {name: some for name, some in rows.items() if name not in skipped}
-        found = await asyncio.gather(*(_ask(http, name, [row["input"] for row in some], patience_s) for name, some in asked.items()))
-    for name, job in zip(asked, found, strict=True):
+async def ask(url: str, rows: dict[str, list[dict[str, Any]]], timeout_s: float = 60.0) -> Answers:
+    """Predict the rows of all sample models at once. Models that are not served within `timeout_s` are skipped."""
+    async with httpx.AsyncClient(base_url=url, timeout=timeout_s + 10) as http:
+        skipped = await _not_served(http, set(rows), timeout_s)
+        served = {name: examples for name, examples in rows.items() if name not in skipped}
+        results = await asyncio.gather(
+            *(_predict(http, name, [row["input"] for row in examples], timeout_s) for name, examples in served.items())
+        )
+    for name, job in zip(served, results, strict=True):
         if isinstance(job, str):
             skipped[name] = job
-    return Answers([job for job in found if not isinstance(job, str)], skipped)
+    return Answers([job for job in results if not isinstance(job, str)], skipped)
 
 
-async def _not_served(http: httpx.AsyncClient, names: set[str], patience_s: float) -> dict[str, str]:
-    """Why some models are not served. The API learns of the worker's models a moment after the worker is ready."""
+async def _not_served(http: httpx.AsyncClient, names: set[str], timeout_s: float) -> dict[str, str]:
+    """Why some models are not served. The API lists a worker's models a moment after the worker is ready."""
     waiting: dict[str, str] = {}
     broken: dict[str, str] = {}
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             while True:
                 listed = (await http.get("/v1/models")).json()["items"]
                 states = {model["name"]: _state(model) for model in listed}
@@ -66,17 +68,17 @@ async def _not_served(http: httpx.AsyncClient, names: set[str], patience_s: floa
                     return broken
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        return broken | {name: f"it was still {state} after {patience_s:g} s" for name, state in waiting.items()}
+        return broken | {name: f"it was still {state} after {timeout_s:g} s" for name, state in waiting.items()}
 
 
 def _state(model: dict[str, Any]) -> tuple[str, str]:
     return next(((v["state"], v.get("reason", "")) for v in model["versions"] if v["version"] == model["default"]), ("LOADING", ""))
 
 
-async def _ask(http: httpx.AsyncClient, name: str, inputs: list[Any], patience_s: float) -> dict[str, Any] | str:
-    """The job, or why it did not succeed."""
-    answer = await http.post("/v1/jobs", params={"wait": patience_s}, json={"model": name, "inputs": inputs, "method": "predict"})
-    job: dict[str, Any] = answer.json()
+async def _predict(http: httpx.AsyncClient, name: str, inputs: list[Any], timeout_s: float) -> dict[str, Any] | str:
+    """The job, or the reason why it did not succeed."""
+    response = await http.post("/v1/jobs", params={"wait": timeout_s}, json={"model": name, "inputs": inputs, "method": "predict"})
+    job: dict[str, Any] = response.json()
     if job.get("state") != "succeeded":
         error = job.get("error") or {}
         return str(job.get("detail") or error.get("detail") or f"its job {job.get('id')} is {job.get('state')}")

@@ -1,7 +1,7 @@
 """Run several processes as one: start them in order, show one log, restart what dies, stop in reverse.
 
-Ready-made supervisors start all at once and stop all at once (honcho), or bring daemons, sockets and a protocol of their
-own (circus, supervisord); what `up` needs is a gate before the next start and an order in the stop.
+Existing supervisors start and stop all at once (honcho), or bring daemons, sockets and their own protocol (circus, supervisord).
+`up` needs to wait for readiness before the next start, and to stop in reverse order.
 """
 
 from __future__ import annotations
@@ -12,34 +12,36 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from app.cli.exits import Exit, Trouble
-from app.cli.program import Probe, Process, Program, Show
+from celeriac_cli.errors import CLIError, Exit
+
+from app.cli.program import Process, Program, Show
 from app.cli.restarts import WINDOW_S, Restarts
 
-_BETWEEN_PROBES_S: Final = 0.05
+_BETWEEN_CHECKS_S: Final = 0.05
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
-    """Runs programs until it is stopped. Ends what it started, and nothing else.
+    """Runs programs until it is stopped, and stops only programs that it started.
 
     `show(name, line)` gets every line that a program writes. `notice(line)` gets what the supervisor itself reports.
     `restarts`: how often a program is restarted within five minutes before the supervisor gives up.
     """
 
     def __init__(self, show: Show, *, notice: Callable[[str], None] | None = None, restarts: int = 0) -> None:
+        """Start nothing yet. Needs a running event loop."""
         self._show = show
         self._notice = notice or (lambda line: show("up", line))
         self._restarts = restarts
         self._supervised: list[_Supervised] = []
-        self._gave_up: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
+        self._gave_up: asyncio.Future[CLIError] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
 
     async def run(self, work: Coroutine[None, None, None]) -> None:
         """Run `work`, which starts programs, until it ends or `stop` is called. Then stop all programs, the last started first.
 
-        Raises what `work` raises, and Trouble if a program dies too often.
+        Raises what `work` raises, and CLIError if a program dies too often.
         """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
@@ -62,18 +64,18 @@ class Supervisor:
         (self._hurry if self._stop.is_set() else self._stop).set()
 
     async def start(self, *programs: Program) -> None:
-        """Start all programs and return when each is ready. Raises Trouble if one is not ready within its patience."""
+        """Start all programs and return when each is ready. Raises CLIError if one is not ready within its timeout."""
         started = [await self._spawn(program) for program in programs]
         await asyncio.gather(*(one.wait_until_ready() for one in started))
 
     async def finish(self, program: Program) -> None:
-        """Run a program that ends. Raises Trouble unless its exit code is 0."""
+        """Run a program that ends. Raises CLIError unless its exit code is 0."""
         supervised = await self._spawn(program, may_end=True)
         # Shielded: a stop cancels this call, and then waits for the same task.
         await asyncio.shield(supervised.watch)
         self._supervised.remove(supervised)
         if supervised.process.returncode:
-            raise Trouble(supervised.obituary(), Exit.FAILED)
+            raise CLIError(supervised.obituary(), Exit.FAILED)
 
     async def _spawn(self, program: Program, *, may_end: bool = False) -> _Supervised:
         supervised = _Supervised(program, self._show, self._notice, Restarts(self._restarts), may_end=may_end)
@@ -83,9 +85,9 @@ class Supervisor:
         return supervised
 
     async def _watch(self, supervised: _Supervised) -> None:
-        trouble = await supervised.keep_running()
-        if trouble is not None and not self._gave_up.done():
-            self._gave_up.set_result(trouble)
+        error = await supervised.keep_running()
+        if error is not None and not self._gave_up.done():
+            self._gave_up.set_result(error)
 
     async def _stop_all(self) -> None:
         while self._supervised:
@@ -110,7 +112,7 @@ class _Supervised:
     async def spawn(self) -> None:
         self.process = await Process.start(self.program, self._show)
 
-    async def keep_running(self) -> Trouble | None:
+    async def keep_running(self) -> CLIError | None:
         """Restart the program each time it dies. Return when it was stopped or has ended as expected, else why it is given up."""
         while True:
             await self.process.wait()
@@ -120,7 +122,7 @@ class _Supervised:
             curable = self._was_ready or self.process.was_killed
             delay = self._restarts.delay_after_death() if curable else None
             if delay is None:
-                return Trouble(self._given_up(), Exit.FAILED)
+                return CLIError(self._given_up(), Exit.FAILED)
             when = f"in {delay:g} s" if delay else "now"
             count = f"{self._restarts.count} of {self._restarts.most} restarts within {WINDOW_S / 60:g} minutes"
             self._notice(f"{self.program.name} {self.process.how_it_ended}: restarting it {when} ({count})")
@@ -136,10 +138,10 @@ class _Supervised:
             await _cancel(announcement)
 
     async def wait_until_ready(self) -> None:
-        """Raises Trouble if the program is not ready within its patience."""
+        """Raises CLIError if the program is not ready within its timeout."""
         reason = await self._not_ready()
         if reason is not None:
-            raise Trouble(f"{reason}{self.process.last_lines()}", Exit.FAILED)
+            raise CLIError(f"{reason}{self.process.last_lines()}", Exit.FAILED)
 
     async def stop(self, hurry: asyncio.Event) -> None:
         self._may_end = True
@@ -164,15 +166,15 @@ class _Supervised:
         self._notice(reason or f"{self.program.name} is ready again")
 
     async def _not_ready(self) -> str | None:
-        """None when the program is ready, else what it still waits for when its patience is over."""
-        waits_for: str | None = "its first sign of life"
-        probe: Probe | None = self.program.probe
+        """None when the program is ready, else what it still waits for when its timeout has passed."""
+        waits_for: str | None = "its start"
+        check = self.program.readiness
         try:
-            async with asyncio.timeout(self.program.patience_s):
-                while waits_for := probe and await probe():  # noqa: ASYNC110 - another process sets no event of ours
-                    await asyncio.sleep(_BETWEEN_PROBES_S)
+            async with asyncio.timeout(self.program.timeout_s):
+                while waits_for := check and await check():  # noqa: ASYNC110 - another process sets no event here
+                    await asyncio.sleep(_BETWEEN_CHECKS_S)
         except TimeoutError:
-            return f"{self.program.name} is not ready after {self.program.patience_s:g} s: {waits_for}"
+            return f"{self.program.name} is not ready after {self.program.timeout_s:g} s: {waits_for}"
         self._was_ready = True
         return None
 

@@ -1,4 +1,4 @@
-"""`celeriac up`: everything on this machine, from nothing to real answers, until Ctrl-C."""
+"""`celeriac up`: everything on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def up(
     started = time.monotonic()
     import asyncio
 
-    from app.cli.installation import Installation
+    from app.cli.dev_stack import DevStack
     from app.settings import settings
 
-    installation = Installation(settings(), samples=samples, training=training, beat=beat, started=started)
-    asyncio.run(installation.run())
+    stack = DevStack(settings(), samples=samples, training=training, beat=beat, started=started)
+    asyncio.run(stack.run())

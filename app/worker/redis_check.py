@@ -15,7 +15,7 @@ from app.store.redis.url import current_address
 
 log = logging.getLogger(__name__)
 _REFUSED: Final = 7
-"""The exit code, as `app.cli.exits` names it."""
+"""The exit code, as `celeriac_cli.errors` names it."""
 
 
 class RedisCheck(bootsteps.StartStopStep):

@@ -8,6 +8,7 @@ with Client("http://127.0.0.1:8000") as client:
     job.result(timeout=60)
 """
 
+from celeriac._async.batches import AsyncBatch
 from celeriac._async.client import AsyncClient
 from celeriac._async.jobs import AsyncJob
 from celeriac._authoring import progress, step, trainer
@@ -28,15 +29,19 @@ from celeriac._errors import (
     Timeout,
 )
 from celeriac._events import Event
+from celeriac._models import Model
+from celeriac._sync.batches import Batch
 from celeriac._sync.client import Client
 from celeriac._sync.jobs import Job
 
 __all__ = [
     "APIError",
+    "AsyncBatch",
     "AsyncClient",
     "AsyncJob",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
     "CeleriacError",
     "Client",
     "ConflictError",
@@ -46,6 +51,7 @@ __all__ = [
     "JobCancelled",
     "JobExpired",
     "JobFailed",
+    "Model",
     "NotFoundError",
     "PermissionDeniedError",
     "RateLimitError",

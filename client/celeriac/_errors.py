@@ -18,7 +18,9 @@ CeleriacError
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -36,6 +38,7 @@ class Timeout(CeleriacError, TimeoutError):
     """The deadline of the call passed. `job_id` is the id of a job that was submitted and continues."""
 
     def __init__(self, message: str, *, job_id: str | None = None) -> None:
+        """Say what did not finish in time."""
         super().__init__(message)
         self.job_id = job_id
 
@@ -61,6 +64,7 @@ class APIError(CeleriacError):
         retry_after: float | None = None,
         request_id: str | None = None,
     ) -> None:
+        """Keep what the response says; `of` reads it from there."""
         super().__init__(message)
         self.status, self.code, self.pointer, self.retry_after, self.request_id = status, code, pointer, retry_after, request_id
 
@@ -124,6 +128,7 @@ class JobFailed(CeleriacError):
     """
 
     def __init__(self, job: Mapping[str, Any]) -> None:
+        """Read code, detail and traceback from the job's record."""
         error = job.get("error") or {}
         self.job = job
         self.code = str(error.get("code", ""))
@@ -157,8 +162,13 @@ def job_error(job: Mapping[str, Any]) -> JobFailed | None:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """The seconds of the header `Retry-After`, or None if it is missing or a date."""
+    """The seconds until the time in the header `Retry-After`, which is a number or a date, or None if it is missing or invalid."""
+    value = response.headers.get("retry-after", "")
     try:
-        return max(0.0, float(response.headers["retry-after"]))
-    except (KeyError, ValueError):
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
         return None

@@ -26,6 +26,7 @@ class EventDecoder:
     """Turns lines of a stream into events."""
 
     def __init__(self) -> None:
+        """Wait for the first line."""
         self._fields: dict[str, str] = {}
 
     def feed(self, line: str) -> Event | None:

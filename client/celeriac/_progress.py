@@ -11,6 +11,7 @@ class ProgressBar:
     """Use as a context manager. Shows nothing if it is not `enabled`."""
 
     def __init__(self, enabled: bool, title: str) -> None:
+        """Draw nothing yet."""
         self._title = title
         self._bar: Any = None
         self._plain = False
@@ -24,9 +25,11 @@ class ProgressBar:
             self._bar = tqdm(desc=title, unit=" rows")
 
     def __enter__(self) -> Self:
+        """Return the bar, which is closed after the block."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the bar."""
         if self._bar is not None:
             self._bar.close()
         if self._plain:

@@ -15,9 +15,10 @@ _STATUSES: Final = frozenset({408, 425, 429, 502, 503, 504})
 
 
 class Deadline:
-    """The time that one call may take, retries included. None means no limit."""
+    """The time that one call may take, retries included."""
 
     def __init__(self, seconds: float | None) -> None:
+        """Start the time. None means no limit."""
         self._end = None if seconds is None else time.monotonic() + seconds
 
     def left(self) -> float:
@@ -33,10 +34,17 @@ class Deadline:
 class Retries:
     """The pauses of one call: exponential with full jitter from 0.25 s to 8 s, or what the server asks for in `Retry-After`."""
 
-    def __init__(self, deadline: Deadline, *, safe: bool) -> None:
+    def __init__(self, deadline: Deadline, *, safe: bool, most: int | None = None) -> None:
+        """Count the retries of one call.
+
+        Args:
+            deadline: no pause ends after it.
+            safe: whether the server recognizes a repeated request.
+            most: how often the request may be sent again; None means until the deadline.
+        """
         self._deadline = deadline
         self._safe = safe
-        """Whether the server recognizes a repeated request."""
+        self._most = most
         self._count = 0
 
     def after(self, failure: httpx.Response | httpx.TransportError) -> float | None:
@@ -50,7 +58,11 @@ class Retries:
             # The server accepted nothing if it answered 429, or 503 with a time to come back.
             refused = failure.status_code == 429 or (failure.status_code == 503 and asked is not None)
             repeatable = failure.status_code in _STATUSES and (self._safe or refused)
-        if not repeatable:
+        return self.pause(asked) if repeatable else None
+
+    def pause(self, asked: float | None = None) -> float | None:
+        """Seconds to pause, `asked` if the server named them, or None if the request must not be sent again."""
+        if self._most is not None and self._count >= self._most:
             return None
         pause = asked if asked is not None else random.uniform(0, min(_LONGEST_S, _FIRST_S * 2**self._count))
         self._count += 1

@@ -22,6 +22,8 @@ def rows_of(data: Any) -> list[_Row]:
         return [_json(row) for row in data.to_dict(orient="records")]
     if hasattr(data, "tolist") and getattr(data, "ndim", 1) > 0:  # numpy.ndarray, pandas.Series
         return [_json(row) for row in data.tolist()]
+    if hasattr(data, "to_list"):  # polars.Series
+        return [_json(row) for row in data.to_list()]
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return [_json(row) for row in data]
     raise TypeError(f"Expected a list of rows, an array or a data frame, got {type(data).__name__}.")
@@ -33,12 +35,21 @@ def chunks_of(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
         yield rows[first : first + size]
 
 
-def like(data: Any, results: list[Any]) -> Any:
-    """The results in the form of the data: a pandas Series or DataFrame with its index, otherwise a list."""
+def joined(results: list[Any]) -> Any:
+    """The results of consecutive chunks as one: a list, or a dict of lists for a model with several outputs."""
+    if results and isinstance(results[0], dict):
+        return {name: [value for result in results for value in result[name]] for name in results[0]}
+    return [value for result in results for value in result]
+
+
+def like(data: Any, results: Any) -> Any:
+    """The results in the form of the data: a pandas Series or DataFrame with its index, otherwise unchanged."""
     index = getattr(data, "index", None)
     if index is None or callable(index):  # a list has a method of that name
         return results
     pd = sys.modules["pandas"]  # the data is pandas' own
+    if isinstance(results, dict):
+        return pd.DataFrame({name: list(values) for name, values in results.items()}, index=index)
     if results and isinstance(results[0], dict):
         return pd.DataFrame(results, index=index)
     return pd.Series(results, index=index)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from celeriac_cli.errors import CLIError as Refusal
 from rich.console import Console
 
-from app.cli.exits import Trouble as Refusal
 from app.cli.redis_server import find as find_redis
 from app.settings import settings
 from tests.bench import artefacts, machine, report

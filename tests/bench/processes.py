@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 
 _TICK: Final = os.sysconf("SC_CLK_TCK")
 _STOP_S: Final = 15.0

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 
 _POLL_S: Final = 0.05
 

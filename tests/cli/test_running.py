@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celeriac_cli import running
+from celeriac_cli.address import default_url
 
-from app import running
 from app.cli import lock
 from app.cli.program import PYTHON, python_path
-from app.cli.remote import default_url
-from app.settings import Settings, settings
+from app.settings import settings
 from tests.cli.conftest import Celeriac, Stranger
 
 ROOT = Path(__file__).parents[2]
@@ -43,12 +43,13 @@ def test_a_command_asks_the_server_of_its_folder(folder: Path, celeriac: Celeria
         assert celeriac("jobs", "list", "--url", "http://127.0.0.1:1").exit == 3
 
 
-@pytest.mark.parametrize("named", [{"url": "http://a:1"}, {"api_port": 1}, {"api_host": "127.0.0.9"}])
-def test_a_setting_goes_before_it(named: dict[str, object], folder: Path) -> None:
+@pytest.mark.parametrize("named", [{"CELERIAC_URL": "http://a:1"}, {"CELERIAC_API_PORT": "1"}, {"CELERIAC_API_HOST": "127.0.0.9"}])
+def test_a_setting_goes_before_it(named: dict[str, str], folder: Path) -> None:
     with lock.held(Path(".celeriac")) as tell:
         tell({"url": "http://127.0.0.1:4711"})
-        assert default_url(Settings()) == "http://127.0.0.1:4711"
-        assert default_url(Settings.model_validate(named)) != "http://127.0.0.1:4711"
+        for ignored in ({}, {"CELERIAC_API_PORT": "tcp://10.0.0.7:8000"}, {"CELERIAC_API_PORT": "0"}):
+            assert default_url(ignored) == "http://127.0.0.1:4711"
+        assert default_url(named) != "http://127.0.0.1:4711"
 
 
 def test_one_that_was_killed_is_not_found(folder: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celeriac_cli.errors import CLIError, Exit
 
-from app.cli.exits import Exit, Trouble
-from app.cli.program import Probe, Program
+from app.cli.program import Program, ReadinessCheck
 from app.cli.restarts import WINDOW_S, Restarts
 from app.cli.supervisor import Supervisor
 
@@ -47,11 +47,11 @@ class Log:
     def pids(self, name: str) -> list[int]:
         return [int(line.split()[2]) for line in self.lines if line.startswith(f"{name} pid ")]
 
-    def wrote(self, line: str) -> Probe:
-        async def probe() -> str | None:
+    def wrote(self, line: str) -> ReadinessCheck:
+        async def check() -> str | None:
             return None if line in self.lines else f"the line {line!r}"
 
-        return probe
+        return check
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_one_that_dies_is_named_with_its_exit_code_and_last_lines_and_the_
         await supervisor.start(program(log, "redis"))
         await supervisor.start(program(log, "worker", extra="print('no model'); sys.exit(3)"))
 
-    with pytest.raises(Trouble, match="worker ended with exit code 3") as caught:
+    with pytest.raises(CLIError, match="worker ended with exit code 3") as caught:
         await supervisor.run(work())
     assert caught.value.exit == Exit.FAILED
     assert "no model" in caught.value.sentence
@@ -133,7 +133,7 @@ async def test_one_that_is_killed_is_named_with_the_signal_and_its_children_go_w
         os.kill(int(log.lines[0].split()[2]), signal.SIGKILL)
         await asyncio.Event().wait()
 
-    with pytest.raises(Trouble, match="worker was killed by SIGKILL"):
+    with pytest.raises(CLIError, match="worker was killed by SIGKILL"):
         await supervisor.run(work())
     await gone(int(log.lines[0].split()[3]))
 
@@ -166,7 +166,7 @@ async def test_a_program_that_dies_again_and_again_is_given_up_with_its_last_lin
         await asyncio.Event().wait()
 
     async with asyncio.timeout(20):
-        with pytest.raises(Trouble, match="worker ended with exit code 9 3 times within 5 minutes, and the rest was stopped") as caught:
+        with pytest.raises(CLIError, match="worker ended with exit code 9 3 times within 5 minutes, and the rest was stopped") as caught:
             await supervisor.run(work())
     assert "out of luck" in caught.value.sentence
     assert log.lines.count("worker up") == 3
@@ -198,8 +198,8 @@ def test_deaths_of_long_ago_do_not_count() -> None:
 
 async def test_one_that_never_gets_ready_is_told_with_what_it_waits_for(log: Log) -> None:
     supervisor = Supervisor(log.show)
-    with pytest.raises(Trouble, match=r"api is not ready after 0\.2 s: the line 'api never'"):
-        await supervisor.run(supervisor.start(program(log, "api", ready="never", patience_s=0.2)))
+    with pytest.raises(CLIError, match=r"api is not ready after 0\.2 s: the line 'api never'"):
+        await supervisor.run(supervisor.start(program(log, "api", ready="never", timeout_s=0.2)))
 
 
 async def test_one_that_ignores_sigterm_is_killed_after_its_drain(log: Log) -> None:

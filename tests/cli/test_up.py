@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import redis
+from celeriac_cli import running
+from celeriac_cli.errors import CLIError, Exit
 
 from app.cli import lock, samples
-from app.cli.exits import Exit, Trouble
-from app.cli.installation import _answers
+from app.cli.dev_stack import _answers
 from app.cli.ports import free_port
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
@@ -57,7 +58,7 @@ def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatc
 def test_an_address_of_another_machine(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
     place.setenv("CELERIAC_API_HOST", "192.0.2.1")
     place.setenv("CELERIAC_API_PORT", "8000")
-    assert "no address of this machine" in refused(celeriac).err
+    assert "This machine does not have the address" in refused(celeriac).err
 
 
 def test_a_dead_redis(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
@@ -101,7 +102,7 @@ def test_a_second_one_says_where_the_first_is(celeriac: Celeriac, tmp_path: Path
 def test_nobody_is_told_of_one_that_ended(tmp_path: Path) -> None:
     with lock.held(tmp_path) as tell:
         tell({"url": "http://127.0.0.1:8000"})
-    assert lock.read(tmp_path) == {}
+    assert running.read(tmp_path) == {}
 
 
 def test_too_old_a_python(tmp_path: Path) -> None:
@@ -143,8 +144,8 @@ def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) ->
 async def test_a_process_that_is_not_ready_is_told_with_what_its_probe_says(stranger: Stranger) -> None:
     stranger.status, stranger.content = 503, b'{"ok": false, "detail": "still loading lgbm@2"}'
     supervisor = Supervisor(lambda name, line: None)
-    program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), patience_s=5)
-    with pytest.raises(Trouble, match=r"^worker is not ready after 5 s: still loading lgbm@2$"):
+    program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), timeout_s=5)
+    with pytest.raises(CLIError, match=r"^worker is not ready after 5 s: still loading lgbm@2$"):
         await supervisor.run(supervisor.start(program))
 
 
@@ -158,6 +159,6 @@ async def test_samples_that_do_not_answer_are_skipped_with_the_reason(stranger: 
     ]
     stranger.content = json.dumps({"items": items}).encode()
     row = [{"input": [0.0], "label": 1}]
-    answers = await samples.ask(stranger.url, {"digits": row, "wine": row}, patience_s=5)
+    answers = await samples.ask(stranger.url, {"digits": row, "wine": row}, timeout_s=5)
     assert answers.jobs == []
     assert answers.skipped == {"digits": "it was unloaded", "wine": "it was still LOADING after 5 s"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
+from celeriac_cli import tables
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
@@ -25,7 +26,6 @@ from app.core.tensors import Tensor
 from app.data.columns import bind
 from app.data.delimited import CsvReader
 from app.data.features import to_inputs
-from app.data.rows import declared
 from app.data.tables import open_table
 from app.runtime.arrays import to_array
 from app.runtime.methods import answers_of, specs_of
@@ -133,6 +133,13 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def from_command_line(frame: pd.DataFrame, model: Model) -> Any:
+    """The rows that `celeriac predict --data` sends."""
+    manifest = orjson.loads(orjson.dumps(model.manifest.as_dict()))
+    table = tables.read_csv(frame.to_csv(index=False).encode(), "x.csv", tables.TableOptions())
+    return orjson.loads(orjson.dumps(table.rows("x.csv", manifest)))
+
+
 DOORS: dict[str, Callable[[pd.DataFrame, Model], Any]] = {
     "CSV": lambda frame, model: from_file(model, frame.to_csv(index=False).encode(), "x.csv"),
     "CSV with other characters": lambda frame, model: from_file(
@@ -143,7 +150,7 @@ DOORS: dict[str, Callable[[pd.DataFrame, Model], Any]] = {
     "Parquet": lambda frame, model: from_file(model, parquet(frame), "x.parquet"),
     "records of JSON": lambda frame, model: answer(model, from_rows(model.manifest, orjson.loads(orjson.dumps(records(frame))))),
     "predict --data": lambda frame, model: answer(
-        model, from_rows(model.manifest, orjson.loads(orjson.dumps(declared(io.BytesIO(frame.to_csv(index=False).encode()), "x.csv", model.manifest, TableOptions()))))
+        model, from_rows(model.manifest, from_command_line(frame, model))
     ),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from celeriac_cli import errors as exit_codes
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic_core import PydanticUndefined
@@ -16,7 +17,6 @@ from typer.cli import get_docs_for_click
 
 from app import metrics
 from app.api.http.problems import STATUS
-from app.cli import exits as exit_codes
 from app.cli.main import app
 from app.settings import ADVANCED, Settings
 from tests.bench.report import told

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 
 END = "Ctrl-C stops all of it."
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import joblib
 import pytest
+from celeriac_cli.errors import Exit
 from sklearn.linear_model import LogisticRegression
 
-from app.cli.exits import Exit
 from app.registry.repository import Repository
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended
@@ -212,6 +212,6 @@ def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation,
         settings.cache_clear()
         ended = celeriac("models", "prune", "pruned", "--keep", "1", *where)
         assert ended.exit == Exit.UNREACHABLE
-        assert "does not tell which versions are in use" in " ".join(ended.err.split())
+        assert "Cannot read from Redis" in " ".join(ended.err.split())
     finally:
         settings.cache_clear()

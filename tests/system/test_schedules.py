@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from celeriac_cli.errors import Exit
 
 from app.cli import redis_server as servers
-from app.cli.exits import Exit
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from app.store import keys
 from app.store.schedules import meta

@@ -17,7 +17,7 @@ from celery import Celery
 
 from app.broker.celery import configuration
 from app.cli import redis_server as servers
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from app.settings import settings
 from tests import tools

@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.cli.orphans import end_with_parent
+from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
 from app.registry.repository import Repository
 from app.runtime.publishing import publish

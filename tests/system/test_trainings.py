@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from celeriac_cli.errors import Exit
 
-from app.cli.exits import Exit
 from app.registry.repository import Repository
 from tests.cli.conftest import Celeriac, Ended
 from tests.cli.conftest import celeriac as celeriac

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from celeriac._async.transport import AsyncTransport
-from celeriac._errors import ConnectionFailed, job_error
+from celeriac._errors import Timeout, job_error
 from celeriac._events import Event
 from celeriac._retries import Deadline
 
 _FINAL: Final = ("succeeded", "failed", "cancelled", "expired")
 _HOLD_S: Final = 20.0
 """How long one request waits. Proxies cut connections that are silent for a minute."""
-_RECONNECT_S: Final = 0.5
 
 
 class AsyncJob:
@@ -24,8 +22,10 @@ class AsyncJob:
     The attributes are those of the last response; `refresh`, `wait` and `result` update them. `record` is the complete JSON object.
     """
 
-    def __init__(self, transport: AsyncTransport, record: dict[str, Any]) -> None:
+    def __init__(self, transport: AsyncTransport, record: dict[str, Any], path: str = "/v1/jobs") -> None:
+        """Wrap the record of a job that is found under `path`."""
         self._transport = transport
+        self._path = path
         self.record = record
 
     @property
@@ -52,7 +52,7 @@ class AsyncJob:
 
     async def refresh(self) -> AsyncJob:
         """Read the job again."""
-        self.record = await self._transport.get(f"/v1/jobs/{self.id}")
+        self.record = await self._transport.get(f"{self._path}/{self.id}")
         return self
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
@@ -64,7 +64,13 @@ class AsyncJob:
         while not self.done:
             deadline.check(f"Job {self.id}", job_id=self.id)
             hold = round(min(deadline.left(), _HOLD_S), 3)
-            self.record = await self._transport.get(f"/v1/jobs/{self.id}", hold_s=hold, wait=hold)
+            try:
+                self.record = await self._transport.get(
+                    f"{self._path}/{self.id}", deadline=None if timeout is None else deadline, hold_s=hold, wait=hold
+                )
+            except Timeout as error:
+                error.job_id = self.id
+                raise
         return self
 
     async def result(self, timeout: float | None = None) -> Any:
@@ -80,7 +86,7 @@ class AsyncJob:
 
     async def cancel(self) -> AsyncJob:
         """Cancel the job. A job that has ended stays as it is."""
-        self.record = await self._transport.delete(f"/v1/jobs/{self.id}")
+        self.record = await self._transport.delete(f"{self._path}/{self.id}")
         return self
 
     async def retry(self) -> AsyncJob:
@@ -92,22 +98,13 @@ class AsyncJob:
 
         A broken connection is resumed after the last event. Raises Timeout after `timeout` seconds.
         """
-        deadline, last = Deadline(timeout), ""
-        while True:
-            try:
-                async for event in self._transport.events(f"/v1/jobs/{self.id}/events", last):
-                    deadline.check(f"Job {self.id}", job_id=self.id)
-                    last = event.id or last
-                    if event.name != "output":
-                        self.record = event.data
-                    yield event
-                    if event.name == "completed":
-                        return
-            except ConnectionFailed:
-                if not deadline.left():
-                    raise
-            deadline.check(f"Job {self.id}", job_id=self.id)
-            await asyncio.sleep(_RECONNECT_S)
+        deadline = Deadline(timeout)
+        async for event in self._transport.follow(f"{self._path}/{self.id}/events", deadline, f"Job {self.id}", job_id=self.id):
+            if event.name != "output":
+                self.record = event.data
+            yield event
+            if event.name == "completed":
+                return
 
     async def stream(self, timeout: float | None = None) -> AsyncIterator[str]:
         """The text that a streaming model yields, token by token.
@@ -122,6 +119,7 @@ class AsyncJob:
             raise error
 
     def __repr__(self) -> str:
+        """`<Job 0198… digits@1 succeeded>`."""
         return f"<{type(self).__name__} {self.id} {self.model} {self.state}>"
 
     def _repr_html_(self) -> str:

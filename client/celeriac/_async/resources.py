@@ -4,59 +4,69 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from celeriac._async.jobs import AsyncJob
-from celeriac._async.transport import AsyncTransport
+from celeriac._async.resource import AsyncResource, Record, Records
+from celeriac._models import Model, ModelList
 
-Record = dict[str, Any]
-Records = list[Record]
-
-
-class _Resource:
-    def __init__(self, transport: AsyncTransport) -> None:
-        self._transport = transport
-
-    async def _pages(self, path: str, **query: Any) -> AsyncIterator[Record]:
-        cursor: str | None = None
-        while True:
-            page = await self._transport.get(path, cursor=cursor, limit=100, **query)
-            for record in page["items"]:
-                yield record
-            cursor = page.get("next")
-            if cursor is None:
-                return
-
-    async def _items(self, path: str) -> Records:
-        page = await self._transport.get(path)
-        items: Records = page["items"]
-        return items
+_TRAININGS: Final = "/v1/trainings"
 
 
-class AsyncJobs(_Resource):
+class AsyncJobs(AsyncResource):
     """`client.jobs`."""
 
     async def get(self, id: str) -> AsyncJob:
         """One job. Raises NotFoundError."""
         return AsyncJob(self._transport, await self._transport.get(f"/v1/jobs/{id}"))
 
-    async def list(self, *, state: str | None = None, model: str | None = None) -> AsyncIterator[AsyncJob]:
-        """Jobs, the newest first, page by page."""
-        async for record in self._pages("/v1/jobs", state=state, model=model):
+    async def list(self, *, state: str | None = None, model: str | None = None, limit: int | None = None) -> AsyncIterator[AsyncJob]:
+        """Jobs, the newest first: all of them, or at most `limit`."""
+        async for record in self._pages("/v1/jobs", limit, state=state, model=model):
             yield AsyncJob(self._transport, record)
 
 
-class AsyncModels(_Resource):
-    """`client.models`."""
+class AsyncFiles(AsyncResource):
+    """`client.files`: the inputs and outputs of batches and trainings."""
+
+    async def upload(self, path: str | Path) -> Record:
+        """Upload a local file, which is sent as it is read. The record's `id` names it in batches and trainings."""
+        return await self._transport.upload(Path(path))
+
+    async def get(self, id: str) -> Record:
+        """One file. Raises NotFoundError."""
+        record: Record = await self._transport.get(f"/v1/files/{id}")
+        return record
+
+    async def download(self, id: str, target: str | Path) -> Path:
+        """Write the content to a local file, which appears when it is complete."""
+        await self._transport.download(f"/v1/files/{id}/content", Path(target))
+        return Path(target)
+
+    async def delete(self, id: str) -> None:
+        """Delete a file."""
+        await self._transport.delete(f"/v1/files/{id}")
+
+
+class AsyncPools(AsyncResource):
+    """`client.pools`."""
 
     async def list(self) -> Records:
-        """Every model with its versions, aliases and states."""
-        return await self._items("/v1/models")
+        """Every pool: waiting and running jobs, workers, and what keeps it from scaling."""
+        return await self._items("/v1/pools")
 
-    async def get(self, name: str) -> Record:
+
+class AsyncModels(AsyncResource):
+    """`client.models`."""
+
+    async def list(self) -> ModelList:
+        """Every model with its versions, aliases and states."""
+        return ModelList(Model(record) for record in await self._items("/v1/models"))
+
+    async def get(self, name: str) -> Model:
         """One model. Raises NotFoundError."""
-        record: Record = await self._transport.get(f"/v1/models/{name}")
-        return record
+        return Model(await self._transport.get(f"/v1/models/{name}"))
 
     async def version(self, name: str, version: str) -> Record:
         """One version with its manifest. Raises NotFoundError."""
@@ -76,7 +86,7 @@ class AsyncModels(_Resource):
         await self._transport.post(f"/v2/repository/models/{name}/unload", {})
 
 
-class AsyncPipelines(_Resource):
+class AsyncPipelines(AsyncResource):
     """`client.pipelines`."""
 
     async def list(self) -> Records:
@@ -94,24 +104,29 @@ class AsyncPipelines(_Resource):
         return AsyncJob(self._transport, await self._transport.post("/v1/jobs", body, key=key or uuid.uuid4().hex))
 
 
-class AsyncTrainings(_Resource):
+class AsyncTrainings(AsyncResource):
     """`client.trainings`."""
 
     async def start(self, *, key: str | None = None, **fields: Any) -> AsyncJob:
-        """Start a training. Fields are those of `POST /v1/trainings`: `trainer`, `dataset`, `target`, `model`, `promote_if`, …"""
-        return AsyncJob(self._transport, await self._transport.post("/v1/trainings", fields, key=key or uuid.uuid4().hex))
+        """Start a training. Fields are those of `POST /v1/trainings`: `trainer`, `dataset`, `target`, `model`, `promote_if` and others."""
+        record = await self._transport.post(_TRAININGS, fields, key=key or uuid.uuid4().hex)
+        return AsyncJob(self._transport, record, _TRAININGS)
 
-    async def list(self) -> AsyncIterator[AsyncJob]:
-        """Trainings, the newest first."""
-        async for record in self._pages("/v1/trainings"):
-            yield AsyncJob(self._transport, record)
+    async def get(self, id: str) -> AsyncJob:
+        """One training. Raises NotFoundError."""
+        return AsyncJob(self._transport, await self._transport.get(f"{_TRAININGS}/{id}"), _TRAININGS)
+
+    async def list(self, *, state: str | None = None, model: str | None = None, limit: int | None = None) -> AsyncIterator[AsyncJob]:
+        """Trainings, the newest first: all of them, or at most `limit`."""
+        async for record in self._pages(_TRAININGS, limit, state=state, model=model):
+            yield AsyncJob(self._transport, record, _TRAININGS)
 
     async def trainers(self) -> Records:
         """The estimators that a training may name."""
         return await self._items("/v1/trainers")
 
 
-class AsyncSchedules(_Resource):
+class AsyncSchedules(AsyncResource):
     """`client.schedules`."""
 
     async def create(self, name: str, **fields: Any) -> Record:
@@ -143,39 +158,17 @@ class AsyncSchedules(_Resource):
         record: Record = await self._transport.post(f"/v1/schedules/{name}/resume", {})
         return record
 
-    async def runs(self, name: str) -> Records:
+    async def runs(self, name: str, *, limit: int | None = None) -> Records:
         """The latest runs."""
-        return await self._items(f"/v1/schedules/{name}/runs")
+        return await self._items(f"/v1/schedules/{name}/runs", limit=limit)
 
-    async def delete(self, name: str) -> None:
-        """Delete the schedule. Runs that have started continue."""
-        await self._transport.delete(f"/v1/schedules/{name}")
-
-
-class AsyncDeadLetters(_Resource):
-    """`client.dead_letters`."""
-
-    async def list(self, *, model: str | None = None, error: str | None = None) -> AsyncIterator[Record]:
-        """Dead letters, the newest first."""
-        async for record in self._pages("/v1/dead-letters", model=model, error=error):
-            yield record
-
-    async def get(self, id: str) -> Record:
-        """One dead letter with input, error, traceback and attempts. Raises NotFoundError."""
-        record: Record = await self._transport.get(f"/v1/dead-letters/{id}")
+    async def delete(self, name: str) -> Record:
+        """Delete the schedule and return it. Runs that have started continue."""
+        record: Record = await self._transport.delete(f"/v1/schedules/{name}")
         return record
 
-    async def replay(self, id: str, *, model: str | None = None) -> AsyncJob:
-        """Submit the input again, optionally to another model reference."""
-        body = {"model": model} if model else {}
-        return AsyncJob(self._transport, await self._transport.post(f"/v1/dead-letters/{id}/replay", body))
 
-    async def discard(self, id: str) -> None:
-        """Delete a dead letter."""
-        await self._transport.delete(f"/v1/dead-letters/{id}")
-
-
-class AsyncWebhooks(_Resource):
+class AsyncWebhooks(AsyncResource):
     """`client.webhooks`."""
 
     async def register(self, url: str, **fields: Any) -> Record:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from celeriac._sync.transport import Transport
 from celeriac._errors import CeleriacError
+from celeriac._events import Event
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
 
@@ -21,6 +23,7 @@ class Batch:
     """A batch on the server. `record` is the JSON object of the last response."""
 
     def __init__(self, transport: Transport, record: dict[str, Any]) -> None:
+        """Wrap the record of a batch."""
         self._transport = transport
         self.record = record
 
@@ -58,6 +61,17 @@ class Batch:
                 pause = min(pause * 1.5, _POLL_S[1])
                 self.refresh()
 
+    def events(self, timeout: float | None = None) -> Iterator[Event]:
+        """The batch whenever it changes, until it has ended. The name of an event is the status.
+
+        A broken connection is resumed after the last event. Raises Timeout after `timeout` seconds.
+        """
+        for event in self._transport.follow(f"/v1/batches/{self.id}/events", Deadline(timeout), f"Batch {self.id}"):
+            self.record = event.data
+            yield event
+            if self.done:
+                return
+
     def download(self, target: str | Path) -> Path:
         """Write the output file. Raises CeleriacError if the batch has none."""
         output = self.record.get("output_file_id")
@@ -85,13 +99,20 @@ class Batch:
         return self
 
     def __repr__(self) -> str:
+        """`<Batch batch_… in_progress>`."""
         return f"<{type(self).__name__} {self.id} {self.status}>"
+
+    def _repr_html_(self) -> str:
+        counts = self.record.get("request_counts") or {}
+        rows = f"{counts.get('completed', 0):,} of {counts.get('total', 0):,} rows, {counts.get('failed', 0):,} failed"
+        return f"<code>{html.escape(self.id)}</code> <b>{html.escape(self.status)}</b> {rows}"
 
 
 class Batches:
     """`client.batches`."""
 
     def __init__(self, transport: Transport) -> None:
+        """Use the connections of a client."""
         self._transport = transport
 
     def start(self, model: str, input: str | Path, **options: Any) -> Batch:
@@ -107,13 +128,15 @@ class Batches:
         """One batch. Raises NotFoundError."""
         return Batch(self._transport, self._transport.get(f"/v1/batches/{id}"))
 
-    def list(self) -> Iterator[Batch]:
-        """Every batch, the newest first."""
+    def list(self, *, limit: int | None = None) -> Iterator[Batch]:
+        """Batches, the newest first: all of them, or at most `limit`."""
         after: str | None = None
-        while True:
-            page = self._transport.get("/v1/batches", after=after, limit=100)
+        left = limit
+        while left is None or left > 0:
+            page = self._transport.get("/v1/batches", after=after, limit=100 if left is None else min(left, 100))
             for record in page["data"]:
                 yield Batch(self._transport, record)
             if not page.get("has_more"):
                 return
+            left = None if left is None else left - len(page["data"])
             after = page["data"][-1]["id"]

@@ -10,12 +10,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from celeriac._sync.batches import Batch, Batches
+from celeriac._sync.dead_letters import DeadLetters
 from celeriac._sync.jobs import Job
 from celeriac._sync.resources import (
-    DeadLetters,
+    Files,
     Jobs,
     Models,
     Pipelines,
+    Pools,
     Schedules,
     Trainings,
     Webhooks,
@@ -24,7 +26,7 @@ from celeriac._sync.transport import Transport
 from celeriac._errors import CeleriacError
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
-from celeriac._rows import chunks_of, like, rows_of
+from celeriac._rows import chunks_of, joined, like, rows_of
 
 _HOLD_S: Final = 20.0
 
@@ -39,17 +41,23 @@ class Client:
         url: address of the API (default: `CELERIAC_URL`, else http://127.0.0.1:8000).
         api_key: sent as a bearer token (default: `CELERIAC_API_KEY`).
         timeout: seconds that one call may take, retries included (default: 60). None means no limit.
+        max_retries: how often a request may be sent again (default: until the timeout). 0 reports every failure at once.
 
     Requests that fail for a moment are sent again with exponential pauses. A request that makes a job carries an idempotency key, so
     a repeated request never makes a second job. A client may be shared between threads and used after a fork.
     """
 
-    def __init__(self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0) -> None:
-        self._transport = Transport(url, api_key, timeout)
+    def __init__(
+        self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0, max_retries: int | None = None
+    ) -> None:
+        """Open no connection yet. Raises ValueError if `url` is not an HTTP URL."""
+        self._transport = Transport(url, api_key, timeout, max_retries)
         self.jobs = Jobs(self._transport)
         self.batches = Batches(self._transport)
+        self.files = Files(self._transport)
         self.models = Models(self._transport)
         self.pipelines = Pipelines(self._transport)
+        self.pools = Pools(self._transport)
         self.trainings = Trainings(self._transport)
         self.schedules = Schedules(self._transport)
         self.dead_letters = DeadLetters(self._transport)
@@ -59,6 +67,10 @@ class Client:
     def url(self) -> str:
         """Address of the API."""
         return self._transport.url
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The JSON of a resource that has no method here, for example `client.get("/v1/models")`."""
+        return self._transport.get(path, **query)
 
     def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:
         """Predict rows and wait for the result.
@@ -113,7 +125,8 @@ class Client:
             in_flight: jobs that wait or run at once.
             progress: whether to show a progress bar.
 
-        Returns a list in the order of the data; for a pandas object a Series or DataFrame with its index. If one job fails, the others
+        Returns a list in the order of the data, or a dict of lists if the model has several outputs; for a pandas object a Series or
+        DataFrame with its index. If one job fails, the others
         in flight are cancelled, and its error is raised.
         """
         rows = rows_of(data)
@@ -123,20 +136,20 @@ class Client:
             try:
                 for chunk in chunks_of(rows, chunk_rows):
                     if len(waiting) >= in_flight:
-                        results += waiting[0].result()
+                        results.append(waiting[0].result())
                         waiting.popleft()
-                        bar.show(len(results), len(rows))
+                        bar.show(min(len(results) * chunk_rows, len(rows)), len(rows))
                     waiting.append(self.submit(model, chunk, method=method))
                 while waiting:
-                    results += waiting[0].result()
+                    results.append(waiting[0].result())
                     waiting.popleft()
-                    bar.show(len(results), len(rows))
+                    bar.show(min(len(results) * chunk_rows, len(rows)), len(rows))
             except BaseException:
                 for job in waiting:
                     if not job.done:
                         job.cancel()
                 raise
-        return like(data, results)
+        return like(data, joined(results))
 
     def batch(
         self, model: str, input: str | Path, output: str | Path, *, timeout: float | None = None, progress: bool = True, **options: Any
@@ -167,9 +180,11 @@ class Client:
         self._transport.close()
 
     def __enter__(self) -> Self:
+        """Return the client, whose connections are closed after the block."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the connections."""
         self.close()
 
 

@@ -4,59 +4,69 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from celeriac._sync.jobs import Job
-from celeriac._sync.transport import Transport
+from celeriac._sync.resource import Resource, Record, Records
+from celeriac._models import Model, ModelList
 
-Record = dict[str, Any]
-Records = list[Record]
-
-
-class _Resource:
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def _pages(self, path: str, **query: Any) -> Iterator[Record]:
-        cursor: str | None = None
-        while True:
-            page = self._transport.get(path, cursor=cursor, limit=100, **query)
-            for record in page["items"]:
-                yield record
-            cursor = page.get("next")
-            if cursor is None:
-                return
-
-    def _items(self, path: str) -> Records:
-        page = self._transport.get(path)
-        items: Records = page["items"]
-        return items
+_TRAININGS: Final = "/v1/trainings"
 
 
-class Jobs(_Resource):
+class Jobs(Resource):
     """`client.jobs`."""
 
     def get(self, id: str) -> Job:
         """One job. Raises NotFoundError."""
         return Job(self._transport, self._transport.get(f"/v1/jobs/{id}"))
 
-    def list(self, *, state: str | None = None, model: str | None = None) -> Iterator[Job]:
-        """Jobs, the newest first, page by page."""
-        for record in self._pages("/v1/jobs", state=state, model=model):
+    def list(self, *, state: str | None = None, model: str | None = None, limit: int | None = None) -> Iterator[Job]:
+        """Jobs, the newest first: all of them, or at most `limit`."""
+        for record in self._pages("/v1/jobs", limit, state=state, model=model):
             yield Job(self._transport, record)
 
 
-class Models(_Resource):
-    """`client.models`."""
+class Files(Resource):
+    """`client.files`: the inputs and outputs of batches and trainings."""
+
+    def upload(self, path: str | Path) -> Record:
+        """Upload a local file, which is sent as it is read. The record's `id` names it in batches and trainings."""
+        return self._transport.upload(Path(path))
+
+    def get(self, id: str) -> Record:
+        """One file. Raises NotFoundError."""
+        record: Record = self._transport.get(f"/v1/files/{id}")
+        return record
+
+    def download(self, id: str, target: str | Path) -> Path:
+        """Write the content to a local file, which appears when it is complete."""
+        self._transport.download(f"/v1/files/{id}/content", Path(target))
+        return Path(target)
+
+    def delete(self, id: str) -> None:
+        """Delete a file."""
+        self._transport.delete(f"/v1/files/{id}")
+
+
+class Pools(Resource):
+    """`client.pools`."""
 
     def list(self) -> Records:
-        """Every model with its versions, aliases and states."""
-        return self._items("/v1/models")
+        """Every pool: waiting and running jobs, workers, and what keeps it from scaling."""
+        return self._items("/v1/pools")
 
-    def get(self, name: str) -> Record:
+
+class Models(Resource):
+    """`client.models`."""
+
+    def list(self) -> ModelList:
+        """Every model with its versions, aliases and states."""
+        return ModelList(Model(record) for record in self._items("/v1/models"))
+
+    def get(self, name: str) -> Model:
         """One model. Raises NotFoundError."""
-        record: Record = self._transport.get(f"/v1/models/{name}")
-        return record
+        return Model(self._transport.get(f"/v1/models/{name}"))
 
     def version(self, name: str, version: str) -> Record:
         """One version with its manifest. Raises NotFoundError."""
@@ -76,7 +86,7 @@ class Models(_Resource):
         self._transport.post(f"/v2/repository/models/{name}/unload", {})
 
 
-class Pipelines(_Resource):
+class Pipelines(Resource):
     """`client.pipelines`."""
 
     def list(self) -> Records:
@@ -94,24 +104,29 @@ class Pipelines(_Resource):
         return Job(self._transport, self._transport.post("/v1/jobs", body, key=key or uuid.uuid4().hex))
 
 
-class Trainings(_Resource):
+class Trainings(Resource):
     """`client.trainings`."""
 
     def start(self, *, key: str | None = None, **fields: Any) -> Job:
-        """Start a training. Fields are those of `POST /v1/trainings`: `trainer`, `dataset`, `target`, `model`, `promote_if`, …"""
-        return Job(self._transport, self._transport.post("/v1/trainings", fields, key=key or uuid.uuid4().hex))
+        """Start a training. Fields are those of `POST /v1/trainings`: `trainer`, `dataset`, `target`, `model`, `promote_if` and others."""
+        record = self._transport.post(_TRAININGS, fields, key=key or uuid.uuid4().hex)
+        return Job(self._transport, record, _TRAININGS)
 
-    def list(self) -> Iterator[Job]:
-        """Trainings, the newest first."""
-        for record in self._pages("/v1/trainings"):
-            yield Job(self._transport, record)
+    def get(self, id: str) -> Job:
+        """One training. Raises NotFoundError."""
+        return Job(self._transport, self._transport.get(f"{_TRAININGS}/{id}"), _TRAININGS)
+
+    def list(self, *, state: str | None = None, model: str | None = None, limit: int | None = None) -> Iterator[Job]:
+        """Trainings, the newest first: all of them, or at most `limit`."""
+        for record in self._pages(_TRAININGS, limit, state=state, model=model):
+            yield Job(self._transport, record, _TRAININGS)
 
     def trainers(self) -> Records:
         """The estimators that a training may name."""
         return self._items("/v1/trainers")
 
 
-class Schedules(_Resource):
+class Schedules(Resource):
     """`client.schedules`."""
 
     def create(self, name: str, **fields: Any) -> Record:
@@ -143,39 +158,17 @@ class Schedules(_Resource):
         record: Record = self._transport.post(f"/v1/schedules/{name}/resume", {})
         return record
 
-    def runs(self, name: str) -> Records:
+    def runs(self, name: str, *, limit: int | None = None) -> Records:
         """The latest runs."""
-        return self._items(f"/v1/schedules/{name}/runs")
+        return self._items(f"/v1/schedules/{name}/runs", limit=limit)
 
-    def delete(self, name: str) -> None:
-        """Delete the schedule. Runs that have started continue."""
-        self._transport.delete(f"/v1/schedules/{name}")
-
-
-class DeadLetters(_Resource):
-    """`client.dead_letters`."""
-
-    def list(self, *, model: str | None = None, error: str | None = None) -> Iterator[Record]:
-        """Dead letters, the newest first."""
-        for record in self._pages("/v1/dead-letters", model=model, error=error):
-            yield record
-
-    def get(self, id: str) -> Record:
-        """One dead letter with input, error, traceback and attempts. Raises NotFoundError."""
-        record: Record = self._transport.get(f"/v1/dead-letters/{id}")
+    def delete(self, name: str) -> Record:
+        """Delete the schedule and return it. Runs that have started continue."""
+        record: Record = self._transport.delete(f"/v1/schedules/{name}")
         return record
 
-    def replay(self, id: str, *, model: str | None = None) -> Job:
-        """Submit the input again, optionally to another model reference."""
-        body = {"model": model} if model else {}
-        return Job(self._transport, self._transport.post(f"/v1/dead-letters/{id}/replay", body))
 
-    def discard(self, id: str) -> None:
-        """Delete a dead letter."""
-        self._transport.delete(f"/v1/dead-letters/{id}")
-
-
-class Webhooks(_Resource):
+class Webhooks(Resource):
     """`client.webhooks`."""
 
     def register(self, url: str, **fields: Any) -> Record:

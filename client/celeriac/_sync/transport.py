@@ -11,24 +11,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-from celeriac._errors import APIError, CeleriacError, ConnectionFailed
+from celeriac._errors import APIError, CeleriacError, ConnectionFailed, Timeout
 from celeriac._events import Event, EventDecoder
 from celeriac._retries import Deadline, Retries
 
 _CONNECT_S: Final = 5.0
 _SILENCE_S: Final = 60.0
 """How long a stream may be silent. The server sends a comment every 15 s."""
-_PIECE: Final = 1 << 20
+_GRACE_S: Final = 2.0
+_RECONNECT_S: Final = 0.5
+"""Pause before a stream that the server has ended early is resumed."""
+_BLOCK: Final = 1 << 20
 
 
 class Transport:
     """Sends requests and decodes responses. Safe to use from several threads, and after a fork."""
 
-    def __init__(self, url: str | None, api_key: str | None, timeout: float | None) -> None:
+    def __init__(self, url: str | None, api_key: str | None, timeout: float | None, max_retries: int | None) -> None:
         self.url = (url or os.environ.get("CELERIAC_URL") or "http://127.0.0.1:8000").rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
+        if not _is_http(self.url):
             raise ValueError(f"Invalid URL {self.url!r}. Use http:// or https://, for example http://127.0.0.1:8000.")
         self.timeout = timeout
+        self._max_retries = max_retries
         key = api_key or os.environ.get("CELERIAC_API_KEY")
         self._headers = {"authorization": f"Bearer {key}"} if key else {}
         self._clients: dict[int, httpx.Client] = {}
@@ -41,7 +45,7 @@ class Transport:
 
     def get(self, path: str, *, deadline: Deadline | None = None, hold_s: float = 0.0, **query: Any) -> Any:
         """The JSON of a response. `hold_s` is how long the server may hold the request."""
-        return self._json("GET", path, deadline, safe=True, params=_present(query), timeout=_timeout(hold_s))
+        return self._json("GET", path, deadline, safe=True, hold_s=hold_s, params=_present(query))
 
     def post(
         self, path: str, body: Any, *, key: str | None = None, deadline: Deadline | None = None, hold_s: float = 0.0, **query: Any
@@ -49,24 +53,22 @@ class Transport:
         """The JSON of a response. With an idempotency `key` the request is repeated after any transient failure."""
         headers = {"idempotency-key": f'"{key}"'} if key else {}
         return self._json(
-            "POST", path, deadline, safe=key is not None, json=body, params=_present(query), headers=headers, timeout=_timeout(hold_s)
+            "POST", path, deadline, safe=key is not None, hold_s=hold_s, json=body, params=_present(query), headers=headers
         )
 
     def patch(self, path: str, body: Any) -> Any:
         """The JSON of a response."""
-        return self._json("PATCH", path, None, safe=True, json=body, timeout=_timeout(0))
+        return self._json("PATCH", path, None, safe=True, json=body)
 
     def delete(self, path: str, **query: Any) -> Any:
         """The JSON of a response, None if it has no body."""
-        return self._json("DELETE", path, None, safe=True, params=_present(query), timeout=_timeout(0))
+        return self._json("DELETE", path, None, safe=True, params=_present(query))
 
     def upload(self, path: Path) -> dict[str, Any]:
         """Send a local file as it is read. Return the server's file object."""
         with path.open("rb") as file:
             form = {"file": (path.name, file)}
-            response: dict[str, Any] = self._json(
-                "POST", "/v1/files", Deadline(None), safe=False, files=form, timeout=httpx.Timeout(_CONNECT_S, read=None, write=None)
-            )
+            response: dict[str, Any] = self._json("POST", "/v1/files", Deadline(None), safe=False, hold_s=None, files=form)
             return response
 
     def download(self, path: str, target: Path) -> None:
@@ -75,29 +77,55 @@ class Transport:
         try:
             with self._open("GET", path, timeout=httpx.Timeout(_CONNECT_S, read=_SILENCE_S)) as response:
                 with partial.open("wb") as file:
-                    for piece in response.iter_bytes(_PIECE):
-                        file.write(piece)
+                    for block in response.iter_bytes(_BLOCK):
+                        file.write(block)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
-    def events(self, path: str, after: str = "") -> Iterator[Event]:
-        """Server-sent events until the server ends the stream."""
+    def events(self, path: str, deadline: Deadline, after: str = "") -> Iterator[Event]:
+        """Server-sent events until the server ends the stream or the deadline passes."""
         headers = {"accept": "text/event-stream"} | ({"last-event-id": after} if after else {})
         decoder = EventDecoder()
-        with self._open("GET", path, headers=headers, timeout=httpx.Timeout(_CONNECT_S, read=_SILENCE_S)) as response:
+        timeout = httpx.Timeout(_CONNECT_S, read=min(_SILENCE_S, deadline.left()))
+        with self._open("GET", path, headers=headers, timeout=timeout) as response:
             for line in response.iter_lines():
                 event = decoder.feed(line)
                 if event is not None:
                     yield event
+                if not deadline.left():
+                    return
 
-    def _json(self, method: str, path: str, deadline: Deadline | None, *, safe: bool, **options: Any) -> Any:
+    def follow(self, path: str, deadline: Deadline, what: str, *, job_id: str | None = None) -> Iterator[Event]:
+        """Events without end: a stream that breaks or ends is resumed after its last event. The caller stops.
+
+        Raises Timeout when the deadline passes, ConnectionFailed if the server stays unreachable for as long as one call may take.
+        """
+        last, retries = "", self._retries(Deadline(self.timeout), safe=True)
+        while True:
+            pause = _RECONNECT_S
+            try:
+                for event in self.events(path, deadline, last):
+                    last, retries = event.id or last, self._retries(Deadline(self.timeout), safe=True)
+                    yield event
+            except ConnectionFailed:
+                deadline.check(what, job_id=job_id)
+                asked = retries.pause()
+                if asked is None:
+                    raise
+                pause = asked
+            deadline.check(what, job_id=job_id)
+            time.sleep(min(pause, deadline.left()))
+
+    def _json(
+        self, method: str, path: str, deadline: Deadline | None, *, safe: bool, hold_s: float | None = 0.0, **options: Any
+    ) -> Any:
         deadline = deadline or Deadline(self.timeout)
-        retries = Retries(deadline, safe=safe)
+        retries = self._retries(deadline, safe=safe)
         while True:
             failure: httpx.Response | httpx.TransportError
             try:
-                response = self._client().request(method, path, **options)
+                response = self._client().request(method, path, timeout=_timeout(hold_s, deadline), **options)
             except httpx.TransportError as error:
                 failure = error
             else:
@@ -106,10 +134,13 @@ class Transport:
                 failure = response
             pause = retries.after(failure)
             if pause is None:
-                raise _error(failure, self.url) from None
+                raise _error(failure, self.url, deadline) from _cause(failure)
             time.sleep(pause)
             for file in _files(options):
                 file.seek(0)
+
+    def _retries(self, deadline: Deadline, *, safe: bool) -> Retries:
+        return Retries(deadline, safe=safe, most=self._max_retries)
 
     @contextmanager
     def _open(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
@@ -120,20 +151,35 @@ class Transport:
                     raise APIError.of(response)
                 yield response
         except httpx.TransportError as error:
-            raise _error(error, self.url) from None
+            raise _error(error, self.url, Deadline(None)) from error
 
     def _client(self) -> httpx.Client:
         # Sockets must not be shared with a forked process: each process opens its own.
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
-            # Threads may come here at once: the first client stays, the others have no connection yet and are dropped.
+            # Of two threads that arrive at once, both use the client of the first; the other one has opened nothing.
             client = self._clients.setdefault(pid, httpx.Client(base_url=self.url, headers=self._headers))
         return client
 
 
-def _timeout(hold_s: float) -> httpx.Timeout:
-    return httpx.Timeout(_CONNECT_S, read=hold_s + 30, write=30, pool=30)
+def _timeout(hold_s: float | None, deadline: Deadline) -> httpx.Timeout:
+    """Timeouts of one request that the server may hold for `hold_s`, and that must not outlast the deadline. None: no limit."""
+    if hold_s is None:
+        return httpx.Timeout(_CONNECT_S, read=None, write=None)
+    # A deadline of 0 still permits one request.
+    left = deadline.left() or _CONNECT_S
+    # The server answers when it has held the request: that answer names the job, so it may arrive a little later.
+    read = max(left, hold_s + _GRACE_S) if hold_s else left
+    return httpx.Timeout(min(30.0, left), connect=min(_CONNECT_S, left), read=min(hold_s + 30.0, read))
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
 def _present(query: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +199,13 @@ def _decoded(response: httpx.Response) -> Any:
         raise CeleriacError(f"{response.url} did not return JSON. Is it the address of a Celeriac API?") from None
 
 
-def _error(failure: httpx.Response | httpx.TransportError, url: str) -> CeleriacError:
+def _error(failure: httpx.Response | httpx.TransportError, url: str, deadline: Deadline) -> CeleriacError:
     if isinstance(failure, httpx.Response):
         return APIError.of(failure)
+    if isinstance(failure, httpx.TimeoutException) and not deadline.left():
+        return Timeout(f"No response from {url} within the timeout of the call.")
     return ConnectionFailed(f"No response from {url}: {failure or type(failure).__name__}.")
+
+
+def _cause(failure: httpx.Response | httpx.TransportError) -> httpx.TransportError | None:
+    return None if isinstance(failure, httpx.Response) else failure

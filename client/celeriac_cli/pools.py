@@ -1,32 +1,32 @@
-"""`celeriac pools`: how much work there is, who does it, and what keeps a pool from growing."""
+"""`celeriac pools`: how much work each pool has, who does it, and what keeps the pool from growing."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.cli.options import JSON, URL, Wide
+from celeriac_cli.options import JSON, URL, Wide
 
 
 def pools(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
     """Show each pool: waiting and running jobs, workers, pods, and what keeps it from scaling."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        found = api.get("/v1/pools")
+    with connect(url) as client:
+        page = client.get("/v1/pools")
     if json:
-        show.print_json(found)
+        show.print_json(page)
         return
     columns = ("pool", "waiting", "bulk", "running", "workers", "processes", "pods ready", "of", "least", "most", "last event")
     console = show.out()
-    rows = [_row(pool) for pool in found["items"]]
+    rows = [_row(pool) for pool in page["items"]]
     extra = ("last event", "least", "most", "of", "pods ready")
     show.print_table(columns, rows, none="No pools: there is no model and no worker.", extra=extra, wide=wide)
-    for pool in found["items"]:
+    for pool in page["items"]:
         for obstacle in pool["obstacles"]:
             console.print(f"{pool['pool']}: {obstacle}", style="yellow", soft_wrap=True, markup=False)
-    if found["note"]:
-        console.print(found["note"], style="dim", soft_wrap=True, markup=False)
+    if page["note"]:
+        console.print(page["note"], style="dim", soft_wrap=True, markup=False)
 
 
 def _row(pool: dict[str, Any]) -> tuple[Any, ...]:
@@ -36,7 +36,7 @@ def _row(pool: dict[str, Any]) -> tuple[Any, ...]:
         pool["pool"],
         pool["waiting"]["interactive"],
         pool["waiting"]["bulk"],
-        *(pool[what] for what in ("running", "workers", "processes")),
-        *(pods.get(what) for what in ("ready", "wanted", "minimum", "maximum")),
+        *(pool[name] for name in ("running", "workers", "processes")),
+        *(pods.get(name) for name in ("ready", "wanted", "minimum", "maximum")),
         event and f"{event['at']} {event['reason']}",
     )

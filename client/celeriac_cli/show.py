@@ -1,4 +1,4 @@
-"""What people and scripts see: tables, JSON, and the one sentence of a failure."""
+"""Output for people and scripts: tables, JSON, and the one sentence of a failure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from celeriac_cli.errors import CLIError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from app.cli.exits import Trouble
 
 STYLE: Final = {
     "completed": "green", "in_progress": "cyan", "finalizing": "cyan", "validating": "blue", "cancelling": "yellow",
@@ -20,19 +19,19 @@ STYLE: Final = {
     "failed": "red", "UNAVAILABLE": "red", "wrong": "red",
     "cancelled": "yellow", "expired": "yellow", "note": "yellow",
 }  # fmt: skip
-"""The colour of each state."""
+"""The color of each state."""
 _WIDE: Final = 10_000
 _READABLE: Final = 24
 """The least width of a column whose text wraps."""
 
 
 def out() -> Console:
-    """The console of standard output; in a pipe without colour, and as wide as what it prints."""
+    """The console of standard output; in a pipe without color, and as wide as what it prints."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def print_json(data: Any) -> None:
-    """Indented for people; a script reads it all the same."""
+    """Print indented JSON."""
     sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -69,13 +68,13 @@ def _width(columns: Sequence[str], cells: Sequence[Sequence[Text]], shown: Seque
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Cells as text; a state in its color, None as a dash. The first column names the row and is never cut, the last one wraps."""
-    found = Table(*columns, box=None, pad_edge=False, header_style="bold dim")
-    for column in found.columns[:-1]:
+    result = Table(*columns, box=None, pad_edge=False, header_style="bold dim")
+    for column in result.columns[:-1]:
         column.no_wrap, column.overflow = True, "ellipsis"
-    found.columns[-1].overflow = "fold"
+    result.columns[-1].overflow = "fold"
     for row in rows:
-        found.add_row(*(cell(value) for value in row))
-    return found
+        result.add_row(*(cell(value) for value in row))
+    return result
 
 
 def cell(value: Any) -> Text:
@@ -94,35 +93,37 @@ def cell(value: Any) -> Text:
     return Text(text, STYLE.get(text, ""))
 
 
-class Pieces:
-    """What models yield, on standard output as it comes: a line for each row of each attempt."""
+class TokenPrinter:
+    """Prints the tokens that a model streams as they arrive: one line for each row of each attempt."""
 
     def __init__(self) -> None:
+        """Print nothing yet."""
         self.shown = 0
         self._line: tuple[int, int] | None = None
 
-    def show(self, told: dict[str, Any]) -> None:
-        line = told["attempt"], told["row"]
+    def show(self, token: dict[str, Any]) -> None:
+        """Print one token, the data of an event `output`."""
+        line = token["attempt"], token["row"]
         if line != self._line:
             self.end()
         self._line, self.shown = line, self.shown + 1
-        sys.stdout.write(told["chunk"] if isinstance(told["chunk"], str) else json.dumps(told["chunk"]))
+        sys.stdout.write(token["chunk"] if isinstance(token["chunk"], str) else json.dumps(token["chunk"]))
         sys.stdout.flush()
 
     def end(self) -> None:
-        """What is printed next begins a line."""
+        """End the line, so that whatever is printed next begins one."""
         if self._line is not None:
             sys.stdout.write("\n")
         self._line = None
 
 
 def note(sentence: str) -> None:
-    """A sentence on standard error, beside the result."""
+    """Print a sentence on standard error, beside the result."""
     Console(stderr=True, highlight=False).print(Text.assemble(("note: ", "bold"), sentence), soft_wrap=True)
 
 
-def trouble(what: Trouble, *, as_json: bool) -> None:
-    """The sentence on standard error, so that what a script reads stays clean."""
+def error(what: CLIError, *, as_json: bool) -> None:
+    """Print an error on standard error, so that standard output stays clean for scripts."""
     if as_json:
         sys.stderr.write(json.dumps(what.as_dict(), ensure_ascii=False) + "\n")
         return
@@ -132,5 +133,5 @@ def trouble(what: Trouble, *, as_json: bool) -> None:
 
 
 def warning(sentence: str) -> None:
-    """On standard error, so that what a script reads stays clean."""
+    """Print a sentence on standard error, so that standard output stays clean for scripts."""
     Console(stderr=True, highlight=False).print(Text.assemble(("warning: ", "bold yellow"), sentence), soft_wrap=True)

@@ -8,27 +8,32 @@ import sys
 from pathlib import Path
 
 import pytest
+from celeriac_cli import errors, options
+from celeriac_cli.errors import EXIT_OF_CODE, Exit, exit_of
 
-from app.cli import exits
-from app.cli.exits import Exit, exit_of
 from app.cli.ports import free_port
-from app.core.errors import CeleriacError, ModelNotFound, VersionNotFound, every_error
+from app.core.errors import every_error
+from app.core.jobs import State
+from app.core.schedules import Missed
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Stranger
 
 
-@pytest.mark.parametrize("kind", every_error().values())
-def test_every_error_has_an_exit_code_that_is_no_success(kind: type[CeleriacError]) -> None:
-    assert exit_of(kind) != Exit.OK
+def test_every_error_code_of_the_server_has_an_exit_code() -> None:
+    assert set(EXIT_OF_CODE) == set(every_error())
 
 
-def test_an_error_without_one_has_that_of_the_error_above_it() -> None:
-    assert exit_of(VersionNotFound) == exit_of(ModelNotFound) == Exit.NOT_FOUND
+def test_a_code_of_a_newer_server_has_the_exit_code_of_its_status() -> None:
+    assert (exit_of("nonesuch", 404), exit_of("nonesuch", 418)) == (Exit.NOT_FOUND, Exit.FAILED)
+
+
+def test_options_offer_the_words_of_the_server() -> None:
+    assert [list(options.State), list(options.Missed)] == [list(State), list(Missed)]
 
 
 @pytest.mark.parametrize("code", Exit)
 def test_every_exit_code_stands_in_the_table(code: Exit) -> None:
-    assert f"| {code.value}    | {code.name.lower():<11} |" in (exits.__doc__ or "")
+    assert f"| {code.value}    | {code.name.lower():<11} |" in (errors.__doc__ or "")
 
 
 def test_help_names_the_exit_codes(celeriac: Celeriac) -> None:

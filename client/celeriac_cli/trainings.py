@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-
-from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, Webhook, Wide, hook, table_options
-from app.core.jobs import State
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.options import (
+    JSON,
+    URL,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Header,
+    NaValues,
+    Quote,
+    State,
+    Webhook,
+    Wide,
+    table_options,
+    webhook_field,
+)
 
 if TYPE_CHECKING:
-    from app.cli.remote import Remote
+    from celeriac import Job
 
 app = typer.Typer(help="List, show, watch and cancel trainings; list trainers.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a training.")]
@@ -57,28 +69,33 @@ def train(
     url: URL = "",
 ) -> None:
     """Train a model on a table, publish it, and promote it if it passes the gates."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    body = {
+    fields = {
         "trainer": trainer, "target": target, "model": model, "params": dict(map(_param, param or ())), "columns": column,
         "search": dict(map(_search, search or ())), "cv": cv, "holdout": holdout, "promote_if": _gate(promote_if or ()),
-        "pool": pool, "time_limit_s": time_limit, **hook(webhook),
+        "pool": pool, "time_limit_s": time_limit, **webhook_field(webhook),
         **table_options(delimiter, decimal, quote, encoding, na_values, header),
     }  # fmt: skip
-    with Remote(url) as api:
-        body["dataset"] = api.upload(Path(dataset))["id"] if Path(dataset).is_file() else dataset
-        job = api.post("/v1/trainings", {name: value for name, value in body.items() if value not in (None, {}, [])})
-        if not wait:
-            show.print_json(job) if json else show.out().print(
-                job["id"], f"follow it: celeriac trainings watch {job['id']}", soft_wrap=True
-            )
-            return
-        _finish(_followed(api, job, quiet=json), as_json=json)
+    with connect(url) as client:
+        try:
+            fields["dataset"] = client.files.upload(dataset)["id"] if Path(dataset).is_file() else dataset
+        except OSError as error:
+            raise CLIError(f"{dataset} cannot be read: {error.strerror}", Exit.REFUSED) from None
+        job = client.trainings.start(**{name: value for name, value in fields.items() if value not in (None, {}, [])})
+        if wait:
+            _follow(job, quiet=json)
+    if wait:
+        _finish(job.record, as_json=json)
+    elif json:
+        show.print_json(job.record)
+    else:
+        show.out().print(job.id, f"follow it: celeriac trainings watch {job.id}", soft_wrap=True)
 
 
 @app.command("list")
-def listed(
+def list_trainings(
     state: Annotated[State | None, typer.Option(help="Only trainings in this state.")] = None,
     model: Annotated[str | None, typer.Option(help="Only trainings of this model.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Number of trainings to list, the newest first.")] = 20,
@@ -87,117 +104,122 @@ def listed(
     url: URL = "",
 ) -> None:
     """List trainings, the newest first."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        found = api.get("/v1/trainings", state=state, model=model, limit=limit)["items"]
+    with connect(url) as client:
+        records = [job.record for job in client.trainings.list(state=state, model=model, limit=limit)]
     if json:
-        show.print_json(found)
+        show.print_json(records)
         return
     columns = ("id", "state", "model", "trainer", "progress", "version", "promoted", "created", "run s")
-    show.print_table(columns, map(_row, found), none="No trainings.", extra=("created", "progress", "trainer", "promoted"), wide=wide)
+    show.print_table(columns, map(_row, records), none="No trainings.", extra=("created", "progress", "trainer", "promoted"), wide=wide)
 
 
 @app.command("show")
-def show_one(id: Id, json: JSON = False, url: URL = "") -> None:
+def show_training(id: Id, json: JSON = False, url: URL = "") -> None:
     """Show one training: its request, progress and result."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        job = api.get(f"/v1/trainings/{id}")
+    with connect(url) as client:
+        record = client.trainings.get(id).record
     if json:
-        show.print_json(job)
+        show.print_json(record)
         return
-    told = {
-        name: job.get(name) for name in ("id", "state", "attempt", "waits_for", "progress", "error", "created_at", "run_s") if job.get(name)
-    }
-    show.out().print(show.table(("field", "value"), {**told, **job["request"], **(job.get("result") or {})}.items()))
+    names = ("id", "state", "attempt", "waits_for", "progress", "error", "created_at", "run_s")
+    fields = {name: record[name] for name in names if record.get(name)}
+    show.out().print(show.table(("field", "value"), {**fields, **record["request"], **(record.get("result") or {})}.items()))
 
 
 @app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
     """Follow a training until it ends. The exit code is 0 if it succeeded."""
-    from app.cli.remote import Remote
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        _finish(_followed(api, api.get(f"/v1/trainings/{id}"), quiet=json), as_json=json)
+    with connect(url) as client:
+        job = client.trainings.get(id)
+        _follow(job, quiet=json)
+    _finish(job.record, as_json=json)
 
 
 @app.command()
 def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
     """Cancel a training that has not ended; it leaves no version."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        job = api.delete(f"/v1/trainings/{id}")
-    show.print_json(job) if json else show.out().print(show.cell(job["state"]))
+    with connect(url) as client:
+        job = client.trainings.get(id).cancel()
+    if json:
+        show.print_json(job.record)
+    else:
+        show.out().print(show.cell(job.state))
 
 
 @app.command()
 def trainers(json: JSON = False, url: URL = "") -> None:
-    """List scikit-learn's estimators that can be named, with what may be set."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    """List the scikit-learn estimators that a training may name, with their parameters."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        found = api.get("/v1/trainers")["items"]
+    with connect(url) as client:
+        estimators = client.trainings.trainers()
     if json:
-        show.print_json(found)
-        return
-    show.out().print(show.table(("name", "kind", "parameters"), ((one["name"], one["kind"], one["params"]) for one in found)))
+        show.print_json(estimators)
+    else:
+        rows = ((estimator["name"], estimator["kind"], estimator["params"]) for estimator in estimators)
+        show.out().print(show.table(("name", "kind", "parameters"), rows))
 
 
-def _followed(api: Remote, job: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """The training when it has ended. Draws a bar where somebody sees it."""
+def _follow(job: Job, *, quiet: bool) -> None:
+    """Wait until the training has ended. A bar on standard error shows its progress."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    if job.get("waits_for") and not quiet:
-        console.print(f"{job['id']} waits for {job['waits_for']}", soft_wrap=True)
+    if job.record.get("waits_for") and not quiet:
+        console.print(f"{job.id} waits for {job.record['waits_for']}", soft_wrap=True)
     with Progress(console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("queued", total=1.0)
-        while not State(job["state"]).final:
-            for event in api.events(f"/v1/trainings/{job['id']}/events"):
+        if not job.done:
+            for event in job.events():
                 progress = event.data.get("progress") or {"fraction": 0.0, "text": event.data["state"]}
                 bar.update(task, completed=progress["fraction"], description=progress["text"])
-            # A stream may end early, as when the API is replaced.
-            job = api.get(f"/v1/trainings/{job['id']}")
-    return job
+            # Events hold the job; the training also names its request.
+            job.refresh()
 
 
 def _finish(job: dict[str, Any], *, as_json: bool) -> None:
-    """Raises Trouble unless there is a new version and, where a gate was named, it was passed."""
-    from app.cli import show
-    from app.cli.predict import check
+    """Raises CLIError unless there is a new version and, if gates were named, it passed them."""
+    from celeriac_cli import show
+    from celeriac_cli.predict import check
 
     if as_json:
         show.print_json(job)
     check(job)
     result, console = job["result"], show.out()
-    gate, which = result["gate"], f"{result['model']}@{result['version']}"
+    gate, version = result["gate"], f"{result['model']}@{result['version']}"
     if not as_json:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in result["metrics"].items())
-        console.print(f"published {which}: {metrics} ({result['evaluation']})", soft_wrap=True)
+        console.print(f"published {version}: {metrics} ({result['evaluation']})", soft_wrap=True)
     if "promote_if" in job["request"] and not gate["promoted"]:
-        raise Trouble(f"{which} was not promoted: {gate['reason']}", Exit.FAILED, code="not_promoted")
+        raise CLIError(f"{version} was not promoted: {gate['reason']}", Exit.FAILED, code="not_promoted")
     if gate["promoted"] and not as_json:
         console.print(f"{result['model']}@{gate['alias']} is now {result['version']}: {gate['reason']}", soft_wrap=True)
 
 
 def _row(job: dict[str, Any]) -> tuple[Any, ...]:
-    result, progress = job.get("result") or {}, job.get("progress")
+    result, progress = job.get("result") or {}, job.get("progress") or {}
     promoted = None if not result else "yes" if result["gate"]["promoted"] else "no"
-    far = f"{progress['fraction']:.0%} {progress['text']}" if progress and not State(job["state"]).final else None
+    running = progress and job["state"] in (State.QUEUED, State.RUNNING)
+    percent = f"{progress['fraction']:.0%} {progress['text']}" if running else None
     return (
         job["id"],
         job["state"],
         job["model"],
         job["request"]["trainer"],
-        far,
+        percent,
         result.get("version"),
         promoted,
         job["created_at"],
@@ -208,19 +230,19 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
 def _param(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise Trouble(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
     return name, _value(value)
 
 
 def _search(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals:
-        raise Trouble(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
     return name, list(map(_value, values.split(",")))
 
 
 def _value(text: str) -> Any:
-    """As JSON where it is that, else as text."""
+    """A value as JSON if it is JSON, otherwise as text."""
     try:
         return json_module.loads(text)
     except ValueError:
@@ -228,12 +250,12 @@ def _value(text: str) -> Any:
 
 
 def _gate(conditions: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+    gates: dict[str, dict[str, Any]] = {}
     for text in conditions:
         match = re.fullmatch(r"(\w+)\s*(>=|<=)\s*(\S+)", text)
         if match is None:
-            raise Trouble(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
+            raise CLIError(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
         bound = _value(match[3])
         kind = "not_worse_than" if isinstance(bound, str) else {">=": "at_least", "<=": "at_most"}[match[2]]
-        found.setdefault(match[1], {})[kind] = bound
-    return found
+        gates.setdefault(match[1], {})[kind] = bound
+    return gates

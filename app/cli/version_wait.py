@@ -1,26 +1,30 @@
-"""Waits until a worker serves a version, or says why none does."""
+"""Waiting until a worker serves a version, or cannot."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from app.cli.exits import Exit, Trouble
-from app.cli.remote import Remote
+from celeriac_cli.api import connect
+from celeriac_cli.errors import CLIError, Exit
+
 from app.cli.target import Target
 from app.core.errors import CeleriacError
 from app.core.promotions import Promotion, PromotionState
 
+if TYPE_CHECKING:
+    from celeriac import Client
+
 _POLL_S: Final = 0.2
-_PATIENCE_S: Final = 10.0
-"""For the API to list what was published a moment ago, and for a first worker to appear."""
+_SETTLE_S: Final = 10.0
+"""How long the API may take to list a published version, and a first worker to appear."""
 
 
 @dataclass(frozen=True, slots=True)
-class Awaited:
-    """A version, and the alias that is to move to it, if any."""
+class VersionWait:
+    """A version, and the promotion that moves an alias to it, if any."""
 
     target: Target
     name: str
@@ -29,57 +33,62 @@ class Awaited:
 
     @property
     def which(self) -> str:
+        """`name@version`."""
         return f"{self.name}@{self.version}"
 
     def until_served(self, seconds: float) -> str:
-        """Return what happened, in a sentence. Raises Trouble if the version cannot be served, or is not yet after `seconds`."""
+        """Wait until the version is served, and return a sentence that says so.
+
+        Raises CLIError if the version cannot be served, or is not served after `seconds`.
+        """
+        from celeriac import NotFoundError
+
         began = time.monotonic()
-        with Remote(self.target.url) as api:
+        with connect(self.target.url) as client:
             while True:
+                entry: dict[str, Any]
                 try:
-                    entry = api.get(f"/v1/models/{self.name}")
-                except Trouble as trouble:
-                    if trouble.exit != Exit.NOT_FOUND:
-                        raise
+                    entry = client.models.get(self.name)
+                except NotFoundError:
                     entry = {"versions": [], "aliases": {}, "promotions": [], "default": ""}
                 if sentence := self._settled(entry):
                     return sentence
                 waited = time.monotonic() - began
-                if waited > _PATIENCE_S:
-                    self._check(entry, api)
+                if waited > _SETTLE_S:
+                    self._check(entry, client)
                 if waited > seconds:
                     raise self._pending(f"It is not served after {seconds:g} s: {self._reason(entry)}")
                 time.sleep(_POLL_S)
 
     def _settled(self, entry: dict[str, Any]) -> str:
-        """What happened, or nothing if that is not decided yet. Raises Trouble if the version cannot be served."""
+        """A sentence that says what happened, or "" if that is not decided yet. Raises CLIError if the version cannot be served."""
         state, reason = self._state(entry)
         if self.promotion is None:
             if state == "UNAVAILABLE":
-                raise Trouble(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
+                raise CLIError(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
             if state == "READY":
                 return f"{self.which} is served."
             wanted = {entry["default"], *entry["aliases"].values(), *(one["version"] for one in entry["promotions"])}
             newest = entry["versions"][-1:] and entry["versions"][-1]["version"] == self.version
-            return "" if not state or newest or self.version in wanted else f"{self.which} is loaded when it is first asked for."
+            return "" if not state or newest or self.version in wanted else f"{self.which} is loaded by its first request."
         alias, leads = self.promotion.alias, entry["aliases"].get(self.promotion.alias)
         if leads == self.version and state == "READY":
             self._note("")
             return f"{self.name}@{alias} is now {self.version}"
         if leads == self.version and state == "UNAVAILABLE":
-            raise Trouble(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
+            raise CLIError(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
         if failure := self._failure(entry):
             self._note(failure)
             stays = f"{self.name}@{alias} still points to {leads}." if leads else f"{self.name} has no alias {alias!r}."
-            raise Trouble(f"{self.which} was not promoted: {failure}. {stays}", Exit.FAILED, code="not_promoted")
+            raise CLIError(f"{self.which} was not promoted: {failure}. {stays}", Exit.FAILED, code="not_promoted")
         target = self.target.repository.target(self.name, alias)
         if leads != self.version and target != self.version:
-            told = f"{self.which} was not promoted: meanwhile {alias!r} was promoted to {target}."
-            raise Trouble(told, Exit.CONFLICT, code="not_promoted")
+            message = f"{self.which} was not promoted: meanwhile {alias!r} was promoted to {target}."
+            raise CLIError(message, Exit.CONFLICT, code="not_promoted")
         return ""
 
     def _failure(self, entry: dict[str, Any]) -> str:
-        """Why the promotion failed, as the API or the repository says."""
+        """The reason why the promotion failed, from the API or the repository; "" if it has not failed."""
         assert self.promotion is not None
         for one in entry["promotions"]:
             if one["state"] == PromotionState.FAILED and one["alias"] == self.promotion.alias and one["id"] == self.promotion.id:
@@ -90,33 +99,35 @@ class Awaited:
                 return request.reason.rstrip(".")
         return ""
 
-    def _check(self, entry: dict[str, Any], api: Remote) -> None:
-        """Raises Trouble if waiting is in vain."""
+    def _check(self, entry: dict[str, Any], client: Client) -> None:
+        """Raises CLIError if no server or worker will serve the version."""
         if not self._state(entry)[0]:
-            told = f"The server at {self.target.url} does not list {self.which}: it uses another folder than {self.target.repository.root}."
-            raise Trouble(told, Exit.NOT_FOUND, code="version_not_found")
+            message = (
+                f"The server at {self.target.url} does not list {self.which}: it uses another folder than {self.target.repository.root}."
+            )
+            raise CLIError(message, Exit.NOT_FOUND, code="version_not_found")
         manifest = self.target.repository.manifest(self.name, self.version)
-        workers = {pool["pool"]: pool["workers"] for pool in api.get("/v1/pools")["items"]}
+        workers = {pool["pool"]: pool["workers"] for pool in client.pools.list()}
         if manifest is not None and not workers.get(manifest.pool):
             raise self._pending(
                 f"No worker of the pool {manifest.pool!r} is running. The first one that loads the version decides; "
                 f"if the pool is scaled to zero, a request to {self.which} starts one."
             )
 
-    def _pending(self, reason: str) -> Trouble:
-        begun = f"The promotion of {self.which} is pending." if self.promotion else f"{self.which} is published."
-        return Trouble(f"{begun} {reason}", Exit.NOT_NOW, code="model_unavailable")
+    def _pending(self, reason: str) -> CLIError:
+        state = f"The promotion of {self.which} is pending." if self.promotion else f"{self.which} is published."
+        return CLIError(f"{state} {reason}", Exit.NOT_NOW, code="model_unavailable")
 
     def _reason(self, entry: dict[str, Any]) -> str:
         alias = self.promotion.alias if self.promotion else None
-        found = [one["reason"] for one in entry["promotions"] if one["version"] == self.version and one["alias"] == alias]
-        return found[0] if found else f"it is {self._state(entry)[0]}."
+        reasons = [one["reason"] for one in entry["promotions"] if one["version"] == self.version and one["alias"] == alias]
+        return reasons[0] if reasons else f"it is {self._state(entry)[0]}."
 
     def _state(self, entry: dict[str, Any]) -> tuple[str, str]:
         return next(((one["state"], one.get("reason", "")) for one in entry["versions"] if one["version"] == self.version), ("", ""))
 
     def _note(self, failure: str) -> None:
-        """Bring the repository up to date, which workers may not be able to write."""
+        """Record the end of the promotion in the repository, which workers may not be able to write."""
         if self.promotion is not None and self.promotion.id:
             with suppress(CeleriacError, OSError):
                 self.target.repository.settle(self.name, self.promotion, failure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,10 @@ def _folders(state: Path) -> Iterator[Path]:
 
 
 def _held(path: Path) -> dict[str, Any]:
+    try:
+        import fcntl
+    except ImportError:  # Windows, where no server runs
+        return {}
     try:
         with path.open() as file:
             try:

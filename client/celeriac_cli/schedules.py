@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-from app.cli.exits import Exit, Trouble
-from app.cli.options import JSON, URL, Wide
-from app.core.schedules import Missed
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.options import JSON, URL, Missed, Wide
 
 app = typer.Typer(help="Create, list, pause, run and delete schedules.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a schedule.")]
@@ -24,7 +22,7 @@ def create(
         str,
         typer.Option(help='JSON file with what to run, or - for standard input: {"training": {…}}, {"batch": {…}} or {"pipeline": {…}}.'),
     ],
-    cron: Annotated[str | None, typer.Option(help="Minute, hour, day, month and weekday, as in '30 2 * * mon-fri'.")] = None,
+    cron: Annotated[str | None, typer.Option(help="Minute, hour, day, month and weekday, for example '30 2 * * mon-fri'.")] = None,
     every: Annotated[int | None, typer.Option(help="Seconds between two runs, instead of --cron.")] = None,
     timezone: Annotated[str, typer.Option(help="Time zone of --cron, for example Europe/Zurich.")] = "UTC",
     missed: Annotated[Missed, typer.Option(help="What to do with runs that could not start in time.")] = Missed.SKIP,
@@ -34,67 +32,74 @@ def create(
     url: URL = "",
 ) -> None:
     """Create a schedule."""
-    body = {
-        "name": name, "run": _read(run), "cron": cron, "every_s": every, "timezone": timezone, "missed": missed, "paused": paused,
+    from celeriac_cli.api import connect
+
+    fields = {
+        "run": _read(run), "cron": cron, "every_s": every, "timezone": timezone, "missed": missed, "paused": paused,
         "description": description,
     }  # fmt: skip
-    _ask("POST", "/v1/schedules", {key: value for key, value in body.items() if value is not None}, json, url)
+    with connect(url) as client:
+        _print(client.schedules.create(name, **{key: value for key, value in fields.items() if value is not None}), as_json=json)
 
 
 @app.command("list")
-def listed(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
+def list_schedules(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
     """List schedules, by name."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        found = api.get("/v1/schedules")["items"]
+    with connect(url) as client:
+        schedules = client.schedules.list()
     if json:
-        show.print_json(found)
+        show.print_json(schedules)
         return
     columns = ("name", "when", "zone", "runs", "next", "paused")
-    rows = (
-        (
-            one["name"],
-            one["cron"] or f"each {one['every_s']} s",
-            one["timezone"],
-            next(iter(one["run"])),
-            one["next_at"],
-            "yes" if one["paused"] else "no",
-        )
-        for one in found
-    )
-    show.print_table(columns, rows, none="No schedules.", extra=("zone", "runs"), wide=wide)
+    show.print_table(columns, map(_row, schedules), none="No schedules.", extra=("zone", "runs"), wide=wide)
 
 
 @app.command("show")
-def show_one(name: Name, json: JSON = False, url: URL = "") -> None:
+def show_schedule(name: Name, json: JSON = False, url: URL = "") -> None:
     """Show a schedule: when it runs next, and what."""
-    _ask("GET", f"/v1/schedules/{name}", None, json, url)
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.schedules.get(name), as_json=json)
 
 
 @app.command()
 def pause(name: Name, json: JSON = False, url: URL = "") -> None:
     """Pause a schedule."""
-    _ask("POST", f"/v1/schedules/{name}/pause", {}, json, url)
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.schedules.pause(name), as_json=json)
 
 
 @app.command()
 def resume(name: Name, json: JSON = False, url: URL = "") -> None:
     """Resume a paused schedule."""
-    _ask("POST", f"/v1/schedules/{name}/resume", {}, json, url)
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.schedules.resume(name), as_json=json)
 
 
 @app.command()
 def run(name: Name, json: JSON = False, url: URL = "") -> None:
     """Run a schedule now. Its next times do not change."""
-    _ask("POST", f"/v1/schedules/{name}/run", {}, json, url)
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.schedules.run(name), as_json=json)
 
 
 @app.command()
 def delete(name: Name, json: JSON = False, url: URL = "") -> None:
     """Delete a schedule. A run that has started continues."""
-    _ask("DELETE", f"/v1/schedules/{name}", None, json, url)
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.schedules.delete(name), as_json=json)
 
 
 @app.command()
@@ -106,28 +111,36 @@ def history(
     url: URL = "",
 ) -> None:
     """List the latest runs of a schedule."""
-    from app.cli import show
-    from app.cli.remote import Remote
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
 
-    with Remote(url) as api:
-        found = api.get(f"/v1/schedules/{name}/runs", limit=limit)["items"]
+    with connect(url) as client:
+        runs = client.schedules.runs(name, limit=limit)
     if json:
-        show.print_json(found)
+        show.print_json(runs)
         return
-    rows = ((one["planned_at"], one["state"], one["kind"], one["id"], (one.get("error") or {}).get("detail")) for one in found)
+    rows = ((one["planned_at"], one["state"], one["kind"], one["id"], (one.get("error") or {}).get("detail")) for one in runs)
     show.print_table(("planned", "state", "kind", "id", "error"), rows, none="No runs.", extra=("kind",), wide=wide)
 
 
-def _ask(method: str, path: str, body: Any, as_json: bool, url: str) -> None:
-    from app.cli import show
-    from app.cli.remote import Remote
+def _row(schedule: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        schedule["name"],
+        schedule["cron"] or f"each {schedule['every_s']} s",
+        schedule["timezone"],
+        next(iter(schedule["run"])),
+        schedule["next_at"],
+        "yes" if schedule["paused"] else "no",
+    )
 
-    with Remote(url) as api:
-        found = {"GET": api.get, "DELETE": api.delete}[method](path) if body is None else api.post(path, body)
+
+def _print(record: dict[str, Any], *, as_json: bool) -> None:
+    from celeriac_cli import show
+
     if as_json:
-        show.print_json(found)
+        show.print_json(record)
     else:
-        show.out().print(show.table(("field", "value"), found.items()))
+        show.out().print(show.table(("field", "value"), record.items()))
 
 
 def _read(source: str) -> Any:
@@ -135,6 +148,6 @@ def _read(source: str) -> Any:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
         return json_module.loads(text)
     except OSError as error:
-        raise Trouble(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
     except ValueError as error:
-        raise Trouble(f"{source} is not JSON: {error}", Exit.USAGE) from None
+        raise CLIError(f"{source} is not JSON: {error}", Exit.USAGE) from None

@@ -1,0 +1,66 @@
+"""The sample rows that a model is published with: their values decide which types the model takes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.rows import content, filled, is_json, json_rows
+
+from app.core import values
+from app.core.errors import CeleriacError
+from app.core.tables import TableOptions
+from app.core.tensors import DECLARED, TIMESTAMP
+
+_EPOCH: Final = datetime(1970, 1, 1)
+
+
+def declarations(texts: Sequence[str]) -> dict[str, str]:
+    """Return `["zip=BYTES"]` as a datatype by column. Raises CLIError."""
+    types = {}
+    for text in texts:
+        column, _, datatype = text.rpartition("=")
+        if not column or datatype not in DECLARED:
+            raise CLIError(f"Invalid --type {text!r}. Use COLUMN=DATATYPE, with one of {', '.join(DECLARED)}.", Exit.USAGE)
+        types[column] = datatype
+    return types
+
+
+def read(source: str, types: Mapping[str, str] | None = None) -> list[Any]:
+    """Return the rows of a file, or of standard input (`-`), with timestamps as datetimes.
+
+    The types of a table follow from whole columns, unless `types` declares the datatype of a column.
+    Raises CLIError that says what is wrong and in which line.
+    """
+    name, data = content(source)
+    if is_json(source, data):
+        rows = json_rows(data, name, None)
+        _declare(rows, name, types or {})
+        return filled(name, rows)
+    from app.data.rows import inferred
+
+    try:
+        return filled(name, inferred(io.BytesIO(data), name, TableOptions(), _datetime, types))
+    except CeleriacError as error:
+        raise CLIError(error.detail, Exit.USAGE) from None
+
+
+def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
+    """Read values of records as the datatypes that are declared for them."""
+    for column, datatype in types.items():
+        if not all(isinstance(row, dict) for row in rows) or not any(column in row for row in rows):
+            raise CLIError(f"{name} has no column {column!r}, which --type declares", Exit.USAGE)
+        for at, row in enumerate(rows):
+            try:
+                if row.get(column) is not None:
+                    value = values.read(row[column], datatype)
+                    row[column] = _datetime(value) if datatype == TIMESTAMP else value
+            except values.Unfit as error:
+                raise CLIError(f"{name}, row {at}: {values.about(column, str(error))}", Exit.USAGE) from None
+
+
+def _datetime(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

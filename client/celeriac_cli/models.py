@@ -1,0 +1,78 @@
+"""`celeriac models`: the models that the API serves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from celeriac_cli.options import JSON, URL
+
+app = typer.Typer(help="List and show models.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_models(json: JSON = False, url: URL = "") -> None:
+    """List the models that the API knows, with their versions and states."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        models = client.models.list()
+    if json:
+        show.print_json(models)
+        return
+    columns = ("model", "version", "state", "aliases", "description")
+    rows = [
+        (model["name"], version["version"], version["state"], _aliases(model, version), _about(model, version))
+        for model in models
+        for version in model["versions"]
+    ]
+    show.out().print(show.table(columns, rows) if rows else "no models: publish one with `celeriac models publish`")
+
+
+@app.command("show")
+def show_version(
+    model: Annotated[str, typer.Argument(help="Model reference: name, name@alias or name@version, for example digits@production.")],
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Show the inputs and outputs of a version, and whether it is served."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+    from celeriac_cli.predict import split_reference
+
+    name, which = split_reference(model)
+    with connect(url) as client:
+        entry = client.models.get(name)
+        version = client.models.version(name, which or entry["default"])
+    if json:
+        show.print_json(version)
+        return
+    hidden = ("golden", "inputs", "outputs")  # long; the last two have tables of their own
+    console = show.out()
+    console.print(show.table(("field", "value"), ((name, value) for name, value in version.items() if name not in hidden)))
+    for promotion in entry.get("promotions", ()):
+        console.print(_pending(promotion))
+    for side in ("inputs", "outputs"):
+        rows = ((s["name"], s["datatype"], s["shape"], "yes" if s["nullable"] else "no", s["columns"]) for s in version.get(side, ()))
+        console.print(f"\n[bold]{side}[/]", show.table(("name", "datatype", "shape", "nullable", "columns"), rows), sep="\n")
+
+
+def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:
+    aliases = [alias for alias, target in model["aliases"].items() if target == version["version"]]
+    promotions = [one for one in model.get("promotions", ()) if one["version"] == version["version"] and one["alias"]]
+    return ", ".join([*aliases, *(f"{one['alias']} ({one['state']})" for one in promotions)]) or None
+
+
+def _about(model: dict[str, Any], version: dict[str, Any]) -> str:
+    promotions = [one for one in model.get("promotions", ()) if one["version"] == version["version"]]
+    return str(version.get("reason") or next(map(_pending, promotions), model["description"]))
+
+
+def _pending(promotion: dict[str, Any]) -> str:
+    """One sentence about an alias that has not moved."""
+    alias = f"alias {promotion['alias']!r}" if promotion["alias"] else "the bare name"
+    if promotion["before"] == promotion["version"]:
+        return f"{alias} stays at {promotion['version']}: {promotion['reason']}"
+    verb = "failed to move" if promotion["state"] == "failed" else "waits to move"
+    return f"{alias} {verb} from {promotion['before'] or 'nothing'} to {promotion['version']}: {promotion['reason']}"

@@ -1,0 +1,156 @@
+"""Every command that uses the API, run as `pip install 'celeriac[cli]'` installs it, against a server on the same machine."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from celeriac_cli.errors import Exit
+
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
+from tests.cli.conftest import Ended
+from tests.client.conftest import client_wheel as client_wheel
+from tests.client.conftest import laptop as laptop
+from tests.client.environments import Environment, clean
+from tests.misbehaving import RAISE, Moody
+from tests.running import wait_until_ready
+from tests.system.conftest import Installation
+
+ALL_COMMANDS = """
+import typer
+from celeriac_cli import main
+
+def walk(command, *words):
+    children = {name: child for name, child in getattr(command, "commands", {}).items() if not child.hidden}
+    if not children:
+        print(*words)
+    for name, child in children.items():
+        walk(child, *words, name)
+
+app = main.program()
+main.add_commands(app)
+walk(typer.main.get_command(app))
+"""
+
+
+@dataclass
+class Laptop:
+    """Runs commands in a folder of their own."""
+
+    environment: Environment
+    folder: Path
+    url: str
+    commands: set[str]
+
+    def __call__(self, *arguments: str, exit: Exit = Exit.OK, words: int = 2) -> Ended:
+        """Run one command, of which the first `words` are its name."""
+        self.commands.add(" ".join(arguments[:words]))
+        line: list[Any] = [self.environment.command, *arguments]
+        done = subprocess.run(line, cwd=self.folder, env=clean(CELERIAC_URL=self.url), capture_output=True, text=True, check=False)
+        assert done.returncode == exit, f"{arguments}: {done.stdout}{done.stderr}"
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def id(self, *arguments: str, words: int = 2) -> str:
+        """The id in what a command prints."""
+        return str(self(*arguments, "--json", words=words).json["id"])
+
+
+@pytest.fixture(scope="module")
+def celeriac(laptop: Environment, installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+    folder = tmp_path_factory.mktemp("laptop")
+    repository = Repository(installation.folder / "models")
+    rows = [example["input"] for example in repository.examples("wine", "1")]
+    with (folder / "wine.csv").open("w") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "moody.json").write_text(json.dumps([[float(RAISE), 0.0]]))
+    (folder / "calm.json").write_text("[[0.0, 0.0]]")
+    (folder / "run.json").write_text(json.dumps({"pipeline": {"pipeline": "digit-image", "inputs": {"image": {"b64": ""}}}}))
+    publish(repository, Moody(), "moody", sample=np.zeros((3, 2)), format="joblib", promote="production")
+    line = [sys.executable, "-m", "app", "pipelines", "samples", "--models", str(repository.root)]
+    subprocess.run(line, env=installation.environment, capture_output=True, check=True)
+    wait_until_ready(f"{installation.url}/v2/models/moody/ready")
+    return Laptop(laptop, folder, installation.url, set())
+
+
+def test_predictions_and_jobs(celeriac: Laptop) -> None:
+    done = celeriac("predict", "wine", "--data", "wine.csv", "--json", words=1).json
+    assert len(done["result"]) == len((celeriac.folder / "wine.csv").read_text().splitlines()) - 1
+    id = celeriac.id("predict", "wine", "--data", "wine.csv", "--wait", "0", words=1)
+    assert celeriac("jobs", "watch", id, "--json").json["state"] == "succeeded"
+    assert id in celeriac("jobs", "show", id).out
+    assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
+    assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"
+    celeriac("jobs", "retry", id, exit=Exit.CONFLICT)
+
+
+def test_models_and_pools(celeriac: Laptop) -> None:
+    assert "wine" in celeriac("models", "list").out
+    assert "alcohol" in celeriac("models", "show", "wine").out
+    assert "default" in celeriac("pools", words=1).out
+
+
+def test_batches(celeriac: Laptop) -> None:
+    id = celeriac.id("batch", "run", "wine", "wine.csv", "out.jsonl")
+    assert "predict" in (celeriac.folder / "out.jsonl").read_text()
+    assert id in celeriac("batch", "list").out
+    assert id in celeriac("batch", "show", id).out
+    assert celeriac("batch", "watch", id, "--json").json["status"] == "completed"
+    celeriac("batch", "cancel", id, exit=Exit.CONFLICT)
+    celeriac("batch", "resume", id, exit=Exit.CONFLICT)
+
+
+def test_dead_letters(celeriac: Laptop) -> None:
+    for _ in range(2):
+        celeriac("predict", "moody", "--data", "moody.json", exit=Exit.FAILED, words=1)
+    letters = celeriac("dead-letters", "list", "--model", "moody", "--json").json
+    assert len(letters) == 2
+    assert "not in the mood" in celeriac("dead-letters", "show", letters[0]["id"]).out
+    replayed = celeriac("dead-letters", "replay", letters[0]["id"], "--data", "calm.json", "--json").json
+    assert celeriac("jobs", "watch", replayed["jobs"][0]["id"], "--json").json["state"] == "succeeded"
+    celeriac("dead-letters", "discard", exit=Exit.USAGE)
+    assert celeriac("dead-letters", "discard", "--model", "moody").out == "1 discarded\n"
+
+
+def test_pipelines(celeriac: Laptop) -> None:
+    assert "digit-image" in celeriac("pipelines", "list").out
+    assert "flowchart" in celeriac("pipelines", "show", "digit-image").out
+    celeriac("pipelines", "run", "digit-image", "image", exit=Exit.USAGE)
+    assert celeriac("pipelines", "run", "digit-image", "image=@wine.csv", "--wait", "0", "--json").json["pipeline"] == "digit-image"
+
+
+def test_trainings(celeriac: Laptop) -> None:
+    options = ("--target", "alcohol", "--model", "strength", "--trainer", "ridge", "--cv", "2", "--no-wait")
+    assert "ridge" in celeriac("trainings", "trainers").out
+    id = celeriac.id("train", "wine.csv", *options, words=1)
+    assert celeriac("trainings", "watch", id, "--json").json["result"]["version"] == "1"
+    assert id in celeriac("trainings", "list").out
+    assert "ridge" in celeriac("trainings", "show", id).out
+    assert celeriac("trainings", "cancel", id).out == "succeeded\n"
+
+
+def test_schedules(celeriac: Laptop) -> None:
+    celeriac("schedules", "create", "nightly", "--run", "run.json", "--cron", "30 2 * * mon-fri", "--timezone", "Europe/Zurich")
+    assert "nightly" in celeriac("schedules", "list").out
+    assert celeriac("schedules", "pause", "nightly", "--json").json["paused"] is True
+    assert celeriac("schedules", "resume", "nightly", "--json").json["paused"] is False
+    celeriac("schedules", "run", "nightly")
+    assert len(celeriac("schedules", "history", "nightly", "--json").json) == 1
+    assert "30 2 * * mon-fri" in celeriac("schedules", "show", "nightly").out
+    celeriac("schedules", "delete", "nightly")
+    celeriac("schedules", "show", "nightly", exit=Exit.NOT_FOUND)
+
+
+def test_the_tests_above_have_run_every_command(celeriac: Laptop) -> None:
+    line: list[Any] = [celeriac.environment.python, "-c", ALL_COMMANDS]
+    commands = subprocess.run(line, env=clean(), capture_output=True, text=True, check=True).stdout.splitlines()
+    assert celeriac.commands == set(commands)
