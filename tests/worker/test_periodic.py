@@ -12,7 +12,6 @@ from kombu.asynchronous.timer import Timer
 from app.worker import main_process
 from app.worker.periodic import Periodic
 
-
 timer_of: Any = Timer  # kombu carries no types
 
 
