@@ -42,6 +42,7 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
+        """Whether the batch has ended."""
         return self in FINAL
 
 
@@ -51,10 +52,10 @@ RESUMABLE: Final = FINAL - {Status.COMPLETED}
 
 @dataclass(frozen=True, slots=True)
 class BatchSpec:
-    """What was asked, and never changes. `asked` is the model as the caller named it. `endpoint` is set where the file holds requests, as OpenAI's does, else it is a table.
+    """What was requested, which never changes. `asked` is the model as the caller named it. `endpoint` is set if the file holds requests, as OpenAI's.
 
     `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
-    `webhook` is who is told of it, `{url, events}`. `options` say how the file is read; see `TableOptions`.
+    `webhook` is `{url, events}`. `options` say how the file is read; see `TableOptions`.
     """
 
     model: str
@@ -77,16 +78,18 @@ class BatchSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the spec as JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Decode what `as_dict` returned."""
         return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows that are to be done: `out` in a chunk's job, or waiting to be. `tries` counts the jobs that these rows had."""
+    """Rows that are not done: `out` in a chunk's job, or waiting for one. `tries` counts the jobs that these rows had."""
 
     first: int
     count: int
@@ -100,7 +103,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that are done; `error` is told of a row that no worker survived."""
+    """Rows that are done. `error` is set for a row that no worker survived."""
 
     first: int
     count: int
@@ -111,10 +114,10 @@ class Part:
 
 @dataclass(slots=True)
 class Batch:
-    """The record. Times are seconds since 1970, by status. `next`: the first row that is in no piece and no part yet.
-    `planned`: plan jobs that have ended and were not the last.
+    """The record of a batch. Times are seconds since 1970, by status.
 
-    `speed` is rows a second of one slot, 0 where nothing was measured yet; `slice` and `call_s` are of its `Pace`. `outcome` is what it will be when its parts are joined.
+    `next` is the first row that is in no piece and no part yet. `planned` counts the plan jobs that ended before the last one. `speed` is the
+    rows per second of one process, 0 if unknown; `slice` and `call_s` belong to its `ChunkSize`. `outcome` is its final status, once known.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""A header and tensors as one string of bytes: what a delivery, a reply and a stored result are made of.
+"""The binary format of deliveries, replies and stored results: a JSON header and the raw data of tensors.
 
-`<length of the header, 4 bytes little-endian><header, JSON><raw data of each tensor, one after the other>`. The header's
-member `tensors` lists `[name, datatype, shape, bytes]` in the order of the data.
+`<length of the header, 4 bytes little-endian><header, JSON><raw data of each tensor>`. The header's member `tensors` lists
+`[name, datatype, shape, bytes]` in the order of the data.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any, Final
 from app.core.tensors import Buffer, Tensor
 
 _JSON: Final = json.JSONEncoder(separators=(",", ":"))
-"""json.dumps makes one for every call with options."""
+"""json.dumps creates an encoder for every call with options."""
 
 
 def pack(header: dict[str, Any], tensors: Sequence[Tensor] = ()) -> bytes:
-    """Header values are JSON types."""
-    listed = [[one.name, one.datatype, one.shape, len(one.data)] for one in tensors]
+    """Encode a header, whose values are JSON, and tensors."""
+    listed = [[tensor.name, tensor.datatype, tensor.shape, len(tensor.data)] for tensor in tensors]
     text = _JSON.encode({**header, "tensors": listed}).encode()
-    return b"".join((len(text).to_bytes(4, "little"), text, *(one.data for one in tensors)))
+    return b"".join((len(text).to_bytes(4, "little"), text, *(tensor.data for tensor in tensors)))
 
 
 def unpack(packed: Buffer) -> tuple[dict[str, Any], list[Tensor]]:
-    """The tensors' data are views into `packed`: nothing is copied."""
+    """Decode a header and tensors. The data of the tensors are views into `packed`: nothing is copied."""
     view = memoryview(packed)
     at = 4 + int.from_bytes(view[:4], "little")
     header = json.loads(bytes(view[4:at]))

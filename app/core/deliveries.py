@@ -1,7 +1,7 @@
-"""A delivery: what one Celery message carries, one or many jobs of the same model version. And the reply to it.
+"""A delivery: one Celery message with one or many jobs of the same model version. And the reply to it.
 
-A message is not a job: Celery's cost is per message, a model's is per call. The jobs of different callers travel
-together and part again before anybody sees an answer; each keeps its own id, deadline, attempts and error.
+A message is not a job: Celery has a cost per message, a model has a cost per call. The jobs of different callers share a delivery and are
+separated again before anybody gets a result. Each keeps its own id, deadline, attempts and error.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any, Self
 
 from app.core.codec import pack, unpack
 from app.core.errors import CeleriacError, from_dict
-from app.core.tensors import Buffer, Tensor, concatenate, split
+from app.core.stacking import concatenate, split
+from app.core.tensors import Buffer, Tensor
 
 
 @dataclass(slots=True)
 class Delivery:
-    """`jobs` and `rows` run side by side: job i owns the next `rows[i]` rows of every input.
+    """One delivery. Job i owns the next `rows[i]` rows of every input.
 
-    `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before it was
-    split. `recorded` says whether the jobs have records in the store; those of callers who wait for a synchronous answer
-    have none, and `tried` counts the runs of theirs that a worker did not survive. `work` names what is not a prediction
-    (see `app.core.handlers`): such a delivery carries one recorded job.
+    `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before a split. `recorded` says
+    whether the jobs have records; synchronous predictions have none, and `tried` counts their runs that a worker did not survive. `work` names
+    the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job.
     """
 
     id: str
@@ -41,17 +41,19 @@ class Delivery:
     work: str = ""
 
     def pack(self) -> bytes:
-        return pack({one.name: getattr(self, one.name) for one in fields(self) if one.name != "inputs"}, self.inputs)
+        """Encode the delivery with its inputs."""
+        return pack({field_.name: getattr(self, field_.name) for field_ in fields(self) if field_.name != "inputs"}, self.inputs)
 
     @classmethod
     def unpack(cls, packed: Buffer) -> Self:
+        """Decode a delivery. Its inputs are views into `packed`."""
         header, inputs = unpack(packed)
         for name in ("outputs", "jobs", "rows"):
             header[name] = tuple(header[name])
         return cls(**header, inputs=inputs)
 
     def only(self, chosen: Sequence[int], id: str = "") -> Delivery:
-        """The jobs at these places, in this order; under another `id` it is a delivery of its own."""
+        """Return a delivery of the jobs at these places, in this order; with another `id` it is a new delivery."""
         if len(chosen) == len(self.jobs) and not id:
             return self
         parts = split(self.inputs, self.rows)
@@ -67,11 +69,10 @@ class Delivery:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one job: its outputs, or its error; run time in seconds. `transient`: another attempt may succeed.
+    """The outcome of one job: its outputs or its error, and the run time in seconds. `transient`: another attempt may succeed.
 
-    `traceback` is for whoever runs the model, not for the job's caller: it goes to the dead letter alone. `logs` is what its
-    code printed. Start and end are
-    seconds since 1970 by the clock of the store, 0 where it did not look.
+    `traceback` is for the operator of the model: it is stored in the dead letter only, and not returned to the caller. `logs` is what the
+    code printed. Start and end are seconds since 1970 by the clock of the store, 0 if unknown.
     """
 
     job: str
@@ -87,7 +88,7 @@ class Outcome:
 
 
 def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
-    """The outcomes of a delivery for the API process that sent it: outputs joined row-wise, errors by place."""
+    """Encode the outcomes of a delivery for the API process that sent it: outputs joined row by row, errors by place."""
     answered = [outcome.outputs for outcome in outcomes if outcome.error is None]
     header: dict[str, Any] = {"delivery": delivery.group or delivery.id, "run_s": outcomes[0].run_s if outcomes else 0.0}
     header["rows"] = [outcome.outputs[0].rows if outcome.error is None else 0 for outcome in outcomes]
@@ -103,7 +104,7 @@ def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
 
 
 def unpack_reply(packed: Buffer, finished_at: float = 0.0) -> tuple[str, list[Outcome]]:
-    """The id of the delivery as it was sent, and the outcomes of it or of a part."""
+    """Return the id of the delivery as it was sent, and the outcomes of all or some of its jobs."""
     header, tensors = unpack(packed)
     errors = header.get("errors", {})
     jobs, rows = header["jobs"], header["rows"]

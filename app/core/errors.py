@@ -21,11 +21,11 @@ CeleriacError
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
 ├── DeadLetterNotFound           dead_letter_not_found   no dead letter of that id: replayed, discarded or expired
-├── BatchNotFound               batch_not_found         no batch of that id
-├── BatchConflict               batch_conflict          the batch's state does not allow it
-├── FileNotFound                file_not_found          no file of that id, or at that place
-├── FilesUnavailable            files_unavailable       the server keeps no files, or cannot write its folder
-├── StorageFull                 storage_full            there is no room for the file
+├── BatchNotFound                batch_not_found         no batch of that id
+├── BatchConflict                batch_conflict          the batch's state does not allow it
+├── FileNotFound                 file_not_found          no file of that id, or at that place
+├── FilesUnavailable             files_unavailable       the server keeps no files, or cannot write its folder
+├── StorageFull                  storage_full            there is no room for the file
 ├── ScheduleNotFound             schedule_not_found      no schedule of that name
 ├── ScheduleConflict             schedule_conflict       there is a schedule of that name, or as many as there may be
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
@@ -35,7 +35,7 @@ CeleriacError
 │   ├── PredictionOutOfMemory    out_of_memory           the prediction needed more memory than there is
 │   ├── TimeLimitExceeded        time_limit_exceeded     the prediction ran longer than its limit
 │   └── WorkerLost               worker_lost             the worker died with it as often as the policy allows
-├── WorkFailed               work_failed             a chunk, a step or a training raised
+├── WorkFailed                   work_failed             a chunk, a step or a training raised
 ├── PipelineNotFound             pipeline_not_found      no pipeline of that name
 ├── PipelineUnavailable          pipeline_unavailable    its file is not valid; the detail says in which line
 ├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs

@@ -1,4 +1,4 @@
-"""The gate between a new version and an alias: what its metrics must be, and whether they are."""
+"""Promotion gates: conditions on the metrics of a new version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Conditions = Mapping[str, Mapping[str, Any]]
 """`{"accuracy": {"at_least": 0.9, "not_worse_than": "production"}}`"""
 _KINDS: Final = ("at_least", "at_most", "not_worse_than")
 _SLACK: Final = 1e-9
-"""Two runs of the same computation may differ by so much."""
+"""Two runs of the same computation may differ by this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,19 @@ class Check:
     reason: str
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the check as JSON."""
         return asdict(self)
 
 
 def check(conditions: Any, metrics: Iterable[str]) -> None:
-    """`metrics` are those that will be measured; empty where nobody knows yet. Raises InvalidInput."""
-    known = tuple(metrics)
+    """Check the form of conditions. `metrics` are the measured metrics, empty if unknown. Raises InvalidInput."""
+    measured = tuple(metrics)
     if not isinstance(conditions, Mapping) or not conditions:
         raise InvalidInput('promote_if must name a metric, as in {"accuracy": {"at_least": 0.9}}', pointer="/promote_if")
     for metric, wanted in conditions.items():
         at = f"/promote_if/{metric}"
-        if known and metric not in known:
-            raise InvalidInput(f"the metric {metric!r} is not measured of this trainer; there are {', '.join(known)}", pointer=at)
+        if measured and metric not in measured:
+            raise InvalidInput(f"the metric {metric!r} is not measured of this trainer; there are {', '.join(measured)}", pointer=at)
         if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(_KINDS):
             raise InvalidInput(f"{metric!r} takes an object with {', '.join(_KINDS)}, not {wanted!r}", pointer=at)
         for kind in ("at_least", "at_most"):
@@ -52,27 +53,27 @@ def check(conditions: Any, metrics: Iterable[str]) -> None:
 
 
 def named(conditions: Conditions) -> set[str]:
-    """The aliases and versions that the new one is compared with."""
+    """Return the aliases and versions that the new version is compared with."""
     return {wanted["not_worse_than"] for wanted in conditions.values() if "not_worse_than" in wanted}
 
 
 def judge(conditions: Conditions, metrics: Mapping[str, float], others: Mapping[str, Mapping[str, float] | None]) -> list[Check]:
-    """`metrics` are the new version's; `others` those of each version that is compared with, None where there is none."""
+    """Judge the metrics of a new version. `others` holds the metrics of the versions to compare with, None for one that does not exist."""
     return [_judge(metric, kind, bound, metrics, others) for metric, wanted in conditions.items() for kind, bound in wanted.items()]
 
 
 def _judge(metric: str, kind: str, bound: Any, metrics: Mapping[str, float], others: Mapping[str, Mapping[str, float] | None]) -> Check:
-    told = f"{kind} {bound}"
+    condition = f"{kind} {bound}"
     if metric not in metrics:
-        return Check(metric, told, False, f"{metric} was not measured; there are {', '.join(metrics)}")
+        return Check(metric, condition, False, f"{metric} was not measured; there are {', '.join(metrics)}")
     value = metrics[metric]
     if kind == "not_worse_than":
         other = others.get(bound)
         if other is None:
-            return Check(metric, told, True, f"there is no {bound} to compare with")
+            return Check(metric, condition, True, f"there is no {bound} to compare with")
         if metric not in other:
-            return Check(metric, told, False, f"{bound} does not say its {metric} in its manifest")
+            return Check(metric, condition, False, f"{bound} does not say its {metric} in its manifest")
         kind, bound = ("at_most" if metric in LESS_IS_BETTER else "at_least"), other[metric]
     met = value >= bound - _SLACK if kind == "at_least" else value <= bound + _SLACK
     relation = {"at_least": ("at least", "below"), "at_most": ("at most", "above")}[kind][not met]
-    return Check(metric, told, met, f"{metric} is {value:.6g}, {relation} {bound:.6g}")
+    return Check(metric, condition, met, f"{metric} is {value:.6g}, {relation} {bound:.6g}")

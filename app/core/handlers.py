@@ -1,8 +1,7 @@
-"""Handlers of work that is not a single prediction: a chunk of a batch, a step of a pipeline, a training.
+"""Handlers of tasks other than a prediction: a chunk of a batch, a step of a pipeline, a training.
 
-Each is a job in a delivery of its own, so all that holds for a prediction holds for it: the lease, attempts that count
-the deaths of workers, retries, time limits, cancellation. What it is to do, and what came of it, is JSON and small: data
-travel by reference.
+Each task is a job in its own delivery, with the guarantees of a prediction: the lease, attempts that count the deaths of workers, retries, time
+limits, cancellation. Its spec and its result are small JSON; data are passed by reference.
 """
 
 from __future__ import annotations
@@ -21,13 +20,15 @@ RESULT: Final = "result"
 
 
 class Context(Protocol):
-    """What a worker process gives to the work that it runs."""
+    """What a worker process offers to the task that it runs."""
 
     @property
-    def job(self) -> str: ...
+    def job(self) -> str:
+        """The id of the job."""
 
     @property
-    def attempt(self) -> int: ...
+    def attempt(self) -> int:
+        """The number of the attempt, starting at 1."""
 
     @property
     def redis(self) -> Any:
@@ -38,26 +39,26 @@ class Context(Protocol):
         """The name of the worker process."""
 
     def model(self, name: str, version: str) -> Any:
-        """The loaded model. Raises ModelUnavailable."""
+        """Return the loaded model. Raises ModelUnavailable."""
 
     def predict_rows(self, model: Any, rows: Any, method: str | None) -> Any:
         """Call a model with rows as JSON has them."""
 
     def progress(self, fraction: float, text: str = "") -> None:
-        """Says how far it has come; told to whoever watches, a few times a second at most."""
+        """Report the progress of the task. Watchers get it a few times per second at most."""
 
     def wanted(self) -> bool:
-        """Is it still to be done here? Not once it was cancelled, or another attempt runs. Raises ConnectionError."""
+        """Return False once the job was cancelled or another attempt runs. Raises ConnectionError."""
 
 
 Handler = Callable[[dict[str, Any], Context], dict[str, Any]]
-"""Runs in a worker process. What it raises: a CeleriacError is told to the caller; ConnectionError and TimeoutError are tried again."""
+"""Runs a task in a worker process. A CeleriacError is the job's error; ConnectionError and TimeoutError are retried."""
 
 HANDLERS: Final[dict[str, Handler]] = {}
 
 
 def handler(kind: str) -> Callable[[Handler], Handler]:
-    """Registers what runs deliveries of a kind."""
+    """Register the decorated function as the handler of a kind."""
 
     def register(run: Handler) -> Handler:
         HANDLERS[kind] = run
@@ -68,22 +69,24 @@ def handler(kind: str) -> Callable[[Handler], Handler]:
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """What is to be done, and how often it is tried."""
+    """What a task is to do, and how often it is tried."""
 
     spec: dict[str, Any]
     retries: RetryPolicy = field(default_factory=RetryPolicy)
 
     def pack(self) -> list[Tensor]:
+        """Encode the spec as the inputs of a delivery."""
         return [as_tensor(SPEC, {"spec": self.spec, "retries": asdict(self.retries)})]
 
     @classmethod
     def unpack(cls, inputs: list[Tensor]) -> TaskSpec:
-        found = from_tensor(inputs[0])
-        return cls(found["spec"], RetryPolicy(**found["retries"]))
+        """Decode the inputs of a delivery."""
+        stored = from_tensor(inputs[0])
+        return cls(stored["spec"], RetryPolicy(**stored["retries"]))
 
 
 def as_tensor(name: str, value: dict[str, Any]) -> Tensor:
-    """JSON in a BYTES tensor of shape [1]. Raises InvalidInput for what JSON does not know."""
+    """Return JSON in a BYTES tensor of shape [1]. Raises InvalidInput for a value that is not JSON."""
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -92,5 +95,6 @@ def as_tensor(name: str, value: dict[str, Any]) -> Tensor:
 
 
 def from_tensor(tensor: Tensor) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(elements(tensor.data)[0] or b"{}")
-    return found
+    """Return the JSON in a tensor that `as_tensor` made."""
+    value: dict[str, Any] = json.loads(elements(tensor.data)[0] or b"{}")
+    return value

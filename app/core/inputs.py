@@ -1,15 +1,15 @@
-"""A request's inputs against a model's declaration: plain rows, records by column, or tensors. What comes out fits."""
+"""Converting the inputs of a request (rows, records by column, or tensors) to the tensors that a model declares."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any, Final
 
 from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
 from app.core.models import Manifest, TensorSpec
+from app.core.nested_lists import flatten, is_nested, located, place_of
 from app.core.tensors import (
     FLOATS,
     ITEM_SIZE,
@@ -25,13 +25,12 @@ from app.core.tensors import (
 )
 from app.core.values import about
 
-_NESTED: Final = frozenset({list, dict})
 _MAX_VALUES: Final = 1 << 24
-"""Values of the rows of one request, counting those that a record leaves out."""
+"""Maximum number of values in the rows of one request, counting those that a record omits."""
 
 
 def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[Tensor]:
-    """`[[…], …]` (values in the order of the columns) or `[{column: value}, …]` as the model's tensors.
+    """Convert `[[…], …]` (values in the order of the columns) or `[{column: value}, …]` to the model's tensors.
 
     Raises InvalidInput or InvalidTensor that names the row and the column.
     """
@@ -54,14 +53,14 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
 
 
 def asked_of(body: dict[str, Any], manifest: Manifest) -> tuple[str, ...]:
-    """The output that is asked for; all that the model answers by default where none is. Raises InvalidInput."""
+    """Return the requested output, or the model's default outputs if the request names none. Raises InvalidInput."""
     if body.get("method") is None:
         return tuple(spec.name for spec in manifest.default_outputs)
     return (method_of(body, manifest),)
 
 
 def method_of(body: dict[str, Any], manifest: Manifest) -> str:
-    """The output that is asked for; the model's first where none is. Raises InvalidInput."""
+    """Return the requested output, or the model's first if the request names none. Raises InvalidInput."""
     method = body.get("method")
     if method is None:
         return manifest.outputs[0].name
@@ -71,9 +70,9 @@ def method_of(body: dict[str, Any], manifest: Manifest) -> str:
 
 
 def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "/inputs") -> list[Tensor]:
-    """Tensors in the order and of the datatypes that the model declares. Numbers are widened where nothing is lost.
+    """Convert tensors to the order and the datatypes that the model declares. Numbers are widened if no value changes.
 
-    Raises InvalidTensor for a missing or unknown name, another shape, a datatype that does not fit, NaN where refused.
+    Raises InvalidTensor for a missing or unknown name, a wrong shape, an incompatible datatype, or NaN that the model does not accept.
     """
     if _by_column(manifest, tensors):
         return [_joined(manifest.inputs[0], tensors, pointer)]
@@ -87,27 +86,27 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
             )
     if len(given) != len(tensors):
         raise InvalidTensor("two inputs have the same name", pointer=pointer)
-    found = []
+    fitted = []
     for spec in manifest.inputs:
         if not single and spec.name not in given:
             raise InvalidTensor(f"the input {spec.name!r} is missing; {manifest.name!r} takes {_names(manifest)}", pointer=pointer)
         # A model of one input takes it under any name: clients of other servers call it input-0.
         index, tensor = given.get(spec.name) or (0, tensors[0])
-        found.append(_fit(spec, tensor, f"{pointer}/{index}"))
-    if not single and len({tensor.rows for tensor in found}) > 1:
-        raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in found)}", pointer=pointer)
-    return found
+        fitted.append(_fit(spec, tensor, f"{pointer}/{index}"))
+    if not single and len({tensor.rows for tensor in fitted}) > 1:
+        raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in fitted)}", pointer=pointer)
+    return fitted
 
 
 def _by_column(manifest: Manifest, tensors: Sequence[Tensor]) -> bool:
-    """Does the request hold a tensor for each column of the model's one input, as MLServer's pandas codec sends them?"""
+    """Return whether the request has a tensor per column of the model's only input, as MLServer's pandas codec sends them."""
     columns = manifest.inputs[0].columns if len(manifest.inputs) == 1 else ()
     whole = len(tensors) == 1 and tensors[0].shape[1:] == (len(columns),)
     return bool(columns) and not whole and {tensor.name for tensor in tensors}.issubset(columns)
 
 
 def _joined(spec: TensorSpec, tensors: Sequence[Tensor], pointer: str) -> Tensor:
-    """One tensor for each column as the two-dimensional input that they make."""
+    """Join one tensor per column to a two-dimensional input."""
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
     if len(given) != len(tensors):
         raise InvalidTensor("two inputs have the same name", pointer=pointer)
@@ -132,65 +131,16 @@ def _joined(spec: TensorSpec, tensors: Sequence[Tensor], pointer: str) -> Tensor
     return Tensor(spec.name, spec.datatype, shape, table.tobytes())
 
 
-def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
-    """Nested lists as flat values and their shape. Raises InvalidTensor where rows differ in length or depth."""
-    if not isinstance(data, list):
-        raise InvalidTensor("the data must be a list", pointer=pointer)
-    # From the outside in: each level costs the number of its parts, so the whole costs the number of lists and values.
-    flat, shape = data, [len(data)]
-    while flat and isinstance(flat[0], list):
-        width = len(flat[0])
-        for index, part in enumerate(flat):
-            if not isinstance(part, list) or len(part) != width:
-                place = _place(index, shape)
-                told = (
-                    f"row {index} differs from row 0, which has {width} values" if len(shape) == 1 else "the nested lists differ in length"
-                )
-                raise InvalidTensor(told, pointer="/".join((pointer, *map(str, place))))
-        flat = list(chain.from_iterable(flat))
-        shape.append(width)
-    _no_lists(flat, pointer)
-    return flat, tuple(shape)
-
-
-def _no_lists(flat: list[Any], pointer: str) -> None:
-    # Of thousands of numbers, the types are told apart faster than each is asked.
-    if not _NESTED.isdisjoint(map(type, flat)) and any(map(_nested, flat)):
-        raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, list | dict) and not is_binary(value)
-
-
-def located(error: InvalidTensor, shape: Sequence[int], pointer: str, columns: Sequence[str] = ()) -> InvalidTensor:
-    """What `encode` said of a flat value, pointing to the value in its nested lists, with the name of its column."""
-    if not error.pointer:
-        return InvalidTensor(error.detail, pointer=pointer)
-    place = _place(int(error.pointer[1:]), shape)
-    detail = about(columns[place[1]], error.detail) if len(place) == 2 and columns else error.detail
-    return InvalidTensor(detail, pointer="/".join((pointer, *map(str, place))))
-
-
-def _place(index: int, shape: Sequence[int]) -> list[int]:
-    """Where a flat index is in nested lists."""
-    found: list[int] = []
-    for size in reversed(shape):
-        index, at = divmod(index, size)
-        found.insert(0, at)
-    return found
-
-
 def _complete(spec: TensorSpec, tensor: Tensor, pointer: str, *, flat: bool) -> Tensor:
-    """Raises InvalidTensor for missing values and infinities if the input takes no missing values. `flat`: its pointer names the whole."""
+    """Check for missing values and infinities. Raises InvalidTensor if the input accepts none; with `flat`, it points to the whole input."""
     if spec.nullable or not has_missing(tensor):
         return tensor
     index = first_missing(tensor)
-    place = _place(index, tensor.shape)
+    place = place_of(index, tensor.shape)
     column = f" in the column {spec.columns[place[1]]!r}" if len(place) == 2 and spec.columns else ""
     kind = "NaN or an infinity" if tensor.datatype in FLOATS else "a missing value"
-    told = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values"
-    raise InvalidTensor(told, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
+    reason = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values"
+    raise InvalidTensor(reason, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
 
 
 def _fit(spec: TensorSpec, tensor: Tensor, pointer: str) -> Tensor:
@@ -207,7 +157,7 @@ def _fit(spec: TensorSpec, tensor: Tensor, pointer: str) -> Tensor:
 
 
 def _converted(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], pointer: str) -> Tensor:
-    """Numbers as other numbers if nothing is lost, and text as timestamps: the protocol has none."""
+    """Convert numbers to other numbers if no value changes, and text to timestamps, which the protocol does not have."""
     fits = tensor.datatype == "BYTES" if spec.datatype == TIMESTAMP else "BYTES" not in (spec.datatype, tensor.datatype)
     if not fits:
         wanted = "BYTES (timestamps as text)" if spec.datatype == TIMESTAMP else spec.datatype
@@ -230,14 +180,14 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
         raise PayloadTooLarge(
             f"{len(rows)} rows of {len(columns)} columns are more than {_MAX_VALUES} values: split the rows, or submit a batch"
         )
-    known = set(columns)
-    required = known - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
+    names = set(columns)
+    required = names - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InvalidInput(f"row {index} is no record, as row 0 is", pointer=f"{pointer}/{index}")
-        if row.keys() != known:
+        if row.keys() != names:
             for name in row:
-                if name not in known:
+                if name not in names:
                     raise UnknownField(
                         f"row {index} has a column {shown(name)} that the model does not know; it has {', '.join(columns)}",
                         pointer=f"{pointer}/{index}/{name}",
@@ -261,14 +211,14 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
     for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
             raise InvalidInput(f"row {index} must be a list of {width} values: {_names(manifest)}", pointer=f"{pointer}/{index}")
-    found = []
+    tensors = []
     for at, spec in enumerate(manifest.inputs):
         values: list[Any] = [row[at] for row in rows]
         shape: tuple[int, ...] = (len(rows),)
         if len(spec.shape) > 1:
             values, shape = _flat(spec, values, pointer)
         for index, value in enumerate(values):
-            if _nested(value):
+            if is_nested(value):
                 raise InvalidTensor(
                     f"row {index} holds a list or a record in the column {spec.name!r}",
                     pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
@@ -278,12 +228,12 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
         except InvalidTensor as error:
             where = f"{pointer}{error.pointer or ''}/{spec.name if names else at}"
             raise InvalidTensor(about(spec.name, error.detail), pointer=where) from None
-        found.append(_complete(spec, tensor, pointer, flat=True))
-    return found
+        tensors.append(_complete(spec, tensor, pointer, flat=True))
+    return tensors
 
 
 def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any], tuple[int, ...]]:
-    """A column whose values are lists: images, embeddings."""
+    """Flatten a column whose values are lists, such as images or embeddings."""
     try:
         flat, shape = flatten(values, pointer)
         _check_shape(spec, shape, pointer)

@@ -1,4 +1,4 @@
-"""A job: one request to predict, and the states that it passes through."""
+"""A job: one request to predict, and its states."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ class State(StrEnum):
     """The same words in the API, streams, webhooks, metrics and the console. The last four are final."""
 
     QUEUED = "queued"
-    """Accepted and durable; waits for a worker."""
+    """Accepted and stored; waits for a worker."""
     RUNNING = "running"
-    """A worker has it."""
+    """A worker runs it."""
     SUCCEEDED = "succeeded"
-    """Answered; the result is kept until the job expires."""
+    """Has a result, which is kept until the job expires."""
     FAILED = "failed"
-    """Ended with an error that is told."""
+    """Ended with an error."""
     CANCELLED = "cancelled"
-    """The caller asked to stop it."""
+    """Cancelled by the caller."""
     EXPIRED = "expired"
-    """Its deadline passed before it was run."""
+    """Its deadline passed before it ran."""
 
     @property
     def final(self) -> bool:
+        """Whether the state never changes again."""
         return not TRANSITIONS[self]
 
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.EXPIRED, State.FAILED}),
-    # Back to queued on a retry or a lost worker, with one attempt more.
+    # Queued again for a retry, or after the worker was lost, with one more attempt.
     State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED}),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
@@ -46,22 +47,22 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 CHOSEN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
-"""The form of every id that a job in the index has, also of one that its caller chose."""
+"""The form of the ids of all listed jobs, including ids that callers chose."""
 
 
 def new_id(now: float) -> str:
-    """32 hex digits: 12 of the creation time in milliseconds, so that ids sort by time, and 20 random ones."""
+    """Return 32 hex digits: 12 of the creation time in milliseconds, so that ids sort by time, and 20 random ones."""
     return f"{int(now * 1000):012x}{os.urandom(10).hex()}"
 
 
 def created_at(job_id: str) -> float | None:
-    """The creation time in an id of ours (seconds since 1970), or None for another form of id."""
+    """Return the creation time in a generated id (seconds since 1970), or None for an id of another form."""
     return int(job_id[:12], 16) / 1000 if _ID.fullmatch(job_id) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a queued job stands: about 1 when it is next. `start_s` says in how many seconds it may start, None where nobody can tell."""
+    """The place of a queued job: about 1 if it is next. `start_s` is the estimated time until its start, None if unknown."""
 
     position: int
     start_s: float | None = None
@@ -69,7 +70,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a running attempt has come: between 0 and 1, and a few words."""
+    """The progress of a running attempt: a fraction between 0 and 1, and a short text."""
 
     fraction: float
     text: str = ""
@@ -77,14 +78,14 @@ class Progress:
 
 @dataclass(slots=True)
 class Job:
-    """The record of a job. Times are seconds since 1970; `position` counts the jobs of its queue, the first is 1.
+    """The record of a job. Times are seconds since 1970.
 
-    `result` holds the packed outputs of a job that succeeded, `error` what `CeleriacError.as_dict` said of one that failed.
-    `tensors` are those outputs unpacked, where the process that asks has seen them come. `work` is empty for a prediction,
-    else its kind, and `request` what was asked for; `parent` is what the job is a part of, as in `batch:ID`. `logs` is what
-    the code of its model or work printed, the end of it. `traceback` is of work that failed; that of a prediction is in its
-    dead letter. `revision` grows with every change of the record, and with every chunk that its model
-    yields; `streamed` is the one before the first of these, 0 where there are none. `fingerprint` is of the request, where its caller chose the id.
+    `position` counts the jobs of its queue, starting at 1. `result` holds the packed outputs of a job that succeeded; `tensors` are these
+    outputs unpacked, if this process received them. `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction,
+    else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
+    its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
+    record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
+    if the caller chose the id.
     """
 
     id: str
@@ -119,14 +120,16 @@ class Job:
 
     @property
     def wait_s(self) -> float | None:
+        """Seconds in the queue, or None if the job has not started."""
         return None if self.started_at is None else max(0.0, self.started_at - self.created_at)
 
     def answered(self) -> list[Tensor] | None:
-        """What came out, None where nothing did."""
+        """Return the outputs, or None if there are none."""
         if self.tensors is None and self.result is not None:
             self.tensors = unpack(self.result)[1]
         return self.tensors
 
     @property
     def run_s(self) -> float | None:
+        """Seconds from start to end, or None if the job has not ended."""
         return None if self.started_at is None or self.finished_at is None else max(0.0, self.finished_at - self.started_at)

@@ -1,4 +1,4 @@
-"""A pipeline as a Mermaid flowchart, which GitHub, GitLab and many editors draw."""
+"""Drawing a pipeline as a Mermaid flowchart, which GitHub, GitLab and many editors render."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.core.pipelines import INPUTS, Pipeline, Step, references
 
 
 def mermaid(pipeline: Pipeline) -> str:
-    """Models are double-framed, lists that are gone through are hexagons, and what depends on a condition has a dotted way to it."""
+    """Return the flowchart. Models have a double frame, steps with `each` are hexagons, and conditions are dotted arrows."""
     lines = ["flowchart LR", *(f"  {INPUTS}_{name}([{name}])" for name in pipeline.inputs)]
     for step in pipeline.steps.values():
         lines.append(f"  {step.name}{_box(step)}")

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, InvalidTensor, UnknownField, shown
 from app.core.fields import reject_unknown_fields
-from app.core.inputs import flatten, located
 from app.core.models import Manifest
+from app.core.nested_lists import flatten, located
 from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, checked_shape, decode, make, size_of
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")

@@ -1,4 +1,4 @@
-"""A schedule: what is run, when, and what becomes of runs that were missed."""
+"""A schedule: what runs, when, and what happens to missed runs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _FIELDS: Final = ("name", "cron", "every_s", "timezone", "run", "missed", "descr
 
 
 class Missed(StrEnum):
-    """What becomes of a run that could not begin in time."""
+    """What happens to a run that could not start in time."""
 
     SKIP = "skip"
-    """It is left out."""
+    """It is skipped."""
     RUN_ONCE = "run_once"
-    """However many were missed, one run makes up for them."""
+    """One run replaces all missed runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """By `cron` in a time zone, or each `every_s` seconds since `created_at`. `request` is what the API takes for this `kind` of run."""
+    """Runs by `cron` in a time zone, or every `every_s` seconds since `created_at`. `request` is the API request of this `kind`."""
 
     name: str
     kind: str
@@ -50,7 +50,7 @@ class Schedule:
 
     @classmethod
     def parse(cls, body: Mapping[str, Any], kinds: tuple[str, ...], now: float) -> Self:
-        """`kinds` can be run. Raises InvalidInput that names the field."""
+        """Parse a request. `kinds` are the kinds of runs. Raises InvalidInput that names the field."""
         reject_unknown_fields(body, *_FIELDS)
         if len(json.dumps(body)) > _LARGEST:
             raise InvalidInput(f"the schedule takes more than {_LARGEST} characters to describe", pointer="")
@@ -63,33 +63,35 @@ class Schedule:
             raise InvalidInput("description must be a text of at most 500 characters", pointer="/description")
         run = body.get("run")
         if not isinstance(run, Mapping) or len(run) != 1 or not isinstance(next(iter(run.values())), Mapping):
-            told = f"run must say one thing to run, as in {{{json.dumps(kinds[0])}: {{…}}}}; there are {', '.join(kinds)}"
-            raise InvalidInput(told, pointer="/run")
+            reason = f"run must say one thing to run, as in {{{json.dumps(kinds[0])}: {{…}}}}; there are {', '.join(kinds)}"
+            raise InvalidInput(reason, pointer="/run")
         [(kind, request)] = run.items()
         if kind not in kinds:
             raise InvalidInput(f"{kind!r} cannot be scheduled; there are {', '.join(kinds)}", pointer=f"/run/{kind}")
-        found = cls(
+        schedule = cls(
             name, kind, dict(request), body.get("cron") or "", body.get("every_s") or 0, body.get("timezone", "UTC"), Missed(missed),
             description, math.floor(now),
         )  # fmt: skip
-        found._check_time()
-        return found
+        schedule._check_time()
+        return schedule
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the schedule as JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Self:
+        """Decode what `as_dict` returned."""
         return cls(**{**found, "missed": Missed(found["missed"])})
 
     def after(self, seconds: float) -> int:
-        """The first planned time after one, in seconds since 1970."""
+        """Return the first planned time after `seconds` (both since 1970)."""
         if self.cron:
             return int(Cron.parse(self.cron).after(seconds, ZoneInfo(self.timezone)))
         return self.created_at + self.every_s * (math.floor((seconds - self.created_at) / self.every_s) + 1)
 
     def job(self, planned: int) -> str:
-        """The id of the job that runs what was planned for this time: the same for whoever asks, so that nothing runs twice."""
+        """Return the id of the job of a planned run. It is the same in every process, so that nothing runs twice."""
         return "s" + hashlib.sha256(f"{self.name}@{self.created_at}@{planned}".encode()).hexdigest()[:39]
 
     def _check_time(self) -> None:

@@ -1,13 +1,13 @@
-"""Tensors as they travel: little-endian bytes, row-major, with a name, a datatype and a shape.
+"""Tensors in transit: little-endian bytes in row-major order, with a name, a datatype and a shape.
 
-Datatypes and the raw form are those of the Open Inference Protocol v2 and its binary tensor extension: BOOL is a byte
-an element; BYTES is, for each element, its length (4 bytes, little-endian, unsigned) and its bytes. The first
-dimension counts rows. Only the standard library: an API process needs no NumPy, a worker reads the bytes without a copy.
+Datatypes and the raw form are those of the Open Inference Protocol v2 and its binary tensor extension. BOOL takes one byte per element. BYTES
+holds for each element its length (4 bytes, little-endian, unsigned) and its bytes. The first dimension counts rows. This module uses the
+standard library only: an API process needs no NumPy, and a worker reads the bytes without a copy.
 
-TIMESTAMP is ours: int64 microseconds since 1970. The protocol has no dates, and its clients send them as text.
+TIMESTAMP is an addition of ours: int64 microseconds since 1970. The protocol has no dates, so its clients send them as text.
 
-A missing value is NaN in floats, the smallest int64 in TIMESTAMP, 2 in BOOL, and an element of the length 0xFFFFFFFF in BYTES. Whole numbers
-have no value to spare: where some are missing, the tensor travels as FP64, as in pandas.
+A missing value is NaN in floats, the smallest int64 in TIMESTAMP, 2 in BOOL, and an element of length 0xFFFFFFFF in BYTES. Whole numbers have no
+spare value: if some are missing, the tensor becomes FP64, as in pandas.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIMESTAMP: Final = "TIMESTAMP"
 DECLARED: Final = (*ITEM_SIZE, "BYTES")
 """The datatypes that a manifest can declare."""
 DATATYPES: Final = tuple(one for one in DECLARED if one != TIMESTAMP)
-"""Those of the protocol."""
+"""The datatypes of the protocol."""
 FLOATS: Final = ("FP16", "FP32", "FP64")
 MISSING_BOOL: Final = 2
 MISSING_LENGTH: Final = 0xFFFFFFFF
@@ -45,9 +45,9 @@ _ARRAY_CODE: Final = {
 _NARROW: Final = {"FP16": "e", "FP32": "f"}
 _NAN: Final = float("nan")
 MAX_RANK: Final = 64
-"""Dimensions of a tensor, as in NumPy 2."""
+"""Maximum number of dimensions of a tensor, as in NumPy 2."""
 MAX_ELEMENTS: Final = (1 << 63) - 1
-"""Elements of a tensor, as many as ONNX and NumPy can count."""
+"""Maximum number of elements of a tensor, as ONNX and NumPy can count them."""
 
 if sys.byteorder != "little":  # pragma: no cover
     raise ImportError("tensors are kept as little-endian bytes; this machine is big-endian")
@@ -55,7 +55,7 @@ if sys.byteorder != "little":  # pragma: no cover
 
 @dataclass(slots=True)
 class Tensor:
-    """A named array: `shape` counts elements a dimension, `data` holds them as raw little-endian bytes."""
+    """A named array: `shape` counts the elements of each dimension, `data` holds them as raw little-endian bytes."""
 
     name: str
     datatype: str
@@ -64,11 +64,12 @@ class Tensor:
 
     @property
     def rows(self) -> int:
+        """The size of the first dimension."""
         return self.shape[0] if self.shape else 1
 
 
 def size_of(shape: Iterable[int]) -> int:
-    """The number of elements of a shape."""
+    """Return the number of elements of a shape."""
     return math.prod(shape)
 
 
@@ -90,21 +91,22 @@ def checked_shape(shape: Any, pointer: str) -> tuple[int, ...]:
 
 
 def is_binary(value: Any) -> bool:
-    """Is it `{"b64": …}`, which stands in JSON for bytes that are no text?"""
+    """Return whether a value is `{"b64": …}`, which represents bytes in JSON that are not text."""
     return isinstance(value, dict) and value.keys() == {"b64"}
 
 
 def as_json(value: Any) -> Any:
-    """A decoded value as JSON knows it: bytes as `{"b64": …}`."""
+    """Return a decoded value as JSON: bytes as `{"b64": …}`."""
     return {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
 def make(
     name: str, datatype: str, shape: tuple[int, ...], values: Sequence[Any], *, nullable: bool = False, zoned: bool | None = None
 ) -> Tensor:
-    """Flat Python values, `None` for a missing one, as a tensor: FP64 if it declares whole numbers of which some are missing.
+    """Return flat Python values as a tensor. `None` is a missing value; whole numbers of which some are missing become FP64.
 
-    `zoned`: timestamps must have an offset from UTC, must have none, or may have one (None). Raises InvalidTensor with the index of the value.
+    `zoned`: timestamps must have an offset from UTC (True), must not (False), or may have one (None). Raises InvalidTensor with the index of
+    the value.
     """
     if nullable and datatype in RANGES and None in values:
         encode([0 if value is None else value for value in values], datatype)  # raises for values that are not whole numbers
@@ -113,7 +115,7 @@ def make(
 
 
 def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, pointer: str = "", zoned: bool | None = None) -> bytes:
-    """Flat Python values as raw bytes; see `make` for whole numbers that may be missing. Raises InvalidTensor with the index of the value."""
+    """Return flat Python values as raw bytes. For whole numbers that may be missing see `make`. Raises InvalidTensor with the index of the value."""
     if None in values and (not nullable or datatype in RANGES):
         raise InvalidTensor("a value is null, and this input takes no missing values", pointer=_at(pointer, values.index(None)))
     if datatype == "BYTES":
@@ -135,13 +137,14 @@ def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, poin
 
 
 def decode(data: Buffer, datatype: str, *, nullable: bool = False) -> list[Any]:
-    """Raw bytes as flat Python values: BYTES as text if it is UTF-8, else as bytes; TIMESTAMP as text; None for a missing value, NaN in floats.
+    """Return raw bytes as flat Python values.
 
-    `nullable`: an empty text is a missing value too.
+    BYTES become text if they are UTF-8, else bytes. TIMESTAMP becomes text. A missing value is None, in floats NaN; if `nullable`, an empty
+    text is a missing value, too.
     """
     if datatype == "BYTES":
-        found = [None if element is None else _text(element) for element in elements(data)]
-        return [None if nullable and value == "" else value for value in found]
+        texts = [None if element is None else _text(element) for element in elements(data)]
+        return [None if nullable and value == "" else value for value in texts]
     if datatype == "BOOL":
         return [None if byte == MISSING_BOOL else byte != 0 for byte in bytes(data)]
     if datatype == "FP16":
@@ -154,8 +157,8 @@ def decode(data: Buffer, datatype: str, *, nullable: bool = False) -> list[Any]:
 
 
 def elements(data: Buffer) -> list[bytes | None]:
-    """The elements of a raw BYTES tensor, None for a missing one. Raises InvalidTensor if a length runs past the end."""
-    found: list[bytes | None] = []
+    """Return the elements of a raw BYTES tensor, None for a missing one. Raises InvalidTensor if a length exceeds the data."""
+    parts: list[bytes | None] = []
     at, view = 0, memoryview(data)
     while at < len(view):
         if at + 4 > len(view):
@@ -163,30 +166,30 @@ def elements(data: Buffer) -> list[bytes | None]:
         (size,) = struct.unpack_from("<I", view, at)
         at += 4
         if size == MISSING_LENGTH:
-            found.append(None)
+            parts.append(None)
             continue
         if at + size > len(view):
-            raise InvalidTensor(f"the BYTES tensor is cut off inside element {len(found)}, which says it has {size} bytes")
-        found.append(bytes(view[at : at + size]))
+            raise InvalidTensor(f"the BYTES tensor is cut off inside element {len(parts)}, which says it has {size} bytes")
+        parts.append(bytes(view[at : at + size]))
         at += size
-    return found
+    return parts
 
 
 def check_size(tensor: Tensor, pointer: str = "") -> None:
-    """Raises InvalidTensor unless `data` holds exactly what `datatype` and `shape` say."""
+    """Raise InvalidTensor unless `data` has exactly the length that `datatype` and `shape` require."""
     count = size_of(tensor.shape)
     if tensor.datatype == "BYTES":
-        found = len(elements(tensor.data))
+        held = len(elements(tensor.data))
     else:
-        found, rest = divmod(len(tensor.data), ITEM_SIZE[tensor.datatype])
+        held, rest = divmod(len(tensor.data), ITEM_SIZE[tensor.datatype])
         if rest:
             raise InvalidTensor(f"{len(tensor.data)} bytes are no whole number of {tensor.datatype} elements", pointer=pointer or None)
-    if found != count:
-        raise InvalidTensor(f"the data holds {found} elements, the shape {list(tensor.shape)} says {count}", pointer=pointer or None)
+    if held != count:
+        raise InvalidTensor(f"the data holds {held} elements, the shape {list(tensor.shape)} says {count}", pointer=pointer or None)
 
 
 def has_missing(tensor: Tensor) -> bool:
-    """Is a value missing, or is a float infinite?"""
+    """Return whether a value is missing or a float is infinite."""
     if tensor.datatype in FLOATS:
         values: Sequence[float]
         if tensor.datatype == "FP16":
@@ -203,90 +206,50 @@ def has_missing(tensor: Tensor) -> bool:
 
 
 def first_missing(tensor: Tensor) -> int:
-    """The index of the first value that `has_missing` finds."""
+    """Return the index of the first value that `has_missing` finds."""
     values = decode(tensor.data, tensor.datatype)
     return next(at for at, value in enumerate(values) if value is None or (isinstance(value, float) and not math.isfinite(value)))
 
 
-def concatenate(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Joins the inputs of several jobs row-wise. All have the same names and trailing dimensions, and the same datatypes, but for
-    whole numbers that travel as FP64."""
-    if len(parts) == 1:
-        return list(parts[0])
-    joined = []
-    for same in zip(*parts, strict=True):
-        first = same[0]
-        if any(tensor.datatype != first.datatype for tensor in same):
-            same = tuple(Tensor(one.name, "FP64", one.shape, encode(decode(one.data, one.datatype), "FP64")) for one in same)
-        shape = (sum(tensor.rows for tensor in same), *first.shape[1:])
-        joined.append(Tensor(first.name, same[0].datatype, shape, b"".join(tensor.data for tensor in same)))
-    return joined
-
-
-def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[list[Tensor]]:
-    """The inverse of `concatenate`: job i gets the next `rows[i]` rows of every tensor."""
-    if len(rows) == 1:
-        return [list(tensors)]
-    parts: list[list[Tensor]] = [[] for _ in rows]
-    for tensor in tensors:
-        view, at = memoryview(tensor.data), 0
-        for part, count in zip(parts, rows, strict=True):
-            end = at + _length(view[at:], tensor, count)
-            part.append(Tensor(tensor.name, tensor.datatype, (count, *tensor.shape[1:]), view[at:end]))
-            at = end
-    return parts
-
-
-def _length(view: memoryview, tensor: Tensor, rows: int) -> int:
-    count = rows * size_of(tensor.shape[1:])
-    if tensor.datatype != "BYTES":
-        return count * ITEM_SIZE[tensor.datatype]
-    at = 0
-    for _ in range(count):
-        size = int(struct.unpack_from("<I", view, at)[0])
-        at += 4 if size == MISSING_LENGTH else 4 + size
-    return at
-
-
 _BOOLS: Final = {True: 1, False: 0, None: MISSING_BOOL}
-"""What Python looks up as True are 1 and 1.0 too."""
+"""Python also looks up 1 and 1.0 as True."""
 
 
 def _numbers(values: Sequence[Any], datatype: str) -> bytes:
-    # An array takes what is too large for FP32 as an infinity.
+    # An array would turn a number too large for FP32 into an infinity.
     if datatype in _NARROW:
         return struct.pack(f"<{len(values)}{_NARROW[datatype]}", *values)
     return array(_ARRAY_CODE[datatype], values).tobytes()
 
 
 def _read(values: Sequence[Any], datatype: str, pointer: str, zoned: bool | None) -> list[Any]:
-    """The values one by one, by the rules of `app.core.values`."""
-    found: list[Any] = []
+    """Read the values one by one, by the rules of `app.core.values`."""
+    values_: list[Any] = []
     for index, value in enumerate(values):
         try:
-            one = None if value is None else read(value, datatype, zoned=zoned)
+            number = None if value is None else read(value, datatype, zoned=zoned)
             if datatype in _NARROW:
-                struct.pack(f"<{_NARROW[datatype]}", one)
+                struct.pack(f"<{_NARROW[datatype]}", number)
         except (OverflowError, struct.error):
             raise InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index)) from None
         except Unfit as error:
             raise InvalidTensor(str(error), pointer=_at(pointer, index)) from None
-        found.append(one)
-    return found
+        values_.append(number)
+    return values_
 
 
 def _encode_bytes(values: Sequence[Any], pointer: str) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     for index, value in enumerate(values):
         if value is None:
-            found += _MISSING_ELEMENT
+            encoded += _MISSING_ELEMENT
             continue
         element = from_b64(value, _at(pointer, index)) if is_binary(value) else value
         if not isinstance(element, str | bytes):
             raise InvalidTensor(_read_error(element, "BYTES"), pointer=_at(pointer, index))
         element = _utf8(element, _at(pointer, index)) if isinstance(element, str) else element
-        found += struct.pack("<I", len(element)) + element
-    return bytes(found)
+        encoded += struct.pack("<I", len(element)) + element
+    return bytes(encoded)
 
 
 _MISSING_ELEMENT: Final = struct.pack("<I", MISSING_LENGTH)
@@ -308,7 +271,7 @@ def _read_error(value: Any, datatype: str) -> str:
 
 
 def from_b64(value: dict[str, Any], pointer: str = "") -> bytes:
-    """The bytes of `{"b64": …}`. Raises InvalidTensor."""
+    """Return the bytes of `{"b64": …}`. Raises InvalidTensor."""
     try:
         return base64.b64decode(value["b64"], validate=True)
     except (TypeError, ValueError) as error:

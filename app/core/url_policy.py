@@ -1,7 +1,7 @@
-"""Where a webhook may go: which URLs are taken, and which addresses are public. What is refused here is refused for whoever asks.
+"""Which URLs webhooks may use.
 
-A server that calls the URLs of others can be made to call its own neighbours (server-side request forgery). A URL is looked
-at when it is given, and the addresses that its name resolves to each time before it is called.
+A server that calls URLs of its users can be made to call its own neighbors (server-side request forgery, SSRF). A URL is checked when it is
+given, and the addresses that its name resolves to are checked before each request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
 def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str:
-    """The URL. Raises InvalidInput unless it is one that a webhook may go to; where private ones may, so may plain http."""
+    """Return the URL. Raises InvalidInput if webhooks may not use it. `allow_private` also allows plain http."""
     if not isinstance(url, str) or not url.isascii() or len(url) > _LONGEST or any(char <= " " for char in url):
         raise InvalidInput(
             f"the url must be a string of at most {_LONGEST} ASCII characters, as in https://example.com/hook", pointer=pointer
@@ -41,7 +41,7 @@ def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str
         raise InvalidInput(f"port {port} belongs to another protocol than HTTP: use 443, or one above 1023", pointer=pointer)
     address = _literal(host)
     if address is None and _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
-        # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver, and nothing else than a disguise.
+        # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver: such spellings only hide an address.
         raise InvalidInput(f"{host!r} is a number and no IPv4 address as people write it", pointer=pointer)
     if (address is not None and not is_public(address)) or f".{host.rstrip('.')}".endswith(".localhost"):
         raise InvalidInput(f"{host} is no public address, and this server calls no other", pointer=pointer)

@@ -14,13 +14,13 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 DEFAULT: Final = "default"
-"""The webhook that stands for those that jobs brought along: they share a secret and a list of deliveries."""
+"""The webhook of all URLs that jobs bring along: they share a secret and a list of deliveries."""
 
 SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
 """Seconds between the attempts: ten of them, over about three days."""
 
 LARGEST: Final = 20_000
-"""Bytes of a body; above it a result is left out, and `result_url` says where it is."""
+"""Maximum bytes of a body. A larger result is omitted, and `result_url` says where it is."""
 
 _BATCH: Final = "batch:"
 _STARTED: Final = "started"
@@ -29,53 +29,55 @@ _JITTER: Final = 0.2
 
 
 class Event(StrEnum):
-    """What a receiver can hear of; the same words as in a job's stream of events."""
+    """The events that a receiver can subscribe to; the same words as in a job's event stream."""
 
     START = "start"
-    """A worker has the job for the first time; the first chunks of the batch may run."""
+    """A worker started the job for the first time, or the batch is in progress."""
     COMPLETED = "completed"
-    """The job or the batch has ended, in whichever state."""
+    """The job or the batch has ended, in any final state."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What is to be told of a job or, where there is a `round`, of a batch, which has a new one each time it is resumed."""
+    """An event of a job, or of a batch if `round` is set. A batch has a new round each time it is resumed."""
 
     about: str
     what: str
-    """Of a job an event; of a batch `started`, or the state that it ended in."""
+    """For a job the event; for a batch `started` or its final state."""
     round: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """As the scripts write it: `ID start` of a job, `batch:ID:ROUND failed` of a batch. Raises ValueError for anything else."""
+        """Parse `ID start` of a job or `batch:ID:ROUND failed` of a batch, as scripts write them. Raises ValueError."""
         about, _, what = text.rpartition(" ")
         if about.startswith(_BATCH):
             id, _, round = about.removeprefix(_BATCH).rpartition(":")
-            found = cls(id, what, int(round))
+            event = cls(id, what, int(round))
         else:
-            found = cls(about, what)
-        if not found.about or not what or str(found) != text:
+            event = cls(about, what)
+        if not event.about or not what or str(event) != text:
             raise ValueError(f"{text[:100]!r} is not an event")
-        return found
+        return event
 
     def __str__(self) -> str:
+        """Return the form that `parse` reads."""
         return f"{self.about} {self.what}" if self.round is None else f"{_BATCH}{self.about}:{self.round} {self.what}"
 
     @property
     def event(self) -> Event:
+        """The event that receivers subscribe to."""
         return Event.START if self.what in (Event.START, _STARTED) else Event.COMPLETED
 
     @property
     def type(self) -> str:
-        """As it stands in the body; of a batch as OpenAI has it."""
+        """The type in the body; for a batch as OpenAI names it."""
         if self.round is not None:
             return f"batch.{self.what}"
         return "job.started" if self.event is Event.START else "job.completed"
 
     @property
     def message(self) -> str:
-        """The message's id, the same whenever it is asked for, so that an event that is handled twice is one message."""
+        """The id of the message. It follows from the event, so that an event that is handled twice is one message."""
         return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
@@ -83,16 +85,16 @@ class Status(StrEnum):
     """The state of a webhook delivery."""
 
     PENDING = "pending"
-    """It is to be sent, or sent again."""
+    """It has another attempt ahead of it."""
     DELIVERED = "delivered"
     """The receiver answered 2xx."""
     FAILED = "failed"
-    """It is not tried again, unless somebody replays it; the last attempt says why."""
+    """It is not tried again unless it is replayed; the last attempt says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobWebhook:
-    """What a job or a batch brings along."""
+    """The webhook that a job or a batch brings along."""
 
     url: str
     events: tuple[Event, ...]
@@ -100,9 +102,10 @@ class JobWebhook:
 
 @dataclass(slots=True)
 class Webhook:
-    """A registered receiver. `models` are names or name@version, empty for all; `previous` signs beside `secret` until `previous_until`.
+    """A registered receiver.
 
-    `disabled` says why nothing is sent to it any longer; `failures` counts failed attempts since the last success, at `failing_since`.
+    `models` are names or name@version, empty for all. `previous` is a second secret that signs until `previous_until`. `disabled` says why
+    nothing is sent any more. `failures` counts failed attempts in a row, the first of them at `failing_since`.
     """
 
     id: str
@@ -119,17 +122,18 @@ class Webhook:
     failing_since: float | None = None
 
     def wants(self, event: Event, model: str, version: str) -> bool:
+        """Return whether the receiver gets this event of a model version."""
         named = not self.models or model in self.models or f"{model}@{version}" in self.models
         return named and event in self.events and not self.disabled
 
     def secrets(self, now: float) -> list[str]:
-        """What a message is signed with, one signature each: while a secret is replaced, the receiver may know either."""
+        """Return the secrets that sign a message: both, while a secret is replaced."""
         return [self.secret, self.previous] if self.previous and now < self.previous_until else [self.secret]
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to send a delivery. `status` is the receiver's, None where it did not answer; `error` is empty where it went well."""
+    """One attempt to send a delivery. `status` is the receiver's, None without a response; `error` is empty for a success."""
 
     at: float
     status: int | None
@@ -139,9 +143,10 @@ class Attempt:
 
 @dataclass(slots=True)
 class WebhookDelivery:
-    """One event for one receiver. `message` is its id there, the same in every attempt; `tried` counts those since it was last replayed.
+    """One event for one receiver.
 
-    `about` is the id of the job or batch.
+    `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job or batch. `tried` counts the attempts
+    since the delivery was created or replayed.
     """
 
     webhook: str
@@ -157,18 +162,20 @@ class WebhookDelivery:
 
     @property
     def id(self) -> str:
+        """The id of the delivery."""
         return f"{self.webhook}.{self.message}"
 
 
 def new_secret() -> str:
+    """Return a new signing secret."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def delay(schedule: Sequence[float], tried: int, luck: float, retry_after_s: float | None = None) -> float | None:
-    """Seconds until the attempt after `tried` ones, None where there is none. `luck` is uniform in [0, 1).
+    """Return the seconds until the attempt after `tried` attempts, or None after the last one. `luck` is uniform in [0, 1).
 
-    A little later than the schedule says, so that messages that failed together do not come back together; and not before
-    the receiver asked for them, at most a day.
+    Attempts are a little later than the schedule says, so that messages that failed together are not repeated together. They are not earlier
+    than the receiver's Retry-After, up to a day.
     """
     if tried > len(schedule):
         return None
@@ -176,8 +183,8 @@ def delay(schedule: Sequence[float], tried: int, luck: float, retry_after_s: flo
     return max(planned, min(retry_after_s or 0.0, _LONGEST_WAIT_S))
 
 
-def as_events(found: Any) -> tuple[Event, ...]:
-    """Raises ValueError unless it is a list of at least one event."""
-    if not isinstance(found, list) or not found:
+def as_events(names: Any) -> tuple[Event, ...]:
+    """Return a list of events without duplicates. Raises ValueError unless it has at least one event."""
+    if not isinstance(names, list) or not names:
         raise ValueError
-    return tuple(dict.fromkeys(Event(one) for one in found))
+    return tuple(dict.fromkeys(Event(name) for name in names))

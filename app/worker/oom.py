@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from app import metrics
 from app.core.errors import PredictionOutOfMemory
-from app.core.tensors import Tensor, concatenate, split
+from app.core.stacking import concatenate, split
+from app.core.tensors import Tensor
 from app.runtime.model import Model
 
 

@@ -12,7 +12,7 @@ from app import metrics
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, TimeLimitExceeded
 from app.core.models import PYTHON
-from app.core.tensors import split
+from app.core.stacking import split
 from app.runtime.model import Model
 from app.worker.log_capture import LogCapture
 from app.worker.oom import split_on_oom

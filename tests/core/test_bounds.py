@@ -9,8 +9,9 @@ import pytest
 from app.core import protocol
 from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
 from app.core.fields import reject_unknown_fields
-from app.core.inputs import flatten, from_rows, from_tensors
+from app.core.inputs import from_rows, from_tensors
 from app.core.models import Manifest, TensorSpec
+from app.core.nested_lists import flatten
 from app.core.tensors import MAX_RANK, Tensor, checked_shape
 
 LARGEST = (1 << 31) - 1

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.core.codec import pack, unpack
 from app.core.errors import InvalidTensor
-from app.core.tensors import ITEM_SIZE, Tensor, check_size, concatenate, decode, elements, encode, has_missing, split
+from app.core.stacking import concatenate, split
+from app.core.tensors import ITEM_SIZE, Tensor, check_size, decode, elements, encode, has_missing
 
 VALUES: dict[str, Any] = {
     "BOOL": st.booleans(),

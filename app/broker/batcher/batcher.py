@@ -25,7 +25,8 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.models import Manifest
-from app.core.tensors import Tensor, concatenate
+from app.core.stacking import concatenate
+from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
 from app.store import scripts

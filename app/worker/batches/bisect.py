@@ -9,7 +9,8 @@ from typing import Final
 from celery.exceptions import SoftTimeLimitExceeded
 
 from app.core.errors import CeleriacError
-from app.core.tensors import Tensor, split
+from app.core.stacking import split
+from app.core.tensors import Tensor
 
 Call = Callable[[Sequence[Tensor]], list[Tensor]]
 _MAX_FAILURES: Final = 100

@@ -15,7 +15,8 @@ from app.core.fields import reject_unknown_fields
 from app.core.inputs import from_rows, from_tensors, method_of
 from app.core.jobs import State
 from app.core.models import Manifest
-from app.core.tensors import Tensor, concatenate, split
+from app.core.stacking import concatenate, split
+from app.core.tensors import Tensor
 from app.data import openai_requests
 from app.data.features import carried, to_columns, to_inputs
 from app.data.formats import Format
