@@ -41,6 +41,7 @@ class CsvReader:
     _index: Index | None = None
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         self._floats: Sequence[str] = ()
         self._file, self.options = file, options or TableOptions()
         self.cells = Cells(Form.TEXT, self.options.decimal, self.options.na_values)
@@ -62,14 +63,17 @@ class CsvReader:
         self.columns = dict.fromkeys(self._names, pa.string())
 
     def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        """Find the rows, as `Reader.look_through` describes."""
         index = line_index.index(self._file, *self._begin, self._lexicon, self.options.encoding, resume=resume, enough=enough)
         self.locate(index)
         return index
 
     def locate(self, index: Index) -> None:
+        """Use rows that `look_through` found."""
         self._index, self.rows = index, index.records
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         columns = list(self.columns) if columns is None else columns
         index = self._index
         assert index is not None, "rows are read by an index"

@@ -15,6 +15,8 @@ _WIDE: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Format(StrEnum):
+    """A file format."""
+
     CSV = "csv"
     JSONL = "jsonl"
     NPY = "npy"
@@ -22,6 +24,7 @@ class Format(StrEnum):
 
     @property
     def media_type(self) -> str:
+        """The media type of files of this format."""
         return _MEDIA[self]
 
 

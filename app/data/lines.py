@@ -38,6 +38,7 @@ class JsonReader:
     _index: Index | None = None
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         self._file, self.options, self.cells = file, options or TableOptions(), Cells(Form.JSON)
         self._begin = after_bom(file)
         file.seek(self._begin)
@@ -55,11 +56,13 @@ class JsonReader:
         self.columns = dict.fromkeys(names, JSON)
 
     def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        """Find the rows, as `Reader.look_through` describes."""
         index = line_index.index(self._file, self._begin, 0, LINES, resume=resume, enough=enough)
         self.locate(index)
         return index
 
     def locate(self, index: Index) -> None:
+        """Use rows that `look_through` found."""
         self._index, self.rows = index, index.records
 
     def survey(self) -> dict[str, pa.DataType]:
@@ -79,6 +82,7 @@ class JsonReader:
         return all(name in self.columns for name in names)
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
