@@ -98,6 +98,7 @@ class Piece:
 
     @property
     def end(self) -> int:
+        """The row after the last one."""
         return self.first + self.count
 
 
@@ -146,6 +147,7 @@ class Batch:
 
     @property
     def done(self) -> int:
+        """The number of rows that are done."""
         return self.completed + self.failed
 
     def rate(self, now: float) -> float | None:

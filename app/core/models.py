@@ -46,6 +46,7 @@ class ModelRef:
         return cls(name, version=which) if VERSION.fullmatch(which) else cls(name, alias=which)
 
     def __str__(self) -> str:
+        """Return the reference as callers write it."""
         which = self.version or self.alias
         return f"{self.name}@{which}" if which else self.name
 
@@ -81,6 +82,7 @@ class TensorSpec:
     categories: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
+        """Check the fields. Raises InvalidInput."""
         if self.datatype not in DECLARED:
             raise InvalidInput(f"{self.datatype!r} is not a datatype. Use one of {', '.join(DECLARED)}.", pointer="/datatype")
         if not self.shape or self.shape[0] != -1:
@@ -169,6 +171,7 @@ class Manifest:
     reading: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Check the fields. Raises InvalidInput."""
         if not POOL.fullmatch(self.pool):
             raise InvalidInput(f"{self.pool!r} is no name for a pool: small letters, digits and -, as in gpu", pointer="/pool")
         if self.load not in ("parent", "child"):
@@ -179,6 +182,7 @@ class Manifest:
 
     @property
     def key(self) -> tuple[str, str]:
+        """The name and the version."""
         return self.name, self.version
 
     @property

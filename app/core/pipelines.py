@@ -37,14 +37,14 @@ Lookup = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """`when: $sure` wants a true value, `when: {value: $sure.score, below: 0.9}` compares."""
+    """A condition: `when: $sure` needs a true value, `when: {value: $sure.score, below: 0.9}` compares."""
 
     value: str
     test: str = ""
     than: Any = None
 
     def holds(self, lookup: Lookup) -> bool:
-        """Raises InvalidInput where the two cannot be compared."""
+        """Return whether the condition is met. Raises InvalidInput if the values cannot be compared."""
         found = fill(self.value, lookup)
         try:
             return bool(TESTS[self.test](found, self.than) if self.test else found)
@@ -52,6 +52,7 @@ class Condition:
             raise InvalidInput(f"{self.value} is {found!r}, which is not {self.test} {self.than!r} and not otherwise") from None
 
     def __str__(self) -> str:
+        """Return the condition as a short text, as in `$sure.score below 0.9`."""
         return f"{self.value} {self.test.replace('_', ' ')} {self.than}" if self.test else self.value
 
 

@@ -43,6 +43,7 @@ class Promotion:
     reason: str = ""
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the promotion as JSON."""
         return asdict(self)
 
     @classmethod

@@ -34,8 +34,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """`columns` are learned from, all but the target where it is empty. Measured by `cv` folds, or on the part `holdout` of the
-    rows. `search` is a grid: parameter -> values. Without `promote_if` nothing is promoted. The last six say how the file is read."""
+    """A requested training.
+
+    `columns` are the features, or all columns but the target if it is empty. Metrics are measured by `cv` folds, or on the share `holdout` of
+    the rows. `search` is a grid: parameter -> values. Without `promote_if` nothing is promoted. The last six fields say how the file is read.
+    """
 
     trainer: str
     dataset: str
@@ -74,6 +77,7 @@ class Training:
         return found
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the training as JSON."""
         return asdict(self)
 
     @property

@@ -40,6 +40,7 @@ class ParquetReader(_Located):
     """Raises InvalidFile where the footer cannot be read, as in a file that is cut off."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         try:
             # Pages are read as they are needed: a row group of a million rows is never whole in memory.
             self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
@@ -55,6 +56,7 @@ class ParquetReader(_Located):
         self.step = alike.pop() if len(alike) == 1 else 1
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         begins = np.cumsum([0, *self._groups])
         low = int(np.searchsorted(begins, first, side="right")) - 1
         high = int(np.searchsorted(begins, first + count, side="left"))
@@ -73,11 +75,12 @@ class ParquetReader(_Located):
 
 
 class ArrayReader(_Located):
-    """A two-dimensional array, or one of more dimensions with its rows flattened; its columns are `0`, `1`, …"""
+    """A two-dimensional array, or one of more dimensions with its rows flattened; its columns are `0`, `1` and so on."""
 
     step: int = 1
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         self._file = file
         try:
             version = np.lib.format.read_magic(file)
@@ -100,6 +103,7 @@ class ArrayReader(_Located):
             raise InvalidFile(f"the NPY file is cut off: {have} bytes of data, and its shape {list(shape)} needs {want}")
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         columns = list(self.columns) if columns is None else columns
         chosen, line = [int(name) for name in columns], self._width * self._dtype.itemsize
         for at in range(first, first + count, most):

@@ -42,8 +42,10 @@ class Binding:
 def bind(
     manifest: Manifest, reader: Reader, chosen: Sequence[str] | Mapping[str, str] | None = None, keep: Sequence[str] | None = None
 ) -> Binding:
-    """`chosen` says the file's columns in the model's order, or by the model's names; without it names are compared, and where
-    the model or the file has none, places. `keep` is all the others where it is not said.
+    """Map the columns of a file to the inputs of a model.
+
+    `chosen` lists the file's columns in the model's order, or by the model's names. Without it columns are matched by name, or by place if the
+    model or the file has no names. `keep` lists the columns that are copied to the output; None means all others.
 
     Raises InvalidInput or InvalidFile that names the columns which are missing, too many or of a wrong type.
     """

@@ -34,6 +34,7 @@ class CsvReader(TextReader):
     """The names of the columns are known when it is opened."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         self._floats: Sequence[str] = ()
         self._file, self.options = file, options or TableOptions()
         self.cells = Cells(Form.TEXT, self.options.decimal, self.options.na_values)
@@ -57,6 +58,7 @@ class CsvReader(TextReader):
         self.columns = dict.fromkeys(self._names, pa.string())
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         columns = list(self.columns) if columns is None else columns
         for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)

@@ -24,6 +24,8 @@ _PACKED: Final = {
 
 
 class Format(StrEnum):
+    """A file format."""
+
     CSV = "csv"
     JSONL = "jsonl"
     NPY = "npy"
@@ -31,6 +33,7 @@ class Format(StrEnum):
 
     @property
     def media_type(self) -> str:
+        """The media type of files of this format."""
         return _MEDIA[self]
 
 

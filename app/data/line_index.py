@@ -1,4 +1,4 @@
-"""Where the records of a text file are: found in one pass, kept as one entry a block.
+"""An index of the records of a text file: made in one pass, with one entry per block.
 
 A record is a line, or several if a quoted value holds line breaks; blank lines are not records. What quotes mean is what Arrow's CSV reader
 takes them to mean: a quote opens a value at its start only, and is a character like any other inside a value that is not quoted.
@@ -51,6 +51,7 @@ class Index:
 
     @property
     def records(self) -> int:
+        """The number of records."""
         return int(self.entries[-1, 0])
 
     def blocks(self, first: int, count: int) -> range:
@@ -60,11 +61,13 @@ class Index:
         return range(int(low), int(high) + 1)
 
     def save(self, path: Path) -> None:
+        """Write the index to a file."""
         with path.open("wb") as file:
             np.save(file, self.entries)
 
     @classmethod
     def load(cls, path: Path) -> Index:
+        """Read an index that `save` wrote."""
         return cls(np.load(path, allow_pickle=False))
 
 
@@ -97,13 +100,13 @@ def split(data: bytes, line: int, lexicon: Lexicon) -> list[tuple[int, bytes]]:
     """The records of whole lines, each with the line that it begins in."""
     data = _whole(data, lexicon)
     begins, ends, _ = breaks(data, lexicon)
-    found, at = [], 0
+    records, at = [], 0
     for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
         line += lines_in(data[at:begin], lexicon)
         at = begin
         if end > begin:
-            found.append((line, data[begin:end]))
-    return found
+            records.append((line, data[begin:end]))
+    return records
 
 
 def cut(data: bytes, low: int, high: int, lexicon: Lexicon) -> tuple[bytes, int]:
@@ -121,6 +124,7 @@ def _whole(data: bytes, lexicon: Lexicon) -> bytes:
 
 
 def never() -> bool:
+    """Return False: the pass over a file is not stopped early."""
     return False
 
 
@@ -168,13 +172,13 @@ def index(
     return Index(np.array(entries, np.int64))
 
 
-def block(file: IO[bytes], found: Index, at: int) -> bytes:
+def block(file: IO[bytes], index: Index, at: int) -> bytes:
     """The bytes of a block. Raises InvalidFile if they have changed since the file was looked through."""
-    begin, end = int(found.entries[at, 2]), int(found.entries[at + 1, 2])
+    begin, end = int(index.entries[at, 2]), int(index.entries[at + 1, 2])
     file.seek(begin)
     data = file.read(end - begin)
-    checked = found.entries.shape[1] > 3  # not by versions before
-    if len(data) != end - begin or (checked and zlib.crc32(data) != int(found.entries[at, 3])):
+    checked = index.entries.shape[1] > 3  # not by versions before
+    if len(data) != end - begin or (checked and zlib.crc32(data) != int(index.entries[at, 3])):
         raise InvalidFile(CHANGED)
     return data
 

@@ -31,6 +31,7 @@ class JsonReader(TextReader):
     """All names of columns are known after `survey`, those of the first lines before."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
+        """Open a file."""
         self._file, self.options, self.cells = file, options or TableOptions(), Cells(Form.JSON)
         start = after_bom(file)
         self._begin = start, 0
@@ -65,6 +66,7 @@ class JsonReader(TextReader):
         return all(name in self.columns for name in names)
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         for low, high, data, line in self._blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 

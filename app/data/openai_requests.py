@@ -1,4 +1,4 @@
-"""A file of requests, as OpenAI's batches have them: `{"custom_id", "method", "url", "body"}` a line."""
+"""Files of requests in OpenAI's batch format: one `{"custom_id", "method", "url", "body"}` per line."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LONGEST_ID: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One line. `body` is what would be posted to the endpoint."""
+    """One line. `body` is what a client would post to the endpoint."""
 
     custom_id: str
     body: dict[str, Any]
 
 
 class RequestReader:
-    """Each line as text in one column; what it asks is read where it is answered."""
+    """Returns each line as text in one column; it is parsed where it is predicted."""
 
     typed = True
     cells = ARROW
@@ -40,18 +40,21 @@ class RequestReader:
     columns: Mapping[str, pa.DataType]
 
     def __init__(self, file: IO[bytes], index: Index) -> None:
+        """Read a file whose lines `index` locates."""
         self._file = file
         self.locate(index)
         self.columns = {REQUEST: pa.binary()}
 
     def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        """Return the index: the rows are known."""
         return self._index
 
     def locate(self, index: Index) -> None:
+        """Use rows that `look_through` found."""
         self._index, self.rows = index, index.records
 
     def lines(self, first: int = 0, count: int | None = None) -> Iterator[tuple[int, int, bytes]]:
-        """Row, line (both from 0) and text."""
+        """Yield the row, the line (both from 0) and the text."""
         last = self.rows if count is None else first + count
         for at in self._index.blocks(first, last - first) if last > first else ():
             row, line, *_ = self._index.entries[at].tolist()
@@ -60,9 +63,10 @@ class RequestReader:
                     yield place, where, text
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
+        """Yield rows, as `Reader.read` describes."""
         waiting: list[tuple[int, int, bytes]] = []
-        for one in self.lines(first, count):
-            waiting.append(one)
+        for line in self.lines(first, count):
+            waiting.append(line)
             if len(waiting) == most:
                 yield _slice(waiting)
                 waiting = []
@@ -106,49 +110,51 @@ def check(
 
 def _mistakes(text: bytes, line: int, endpoint: str, model: str | None, seen: dict[str, int]) -> list[dict[str, Any]]:
     try:
-        asked, url = _parsed(text)
+        request, url = _parsed(text)
     except CeleriacError as error:
         code = "invalid_json_line" if isinstance(error, InvalidJSON) else "invalid_request"
         return [_error(code, line, error.detail, error.pointer)]
-    found = []
-    named = asked.body.get("model")
+    mistakes = []
+    model_named = request.body.get("model")
     if url != endpoint:
-        found.append(_error("url_mismatch", line, f"url is {url!r}, and the batch's endpoint is {endpoint!r}", "/url"))
-    elif model is not None and named != model:
-        found.append(_error("model_mismatch", line, f"the model is {named!r}, and the first request's is {model!r}", "/body/model"))
-    if asked.custom_id in seen:
-        told = f"custom_id {asked.custom_id!r} stands in line {seen[asked.custom_id]} too"
-        found.append(_error("duplicate_custom_id", line, told, "/custom_id"))
-    seen.setdefault(asked.custom_id, line)
-    return found
+        mistakes.append(_error("url_mismatch", line, f"url is {url!r}, and the batch's endpoint is {endpoint!r}", "/url"))
+    elif model is not None and model_named != model:
+        mistakes.append(
+            _error("model_mismatch", line, f"the model is {model_named!r}, and the first request's is {model!r}", "/body/model")
+        )
+    if request.custom_id in seen:
+        message = f"custom_id {request.custom_id!r} stands in line {seen[request.custom_id]} too"
+        mistakes.append(_error("duplicate_custom_id", line, message, "/custom_id"))
+    seen.setdefault(request.custom_id, line)
+    return mistakes
 
 
 def parse(text: bytes) -> BatchRequest:
-    """A line that was checked before."""
+    """Parse a line that was checked before."""
     return _parsed(text)[0]
 
 
 def _parsed(text: bytes) -> tuple[BatchRequest, Any]:
-    """The request and its url. Raises InvalidJSON or InvalidInput that names the field."""
+    """Return the request and its URL. Raises InvalidJSON or InvalidInput that names the field."""
     try:
-        found = orjson.loads(text)
+        parsed = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise InvalidJSON(f"it is {not_json(text, error)}") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise InvalidJSON("it must be an object")
-    if too_deep(found):
+    if too_deep(parsed):
         raise InvalidInput(TOO_DEEP, pointer="")
     for name in _FIELDS:
-        if name not in found:
+        if name not in parsed:
             raise InvalidInput(f"{name} is missing", pointer=f"/{name}")
-    custom_id, method, body = found["custom_id"], found["method"], found["body"]
+    custom_id, method, body = parsed["custom_id"], parsed["method"], parsed["body"]
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= _LONGEST_ID:
         raise InvalidInput(f"custom_id must be a text of 1 to {_LONGEST_ID} characters", pointer="/custom_id")
     if method != "POST":
         raise InvalidInput(f"method is {method!r}: POST is the only one", pointer="/method")
     if not isinstance(body, dict):
         raise InvalidInput("body must be an object", pointer="/body")
-    return BatchRequest(custom_id, body), found["url"]
+    return BatchRequest(custom_id, body), parsed["url"]
 
 
 def _slice(lines: list[tuple[int, int, bytes]]) -> RowBatch:

@@ -1,4 +1,4 @@
-"""What reading a table gives: a few rows at a time, the good ones as columns, the bad ones with line and reason."""
+"""Row batches: some rows of a table, the good ones as columns, the bad ones with line and reason."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def _unknown(row: int) -> int | None:
 
 def text_of_lines(data: bytes, line: int, first: int, lexicon: Lexicon) -> Callable[[int], int]:
     """Finds the line of a row in a block; looks for it only when a row is bad."""
-    known: list[int] = []
+    lines: list[int] = []
 
     def find(row: int) -> int:
-        if not known:
-            known.extend(line + 1 for line, _ in line_index.split(data, line, lexicon))
-        return known[row - first]
+        if not lines:
+            lines.extend(line + 1 for line, _ in line_index.split(data, line, lexicon))
+        return lines[row - first]
 
     return find
 
 
 @dataclass(slots=True)
 class RowBatch:
-    """Good rows as a table, and the number of each in the file; bad ones apart. `line_of` tells a row's line, where there are lines. `cells` says how values are written."""
+    """Good rows as a table with their numbers in the file, and bad rows. `line_of` returns the line of a row; `cells` says how values are written."""
 
     table: pa.Table
     rows: NDArray[np.int64]
@@ -61,10 +61,11 @@ class RowBatch:
     @property
     def first(self) -> int:
         """The number of the first row, good or bad. A slice has at least one, and none is left out."""
-        return min(map(int, [*self.rows[:1], *(one.row for one in self.bad)]))
+        return min(map(int, [*self.rows[:1], *(bad.row for bad in self.bad)]))
 
     @property
     def count(self) -> int:
+        """The number of rows, good and bad."""
         return len(self.rows) + len(self.bad)
 
     def cut(self, count: int) -> tuple[RowBatch, RowBatch | None]:
@@ -73,7 +74,7 @@ class RowBatch:
             return self, None
         end = self.first + count
         at = int(np.searchsorted(self.rows, end))
-        here, there = [one for one in self.bad if one.row < end], [one for one in self.bad if one.row >= end]
+        here, there = [bad for bad in self.bad if bad.row < end], [bad for bad in self.bad if bad.row >= end]
         return (
             RowBatch(self.table.slice(0, at), self.rows[:at], here, self.line_of, self.cells),
             RowBatch(self.table.slice(at), self.rows[at:], there, self.line_of, self.cells),

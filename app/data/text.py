@@ -32,11 +32,13 @@ class TextReader:
     _index: Index | None = None
 
     def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = line_index.never) -> Index:
+        """Find the rows, as `Reader.look_through` describes."""
         index = line_index.index(self._file, *self._begin, self._lexicon, self._encoding, resume=resume, enough=enough)
         self.locate(index)
         return index
 
     def locate(self, index: Index) -> None:
+        """Use rows that `look_through` found."""
         self._index, self.rows = index, index.records
 
     def _blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:

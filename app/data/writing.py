@@ -26,6 +26,8 @@ _ROWS: Final = 1 << 14
 
 
 class Writer(Protocol):
+    """Writes predictions to a file."""
+
     def write(self, table: pa.Table) -> None:
         """The next rows; all tables have the same columns."""
         ...

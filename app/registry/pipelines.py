@@ -26,9 +26,11 @@ class Pipelines:
     """OSError passes through where the folder cannot be read."""
 
     def __init__(self, folder: Path) -> None:
+        """Read and write pipelines in `folder`."""
         self._folder = folder
 
     def names(self) -> list[str]:
+        """Return the names of all pipelines, sorted."""
         return sorted(path.stem for path in self._folder.glob(f"*{_ENDING}") if NAME.fullmatch(path.stem)) if self._folder.is_dir() else []
 
     def publish(self, name: str, text: str) -> Pipeline:

@@ -40,6 +40,7 @@ class Repository:
     """Reads touch no lock and see whole versions only. OSError passes through where the volume itself fails."""
 
     def __init__(self, root: Path) -> None:
+        """Use the folder `root`."""
         self.root = root
 
     def models(self) -> list[str]:

@@ -30,9 +30,11 @@ def datatype_of(dtype: np.dtype[Any]) -> str | None:
 
 
 def to_array(tensor: Tensor, *, nullable: bool = False) -> Array:
-    """The tensor's values in its shape. Numbers and timestamps share its memory (read-only where it is); BYTES are text, or bytes where
-    they are not UTF-8, in an array of objects with NaN for missing values, and for empty text if `nullable`. Truth values of which some
-    are missing are an array of objects too."""
+    """Return the values of a tensor in its shape.
+
+    Numbers and timestamps share the tensor's memory, which may be read-only. BYTES become an array of objects: text, or bytes that are not
+    UTF-8, and NaN for missing values (and for empty text if `nullable`). BOOL with missing values becomes an array of objects, too.
+    """
     if tensor.datatype == "BOOL" and MISSING_BOOL in bytes(tensor.data):
         truths: list[Any] = [float("nan") if value is None else value for value in decode(tensor.data, "BOOL")]
         return np.array(truths, dtype=object).reshape(tensor.shape)

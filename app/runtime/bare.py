@@ -26,6 +26,8 @@ _NUMBERS: Final = (0.0, 1.0, 0.5)
 
 
 class Signature(NamedTuple):
+    """The inputs and outputs of a bare estimator."""
+
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     frame: bool

@@ -33,6 +33,7 @@ class CodeModel(Model):
     """Loads itself when it is first asked, so that it can be held by a process that never asks it."""
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
+        """Load the code in `folder`."""
         super().__init__(manifest, None)
         self._folder = folder.resolve()
 

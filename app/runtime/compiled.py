@@ -27,17 +27,21 @@ class Compiled:
     """A graph that answers like the estimator it was made from."""
 
     def __init__(self, graph: Graph) -> None:
+        """Predict with a graph."""
         self._graph = graph
 
     def predict(self, rows: Array) -> Array:
+        """Return the prediction of each row."""
         return self._run("predict", rows)
 
     @available_if(lambda self: "predict_proba" in self._ends[2])  # type: ignore[untyped-decorator]
     def predict_proba(self, rows: Array) -> Array:
+        """Return the class probabilities of each row."""
         return self._run("predict_proba", rows)
 
     @available_if(lambda self: "transform" in self._ends[2])  # type: ignore[untyped-decorator]
     def transform(self, rows: Array) -> Array:
+        """Return the transformed rows."""
         return self._run("transform", rows)
 
     @cached_property
@@ -61,6 +65,7 @@ class Compiled:
 
 
 def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:
+    """Load a compiled estimator."""
     return Compiled(Graph(file, device))
 
 

@@ -15,6 +15,7 @@ class DeferredModel(Model):
     """Reads its artifact when it is first asked: some libraries start threads while they load, and a fork does not copy threads."""
 
     def __init__(self, manifest: Manifest, read: Callable[[], Any]) -> None:
+        """Load the model with `read` when it is first needed."""
         super().__init__(manifest, None)
         self._read = read
 
@@ -25,9 +26,11 @@ class DeferredModel(Model):
             limit_new_libraries()
 
     def verify(self) -> None:
+        """Load the model and compare its answers with its golden sample."""
         self.load()
         super().verify()
 
     def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
+        """Load the model if needed, and predict."""
         self.load()
         return super().predict(inputs, outputs)

@@ -45,6 +45,7 @@ class Graph:
     """
 
     def __init__(self, file: IO[bytes], device: str = "cpu") -> None:
+        """Load an ONNX graph on a device."""
         self.path = Path(file.name)
         self._seen = _identity(os.fstat(file.fileno()))
         self._device = device

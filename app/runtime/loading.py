@@ -34,10 +34,11 @@ def load(
     device: str = "cpu",
     timeout_s: float = 60.0,
 ) -> Model:
-    """A model ready to predict; it has not yet answered its golden sample (`Model.verify`). Safe before a fork: it opens no device,
-    and what may start threads while it is loaded is loaded later, by each process that asks it.
+    """Return a model that is ready to predict. Its golden sample is not checked yet (`Model.verify`).
 
-    `timeout_s` bounds the process that finds out what a bare artifact takes and needs.
+    It is safe to call this before a fork: it opens no device, and libraries that may start threads are loaded later, by each process that
+    predicts. `timeout_s` limits the process that inspects a bare artifact.
+
     Raises ModelNotFound, or ModelUnavailable with the reason: damaged, of another scikit-learn, not allowed, not loadable.
     """
     manifest = repository.manifest(name, version)

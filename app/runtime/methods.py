@@ -21,6 +21,7 @@ _REPEATED_ROWS: Final = 3
 
 
 def methods_of(estimator: Any) -> list[str]:
+    """Return the methods of an estimator that can be served."""
     return [name for name in METHODS if callable(getattr(estimator, name.removesuffix("_distance"), None))]
 
 
@@ -67,6 +68,7 @@ def answers_of(estimator: Any, sample: Any) -> dict[str, Array]:
 
 
 def specs_of(answers: dict[str, Array]) -> tuple[TensorSpec, ...]:
+    """Return the specs of answers."""
     return tuple(TensorSpec(name, str(datatype_of(answer.dtype)), (-1, *answer.shape[1:])) for name, answer in answers.items())
 
 

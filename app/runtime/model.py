@@ -23,6 +23,7 @@ class Model:
     """An estimator and what its manifest declares. Do not predict before a fork: libgomp's threads die in it."""
 
     def __init__(self, manifest: Manifest, estimator: Any) -> None:
+        """Serve a loaded estimator."""
         self.manifest = manifest
         self.estimator = estimator
         self._columns = pd.Index(manifest.inputs[0].columns or [spec.name for spec in manifest.inputs])
@@ -74,6 +75,7 @@ class Model:
                 raise ModelUnavailable(f"{self} answers its golden sample differently: {difference}. Publish it again")
 
     def __str__(self) -> str:
+        """Return `name@version`."""
         return "@".join(self.manifest.key)
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A folder with `model.py` or `model.onnx`, and `model.yaml` that describes it, into the repository."""
+"""Publishing a folder with `model.py` or `model.onnx`, which `model.yaml` describes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
 _OWN: Final = ("sample", "tolerance")
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
-"""Not published: caches, hidden files, and what publishing writes."""
+"""Files that are not published: caches, hidden files, and what publishing writes."""
 
 
 def publish_folder(

@@ -23,8 +23,10 @@ _GLOBAL: Final = re.compile(r"Can't get attribute '(?P<name>[^']+)' on <module '
 
 @dataclass(frozen=True)
 class Requirements:
-    """`packages` are distributions with their versions, and modules that belong to none. `native`: one of them holds compiled code.
-    `script` names the classes and functions that the script or notebook defined which runs now.
+    """What a model needs to be loaded.
+
+    `packages` are distributions with their versions, and modules that belong to none. `native`: one of them contains compiled code. `script`
+    names the classes and functions that the running script or notebook defines.
 
     Compiled libraries such as LightGBM and XGBoost start threads while they load a model, and threads do not survive a fork.
     """
@@ -54,6 +56,7 @@ def requirements_of(estimator: Any) -> Requirements:
 
 
 def script_defined(name: str) -> str:
+    """Return the message for a class or function that a script defines."""
     return (
         f"The model uses {name}, which is defined in the script or notebook that trained it. "
         "Move it to a module that workers can import, or publish a folder with model.py"

@@ -1,4 +1,4 @@
-"""An answer that is yielded piece by piece: whoever listens hears each piece, and the whole is put together."""
+"""Streaming models: listeners get each piece of text, and the pieces are joined to the complete output."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from app.core.errors import InvalidOutput
 
 Listener = Callable[[int, str | bytes], None]
-"""Hears the row and the piece; what it raises ends the generator."""
+"""Gets the row and the piece. An exception ends the generator."""
 _listeners: list[Listener] = []
 
 
 @contextmanager
 def heard(listener: Listener) -> Iterator[None]:
-    """In the block it hears what models of this process yield."""
+    """Within the block, pass what models of this process yield to the listener."""
     _listeners.append(listener)
     try:
         yield
@@ -24,7 +24,7 @@ def heard(listener: Listener) -> Iterator[None]:
 
 
 def whole(row: int, answer: Any) -> bytes:
-    """All that a generator yields for a row. Raises InvalidOutput for a piece that is no text, and what the generator raises."""
+    """Return everything that a generator yields for a row. Raises InvalidOutput for a piece that is not text, and what the generator raises."""
     if isinstance(answer, str | bytes):
         answer = [answer]
     pieces = []
@@ -36,7 +36,7 @@ def whole(row: int, answer: Any) -> bytes:
             for listener in _listeners:
                 listener(row, piece)
     finally:
-        # Not when it is collected: it holds what it holds until then.
+        # Now, not at garbage collection: the generator may hold resources.
         if hasattr(answer, "close"):
             answer.close()
     return b"".join(pieces)

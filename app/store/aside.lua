@@ -1,5 +1,5 @@
--- A member of an index could not be handled: it is tried again later, and set aside after the last attempt. Both are noted.
--- KEYS: quarantine, its notes, index     ARGV: field of the note, member, note, attempts allowed (0 for any number), first delay,
+-- Notes that a member of an index could not be handled. It is tried again later, and removed from the index after the last attempt.
+-- KEYS: quarantine, its notes, index     ARGV: field of the note, member, note, attempts allowed (0: unlimited), first delay,
 --       longest delay, most notes, seconds to keep them
 -- Returns {failures so far, 1 if the member was removed from its index}
 local time = redis.call('TIME')

@@ -1,18 +1,18 @@
--- Changes a batch, if it is still as the caller saw it: its record, its open pieces, the parts that are done. All of it or nothing.
+-- Changes a batch if it meets the preconditions: its record, its open pieces and its finished parts. All of it or nothing.
 -- KEYS: record, open pieces, parts, chunks that are out in the pool, active batches of the pool, index of batches
 -- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
 --       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one);
 --       then what to change: `set`, `increase`, `pieces` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
--- Returns 1, or 0 where it is not as expected.
+-- Returns 1, or 0 if a precondition is not met.
 local id, change = ARGV[1], cjson.decode(ARGV[2])
 local status = redis.call('HGET', KEYS[1], 'status')
 if change.active then
   if status or redis.call('ZCARD', KEYS[5]) >= change.active then return 0 end
 else
   if not status then return 0 end
-  local known = false
-  for _, one in ipairs(change.statuses) do known = known or one == status end
-  if not known then return 0 end
+  local expected = false
+  for _, allowed in ipairs(change.statuses) do expected = expected or allowed == status end
+  if not expected then return 0 end
 end
 for name, value in pairs(change.expect or {}) do
   if redis.call('HGET', KEYS[1], name) ~= value then return 0 end
@@ -23,15 +23,15 @@ end
 if change.window and redis.call('ZCARD', KEYS[4]) >= change.window then return 0 end
 if change.plans then
   local plans = 0
-  for _, one in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-    if string.find(one, '-plan-', 1, true) then plans = plans + 1 end
+  for _, chunk in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    if string.find(chunk, '-plan-', 1, true) then plans = plans + 1 end
   end
   if plans >= change.plans then return 0 end
 end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-for _, one in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], one) end
-for _, one in ipairs(change.out or {}) do redis.call('ZADD', KEYS[4], now, one) end
+for _, chunk in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], chunk) end
+for _, chunk in ipairs(change.out or {}) do redis.call('ZADD', KEYS[4], now, chunk) end
 for name, value in pairs(change.set or {}) do redis.call('HSET', KEYS[1], name, value) end
 for name, by in pairs(change.increase or {}) do redis.call('HINCRBY', KEYS[1], name, by) end
 for first, value in pairs(change.pieces or {}) do
@@ -42,7 +42,7 @@ if change.status then
   redis.call('HSET', KEYS[1], 'status', change.status, change.status .. '_at', now)
   local what = change.final and change.status or (change.status == 'in_progress' and 'started')
   if what and (redis.call('HEXISTS', KEYS[1], 'told') == 1 or redis.call('EXISTS', keys.WEBHOOKS) == 1) then
-    -- A second later where the file was bad: whoever asked is still there and refuses the batch, so that nobody is told.
+    -- A second later if the file is invalid: the request still waits and refuses the batch, which drops the event.
     local at = status == 'validating' and change.status == 'failed' and string.format('%.6f', now + 1) or now
     redis.call('ZADD', keys.EVENTS, 'NX', at, 'batch:' .. id .. ':' .. (redis.call('HGET', KEYS[1], 'round') or 0) .. ' ' .. what)
   end

@@ -1,4 +1,4 @@
--- How far the branches of a step have come; counted here, because a step may have thousands and is looked at whenever one ends.
+-- Counts the branches of a step. It is a script because a step may have thousands and is checked whenever one ends.
 -- ARGV: id of the step's job, branches ('' for a single step)
 -- Returns {how many have succeeded, place of the first that ended otherwise or -1, then the places of those that were never submitted}.
 local part = keys.job .. ARGV[1]

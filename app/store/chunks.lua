@@ -1,12 +1,12 @@
--- What a running attempt of a job has yielded goes to those who watch it, and is kept for those who come. What came too late is dropped.
--- KEYS: job, its chunks
--- ARGV: channel of the job, attempt, run (one process' go at it), chunks to keep, seconds to keep them, then for each chunk: index, row, text
--- Returns 1, or 0 where that attempt no longer runs.
+-- Appends the stream events of a running attempt, and notifies watchers. Events of an attempt that has ended are dropped.
+-- KEYS: job, its stream events
+-- ARGV: channel of the job, attempt, run (one run in one process), events to keep, seconds to keep them, then for each event: index, row, text
+-- Returns 1, or 0 if the attempt no longer runs.
 local job = redis.call('HMGET', KEYS[1], 'state', 'attempt', 'watched', 'revision')
 if job[1] ~= 'running' or job[2] ~= ARGV[2] then return 0 end
 local last, seen = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)[1], -1
 if last and last[2][2] == ARGV[3] then
-  -- Asked again, because the first answer did not arrive: what is there is not added twice.
+  -- The call may be repeated because its answer was lost: events are not added twice.
   seen = tonumber(last[2][6])
 else
   redis.call('DEL', KEYS[2])

@@ -1,6 +1,6 @@
--- Ends a job without an outcome: cancelled by its caller, or expired in the queue. What a worker still computes for it is dropped.
+-- Ends a job without an outcome: cancelled by its caller, or expired in the queue. A result that a worker still computes is dropped.
 -- KEYS: job     ARGV: id, state ('cancelled' or 'expired'), seconds to keep
--- Returns the state before, or nil where there is no such job.
+-- Returns the state before, or nil if the job does not exist.
 local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent')
 if job[1] ~= 'queued' and job[1] ~= 'running' then
   redis.call('ZREM', keys.EXPIRING, ARGV[1])

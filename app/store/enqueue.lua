@@ -1,6 +1,6 @@
--- Puts a delivery that has no message into its queue: one that was delayed, or lost, or whose worker died.
--- KEYS: delivery, list, index of deliveries, delayed deliveries, deliveries that run     ARGV: id, message
--- Returns 1, or 0 where the delivery has ended.
+-- Puts a message for a delivery into its queue: the delivery was delayed or lost, or its worker died.
+-- KEYS: delivery, list, index of deliveries, delayed deliveries, running deliveries     ARGV: id, message
+-- Returns 1, or 0 if the delivery has ended.
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[5], ARGV[1])
 if redis.call('EXISTS', KEYS[1]) == 0 then

@@ -1,24 +1,24 @@
--- A delivery ends: writes every outcome, the first one of a job wins, and tells the API process that waits.
--- KEYS: delivery, index of deliveries, index of dead letters, deliveries that run
+-- Ends a delivery: records every outcome (the first one of a job wins) and notifies the API process that waits.
+-- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
 -- Returns the number of outcomes that came too late.
 local keep, channel = ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
--- Commands that free memory come first: then Redis lets the others pass though it is full, and work in hand can end.
+-- Commands that free memory come first: then Redis accepts the others although it is full, and running jobs can end.
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 local late = {}
-local told = #ARGV > 6 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+local webhooks = #ARGV > 6 and redis.call('EXISTS', keys.WEBHOOKS) == 1
 for i = 7, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
   local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
   local open = job[1] == 'queued' or job[1] == 'running'
-  -- A success is true whichever attempt it comes from; a failure counts only for the attempt that is under way.
+  -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
     redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data)
     redis.call('HINCRBY', key, 'revision', 1)
@@ -33,8 +33,8 @@ for i = 7, #ARGV, 7 do
     elseif trace ~= '' then
       redis.call('HSET', key, 'traceback', trace)
     end
-    if told or job[3] or job[6] or job[7] then redis.call('ZREM', keys.EXPIRING, id) end
-    if told or job[6] then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed') end
+    if webhooks or job[3] or job[6] or job[7] then redis.call('ZREM', keys.EXPIRING, id) end
+    if webhooks or job[6] then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed') end
     if job[7] then
       redis.call('ZADD', keys.FOLLOWUPS, now, job[7])
       redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')

@@ -1,6 +1,7 @@
-"""Every Redis key and channel, with what it holds and how long.
+"""Every Redis key and channel, with its content and its lifetime.
 
-`PREFIX` is the only spelling of the prefix in the code. Scripts receive it, and it is Celery's, redbeat's and Flower's prefix too.
+`PREFIX` is the only spelling of the prefix in the code. Celery, redbeat and Flower use it, too. Lua scripts name a key by its name in this
+module (`keys.JOBS`, or `keys.job .. id` for a function), and get its spelling when they are loaded.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
 """String, what the webhooks of jobs are signed with, where `webhook_secret` is not set."""
 
 WEBHOOK_DELIVERIES: Final = f"{PREFIX}notices"
-"""Sorted set of the notices that are to be sent, by the time of the next attempt; whoever sends one delays or removes it."""
+"""Sorted set of the webhook deliveries that are to be sent, by the time of the next attempt; the sender delays or removes them."""
 
 QUARANTINE: Final = f"{PREFIX}quarantine"
 """Sorted set of what loops could not handle, by the time of the last failure; bounded by `max_quarantine` and `quarantine_ttl_s`."""
@@ -137,22 +138,22 @@ def runs(schedule: str) -> str:
 
 
 def webhook_delivery(id: str) -> str:
-    """Hash, one event for one receiver and every attempt to tell it: `webhook_ttl_s`."""
+    """Hash, one webhook delivery with all its attempts: `webhook_ttl_s`."""
     return f"{PREFIX}notice:{id}"
 
 
 def webhook_deliveries_of(webhook: str) -> str:
-    """Sorted set of all notices of the webhook that are kept, by creation time."""
+    """Sorted set of all stored deliveries of the webhook, by creation time."""
     return f"{PREFIX}notices:of:{webhook}"
 
 
 def webhook_deliveries_waiting(webhook: str) -> str:
-    """Sorted set of the webhook's notices that wait, by creation time; bounded by `webhook_max_waiting`."""
+    """Sorted set of the webhook's deliveries that wait, by creation time; bounded by `webhook_max_waiting`."""
     return f"{PREFIX}notices:waiting:{webhook}"
 
 
 def webhook_deliveries_ended(webhook: str) -> str:
-    """Sorted set of the webhook's notices that were delivered or given up, by creation time; bounded by `webhook_keep`."""
+    """Sorted set of the webhook's deliveries that have ended, by creation time; bounded by `webhook_keep`."""
     return f"{PREFIX}notices:ended:{webhook}"
 
 

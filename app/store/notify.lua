@@ -1,7 +1,7 @@
--- An event of a job becomes notices. One that is there already stays as it is: the event may be handled twice.
--- KEYS: events, due notices     ARGV: event, seconds to keep a notice, most that may wait for one webhook,
---       then for each notice: id, webhook, url ('' for a registered webhook), body
--- Returns how many older ones were given up because too many wait.
+-- Turns an event into webhook deliveries. A delivery that exists stays unchanged, because the event may be handled twice.
+-- KEYS: events, due deliveries     ARGV: event, seconds to keep a delivery, most that may wait for one webhook,
+--       then for each delivery: id, webhook, url ('' for a registered webhook), body
+-- Returns how many older deliveries were dropped because too many wait.
 local ttl, most = ARGV[2], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])

@@ -1,4 +1,4 @@
--- How far a running attempt of jobs has come. What came too late is dropped.
+-- Records the progress of running attempts. Progress of an attempt that has ended is dropped.
 -- ARGV: progress, then for each job: id, attempt
 for i = 2, #ARGV, 2 do
   local key = keys.job .. ARGV[i]

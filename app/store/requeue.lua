@@ -1,12 +1,12 @@
--- Jobs of a delivery are given to new ones, to be tried again: at once, or after a delay.
+-- Moves jobs of a delivery to new deliveries, to be retried at once or after a delay.
 -- KEYS: delivery that had them, list, index of deliveries, delayed deliveries, counts
--- ARGV: ttl, '1' where the attempt does not count (the jobs were not run alone), then for each new delivery of one job: id, body, message, seconds of delay, job, attempt that failed
--- Returns how many were taken.
+-- ARGV: ttl, '1' if the attempt does not count (the jobs did not run alone), then for each new delivery of one job: id, body, message, seconds of delay, job, attempt that failed
+-- Returns how many jobs were moved.
 local ttl = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local old = redis.call('HMGET', KEYS[1], 'attempts', 'limit', 'queue')
--- Allowed though Redis is full, and then the others are.
+-- HDEL is allowed although Redis is full, and then the other commands are too.
 redis.call('HDEL', KEYS[1], '')
 local taken = 0
 for i = 3, #ARGV, 6 do

@@ -1,4 +1,4 @@
--- A parent was looked at: it is looked at again after a while, or never. Where a child ended meanwhile it stays due.
+-- Makes a parent that was reconciled due after a while, or removes it. If one of its jobs ended meanwhile, it stays due.
 -- KEYS: follow-ups     ARGV: parent, seconds until the next look ('' for none)
 local time = redis.call('TIME')
 local now = tonumber(time[1] .. string.format('.%06d', time[2]))

@@ -1,4 +1,4 @@
--- A pipeline begins: its job, what it is to do, and the note that it is due, in one step.
+-- Starts a pipeline run: writes its job and its plan, and makes it due, in one step.
 -- KEYS: job, index of jobs, pipeline, follow-ups
 -- ARGV: id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`),
 --       then for each part that it takes over: id of the part of another run, id of its own
@@ -9,7 +9,7 @@ local now = time[1] .. string.format('.%06d', time[2])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists', now} end
 for i = 9, #ARGV, 2 do
   local part = redis.call('HGETALL', keys.job .. ARGV[i])
-  -- It may have expired meanwhile: then it is done again.
+  -- It may have expired meanwhile: then the step runs again.
   if #part > 0 then
     local own = keys.job .. ARGV[i + 1]
     redis.call('HSET', own, unpack(part))
@@ -17,7 +17,7 @@ for i = 9, #ARGV, 2 do
     redis.call('EXPIRE', own, ttl)
   end
 end
--- It is its own parent: whatever changes its state has it looked at.
+-- The run is its own parent, so that every change of its state makes it due.
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[2], 'created_at', now, 'started_at', now,
   'expires_at', string.format('%.3f', now + ARGV[3]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[8])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[5]) end

@@ -1,8 +1,8 @@
--- Admission, the jobs' records, the delivery and Celery's message in one step: all of it or nothing.
+-- Submits a delivery: checks the limit, and writes the records of the jobs, the delivery and Celery's message. All of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
--- ARGV: name of the queue, largest length, message, body ('' where the message carries it), seconds to keep what nobody ends after its deadline, attempts allowed, time limit, id of the delivery,
+-- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
--- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now, jobs that ever left the queue}
+-- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now, jobs that have ever left the queue}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl = ARGV[1], ARGV[5]
@@ -13,13 +13,13 @@ for i = 1, jobs do
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
--- After the look for known ids: who submits again is told so, also where there is no room for more.
+-- Checked after the ids: a repeated submission succeeds although the queue is full.
 local length = redis.call('LLEN', KEYS[1])
 if length >= tonumber(ARGV[2]) then return {'full', length} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
   local ids, longest = {}, 0
-  local told = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
+  local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
     local id, spec, wait, webhook = ARGV[6 + 4 * i], ARGV[7 + 4 * i], ARGV[8 + 4 * i], ARGV[9 + 4 * i]
     local key = keys.job .. id
@@ -28,11 +28,11 @@ if jobs > 0 then
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
-    if told or webhook ~= '' then redis.call('ZADD', keys.EXPIRING, string.format('%.3f', now + wait), id) end
+    if webhooks or webhook ~= '' then redis.call('ZADD', keys.EXPIRING, string.format('%.3f', now + wait), id) end
     if ARGV[9] == '' then
       redis.call('ZADD', KEYS[3], now, id)
     else
-      -- Listed with its parent, not among the jobs.
+      -- The job is listed with its parent, not among the jobs.
       redis.call('HSET', key, 'parent', ARGV[9])
     end
     ids[i] = id

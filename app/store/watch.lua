@@ -1,4 +1,4 @@
--- Somebody watches a job: its changes are published from now on, its expiry among them.
+-- Marks a job as watched: from now on its changes are published, including its expiry.
 -- KEYS: job, jobs by their deadline     ARGV: id
 -- Returns the record, as HGETALL does.
 local job = redis.call('HMGET', KEYS[1], 'state', 'expires_at')

@@ -1,16 +1,16 @@
--- An attempt to send a notice is over.
--- KEYS: notice, due notices, of the webhook: waiting notices, ended ones, all, health
--- ARGV: id, fate, seconds until the next attempt, the attempt, most ended ones to keep, seconds to keep them,
---       1 where the failure counts against the webhook, failures in a row and seconds since the first after which it is disabled, reason to disable it at once
+-- Records an attempt to send a webhook delivery.
+-- KEYS: delivery, due deliveries, of the webhook: waiting deliveries, ended ones, all, health
+-- ARGV: id, status, seconds until the next attempt, the attempt, most ended ones to keep, seconds to keep them,
+--       1 if the failure counts against the webhook, failures in a row and seconds since the first after which it is disabled, reason to disable it at once
 -- Returns why the webhook is disabled from now on, or ''.
 local time = redis.call('TIME')
 local now = tonumber(time[1] .. string.format('.%06d', time[2]))
 local id, fate = ARGV[1], ARGV[2]
 local notice = redis.call('HMGET', KEYS[1], 'fate', 'attempts', 'created_at')
--- Removed first: then Redis lets the rest pass though it is full, and what was sent is not sent again.
+-- Removed first: then Redis accepts the rest although it is full, and the delivery is not sent again.
 redis.call('ZREM', KEYS[2], id)
 if notice[1] ~= 'pending' then
-  -- Delivered by another process meanwhile, or its time is over.
+  -- Another process delivered it meanwhile, or its record has expired.
   if not notice[1] then
     redis.call('ZREM', KEYS[3], id)
     redis.call('ZREM', KEYS[5], id)

@@ -41,6 +41,7 @@ class Dataset:
 
     @property
     def columns(self) -> list[str]:
+        """The names of the columns."""
         return [str(name) for name in self.rows]
 
 

@@ -1,4 +1,4 @@
-"""A bound on the memory that this process may take more, for a while: above it Python raises MemoryError."""
+"""A temporary limit on additional memory of this process. Above it Python raises MemoryError."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _STATUS: Final = Path("/proc/self/status")
 
 @contextmanager
 def memory_limit(more_bytes: int) -> Iterator[None]:
-    """Counts what the process holds already as free of charge. Does nothing where the system does not tell (no Linux)."""
-    found = re.search(r"VmData:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
-    if found is None:
+    """Limit the memory that the block may allocate besides what the process has. Does nothing on systems other than Linux."""
+    size = re.search(r"VmData:\s+(\d+) kB", _STATUS.read_text()) if _STATUS.exists() else None
+    if size is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = int(found[1]) * 1024 + more_bytes
+    bound = int(size[1]) * 1024 + more_bytes
     resource.setrlimit(resource.RLIMIT_DATA, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
     try:
         yield

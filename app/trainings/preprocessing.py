@@ -1,4 +1,4 @@
-"""What stands before every estimator of scikit-learn: numbers are imputed and scaled, categories one-hot encoded."""
+"""Preprocessing for scikit-learn estimators: numbers are imputed and scaled, categories one-hot encoded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 _CATEGORIES: Final = 100
-"""Of one column that get a feature each; the rarer ones share one."""
+"""Maximum number of categories of a column with a feature of their own; rarer ones share one."""
 
 
 def prepared(rows: pd.DataFrame, estimator: Any) -> Pipeline:
-    """Not fitted."""
+    """Return a pipeline of the preprocessing and the estimator, not fitted."""
     words = categories(rows)
     # A column without any value in this part of the rows may have some in another.
     numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
@@ -29,15 +29,15 @@ def prepared(rows: pd.DataFrame, estimator: Any) -> Pipeline:
 
 
 def categories(rows: pd.DataFrame) -> list[str]:
-    """The columns that hold text."""
+    """Return the columns that hold text."""
     return [str(name) for name in rows if rows[name].dtype == np.dtype(object)]
 
 
 def as_fitted(rows: pd.DataFrame) -> Any:
-    """Numbers alone go as an array: a DataFrame would cost each prediction more than most models do."""
+    """Return rows in the form for fitting: an array if all are numbers, because a DataFrame costs more than most predictions."""
     return rows if categories(rows) else rows.to_numpy()
 
 
 def as_it_was_fitted(estimator: Any, rows: pd.DataFrame) -> Any:
-    """Rows for an estimator of anybody's: a DataFrame where it remembers the names of columns."""
+    """Return rows for any estimator: a DataFrame if it knows the names of its columns."""
     return rows if hasattr(estimator, "feature_names_in_") else rows.to_numpy()
