@@ -243,7 +243,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b"a,b\n1,2\n", {"input": "s3://bucket/a.csv"}, 422, "s3:// is not allowed"),
         ("a.csv", b"a,b\n1,2\n", {"input": None}, 422, "names no file"),
         ("a.csv", b"a,b\n1,2\n", {"rows": 7}, 422, "there is no field 'rows'"),
-        ("a.csv", b"a,b\n1,2\n", {"metadata": {"a": 1}}, 422, "metadata must be"),
+        ("a.csv", b"a,b\n1,2\n", {"metadata": {"a": 1}}, 422, "Field metadata must contain at most 16 strings"),
         ("a.csv", b"a,b\n1,2\n", {"output_expires_after": {"seconds": 0}}, 422, "output_expires_after must be"),
     ],
 )  # fmt: skip
