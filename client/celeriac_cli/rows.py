@@ -135,8 +135,8 @@ def _npy(data: bytes, name: str) -> Table:
 
 
 def _needs(name: str, library: str) -> CLIError:
-    told = f"Reading {name} needs {library}. Install it with pip install {library}, or use `celeriac batch run`, which sends the file"
-    return CLIError(f"{told} to the server.", Exit.REFUSED)
+    install = f"Reading {name} needs {library}. Install it with pip install {library}"
+    return CLIError(f"{install}, or use `celeriac batch run`, which sends the file to the server.", Exit.REFUSED)
 
 
 def _refuse_constant(name: str) -> Any:
