@@ -22,6 +22,8 @@ from app.runtime.folders import publish_folder
 from app.runtime.graph import Graph
 from app.runtime.loading import load
 
+pytestmark = pytest.mark.slow
+
 FLOAT, TEXT = TensorProto.FLOAT, TensorProto.STRING
 
 
