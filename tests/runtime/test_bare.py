@@ -28,6 +28,8 @@ from app.runtime.arrays import to_array
 from app.runtime.loading import load
 from app.runtime.methods import call
 
+pytestmark = pytest.mark.slow
+
 ROWS = pd.DataFrame(
     {
         "city": ["Bern", "Oulu", "Bern", "Turku"] * 5,

@@ -20,6 +20,8 @@ from app.runtime.arrays import to_array
 from app.runtime.loading import load
 from app.runtime.publishing import publish
 
+pytestmark = pytest.mark.slow
+
 CANCER, DIABETES = load_breast_cancer(return_X_y=True), load_diabetes(return_X_y=True)
 ESTIMATORS: list[tuple[Any, Any]] = [
     (make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)), CANCER),

@@ -22,6 +22,8 @@ from app.runtime.graph import Graph
 from app.runtime.loading import load
 from app.runtime.model_yaml import publish_folder
 
+pytestmark = pytest.mark.slow
+
 FLOAT, TEXT = TensorProto.FLOAT, TensorProto.STRING
 
 
