@@ -42,7 +42,7 @@ def test_a_text_line_says_when_how_serious_where_and_what(configure: Configure) 
     stream = configure(log_format="text")
     logging.getLogger("app.api.routes.jobs").warning("queue is %s", "long", extra={"job": "42"})
     clock, level, where, *words = stream.getvalue().split()
-    assert (len(clock), level, where, words) == (12, "warning", "api.jobs", ["queue", "is", "long", "job=42"])
+    assert (len(clock), level, where, words) == (12, "warning", "api.routes.jobs", ["queue", "is", "long", "job=42"])
 
 
 def test_no_colour_where_the_output_is_no_terminal(configure: Configure) -> None:

@@ -81,7 +81,7 @@ class WebhookEvent:
         return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
-class Status(StrEnum):
+class DeliveryStatus(StrEnum):
     """The state of a webhook delivery."""
 
     PENDING = "pending"
@@ -154,7 +154,7 @@ class WebhookDelivery:
     about: str
     body: bytes
     url: str = ""
-    status: Status = Status.PENDING
+    status: DeliveryStatus = DeliveryStatus.PENDING
     tried: int = 0
     created_at: float = 0.0
     next_at: float | None = None

@@ -60,7 +60,7 @@ class CsvReader(TextReader):
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         """Yield rows, as `Reader.read` describes."""
         columns = list(self.columns) if columns is None else columns
-        for low, high, data, line in self._blocks(first, count):
+        for low, high, data, line in self.blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
     def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str]) -> RowBatch:

@@ -52,7 +52,7 @@ class JsonReader(TextReader):
     def survey(self) -> dict[str, pa.DataType]:
         """Every column of the file, with the narrowest type that holds all of its values: text where they are of several kinds."""
         kinds: dict[str, set[str]] = {}
-        for _, _, data, line in self._blocks(0, self.rows):
+        for _, _, data, line in self.blocks(0, self.rows):
             for _, record in line_index.split(data, line, LINES):
                 row = _parsed(record)
                 for name, value in {}.items() if isinstance(row, str) else row.items():
@@ -67,7 +67,7 @@ class JsonReader(TextReader):
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         """Yield rows, as `Reader.read` describes."""
-        for low, high, data, line in self._blocks(first, count):
+        for low, high, data, line in self.blocks(first, count):
             yield self._slice(data, line, low, high, columns)
 
     def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> RowBatch:

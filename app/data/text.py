@@ -41,7 +41,7 @@ class TextReader:
         """Use rows that `look_through` found."""
         self._index, self.rows = index, index.records
 
-    def _blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:
+    def blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:
         """The records from `low` to `high`, their bytes and the line of the first."""
         index = self._index
         assert index is not None, "rows are read by an index"

@@ -18,7 +18,7 @@ import redis.asyncio
 from standardwebhooks import Webhook as Signer
 
 from app import metrics
-from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, Status, Webhook, WebhookDelivery, delay
+from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, DeliveryStatus, Webhook, WebhookDelivery, delay
 from app.hooks import ssrf_transport
 from app.hooks.fanout import Shown, fan_out
 from app.loops import Loop
@@ -123,20 +123,20 @@ class Sender:
         at = time.time()
         if delivery.webhook != DEFAULT and (webhook is None or webhook.disabled):
             why = f"the webhook is disabled: {webhook.disabled}" if webhook else "the webhook was deleted"
-            await self._end(delivery, webhook, Attempt(at, None, why, 0.0), Status.FAILED, "refused", counts=False)
+            await self._end(delivery, webhook, Attempt(at, None, why, 0.0), DeliveryStatus.FAILED, "refused", counts=False)
             return
         secrets = webhook.secrets(at) if webhook else [await self._default_secret()]
         status, error, wait_s, refused = await self._post(webhook.url if webhook else delivery.url, delivery, secrets, at)
         attempt = Attempt(at, status, error, round(time.time() - at, 3))
         if not error:
-            await self._end(delivery, webhook, attempt, Status.DELIVERED, "delivered", counts=False)
+            await self._end(delivery, webhook, attempt, DeliveryStatus.DELIVERED, "delivered", counts=False)
         elif status == httpx.codes.GONE:
             gone = "the receiver answered 410, that it is gone for good"
-            await self._end(delivery, webhook, attempt, Status.FAILED, "gone", counts=webhook is not None, disable=gone)
+            await self._end(delivery, webhook, attempt, DeliveryStatus.FAILED, "gone", counts=webhook is not None, disable=gone)
         else:
             delay_s = None if refused else delay(self._schedule, delivery.tried + 1, self._luck(), wait_s)
-            following = Status.FAILED if delay_s is None else Status.PENDING
-            outcome = "refused" if refused else "again" if following is Status.PENDING else "failed"
+            following = DeliveryStatus.FAILED if delay_s is None else DeliveryStatus.PENDING
+            outcome = "refused" if refused else "again" if following is DeliveryStatus.PENDING else "failed"
             await self._end(delivery, webhook, attempt, following, outcome, delay_s or 0.0, counts=webhook is not None)
 
     async def _post(
@@ -167,7 +167,7 @@ class Sender:
         delivery: WebhookDelivery,
         webhook: Webhook | None,
         attempt: Attempt,
-        status: Status,
+        status: DeliveryStatus,
         outcome: str,
         delay_s: float = 0.0,
         *,

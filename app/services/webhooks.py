@@ -13,7 +13,7 @@ import redis.asyncio
 from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
 from app.core.fields import reject_unknown_fields
 from app.core.url_policy import check_url
-from app.core.webhooks import DEFAULT, Status, Webhook, WebhookDelivery, new_secret
+from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery, new_secret
 from app.hooks import ssrf_transport
 from app.services import webhook_fields
 from app.settings import Settings
@@ -124,7 +124,9 @@ class WebhookService:
             raise WebhookConflict("The secret is configured with CELERIAC_WEBHOOK_SECRET. Ask the operator of this server for it.")
         return await webhooks.default_secret(self._client)
 
-    async def deliveries(self, id: str, status: Status | None, cursor: str | None, limit: int) -> tuple[list[WebhookDelivery], str | None]:
+    async def deliveries(
+        self, id: str, status: DeliveryStatus | None, cursor: str | None, limit: int
+    ) -> tuple[list[WebhookDelivery], str | None]:
         """Return the newest deliveries after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
         return await webhook_deliveries.page(self._client, id, status, cursor, limit)
 

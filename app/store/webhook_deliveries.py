@@ -13,7 +13,7 @@ from functools import partial
 import orjson
 import redis.asyncio
 
-from app.core.webhooks import Attempt, Status, WebhookDelivery, WebhookEvent
+from app.core.webhooks import Attempt, DeliveryStatus, WebhookDelivery, WebhookEvent
 from app.settings import Settings
 from app.store import keys, pages, scripts
 from app.store.reading import answers, readable, required
@@ -58,7 +58,7 @@ async def attempted(
     client: redis.asyncio.Redis,
     delivery: WebhookDelivery,
     attempt: Attempt,
-    status: Status,
+    status: DeliveryStatus,
     delay_s: float,
     settings: Settings,
     *,
@@ -112,7 +112,7 @@ async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, setting
     """Make a delivery due now. Its earlier attempts are kept."""
     now = time.time()
     async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.webhook_delivery(delivery.id), mapping={"fate": Status.PENDING, "tried": 0})
+        pipe.hset(keys.webhook_delivery(delivery.id), mapping={"fate": DeliveryStatus.PENDING, "tried": 0})
         pipe.expire(keys.webhook_delivery(delivery.id), settings.webhook_ttl_s)
         pipe.zrem(keys.webhook_deliveries_ended(delivery.webhook), delivery.id)
         pipe.zadd(keys.webhook_deliveries_waiting(delivery.webhook), {delivery.id: delivery.created_at})
@@ -126,7 +126,7 @@ async def read(client: redis.asyncio.Redis, id: str) -> WebhookDelivery | None:
 
 
 async def page(
-    client: redis.asyncio.Redis, webhook: str, status: Status | None, cursor: str | None, count: int
+    client: redis.asyncio.Redis, webhook: str, status: DeliveryStatus | None, cursor: str | None, count: int
 ) -> tuple[list[WebhookDelivery], str | None]:
     """Return a webhook's deliveries of one status (None: all), and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
@@ -162,7 +162,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Webhoo
         about=about.partition(".")[0],
         body=fields[b"body"],
         url=fields[b"url"].decode(),
-        status=Status(fields[b"fate"].decode()),
+        status=DeliveryStatus(fields[b"fate"].decode()),
         tried=int(fields[b"tried"]),
         created_at=float(fields[b"created_at"]),
         next_at=due if fields[b"fate"] == b"pending" else None,

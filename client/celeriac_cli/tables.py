@@ -134,7 +134,8 @@ def read_csv(data: bytes, name: str, options: TableOptions) -> Table:
         records = records[1:]
     for line, cells in records:
         if len(cells) != len(columns):
-            message = f"{name}, line {line}: {len(cells)} values, where the first line has {len(columns)} columns"
+            count = "1 value" if len(cells) == 1 else f"{len(cells)} values"
+            message = f"{name}, line {line}: it has {count}, and the first line has {len(columns)} columns"
             raise CLIError(message, Exit.USAGE)
 
     def decode(cells: list[str], datatype: str | None) -> list[Any]:

@@ -65,7 +65,7 @@ def test_a_dead_redis(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
     place.setenv("CELERIAC_REDIS_URL", f"redis://127.0.0.1:{free_port()}/0")
     ended = refused(celeriac)
     assert ended.exit == Exit.UNREACHABLE
-    assert "unset it to have one started by `celeriac up`" in ended.err
+    assert "unset it so that `celeriac up` starts one" in ended.err
 
 
 def test_a_redis_that_drops_keys(celeriac: Celeriac, place: pytest.MonkeyPatch, redis_url: str) -> None:

@@ -8,7 +8,7 @@ from standardwebhooks import Webhook as Verifier
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.core.webhooks import LARGEST, Event, Status, new_secret
+from app.core.webhooks import LARGEST, DeliveryStatus, Event, new_secret
 from app.hooks.sender import retry_after_s
 from app.loops import Loop
 from app.store import jobs, keys, webhook_deliveries, webhooks
@@ -114,7 +114,7 @@ async def test_an_event_is_sent_again_until_2xx_under_the_same_id(hooked: Hooked
     assert len({one.headers["webhook-id"] for one in got}) == 1
     (delivery,) = await hooked.deliveries()
     assert [one.status for one in delivery.attempts] == [500, 404, 200]
-    assert delivery.status is Status.DELIVERED
+    assert delivery.status is DeliveryStatus.DELIVERED
 
 
 async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked: Hooked, receiver: Receiver) -> None:
@@ -123,7 +123,7 @@ async def test_an_event_that_nobody_takes_is_given_up_after_the_schedule(hooked:
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (delivery,) = await hooked.deliveries()
-    assert (delivery.status, len(delivery.attempts)) == (Status.FAILED, 10)
+    assert (delivery.status, len(delivery.attempts)) == (DeliveryStatus.FAILED, 10)
 
 
 async def test_nobody_listens_is_a_failure_that_is_tried_again(hooked: Hooked, receiver: Receiver) -> None:
@@ -131,7 +131,7 @@ async def test_nobody_listens_is_a_failure_that_is_tried_again(hooked: Hooked, r
     await hooked.cancel(await hooked.submit())
     await hooked.sender((60.0,)).round()
     (delivery,) = await hooked.deliveries()
-    assert delivery.status is Status.PENDING
+    assert delivery.status is DeliveryStatus.PENDING
     assert delivery.attempts[0].error.startswith("ConnectError")
 
 
@@ -182,7 +182,7 @@ async def test_a_dead_webhook_is_disabled_after_failures_in_a_row_over_a_time(ho
     (delivery,) = await hooked.deliveries()
     assert found is not None
     assert found.disabled == "3 attempts in a row have failed"
-    assert delivery.status is Status.FAILED
+    assert delivery.status is DeliveryStatus.FAILED
     assert delivery.attempts[-1].error == "the webhook is disabled: 3 attempts in a row have failed"
 
 
@@ -214,7 +214,7 @@ async def test_a_redirect_is_a_failure_and_is_not_followed(hooked: Hooked, recei
     await hooked.sender((60.0,)).round()
     (delivery,) = await hooked.deliveries()
     assert [got.path for got in receiver.all()] == ["/hook"]
-    assert (delivery.status, delivery.attempts[0].status) == (Status.PENDING, 307)
+    assert (delivery.status, delivery.attempts[0].status) == (DeliveryStatus.PENDING, 307)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
@@ -224,7 +224,7 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (delivery,) = await hooked.deliveries()
-    assert delivery.status is Status.FAILED
+    assert delivery.status is DeliveryStatus.FAILED
     assert "no public address" in delivery.attempts[0].error
     assert receiver.all() == []
 
@@ -234,7 +234,7 @@ async def test_a_host_that_is_no_name_is_told_and_not_tried_again(hooked: Hooked
     await hooked.cancel(await hooked.submit())
     await hooked.send()
     (delivery,) = await hooked.deliveries()
-    assert (delivery.status, len(delivery.attempts)) == (Status.FAILED, 1)
+    assert (delivery.status, len(delivery.attempts)) == (DeliveryStatus.FAILED, 1)
     assert "no valid host name" in delivery.attempts[0].error
 
 
@@ -286,7 +286,11 @@ async def test_what_waits_for_a_webhook_is_bounded_and_the_oldest_is_given_up(ho
     for _ in range(3):
         await hooked.cancel(await hooked.submit())
         await hooked.sender((3600.0,)).round()
-    assert [delivery.status for delivery in await hooked.deliveries()] == [Status.PENDING, Status.PENDING, Status.FAILED]
+    assert [delivery.status for delivery in await hooked.deliveries()] == [
+        DeliveryStatus.PENDING,
+        DeliveryStatus.PENDING,
+        DeliveryStatus.FAILED,
+    ]
 
 
 async def test_nothing_is_kept_without_an_end(hooked: Hooked, receiver: Receiver) -> None:
@@ -308,7 +312,7 @@ async def test_what_waits_is_sent_and_ends_though_redis_is_full(hooked: Hooked, 
     finally:
         await hooked.client.config_set("maxmemory", 0)
     (delivery,) = await hooked.deliveries("default")
-    assert (delivery.status, [one.status for one in delivery.attempts]) == (Status.DELIVERED, [500, 204])
+    assert (delivery.status, [one.status for one in delivery.attempts]) == (DeliveryStatus.DELIVERED, [500, 204])
 
 
 async def expire(hooked: Hooked) -> None:

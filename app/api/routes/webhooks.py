@@ -17,7 +17,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
-from app.core.webhooks import DEFAULT, Status, Webhook, WebhookDelivery
+from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -76,9 +76,9 @@ async def deliveries(request: Request) -> Response:
     root, id, query = container(request), request.path_params["id"], request.query_params
     await root.webhooks.check(id)
     reject_unknown_fields(query, "state", "limit", "cursor")
-    limit, state = params.limit(request, 20, 100), params.choice(request, "state", Status)
+    limit, state = params.limit(request, 20, 100), params.choice(request, "state", DeliveryStatus)
     try:
-        page, following = await root.webhooks.deliveries(id, Status(state) if state else None, query.get("cursor"), limit)
+        page, following = await root.webhooks.deliveries(id, DeliveryStatus(state) if state else None, query.get("cursor"), limit)
     except ValueError:
         raise params.invalid_cursor(request) from None
     return json_response({"items": [_delivery(delivery) for delivery in page], "next": following})

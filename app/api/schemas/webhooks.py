@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
-from app.core.webhooks import Event, Status
+from app.core.webhooks import DeliveryStatus, Event
 
 _ID: Final = "wh_9f86d081884c7d65"
 _URL: Final = "https://example.com/hook"
@@ -118,7 +118,7 @@ class Delivery(BaseModel):
     job: str | None = Field(None, description="Whose event it is, where that is a job.")
     batch: str | None = Field(None, description="Whose event it is, where that is a batch.")
     url: str | None = Field(None, description="Of a webhook that a job or a batch brought along.")
-    state: Status
+    state: DeliveryStatus
     created_at: str | None
     next_attempt_at: str | None
     attempts: list[Attempt] = Field(description="The first one first.")
@@ -151,7 +151,7 @@ def _change(id: Id, body: Change) -> None: ...
 
 def _deliveries(
     id: OrDefault,
-    state: Annotated[Status | None, Query(description="Only deliveries in this state.")] = None,
+    state: Annotated[DeliveryStatus | None, Query(description="Only deliveries in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Deliveries on a page.")] = 20,
     cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
 ) -> None: ...

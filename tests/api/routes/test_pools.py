@@ -42,5 +42,5 @@ async def test_a_process_that_is_in_no_cluster_says_so_and_answers_from_redis(co
     configured.setenv("CELERIAC_CLUSTER_SELECTOR", "app=celeriac")
     async with running() as api:
         told = (await api.get("/v1/pools")).json()
-    assert told["note"].startswith("this process is in no pod with a service account's token")
+    assert told["note"].startswith("this process does not run in a pod with a service account token")
     assert [pool["scaling"] for pool in told["items"]] == [None]
