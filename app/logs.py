@@ -72,6 +72,7 @@ class Repeats(logging.Filter):
         self._seen: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a record."""
         if record.levelno < logging.WARNING:
             return True
         text, now = record.getMessage(), self._clock()
@@ -90,13 +91,14 @@ class Repeats(logging.Filter):
 
 
 class TextLines(logging.Formatter):
-    """`12:30:01.250 info    api.jobs  accepted  job=0198…`"""
+    """Formats a record as a line of text: `12:30:01.250 info    api.jobs  accepted  job=0198…`."""
 
     def __init__(self, *, colour: bool) -> None:
         super().__init__()
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = record.levelname.lower()
         more = "".join(f"  {name}={value}" for name, value in extras(record).items())
@@ -109,13 +111,14 @@ class TextLines(logging.Formatter):
 
 
 class JSONLines(logging.Formatter):
-    """`{"time": RFC 3339, "level", "process", "logger", "message", …extras, "exception"?}`"""
+    """Formats a record as a JSON object: `{"time", "level", "process", "logger", "message", …extras, "exception"?}`."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
