@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,11 @@ log = logging.getLogger(__name__)
 GOLDEN_ROWS: Final = 3
 CHECKED_ROWS: Final = {"onnx": 10_000}
 """Rows of the sample that what is served must answer as the estimator does, by format; 100 for the others."""
+
+
+def publish_into(folder: str | os.PathLike[str], estimator: Any, name: str, **options: Any) -> Manifest:
+    """Publish an estimator into the repository in a folder: `publish` for the client, which knows no type of the server."""
+    return publish(Repository(Path(folder)), estimator, name, **options)
 
 
 def publish(

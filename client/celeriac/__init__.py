@@ -30,6 +30,7 @@ from celeriac._errors import (
 )
 from celeriac._events import Event
 from celeriac._models import Model
+from celeriac._publishing import Published, publish
 from celeriac._sync.batches import Batch
 from celeriac._sync.client import Client
 from celeriac._sync.jobs import Job
@@ -54,10 +55,12 @@ __all__ = [
     "Model",
     "NotFoundError",
     "PermissionDeniedError",
+    "Published",
     "RateLimitError",
     "ServerError",
     "Timeout",
     "progress",
+    "publish",
     "step",
     "trainer",
 ]

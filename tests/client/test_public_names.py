@@ -34,3 +34,17 @@ def test_the_old_imports_of_model_code_still_work_and_warn() -> None:
     code = "from app.extensions import progress, step; import celeriac; assert step is celeriac.step"
     done = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "app.extensions is deprecated" in done.stderr
+
+
+def test_the_canvas_of_the_client_is_the_one_of_the_server() -> None:
+    from app import canvas
+    from celeriac.canvas import app, predict
+
+    assert (app, predict) == (canvas.app, canvas.predict)
+
+
+def test_publishing_without_the_server_says_what_to_install() -> None:
+    hidden = "import importlib.metadata as m; m.entry_points = lambda **_: ()\n"
+    code = hidden + "import celeriac; celeriac.publish(None, 'x', sample=[])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "celeriac.publish needs the server. Install it with: pip install celeriac-server" in done.stderr

@@ -32,6 +32,7 @@ from tests.trainings.conftest import breast_cancer
 FIRST, OWN_MODEL, BATCH, PIPELINE, TRAIN = (
     f"docs/tutorial/{name}.md" for name in ("1-first-prediction", "2-your-own-model", "3-a-batch", "4-a-pipeline", "5-train-and-promote")
 )
+MODELS = "docs/how-to/models.md"
 STREAMING, SCHEDULES = "docs/how-to/streaming.md", "docs/how-to/schedules.md"
 
 
@@ -45,6 +46,17 @@ def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     exec(compile(block(OWN_MODEL, "publish("), "documentation", "exec"), {})
     assert Repository(tmp_path / "models").aliases("iris") == {"production": "1"}
+
+
+def test_the_page_about_models_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / MODELS).read_text(), re.DOTALL)
+    namespace: dict[str, Any] = {}
+    printing = [code for code in blocks if "celeriac.publish(" in code]
+    for code in printing:
+        exec(compile(code, MODELS, "exec"), namespace)
+        expected = [line.removeprefix("# ") for line in code.splitlines() if line.startswith("# ")]
+        assert capsys.readouterr().out.splitlines() == expected
+    assert len(printing) == 2
 
 
 def test_the_readmes_call_from_python_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
