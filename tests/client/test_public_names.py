@@ -37,8 +37,9 @@ def test_the_old_imports_of_model_code_still_work_and_warn() -> None:
 
 
 def test_the_canvas_of_the_client_is_the_one_of_the_server() -> None:
-    from app import canvas
     from celeriac.canvas import app, predict
+
+    from app import canvas
 
     assert (app, predict) == (canvas.app, canvas.predict)
 
