@@ -16,7 +16,8 @@ import yaml
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
-from app.registry.repository import EXAMPLES, MANIFEST, Repository
+from app.registry.contents import EXAMPLES, MANIFEST
+from app.registry.repository import Repository
 from app.runtime.code import CodeModel
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model

@@ -23,7 +23,8 @@ from app.core.errors import InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS, Tensor, as_json, decode
-from app.registry.repository import EXAMPLES, Repository
+from app.registry.contents import EXAMPLES
+from app.registry.repository import Repository
 from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
 from app.runtime.compiled import write_onnx
