@@ -13,7 +13,8 @@ from app.broker import names
 from app.core.errors import ModelConflict, ModelUnavailable, PipelineUnavailable, VersionNotFound
 from app.core.models import DEFAULT_POOL, references
 from app.registry.pipelines import Pipelines
-from app.registry.repository import BARE, Repository
+from app.registry.reading import BARE
+from app.registry.repository import Repository
 from app.store import model_references, serving
 
 

@@ -1,4 +1,4 @@
-"""A model's aliases: one small file, replaced whole, so that a reader never sees half of it."""
+"""Aliases of a model, in one small file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ LOCK: Final = f".{FILE}.lock"
 
 
 def read(home: Path) -> dict[str, str]:
-    """Alias -> version. Raises ModelUnavailable where the file is broken."""
+    """Return alias -> version. Raises ModelUnavailable if the file is broken."""
     path = home / FILE
     try:
-        found = read_json(path)
+        versions = read_json(path)
     except FileNotFoundError:
         return {}
     except ModelUnavailable as error:
         raise ModelUnavailable(f"{path.parent.name}: {error.detail}") from None
-    if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+    if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
         raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}')
-    return found
+    return versions
 
 
 def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType | None) -> None:
-    """Points `alias` to `version`, or takes it away (None). To be called `alone`.
+    """Point `alias` to `version`, or remove it if that is None. The caller holds the lock (`alone`).
 
-    Raises ModelConflict unless it points to `expect`, where that is given.
+    Raises ModelConflict if `expect` is given and the alias does not point to it.
     """
-    found = read(home)
-    if expect is not ... and found.get(alias) != expect:
-        told = f"the alias {alias!r} of {home.name!r} points to {found.get(alias)}, not to {expect}: look again, then decide"
-        raise ModelConflict(told, pointer="/alias")
+    versions = read(home)
+    if expect is not ... and versions.get(alias) != expect:
+        detail = f"Alias {alias!r} of {home.name!r} points to {versions.get(alias)}, not to {expect}. Read it again, then decide."
+        raise ModelConflict(detail, pointer="/alias")
     if version is None:
-        found.pop(alias, None)
+        versions.pop(alias, None)
     else:
-        found[alias] = version
-    write_text(home / FILE, json.dumps(dict(sorted(found.items()))) + "\n")
+        versions[alias] = version
+    write_text(home / FILE, json.dumps(dict(sorted(versions.items()))) + "\n")
 
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """Among the processes of every machine that mounts the volume; a process that dies lets go."""
+    """Lock the aliases of a model against all processes on all machines that mount the volume. The lock of a dead process is released."""
     handle = os.open(home / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

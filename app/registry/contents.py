@@ -18,7 +18,7 @@ MANIFEST: Final = "model.json"
 EXAMPLES: Final = "examples.json"
 _MAX_JSON_BYTES: Final = 64 << 20
 _CACHE: Final = "__pycache__"
-"""Not among them: nothing in it is ever read."""
+"""Folder that is not part of a version: nothing in it is read."""
 
 
 def read_json(path: Path) -> Any:
@@ -35,7 +35,7 @@ def read_json(path: Path) -> Any:
 
 
 def regular_size(path: Path) -> int:
-    """Bytes of a file. Raises ModelUnavailable if it is not a regular one: the read of a pipe, for example, would wait for ever."""
+    """Bytes of a file. Raises ModelUnavailable if it is not a regular one: reading a pipe, for example, would block forever."""
     try:
         status = path.stat()
     except OSError as error:
@@ -48,9 +48,9 @@ def regular_size(path: Path) -> int:
 
 
 def digest(folder: Path, manifest: Manifest) -> str:
-    """The sha256, in hex, of its one file; of several that of the sorted lines `<sha256>  <path>`, as `sha256sum` prints them.
+    """Return the sha256 of a version, in hex: of its file, or of the sorted lines `<sha256>  <path>` that `sha256sum` prints for several files.
 
-    Of Python that is every file in the folder. Raises ModelUnavailable for a file that is missing, or a link that leads out of the folder.
+    The files of a Python model are all files in the folder. Raises ModelUnavailable if a file is missing or a link leads out of the folder.
     """
     if manifest.format != PYTHON and not manifest.weights:
         return digest_of(folder / manifest.artifact)
@@ -59,7 +59,7 @@ def digest(folder: Path, manifest: Manifest) -> str:
     try:
         lines = sorted(f"{digest_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     except FileNotFoundError as error:
-        raise ModelUnavailable(f"there is no file {error.filename}") from None
+        raise ModelUnavailable(f"the file {error.filename} does not exist") from None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -72,6 +72,6 @@ def _inside(folder: Path, paths: Iterable[Path]) -> Iterator[Path]:
         if not path.is_dir():
             regular_size(path)
         if not path.resolve().is_relative_to(home):
-            raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}: put the file itself there")
+            raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}: replace the link with the file")
         if not path.is_dir():
             yield path

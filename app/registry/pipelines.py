@@ -1,4 +1,4 @@
-"""The pipelines of a folder: `NAME.yaml`, read when they are asked for. What is wrong is told with its line."""
+"""Pipelines in a folder: `NAME.yaml`, read on demand. Errors name the line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.registry.staging import flush
 
 _ENDING: Final = ".yaml"
 _KINDS: Final = ("map", "seq", "str", "int", "float", "bool", "null")
-"""What YAML has and JSON too."""
+"""Kinds of YAML values that JSON has, too."""
 _MOST_NODES: Final = 20_000
 Lines = dict[str, int]
-"""JSON pointer -> line, the first is 1."""
+"""JSON pointer -> line number, from 1."""
 
 
 class Pipelines:
-    """OSError passes through where the folder cannot be read."""
+    """Pipelines of a folder. Raises OSError if the folder cannot be read."""
 
     def __init__(self, folder: Path) -> None:
         """Read and write pipelines in `folder`."""
@@ -34,12 +34,14 @@ class Pipelines:
         return sorted(path.stem for path in self._folder.glob(f"*{_ENDING}") if NAME.fullmatch(path.stem)) if self._folder.is_dir() else []
 
     def publish(self, name: str, text: str) -> Pipeline:
-        """Puts a pipeline there, or another in its place: runs that have begun go on as they began.
+        """Write a pipeline or replace it. Runs that have started keep the pipeline that they started with.
 
-        Raises InvalidInput for a name that is none, PipelineUnavailable that names the line.
+        Raises InvalidInput if the name is not valid, PipelineUnavailable with the line if the text is not.
         """
         if not NAME.fullmatch(name):
-            raise InvalidInput(f"{name!r} is no name for a pipeline: small letters, digits, - and _, as in digit-image", pointer="/name")
+            raise InvalidInput(
+                f"{name!r} is not a valid pipeline name. Use lowercase letters, digits, - and _, as in digit-image.", pointer="/name"
+            )
         pipeline, _ = parse(name, text, f"{name}{_ENDING}")
         self._folder.mkdir(parents=True, exist_ok=True)
         new = self._folder / f".{name}.new"
@@ -50,22 +52,26 @@ class Pipelines:
         return pipeline
 
     def read(self, name: str) -> tuple[Pipeline, dict[str, Any]]:
-        """The pipeline, and what its file says. Raises PipelineNotFound, or PipelineUnavailable that names the line."""
+        """Return a pipeline and the content of its file. Raises PipelineNotFound, or PipelineUnavailable with the line."""
         path = self._folder / f"{name}{_ENDING}"
         if not NAME.fullmatch(name) or not path.is_file():
-            raise PipelineNotFound(f"there is no pipeline {name!r}; there are {', '.join(self.names()) or 'none'}", pointer="/pipeline")
+            raise PipelineNotFound(
+                f"Pipeline {name!r} does not exist. Pipelines: {', '.join(self.names()) or 'none'}.", pointer="/pipeline"
+            )
         return parse(name, path.read_text(errors="replace"), path.name)
 
 
 def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
-    """Raises PipelineUnavailable that names the line."""
+    """Parse the text of a pipeline. Raises PipelineUnavailable with the line."""
     lines: Lines = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         for pointer, line in _lines(node, "") if node is not None else ():
             lines[pointer] = line
             if len(lines) > _MOST_NODES:
-                raise InvalidInput(f"it holds more than {_MOST_NODES} values, those that aliases repeat included", pointer=pointer)
+                raise InvalidInput(
+                    f"the file holds more than {_MOST_NODES} values, including those that YAML aliases repeat", pointer=pointer
+                )
         data = yaml.safe_load(text)
         return Pipeline.from_dict(name, data), data
     except yaml.YAMLError as error:
@@ -73,7 +79,7 @@ def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
         where = f", line {mark.line + 1}" if mark else ""
         raise PipelineUnavailable(f"{file}{where}: {getattr(error, 'problem', None) or error}") from None
     except RecursionError:
-        raise PipelineUnavailable(f"{file}: its values are nested too deeply, or in themselves") from None
+        raise PipelineUnavailable(f"{file}: its values are nested too deeply or contain themselves") from None
     except InvalidInput as error:
         pointer = error.pointer or ""
         while pointer not in lines and pointer:
@@ -82,7 +88,7 @@ def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
 
 
 def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
-    """Raises InvalidInput for a key that is there twice (YAML would take the last, and say nothing), and for what JSON does not know."""
+    """Yield pointers and lines. Raises InvalidInput for a repeated key, of which YAML would silently take the last, and for values JSON lacks."""
     yield pointer, node.start_mark.line + 1
     _check(node, pointer)
     if isinstance(node, yaml.MappingNode):
@@ -91,9 +97,9 @@ def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
             where = f"{pointer}/{key.value}"
             yield where, key.start_mark.line + 1
             if _kind(key) not in ("str", "merge"):
-                raise InvalidInput(f"{key.value!r} is no text: put it in quotes", pointer=where)
+                raise InvalidInput(f"{key.value!r} is not a string: put it in quotes", pointer=where)
             if where in seen:
-                raise InvalidInput(f"{key.value!r} is there twice", pointer=where)
+                raise InvalidInput(f"the key {key.value!r} is repeated", pointer=where)
             seen.add(where)
             yield from ((inner, line) for inner, line in _lines(value, where) if inner != where)
     elif isinstance(node, yaml.SequenceNode):
@@ -102,14 +108,14 @@ def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
 
 
 def _check(node: yaml.Node, pointer: str) -> None:
-    """Raises InvalidInput for a date, a set, infinity and the like."""
+    """Raise InvalidInput for a date, a set, infinity and other values that JSON lacks."""
     kind = _kind(node)
     if kind not in _KINDS:
-        raise InvalidInput(f"a {kind} is nothing that JSON knows: put a text in quotes", pointer=pointer)
+        raise InvalidInput(f"JSON has no {kind}: put text in quotes", pointer=pointer)
     if kind in ("int", "float"):
         value = yaml.safe_load(node.value)
         if not math.isfinite(value) or (kind == "int" and not -(1 << 63) <= value < 1 << 63):
-            raise InvalidInput(f"{node.value} is no number that can be kept", pointer=pointer)
+            raise InvalidInput(f"{node.value} is not a finite number of at most 64 bits", pointer=pointer)
 
 
 def _kind(node: yaml.Node) -> str:

@@ -1,4 +1,4 @@
-"""A model's requests to move an alias: one small file, replaced whole. To be changed while `aliases.alone` is held.
+"""A model's requests to move an alias: one small file, replaced atomically. Hold `aliases.alone` to change it.
 
 There is one request for each alias; a new one replaces it.
 """
@@ -25,8 +25,7 @@ def read(home: Path) -> dict[str, Promotion]:
     """Alias -> request. Raises ModelUnavailable if the file is damaged."""
     path = home / FILE
     try:
-        found = read_json(path)
-        return {alias: Promotion.from_dict(request) for alias, request in found.items()}
+        return {alias: Promotion.from_dict(request) for alias, request in read_json(path).items()}
     except FileNotFoundError:
         return {}
     except (ValueError, AttributeError, ModelUnavailable) as error:
@@ -43,9 +42,9 @@ def request(home: Path, alias: str, version: str) -> Promotion:
 
 def drop(home: Path, alias: str) -> None:
     """Remove the request for an alias, if there is one."""
-    found = _intact(home)
-    if found.pop(alias, None) is not None:
-        _write(home, found)
+    requests = _intact(home)
+    if requests.pop(alias, None) is not None:
+        _write(home, requests)
 
 
 def settle(home: Path, promotion: Promotion) -> bool:
@@ -61,13 +60,13 @@ def settle(home: Path, promotion: Promotion) -> bool:
 
 def fail(home: Path, promotion: Promotion, reason: str) -> None:
     """Record that a worker could not serve the version, unless a later decision replaced the request."""
-    found = _intact(home)
-    if found.get(promotion.alias) == promotion:
-        _write(home, {**found, promotion.alias: replace(promotion, state=str(PromotionState.FAILED), reason=reason)})
+    requests = _intact(home)
+    if requests.get(promotion.alias) == promotion:
+        _write(home, {**requests, promotion.alias: replace(promotion, state=str(PromotionState.FAILED), reason=reason)})
 
 
 def _intact(home: Path) -> dict[str, Promotion]:
-    """A damaged file must not keep an alias from moving: it is written anew."""
+    """Return the requests, or none if the file is damaged: a damaged file must not keep an alias from moving, and is rewritten."""
     try:
         return read(home)
     except ModelUnavailable:

@@ -1,4 +1,4 @@
-"""A folder that appears whole: written under a hidden name beside its place, flushed to disk, then renamed."""
+"""Folders that appear atomically: written under a hidden name in the same parent, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Final
 
 PREFIX: Final = ".staging-"
 STALE_S: Final = 3600.0
-"""After so long without a write, a staging folder is what a crash left behind. By age, since no lock holds on every kind of volume."""
+"""Age in seconds after which a staging folder without writes counts as left by a crash. Not every kind of volume supports locks."""
 
 
 @contextmanager
 def folder(home: Path, tag: str = "") -> Iterator[Path]:
-    """An empty hidden folder in `home`, gone afterwards unless it was settled. Sweeps what crashes left there."""
+    """Create an empty hidden folder in `home` and delete it afterwards unless it was settled. Deletes folders that crashes left there."""
     _sweep(home)
     stage = home / f"{PREFIX}{tag}{secrets.token_hex(8)}"
     stage.mkdir()  # not mkdtemp: its 0700 would shut out the workers of another user
@@ -31,7 +31,7 @@ def folder(home: Path, tag: str = "") -> Iterator[Path]:
 
 
 def settle(stage: Path, place: Path) -> bool:
-    """Flushes the staged files and moves them to their place in one step. False where the place is taken."""
+    """Flush the staged files and move them to their place in one step. Returns False if the place is taken."""
     for path in (*stage.rglob("*"), stage):
         flush(path)
     try:
@@ -46,7 +46,7 @@ def settle(stage: Path, place: Path) -> bool:
 
 
 def put_aside(place: Path) -> Path:
-    """Hides a folder in one step. Returns where it is now, to be discarded; after a crash somebody sweeps it."""
+    """Hide a folder in one step. Returns its new path, to be discarded; after a crash a later `folder` deletes it."""
     hidden = place.parent / f"{PREFIX}{secrets.token_hex(8)}"
     place.rename(hidden)
     flush(place.parent)
@@ -54,12 +54,12 @@ def put_aside(place: Path) -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Deletes what was put aside, as far as it can be deleted."""
+    """Delete a hidden folder as far as possible."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def flush(path: Path) -> None:
-    """Waits until a file or the entries of a folder are on disk."""
+    """Wait until a file or the entries of a folder are on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -83,7 +83,7 @@ def digest(path: Path) -> str:
 
 
 def remove(home: Path, tag: str) -> None:
-    """What was staged under this tag, by a process that is known to be dead."""
+    """Delete the folders that a dead process staged under this tag."""
     for stage in home.glob(f"{PREFIX}{tag}*"):
         shutil.rmtree(stage, ignore_errors=True)
 

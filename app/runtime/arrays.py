@@ -23,7 +23,7 @@ _DATATYPES: Final = {dtype.name: datatype for datatype, dtype in DTYPES.items()}
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str | None:
-    """The name in a manifest, BYTES for text and objects; None for what has no name, such as complex numbers."""
+    """Return the datatype in a manifest: BYTES for text and objects, None for types without one, such as complex numbers."""
     if dtype.kind == "M":
         return "TIMESTAMP"
     return "BYTES" if dtype.kind in "OUST" else _DATATYPES.get(dtype.name)
@@ -40,7 +40,7 @@ def to_array(tensor: Tensor, *, nullable: bool = False) -> Array:
         return np.array(truths, dtype=object).reshape(tensor.shape)
     if tensor.datatype != "BYTES":
         array: Array = np.frombuffer(tensor.data, DTYPES[tensor.datatype]).reshape(tensor.shape)
-        # Compiled code refuses memory that lies across a number, as a binary body's may.
+        # Compiled code refuses unaligned memory, which a binary body may have.
         return array if array.flags.aligned else array.copy()
     values = decode(tensor.data, "BYTES", nullable=nullable)
     array = np.empty(len(values), dtype=object)
@@ -49,21 +49,21 @@ def to_array(tensor: Tensor, *, nullable: bool = False) -> Array:
 
 
 def to_tensor(spec: TensorSpec, values: Any, rows: int) -> Tensor:
-    """What a model answered, as declared. A narrower number is widened; anything else that differs raises InvalidOutput."""
-    array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)  # transformers may answer sparse
+    """Return the output of a model as declared. Narrower numbers are widened; other differences raise InvalidOutput."""
+    array = np.asarray(values.toarray() if hasattr(values, "toarray") else values)  # transformers may return sparse matrices
     shape = array.shape
     declared = (rows, *spec.shape[1:])
     if len(shape) != len(declared) or any(want not in (-1, have) for want, have in zip(declared, shape, strict=True)):
-        raise InvalidOutput(f"{spec.name!r} answered the shape {list(shape)} for {rows} rows, where {list(declared)} is declared")
+        raise InvalidOutput(f"Output {spec.name!r} has the shape {list(shape)} for {rows} rows, but {list(declared)} is declared.")
     if spec.datatype == "BYTES":
         wrong = next((type(value).__name__ for value in array.flat if not isinstance(value, str | bytes)), None)
         if wrong is not None:
-            raise InvalidOutput(f"{spec.name!r} answered {wrong}, where text is declared (BYTES)")
+            raise InvalidOutput(f"Output {spec.name!r} holds {wrong}, but text is declared (BYTES).")
         return Tensor(spec.name, "BYTES", shape, encode(array.ravel().tolist(), "BYTES"))
     wanted = DTYPES[spec.datatype]
     if array.dtype != wanted:
         times = array.dtype.kind == wanted.kind == "M"  # of any unit
         if not times and (array.dtype.kind not in "?iuf" or wanted.kind == "M" or not np.can_cast(array.dtype, wanted)):
-            raise InvalidOutput(f"{spec.name!r} answered {array.dtype}, where {spec.datatype} is declared")
+            raise InvalidOutput(f"Output {spec.name!r} has the type {array.dtype}, but {spec.datatype} is declared.")
         array = array.astype(wanted)
     return Tensor(spec.name, spec.datatype, shape, array.tobytes())

@@ -1,4 +1,4 @@
-"""The file that holds an estimator or a graph: checked first, then read."""
+"""Files that hold an estimator or a graph, checked before they are read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def read_skops(file: IO[bytes]) -> Any:
-    """Raises TypeError that names the types which nobody has reviewed."""
+    """Read a skops file. Raises an error with the types that have not been reviewed."""
     return skops.io.load(file, trusted=list(trusted()))
 
 
@@ -66,13 +66,13 @@ class Artifact:
 
     def check_version(self, trained: str | None) -> None:
         """Raise ModelUnavailable if the policy does not allow the scikit-learn that it was trained with."""
-        here = sklearn.__version__
-        if trained is None or trained == here:
+        installed = sklearn.__version__
+        if trained is None or trained == installed:
             return
-        told = f"{self.which} was trained with scikit-learn {trained}, and this worker has {here}"
-        if self.version_policy == "strict" or (self.version_policy == "minor" and trained.split(".")[:2] != here.split(".")[:2]):
-            raise ModelUnavailable(f"{told}: train it again, or widen CELERIAC_VERSION_POLICY (now {self.version_policy})")
-        log.warning("%s", told)
+        message = f"{self.which} was trained with scikit-learn {trained}, and this worker has {installed}"
+        if self.version_policy == "strict" or (self.version_policy == "minor" and trained.split(".")[:2] != installed.split(".")[:2]):
+            raise ModelUnavailable(f"{message}. Retrain it, or widen CELERIAC_VERSION_POLICY (now {self.version_policy}).")
+        log.warning("%s", message)
 
     @property
     def _reader(self) -> Callable[[IO[bytes]], Any]:
@@ -88,8 +88,8 @@ class Artifact:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if manifest and digest != manifest.sha256:
             what = " and ".join((self.path.name, *manifest.weights))
-            told = f"{self.which}: the sha256 of {what} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
-            raise ModelUnavailable(f"{told}: the file is damaged or was changed")
+            detail = f"{self.which}: the sha256 of {what} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
+            raise ModelUnavailable(f"{detail}: the file is damaged or was changed")
         return digest
 
     def _load(self, file: IO[bytes]) -> Any:
@@ -111,7 +111,7 @@ class Artifact:
 
 
 def _tame(value: Any, seen: set[int]) -> None:
-    """One thread a prediction, whatever the trainer used: a worker has as many processes as it may use cores."""
+    """Limit an estimator to one thread per prediction, because a worker has one process per core."""
     if id(value) in seen:
         return
     seen.add(id(value))

@@ -1,7 +1,7 @@
-"""The signature of a bare artifact, which has no manifest: found out by asking it rows that it should know.
+"""Signatures of bare artifacts, which have no manifest: inferred by predicting generated rows.
 
-Rows are made from what the estimator shows of the rows that it was fitted on. What answers them is taken as a published model's
-sample is; what answers none cannot be served, and says so.
+The rows are generated from the attributes of the fitted estimator. The first rows that it predicts serve as its sample. An
+estimator that predicts none of them cannot be served.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from app.core.models import TensorSpec
 from app.runtime.methods import answers_of, specs_of
 from app.runtime.probes import takes_missing
 from app.runtime.signature import inputs_of_sample
-from app.runtime.structure import column_names, known_labels, known_values, takes_documents, width
+from app.runtime.structure import column_names, example_labels, example_values, takes_documents, width
 
 _ROWS: Final = 3
 _NUMBERS: Final = (0.0, 1.0, 0.5)
-"""Some estimators refuse some of these: a logarithm has no zero."""
+"""Some estimators reject some of these: log(0) is undefined, for example."""
 
 
 class Signature(NamedTuple):
@@ -34,7 +34,7 @@ class Signature(NamedTuple):
 
 
 def signature_of(estimator: Any) -> Signature:
-    """Raise ModelUnavailable if no row that could be made is answered."""
+    """Infer the signature. Raises ModelUnavailable if the estimator predicts none of the generated rows."""
     problem = ""
     for sample in _samples(estimator):
         try:
@@ -43,7 +43,7 @@ def signature_of(estimator: Any) -> Signature:
         except CeleriacError as error:
             problem = problem or error.detail
             continue
-        except Exception as error:  # noqa: BLE001 - pandas and NumPy refuse what they cannot make a sample of in many ways
+        except Exception as error:  # noqa: BLE001 - pandas and NumPy raise many exceptions for rows that make no sample
             problem = problem or told(error)
             continue
         return Signature(_completed(estimator, inputs, sample), specs_of(answers), isinstance(sample, pd.DataFrame))
@@ -73,14 +73,14 @@ def _answers_wider(estimator: Any, sample: Any) -> bool:
 
 
 def _samples(estimator: Any) -> Iterator[Any]:
-    """The most likely first."""
+    """Yield candidate samples, the most likely first."""
     if takes_documents(estimator):
         yield ["a text", "another text", "text"]
         return
-    if labels := known_labels(estimator):
+    if labels := example_labels(estimator):
         yield np.array(labels * _ROWS, dtype=object if isinstance(np.ravel(labels)[0], str) else None)
         return
-    names, values = column_names(estimator), known_values(estimator)
+    names, values = column_names(estimator), example_values(estimator)
     if not names:
         yield from _arrays(width(estimator) or 1, values)
         return

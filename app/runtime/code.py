@@ -1,12 +1,12 @@
-"""A version that is Python: `model.py` with `predict(inputs)`, and what else it wants to have of these.
+"""Models in Python: a folder with `model.py`, which has `predict` or `predict_batch` and optionally the other functions.
 
-load(folder)           once a process: reads what lies beside it, and may return an object that has the functions below
-predict(inputs)        one row: `{input: value}` -> `{output: value}`, or the value itself where one output is declared
-                       where the version says `stream`, a generator of the pieces of its one text
-predict_batch(inputs)  instead: the rows of several callers at once, `{input: array}` -> `{output: array}`
-warm_up()              before the first prediction
+load(folder)           called once per process to read other files; may return an object that has the functions below
+predict(inputs)        one row: `{input: value}` -> `{output: value}`, or the value itself if the model has one output;
+                       with `stream: true`, a generator of the tokens of its text
+predict_batch(inputs)  used instead of predict: rows of several callers at once, `{input: array}` -> `{output: array}`
+warm_up()              called before the first prediction
 
-Numbers come as NumPy arrays or scalars; BYTES as str, or as bytes where they are no UTF-8.
+Numbers are NumPy arrays or scalars. BYTES are str, or bytes if they are not UTF-8.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from app.runtime.streaming import whole
 
 
 class CodeModel(Model):
-    """Loads itself when it is first asked, so that it can be held by a process that never asks it."""
+    """A model that loads its code at the first prediction, so that a process that never predicts does not load it."""
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         """Load the code in `folder`."""
@@ -38,30 +38,30 @@ class CodeModel(Model):
         self._folder = folder.resolve()
 
     def load(self) -> None:
-        """Raises ModelUnavailable with what its code raised, and where."""
+        """Load the code. Raises ModelUnavailable with the exception of the code and its line."""
         if self.estimator is not None:
             return
-        with self._telling("cannot be loaded"):
+        with self._reported("cannot be loaded"):
             code = load(self._folder)
         if not hasattr(code, "predict") and not hasattr(code, "predict_batch"):
-            raise ModelUnavailable(f"{self} has neither predict(inputs) nor predict_batch(inputs) in its model.py")
+            raise ModelUnavailable(f"{self} must define predict(inputs) or predict_batch(inputs) in model.py.")
         self._check_stream(getattr(code, "predict", None))
         self.estimator = code
 
     @property
     def joins(self) -> bool:
-        """Does one call answer several rows, of several callers? Once it is loaded."""
+        """Whether one call predicts several rows of several callers. Valid once the model is loaded."""
         return not self.manifest.stream and hasattr(self.estimator, "predict_batch")
 
     def verify(self) -> None:
-        """Loads it, warms it up, and asks the golden sample. Raises ModelUnavailable."""
+        """Load and warm up the model, and check its golden sample. Raises ModelUnavailable."""
         self.load()
-        with self._telling("cannot warm up"):
+        with self._reported("cannot warm up"):
             getattr(self.estimator, "warm_up", lambda: None)()
         super().verify()
 
     def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
-        """As every model; what it raises has only its own frames in the traceback."""
+        """Predict as every model does. Tracebacks of its exceptions contain only frames of its own code."""
         self.load()
         try:
             return super().predict(inputs, outputs)
@@ -71,46 +71,46 @@ class CodeModel(Model):
             raise
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
-        known = self.manifest.inputs
-        arrays = {spec.name: to_array(tensor, nullable=spec.empty_is_missing) for tensor, spec in zip(inputs, known, strict=True)}
+        pairs = zip(inputs, self.manifest.inputs, strict=True)
+        arrays = {spec.name: to_array(tensor, nullable=spec.empty_is_missing) for tensor, spec in pairs}
         if self.joins:
             answers = self._named(self.estimator.predict_batch(arrays), specs, "predict_batch")
             return [_fitted(spec, answers[spec.name]) for spec in specs]
         if self.manifest.stream:
             streams = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
             return [_fitted(specs[0], [whole(row, stream) for row, stream in enumerate(streams)])]
-        # A list: a generator would tell a StopIteration of that code as an error of ours.
+        # A list, because a generator would turn a StopIteration of that code into a RuntimeError.
         called = [self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows)]
         answered = [self._named(answer, specs, "predict") for answer in called]
         return [_fitted(spec, [answer[spec.name] for answer in answered]) for spec in specs]
 
     def _check_stream(self, predict: Any) -> None:
         if self.manifest.stream and predict is None:
-            raise ModelUnavailable(f"{self} says `stream: true`, and its model.py has no predict(inputs) to yield text")
+            raise ModelUnavailable(f"{self} has `stream: true` in model.yaml, so model.py must define predict(inputs) that yields text.")
         if not self.manifest.stream and inspect.isgeneratorfunction(predict):
-            raise ModelUnavailable(f"{self} has a predict that yields: write `stream: true` into its model.yaml")
+            raise ModelUnavailable(f"{self} has a predict function that yields. Set `stream: true` in model.yaml.")
 
     def _named(self, answer: Any, specs: Sequence[TensorSpec], function: str) -> dict[str, Any]:
-        found = answer if isinstance(answer, dict) else {self.manifest.outputs[0].name: answer}
-        missing = [spec.name for spec in specs if spec.name not in found]
+        outputs = answer if isinstance(answer, dict) else {self.manifest.outputs[0].name: answer}
+        missing = [spec.name for spec in specs if spec.name not in outputs]
         if missing:
-            there = ", ".join(spec.name for spec in self.manifest.outputs)
-            raise InvalidOutput(f"{function} answered no {missing[0]!r}: return a dict with {there}")
-        return found
+            names = ", ".join(spec.name for spec in self.manifest.outputs)
+            raise InvalidOutput(f"{function} returned no value for {missing[0]!r}. Return a dict with {names}.")
+        return outputs
 
     @contextmanager
-    def _telling(self, what: str) -> Iterator[None]:
+    def _reported(self, what: str) -> Iterator[None]:
         try:
             yield
         except (Exception, SystemExit) as error:
             own = self._own(error)
             if isinstance(error, SystemExit) and own is None:
-                raise  # the process is told to end
+                raise  # the pool ends this process
             place = f" (line {own.tb_lineno} of {Path(own.tb_frame.f_code.co_filename).name})" if own else ""
             raise ModelUnavailable(f"{self} {what}: {told(error)}{place}") from error
 
     def _own(self, error: BaseException) -> TracebackType | None:
-        """The traceback from the first frame of the version's own code on, if it has one."""
+        """Return the traceback from the first frame of the model's own code, or None if there is none."""
         at = error.__traceback__
         while at is not None and not Path(at.tb_frame.f_code.co_filename).is_relative_to(self._folder):
             at = at.tb_next
@@ -118,14 +118,14 @@ class CodeModel(Model):
 
 
 def _fitted(spec: TensorSpec, values: Any) -> Any:
-    """Answers of plain Python, or of a wider float, as the declared datatype. What does not fit is left for `to_tensor` to tell."""
+    """Convert plain Python values and wider floats to the declared datatype. `to_tensor` reports values that do not fit."""
     if spec.datatype == "BYTES":
-        # NumPy's own bytes drop the zeros at their end.
+        # NumPy's bytes type drops trailing zeros.
         return values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
     try:
         array: Array = np.asarray(values)
     except ValueError:
-        raise InvalidOutput(f"{spec.name!r} answered rows of different shapes") from None
+        raise InvalidOutput(f"Output {spec.name!r} has rows of different shapes.") from None
     wanted = DTYPES[spec.datatype]
     if array.dtype.kind in "iuf" and wanted.kind in "iuf" and array.dtype != wanted:
         cast: Array = array.astype(wanted)

@@ -1,7 +1,7 @@
-"""Estimators compiled to ONNX: a single row of a forest costs a hundredth of scikit-learn's own call.
+"""Estimators compiled to ONNX. Predicting one row with a forest takes a hundredth of the time that scikit-learn needs.
 
 Trees compare single-precision features, in scikit-learn too, so they are compiled for FP32 and the rows are rounded as
-scikit-learn rounds them; everything else is compiled for FP64. Publishing compares the answers with the original's.
+scikit-learn rounds them; everything else is compiled for FP64. Publishing compares the outputs with those of the estimator.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from app.runtime.arrays import Array
 from app.runtime.graph import Graph
 
 ANSWERS: Final = {"predict": ("label", "variable", "GPmean"), "predict_proba": ("probabilities",), "transform": ("variable",)}
-"""Method -> the names that the graph's output may have."""
+"""Method -> possible names of the graph's output."""
 
 
 class Compiled:
-    """A graph that answers like the estimator it was made from."""
+    """A graph with the methods of the estimator that it was compiled from."""
 
     def __init__(self, graph: Graph) -> None:
         """Predict with a graph."""
@@ -46,21 +46,21 @@ class Compiled:
 
     @cached_property
     def _ends(self) -> tuple[str, type, dict[str, list[str]]]:
-        """Its input, that one's type, and method -> output."""
+        """Name of the input, its type, and method -> outputs."""
         (entry,) = self._graph.session.get_inputs()
         names = {output.name for output in self._graph.session.get_outputs()}
-        outputs = {method: [name] for method, known in ANSWERS.items() for name in known if name in names}
+        outputs = {method: [name] for method, candidates in ANSWERS.items() for name in candidates if name in names}
         return entry.name, np.float32 if entry.type == "tensor(float)" else np.float64, outputs
 
     def _run(self, method: str, rows: Array) -> Array:
         name, dtype, outputs = self._ends
         values: Array = rows.astype(dtype, copy=False)
-        # scikit-learn refuses them, too. Numbers that are too large for FP32 become infinite here.
+        # scikit-learn rejects infinity, too. Numbers that are too large for FP32 become infinite by the conversion.
         if np.isinf(values).any():
             raise ValueError(f"the input contains infinity or a value too large for {values.dtype}")
         answer: Array
         (answer,) = self._graph.session.run(outputs[method], {name: values})
-        # A graph of a regression with one target answers a column.
+        # The graph of a regressor with one target returns a column.
         return answer.ravel() if method == "predict" and answer.size == len(rows) else answer
 
 
@@ -70,8 +70,8 @@ def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:
 
 
 def write_onnx(estimator: Any, path: Path) -> None:
-    """Raises whatever skl2onnx raises for an estimator that it cannot convert, most of all NotImplementedError."""
-    # Only who publishes needs the compiler.
+    """Compile an estimator into a file. Raises the exceptions of skl2onnx, such as NotImplementedError, if it cannot be converted."""
+    # Only publishing needs the compiler.
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 

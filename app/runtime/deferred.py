@@ -1,4 +1,4 @@
-"""A model whose estimator is loaded in each process that asks it, and not before the fork."""
+"""Models whose estimator is loaded after the fork, in each process that uses it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.runtime.threads import limit_new_libraries
 
 
 class DeferredModel(Model):
-    """Reads its artifact when it is first asked: some libraries start threads while they load, and a fork does not copy threads."""
+    """A model that reads its artifact at the first use, because some libraries start threads while they load and a fork does not copy threads."""
 
     def __init__(self, manifest: Manifest, read: Callable[[], Any]) -> None:
         """Load the model with `read` when it is first needed."""

@@ -23,4 +23,6 @@ def contained() -> Iterator[None]:
     except BaseException as error:
         if raised_by_signal(error):
             raise
-        raise RuntimeError(f"it raised {type(error).__name__}, which would end its process").with_traceback(error.__traceback__) from None
+        raise RuntimeError(f"the code raised {type(error).__name__}, which would end the process").with_traceback(
+            error.__traceback__
+        ) from None

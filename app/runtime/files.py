@@ -1,4 +1,4 @@
-"""A fitted estimator in a file, as people keep it, into the repository."""
+"""Publishing of fitted estimators in files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.runtime.structure import column_names
 
 
 def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[Any], **options: Any) -> Manifest:
-    """Publishes the estimator in a `.joblib`, `.pkl` or `.skops` file; `options` are those of `publish`. Loading joblib runs its code.
+    """Publish the estimator in a `.joblib`, `.pkl` or `.skops` file; `options` are those of `publish`. Loading joblib runs its code.
 
-    `rows` are a few that callers would send: lists of values, or records by column name.
-    Raises InvalidInput where the file or the rows will not do, ModelConflict where the version exists.
+    `rows` are a few rows such as callers send: lists of values, or records by column name.
+    Raises InvalidInput if the file or the rows cannot be used, ModelConflict if the version exists.
     """
     kind = {".pkl": "joblib", ".pickle": "joblib"}.get(path.suffix, path.suffix.removeprefix("."))
     if kind == "onnx":
-        raise InvalidInput(f"{path.name} is a graph: put it as {FORMATS[kind]} into a folder, and publish that", pointer="/artifact")
+        raise InvalidInput(f"{path.name} is a graph. Put it into a folder as {FORMATS[kind]}, and publish the folder.", pointer="/artifact")
     if kind not in READERS:
-        raise InvalidInput(f"{path.name} is no artefact that can be read: give a .skops, .joblib or .pkl file", pointer="/artifact")
+        raise InvalidInput(f"{path.name} is not in a supported format. Use a .skops, .joblib or .pkl file.", pointer="/artifact")
     try:
         with path.open("rb") as file:
             estimator = READERS[kind](file)
@@ -41,7 +41,7 @@ def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[A
 
 
 def _sample(estimator: Any, rows: Sequence[Any]) -> tuple[Any, Sequence[str]]:
-    """As the estimator was fitted: a DataFrame where it remembers column names, else an array."""
+    """Return rows and column names in the form for the estimator: a DataFrame if it has column names, else an array."""
     if not isinstance(rows[0], dict):
         return np.asarray(rows), ()
     table = pd.DataFrame(list(rows))

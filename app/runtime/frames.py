@@ -1,7 +1,7 @@
-"""Columns of a pandas DataFrame as the inputs of a model, and tensors as the columns that its estimator sees.
+"""Conversion of DataFrame columns to the inputs of a model, and of tensors to the columns of its estimator.
 
-What an estimator sees equals what pandas would give it in the same process: missing whole numbers make a column float64, missing truth
-values make it object, text has NaN for a missing value, and pandas' own types (Int64, category, str, datetime64) stay what they are.
+The estimator gets what pandas would give it in the same process: missing integers make a column float64, missing Boolean
+values make it object, text has NaN for missing values, and the types of pandas (Int64, category, str, datetime64) are kept.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from app.core.values import RANGES
 from app.runtime.arrays import Array, datatype_of, to_array
 
 _MOST_CATEGORIES: Final = 10_000
-"""Categories that a manifest lists; a column with more gets those of the request."""
+"""Maximum number of categories in a manifest. A column with more gets those of the request."""
 _DATE: Final = "date"
 _NONE: Final = "object[None]"
-"""A column of objects in which None stands for a missing value: scikit-learn tells it from NaN."""
+"""A column of objects in which None is a missing value. scikit-learn treats None and NaN differently."""
 
 
 def spec_of(name: str, column: pd.Series, *, nullable: bool = False) -> TensorSpec:
-    """What a caller declares for a column of a sample. Raises InvalidInput for values that no datatype holds."""
+    """Return the input spec for a column of a sample. Raises InvalidInput for values without a datatype."""
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         of = spec_of(name, pd.Series(dtype.categories), nullable=nullable)
@@ -51,25 +51,25 @@ def spec_of(name: str, column: pd.Series, *, nullable: bool = False) -> TensorSp
 
 
 def tensor_of(spec: TensorSpec, column: pd.Series) -> Tensor:
-    """The column as a caller would send it. Raises InvalidTensor for a value that does not fit."""
+    """Return a column as the tensor that a caller would send. Raises InvalidTensor for a value that does not fit."""
     values: list[Any] = [None if _missing(value) else _plain(value) for value in column.tolist()]
     return spec.tensor(values, (len(values),))
 
 
 def column_of(spec: TensorSpec, tensor: Tensor) -> Any:
-    """The values of a tensor as the column of a DataFrame."""
+    """Return the values of a tensor as the column of a DataFrame."""
     if spec.datatype == TIMESTAMP:
         return _times(spec, to_array(tensor))
     values = to_array(tensor, nullable=spec.empty_is_missing)
     if spec.dtype == _NONE:
         return pd.Series(np.where(pd.isna(values), np.array(None), values.astype(object)), dtype=object)
     if spec.dtype == "object":
-        return pd.Series(values, dtype=object)  # else pandas makes text of it a type of its own
+        return pd.Series(values, dtype=object)  # otherwise pandas would convert text to its string type
     if not spec.dtype:
         return values
     if spec.dtype == "category":
         return _categories(spec, values)
-    if spec.dtype not in ("str", "string"):  # Int64, boolean, Float64: through objects, whose missing values pandas knows
+    if spec.dtype not in ("str", "string"):  # Int64, boolean, Float64: from objects, because pandas accepts their missing values
         whole = spec.datatype in RANGES
         plain: list[Any] = [None if _missing(value) else int(value) if whole else value for value in values.tolist()]
         return pd.array(plain, dtype=spec.dtype)
@@ -77,16 +77,16 @@ def column_of(spec: TensorSpec, tensor: Tensor) -> Any:
 
 
 def with_missing(column: pd.Series) -> pd.Series:
-    """The first row alone, with a missing value as pandas would hold it."""
-    one = column.iloc[:1]
-    if one.dtype.kind in "iu" and not pd.api.types.is_extension_array_dtype(one.dtype):
-        return pd.Series([np.nan], index=one.index, name=one.name)
-    if one.dtype == bool:
-        return pd.Series([np.nan], index=one.index, name=one.name, dtype=object)
-    if one.dtype.kind == "O" and not pd.api.types.is_extension_array_dtype(one.dtype):
-        return pd.Series([None if _has_none(column) else np.nan], index=one.index, name=one.name, dtype=object)
-    missing = one.copy()
-    missing.iloc[0] = pd.NA if pd.api.types.is_extension_array_dtype(one.dtype) else np.nan
+    """Return a column of one row with a missing value in the representation of pandas."""
+    first = column.iloc[:1]
+    if first.dtype.kind in "iu" and not pd.api.types.is_extension_array_dtype(first.dtype):
+        return pd.Series([np.nan], index=first.index, name=first.name)
+    if first.dtype == bool:
+        return pd.Series([np.nan], index=first.index, name=first.name, dtype=object)
+    if first.dtype.kind == "O" and not pd.api.types.is_extension_array_dtype(first.dtype):
+        return pd.Series([None if _has_none(column) else np.nan], index=first.index, name=first.name, dtype=object)
+    missing = first.copy()
+    missing.iloc[0] = pd.NA if pd.api.types.is_extension_array_dtype(first.dtype) else np.nan
     return missing
 
 
@@ -122,12 +122,11 @@ def _times(spec: TensorSpec, times: Array) -> Any:
 
 
 def _categories(spec: TensorSpec, values: Array) -> Any:
-    """The recorded categories in their order, and after them any new ones: the codes of the known stay the same."""
+    """Return a categorical of the recorded categories, followed by new ones, so that the recorded ones keep their codes."""
     if not spec.categories:
         return pd.Categorical(values)
     present = values[~pd.isna(values)]
-    known = set(spec.categories)
-    new = sorted(set(present.tolist()) - known)
+    new = sorted(set(present.tolist()) - set(spec.categories))
     return pd.Categorical(values, categories=[*spec.categories, *new])
 
 
@@ -138,7 +137,7 @@ def _has_none(column: pd.Series) -> bool:
 def _plain(value: Any) -> Any:
     if isinstance(value, pd.Timestamp):
         if value.nanosecond:
-            raise InvalidInput(f"{value} is finer than a microsecond", pointer="/sample")
+            raise InvalidInput(f"The timestamp {value} is more precise than a microsecond.", pointer="/sample")
         return value.to_pydatetime()
     return value.item() if isinstance(value, np.generic) else value
 
@@ -148,7 +147,5 @@ def _missing(value: Any) -> bool:
 
 
 def _unknown(name: str, kind: Any) -> InvalidInput:
-    told = (
-        f"Column {name!r} holds values of the type {kind}, which has no datatype. Convert it to numbers, truth values, text or timestamps."
-    )
-    return InvalidInput(told, pointer="/sample")
+    detail = f"Column {name!r} holds values of the type {kind}, which has no datatype. Convert it to numbers, Boolean values, text or timestamps."
+    return InvalidInput(detail, pointer="/sample")

@@ -1,4 +1,4 @@
-"""Graphs that ONNX Runtime runs, on the CPU or on a CUDA device."""
+"""ONNX graphs, run by ONNX Runtime on the CPU or on a CUDA device."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ _DATATYPES: Final = {
 
 
 def providers(device: str) -> list[str]:
-    """What is to run a graph, the best first; opens no device. `device` is auto, cpu or cuda.
+    """Return the execution providers for a device (auto, cpu or cuda), the best first. Opens no device.
 
-    Raises ModelUnavailable where it is cuda, and this ONNX Runtime was built without.
+    Raises ModelUnavailable if the device is cuda and this ONNX Runtime was built without CUDA.
     """
     if device != "cpu" and _CUDA in onnxruntime.get_available_providers():
         return [_CUDA, _CPU]
     if device == "cuda":
-        told = "this ONNX Runtime is for the CPU alone: install onnxruntime-gpu in its place, or set CELERIAC_DEVICE to auto"
-        raise ModelUnavailable(f"CELERIAC_DEVICE is cuda, and {told}")
+        hint = "Replace onnxruntime with onnxruntime-gpu, or set CELERIAC_DEVICE=auto."
+        raise ModelUnavailable(f"CELERIAC_DEVICE is cuda, but this ONNX Runtime supports only the CPU. {hint}")
     return [_CPU]
 
 
 class Graph:
-    """A graph in memory. On the CPU its session is made at once; a device is opened by the first who asks, after the fork.
+    """A loaded graph. On the CPU its session is created immediately; a CUDA device is opened at the first use, after the fork.
 
-    It is read by its path, with the weights that lie beside it: a session keeps the bytes that it is given, a second time.
+    The session reads the graph and its weights by path, because a session copies bytes that it is given.
     """
 
     def __init__(self, file: IO[bytes], device: str = "cpu") -> None:
@@ -55,31 +55,31 @@ class Graph:
 
     @cached_property
     def session(self) -> Any:
-        """Raises ModelUnavailable where cuda was asked for and there is no device, or where it is another file by now."""
+        """Session of ONNX Runtime. Raises ModelUnavailable if cuda is required but not available, or if the file was replaced."""
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if self._providers == [_CPU]:
             # One thread, so that it survives a fork.
             options.intra_op_num_threads = options.inter_op_num_threads = 1
         else:
-            # CUDA and cuDNN may have come by pip, where the system's loader does not look.
+            # CUDA and cuDNN may be installed by pip, where the system's loader does not search.
             onnxruntime.preload_dlls()
         session = onnxruntime.InferenceSession(self.path, options, providers=self._providers)
         if _identity(self.path.stat()) != self._seen:
-            raise ModelUnavailable(f"{self.path} was changed while it was loaded: a version never changes, publish another")
-        # ONNX Runtime falls back to the CPU without a word.
+            raise ModelUnavailable(f"{self.path} was changed while it was loaded. Versions are immutable: publish another one.")
+        # ONNX Runtime silently falls back to the CPU.
         if self._device == "cuda" and session.get_providers()[0] != _CUDA:
-            raise ModelUnavailable("CELERIAC_DEVICE is cuda, and ONNX Runtime cannot open a device: look at its driver, CUDA and cuDNN")
+            raise ModelUnavailable("CELERIAC_DEVICE is cuda, but ONNX Runtime cannot open a device. Check the driver, CUDA and cuDNN.")
         return session
 
 
 class GraphModel(Model):
-    """A graph that is a model of its own, not an estimator compiled: its tensors have the names that the manifest says."""
+    """A model that is a graph itself, not a compiled estimator. Its tensors have the names in the manifest."""
 
     estimator: Graph
 
     def verify(self) -> None:
-        """Opens its device, if it has one, and asks the golden sample. Raises ModelUnavailable."""
+        """Open the device, if any, and check the golden sample. Raises ModelUnavailable."""
         try:
             _ = self.estimator.session
         except ModelUnavailable:
@@ -89,12 +89,12 @@ class GraphModel(Model):
         super().verify()
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
-        answers: list[Any] = self.estimator.session.run([spec.name for spec in specs], {one.name: to_array(one) for one in inputs})
+        answers: list[Any] = self.estimator.session.run([spec.name for spec in specs], {tensor.name: to_array(tensor) for tensor in inputs})
         return answers
 
 
 def weights(graph: Path) -> tuple[str, ...]:
-    """The files beside a graph, by their paths from its folder, that hold weights of it: protobuf ends at 2 GiB."""
+    """Return the relative paths of the files with weights of a graph, which protobuf limits to 2 GiB."""
     import onnx
     from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
@@ -103,29 +103,27 @@ def weights(graph: Path) -> tuple[str, ...]:
 
 
 def signature(graph: Graph) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """What it takes and gives. An output that has no value for each row is left out.
+    """Return the inputs and outputs of a graph, without outputs that do not have a value for each row.
 
-    Raises ModelUnavailable for an input that is no tensor whose first dimension varies, and where no output is left.
+    Raises ModelUnavailable if an input is not a tensor with a dynamic first dimension, or if no output is.
     """
-    import onnx  # only bare graphs are read with it
+    import onnx  # needed only for bare graphs
 
-    found = onnx.load_model(graph.path, load_external_data=False).graph
-    constants = {tensor.name for tensor in found.initializer}
-    inputs = [(value.name, _spec(value)) for value in found.input if value.name not in constants]
-    outputs = [spec for spec in map(_spec, found.output) if spec is not None]
+    proto = onnx.load_model(graph.path, load_external_data=False).graph
+    constants = {tensor.name for tensor in proto.initializer}
+    inputs = [(value.name, _spec(value)) for value in proto.input if value.name not in constants]
+    outputs = [spec for spec in map(_spec, proto.output) if spec is not None]
     for name, spec in inputs:
         if spec is None:
-            told = "as torch.onnx.export does with dynamic_axes"
-            raise ModelUnavailable(
-                f"the input {name!r} of the graph has no first dimension that varies, the rows: export it with one, {told}"
-            )
+            hint = "Export the graph with one, for example with dynamic_axes of torch.onnx.export."
+            raise ModelUnavailable(f"Input {name!r} of the graph does not have a dynamic first dimension for the rows. {hint}")
     if not outputs:
-        raise ModelUnavailable("no output of the graph is a tensor with a first dimension that varies, the rows: export it with one")
+        raise ModelUnavailable("None of the outputs of the graph has a dynamic first dimension for the rows. Export the graph with one.")
     return tuple(spec for _, spec in inputs if spec), tuple(outputs)
 
 
 def _spec(value: Any) -> TensorSpec | None:
-    """None where it is no tensor of rows."""
+    """Return the spec of a tensor with a dynamic first dimension, or None for other values."""
     from onnx import TensorProto
 
     kind = value.type.tensor_type
@@ -134,5 +132,5 @@ def _spec(value: Any) -> TensorSpec | None:
     return TensorSpec(value.name, datatype, shape) if datatype and shape[:1] == (-1,) else None
 
 
-def _identity(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_ino, found.st_size, found.st_mtime_ns
+def _identity(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,7 +1,7 @@
-"""The code of a version, imported so that no two versions meet: each is a package under a name of its own.
+"""Isolated imports of the code of versions: each version is a package with a unique name.
 
-`from . import helper` finds what lies beside `model.py`. So does `import helper` while the code is loaded, as its author
-will have tried it at home; afterwards such modules are taken out of `sys.modules`, where another version would find them.
+`from . import helper` imports a file in the folder of `model.py`. So does `import helper` while the code is loaded, as it
+does in a script; afterwards such modules are removed from `sys.modules`, so that other versions do not import them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _NUMBERS: Final = count(1)
 
 
 def load(folder: Path) -> Any:
-    """What answers: the object that `load(folder)` of its `model.py` returns, if it has a `predict`, else the module itself.
+    """Import `model.py` and return the object that its `load(folder)` returns, if that has a `predict`, else the module itself.
 
-    Raises whatever the code does.
+    Raises the exceptions of the code.
     """
     folder, name = folder.resolve(), f"celeriac_model_{next(_NUMBERS)}"
     package = ModuleType(name)
     package.__path__ = [str(folder)]
     _FOLDERS.add(str(folder))
     _hook()
-    with _found(folder, package):
+    with _importable(folder, package):
         module = importlib.import_module(f"{name}.model")
         made = module.load(folder) if hasattr(module, "load") else None
     return made if _answers(made) else module
@@ -43,8 +43,8 @@ def _answers(code: Any) -> bool:
 
 
 @contextmanager
-def _found(folder: Path, package: ModuleType) -> Iterator[None]:
-    """In the block the folder is where modules are looked for first. Where it raises, the package is forgotten."""
+def _importable(folder: Path, package: ModuleType) -> Iterator[None]:
+    """Within the block, search for modules in the folder first. If the block raises, the package is removed."""
     before = set(sys.modules)
     sys.modules[package.__name__] = package
     sys.path.insert(0, str(folder))
@@ -64,7 +64,7 @@ def _found(folder: Path, package: ModuleType) -> Iterator[None]:
 
 
 class _Source(SourceFileLoader):
-    """Neither writes nor reads `__pycache__`: a version is immutable, and what its sha256 does not cover is not run."""
+    """Loader that does not use `__pycache__`: a version is immutable, and files that its sha256 does not cover must not run."""
 
     def path_stats(self, path: Any) -> Any:
         raise OSError

@@ -1,4 +1,4 @@
-"""Run a function in a forked process, so that what crashes, hangs or starts threads there leaves this process as it was."""
+"""Run functions in a forked process, so that crashes, hangs and new threads do not affect this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def isolated(function: Callable[[], Any], timeout_s: float) -> Any:
         os.close(reader)
         _, status = os.waitpid(pid, 0)
     if content is None:
-        raise ModelUnavailable(f"it did not answer within {timeout_s:g} s")
+        raise ModelUnavailable(f"its process did not finish within {timeout_s:g} s")
     if not content:
         code = os.waitstatus_to_exitcode(status)
         raise ModelUnavailable(
@@ -46,7 +46,7 @@ def isolated(function: Callable[[], Any], timeout_s: float) -> Any:
 
 
 def _read(reader: int, until: float) -> bytes | None:
-    """All that is written; None if it takes too long."""
+    """Read until the end of the file. Returns None after the timeout."""
     content = b""
     while True:
         ready, _, _ = select.select([reader], [], [], max(0.0, until - time.monotonic()))
@@ -60,17 +60,17 @@ def _read(reader: int, until: float) -> bytes | None:
 
 def _answer(function: Callable[[], Any], writer: int) -> None:
     try:
-        # OpenMP's threads of this process did not come along with the fork: a library that counts on them would wait for ever.
+        # The fork did not copy OpenMP's threads. A library that relies on them would block forever.
         limit_threads(1)
         try:
             answer = {"value": function()}
         except CeleriacError as error:
             answer = {"error": error.detail}
-        except Exception as error:  # noqa: BLE001 - whatever the code of a model raises
+        except Exception as error:  # noqa: BLE001 - model code may raise any exception
             answer = {"error": told(error)}
         content = memoryview(json.dumps(answer).encode())
         while content:
             content = content[os.write(writer, content) :]
     finally:
-        # Past the parent's own exit handlers.
+        # Skip the exit handlers of the parent.
         os._exit(0)

@@ -1,4 +1,4 @@
-"""From the repository into memory, never asked to predict: checked first, then read."""
+"""Loading of versions from the repository, checked before they are read. Loading never predicts."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def load(
     if kind not in READERS:
         raise ModelUnavailable(f"{which} is in the format {kind!r}; this worker reads {', '.join(READERS)}")
     if kind == "joblib" and not allow_pickle:
-        told = f"{which} is a joblib file, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off: publish it as skops"
-        raise ModelUnavailable(told)
+        detail = f"{which} is a joblib file, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as skops."
+        raise ModelUnavailable(detail)
     artifact = Artifact(which, path, kind, manifest, version_policy, device)
     if manifest:
         artifact.check_version(manifest.framework.get("scikit-learn"))
@@ -67,12 +67,12 @@ def load(
 
 
 def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) -> Manifest:
-    """The manifest with what only the loaded estimator shows. A process of its own loads and asks it, so that this one may fork later.
+    """Complete the manifest with properties of the loaded estimator. A forked process inspects it, so that this one may fork later.
 
-    A process that predicts looks by itself: what it has started does not survive a fork.
+    A process that predicts inspects it itself, because its threads do not survive a fork.
     """
 
-    def look() -> dict[str, Any]:
+    def inspect() -> dict[str, Any]:
         estimator, digest = artifact.read()
         needs = requirements_of(estimator)
         place = "child" if needs.native else "parent"
@@ -80,11 +80,11 @@ def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) ->
             load = "child" if artifact.manifest.load == "child" else place
             return replace(artifact.manifest, load=load, requires=needs.packages).as_dict()
         inputs, outputs, frame = signature_of(estimator)
-        found = _described(name, version, artifact.kind, artifact.path, digest, inputs, outputs, what=type(estimator).__name__)
-        return replace(found, classes=classes_of(estimator), load=place, requires=needs.packages, frame=frame).as_dict()
+        manifest = _described(name, version, artifact.kind, artifact.path, digest, inputs, outputs, what=type(estimator).__name__)
+        return replace(manifest, classes=classes_of(estimator), load=place, requires=needs.packages, frame=frame).as_dict()
 
     try:
-        return Manifest.from_dict(look() if predicts() else isolated(look, timeout_s))
+        return Manifest.from_dict(inspect() if predicts() else isolated(inspect, timeout_s))
     except CeleriacError as error:
         detail = error.detail if error.detail.startswith(artifact.which) else f"{artifact.which} cannot be served: {error.detail}"
         raise ModelUnavailable(detail) from error
@@ -93,12 +93,12 @@ def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) ->
 def _load_code(repository: Repository, manifest: Manifest, allowed: bool) -> Model:
     which = "@".join(manifest.key)
     if not allowed:
-        raise ModelUnavailable(f"{which} is Python code, and CELERIAC_ALLOW_PICKLE is off: publish an estimator as skops")
+        raise ModelUnavailable(f"{which} is Python code, and CELERIAC_ALLOW_PICKLE is off. Publish an estimator as skops.")
     folder = repository.artifact(*manifest.key).parent
     digest = contents.digest(folder, manifest)
     if digest != manifest.sha256:
-        told = f"{which}: the sha256 of its files is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
-        raise ModelUnavailable(f"{told}: one is damaged, was changed, added or removed")
+        detail = f"{which}: the sha256 of its files is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
+        raise ModelUnavailable(f"{detail}: a file is damaged, or was changed, added or removed")
     model = CodeModel(manifest, folder)
     if manifest.load == "parent":
         model.load()
@@ -111,5 +111,5 @@ def _described(
     return Manifest(
         name, version, kind, path.name, digest, tuple(inputs), tuple(outputs),
         created_at=datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-        description=f"{what}, its signature inferred from a bare artefact",
+        description=f"{what}, with a signature inferred from a bare artifact",
     )  # fmt: skip

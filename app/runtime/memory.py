@@ -1,7 +1,7 @@
-"""What one prediction may take of memory.
+"""Memory limits of single predictions.
 
-By RLIMIT_DATA, which Python and NumPy meet as a MemoryError: it counts what is written to, while RLIMIT_AS counts what is
-only reserved too, and threads and CUDA reserve far more than they use. A look at the resident size would come too late.
+The limit is RLIMIT_DATA, above which Python and NumPy raise MemoryError. RLIMIT_AS would also count reserved memory, and
+threads and CUDA reserve far more than they use. Polling the resident size would react too late.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORDS: Final = ("out of memory", "failed to allocate memory", "resource_exhaust
 
 @contextmanager
 def at_most(megabytes: int) -> Iterator[None]:
-    """In the block the process can take so much more than it holds; 0 is no limit, and so is a system that is not Linux."""
+    """Limit the additional memory of the process within the block. 0 means no limit. Does nothing on systems other than Linux."""
     if not megabytes or not _STATM.exists():
         yield
         return
@@ -35,9 +35,9 @@ def at_most(megabytes: int) -> Iterator[None]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Does it say that memory, or that of a device, was short? Each library has words of its own for it."""
+    """Whether an exception means that memory of the host or a device ran out. Libraries use different messages for it."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # that of torch and CuPy
         return True
-    # ONNX Runtime has no name for it, and its errors are no RuntimeErrors.
-    known = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
-    return known and any(words in told(error).lower() for words in _WORDS)
+    # ONNX Runtime has no exception type for it, and its exceptions do not derive from RuntimeError.
+    generic = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
+    return generic and any(words in told(error).lower() for words in _WORDS)

@@ -1,4 +1,4 @@
-"""The methods of an estimator that callers can ask for: each is one named output of the model."""
+"""Methods of an estimator that callers can request. Each is a named output of the model."""
 
 from __future__ import annotations
 
@@ -49,22 +49,22 @@ def answers_of(estimator: Any, sample: Any) -> dict[str, Array]:
         raise InvalidInput(
             f"{type(estimator).__name__} cannot be served: it has none of the methods {', '.join(METHODS)}", pointer="/estimator"
         )
-    found: dict[str, Array] = {}
+    answers: dict[str, Array] = {}
     for name in names:
         try:
             answer = call(estimator, name, sample)
             problem = _problem(name, answer, len(sample))
-            if not problem and found and not _repeats(estimator, name, sample, answer):
-                problem = f"{name} answers the same rows differently each time"
+            if not problem and answers and not _repeats(estimator, name, sample, answer):
+                problem = f"{name} returns different values for the same rows"
         except Exception as error:
-            if not found:
+            if not answers:
                 raise InvalidInput(f"{name} raises on the sample: {type(error).__name__}: {error}", pointer="/sample") from error
             continue
-        if problem and not found:
+        if problem and not answers:
             raise InvalidInput(f"{type(estimator).__name__} cannot be served: {problem}", pointer="/estimator")
         if not problem:
-            found[name] = answer
-    return found
+            answers[name] = answer
+    return answers
 
 
 def specs_of(answers: dict[str, Array]) -> tuple[TensorSpec, ...]:
@@ -84,18 +84,18 @@ def classes_of(estimator: Any) -> tuple[Any, ...]:
 
 def _problem(name: str, answer: Array, rows: int) -> str:
     if answer.ndim == 0 or len(answer) != rows:
-        return f"{name} answers the shape {list(answer.shape)} for {rows} rows, and an answer needs one entry per row"
+        return f"{name} returns the shape {list(answer.shape)} for {rows} rows, but must return one entry per row"
     if datatype_of(answer.dtype) is None:
-        return f"{name} answers {answer.dtype} values, which no tensor can carry"
+        return f"{name} returns values of the type {answer.dtype}, which has no datatype"
     if answer.dtype == object and not all(isinstance(value, str | bytes) for value in answer.flat):
-        return f"{name} answers text and other values in one array"
+        return f"{name} returns text and other values in one array"
     return ""
 
 
 def _repeats(estimator: Any, name: str, sample: Any, answer: Array) -> bool:
     rows: Any = sample[:_REPEATED_ROWS] if isinstance(sample, Sequence | np.ndarray) else sample.iloc[:_REPEATED_ROWS]
-    again = call(estimator, name, rows)
+    repeated = call(estimator, name, rows)
     expected = answer[:_REPEATED_ROWS]
     if answer.dtype.kind == "f":
-        return again.shape == expected.shape and bool(np.allclose(again, expected, rtol=1e-4, atol=1e-6, equal_nan=True))
-    return np.array_equal(again, expected)
+        return repeated.shape == expected.shape and bool(np.allclose(repeated, expected, rtol=1e-4, atol=1e-6, equal_nan=True))
+    return np.array_equal(repeated, expected)

@@ -1,4 +1,4 @@
-"""A loaded model: tensors in, tensors out."""
+"""Loaded models: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.runtime.methods import call
 
 
 class Model:
-    """An estimator and what its manifest declares. Do not predict before a fork: libgomp's threads die in it."""
+    """An estimator with its manifest. Do not predict before a fork, because libgomp's threads do not survive it."""
 
     def __init__(self, manifest: Manifest, estimator: Any) -> None:
         """Serve a loaded estimator."""
@@ -30,14 +30,14 @@ class Model:
 
     @cached_property
     def _framed(self) -> bool:
-        # What was fitted on a DataFrame finds its columns by name.
+        # An estimator that was fitted on a DataFrame finds columns by name.
         return self.manifest.frame or len(self.manifest.inputs) > 1 or hasattr(self.estimator, "feature_names_in_")
 
     def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
-        """The outputs asked for (the first that is declared, by default), from inputs as `app.core.inputs` makes them.
+        """Return the requested outputs (default: the first declared one) for inputs in the form of `app.core.inputs`.
 
-        Raises InvalidInput for an output that the model lacks, PredictionFailed where it raises (its exception is the
-        cause), InvalidOutput where it answers otherwise than declared, PredictionOutOfMemory where memory, or that of a device, is short.
+        Raises InvalidInput for an output that the model lacks, PredictionFailed if the model raises (its exception is the
+        cause), InvalidOutput if an output does not match the manifest, PredictionOutOfMemory if memory of the host or device runs out.
         """
         try:
             specs = [self.manifest.output(name) for name in outputs] or self.manifest.default_outputs
@@ -50,29 +50,29 @@ class Model:
         except Exception as error:
             if not out_of_memory(error):
                 raise PredictionFailed(f"{self} raised {told(error)}") from error
-        # Let out, a MemoryError would end the worker's main process. Raised here, this holds no frames of it, and what they held is freed.
+        # A MemoryError would end the worker's main process. Raised outside the handler, this error keeps no frames alive, so their memory is freed.
         limit = self.manifest.memory_limit_mb
-        bound = f"its limit of {limit} MiB" if limit else "there is"
-        raise PredictionOutOfMemory(f"{self} needed more memory than {bound}: send fewer rows at once, or give it more")
+        bound = f"its limit of {limit} MiB" if limit else "is available"
+        raise PredictionOutOfMemory(f"{self} needed more memory than {bound}. Send fewer rows per request, or provide more memory.")
 
     @property
     def joins(self) -> bool:
-        """Does one call answer several rows?"""
+        """Whether one call predicts several rows."""
         return True
 
     def verify(self) -> None:
-        """Asks the golden sample. Raises ModelUnavailable where an answer differs."""
+        """Check the golden sample. Raises ModelUnavailable if an output differs."""
         golden = self.manifest.golden
         if golden is None:
             return
         try:
             answers = self.predict([_golden(spec, golden) for spec in self.manifest.inputs], list(golden.outputs))
         except CeleriacError as error:
-            raise ModelUnavailable(f"{self} cannot answer its golden sample: {error}") from error
+            raise ModelUnavailable(f"{self} cannot predict its golden sample: {error}") from error
         for answer in answers:
             difference = _difference(answer, list(golden.outputs[answer.name]), golden)
             if difference:
-                raise ModelUnavailable(f"{self} answers its golden sample differently: {difference}. Publish it again")
+                raise ModelUnavailable(f"The output of {self} differs from its golden sample: {difference}. Publish it again.")
 
     def __str__(self) -> str:
         """Return `name@version`."""
@@ -100,27 +100,28 @@ def _golden(spec: TensorSpec, golden: Golden) -> Tensor:
     if shape.count(-1) == 1:
         shape = tuple(len(values) // -size_of(shape) if size == -1 else size for size in shape)
     if len(values) != size_of(shape):
-        raise InvalidInput(f"{spec.name!r} has {len(values)} values for the shape {list(shape)}")
+        raise InvalidInput(f"Input {spec.name!r} has {len(values)} values for the shape {list(shape)}.")
     return make(spec.name, spec.datatype, shape, values, nullable=spec.nullable)
 
 
 def _difference(answer: Tensor, expected: list[Any], golden: Golden) -> str:
-    """Say where the answer differs from what was recorded, and by how much; "" if it does not."""
-    found = to_array(answer).ravel()
-    if len(found) != len(expected):
-        return f"{answer.name} answers {len(found)} values, and {len(expected)} were recorded"
-    if found.dtype.kind == "f":
+    """Describe the difference of an output from the golden sample, or return "" if there is none."""
+    actual = to_array(answer).ravel()
+    if len(actual) != len(expected):
+        return f"{answer.name} has {len(actual)} values, but {len(expected)} were recorded"
+    if actual.dtype.kind == "f":
         wanted = np.array(expected, dtype=float)  # null becomes NaN
-        wrong = np.flatnonzero(~np.isclose(found, wanted, rtol=golden.tolerance, atol=golden.tolerance, equal_nan=True))
+        wrong = np.flatnonzero(~np.isclose(actual, wanted, rtol=golden.tolerance, atol=golden.tolerance, equal_nan=True))
     else:
-        values = [as_json(value) for value in found.tolist()]
+        values = [as_json(value) for value in actual.tolist()]
         wrong = np.array([at for at, (have, want) in enumerate(zip(values, expected, strict=True)) if have != want], dtype=int)
     if not len(wrong):
         return ""
-    row, first = int(wrong[0]) // max(len(found) // golden.rows, 1), int(wrong[0])
-    place = f"{answer.name} differs in {len(wrong)} of {len(found)} values, first in row {row}"
-    told = f"{place}: {as_json(found[first].item() if found.dtype != object else found[first])!r}, and {expected[first]!r} was recorded"
-    if found.dtype.kind != "f":
-        return told
-    largest = np.nanmax(np.abs(found[wrong] - wanted[wrong])) if not np.isnan(found[wrong] - wanted[wrong]).all() else float("nan")
-    return f"{told}; the largest difference is {largest:.3g}, and the tolerance is {golden.tolerance:g}"
+    row, first = int(wrong[0]) // max(len(actual) // golden.rows, 1), int(wrong[0])
+    place = f"{answer.name} differs in {len(wrong)} of {len(actual)} values, first in row {row}"
+    value = as_json(actual[first].item() if actual.dtype != object else actual[first])
+    summary = f"{place}: {value!r}, but {expected[first]!r} was recorded"
+    if actual.dtype.kind != "f":
+        return summary
+    largest = np.nanmax(np.abs(actual[wrong] - wanted[wrong])) if not np.isnan(actual[wrong] - wanted[wrong]).all() else float("nan")
+    return f"{summary}; the largest difference is {largest:.3g}, and the tolerance is {golden.tolerance:g}"

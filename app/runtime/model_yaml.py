@@ -1,4 +1,4 @@
-"""Publishing a folder with `model.py` or `model.onnx`, which `model.yaml` describes."""
+"""Publishing of folders with `model.py` or `model.onnx`, described by `model.yaml`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import yaml
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
-from app.registry.repository import EXAMPLES, MANIFEST, Repository
+from app.registry.contents import EXAMPLES, MANIFEST
+from app.registry.repository import Repository
 from app.runtime.code import CodeModel
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
@@ -40,23 +41,23 @@ def publish_folder(
     description: str = "",
     promote: str | None = None,
 ) -> Manifest:
-    """Publishes the code and all that lies beside it in `folder`, or the graph, once that is shown to load here and to answer `rows`.
+    """Publish the code and all other files of a folder, or its graph, after checking that it loads and predicts `rows`.
 
-    `rows` (else `sample` in model.yaml) are a few that callers would send; what they are answered is the golden sample.
-    Raises InvalidInput where the description or the model will not do, ModelConflict where the version exists.
+    `rows` (default: `sample` in model.yaml) are a few rows such as callers send. They and their outputs become the golden sample.
+    Raises InvalidInput if the description or the model is not valid, ModelConflict if the version exists.
     """
     artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
     if artifact is None:
-        raise InvalidInput(f"{folder} has neither {CODE} nor {GRAPH}: write the first with predict(inputs)", pointer="/artifact")
-    told = _description(folder / DESCRIPTION) if artifact == CODE or (folder / DESCRIPTION).exists() else {}
-    rows, tolerance = list(rows or told.pop("sample", None) or ()), float(told.pop("tolerance", 1e-6))
-    told.setdefault("description", "")
-    known = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
+        raise InvalidInput(f"{folder} must hold {CODE} or {GRAPH}. Add {CODE} with a function predict(inputs).", pointer="/artifact")
+    declared = _description(folder / DESCRIPTION) if artifact == CODE or (folder / DESCRIPTION).exists() else {}
+    rows, tolerance = list(rows or declared.pop("sample", None) or ()), float(declared.pop("tolerance", 1e-6))
+    declared.setdefault("description", "")
+    fixed = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
     make = _code if artifact == CODE else _graph
 
     def write(stage: Path) -> Manifest:
         try:
-            model = make(folder, stage, {**told, **known})
+            model = make(folder, stage, {**declared, **fixed})
             model.verify()
             described = replace(model.manifest, description=description or model.manifest.description)
             golden = _golden(model, rows, tolerance) if rows else None
@@ -64,8 +65,8 @@ def publish_folder(
             raise
         except CeleriacError as error:
             raise InvalidInput(f"{folder / artifact} cannot be served: {error.detail}", pointer="/artifact") from error
-        # Rows that one call does not answer together gain nothing from waiting for each other; and a stream is of one job.
-        apart = not model.joins and (described.stream or "batch" not in told)
+        # Dynamic batching gains nothing if each row needs a call of its own, and a stream belongs to one job.
+        apart = not model.joins and (described.stream or "batch" not in declared)
         batch = replace(described.batch, max_rows=1) if apart else described.batch
         return replace(described, golden=golden, batch=batch)
 
@@ -75,13 +76,13 @@ def publish_folder(
     return manifest
 
 
-def _code(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
+def _code(folder: Path, stage: Path, declared: Mapping[str, Any]) -> Model:
     shutil.copytree(folder, stage, ignore=shutil.ignore_patterns(*_LEFT), dirs_exist_ok=True)
-    return CodeModel(_manifest({**told, "format": PYTHON}), stage)
+    return CodeModel(_manifest({**declared, "format": PYTHON}), stage)
 
 
-def _graph(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
-    """What it takes and gives is read from the graph where the description leaves it out."""
+def _graph(folder: Path, stage: Path, declared: Mapping[str, Any]) -> Model:
+    """Stage a graph. Inputs and outputs that the description omits are read from the graph."""
     beside = _beside(folder)
     for name in (GRAPH, *beside):
         (stage / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,19 +90,19 @@ def _graph(folder: Path, stage: Path, told: Mapping[str, Any]) -> Model:
     with (stage / GRAPH).open("rb") as file:
         graph = Graph(file)
     inputs, outputs = ([asdict(spec) for spec in side] for side in signature(graph))
-    return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **told, "format": "onnx", "weights": beside}), graph)
+    return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **declared, "format": "onnx", "weights": beside}), graph)
 
 
 def _beside(folder: Path) -> tuple[str, ...]:
-    """The files that hold weights of the graph. Raises ModelUnavailable where they cannot be had."""
+    """Return the files that hold weights of the graph. Raises ModelUnavailable if one is missing."""
     try:
-        found = weights(folder / GRAPH)
+        names = weights(folder / GRAPH)
     except Exception as error:
-        raise ModelUnavailable(f"{GRAPH} is no graph: {type(error).__name__}: {str(error)[:2000]}") from error
-    for name in found:
+        raise ModelUnavailable(f"{GRAPH} is not a valid graph: {type(error).__name__}: {str(error)[:2000]}") from error
+    for name in names:
         if not (folder / name).resolve().is_relative_to(folder.resolve()) or not (folder / name).is_file():
-            raise ModelUnavailable(f"its weights lie in {name!r}, which is not beside it: put that file into the same folder")
-    return found
+            raise ModelUnavailable(f"the graph needs the weights in {name!r}, which is not in its folder: copy the file into the folder")
+    return names
 
 
 def _framework(artifact: str) -> dict[str, str]:
@@ -111,19 +112,19 @@ def _framework(artifact: str) -> dict[str, str]:
 
 def _description(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text())
+        declared = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        told = "it names inputs and outputs, as in `inputs: [{name: text, datatype: BYTES, shape: [-1]}]`"
-        raise InvalidInput(f"{path.parent} has no {path.name}: {told}", pointer="/artifact") from None
+        hint = "Declare inputs and outputs in it, for example `inputs: [{name: text, datatype: BYTES, shape: [-1]}]`."
+        raise InvalidInput(f"{path.parent} has no {path.name}. {hint}", pointer="/artifact") from None
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path} is not valid YAML: {error}", pointer="/artifact") from None
-    if not isinstance(found, dict):
+    if not isinstance(declared, dict):
         raise InvalidInput(f"{path} must be an object with inputs and outputs", pointer="/artifact")
-    known = [one.name for one in fields(Manifest) if one.name not in _FILLED_IN] + list(_OWN)
-    unknown = [one for one in found if one not in known]
+    names = [field.name for field in fields(Manifest) if field.name not in _FILLED_IN] + list(_OWN)
+    unknown = [name for name in declared if name not in names]
     if unknown:
-        raise InvalidInput(f"{path} has a field {unknown[0]!r} that nothing reads; there are {', '.join(known)}", pointer="/artifact")
-    return found
+        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(names)}.", pointer="/artifact")
+    return declared
 
 
 def _manifest(values: Mapping[str, Any]) -> Manifest:
@@ -139,5 +140,5 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
 def _golden(model: Model, rows: list[Any], tolerance: float) -> Golden:
     inputs = from_rows(model.manifest, rows, "/sample")
     answers = model.predict(inputs)
-    asked, told = ({one.name: values_of(one) for one in side} for side in (inputs, answers))
-    return Golden(inputs[0].rows, asked, told, tolerance)
+    values, outputs = ({tensor.name: values_of(tensor) for tensor in side} for side in (inputs, answers))
+    return Golden(inputs[0].rows, values, outputs, tolerance)

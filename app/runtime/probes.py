@@ -1,4 +1,4 @@
-"""Rows that a sample does not hold, asked of what will run: missing numbers, and numbers beyond those of the sample."""
+"""Predictions of rows that a sample lacks: missing numbers, and numbers outside the range of the sample."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.runtime.arrays import Array
 from app.runtime.methods import call, methods_of
 
 _PROBED_COLUMNS: Final = 100
-"""Above this many, an input of numbers is probed as a whole and by its first and last column."""
+"""Maximum number of columns that are probed one by one. Wider inputs are probed as a whole and by the first and last column."""
 _ROWS: Final = 1000
 
 
 def takes_missing(estimator: Any, sample: Any) -> bool:
-    """Does the estimator answer a row in which one of its numbers, or every number, is missing?"""
+    """Whether the estimator predicts a row in which one number, or every number, is missing."""
     row = sample[:1]
     width = row.shape[1]
     columns = range(width) if width <= _PROBED_COLUMNS else (0, width - 1)
@@ -25,35 +25,35 @@ def takes_missing(estimator: Any, sample: Any) -> bool:
 
 
 def disagreement(estimator: Any, compiled: Any, sample: Any, names: Iterable[str], tolerance: float) -> str:
-    """Say how a compiled graph differs from the estimator for rows with missing numbers; "" if both answer the same.
+    """Describe how a compiled graph differs from the estimator for rows with missing numbers, or return "" if it does not.
 
-    The rows recombine the values of the sample. Each column is missing alone, all are missing together, and so are random ones.
+    The rows recombine the values of the sample. In each, one column, random columns or all columns are missing.
     """
     rows = _recombined(np.asarray(sample, dtype=float))
     data = pd.DataFrame(rows, columns=sample.columns) if isinstance(sample, pd.DataFrame) else rows
     for name in names:
         try:
             expected = call(estimator, name, data)
-        except Exception as error:  # noqa: BLE001 - whatever it raises, it does not take them
-            return f"the estimator refuses them ({type(error).__name__})"
+        except Exception as error:  # noqa: BLE001 - any exception means that it rejects them
+            return f"the estimator rejects them ({type(error).__name__})"
         try:
-            found = call(compiled, name, rows)
+            actual = call(compiled, name, rows)
         except Exception as error:  # noqa: BLE001 - the same for the graph
-            return f"the graph refuses them ({type(error).__name__})"
+            return f"the graph rejects them ({type(error).__name__})"
         if expected.dtype.kind == "f":
-            wrong = ~np.isclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
+            wrong = ~np.isclose(actual, expected, rtol=tolerance, atol=tolerance, equal_nan=True)
         else:
-            wrong = np.asarray(found != expected)
+            wrong = np.asarray(actual != expected)
         count = int(wrong.reshape(len(rows), -1).any(axis=1).sum())
         if count:
             return f"{name} of the graph differs in {count} of {len(rows)} such rows"
     return ""
 
 
-def answers_the_refused(estimator: Any, compiled: Any, sample: Any) -> str:
-    """Say which numbers the estimator refuses while a compiled graph answers them; "" if there are none.
+def accepts_rejected(estimator: Any, compiled: Any, sample: Any) -> str:
+    """Describe a number that the estimator rejects but a compiled graph accepts, or return "" if there is none.
 
-    An encoder refuses a category that it does not know, for example, and a graph may answer it as if no category was set.
+    An encoder rejects unknown categories, for example, and a graph may treat them as if no category was set.
     """
     rows = np.asarray(sample, dtype=float)[:1]
     high = np.nanmax(np.asarray(sample, dtype=float), axis=0, initial=0.0)
@@ -63,12 +63,12 @@ def answers_the_refused(estimator: Any, compiled: Any, sample: Any) -> str:
             probe[:, at] = number
             data = pd.DataFrame(probe, columns=sample.columns) if isinstance(sample, pd.DataFrame) else probe
             if not _answers(estimator, data) and _answers(compiled, probe):
-                return f"the estimator refuses the number {number:g} in column {at}, and the graph answers it"
+                return f"the estimator rejects the number {number:g} in column {at}, but the graph accepts it"
     return ""
 
 
 def _recombined(sample: Array) -> Array:
-    """Rows whose columns come from different rows of the sample, with missing numbers."""
+    """Return rows whose columns come from different rows of the sample, with missing numbers."""
     random = np.random.default_rng(0)
     values = np.where(np.isfinite(sample), sample, 0.0)
     width = values.shape[1]
@@ -96,6 +96,6 @@ def _without(row: Any, columns: Iterable[int]) -> Any:
 def _answers(estimator: Any, rows: Any) -> bool:
     try:
         call(estimator, methods_of(estimator)[0], rows)
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not take them
+    except Exception:  # noqa: BLE001 - any exception means that it rejects them
         return False
     return True

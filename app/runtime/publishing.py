@@ -1,4 +1,4 @@
-"""From a fitted estimator to a version in the repository."""
+"""Publishing of fitted estimators as versions in the repository."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from app.core.errors import InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS, Tensor, as_json, decode
-from app.registry.repository import EXAMPLES, Repository
+from app.registry.contents import EXAMPLES
+from app.registry.repository import Repository
 from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
 from app.runtime.compiled import write_onnx
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
-from app.runtime.probes import answers_the_refused, disagreement, takes_missing
+from app.runtime.probes import accepts_rejected, disagreement, takes_missing
 from app.runtime.requirements import Requirements, requirements_of, script_defined
 from app.runtime.signature import inputs_of_sample, tensors_of_sample
 from app.runtime.structure import column_names, takes_documents
@@ -38,7 +39,7 @@ from app.runtime.structure import column_names, takes_documents
 log = logging.getLogger(__name__)
 GOLDEN_ROWS: Final = 3
 CHECKED_ROWS: Final = {"onnx": 10_000}
-"""Rows of the sample that what is served must answer as the estimator does, by format; 100 for the others."""
+"""Format -> maximum number of sample rows on which the served model is compared with the estimator (default: 100)."""
 
 
 def publish_into(folder: str | os.PathLike[str], estimator: Any, name: str, **options: Any) -> Manifest:
@@ -68,30 +69,31 @@ def publish(
     reading: Mapping[str, Any] | None = None,
     load: str | None = None,
 ) -> Manifest:
-    """A new version. It answers the sample as the estimator in memory does, or is refused.
+    """Publish a new version, if the served model gives the same outputs for the sample as the estimator in memory.
 
-    `promote` names an alias that is to point to it. The alias moves when a worker serves the version; the first version gets it at once.
+    `promote` names an alias to point to the version. The alias moves when a worker serves the version; that of a first version moves at once.
 
-    `sample` is an array or DataFrame of a few rows such as a caller sends; `columns` names an array's features;
-    `tolerance` is how far, absolutely and relatively, a number may be from the estimator's own; give a compiled model (`onnx`) a
-    thousand real rows or more to be compared on. `provenance` says where it comes from; with a `job` in it, that job publishes once. `reading` holds the table options that its file was read with, which batches take as their own. `examples` are rows for people to try, `{"input": row or record, "label": the truth}`.
+    `sample` is an array or DataFrame of a few rows such as callers send; `columns` names the features of an array. `tolerance` limits the
+    absolute and relative difference of a number from the estimator's own. Give a compiled model (`onnx`) a thousand real rows or more to
+    compare. `provenance` describes the origin of the version; if it holds a `job`, that job publishes only once. `reading` holds the table
+    options of the training file, which batches use as defaults. `examples` are example rows, `{"input": row or record, "label": the truth}`.
 
-    `format` is skops if it is None, because loading a skops file runs no code that it holds, so it is served under every setting; and
+    `format` defaults to skops, because loading a skops file does not run code that it holds, so it is served under every setting; and to
     joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,
-    before they fork, or "child", in each process. If it is None, estimators of compiled libraries other than scikit-learn are loaded in
+    before they fork, or "child", in each process. By default, estimators of compiled libraries other than scikit-learn are loaded in
     the child, because such libraries start threads that a fork does not copy.
 
-    Raises InvalidInput where the estimator or the sample will not do, ModelConflict where the version exists.
+    Raises InvalidInput if the estimator or the sample cannot be served, ModelConflict if the version exists.
     """
     if format is not None and format not in READERS:
-        raise InvalidInput(f"{format!r} is no format that can be published; one of {', '.join(READERS)}", pointer="/format")
+        raise InvalidInput(f"{format!r} is not a supported format. Use one of {', '.join(READERS)}.", pointer="/format")
     sample = _sample(estimator, sample)[: CHECKED_ROWS.get(format or "", 100)]
     if not len(sample):
-        raise InvalidInput("the sample is empty: give a few rows such as callers send", pointer="/sample")
+        raise InvalidInput("The sample is empty. Provide a few rows such as callers send.", pointer="/sample")
     needs = requirements_of(estimator)
     inputs, answers = inputs_of_sample(estimator, sample, columns), answers_of(estimator, sample)
     if format == "onnx" and (len(inputs) > 1 or inputs[0].datatype not in FLOATS or len(inputs[0].shape) != 2):
-        raise InvalidInput("only models of one numeric input are compiled: publish this one as skops or joblib", pointer="/format")
+        raise InvalidInput("Only models with one numeric input can be compiled. Publish this one as skops or joblib.", pointer="/format")
     described = Manifest(
         name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
@@ -110,7 +112,7 @@ def publish(
         except Exception as error:
             raise _unservable(estimator, manifest.artifact, error) from error
         if examples:
-            (folder / EXAMPLES).write_text(json.dumps([dict(one) for one in examples], indent=1, allow_nan=False) + "\n")
+            (folder / EXAMPLES).write_text(json.dumps([dict(example) for example in examples], indent=1, allow_nan=False) + "\n")
         first = {method: answer[:GOLDEN_ROWS] for method, answer in answers.items()}
         return replace(manifest, golden=_golden(manifest, sample[:GOLDEN_ROWS], first, tolerance))
 
@@ -121,7 +123,7 @@ def publish(
 
 
 def request_promotion(repository: Repository, name: str, alias: str, version: str) -> None:
-    """Ask that an alias point to a version once a worker serves it, and log that the alias waits."""
+    """Request that an alias point to a version once a worker serves it, and log that the alias waits."""
     promotion = repository.request_promotion(name, alias, version)
     if promotion.state == PromotionState.PENDING:
         stays = f"stays at {promotion.before}" if promotion.before else "is not set"
@@ -132,11 +134,11 @@ def request_promotion(repository: Repository, name: str, alias: str, version: st
 
 WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {"onnx": write_onnx, "skops": skops.io.dump, "joblib": joblib.dump}
 _BY_NAME: Final = (skops.io.dump, joblib.dump)
-"""Writers that save the name of a class, and not its code."""
+"""Writers that save the names of classes instead of their code."""
 
 
 def _sample(estimator: Any, sample: Any) -> Any:
-    """As the estimator takes it: what takes documents gets a list of texts, even if each is a row of one column."""
+    """Convert a sample for the estimator. One that takes documents gets a list of texts, even if the sample is a table of one column."""
     if isinstance(sample, pd.DataFrame):
         return sample
     array = np.asarray(sample)
@@ -149,27 +151,27 @@ def _sample(estimator: Any, sample: Any) -> Any:
 
 
 def _needs_frame(estimator: Any, sample: Any) -> bool:
-    """Does the estimator take a DataFrame only? One that was fitted on arrays takes either, and an array costs less."""
+    """Whether the estimator takes only a DataFrame. One that was fitted on arrays takes either, and an array is cheaper."""
     if not isinstance(sample, pd.DataFrame) or column_names(estimator):
         return isinstance(sample, pd.DataFrame)
     try:
         call(estimator, methods_of(estimator)[0], sample.to_numpy())
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not take arrays
+    except Exception:  # noqa: BLE001 - any exception means that it does not take arrays
         return True
     return False
 
 
 def _written(estimator: Any, folder: Path, name: str, format: str | None, needs: Requirements) -> tuple[str, Any]:
-    """The format and what is read back from the file. If none is asked for, skops if it can save and trusts all of it, else joblib."""
+    """Write the estimator and read it back. Returns the format (default: skops if it supports and trusts all types, else joblib) and the model."""
     if format is not None:
         return format, _read_back(estimator, folder, format, needs)
     try:
         return "skops", _read_back(estimator, folder, "skops", needs)
     except InvalidInput as error:
         (folder / FORMATS["skops"]).unlink(missing_ok=True)
-        found = "joblib", _read_back(estimator, folder, "joblib", needs)
+        estimator = _read_back(estimator, folder, "joblib", needs)
         log.warning("%s is published as joblib, which runs code when it is loaded: %s", name, error.detail.partition(" Use format")[0])
-        return found
+        return "joblib", estimator
 
 
 def _read_back(estimator: Any, folder: Path, format: str, needs: Requirements) -> Any:
@@ -187,38 +189,38 @@ def _read_back(estimator: Any, folder: Path, format: str, needs: Requirements) -
 
 
 def _as_served(manifest: Manifest, estimator: Any, served: Any, sample: Any, tolerance: float) -> Manifest:
-    """The manifest with what the artifact itself offers and takes: a compiled graph may offer less than the estimator does.
+    """Adjust the manifest to the artifact: a compiled graph may offer fewer outputs than the estimator.
 
-    Raises InvalidInput if a graph offers nothing, or if it answers missing values that the sample has differently from the estimator.
+    Raises InvalidInput if a graph offers none, or if its outputs for missing values in the sample differ from those of the estimator.
     """
     spec = manifest.inputs[0]
     numbers = len(manifest.inputs) == 1 and spec.datatype in FLOATS and len(spec.shape) == 2
     if manifest.format != "onnx":
         nullable = spec.nullable or (numbers and takes_missing(estimator, sample))
         return replace(manifest, inputs=(replace(spec, nullable=nullable), *manifest.inputs[1:]))
-    outputs = tuple(_as_compiled(one, served, sample) for one in manifest.outputs if one.name in _compiled_methods(manifest, served))
+    outputs = tuple(_as_compiled(spec, served, sample) for spec in manifest.outputs if spec.name in _compiled_methods(manifest, served))
     problem = (
-        answers_the_refused(estimator, served, sample)
+        accepts_rejected(estimator, served, sample)
         if outputs
-        else f"a graph offers none of {', '.join(one.name for one in manifest.outputs)}"
+        else f"a graph offers none of {', '.join(spec.name for spec in manifest.outputs)}"
     )
-    differs = disagreement(estimator, served, sample, [one.name for one in outputs], tolerance)
+    differs = disagreement(estimator, served, sample, [spec.name for spec in outputs], tolerance)
     if differs and pd.isna(np.asarray(sample)).any():
         problem = f"the sample has missing values, and {differs}"
     if problem:
-        told = f"{type(estimator).__name__} cannot be served from {manifest.artifact}: {problem}. Publish it as skops or joblib"
-        raise InvalidInput(told, pointer="/format")
+        detail = f"{type(estimator).__name__} cannot be served from {manifest.artifact}: {problem}. Publish it as skops or joblib."
+        raise InvalidInput(detail, pointer="/format")
     return replace(manifest, inputs=(replace(spec, nullable=not differs),), outputs=outputs)
 
 
 def _compiled_methods(manifest: Manifest, served: Any) -> list[str]:
-    """A graph has one output of numbers: of an estimator that predicts, it is the prediction."""
-    predicts = any(one.name == "predict" for one in manifest.outputs)
+    """Return the methods of a graph. Its numeric output is the prediction if the estimator predicts."""
+    predicts = any(spec.name == "predict" for spec in manifest.outputs)
     return [name for name in methods_of(served) if not (predicts and name == "transform")]
 
 
 def _as_compiled(spec: TensorSpec, served: Any, sample: Any) -> TensorSpec:
-    """A graph answers whole numbers as INT64, whatever the estimator does."""
+    """Adjust the datatype of an output, because graphs return integers as INT64."""
     dtype = call(served, spec.name, np.asarray(sample)[:1]).dtype
     return replace(spec, datatype=str(datatype_of(dtype))) if dtype.kind in "iu" else spec
 
@@ -227,20 +229,20 @@ def _unservable(estimator: Any, file: str, error: Exception) -> InvalidInput:
     kind = type(estimator).__name__
     if isinstance(error, UntrustedTypesFoundException):
         types = str(error).partition(": ")[2].strip("[]. ").replace("'", "")
-        told = f"{kind} cannot be served from {file}: skops does not trust these types: {types}. "
-        return InvalidInput(f"{told}Use format='joblib' if workers can import them.", pointer="/estimator")
+        detail = f"{kind} cannot be served from {file}: skops does not trust these types: {types}. "
+        return InvalidInput(f"{detail}Use format='joblib' if workers can import them.", pointer="/estimator")
     return InvalidInput(f"{kind} cannot be served from {file}: {str(error)[:2000]}", pointer="/estimator")
 
 
 def _golden(manifest: Manifest, sample: Any, answers: Mapping[str, Array], tolerance: float) -> Golden:
-    """What the estimator in memory answers to the sample."""
-    asked = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(manifest.inputs, sample)}
-    told = {spec.name: values_of(to_tensor(spec, answers[spec.name], len(sample))) for spec in manifest.outputs}
-    return Golden(len(sample), asked, told, tolerance)
+    """Return the golden sample: the sample and the outputs of the estimator in memory."""
+    inputs = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(manifest.inputs, sample)}
+    outputs = {spec.name: values_of(to_tensor(spec, answers[spec.name], len(sample))) for spec in manifest.outputs}
+    return Golden(len(sample), inputs, outputs, tolerance)
 
 
 def values_of(tensor: Tensor) -> list[Any]:
-    """Flat, as a golden sample holds them."""
+    """Return the values of a tensor as a flat list, in the form of a golden sample."""
     values = decode(tensor.data, tensor.datatype)
     return [None if value != value else value for value in values] if tensor.datatype in FLOATS else list(map(as_json, values))
 

@@ -1,4 +1,4 @@
-"""What an estimator needs to be unpickled: the modules of its classes and functions, and the packages that bring them."""
+"""Requirements for unpickling an estimator: the modules of its classes and functions, and their packages."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ def script_defined(name: str) -> str:
 
 
 def load_problem(which: str, error: Exception, requires: Sequence[str] = ()) -> str:
-    """Say why an artifact cannot be loaded, and what to do about it."""
+    """Return a message that says why an artifact cannot be loaded, and what to do."""
     missing = _GLOBAL.search(str(error)) if isinstance(error, AttributeError) else None
     if missing and missing["module"] in (_SCRIPT, "__mp_main__", "app.__main__"):
         return f"{which} cannot be loaded. {script_defined(missing['name'])}"
     if missing:
-        return f"{which} uses {missing['name']} of the module {missing['module']!r}, and that module has no such name here. Use the same version of it"
+        return f"{which} uses {missing['name']} of the module {missing['module']!r}, which the installed version lacks. Install the same version."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{which} needs {_install(error.name.partition('.')[0], requires)}"
     return f"{which} cannot be loaded: {told(error)}"
 
 
 def _install(module: str, requires: Sequence[str]) -> str:
-    """`requires` says how the module was called and pinned where the model was published, if anybody looked."""
+    """Return how to install a module. `requires` pins the packages of the environment that published the model, if they were recorded."""
     if module in requires:
         return f"the module {module!r}, which cannot be imported here. Install it for the workers, or publish a folder with model.py that holds it"
-    package = next((one for one in requires if one.partition("==")[0].replace("-", "_").lower() == module.lower()), module)
+    package = next((pin for pin in requires if pin.partition("==")[0].replace("-", "_").lower() == module.lower()), module)
     pip = Path(sys.prefix) / "bin" / "pip"
     shown = pip.relative_to(Path.cwd()) if pip.is_relative_to(Path.cwd()) else pip
     return f"{module}, which is not installed here. Run: {shown} install {package}"
@@ -91,7 +91,7 @@ class _Nowhere:
 
 
 class _Recorder(pickle.Pickler):
-    """Pickles to nowhere, and keeps the names of the classes and functions that it meets."""
+    """Pickler that discards its output and records the names of classes and functions."""
 
     def __init__(self) -> None:
         # Arrays are left out of the stream, so they are not copied.

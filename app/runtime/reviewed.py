@@ -1,9 +1,8 @@
-"""The types that a skops file may hold beyond those that skops itself trusts.
+"""Reviewed types that a skops file may hold in addition to those that skops trusts.
 
-Each of them keeps arrays, numbers and other estimators, or is a function that computes a number from arrays. None opens a
-file, a connection or a process, and none calls something that the file names, except for what the file's own estimators are
-made to call: functions of this list. A forged tree can still read out of its bounds, which ends the process: the price for
-forests, bounded by the sha256 of the artifact.
+Each of them holds arrays, numbers and other estimators, or is a function that computes a number from arrays. None of them opens a
+file, a connection or a process. They call only functions that are in this list, and none that a file can choose freely. A forged
+tree can still read out of bounds, which ends the process. That is the price for forests, limited by the sha256 of the artifact.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ _FUNCTIONS: Final = (
 @cache
 def trusted() -> tuple[str, ...]:
     """Return the full names of the types, for `skops.io.load(trusted=…)`."""
-    # Only who reads a skops file needs them.
+    # Only reading a skops file needs them.
     from sklearn import feature_selection
     from sklearn._loss import link, loss
     from sklearn.feature_selection import _mutual_info, _univariate_selection
@@ -63,14 +62,14 @@ def trusted() -> tuple[str, ...]:
 
     scores = [get_scorer(name)._score_func for name in get_scorer_names()]
     selections = [getattr(feature_selection, name) for name in feature_selection.__all__]
-    found = [
+    kinds = [
         *_classes_in(loss), *_classes_in(link), *_classes_in(kernels),
         # A distance of this kind calls a function of its own.
         *(kind for kind in _classes_in(_dist_metrics) if not kind.__name__.startswith("PyFunc")),
         *(kind for kind in _classes_in(_split) if hasattr(kind, "split")),
-        *scores, *(one for one in selections if one.__module__ in (_mutual_info.__name__, _univariate_selection.__name__)),
+        *scores, *(scorer for scorer in selections if scorer.__module__ in (_mutual_info.__name__, _univariate_selection.__name__)),
     ]  # fmt: skip
-    names = {f"{one.__module__}.{one.__qualname__}" for one in found}
+    names = {f"{kind.__module__}.{kind.__qualname__}" for kind in kinds}
     return tuple(sorted(names.union(_CLASSES, _FUNCTIONS)))
 
 

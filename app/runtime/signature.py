@@ -1,4 +1,4 @@
-"""A sample of rows as the inputs of a model."""
+"""Conversion of sample rows to the inputs of a model."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ INPUT: Final = "input"
 
 
 def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -> tuple[TensorSpec, ...]:
-    """One input for an array or a DataFrame of one number type (as FP64, or FP32 where it is that), else one a column.
+    """Return one input for an array or a DataFrame of one number type (as FP32 if it is that, else FP64), else one per column.
 
-    Missing values are permitted where the sample has them, or where the estimator answers a number that is missing.
-    Raises InvalidInput for a datatype that no tensor has.
+    An input is nullable if the sample has missing values in it, or if the estimator predicts rows with missing numbers.
+    Raises InvalidInput for values without a datatype.
     """
     if isinstance(sample, pd.DataFrame):
         names = [str(column) for column in sample]
@@ -35,7 +35,7 @@ def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -
         columns = names
     array = _array(sample)
     if columns and (array.ndim != 2 or len(columns) != array.shape[1]):
-        raise InvalidInput(f"{len(columns)} columns are named, and the sample has the shape {list(array.shape)}", pointer="/columns")
+        raise InvalidInput(f"{len(columns)} column names do not match a sample of the shape {list(array.shape)}.", pointer="/columns")
     if array.ndim == 2 and not columns:
         columns = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
     datatype = _datatype(array, INPUT)
@@ -45,7 +45,7 @@ def inputs_of_sample(estimator: Any, sample: Any, columns: Sequence[str] = ()) -
 
 
 def tensors_of_sample(specs: Sequence[TensorSpec], sample: Any) -> list[Tensor]:
-    """The sample as the tensors that a caller would send."""
+    """Return the sample as the tensors that a caller would send."""
     if isinstance(sample, pd.DataFrame) and all(len(spec.shape) == 1 for spec in specs):
         return [tensor_of(spec, sample.iloc[:, at]) for at, spec in enumerate(specs)]
     array = _array(sample)
@@ -57,13 +57,13 @@ def _datatype(array: Array, name: str) -> str:
     if datatype == "BYTES" and not all(isinstance(value, str | bytes) or _missing(value) for value in array.flat):
         datatype = None
     if datatype is None:
-        told = f"{name!r} holds values of the type {array.dtype}, which has no datatype. Convert them to numbers, truth values or text."
-        raise InvalidInput(told, pointer="/sample")
+        detail = f"{name!r} holds values of the type {array.dtype}, which has no datatype. Convert them to numbers, Boolean values or text."
+        raise InvalidInput(detail, pointer="/sample")
     return datatype
 
 
 def _array(sample: Any) -> Array:
-    """Numbers that pandas or JSON holds as objects (Decimal, None for a missing one) as floats."""
+    """Return a sample as an array. Numbers that are objects in pandas or JSON (Decimal, None if missing) become floats."""
     array = np.asarray(sample)
     if array.dtype == object and array.size and not any(isinstance(value, str | bytes | bool) for value in array.flat):
         with suppress(TypeError, ValueError):
@@ -86,7 +86,7 @@ def _nullable(estimator: Any, sample: Any, at: int | None) -> bool:
         probe[probe.columns[at]] = with_missing(sample.iloc[:, at])
     try:
         call(estimator, methods_of(estimator)[0], probe)
-    except Exception:  # noqa: BLE001 - whatever it raises, it does not take them
+    except Exception:  # noqa: BLE001 - any exception means that it rejects them
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Streaming models: listeners get each piece of text, and the pieces are joined to the complete output."""
+"""Streaming models: listeners get each token, and the tokens are joined to the complete output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from app.core.errors import InvalidOutput
 
 Listener = Callable[[int, str | bytes], None]
-"""Gets the row and the piece. An exception ends the generator."""
+"""Called with the row and the token. An exception ends the generator."""
 _listeners: list[Listener] = []
 
 
@@ -24,19 +24,19 @@ def heard(listener: Listener) -> Iterator[None]:
 
 
 def whole(row: int, answer: Any) -> bytes:
-    """Return everything that a generator yields for a row. Raises InvalidOutput for a piece that is not text, and what the generator raises."""
+    """Return everything that a generator yields for a row. Raises InvalidOutput for a token that is not text, and the exceptions of the generator."""
     if isinstance(answer, str | bytes):
         answer = [answer]
-    pieces = []
+    tokens = []
     try:
-        for piece in answer:
-            if not isinstance(piece, str | bytes):
-                raise InvalidOutput(f"predict yielded {type(piece).__name__}, where text is declared (BYTES): yield str or bytes")
-            pieces.append(piece.encode() if isinstance(piece, str) else piece)
+        for token in answer:
+            if not isinstance(token, str | bytes):
+                raise InvalidOutput(f"predict yielded {type(token).__name__}, but text is declared (BYTES). Yield str or bytes.")
+            tokens.append(token.encode() if isinstance(token, str) else token)
             for listener in _listeners:
-                listener(row, piece)
+                listener(row, token)
     finally:
         # Now, not at garbage collection: the generator may hold resources.
         if hasattr(answer, "close"):
             answer.close()
-    return b"".join(pieces)
+    return b"".join(tokens)

@@ -1,4 +1,4 @@
-"""What a fitted estimator shows of the rows that it was fitted on: columns, kinds and width, through whatever is put around it."""
+"""Inspection of fitted estimators: columns, types and width of their training rows, also inside pipelines and other wrappers."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from sklearn.utils import get_tags
 _INNER: Final = (
     "best_estimator_", "estimator_", "estimators_", "regressor_", "classifier_", "calibrated_classifiers_", "estimator",
 )  # fmt: skip
-"""Attributes under which scikit-learn keeps the estimators that get the rows as they come, the fitted ones first."""
+"""Attributes in which scikit-learn keeps estimators that get the rows unchanged, the fitted ones first."""
 _FITTED: Final = "n_features_in_"
 
 
 def column_names(estimator: Any) -> tuple[str, ...]:
     """Return the names of the columns of the DataFrame that it was fitted on; () if that was an array."""
-    return next((tuple(map(str, one.feature_names_in_)) for one in _around(estimator) if hasattr(one, "feature_names_in_")), ())
+    return next((tuple(map(str, inner.feature_names_in_)) for inner in _around(estimator) if hasattr(inner, "feature_names_in_")), ())
 
 
 def width(estimator: Any) -> int | None:
     """Return the number of columns; None if it does not show."""
-    for one in _around(estimator):
-        found = getattr(one, _FITTED, None)
-        if found is not None:
-            return int(found)
+    for inner in _around(estimator):
+        count = getattr(inner, _FITTED, None)
+        if count is not None:
+            return int(count)
     return None
 
 
 def takes_documents(estimator: Any) -> bool:
-    """Does it take a list of texts, as a vectorizer does, and not a table?"""
-    for one in _around(estimator):
-        if isinstance(one, ColumnTransformer):
+    """Whether the estimator takes a list of texts, as a vectorizer does, and not a table."""
+    for inner in _around(estimator):
+        if isinstance(inner, ColumnTransformer):
             return False
-        if _is_vectorizer(one):
+        if _is_vectorizer(inner):
             return True
     return False
 
 
-def known_labels(estimator: Any) -> list[Any] | None:
-    """Return labels that an encoder of targets knows, one for each row, or in a list if its rows are sets; None if it is not such an encoder."""
+def example_labels(estimator: Any) -> list[Any] | None:
+    """Return labels that a target encoder accepts, one per row, or a list per row if rows are sets; None for other estimators."""
     classes = getattr(estimator, "classes_", None)
     tags = _tags(estimator)
     if tags is None or tags.input_tags.two_d_array or not isinstance(classes, np.ndarray) or not len(classes):
@@ -54,24 +54,24 @@ def known_labels(estimator: Any) -> list[Any] | None:
     return [[label]] if tags.target_tags.two_d_labels else None
 
 
-def known_values(estimator: Any) -> dict[int, Any]:
-    """Return a value that a column had when it was fitted, by the place of the column, for those that show it: text, most of all."""
-    found: dict[int, Any] = {}
-    for one in _around(estimator):
-        if isinstance(one, ColumnTransformer):
-            for part, places, single in _parts(one):
+def example_values(estimator: Any) -> dict[int, Any]:
+    """Return column index -> a value that the column had in the training rows, if the estimator records one (mostly text)."""
+    values: dict[int, Any] = {}
+    for inner in _around(estimator):
+        if isinstance(inner, ColumnTransformer):
+            for part, places, single in _parts(inner):
                 for at, value in enumerate(_values(part, len(places), single)):
                     if value is not None:
-                        found.setdefault(places[at], value)
-        elif not isinstance(one, Pipeline | FeatureUnion):
-            for at, value in enumerate(_values(one, width(one) or 0, single=False)):
+                        values.setdefault(places[at], value)
+        elif not isinstance(inner, Pipeline | FeatureUnion):
+            for at, value in enumerate(_values(inner, width(inner) or 0, single=False)):
                 if value is not None:
-                    found.setdefault(at, value)
-    return found
+                    values.setdefault(at, value)
+    return values
 
 
 def _around(estimator: Any, depth: int = 0) -> Iterator[Any]:
-    """The estimator, and all inside it that get the same rows."""
+    """Yield the estimator and all estimators inside it that get the same rows."""
     yield estimator
     if depth > 20:
         return
@@ -87,17 +87,17 @@ def _inside(estimator: Any) -> list[Any]:
     if isinstance(estimator, ColumnTransformer):
         return []
     for name in _INNER:
-        found = getattr(estimator, name, None)
-        parts = list(np.ravel(np.asarray(found, dtype=object))) if isinstance(found, list | tuple | np.ndarray) else [found]
+        value = getattr(estimator, name, None)
+        parts = list(np.ravel(np.asarray(value, dtype=object))) if isinstance(value, list | tuple | np.ndarray) else [value]
         parts = [part for part in parts if any(hasattr(part, method) for method in ("predict", "transform", "estimator"))]
         if parts:
             return parts[:1]  # all of them were fitted on the same columns
-    # An estimator that prepares columns of its own, as histogram boosting does for categories.
+    # An estimator with an internal ColumnTransformer, as histogram boosting has for categories.
     return [value for value in getattr(estimator, "__dict__", {}).values() if isinstance(value, ColumnTransformer)]
 
 
 def _parts(transformer: ColumnTransformer) -> Iterator[tuple[Any, list[int], bool]]:
-    """Each transformer, the places of its columns, and whether it gets one column as a series."""
+    """Yield each transformer, the indices of its columns, and whether it gets a single column as a series."""
     names = pd.Index(getattr(transformer, "feature_names_in_", range(getattr(transformer, _FITTED, 0))))
     places = pd.Series(range(len(names)), index=names)
     for _, part, columns in getattr(transformer, "transformers_", ()):
@@ -110,25 +110,25 @@ def _parts(transformer: ColumnTransformer) -> Iterator[tuple[Any, list[int], boo
 
 
 def _values(part: Any, count: int, single: bool) -> Iterable[Any]:
-    """One known value for each of `count` columns; None where nothing shows. The first step of a pipeline that shows some counts."""
+    """Return a value for each of `count` columns, or None if none is recorded. Earlier steps of a pipeline take precedence."""
     steps = [step for _, step in part.steps] if isinstance(part, Pipeline) else [part]
-    found: list[Any] = [None] * count
+    values: list[Any] = [None] * count
     for step in steps:
         if single and count == 1 and _is_vectorizer(step):
             return ["text"]
         if isinstance(step, ColumnTransformer | FeatureUnion):
-            inner = known_values(step)
+            inner = example_values(step)
             shown = [inner.get(at) for at in range(count)]
         else:
             shown = _shown(step, count)
-        found = [old if old is not None else new for old, new in zip(found, shown, strict=True)]
-    return found
+        values = [old if old is not None else new for old, new in zip(values, shown, strict=True)]
+    return values
 
 
 def _shown(step: Any, count: int) -> list[Any]:
     categories = getattr(step, "categories_", ())
     if len(categories) == count and count:
-        return [next((value for value in known if not pd.isna(value)), None) for known in categories]
+        return [next((value for value in values if not pd.isna(value)), None) for values in categories]
     statistics = getattr(step, "statistics_", None)
     if isinstance(statistics, np.ndarray) and statistics.dtype.kind in "OUS" and len(statistics) == count:
         return [value if isinstance(value, str) else None for value in statistics]
@@ -141,8 +141,8 @@ def _is_vectorizer(estimator: Any) -> bool:
 
 
 def _tags(estimator: Any) -> Any:
-    """None for what is not made as scikit-learn's estimators are."""
+    """Return the tags of an estimator, or None if it does not follow the conventions of scikit-learn."""
     try:
         return get_tags(estimator)
-    except Exception:  # noqa: BLE001 - whatever an estimator of somebody else raises
+    except Exception:  # noqa: BLE001 - third-party estimators may raise any exception
         return None

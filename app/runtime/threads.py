@@ -1,4 +1,4 @@
-"""How many threads one prediction may use."""
+"""Thread limits of predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from threadpoolctl import threadpool_limits
 
 _VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_HELD: Final[list[threadpool_limits]] = []  # dropped, a limit may be restored
+_HELD: Final[list[threadpool_limits]] = []  # keeps the limits alive, because dropping one may restore the old limit
 _count: int | None = None
 
 
@@ -22,9 +22,9 @@ def start_none() -> None:
 
 
 def limit_threads(count: int) -> None:
-    """Bounds BLAS and OpenMP in this process for good; call it after the models are loaded, which brings their libraries.
+    """Limit BLAS and OpenMP threads in this process permanently. Call it after the models and thus their libraries are loaded.
 
-    Once a process: entering the limit for each prediction costs more than a small model's prediction.
+    It applies to the process, because a limit per prediction costs more than the prediction of a small model.
     """
     global _count
     _count = count
@@ -32,7 +32,7 @@ def limit_threads(count: int) -> None:
 
 
 def predicts() -> bool:
-    """Is this a process that predicts, so that libraries in it may have threads of their own? Then it should not fork."""
+    """Whether this process predicts. Its libraries may then have threads, so it must not fork."""
     return _count is not None
 
 

@@ -1,4 +1,4 @@
-"""Four models to begin with, trained on the data sets that scikit-learn ships. Every run trains the same."""
+"""Four sample models, trained on the data sets of scikit-learn. Training is deterministic."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Sample:
-    """How one of the four is made."""
+    """Recipe of a sample model."""
 
     description: str
     data: Callable[[], Data]
@@ -56,23 +56,23 @@ class Sample:
 
 
 def publish_samples(repository: Repository) -> list[Manifest]:
-    """Trains and publishes the models that the repository lacks, as version 1 and `production`; takes a few seconds."""
+    """Train and publish the sample models that the repository lacks, as version 1 and `production`. Takes a few seconds."""
     present = set(repository.models())
-    found = []
+    published = []
     for name, sample in SAMPLES.items():
         if name in present:
             continue
         data = sample.data()
         estimator = sample.estimator().fit(data.train, data.train_labels)
         metrics = {sample.metric: round(float(estimator.score(data.held_out, data.labels)), 4)}
-        with suppress(ModelConflict):  # somebody beside us was faster
-            found.append(
+        with suppress(ModelConflict):  # another process has published it
+            published.append(
                 publish(
                     repository, estimator, name, sample=data.held_out, columns=data.columns, version="1", description=sample.description,
                     metrics=metrics, examples=data.examples(), promote=PRODUCTION,
                 )
             )  # fmt: skip
-    return found
+    return published
 
 
 def _split(rows: Any, labels: Any, columns: tuple[str, ...] = (), *, stratify: bool = True) -> Data:
@@ -81,30 +81,30 @@ def _split(rows: Any, labels: Any, columns: tuple[str, ...] = (), *, stratify: b
 
 
 def _breast_cancer() -> Data:
-    found = load_breast_cancer()
-    return _split(found.data, found.target, tuple(str(name).replace(" ", "_") for name in found.feature_names))
+    bunch = load_breast_cancer()
+    return _split(bunch.data, bunch.target, tuple(str(name).replace(" ", "_") for name in bunch.feature_names))
 
 
 def _digits() -> Data:
-    found = load_digits()
-    return _split(found.data, found.target, tuple(found.feature_names))
+    bunch = load_digits()
+    return _split(bunch.data, bunch.target, tuple(bunch.feature_names))
 
 
 def _diabetes() -> Data:
-    found = load_diabetes()
-    return _split(found.data, found.target, tuple(found.feature_names), stratify=False)
+    bunch = load_diabetes()
+    return _split(bunch.data, bunch.target, tuple(bunch.feature_names), stratify=False)
 
 
 def _wine() -> Data:
-    """As a vintner would send it: a word for the colour, and values that the laboratory did not give."""
-    found = load_wine()
-    rows = pd.DataFrame(found.data, columns=[name.replace("/", "_") for name in found.feature_names])
+    """Return mixed columns, as real tables have: a word for the color, and missing laboratory values."""
+    bunch = load_wine()
+    rows = pd.DataFrame(bunch.data, columns=[name.replace("/", "_") for name in bunch.feature_names])
     rows["colour"] = np.select([rows["color_intensity"] < 3.5, rows["color_intensity"] < 6], ["light", "medium"], "deep")
     rows = rows.drop(columns="color_intensity")
     chance = np.random.default_rng(0)
     for column in ("malic_acid", "magnesium", "proline", "colour"):
         rows.loc[chance.random(len(rows)) < 0.1, column] = np.nan
-    return _split(rows, np.array(["barolo", "grignolino", "barbera"])[found.target])
+    return _split(rows, np.array(["barolo", "grignolino", "barbera"])[bunch.target])
 
 
 def _wine_pipeline() -> Any:
@@ -116,7 +116,7 @@ def _wine_pipeline() -> Any:
 
 SAMPLES: Final = {
     "breast-cancer": Sample(
-        "Is a tumour malignant (0) or benign (1)? Thirty measurements of cell nuclei; a logistic regression on scaled values.",
+        "Is a tumor malignant (0) or benign (1)? Thirty measurements of cell nuclei; a logistic regression on scaled values.",
         _breast_cancer, lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)), "accuracy",
     ),
     "digits": Sample(
@@ -128,7 +128,7 @@ SAMPLES: Final = {
         _diabetes, lambda: HistGradientBoostingRegressor(learning_rate=0.03, max_depth=2, random_state=0), "r2",
     ),
     "wine": Sample(
-        "From which grape is a wine? Twelve measurements and its colour, any of which may be missing; a pipeline over mixed columns.",
+        "From which grape is a wine? Twelve measurements and its color, any of which may be missing; a pipeline over mixed columns.",
         _wine, _wine_pipeline, "accuracy",
     ),
 }  # fmt: skip

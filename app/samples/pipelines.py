@@ -1,4 +1,4 @@
-"""Two pipelines to begin with, and the models that they need besides the samples."""
+"""Sample pipelines, and the models that they need besides the sample models."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _VOTERS = {
         "A logistic regression on the digits' pixels.",
         lambda: make_pipeline(MinMaxScaler(), LogisticRegression(max_iter=200)),
     ),
-    "digits-neighbours": ("The five nearest neighbours among the digits.", KNeighborsClassifier),
+    "digits-neighbours": ("The five nearest neighbors among the digits.", KNeighborsClassifier),
 }
 
 
 def publish_sample_pipelines(repository: Repository, pipelines: Pipelines) -> list[str]:
-    """Publishes the pipelines that are lacking, and the models that they ask; takes a few seconds. Their names."""
+    """Publish the missing sample pipelines and their models, and return the names of the pipelines. Takes a few seconds."""
     publish_samples(repository)
     present, data = set(repository.models()), SAMPLES["digits"].data()
     for name, (description, estimator) in _VOTERS.items():

@@ -1,1 +1,1 @@
-"""A training, from a data set to a version behind its gate. Runs in workers; may import the runtime and what lies under it."""
+"""Trainings: from a data set to a version and its promotion gate. Runs in workers; may import the runtime and the rooms below it."""

@@ -1,4 +1,4 @@
-"""The table that a training learns from, whole in memory: numbers as float, categories as text."""
+"""Table that a training learns from, completely in memory: numbers as float, categories as text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _INDEX: Final = re.compile(r"__index_level_\d+__")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """`sha256` is of the file."""
+    """Rows and target of a training. `sha256` is that of the file."""
 
     rows: pd.DataFrame
     target: Array
@@ -41,21 +41,21 @@ class Dataset:
 
     @property
     def columns(self) -> list[str]:
-        """The names of the columns."""
+        """Return the names of the columns."""
         return [str(name) for name in self.rows]
 
 
 def load(named: str, target: str, columns: Sequence[str], kind: Kind, options: TableOptions | None = None) -> Dataset:
-    """The file of an upload, a path or a URL, of any format that a batch reads. Raises InvalidInput or FileNotFound."""
+    """Read an upload, a path or a URL in any format that a batch reads. Raises InvalidInput or FileNotFound."""
     source = sources.parse(named, "/dataset")
     with sources.reading(source, "/dataset") as file:
         return read(file, source.name, target, columns, kind, options)
 
 
 def read(file: IO[bytes], name: str, target: str, columns: Sequence[str], kind: Kind, options: TableOptions | None = None) -> Dataset:
-    """The file, which may be sought in. Raises InvalidInput that names what is wrong."""
+    """Read a seekable file. Raises InvalidInput with the reason."""
     before = _stamp(file)
-    # Read twice from one open file, so that what was hashed is what is learned from.
+    # Read twice from one open file, so that the digest is that of the training data.
     digest = hashlib.file_digest(cast(Any, file), "sha256").hexdigest()
     file.seek(0)
     failure = None
@@ -64,24 +64,24 @@ def read(file: IO[bytes], name: str, target: str, columns: Sequence[str], kind: 
     except InvalidInput as error:
         failure = error
     if _stamp(file) != before:
-        raise InvalidInput(f"{name} was changed while it was read: train again when it is whole", pointer="/dataset")
+        raise InvalidInput(f"{name} was changed while it was read: train again when it is complete", pointer="/dataset")
     if failure is not None:
         raise failure
     return choose(table, name, target, columns, kind, digest, cells)
 
 
 def choose(table: pa.Table, name: str, target: str, columns: Sequence[str], kind: Kind, digest: str, cells: Cells = ARROW) -> Dataset:
-    """The target and the columns to learn from. Raises InvalidInput."""
-    there = table.column_names
-    if target not in there:
-        raise InvalidInput(f"{name} has no column {target!r}; it has {_listed(there)}", pointer="/target")
+    """Select the target and the columns to learn from. Raises InvalidInput."""
+    names = table.column_names
+    if target not in names:
+        raise InvalidInput(f"{name} has no column {target!r}. Columns: {_listed(names)}.", pointer="/target")
     for column in columns:
-        if column not in there:
-            raise InvalidInput(f"{name} has no column {column!r}; it has {_listed(there)}", pointer="/columns")
+        if column not in names:
+            raise InvalidInput(f"{name} has no column {column!r}. Columns: {_listed(names)}.", pointer="/columns")
     # An index is not a feature: pandas writes it without a name, or as __index_level_0__.
-    taken = list(columns) or [column for column in there if column != target and column != INDEX and not _INDEX.fullmatch(column)]
+    taken = list(columns) or [column for column in names if column != target and column != INDEX and not _INDEX.fullmatch(column)]
     if not taken:
-        raise InvalidInput(f"{name} has no column beside the target {target!r}", pointer="/dataset")
+        raise InvalidInput(f"{name} has no column other than the target {target!r}", pointer="/dataset")
     if not table.num_rows:
         raise InvalidInput(f"{name} has no rows", pointer="/dataset")
     features = {column: _feature(table[column].combine_chunks(), column, cells) for column in taken}
@@ -91,16 +91,16 @@ def choose(table: pa.Table, name: str, target: str, columns: Sequence[str], kind
 
 
 def _stamp(file: IO[bytes]) -> tuple[int, int]:
-    """Changes when the file does; a remote store gives each reader one version."""
+    """Return a stamp that changes when the file does. A remote store gives each reader one version."""
     try:
-        found = os.fstat(file.fileno())
+        status = os.fstat(file.fileno())
     except (OSError, AttributeError):
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 def _table(file: IO[bytes], name: str, options: TableOptions) -> tuple[pa.Table, Cells]:
-    """Every column as the file holds it. Raises InvalidInput for a row that cannot be read, too: nothing is learned from a part of a file."""
+    """Return all columns of the file. Raises InvalidInput also for an unreadable row, because a training must not use only part of a file."""
     try:
         reader, _ = open_table(file, name, None, options)
         reader.look_through()
@@ -109,7 +109,7 @@ def _table(file: IO[bytes], name: str, options: TableOptions) -> tuple[pa.Table,
             reader.survey()
     except InvalidFile as error:
         raise InvalidInput(error.detail if error.detail.startswith(name) else f"{name}: {error.detail}", pointer="/dataset") from None
-    bad = next((one for part in parts for one in part.bad), None)
+    bad = next((row for part in parts for row in part.bad), None)
     if bad is not None:
         raise InvalidInput(f"{name}, line {bad.line}: {bad.detail}", pointer="/dataset")
     schema = pa.schema(list(reader.columns.items()))
@@ -118,24 +118,26 @@ def _table(file: IO[bytes], name: str, options: TableOptions) -> tuple[pa.Table,
 
 
 def _aligned(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The columns of the schema, null where the table lacks one."""
-    there = set(table.column_names)
-    columns = [table[field.name] if field.name in there else pa.nulls(table.num_rows, field.type) for field in schema]
+    """Return the columns of the schema, filled with null if the table lacks one."""
+    names = set(table.column_names)
+    columns = [table[field.name] if field.name in names else pa.nulls(table.num_rows, field.type) for field in schema]
     return pa.table(columns, schema=schema)
 
 
 def _feature(column: Any, name: str, cells: Cells) -> Array:
-    """Numbers and truth values as float, text as objects with NaN for a missing one. Raises InvalidInput."""
+    """Return numbers and Boolean values as float, text as objects with NaN for missing values. Raises InvalidInput."""
     spec = infer(name, column, cells)
     if spec.datatype == "TIMESTAMP":
-        told = f"the column {name!r} holds dates or times, which no trainer takes: make it a number or text, or leave it out by columns"
-        raise InvalidInput(told, pointer="/columns")
-    found = _converted(spec, column, name, cells, "/columns")
+        detail = (
+            f"Column {name!r} holds dates or times, which trainers do not take. Convert it to numbers or text, or omit it with columns."
+        )
+        raise InvalidInput(detail, pointer="/columns")
+    converted = _converted(spec, column, name, cells, "/columns")
     if spec.datatype == "BYTES":
-        texts: Array = found.values.astype(object)
-        texts[found.missing] = np.nan
+        texts: Array = converted.values.astype(object)
+        texts[converted.missing] = np.nan
         return texts
-    return _floats(found)
+    return _floats(converted)
 
 
 def _target(column: Any, name: str, kind: Kind, cells: Cells) -> Array:
@@ -143,41 +145,39 @@ def _target(column: Any, name: str, kind: Kind, cells: Cells) -> Array:
     text, number = spec.datatype == "BYTES", spec.datatype not in ("BYTES", "TIMESTAMP")
     if not number and (kind is Kind.REGRESSOR or not text):
         wanted = "a regressor learns numbers" if kind is Kind.REGRESSOR else "classes are text or whole numbers"
-        raise InvalidInput(f"the target {name!r} holds {'text' if text else 'dates or times'}, and {wanted}", pointer="/target")
-    found = _converted(spec, column, name, cells, "/target")
-    if found.missing.any():
-        row = int(np.flatnonzero(found.missing)[0]) + 1
-        told = f"the target {name!r} has no value in {found.missing.sum()} rows, the first is row {row}: leave these rows out"
-        raise InvalidInput(told, pointer="/target")
+        raise InvalidInput(f"Target {name!r} holds {'text' if text else 'dates or times'}, but {wanted}.", pointer="/target")
+    converted = _converted(spec, column, name, cells, "/target")
+    if converted.missing.any():
+        row = int(np.flatnonzero(converted.missing)[0]) + 1
+        detail = f"Target {name!r} has no value in {converted.missing.sum()} rows, the first of which is row {row}. Remove these rows."
+        raise InvalidInput(detail, pointer="/target")
     if text:
-        return found.values.astype(str)
+        return converted.values.astype(str)
     if kind is Kind.REGRESSOR or spec.datatype in ("INT64", "UINT64"):
-        return _floats(found) if kind is Kind.REGRESSOR else found.values
-    values = _floats(found)
+        return _floats(converted) if kind is Kind.REGRESSOR else converted.values
+    values = _floats(converted)
     if (values != np.floor(values)).any():
-        raise InvalidInput(
-            f"the target {name!r} holds fractions, and classes are text or whole numbers: name a regressor", pointer="/target"
-        )
+        raise InvalidInput(f"Target {name!r} holds fractions, but classes are text or whole numbers. Use a regressor.", pointer="/target")
     return values.astype(np.int64)
 
 
 def _converted(spec: TensorSpec, column: Any, name: str, cells: Cells, pointer: str) -> Column:
-    """Raises InvalidInput for the first value that does not fit, such as an infinity or a list."""
-    found = convert(spec, column, cells)
-    if found.wrong:
-        at = min(found.wrong)
+    """Convert a column. Raises InvalidInput for the first value that does not fit, such as infinity or a list."""
+    converted = convert(spec, column, cells)
+    if converted.wrong:
+        at = min(converted.wrong)
         raise InvalidInput(
-            f"{about(name, found.wrong[at])[:-1]} (row {at + 1}): leave the value out, or leave the column out by columns", pointer=pointer
+            f"{about(name, converted.wrong[at])[:-1]} (row {at + 1}). Remove the value, or omit the column with columns.", pointer=pointer
         )
-    return found
+    return converted
 
 
-def _floats(found: Column) -> Array:
-    values = found.values.astype(np.float64)
-    values[found.missing] = np.nan
+def _floats(column: Column) -> Array:
+    values = column.values.astype(np.float64)
+    values[column.missing] = np.nan
     return values
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_SHOWN])) or "no columns"
+    shown = ", ".join(map(repr, names[:_SHOWN])) or "none"
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

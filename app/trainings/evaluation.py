@@ -1,4 +1,4 @@
-"""How good a trainer is on rows that it has not seen."""
+"""Evaluation of a trainer on rows that it has not seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.trainings.preprocessing import as_it_was_fitted
 from app.trainings.trainers import Trainer
 
 Split = tuple[Array, Array]
-"""The places of the rows to learn from, and of those to measure on."""
+"""Indices of the rows to train on, and of those to measure on."""
 _MEASURES: Final[dict[str, Callable[[Array, Array], float]]] = {
     "accuracy": metrics.accuracy_score,
     "balanced_accuracy": metrics.balanced_accuracy_score,
@@ -31,17 +31,19 @@ _MEASURES: Final[dict[str, Callable[[Array, Array], float]]] = {
 
 
 def splits(training: Training, data: Dataset, kind: Kind) -> list[Split]:
-    """The same for the same data. Raises InvalidInput where there are too few rows."""
+    """Return the splits of a data set, the same for the same data. Raises InvalidInput if there are too few rows."""
     rows, parts = len(data.rows), training.cv if training.holdout is None else 2
     if rows < 2 * parts:
-        raise InvalidInput(f"{training.dataset} has {rows} rows, too few for {training.evaluation}", pointer="/dataset")
+        raise InvalidInput(f"{training.dataset} has {rows} rows, too few for {training.evaluation}.", pointer="/dataset")
     if kind is Kind.CLASSIFIER:
         classes, counts = np.unique(data.target, return_counts=True)
         if len(classes) < 2:
-            raise InvalidInput(f"every row has the same {training.target!r}, {classes[0]}: there is nothing to learn", pointer="/target")
+            raise InvalidInput(f"Target {training.target!r} is {classes[0]} in every row, so there is nothing to learn.", pointer="/target")
         if counts.min() < parts:
-            rare = f"{training.target!r} is {classes[counts.argmin()]} in {counts.min()} rows only"
-            raise InvalidInput(f"{rare}, too few for {training.evaluation}: is it a class, and not a number or a name?", pointer="/target")
+            rare = f"Target {training.target!r} is {classes[counts.argmin()]} in only {counts.min()} rows"
+            raise InvalidInput(
+                f"{rare}, too few for {training.evaluation}. Check that it is a class, and not a number or a name.", pointer="/target"
+            )
     try:
         return list(_splitter(training, kind).split(data.rows, data.target))
     except ValueError as error:
@@ -49,7 +51,7 @@ def splits(training: Training, data: Dataset, kind: Kind) -> list[Split]:
 
 
 def measure(trainer: Trainer, params: Mapping[str, Any], data: Dataset, parts: list[Split]) -> Iterator[dict[str, float]]:
-    """The metrics of one part after the other."""
+    """Yield the metrics of each split."""
     for learned, unseen in parts:
         estimator = trainer.fit(data.rows.iloc[learned], data.target[learned], params)
         rows: pd.DataFrame = data.rows.iloc[unseen]
@@ -59,13 +61,13 @@ def measure(trainer: Trainer, params: Mapping[str, Any], data: Dataset, parts: l
 
 
 def mean(measured: list[dict[str, float]]) -> dict[str, float]:
-    """Of the parts, to six digits."""
-    return {name: round(float(np.mean([one[name] for one in measured])), 6) for name in measured[0]}
+    """Return the mean of each metric over the splits, to six digits."""
+    return {name: round(float(np.mean([values[name] for values in measured])), 6) for name in measured[0]}
 
 
 def deviation(measured: list[dict[str, float]]) -> dict[str, float]:
-    """How far the parts lie apart: the standard deviation."""
-    return {name: round(float(np.std([one[name] for one in measured])), 6) for name in measured[0]}
+    """Return the standard deviation of each metric over the splits, to six digits."""
+    return {name: round(float(np.std([values[name] for values in measured])), 6) for name in measured[0]}
 
 
 def _splitter(training: Training, kind: Kind) -> Any:

@@ -1,4 +1,4 @@
-"""Moves `production` to a new version, if it passes the gate and a worker serves it."""
+"""Promotion of a new version to `production`, if it passes the promotion gate and a worker serves it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Outcome = Callable[[Promotion], Promotion]
 
 
 def promote(repository: Repository, manifest: Manifest, conditions: gates.Conditions | None, outcome: Outcome) -> dict[str, Any]:
-    """What the gate decided, and why: `{promoted, alias, before, checks, reason}`, and `state` once the gate is passed.
+    """Judge and promote a version. Returns the decision of the gate: `{promoted, alias, before, checks, reason}`, and `state` once the gate is passed.
 
     `promoted` is true if `production` points to the version. `state` is that of the promotion: a pending one waits for a worker.
     """
     if conditions is None:
-        return _told(False, None, [], "no promote_if was given")
+        return _decision(False, None, [], "no promote_if was given")
     for _ in range(_TRIES):
         before = repository.target(manifest.name, PRODUCTION)
         if before == manifest.version:
             if repository.aliases(manifest.name).get(PRODUCTION) == manifest.version:
-                return _told(True, before, [], "it was promoted before")
-            # An earlier attempt of this job passed the gate, and died while it waited.
+                return _decision(True, before, [], "the version is already promoted")
+            # An earlier attempt of this job passed the gate and died while it waited.
             request = repository.promotions(manifest.name).get(PRODUCTION)
             if request is None:
                 continue  # a worker has just decided it
@@ -37,13 +37,13 @@ def promote(repository: Repository, manifest: Manifest, conditions: gates.Condit
         checks = gates.judge(conditions, manifest.metrics, others)
         missed = [check.reason for check in checks if not check.met]
         if missed:
-            return _told(False, before, checks, "; ".join(missed))
+            return _decision(False, before, checks, "; ".join(missed))
         try:
             promotion = repository.request_promotion(manifest.name, PRODUCTION, manifest.version, expect=before)
         except ModelConflict:
-            continue  # somebody moved it since: judge again
+            continue  # the alias moved meanwhile: judge again
         return _ended(outcome(promotion) if promotion.state == PromotionState.PENDING else promotion, before, checks)
-    return _told(False, before, checks, f"{PRODUCTION} was moved by others {_TRIES} times while it was judged: promote it by hand")
+    return _decision(False, before, checks, f"{PRODUCTION} moved {_TRIES} times while the version was judged: promote it by hand")
 
 
 def _ended(promotion: Promotion, before: str | None, checks: list[gates.Check]) -> dict[str, Any]:
@@ -52,17 +52,17 @@ def _ended(promotion: Promotion, before: str | None, checks: list[gates.Check]) 
     if not served:
         verb = "could not be served" if promotion.state == PromotionState.FAILED else "waits to be served"
         reason = f"the gate was passed, but the version {verb}: {promotion.reason}"
-    return _told(served, before, checks, reason) | {"state": str(promotion.state)}
+    return _decision(served, before, checks, reason) | {"state": str(promotion.state)}
 
 
 def _metrics(repository: Repository, name: str, which: str) -> Mapping[str, float] | None:
-    """Of the version that an alias or a version means, or will mean once a pending promotion ends; None where there is none."""
+    """Return the metrics of a version, or of the one that an alias means after pending promotions; None if it does not exist."""
     version = repository.target(name, which) or which
     if version not in repository.versions(name):
         return None
-    found = repository.manifest(name, version)
-    return found.metrics if found else {}
+    manifest = repository.manifest(name, version)
+    return manifest.metrics if manifest else {}
 
 
-def _told(promoted: bool, before: str | None, checks: list[gates.Check], reason: str) -> dict[str, Any]:
+def _decision(promoted: bool, before: str | None, checks: list[gates.Check], reason: str) -> dict[str, Any]:
     return {"promoted": promoted, "alias": PRODUCTION, "before": before, "checks": [check.as_dict() for check in checks], "reason": reason}

@@ -1,4 +1,4 @@
-"""What trains: scikit-learn's estimators by their short names, and functions of your own."""
+"""Trainers: scikit-learn's estimators by their short names, and registered functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Fit = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """`format` is the one that its models are published in."""
+    """Trainer with its name, kind and parameters. `format` is the format in which its models are published."""
 
     name: str
     kind: Kind
@@ -34,11 +34,11 @@ class Trainer:
     format: str = "skops"
 
     def fit(self, rows: pd.DataFrame, target: Array, params: Mapping[str, Any]) -> Any:
-        """Raises InvalidInput for a parameter that it does not take, or not with this value."""
+        """Fit an estimator. Raises InvalidInput for an unknown parameter or an invalid value."""
         for name in params:
             if name not in self.takes:
-                told = f"the trainer {self.name} takes no parameter {name!r}; it takes {', '.join(self.takes) or 'none'}"
-                raise InvalidInput(told, pointer=f"/params/{name}")
+                detail = f"Trainer {self.name} has no parameter {name!r}. Parameters: {', '.join(self.takes) or 'none'}."
+                raise InvalidInput(detail, pointer=f"/params/{name}")
         try:
             with contained():
                 return self.run(rows, target, **params)
@@ -47,7 +47,7 @@ class Trainer:
 
 
 def find(name: str) -> Trainer:
-    """The trainer of that name: one of scikit-learn's, or a function that a module of `CELERIAC_IMPORTS` registered.
+    """Return the trainer of that name: one of scikit-learn's, or a function that a module of `CELERIAC_IMPORTS` registered.
 
     Raises InvalidInput.
     """
@@ -57,7 +57,8 @@ def find(name: str) -> Trainer:
     if own is not None:
         return Trainer(name, Kind(own.kind), own.run, tuple(inspect.signature(own.run).parameters)[2:], own.format)
     if name not in ESTIMATORS:
-        raise InvalidInput(f"there is no trainer {name!r}; there are {', '.join((*_authoring.TRAINERS, *ESTIMATORS))}", pointer="/trainer")
+        names = ", ".join((*_authoring.TRAINERS, *ESTIMATORS))
+        raise InvalidInput(f"Trainer {name!r} does not exist. Trainers: {names}.", pointer="/trainer")
     estimator = ESTIMATORS[name]
     return Trainer(name, estimator.kind, _fit_by(estimator), estimator.params)
 
@@ -71,7 +72,7 @@ def trainer(*arguments: Any, **options: Any) -> Any:
 def _fit_by(estimator: Estimator) -> Fit:
     module, _, cls = estimator.path.rpartition(".")
     make = getattr(import_module(module), cls)
-    # The same data give the same model, unless the caller says otherwise.
+    # The same data give the same model by default.
     fixed = {**estimator.fixed, **({"random_state": 0} if "random_state" in estimator.params else {})}
 
     def fit(rows: pd.DataFrame, target: Array, **params: Any) -> Any:

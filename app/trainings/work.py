@@ -1,4 +1,4 @@
-"""The work of the kind `training`: read, measure every candidate, fit the best on all rows, publish, judge."""
+"""Training jobs: read the data, measure all candidates, fit the best on all rows, publish and judge it."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ from app.trainings.trainers import Trainer, find
 log = logging.getLogger(__name__)
 _WARNINGS: Final = 10
 _SAMPLE: Final = 100
-"""Rows of the data set that the published model must answer as the one in memory does."""
+"""Rows of the data set for which the published model must return the same output as the one in memory."""
 
 
 @handler(KIND)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
-    """`spec` is a training as `Training.as_dict` gives it. Run again for the same job, it publishes nothing twice."""
+    """Run a training, which `spec` describes in the form of `Training.as_dict`. A retry of the same job does not publish a second version."""
     training, began = Training(**spec), time.monotonic()
     try:
         with memory_limit.memory_limit(settings().training_memory_mb << 20):
             result = _result(training, context)
     except MemoryError:
         metrics.TRAININGS.labels("out_of_memory").inc()
-        told = f"the training needed more than {settings().training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)"
-        raise WorkFailed(f"{told}: learn from fewer rows or columns, or choose a smaller model") from None
+        detail = f"The training needed more than {settings().training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)."
+        raise WorkFailed(f"{detail} Use fewer rows or columns, or a smaller model.") from None
     except OSError as error:
         metrics.TRAININGS.labels(WorkFailed.code).inc()
         if isinstance(error, ConnectionError | TimeoutError):
             raise
         if no_room := full(error, "models"):
             raise WorkFailed(no_room.detail) from error
-        told = f"the model repository cannot be written here ({error.strerror or error})"
-        raise WorkFailed(f"{told}: the workers of the pool {training.pool!r} must mount it for writing") from error
+        detail = f"The worker cannot write to the model repository ({error.strerror or error})."
+        raise WorkFailed(f"{detail} Mount it writable for the workers of pool {training.pool!r}.") from error
     except CeleriacError as error:
         metrics.TRAININGS.labels(error.code).inc()
         raise
@@ -81,7 +81,7 @@ def _result(training: Training, context: Context) -> dict[str, Any]:
 
 
 def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, context: Context) -> Promotion:
-    """Waits until a worker of the version's pool serves it, or cannot."""
+    """Wait until a worker of the version's pool serves it or fails to."""
     context.progress(1.0, f"waiting until a worker serves {manifest.name}@{manifest.version}")
 
     def still() -> None:
@@ -93,13 +93,15 @@ def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, c
 
 
 def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
-    """The versions that were removed because there are newer ones. Not the one `before`: to it one would go back."""
-    known = settings()
+    """Remove old versions and return them. Version `before` stays, because a rollback would return to it."""
+    config = settings()
     try:
         with connect() as client:
-            return Retention(repository, Pipelines(known.pipelines_folder), client).prune(name, known.keep_versions, spared=[before or ""])
+            return Retention(repository, Pipelines(config.pipelines_folder), client).prune(
+                name, config.keep_versions, spared=[before or ""]
+            )
     except (CeleriacError, RedisError, OSError) as error:
-        log.warning("old versions of %s stay: %s", name, error)
+        log.warning("Keeping old versions: model=%s reason=%s", name, error)
         return []
 
 
@@ -122,7 +124,7 @@ def _train(training: Training, context: Context, repository: Repository) -> Mani
         "evaluation": training.evaluation,
         "deviation": deviation(measured),
         "duration_s": round(time.monotonic() - began, 3),
-        "warnings": list(dict.fromkeys(f"{one.category.__name__}: {str(one.message)[:300]}" for one in caught))[:_WARNINGS],
+        "warnings": list(dict.fromkeys(f"{warning.category.__name__}: {str(warning.message)[:300]}" for warning in caught))[:_WARNINGS],
     }
     context.progress(1 - 1 / training.fits, "publishing")
     _still(context)
@@ -142,14 +144,14 @@ def _train(training: Training, context: Context, repository: Repository) -> Mani
 
 
 def _best(training: Training, trainer: Trainer, data: Dataset, context: Context) -> tuple[dict[str, Any], list[dict[str, float]]]:
-    """The parameters of the best candidate, and what was measured of it: by the first metric of the gate, else of the kind."""
+    """Return the parameters and the metrics of the best candidate, by the first metric of the gate, or else of the kind."""
     parts, chosen = splits(training, data, trainer.kind), next(iter(training.promote_if or METRICS[trainer.kind]))
     sign = -1 if chosen in LESS_IS_BETTER else 1
     done, best = 0, None
     for params in training.candidates():
         measured = []
-        for one in measure(trainer, params, data, parts):
-            measured.append(one)
+        for values in measure(trainer, params, data, parts):
+            measured.append(values)
             done += 1
             context.progress(done / training.fits, _where(done, len(parts), training))
             with suppress(ConnectionError):  # it matters at the end only
@@ -168,13 +170,13 @@ def _where(done: int, parts: int, training: Training) -> str:
 
 
 def _still(context: Context) -> None:
-    """Code that passes over exceptions may have passed over the one that interrupts it."""
+    """Raise WorkFailed if the job is no longer wanted. User code may have swallowed the exception that interrupts it."""
     if not context.wanted():
-        raise WorkFailed("it was cancelled, or is run by another worker")
+        raise WorkFailed("The training was cancelled, or another worker runs it.")
 
 
 def _as_before(repository: Repository, name: str) -> dict[str, Any]:
-    """A new version is served as the one before it: by the same pool, in the same batches."""
+    """Return the serving options of the previous version, such as its pool and batch limits, for the new one."""
     try:
         before = repository.manifest(name, repository.resolve(ModelRef(name)))
     except ModelNotFound:

@@ -82,7 +82,7 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("max_attempts: 2", "max_attempts: 0", 9, "max_attempts is 0: give a whole number"),
         ("max_attempts: 2", "tries: 2", 9, "'tries' is not known here"),
         ("  forest:", "  Forest:", 7, "'Forest' is no name for a step"),
-        ("  forest:", "  vote:", 7, "'vote' is there twice"),
+        ("  forest:", "  vote:", 7, "the key 'vote' is repeated"),
         ("digits@production", "Digits", 7, "Invalid model reference 'Digits'"),
         ("{image: $inputs.image}", "$inputs.image", 9, "arguments by name"),
         ("timeout_s: 5", "each: no", 9, "each must be a string"),
@@ -90,12 +90,12 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("inputs: [image]", "inputs: image", 2, "inputs must be a list of names"),
         ("output: {digit: $vote", "result: {digit: $vote", 10, "'result' is not known here"),
         ("description: From", "description: [From", 2, ""),
-        ("timeout_s: 5", "timeout_s: .inf", 9, ".inf is no number that can be kept"),
-        ("timeout_s: 5", "timeout_s: 99999999999999999999", 9, "99999999999999999999 is no number"),
-        ("$inputs.image}", "2024-01-01}", 9, "a timestamp is nothing that JSON knows: put a text in quotes"),
-        ("$inputs.image}", "!!set {a, b}}", 9, "a set is nothing that JSON knows"),
-        ("$inputs.image}", "{1: a}}", 9, "'1' is no text: put it in quotes"),
-        ("  forest:", "  yes:", 7, "'yes' is no text: put it in quotes"),
+        ("timeout_s: 5", "timeout_s: .inf", 9, ".inf is not a finite number"),
+        ("timeout_s: 5", "timeout_s: 99999999999999999999", 9, "99999999999999999999 is not a finite number of at most 64 bits"),
+        ("$inputs.image}", "2024-01-01}", 9, "JSON has no timestamp: put text in quotes"),
+        ("$inputs.image}", "!!set {a, b}}", 9, "JSON has no set"),
+        ("$inputs.image}", "{1: a}}", 9, "'1' is not a string: put it in quotes"),
+        ("  forest:", "  yes:", 7, "'yes' is not a string: put it in quotes"),
         ("timeout_s: 5", "pool: a b", 9, "'a b' is no name for a pool"),
     ],
 )
@@ -120,7 +120,11 @@ BOMB = (
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [(DEEP, "nested too deeply, or in themselves"), (ITSELF, "or in themselves"), (BOMB, "line 2: it holds more than 20000 values")],
+    [
+        (DEEP, "nested too deeply or contain themselves"),
+        (ITSELF, "or contain themselves"),
+        (BOMB, "line 2: the file holds more than 20000 values"),
+    ],
 )
 def test_a_file_that_would_not_end_is_refused(text: str, told: str) -> None:
     with pytest.raises(PipelineUnavailable, match=told):

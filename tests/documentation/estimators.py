@@ -52,7 +52,7 @@ def _word(cell: str) -> str:
 
 
 def _compiled(cell: str) -> str:
-    return "yes" if cell == "yes" else "numbers only" if cell.startswith("only models of one numeric input") else "no"
+    return "yes" if cell == "yes" else "numbers only" if cell.startswith("Only models with one numeric input") else "no"
 
 
 if __name__ == "__main__":

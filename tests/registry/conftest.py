@@ -14,6 +14,6 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def write(folder: Path) -> Manifest:
-    """An artefact that nobody loads here."""
+    """Write an artifact that is never loaded."""
     (folder / "model.joblib").write_bytes(b"an estimator")
     return Manifest("", "", "joblib", "model.joblib", "", (TensorSpec("input", "FP64", (-1, 2)),), (TensorSpec("predict", "INT64", (-1,)),))

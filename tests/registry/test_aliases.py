@@ -46,7 +46,7 @@ def test_an_alias_points_only_to_what_is_there(two: Repository) -> None:
 
 @pytest.mark.parametrize("alias", ["Production", "1", "", "../x"])
 def test_an_alias_that_is_not_valid_is_refused(two: Repository, alias: str) -> None:
-    with pytest.raises(InvalidInput, match="is no alias"):
+    with pytest.raises(InvalidInput, match="is not a valid alias"):
         two.promote("digits", alias, "1")
 
 
@@ -59,17 +59,17 @@ def test_an_alias_that_moved_meanwhile_is_not_moved_again(two: Repository) -> No
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"production": 1}'])
-def test_a_broken_alias_file_is_told_and_not_guessed(two: Repository, text: str) -> None:
+def test_a_broken_alias_file_is_reported_and_not_guessed(two: Repository, text: str) -> None:
     (two.root / "digits" / "aliases.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"aliases\.json"):
         two.resolve(ModelRef("digits"))
     assert any("aliases.json" in problem for problem in two.problems())
 
 
-def test_an_alias_of_a_version_that_is_gone_is_told(two: Repository) -> None:
+def test_an_alias_of_a_version_that_is_gone_is_reported(two: Repository) -> None:
     two.promote("digits", "production", "1")
     (two.root / "digits" / "1").rename(two.root / ".gone")
-    assert two.problems() == ["the alias 'production' of 'digits' points to '1', which is not there"]
+    assert two.problems() == ["Alias 'production' of 'digits' points to version '1', which does not exist"]
 
 
 def test_a_reader_sees_an_alias_before_or_after_a_move_and_never_between(two: Repository) -> None:

@@ -17,9 +17,9 @@ from tests.registry.conftest import write
 
 
 def large(folder: Path) -> Manifest:
-    found = write(folder)
-    (folder / found.artifact).write_bytes(bytes(1 << 18))
-    return found
+    manifest = write(folder)
+    (folder / manifest.artifact).write_bytes(bytes(1 << 18))
+    return manifest
 
 
 @pytest.mark.parametrize("left", [0, 1 << 16])
@@ -62,7 +62,7 @@ def test_an_estimator_is_not_blamed_for_the_disk(disk: Disk, format: str) -> Non
     rows = np.random.default_rng(0).random((3000, 2))
     estimator = DecisionTreeClassifier(random_state=0).fit(rows, rows.sum(axis=1) * 1000 // 1)
     disk.fill(1 << 14)
-    with pytest.raises(OSError, match="No space left") as told:
+    with pytest.raises(OSError, match="No space left") as caught:
         publish(Repository(disk.folder), estimator, "tree", sample=rows, format=format)
-    assert told.value.errno == errno.ENOSPC
+    assert caught.value.errno == errno.ENOSPC
     assert list(disk.folder.iterdir()) == []

@@ -42,8 +42,8 @@ def test_a_request_moves_nothing_until_a_worker_serves_the_version(three: Reposi
 def test_a_request_that_failed_says_why_and_moves_nothing(three: Repository) -> None:
     promotion = three.request_promotion("digits", "production", "2")
     three.settle("digits", promotion, "no such module")
-    found = three.promotions("digits")["production"]
-    assert (found.state, found.reason) == ("failed", "no such module")
+    failed = three.promotions("digits")["production"]
+    assert (failed.state, failed.reason) == ("failed", "no such module")
     assert (three.aliases("digits"), three.target("digits", "production")) == ({"production": "1"}, "1")
     three.settle("digits", promotion)  # a worker that looked before
     assert three.aliases("digits") == {"production": "1"}
@@ -97,7 +97,7 @@ def test_a_request_can_expect_where_the_alias_leads(three: Repository) -> None:
 def test_what_is_not_there_is_not_promoted(three: Repository) -> None:
     with pytest.raises(VersionNotFound, match="no version '9'"):
         three.request_promotion("digits", "production", "9")
-    with pytest.raises(InvalidInput, match="is no alias"):
+    with pytest.raises(InvalidInput, match="is not a valid alias"):
         three.request_promotion("digits", "Production", "2")
 
 
@@ -111,7 +111,7 @@ def test_a_version_that_waits_is_not_removed(three: Repository) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"production": {}}', '{"production": 1}', "[" * 200_000])
-def test_a_damaged_file_is_told_and_holds_up_no_alias(three: Repository, text: str) -> None:
+def test_a_damaged_file_is_reported_and_holds_up_no_alias(three: Repository, text: str) -> None:
     (three.root / "digits" / "promotions.json").write_text(text)
     with pytest.raises(ModelUnavailable, match=r"promotions\.json is damaged"):
         three.promotions("digits")

@@ -95,13 +95,13 @@ def test_a_version_never_changes(repository: Repository) -> None:
 
 @pytest.mark.parametrize("name", ["Digits", "../digits", "", ".digits", "a b"])
 def test_a_name_that_is_not_valid_is_refused(repository: Repository, name: str) -> None:
-    with pytest.raises(InvalidInput, match="is no name for a model"):
+    with pytest.raises(InvalidInput, match="is not a valid model name"):
         repository.publish(name, write)
 
 
 @pytest.mark.parametrize("version", ["production", "../1", ".1", "v1"])
 def test_a_version_that_is_not_valid_is_refused(repository: Repository, version: str) -> None:
-    with pytest.raises(InvalidInput, match="is no version"):
+    with pytest.raises(InvalidInput, match="is not a valid version"):
         repository.publish("digits", write, version=version)
 
 
@@ -153,7 +153,7 @@ def test_publishers_at_once_each_get_a_version_of_their_own(repository: Reposito
     assert repository.problems() == []
 
 
-def test_of_publishers_of_the_same_version_one_wins_and_the_others_are_told(repository: Repository) -> None:
+def test_of_publishers_of_the_same_version_one_wins_and_the_others_are_reported(repository: Repository) -> None:
     assert sorted(_together(repository.root, *[_publish_seven] * 3), key=str) == [0, 3, 3]
     assert repository.versions("digits") == ["7"]
 

@@ -52,8 +52,8 @@ class Row:
 
 
 def kinds() -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = all_estimators()
-    return found
+    estimators: list[tuple[str, Any]] = all_estimators()
+    return estimators
 
 
 def rows() -> Iterator[Row]:
@@ -78,7 +78,7 @@ def _row(name: str, kind: Any, folder: Path) -> Row:
         manifest.format,
         _bare(folder / "b", estimator, sample),
         _onnx(folder / "c", estimator, sample),
-        tuple(one.name for one in manifest.outputs),
+        tuple(spec.name for spec in manifest.outputs),
     )
 
 

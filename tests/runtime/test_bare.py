@@ -118,7 +118,7 @@ def test_what_is_around_a_pipeline_of_mixed_columns_takes_records(repository: Re
 @pytest.mark.parametrize(
     "estimator",
     [LinearRegression(), MultiOutputClassifier(LogisticRegression()), RandomForestClassifier(3, random_state=0)],
-    ids=lambda one: type(one).__name__,
+    ids=lambda estimator: type(estimator).__name__,
 )
 def test_several_targets_are_answered(repository: Repository, estimator: Any) -> None:
     estimator.fit(ROWS[["age"]].to_numpy(), PAIRS)
@@ -137,7 +137,11 @@ def test_probabilities_of_several_targets_have_one_matrix_each(repository: Repos
 
 @pytest.mark.parametrize(
     "around",
-    [lambda one: one, lambda one: GridSearchCV(one, {"logisticregression__C": [1.0]}, cv=2), lambda one: VotingClassifier([("a", one)])],
+    [
+        lambda inner: inner,
+        lambda inner: GridSearchCV(inner, {"logisticregression__C": [1.0]}, cv=2),
+        lambda inner: VotingClassifier([("a", inner)]),
+    ],
 )
 def test_a_text_model_takes_texts_with_whatever_is_around_it(repository: Repository, around: Any) -> None:
     estimator = around(make_pipeline(make_union(TfidfVectorizer(), TfidfVectorizer(analyzer="char")), LogisticRegression()))

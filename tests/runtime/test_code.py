@@ -82,15 +82,15 @@ def test_what_load_returns_answers(published: Published, repository: Repository)
 
 def test_two_versions_do_not_meet_in_a_module(published: Published) -> None:
     code = "import helper\nfrom . import helper as beside\ndef predict(inputs): return inputs['x'] + helper.N + beside.N"
-    one, two = published(code, helper="N = 1"), published(code, helper="N = 2")
-    assert (answers(one, [0.0]), answers(two, [0.0])) == ([2.0], [4.0])
+    first, second = published(code, helper="N = 1"), published(code, helper="N = 2")
+    assert (answers(first, [0.0]), answers(second, [0.0])) == ([2.0], [4.0])
     assert "helper" not in sys.modules
 
 
 def test_all_its_files_are_covered_by_the_sha256(published: Published, repository: Repository) -> None:
     published("from .helper import N\ndef predict(inputs): return N", helper="N = 1")
     (repository.folder("m", "1") / "helper.py").write_text("N = 2")
-    with pytest.raises(ModelUnavailable, match="one is damaged, was changed, added or removed"):
+    with pytest.raises(ModelUnavailable, match="a file is damaged, or was changed, added or removed"):
         load(repository, "m", "1")
 
 
@@ -106,7 +106,7 @@ def test_loading_leaves_no_trace_in_its_folder(published: Published, repository:
     assert not list(repository.folder("m", "1").rglob("__pycache__"))
 
 
-def test_what_it_raises_is_told_with_its_own_frames(published: Published) -> None:
+def test_what_it_raises_is_reported_with_its_own_frames(published: Published) -> None:
     model = published("def predict(inputs):\n    return deeper()\n\ndef deeper():\n    raise KeyError('no such word')")
     with pytest.raises(PredictionFailed, match="m@1 raised KeyError: 'no such word'") as caught:
         answers(model, [1.0])
@@ -124,17 +124,17 @@ def test_memory_above_the_limit_is_an_error_and_no_death(published: Published) -
     assert answers(model, [10 << 20]) == [10 << 20]
 
 
-def test_what_is_no_text_is_told_by_its_type(published: Published) -> None:
+def test_what_is_no_text_is_reported_by_its_type(published: Published) -> None:
     model = published("def predict(inputs): return None", about=NUMBERS.replace("{name: y, datatype: FP64", "{name: y, datatype: BYTES"))
-    with pytest.raises(InvalidOutput, match=r"'y' answered NoneType, where text is declared \(BYTES\)"):
+    with pytest.raises(InvalidOutput, match=r"Output 'y' holds NoneType, but text is declared \(BYTES\)"):
         answers(model, [1.0])
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ("{'z': 1}", "predict answered no 'y': return a dict with y"),
-        ("'word'", "<U4, where FP64"),
+        ("{'z': 1}", "predict returned no value for 'y'. Return a dict with y."),
+        ("'word'", "<U4, but FP64"),
         ("[1, 2]", r"the shape \[1, 2\] for 1 rows"),
     ],
 )
@@ -143,14 +143,14 @@ def test_an_answer_out_of_the_declaration_is_refused(published: Published, answe
         answers(published(f"def predict(inputs): return {answer}"), [1.0])
 
 
-@pytest.mark.parametrize(("answer", "found"), [("1", 1), ("2.5", None), ("300", None)])
-def test_a_number_of_python_fits_its_datatype_or_is_refused(published: Published, answer: str, found: int | None) -> None:
+@pytest.mark.parametrize(("answer", "expected"), [("1", 1), ("2.5", None), ("300", None)])
+def test_a_number_of_python_fits_its_datatype_or_is_refused(published: Published, answer: str, expected: int | None) -> None:
     model = published(f"def predict(inputs): return {answer}", about=NUMBERS.replace("name: y, datatype: FP64", "name: y, datatype: UINT8"))
-    if found is None:
-        with pytest.raises(InvalidOutput, match="where UINT8 is declared"):
+    if expected is None:
+        with pytest.raises(InvalidOutput, match="but UINT8 is declared"):
             answers(model, [1.0])
     else:
-        assert answers(model, [1.0]) == [found]
+        assert answers(model, [1.0]) == [expected]
 
 
 def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
@@ -161,25 +161,25 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
 @pytest.mark.parametrize(
     ("code", "about", "reason"),
     [
-        ("x = 1", NUMBERS, "neither predict"),
+        ("x = 1", NUMBERS, "must define predict"),
         ("import no_such_thing", NUMBERS, "ModuleNotFoundError: No module named 'no_such_thing' \\(line 1 of model.py\\)"),
         ("def predict(:", NUMBERS, "SyntaxError"),
         ("import sys\nsys.exit('no')", NUMBERS, "SystemExit: no \\(line 2 of model.py\\)"),
         ("def predict(inputs): return 1\ndef warm_up(): raise OSError('no device')", NUMBERS, "cannot warm up: OSError: no device"),
         ("def predict(inputs): return 1 / 0", NUMBERS + "sample: [1]\n", "ZeroDivisionError"),
         ("def predict(inputs): return 1", NUMBERS + "sample: [word]\n", "'word' is not a number"),
-        ("def predict(inputs): return 1", NUMBERS + "lode: child\n", "a field 'lode' that nothing reads"),
+        ("def predict(inputs): return 1", NUMBERS + "lode: child\n", "an unknown field 'lode'"),
         ("def predict(inputs): return 1", NUMBERS + "load: never\n", "parent, or child"),
         ("def predict(inputs): return 1", NUMBERS + "pool: my gpu\n", "'my gpu' is no name for a pool"),
         ("def predict(inputs): yield 1", NUMBERS + "stream: true\n", "stream is true: that takes Python code with one output of text"),
-        ("def predict(inputs): yield 'a'", TEXT, "has a predict that yields: write `stream: true`"),
-        ("def predict_batch(inputs): yield 'a'", TEXT + "stream: true\n", "no predict\\(inputs\\) to yield text"),
+        ("def predict(inputs): yield 'a'", TEXT, "has a predict function that yields. Set `stream: true`"),
+        ("def predict_batch(inputs): yield 'a'", TEXT + "stream: true\n", "must define predict\\(inputs\\) that yields text"),
         ("def predict(inputs): return 1", NUMBERS + "time_limit_s: long\n", "'time_limit_s' must be of the type float"),
         ("def predict(inputs): return 1", "inputs: [", "is not valid YAML"),
         ("def predict(inputs): return 1", "inputs: [{name: x}]\noutputs: []", "no field 'datatype'"),
     ],
 )
-def test_what_will_not_do_is_told_and_leaves_no_version(
+def test_what_will_not_do_is_reported_and_leaves_no_version(
     published: Published, repository: Repository, code: str, about: str, reason: str
 ) -> None:
     with pytest.raises(InvalidInput, match=reason):

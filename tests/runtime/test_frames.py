@@ -65,8 +65,8 @@ def test_decimals_are_numbers() -> None:
 
 def test_a_new_category_keeps_the_codes_of_the_others() -> None:
     spec = spec_of("kind", COLUMNS["category"], nullable=True)
-    found = column_of(spec, spec.tensor(["b", "new", None, "a"], (4,)))
-    assert found.codes.tolist() == [1, 3, -1, 2]
+    column = column_of(spec, spec.tensor(["b", "new", None, "a"], (4,)))
+    assert column.codes.tolist() == [1, 3, -1, 2]
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def bare(repository: Repository, content: bytes) -> None:
 def test_a_bare_graph_tells_what_it_takes_and_gives(repository: Repository) -> None:
     bare(repository, graph())
     manifest = load(repository, "sums", "1").manifest
-    assert [(one.name, one.datatype, one.shape) for one in manifest.inputs] == [("numbers", "FP32", (-1, 2)), ("text", "BYTES", (-1,))]
-    assert [(one.name, one.datatype, one.shape) for one in manifest.outputs] == [("sum", "FP32", (-1,)), ("same", "BYTES", (-1,))]
+    assert [(spec.name, spec.datatype, spec.shape) for spec in manifest.inputs] == [("numbers", "FP32", (-1, 2)), ("text", "BYTES", (-1,))]
+    assert [(spec.name, spec.datatype, spec.shape) for spec in manifest.outputs] == [("sum", "FP32", (-1,)), ("same", "BYTES", (-1,))]
     assert (manifest.format, manifest.runs) == ("onnx", "ONNX Runtime, the graph itself")
 
 
@@ -74,7 +74,9 @@ def test_it_answers_all_that_it_gives(repository: Repository) -> None:
 
 def test_a_graph_of_a_fixed_number_of_rows_is_refused_with_what_to_do(repository: Repository) -> None:
     bare(repository, graph(rows=1))
-    with pytest.raises(ModelUnavailable, match="the input 'numbers' of the graph has no first dimension that varies, the rows: export"):
+    with pytest.raises(
+        ModelUnavailable, match=r"Input 'numbers' of the graph does not have a dynamic first dimension for the rows\. Export"
+    ):
         load(repository, "sums", "1")
 
 
@@ -88,7 +90,8 @@ def test_what_is_no_graph_is_refused(repository: Repository) -> None:
 def test_where_only_cuda_will_do_a_machine_without_it_refuses(repository: Repository) -> None:
     bare(repository, graph())
     with pytest.raises(
-        ModelUnavailable, match="CELERIAC_DEVICE is cuda, and this ONNX Runtime is for the CPU alone: install onnxruntime-gpu"
+        ModelUnavailable,
+        match=r"CELERIAC_DEVICE is cuda, but this ONNX Runtime supports only the CPU\. Replace onnxruntime with onnxruntime-gpu",
     ):
         load(repository, "sums", "1", device="cuda")
 
@@ -101,7 +104,7 @@ def test_elsewhere_the_same_code_runs_on_the_cpu(device: str, tmp_path: Path) ->
 
 
 def heavy(path: Path, megabytes: int) -> None:
-    """Looks up rows of a table of that size, which lies in a file beside it where the path's folder is called `split`."""
+    """Write a graph that looks up rows of a table of that size, which is in a separate file if the folder is called `split`."""
     table = np.arange(megabytes << 18, dtype=np.float32).reshape(-1, 256)
     ends = [helper.make_tensor_value_info("at", TensorProto.INT64, ["rows"]), helper.make_tensor_value_info("row", FLOAT, ["rows", 256])]
     node = helper.make_node("Gather", ["table", "at"], ["row"])
@@ -131,8 +134,8 @@ print((private() - before) >> 10)
 def test_a_graph_takes_its_size_in_memory_once(repository: Repository, tmp_path: Path, where: str) -> None:
     heavy(tmp_path / where / "model.onnx", megabytes=128)
     publish_folder(repository, "heavy", tmp_path / where)
-    told = subprocess.run([sys.executable, "-c", LOADED, str(repository.root)], capture_output=True, text=True, check=True)
-    assert int(told.stdout) < 192
+    process = subprocess.run([sys.executable, "-c", LOADED, str(repository.root)], capture_output=True, text=True, check=True)
+    assert int(process.stdout) < 192
 
 
 def test_weights_beside_a_graph_are_published_with_it_and_checked(repository: Repository, tmp_path: Path) -> None:
@@ -145,14 +148,16 @@ def test_weights_beside_a_graph_are_published_with_it_and_checked(repository: Re
     with pytest.raises(ModelUnavailable, match=r"the sha256 of model\.onnx and model\.onnx\.data is .* damaged or was changed"):
         load(repository, "heavy", "1")
     data.unlink()
-    with pytest.raises(ModelUnavailable, match=r"there is no file .*model\.onnx\.data"):
+    with pytest.raises(ModelUnavailable, match=r"the file .*model\.onnx\.data does not exist"):
         load(repository, "heavy", "1")
 
 
 def test_a_graph_without_its_weights_is_not_published(repository: Repository, tmp_path: Path) -> None:
     heavy(tmp_path / "split" / "model.onnx", megabytes=1)
     (tmp_path / "split" / "model.onnx.data").rename(tmp_path / "model.onnx.data")
-    with pytest.raises(InvalidInput, match=r"its weights lie in 'model\.onnx\.data', which is not beside it: put that file into the same"):
+    with pytest.raises(
+        InvalidInput, match=r"the graph needs the weights in 'model\.onnx\.data', which is not in its folder: copy the file"
+    ):
         publish_folder(repository, "heavy", tmp_path / "split")
     assert "heavy" not in repository.models()
 
@@ -163,7 +168,7 @@ def test_a_graph_that_is_replaced_before_its_device_is_opened_is_not_taken_for_t
     with path.open("rb") as file:
         opened = Graph(file)
     os.utime(path, (1, 1))
-    del opened.session  # as with a device, which each process opens by itself
+    del opened.session  # as with a device, which each process opens itself
     with pytest.raises(ModelUnavailable, match="was changed while it was loaded"):
         _ = opened.session
 

@@ -65,7 +65,7 @@ def test_a_published_model_is_loaded_and_answers_its_golden_sample(repository: R
     load(repository, "toy", "1").verify()
 
 
-def test_a_damaged_artefact_is_refused_before_it_is_unpickled(
+def test_a_damaged_artifact_is_refused_before_it_is_unpickled(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _published(repository, Marks(str(tmp_path / "ran")), "joblib")
@@ -107,7 +107,7 @@ def test_the_policy_says_how_far_versions_may_differ(repository: Repository, tra
 
 @pytest.mark.parametrize("file", ["model.joblib", "model.skops"])
 @pytest.mark.parametrize(("policy", "served"), [("minor", False), ("warn", True)])
-def test_a_bare_artefact_of_another_scikit_learn_is_held_to_the_policy_too(
+def test_a_bare_artifact_of_another_scikit_learn_is_held_to_the_policy_too(
     repository: Repository, monkeypatch: pytest.MonkeyPatch, file: str, policy: str, served: bool
 ) -> None:
     with monkeypatch.context() as patch:
@@ -121,7 +121,7 @@ def test_a_bare_artefact_of_another_scikit_learn_is_held_to_the_policy_too(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a pickle", b"\x80\x04\x95", b"cnowhere\nNothing\n."])
-def test_an_artefact_that_cannot_be_loaded_is_told(repository: Repository, content: bytes) -> None:
+def test_an_artifact_that_cannot_be_loaded_is_reported(repository: Repository, content: bytes) -> None:
     home = repository.root / "churn"
     home.mkdir(parents=True)
     (home / "model.joblib").write_bytes(content)
@@ -129,7 +129,7 @@ def test_an_artefact_that_cannot_be_loaded_is_told(repository: Repository, conte
         load(repository, "churn", "0")
 
 
-def test_a_skops_artefact_of_types_that_nobody_reviewed_is_told(repository: Repository) -> None:
+def test_a_skops_artifact_of_types_that_nobody_reviewed_is_reported(repository: Repository) -> None:
     _bare(repository, Marks(), "model.skops")
     with pytest.raises(ModelUnavailable, match=r"UntrustedTypesFoundException.*tests\.runtime\.estimators"):
         load(repository, "churn", "0")
@@ -145,14 +145,14 @@ def test_a_pickle_is_not_loaded_where_pickles_are_not_allowed(
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_format_that_nobody_reads_is_told(repository: Repository) -> None:
+def test_a_format_that_nobody_reads_is_reported(repository: Repository) -> None:
     _published(repository)
     _edit(repository, format="pmml")
     with pytest.raises(ModelUnavailable, match="in the format 'pmml'; this worker reads onnx, skops, joblib"):
         load(repository, "toy", "1")
 
 
-def test_what_is_no_model_is_told(repository: Repository) -> None:
+def test_what_is_no_model_is_reported(repository: Repository) -> None:
     _bare(repository, {"a": "dictionary"})
     with pytest.raises(ModelUnavailable, match=r"churn@0 cannot be served: .* dict .* Publish it with a few sample rows"):
         load(repository, "churn", "0")

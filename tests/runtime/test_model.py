@@ -79,11 +79,11 @@ def test_a_missing_word_reaches_the_model_as_nan() -> None:
     ("answer", "reason"),
     [
         (lambda data: np.zeros(len(data) + 1), r"the shape \[2\] for 1 rows"),
-        (lambda data: np.zeros((len(data), 3)), r"where \[1\] is declared"),
+        (lambda data: np.zeros((len(data), 3)), r"but \[1\] is declared"),
         (lambda data: 0.0, r"the shape \[\]"),
-        (lambda data: np.array(["a"]), "<U1, where FP64"),
-        (lambda data: np.array([1j]), "complex128, where FP64"),
-        (lambda data: np.array([None]), "object, where FP64"),
+        (lambda data: np.array(["a"]), "<U1, but FP64"),
+        (lambda data: np.array([1j]), "complex128, but FP64"),
+        (lambda data: np.array([None]), "object, but FP64"),
         (lambda data: None, r"the shape \[\]"),
     ],
 )
@@ -93,12 +93,12 @@ def test_an_answer_out_of_the_declaration_is_refused(answer: Callable[[Any], Any
 
 
 def test_text_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidOutput, match="where text is declared"):
+    with pytest.raises(InvalidOutput, match="but text is declared"):
         _answering(lambda data: np.array([None], dtype=object), "BYTES").predict(ONE)
 
 
 def test_a_float_is_not_cut_to_a_whole_number() -> None:
-    with pytest.raises(InvalidOutput, match="float64, where INT64"):
+    with pytest.raises(InvalidOutput, match="float64, but INT64"):
         _answering(lambda data: np.array([0.5]), "INT64").predict(ONE)
 
 
@@ -112,23 +112,23 @@ def test_nan_may_be_answered() -> None:
     assert np.isnan(decode(answer.data, "FP64")).all()
 
 
-def test_what_a_model_raises_is_told_and_kept_as_the_cause() -> None:
+def test_what_a_model_raises_is_reported_and_kept_as_the_cause() -> None:
     with pytest.raises(PredictionFailed, match="toy@1 raised ValueError: no such thing") as caught:
         _model(Raises(ValueError("no such thing")), PREDICT).predict(ONE)
     assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_a_memory_error_never_gets_out() -> None:
-    with pytest.raises(PredictionOutOfMemory, match="send fewer rows"):
+    with pytest.raises(PredictionOutOfMemory, match="Send fewer rows"):
         _model(Raises(MemoryError()), PREDICT).predict(ONE)
 
 
-def test_an_answer_too_large_for_memory_is_told() -> None:
+def test_an_answer_too_large_for_memory_is_reported() -> None:
     with pytest.raises(PredictionOutOfMemory):
         _answering(lambda data: np.zeros(1 << 50)).predict(ONE)
 
 
-def test_an_output_that_the_model_lacks_is_told_with_those_it_has() -> None:
+def test_an_output_that_the_model_lacks_is_reported_with_those_it_has() -> None:
     with pytest.raises(InvalidInput, match="no output 'transform'; it has predict"):
         _answering(lambda data: np.zeros(1)).predict(ONE, ["transform"])
 
@@ -149,14 +149,14 @@ def test_a_nan_that_was_recorded_is_expected_again() -> None:
 @pytest.mark.parametrize(
     ("expected", "difference"),
     [
-        ([3.0, 7.1], "predict differs in 1 of 2 values, first in row 1: 7.0, and 7.1 was recorded; the largest difference is 0.1"),
-        ([3.0], "predict answers 2 values, and 1 were recorded"),
-        ([None, 7.0], "predict differs in 1 of 2 values, first in row 0: 3.0, and None was recorded"),
+        ([3.0, 7.1], "predict differs in 1 of 2 values, first in row 1: 7.0, but 7.1 was recorded; the largest difference is 0.1"),
+        ([3.0], "predict has 2 values, but 1 were recorded"),
+        ([None, 7.0], "predict differs in 1 of 2 values, first in row 0: 3.0, but None was recorded"),
     ],
 )
 def test_a_golden_sample_that_is_answered_differently_makes_the_model_unavailable(expected: list[Any], difference: str) -> None:
     model = _model(Answers(lambda data: data.sum(axis=1)), PREDICT, golden=_golden(expected))
-    with pytest.raises(ModelUnavailable, match=f"answers its golden sample differently: {difference}"):
+    with pytest.raises(ModelUnavailable, match=f"differs from its golden sample: {difference}"):
         model.verify()
 
 
@@ -167,5 +167,5 @@ def test_a_golden_sample_that_cannot_be_asked_makes_the_model_unavailable() -> N
 
 
 def test_a_model_that_raises_on_its_golden_sample_is_unavailable() -> None:
-    with pytest.raises(ModelUnavailable, match="cannot answer its golden sample"):
+    with pytest.raises(ModelUnavailable, match="cannot predict its golden sample"):
         _model(Raises(ValueError("x")), PREDICT, golden=_golden([1.0, 2.0])).verify()

@@ -94,7 +94,7 @@ def test_common_estimators_are_served_from_the_default_format(repository: Reposi
 
 
 def test_an_estimator_that_answers_otherwise_once_loaded_is_refused(repository: Repository) -> None:
-    with pytest.raises(InvalidInput, match=r"Forgets cannot be served .* differently"):
+    with pytest.raises(InvalidInput, match=r"Forgets cannot be served .* differs"):
         publish(repository, Forgets(), "toy", sample=X, format="joblib")
     assert repository.models() == []
 
@@ -110,12 +110,12 @@ def test_an_estimator_that_is_not_fitted_is_refused(repository: Repository) -> N
 
 
 def test_an_empty_sample_is_refused(repository: Repository) -> None:
-    with pytest.raises(InvalidInput, match="the sample is empty"):
+    with pytest.raises(InvalidInput, match="The sample is empty"):
         publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X[:0])
 
 
 def test_columns_that_do_not_fit_are_refused(repository: Repository) -> None:
-    with pytest.raises(InvalidInput, match="3 columns are named"):
+    with pytest.raises(InvalidInput, match="3 column names do not match"):
         publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, columns=["a", "b", "c"])
 
 
@@ -134,7 +134,7 @@ def test_values_without_a_datatype_are_refused_with_what_to_do(repository: Repos
 
 
 def test_a_format_that_cannot_be_written_is_refused(repository: Repository) -> None:
-    with pytest.raises(InvalidInput, match="'pmml' is no format"):
+    with pytest.raises(InvalidInput, match="'pmml' is not a supported format"):
         publish(repository, LogisticRegression().fit(X, Y), "toy", sample=X, format="pmml")
 
 
@@ -168,9 +168,9 @@ def test_neighbours_are_indices_and_distances(repository: Repository) -> None:
     estimator = KNeighborsClassifier(2).fit(X[:4], Y[:4])
     publish(repository, estimator, "toy", sample=X[:2])
     model = load(repository, "toy", "1")
-    found, distances = model.predict(from_rows(model.manifest, X[:2].tolist()), ["kneighbors", "kneighbors_distance"])
+    indices, distances = model.predict(from_rows(model.manifest, X[:2].tolist()), ["kneighbors", "kneighbors_distance"])
     expected = estimator.kneighbors(X[:2])
-    assert to_array(found).tolist() == expected[1].tolist()
+    assert to_array(indices).tolist() == expected[1].tolist()
     np.testing.assert_allclose(to_array(distances), expected[0])
 
 

@@ -19,10 +19,10 @@ def words(ended: list[str]) -> Iterator[str | bytes]:
 
 
 def test_the_pieces_are_heard_and_put_together() -> None:
-    told: list[tuple[int, str | bytes]] = []
-    with heard(lambda row, piece: told.append((row, piece))):
+    events: list[tuple[int, str | bytes]] = []
+    with heard(lambda row, token: events.append((row, token))):
         assert whole(3, words([])) == b"one two"
-    assert told == [(3, "one "), (3, b"two")]
+    assert events == [(3, "one "), (3, b"two")]
 
 
 def test_a_listener_that_raises_closes_the_generator() -> None:
@@ -40,5 +40,5 @@ def test_text_that_is_returned_is_one_piece() -> None:
 
 
 def test_what_is_no_text_is_refused() -> None:
-    with pytest.raises(InvalidOutput, match="predict yielded int, where text is declared"):
+    with pytest.raises(InvalidOutput, match="predict yielded int, but text is declared"):
         whole(0, iter([1]))

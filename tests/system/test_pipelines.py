@@ -223,8 +223,8 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "code", "words"),
     [
-        ({"pipeline": "none"}, 404, "pipeline_not_found", "there are broken, choice"),
-        ({"pipeline": "../models"}, 404, "pipeline_not_found", "there is no pipeline"),
+        ({"pipeline": "none"}, 404, "pipeline_not_found", "Pipelines: broken, choice"),
+        ({"pipeline": "../models"}, 404, "pipeline_not_found", "Pipeline '../models' does not exist"),
         ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: the step 'lost' must have either run"),
         ({"pipeline": "circle"}, 409, "pipeline_unavailable", "the steps wait for each other: "),
         ({"pipeline": "modelless"}, 404, "model_not_found", "there is no model 'nobody'"),
@@ -246,7 +246,7 @@ def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, co
     [
         ("unknown", {}, "the step 'lost': this worker knows no function 'no_such_function'; there are choose, count"),
         ("squares", {"count": "many"}, "the step 'numbers': TypeError"),
-        ("leaving", {}, "the step 'leave': RuntimeError: it raised SystemExit, which would end its process"),
+        ("leaving", {}, "the step 'leave': RuntimeError: the code raised SystemExit, which would end the process"),
         ("digit", {"pixels": [1, 2]}, "takes the shape [-1, 64], not [1, 2]"),
     ],
 )

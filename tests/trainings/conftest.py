@@ -16,15 +16,15 @@ BOUNDS = {"pool": "training", "time_limit_s": 60.0}
 
 
 @dataclass
-class Told:
-    """The context of a job that nobody cancels, and what was told in it."""
+class RecordingContext:
+    """Context of a job that records its progress updates."""
 
     job: str = "j1"
     attempt: int = 1
-    told: list[tuple[float, str]] = field(default_factory=list)
+    updates: list[tuple[float, str]] = field(default_factory=list)
     is_wanted: bool = True
-    away: int = 0
-    """Questions that Redis does not answer."""
+    failures: int = 0
+    """Number of first calls of `wanted` for which Redis is unavailable."""
     redis: Any = None
     worker: str = "host/1"
 
@@ -35,17 +35,17 @@ class Told:
         raise AssertionError("a training calls no model")
 
     def progress(self, fraction: float, text: str = "") -> None:
-        self.told.append((fraction, text))
+        self.updates.append((fraction, text))
 
     def wanted(self) -> bool:
-        self.away -= 1
-        if self.away >= 0:
+        self.failures -= 1
+        if self.failures >= 0:
             raise ConnectionError("Redis does not answer")
         return self.is_wanted
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with models and tables; trainings of this process read and publish there."""
     monkeypatch.setenv("CELERIAC_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("CELERIAC_FILE_ROOTS", str(tmp_path / "tables"))
@@ -57,8 +57,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def breast_cancer() -> pd.DataFrame:
     """Numbers, and classes that are numbers."""
-    found = load_breast_cancer(as_frame=True).frame
-    return found.rename(columns={name: name.replace(" ", "_") for name in found.columns})
+    frame = load_breast_cancer(as_frame=True).frame
+    return frame.rename(columns={name: name.replace(" ", "_") for name in frame.columns})
 
 
 def diabetes() -> pd.DataFrame:
@@ -67,10 +67,10 @@ def diabetes() -> pd.DataFrame:
 
 def wine() -> pd.DataFrame:
     """Numbers and text, some of them missing; classes that are text."""
-    found = load_wine(as_frame=True).frame
-    found["grape"] = np.array(["barolo", "grignolino", "barbera"])[found.pop("target")]
-    found["colour"] = np.where(found["color_intensity"] < 5, "light", "deep").astype(object)
+    frame = load_wine(as_frame=True).frame
+    frame["grape"] = np.array(["barolo", "grignolino", "barbera"])[frame.pop("target")]
+    frame["colour"] = np.where(frame["color_intensity"] < 5, "light", "deep").astype(object)
     chance = np.random.default_rng(0)
     for column in ("malic_acid", "colour"):
-        found.loc[chance.random(len(found)) < 0.1, column] = np.nan
-    return found
+        frame.loc[chance.random(len(frame)) < 0.1, column] = np.nan
+    return frame

@@ -1,4 +1,4 @@
-"""Tables that cannot be learned from are told as such, and where."""
+"""Tables that cannot be learned from are reported with the place of the error."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ROWS = b"age,plan,left\n30,a,yes\n40,b,no\n,a,yes\n"
 
 
 @pytest.fixture
-def write(here: Path) -> Write:
-    return lambda content: (here / "tables" / "rows").write_bytes(content)
+def write(home: Path) -> Write:
+    return lambda content: (home / "tables" / "rows").write_bytes(content)
 
 
 def read(target: str = "left", columns: tuple[str, ...] = (), kind: Kind = Kind.CLASSIFIER) -> Dataset:
@@ -43,28 +43,28 @@ def as_parquet(**columns: Any) -> bytes:
 
 def test_numbers_are_float_and_text_is_text(write: Write) -> None:
     write(ROWS)
-    found = read()
-    assert found.rows["age"].tolist()[:2] == [30.0, 40.0]
-    assert pd.isna(found.rows["age"][2])
-    assert found.rows["plan"].tolist() == ["a", "b", "a"]
-    assert found.target.tolist() == ["yes", "no", "yes"]
+    data = read()
+    assert data.rows["age"].tolist()[:2] == [30.0, 40.0]
+    assert pd.isna(data.rows["age"][2])
+    assert data.rows["plan"].tolist() == ["a", "b", "a"]
+    assert data.target.tolist() == ["yes", "no", "yes"]
 
 
 def test_parquet_is_known_by_its_content(write: Write) -> None:
     write(as_parquet(x=[1, 2], on=[True, False], word=pa.array(["a", None]).dictionary_encode(), y=[0, 1]))
-    found = read("y")
-    assert found.rows["on"].tolist() == [1.0, 0.0]
-    assert found.rows["word"].tolist()[0] == "a"
-    assert pd.isna(found.rows["word"][1])
-    assert found.target.dtype == np.int64
+    data = read("y")
+    assert data.rows["on"].tolist() == [1.0, 0.0]
+    assert data.rows["word"].tolist()[0] == "a"
+    assert pd.isna(data.rows["word"][1])
+    assert data.target.dtype == np.int64
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reason"),
     [
-        (b"", "rows has no column 'left'; it has no columns"),
+        (b"", "rows has no column 'left'. Columns: none."),
         (b"age,plan,left\n", "rows has no rows"),
-        (b"left\nyes\n", "no column beside the target"),
+        (b"left\nyes\n", "no column other than the target"),
         (ROWS + b"50,b\n", "rows, line 5: it has 2 values, and the first line has 3 columns"),
         (ROWS + b"50,b,no,1\n", "rows, line 5: it has 4 values, and the first line has 3 columns"),
         (ROWS + "50,b,né\n".encode("latin-1"), "rows: line 5: the byte 0xe9 is not UTF-8"),
@@ -72,19 +72,19 @@ def test_parquet_is_known_by_its_content(write: Write) -> None:
         ("größe,left\n1,yes\n".encode("latin-1"), "rows: line 1: the byte 0xf6 is not UTF-8"),
         (as_parquet(x=pa.array([], pa.float64()), left=pa.array([], pa.string())), "rows has no rows"),
         (b"age,age,left\n1,2,yes\n", "rows: line 1: two columns are called 'age'"),
-        (b"age,left\n1,yes\n2,\n", "has no value in 1 rows, the first is row 2"),
+        (b"age,left\n1,yes\n2,\n", "has no value in 1 rows, the first of which is row 2. Remove"),
         (as_parquet(x=[1.0, float("inf")], left=[0, 1]), "Column 'x': the number inf does not fit into FP64 (row 2)"),
-        (as_parquet(x=[datetime.date(2026, 1, 1)], left=[0]), "'x' holds dates or times, which no trainer takes"),
+        (as_parquet(x=[datetime.date(2026, 1, 1)], left=[0]), "'x' holds dates or times, which trainers do not take"),
         (as_parquet(x=[1.0], left=[[1]]), "Column 'left' expects text"),
         (as_parquet(x=list(range(1000)), left=[0] * 1000)[:900], "the Parquet file is cut off or damaged"),
         (b"PAR1", "the Parquet file is cut off or damaged"),
     ],
 )  # fmt: skip
-def test_a_table_that_cannot_be_learned_from(write: Write, content: bytes, told: str) -> None:
+def test_a_table_that_cannot_be_learned_from(write: Write, content: bytes, reason: str) -> None:
     write(content)
     with pytest.raises(InvalidInput) as caught:
         read()
-    assert told in caught.value.detail
+    assert reason in caught.value.detail
 
 
 def test_a_regressor_learns_numbers(write: Write) -> None:
@@ -92,36 +92,36 @@ def test_a_regressor_learns_numbers(write: Write) -> None:
     with pytest.raises(InvalidInput, match="a regressor learns numbers"):
         read(kind=Kind.REGRESSOR)
     write(as_parquet(x=[1.0, 2.0], y=[1.0, float("nan")]))
-    with pytest.raises(InvalidInput, match="the first is row 2"):
+    with pytest.raises(InvalidInput, match="the first of which is row 2"):
         read("y", kind=Kind.REGRESSOR)
 
 
-def test_what_lies_outside_the_roots_is_refused(write: Write, here: Path) -> None:
-    (here / "secret.csv").write_bytes(ROWS)
-    (here / "tables" / "link").symlink_to(here / "secret.csv")
-    for name in ("../secret.csv", "link", str(here / "secret.csv")):
+def test_what_lies_outside_the_roots_is_refused(write: Write, home: Path) -> None:
+    (home / "secret.csv").write_bytes(ROWS)
+    (home / "tables" / "link").symlink_to(home / "secret.csv")
+    for name in ("../secret.csv", "link", str(home / "secret.csv")):
         with pytest.raises(InvalidInput, match="is not below"):
             load(name, "left", (), Kind.CLASSIFIER)
     with pytest.raises(FileNotFound):
         load("nowhere.csv", "left", (), Kind.CLASSIFIER)
 
 
-def test_what_is_no_file_is_not_waited_for(here: Path) -> None:
-    os.mkfifo(here / "tables" / "pipe")
+def test_what_is_no_file_is_not_waited_for(home: Path) -> None:
+    os.mkfifo(home / "tables" / "pipe")
     for name in ("pipe", "folder"):
-        (here / "tables" / "folder").mkdir(exist_ok=True)
+        (home / "tables" / "folder").mkdir(exist_ok=True)
         with pytest.raises(FileNotFound, match=f"{name} cannot be read: it is no file"):
             load(name, "left", (), Kind.CLASSIFIER)
 
 
-def test_a_file_that_is_deleted_or_changed_while_it_is_read(write: Write, here: Path) -> None:
-    path = here / "tables" / "rows"
+def test_a_file_that_is_deleted_or_changed_while_it_is_read(write: Write, home: Path) -> None:
+    path = home / "tables" / "rows"
     write(ROWS)
     with path.open("rb") as file:
         path.unlink()
         assert datasets.read(file, "rows", "left", (), Kind.CLASSIFIER).target.tolist() == ["yes", "no", "yes"]
     write(ROWS)
-    with path.open("rb") as file, pytest.raises(InvalidInput, match="rows was changed while it was read: train again when it is whole"):
+    with path.open("rb") as file, pytest.raises(InvalidInput, match="rows was changed while it was read: train again when it is complete"):
         datasets.read(Changing(file, path), "rows", "left", (), Kind.CLASSIFIER)
 
 
@@ -142,18 +142,18 @@ class Changing(io.BytesIO):
 
 
 @pytest.mark.parametrize(
-    ("target", "more", "told"),
+    ("target", "more", "reason"),
     [
-        (["yes"] * 40, {}, "every row has the same 'y', yes"),
-        (["yes"] * 38 + ["no"] * 2, {}, "'y' is no in 2 rows only, too few for cross-validation with 5 folds"),
-        ([str(row) for row in range(40)], {}, "is it a class, and not a number or a name"),
+        (["yes"] * 40, {}, "Target 'y' is yes in every row"),
+        (["yes"] * 38 + ["no"] * 2, {}, "'y' is no in only 2 rows, too few for cross-validation with 5 folds"),
+        ([str(row) for row in range(40)], {}, "Check that it is a class, and not a number or a name"),
         (["yes", "no"] * 2, {}, "has 4 rows, too few"),
         ([str(row // 2) for row in range(40)], {"holdout": 0.1}, "cannot be split"),
     ],
 )
-def test_too_few_rows_to_measure_on(write: Write, target: list[str], more: dict[str, Any], told: str) -> None:
+def test_too_few_rows_to_measure_on(write: Write, target: list[str], more: dict[str, Any], reason: str) -> None:
     write(as_parquet(x=list(range(len(target))), y=target))
     body = {"trainer": "gaussian-nb", "dataset": "rows", "target": "y", "model": "m", **more}
     with pytest.raises(InvalidInput) as caught:
         splits(Training.parse(body, Bounds("training", 60, 100)), read("y"), Kind.CLASSIFIER)
-    assert told in caught.value.detail
+    assert reason in caught.value.detail

@@ -48,8 +48,8 @@ async def test_another_version_may_have_its_number(api: httpx.AsyncClient, tmp_p
 @pytest.mark.parametrize(
     ("version", "status", "told"),
     [
-        ("2", 409, "digits@2 is 'production': let that alias point to another version first"),
-        ("3", 409, "digits@3 is the newest version, which stays: publish another first"),
+        ("2", 409, "digits@2 is 'production'. Promote another version to that alias first."),
+        ("3", 409, "digits@3 is the newest version, which cannot be removed. Publish another version first."),
         ("production", 422, "'production' is an alias. Name the version itself, for example 3."),
         ("9", 404, "'digits' has no version or alias '9'; it has 1, 2, 3, production"),
     ],

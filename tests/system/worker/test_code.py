@@ -81,8 +81,8 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
 @pytest.mark.parametrize(
     ("what", "told"),
     [
-        ("exit", "RuntimeError: it raised SystemExit, which would end its process"),
-        ("interrupt", "RuntimeError: it raised KeyboardInterrupt, which would end its process"),
+        ("exit", "RuntimeError: the code raised SystemExit, which would end the process"),
+        ("interrupt", "RuntimeError: the code raised KeyboardInterrupt, which would end the process"),
         ("mute", "Mute: its message cannot be told"),
         ("surrogate", "ValueError: half \\ud83d a sign"),
         ("stop", "StopIteration: "),

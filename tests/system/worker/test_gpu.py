@@ -72,7 +72,7 @@ def test_a_pool_that_is_to_run_on_a_device_says_that_it_has_none(running: Runnin
             while found.get("state") != "UNAVAILABLE":
                 time.sleep(0.05)  # a worker tries it, and another process is told
                 found = httpx.get(f"{running.url}/v1/models/graph/versions/1").json()
-        assert found["reason"].startswith("CELERIAC_DEVICE is cuda, and this ONNX Runtime is for the CPU alone")
+        assert found["reason"].startswith("CELERIAC_DEVICE is cuda, but this ONNX Runtime supports only the CPU")
     finally:
         shutil.rmtree(running.models / "graph")
 
