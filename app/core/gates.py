@@ -70,7 +70,7 @@ def _judge(metric: str, kind: str, bound: Any, metrics: Mapping[str, float], oth
     if kind == "not_worse_than":
         other = others.get(bound)
         if other is None:
-            return Check(metric, condition, True, f"there is no {bound} to compare with")
+            return Check(metric, condition, True, f"{bound} does not exist, so there is nothing to compare with")
         if metric not in other:
             return Check(metric, condition, False, f"{bound} does not say its {metric} in its manifest")
         kind, bound = ("at_most" if metric in LESS_IS_BETTER else "at_least"), other[metric]

@@ -2,7 +2,7 @@
 
 Why:
     redbeat's scheduler connects to the broker before it looks for what is due, stops all schedules if one entry cannot be decoded,
-    and holds the lock only after it has waited for it, so several beats cannot stand by and report their state. An instance of
+    and holds the lock only after it has waited for it, so several beats cannot wait as standbys and report their state. An instance of
     redbeat that lost its lock also raises for ever.
 
 Upstream:

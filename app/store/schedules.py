@@ -50,7 +50,7 @@ async def read(client: redis.asyncio.Redis, name: str) -> StoredSchedule:
     """Return the schedule of that name. Raises ScheduleNotFound."""
     [stored] = await _read(client, [name], required)
     if stored is None:
-        raise ScheduleNotFound(f"there is no schedule {name!r}")
+        raise ScheduleNotFound(f"Schedule {name!r} does not exist.")
     return stored
 
 

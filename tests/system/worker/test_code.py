@@ -83,7 +83,7 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
     [
         ("exit", "RuntimeError: it raised SystemExit, which would end its process"),
         ("interrupt", "RuntimeError: it raised KeyboardInterrupt, which would end its process"),
-        ("mute", "Mute: its message cannot be told"),
+        ("mute", "Mute: its message cannot be read"),
         ("surrogate", "ValueError: half \\ud83d a sign"),
         ("stop", "StopIteration: "),
     ],
