@@ -13,7 +13,7 @@ TARGET_S: Final = 1.0
 _LEAST_S: Final = 0.25
 """Below it the costs of a chunk would count."""
 _UNKNOWN: Final = 100_000
-"""Rows of a chunk whose speed nobody knows, at most: it ends early where they are too many."""
+"""Maximum rows of a chunk whose speed is unknown. It ends early if they are too many."""
 _PER_SLOT: Final = 4
 """Chunks per slot into which the remaining rows are cut, so that all slots end at about the same time."""
 MOST_ERRORS: Final = 100

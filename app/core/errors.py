@@ -27,7 +27,7 @@ CeleriacError
 ├── FilesUnavailable             files_unavailable       the server keeps no files, or cannot write its folder
 ├── StorageFull                  storage_full            the volume has no room for the file
 ├── ScheduleNotFound             schedule_not_found      no schedule of that name
-├── ScheduleConflict             schedule_conflict       there is a schedule of that name, or as many as there may be
+├── ScheduleConflict             schedule_conflict       the schedule exists already, or the number of schedules is at its limit
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── PredictionFailed             prediction_failed       the model raised

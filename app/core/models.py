@@ -137,7 +137,7 @@ class Manifest:
     """`model.json` of one immutable version. `outputs` names the methods that can be asked.
 
     `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
-    ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
+    ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artifact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
     parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process

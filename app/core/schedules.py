@@ -65,11 +65,13 @@ class Schedule:
             raise InvalidInput("description must be a text of at most 500 characters", pointer="/description")
         run = body.get("run")
         if not isinstance(run, Mapping) or len(run) != 1 or not isinstance(next(iter(run.values())), Mapping):
-            reason = f"run must say one thing to run, as in {{{json.dumps(kinds[0])}: {{…}}}}; there are {', '.join(kinds)}"
+            reason = (
+                f"run must have exactly one member, for example {{{json.dumps(kinds[0])}: {{…}}}}. Supported kinds: {', '.join(kinds)}."
+            )
             raise InvalidInput(reason, pointer="/run")
         [(kind, request)] = run.items()
         if kind not in kinds:
-            raise InvalidInput(f"{kind!r} cannot be scheduled; there are {', '.join(kinds)}", pointer=f"/run/{kind}")
+            raise InvalidInput(f"{kind!r} cannot be scheduled. Supported kinds: {', '.join(kinds)}.", pointer=f"/run/{kind}")
         schedule = cls(
             name, kind, dict(request), body.get("cron") or "", body.get("every_s") or 0, body.get("timezone", "UTC"), Missed(missed),
             description, math.floor(now),

@@ -43,14 +43,14 @@ def _estimator(path: str, kind: Kind, params: str, **fixed: Any) -> Estimator:
 _TREE = "max_depth min_samples_split min_samples_leaf max_features max_leaf_nodes min_impurity_decrease ccp_alpha criterion random_state"
 _FOREST = f"n_estimators bootstrap max_samples {_TREE}"
 _BOOSTED = "learning_rate max_iter max_leaf_nodes max_depth min_samples_leaf l2_regularization max_features max_bins early_stopping validation_fraction n_iter_no_change tol random_state"
-_NEIGHBOURS = "n_neighbors weights algorithm leaf_size p"
+_NEIGHBORS = "n_neighbors weights algorithm leaf_size p"
 _NETWORK = "hidden_layer_sizes activation alpha batch_size learning_rate_init max_iter tol early_stopping validation_fraction n_iter_no_change random_state"
 _C, _R = Kind.CLASSIFIER, Kind.REGRESSOR
 
 ESTIMATORS: Final[dict[str, Estimator]] = {
     "logistic-regression": _estimator("linear_model.LogisticRegression", _C, "C l1_ratio tol fit_intercept class_weight solver max_iter random_state", max_iter=1000),
     "ridge-classifier": _estimator("linear_model.RidgeClassifier", _C, "alpha fit_intercept max_iter tol class_weight solver random_state"),
-    "k-neighbors-classifier": _estimator("neighbors.KNeighborsClassifier", _C, _NEIGHBOURS),
+    "k-neighbors-classifier": _estimator("neighbors.KNeighborsClassifier", _C, _NEIGHBORS),
     "gaussian-nb": _estimator("naive_bayes.GaussianNB", _C, "var_smoothing"),
     "svc": _estimator("svm.SVC", _C, "C kernel degree gamma coef0 tol class_weight max_iter random_state"),
     "decision-tree-classifier": _estimator("tree.DecisionTreeClassifier", _C, f"{_TREE} splitter class_weight"),
@@ -62,7 +62,7 @@ ESTIMATORS: Final[dict[str, Estimator]] = {
     "ridge": _estimator("linear_model.Ridge", _R, "alpha fit_intercept max_iter tol solver positive random_state"),
     "lasso": _estimator("linear_model.Lasso", _R, "alpha fit_intercept max_iter tol positive selection random_state"),
     "elastic-net": _estimator("linear_model.ElasticNet", _R, "alpha l1_ratio fit_intercept max_iter tol positive selection random_state"),
-    "k-neighbors-regressor": _estimator("neighbors.KNeighborsRegressor", _R, _NEIGHBOURS),
+    "k-neighbors-regressor": _estimator("neighbors.KNeighborsRegressor", _R, _NEIGHBORS),
     "svr": _estimator("svm.SVR", _R, "C epsilon kernel degree gamma coef0 tol max_iter"),
     "decision-tree-regressor": _estimator("tree.DecisionTreeRegressor", _R, f"{_TREE} splitter"),
     "random-forest-regressor": _estimator("ensemble.RandomForestRegressor", _R, _FOREST),

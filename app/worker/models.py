@@ -90,7 +90,7 @@ class Models:
     `loaded` models answer predictions. `refused` has the reason why a version does not. `arriving` ones are not yet in every process.
 
 
-    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artefacts, which only a
+    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artifacts, which only a
     process that loads them can infer.
     """
 

@@ -56,7 +56,7 @@ def test_without_a_search_there_is_one_candidate() -> None:
         ({"columns": ["age", "churned"]}, "/columns", "cannot be learned from too"),
         ({"colums": []}, "/colums", "Unknown field 'colums'"),
         ({"promote_if": {}}, "/promote_if", "must name a metric"),
-        ({"promote_if": {"r2": {"at_least": 0.9}}}, "/promote_if/r2", "not measured of this trainer"),
+        ({"promote_if": {"r2": {"at_least": 0.9}}}, "/promote_if/r2", "not measured for this trainer"),
         ({"promote_if": {"accuracy": {"above": 0.9}}}, "/promote_if/accuracy", "at_least, at_most, not_worse_than"),
         ({"promote_if": {"accuracy": {"at_least": "0.9"}}}, "/promote_if/accuracy/at_least", "takes a number"),
         ({"promote_if": {"accuracy": {"not_worse_than": "the best"}}}, "/promote_if/accuracy/not_worse_than", "an alias or a version"),

@@ -92,7 +92,7 @@ def test_a_batch_for_which_there_is_no_room_fails_with_the_reason_and_can_be_res
     batch = ended(url, begun(url, disk))
     [error] = batch["errors"]["data"]
     assert (batch["status"], error["code"]) == ("failed", "storage_full")
-    assert error["message"].startswith("the volume of the files is full")
+    assert error["message"].startswith("The volume of the files is full")
     assert left_half_done(disk) == []
     disk.free()
     httpx.post(f"{url}/v1/batches/{batch['id']}/resume").raise_for_status()

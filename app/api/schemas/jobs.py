@@ -228,7 +228,7 @@ def _events(
 
 
 LOCATION: Final = {"Location": {"description": "The address of the job.", "schema": {"type": "string"}, "required": True}}
-_APPLIED: Final = {"Preference-Applied": {"description": "The preferences that were honoured.", "schema": {"type": "string"}}}
+_APPLIED: Final = {"Preference-Applied": {"description": "The preferences that were honored.", "schema": {"type": "string"}}}
 LATER: Final = {"Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}}
 ACCEPTED: Final[dict[str, Any]] = {
     "model": Job,
