@@ -170,7 +170,7 @@ class Batches:
             if plan and (chosen is None or plan.served_at <= chosen.served_at):
                 await self._release_plan(plan, slots)
             elif chosen:
-                await self._release_one(chosen, waiting[chosen.id], slots)
+                await self._release_chunk(chosen, waiting[chosen.id], slots)
             else:
                 return
 
@@ -193,8 +193,8 @@ class Batches:
     async def _submit_plan(self, batch: Batch) -> None:
         await self._work(batch, plan_job(batch), PLAN, {"batch": batch.id, "order": batch.order.as_dict()}, _LONG_S)
 
-    async def _release_one(self, batch: Batch, old: Piece | None, slots: int) -> None:
-        """A chunk of rows that wait again, or of the next ones. Nothing, where another process was faster."""
+    async def _release_chunk(self, batch: Batch, old: Piece | None, slots: int) -> None:
+        """Release a chunk of rows that wait again, or of the next rows, unless another process was faster."""
         left = batch.rows - batch.done
         if old is not None:
             size = min(old.count, cut(left, old.first, 1, batch.speed, slots))

@@ -19,7 +19,7 @@ from app.store.redis.url import current_address
 
 def configuration(pool: str) -> dict[str, Any]:
     """Celery's configuration for the processes of one pool; a publisher reads only the transport's key names."""
-    one = settings()
+    current = settings()
     url, tls, transport = current_address().celery()
     return {
         "broker_url": url,
@@ -30,7 +30,7 @@ def configuration(pool: str) -> dict[str, Any]:
         # The message leaves the unacked hash only after the outcomes are written: a worker that dies loses nothing.
         "task_acks_late": True,
         "task_acks_on_failure_or_timeout": True,
-        # Only where Redis is away when a child is lost: `app.worker.request` does better, and the start of a job counts its attempts.
+        # Only if Redis is unavailable when a child is lost: `app.worker.request` does better, and the start of a job counts its attempts.
         "task_reject_on_worker_lost": True,
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -44,17 +44,17 @@ def configuration(pool: str) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_eta_task_limit": 100,
-        # Duplicates are told apart by the job's record, not by Celery's result.
+        # Duplicates are recognized by the job's record, not by Celery's result.
         "worker_deduplicate_successful_tasks": False,
         # A reset connection would kill children and make them load their models again; records keep the first outcome.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # The default of 4 s kills a respawned child whose warm-up is slower, again and again.
         "worker_proc_alive_timeout": 300,
-        "worker_send_task_events": one.task_events,
+        "worker_send_task_events": current.task_events,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "broker_connection_retry_on_startup": True,
-        # Wait for a Redis that is away for as long as it takes: a restart of the worker would not bring it back.
+        # Wait for an unavailable Redis for as long as it takes: a restart of the worker would not bring it back.
         "broker_connection_max_retries": None,
         "broker_channel_error_retry": True,
         # Beat has a connection of ours: redbeat reads these only to say that it does not need them.
@@ -73,7 +73,7 @@ def configuration(pool: str) -> dict[str, Any]:
             "unacked_index_key": f"{keys.unacked(pool)}:index",
             "unacked_mutex_key": f"{keys.unacked(pool)}:mutex",
             # Short, because `app.worker.lease` renews the lease of what runs.
-            "visibility_timeout": one.visibility_timeout_s,
+            "visibility_timeout": current.visibility_timeout_s,
             # The defaults look every hundredth second for the deliveries of dead workers, ten minutes at the worst.
             "unacked_restore_interval": 1,
             "unacked_restore_throttle": 1,

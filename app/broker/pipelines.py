@@ -67,7 +67,7 @@ class Runs:
             while await self._round(run):
                 pass
             if len(run.settled) < len(run.pipeline.steps):
-                return self._again_s(run)
+                return self._recheck_s(run)
             output = await self._filled(run, run.pipeline.output)
             outcome = Outcome(id, [as_tensor(RESULT, {pipelines.VALUE: output})])
         except _Failed as failure:
@@ -128,7 +128,7 @@ class Runs:
         if branches >= _MANY:
             self._pauses[part] = now + branches * _PAUSE_S
 
-    def _again_s(self, run: Run) -> float:
+    def _recheck_s(self, run: Run) -> float:
         pauses = [self._pauses[part] for step in run.counts if (part := run.part(step, None)) in self._pauses]
         return max(0.0, min(pauses) - time.monotonic()) if pauses else _AGAIN_S
 

@@ -90,8 +90,8 @@ class Reconciler:
 
     async def _handle(self, parent: bytes) -> None:
         # A parent of a known kind is never given up, because its work was accepted. Others are tried a few times.
-        known = parent.partition(b":")[0].decode(errors="replace") in self._kinds
-        attempts = 0 if known else _UNKNOWN_ATTEMPTS
+        supported = parent.partition(b":")[0].decode(errors="replace") in self._kinds
+        attempts = 0 if supported else _UNKNOWN_ATTEMPTS
         await self._quarantine.handle(self._loop, keys.FOLLOWUPS, parent, self._reconcile, attempts=attempts)
 
     async def _reconcile(self, parent: str) -> None:

@@ -134,7 +134,7 @@ def redis(address: Address) -> Iterator[Finding]:
         yield Finding("Redis", "wrong", error.detail, "`celeriac up` starts one")
         return
     if not report.faults:
-        yield Finding("Redis", "ok", report.found)
+        yield Finding("Redis", "ok", report.server)
     yield from (Finding("Redis", "wrong", fault) for fault in report.faults)
     yield from (Finding("Redis", "note", warning) for warning in report.warnings)
 

@@ -13,11 +13,11 @@ TARGET_S: Final = 1.0
 _LEAST_S: Final = 0.25
 """Below it the costs of a chunk would count."""
 _UNKNOWN: Final = 100_000
-"""Rows of a chunk whose speed nobody knows, at most: it ends early where they are too many."""
+"""Maximum rows of a chunk whose speed is unknown. It ends early if they are too many."""
 _PER_SLOT: Final = 4
-"""What is left is cut into so many chunks a slot, so that all slots end at about the same time."""
+"""Chunks per slot into which the remaining rows are cut, so that all slots end at about the same time."""
 MOST_ERRORS: Final = 100
-"""Errors that are told of a file that is refused, or a batch that failed."""
+"""Maximum number of errors that are reported for a refused file or a failed batch."""
 
 
 class Status(StrEnum):
@@ -32,9 +32,9 @@ class Status(StrEnum):
     CANCELLING = "cancelling"
     """What runs is stopped, and what was finished is joined."""
     COMPLETED = "completed"
-    """Every row was answered, or its error told."""
+    """Every row has a result or an error."""
     FAILED = "failed"
-    """It cannot go on; what was finished is kept. It can be resumed."""
+    """It cannot continue; what was finished is kept. It can be resumed."""
     EXPIRED = "expired"
     """Its time was over; what was finished is kept. It can be resumed."""
     CANCELLED = "cancelled"
@@ -153,7 +153,7 @@ class Batch:
     def rate(self, now: float) -> float | None:
         """Rows a second since it was begun or resumed, of all slots together."""
         began = self.times.get(Status.IN_PROGRESS)
-        end = next((self.times[one] for one in (Status.FINALIZING, *FINAL) if self.times.get(one, 0) > (began or 0)), now)
+        end = next((self.times[status] for status in (Status.FINALIZING, *FINAL) if self.times.get(status, 0) > (began or 0)), now)
         return None if began is None or self.done == self.before or end <= began else (self.done - self.before) / (end - began)
 
 
@@ -181,10 +181,10 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], out: Mapping[str, str]) -> Candidate:
     """Whose turn it is: the owner with the fewest chunks out, of several the one that waits longest; then its oldest batch.
 
-    `out` tells the owner of each chunk that is out.
+    `out` maps each chunk that is out to its owner.
     """
     busy = Counter(out.values())
     served: dict[str, float] = {}
-    for one in candidates:
-        served[one.owner] = max(served.get(one.owner, 0.0), one.served_at)
-    return min(candidates, key=lambda one: (busy[one.owner], served[one.owner], one.owner, one.created_at, one.batch))
+    for candidate in candidates:
+        served[candidate.owner] = max(served.get(candidate.owner, 0.0), candidate.served_at)
+    return min(candidates, key=lambda item: (busy[item.owner], served[item.owner], item.owner, item.created_at, item.batch))

@@ -1,4 +1,4 @@
-"""A piece of an answer that is told while the model goes on."""
+"""A stream event: output that a model yields while it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The `index`-th that an attempt of a job yielded, of this `row` of the job. `text` is bytes where it is no UTF-8."""
+    """The output number `index` that an attempt of a job yielded for this `row` of the job. `text` is bytes if it is not UTF-8."""
 
     index: int
     row: int

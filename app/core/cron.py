@@ -49,11 +49,11 @@ class Cron:
             raise InvalidInput(f"Invalid cron expression {text!r}. {expected}", pointer=pointer)
         minutes, hours, days, months, weekdays = (_field(part, *field, pointer) for part, field in zip(parts, _FIELDS, strict=True))
         either = not parts[2].startswith("*") and not parts[4].startswith("*")
-        found = cls(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either)
+        cron = cls(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either)
         # A leap year and the next seven: if no day is right in them, none ever is.
-        if not any(found._on(date(2024, 1, 1) + timedelta(later)) for later in range(_HORIZON_DAYS)):
+        if not any(cron._on(date(2024, 1, 1) + timedelta(later)) for later in range(_HORIZON_DAYS)):
             raise InvalidInput(f"{text!r} never fires: no month of these has such a day", pointer=pointer)
-        return found
+        return cron
 
     def after(self, seconds: float, zone: tzinfo) -> float:
         """The first time after one, both in seconds since 1970.
@@ -84,7 +84,7 @@ class Cron:
 
 
 def _field(text: str, name: str, low: int, high: int, names: tuple[str, ...], pointer: str) -> frozenset[int]:
-    found: set[int] = set()
+    values: set[int] = set()
     try:
         for part in text.split(","):
             span, slash, step = part.partition("/")
@@ -94,12 +94,14 @@ def _field(text: str, name: str, low: int, high: int, names: tuple[str, ...], po
             end = high if span == "*" or (slash and not dash) else _number(last, low, names) if dash else begin
             if not low <= begin <= end <= high or (slash and int(step) < 1):
                 raise ValueError
-            found.update(range(begin, end + 1, int(step) if slash else 1))
+            values.update(range(begin, end + 1, int(step) if slash else 1))
     except ValueError:
         like = f" or {names[0]} to {names[-1]}" if names else ""
-        told = f"the {name} of a cron is {text!r}: give *, or numbers from {low} to {high}{like}, as in 1,5 or 1-5 or */5"
-        raise InvalidInput(told, pointer=pointer) from None
-    return frozenset(found)
+        message = (
+            f"The {name} of a cron expression is {text!r}. Use * or numbers from {low} to {high}{like}, for example 1,5 or 1-5 or */5."
+        )
+        raise InvalidInput(message, pointer=pointer) from None
+    return frozenset(values)
 
 
 def _number(text: str, low: int, names: tuple[str, ...]) -> int:

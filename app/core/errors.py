@@ -1,4 +1,4 @@
-"""Every error that Celeriac tells a person, with a stable `code`. None knows HTTP; `app.api.http.problems` maps them.
+"""Every error that Celeriac reports, with a stable `code`. None depends on HTTP; `app.api.http.problems` maps them.
 
 CeleriacError
 ├── InvalidInput                 invalid_input           a field of the request is wrong; `pointer` names it
@@ -25,9 +25,9 @@ CeleriacError
 ├── BatchConflict                batch_conflict          the batch's state does not allow it
 ├── FileNotFound                 file_not_found          no file of that id, or at that place
 ├── FilesUnavailable             files_unavailable       the server keeps no files, or cannot write its folder
-├── StorageFull                  storage_full            there is no room for the file
+├── StorageFull                  storage_full            the volume has no room for the file
 ├── ScheduleNotFound             schedule_not_found      no schedule of that name
-├── ScheduleConflict             schedule_conflict       there is a schedule of that name, or as many as there may be
+├── ScheduleConflict             schedule_conflict       the schedule exists already, or the number of schedules is at its limit
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── PredictionFailed             prediction_failed       the model raised
@@ -75,12 +75,12 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-def told(error: BaseException) -> str:
-    """`Type: message`, bounded, as text that can be encoded: an exception of somebody else's may have no message that can."""
+def error_text(error: BaseException) -> str:
+    """Return `Type: message`, bounded, as text that can be encoded. An exception of another library may have no such message."""
     try:
         message = str(error)[:2000]
     except Exception:  # noqa: BLE001 whatever it raises
-        message = "its message cannot be told"
+        message = "its message cannot be read"
     return f"{type(error).__name__}: {message}".encode(errors="backslashreplace").decode()
 
 
@@ -103,11 +103,11 @@ class CeleriacError(Exception):
         self.pointer = pointer
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as it stands in a job object: `{code, detail[, pointer]}`."""
-        found: dict[str, Any] = {"code": self.code, "detail": self.detail}
+        """Return the error as in a job object: `{code, detail[, pointer]}`."""
+        error: dict[str, Any] = {"code": self.code, "detail": self.detail}
         if self.pointer is not None:
-            found["pointer"] = self.pointer
-        return found
+            error["pointer"] = self.pointer
+        return error
 
 
 class InvalidInput(CeleriacError):
@@ -171,7 +171,7 @@ class UnsupportedMediaType(CeleriacError):
 
 class ModelNotFound(CeleriacError):
     code = "model_not_found"
-    title = "There is no such model"
+    title = "The model does not exist"
 
 
 class VersionNotFound(ModelNotFound):
@@ -186,7 +186,7 @@ class ModelUnavailable(CeleriacError):
 
 class ModelConflict(CeleriacError):
     code = "model_conflict"
-    title = "The model's versions stand in the way"
+    title = "The model's versions do not allow it"
 
 
 class ModelsReadOnly(CeleriacError):
@@ -196,7 +196,7 @@ class ModelsReadOnly(CeleriacError):
 
 class JobNotFound(CeleriacError):
     code = "job_not_found"
-    title = "There is no such job"
+    title = "The job does not exist"
 
 
 class JobExpired(CeleriacError):
@@ -211,12 +211,12 @@ class JobConflict(CeleriacError):
 
 class DeadLetterNotFound(CeleriacError):
     code = "dead_letter_not_found"
-    title = "There is no such dead letter"
+    title = "The dead letter does not exist"
 
 
 class BatchNotFound(CeleriacError):
     code = "batch_not_found"
-    title = "There is no such batch"
+    title = "The batch does not exist"
 
 
 class BatchConflict(CeleriacError):
@@ -226,7 +226,7 @@ class BatchConflict(CeleriacError):
 
 class FileNotFound(CeleriacError):
     code = "file_not_found"
-    title = "There is no such file"
+    title = "The file does not exist"
 
 
 class FilesUnavailable(CeleriacError):
@@ -236,22 +236,22 @@ class FilesUnavailable(CeleriacError):
 
 class StorageFull(CeleriacError):
     code = "storage_full"
-    title = "There is no room for the file"
+    title = "The volume has no room for the file"
 
 
 class ScheduleNotFound(CeleriacError):
     code = "schedule_not_found"
-    title = "There is no such schedule"
+    title = "The schedule does not exist"
 
 
 class ScheduleConflict(CeleriacError):
     code = "schedule_conflict"
-    title = "The schedule stands in the way"
+    title = "The schedule conflicts with existing schedules"
 
 
 class WebhookNotFound(CeleriacError):
     code = "webhook_not_found"
-    title = "There is no such webhook"
+    title = "The webhook does not exist"
 
 
 class WebhookConflict(CeleriacError):
@@ -271,7 +271,7 @@ class WorkFailed(CeleriacError):
 
 class InvalidOutput(PredictionFailed):
     code = "invalid_output"
-    title = "The model answered out of its declaration"
+    title = "The model output does not match its manifest"
 
 
 class PredictionOutOfMemory(PredictionFailed):
@@ -291,7 +291,7 @@ class WorkerLost(PredictionFailed):
 
 class PipelineNotFound(CeleriacError):
     code = "pipeline_not_found"
-    title = "There is no such pipeline"
+    title = "The pipeline does not exist"
 
 
 class PipelineUnavailable(CeleriacError):
@@ -330,15 +330,15 @@ class StoreUnavailable(CeleriacError):
 
 class StoreUnfit(StoreUnavailable):
     code = "store_unfit"
-    title = "The store would lose jobs"
+    title = "Redis is misconfigured and could lose jobs"
 
 
 def every_error(root: type[CeleriacError] = CeleriacError) -> dict[str, type[CeleriacError]]:
     """Code -> class, for the whole tree."""
-    found = {root.code: root}
+    classes = {root.code: root}
     for child in root.__subclasses__():
-        found |= every_error(child)
-    return found
+        classes |= every_error(child)
+    return classes
 
 
 def from_dict(error: dict[str, Any]) -> CeleriacError:

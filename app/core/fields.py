@@ -27,7 +27,7 @@ def reject_unknown_fields(body: Iterable[str], *names: str, pointer: str = "") -
     for name in body:
         if name not in names:
             escaped = name.replace("~", "~0").replace("/", "~1")
-            raise UnknownField(f"there is no field {shown(name)} here; there are {', '.join(names)}", pointer=f"{pointer}/{escaped}")
+            raise UnknownField(f"Unknown field {shown(name)}. Supported fields: {', '.join(names)}.", pointer=f"{pointer}/{escaped}")
 
 
 def too_deep(value: Any) -> bool:

@@ -39,7 +39,7 @@ def check(conditions: Any, metrics: Iterable[str]) -> None:
     for metric, wanted in conditions.items():
         at = f"/promote_if/{metric}"
         if measured and metric not in measured:
-            raise InvalidInput(f"the metric {metric!r} is not measured of this trainer; there are {', '.join(measured)}", pointer=at)
+            raise InvalidInput(f"Metric {metric!r} is not measured for this trainer. Measured metrics: {', '.join(measured)}.", pointer=at)
         if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(_KINDS):
             raise InvalidInput(f"{metric!r} takes an object with {', '.join(_KINDS)}, not {wanted!r}", pointer=at)
         for kind in ("at_least", "at_most"):
@@ -65,12 +65,12 @@ def judge(conditions: Conditions, metrics: Mapping[str, float], others: Mapping[
 def _judge(metric: str, kind: str, bound: Any, metrics: Mapping[str, float], others: Mapping[str, Mapping[str, float] | None]) -> Check:
     condition = f"{kind} {bound}"
     if metric not in metrics:
-        return Check(metric, condition, False, f"{metric} was not measured; there are {', '.join(metrics)}")
+        return Check(metric, condition, False, f"{metric} was not measured. Measured metrics: {', '.join(metrics)}.")
     value = metrics[metric]
     if kind == "not_worse_than":
         other = others.get(bound)
         if other is None:
-            return Check(metric, condition, True, f"there is no {bound} to compare with")
+            return Check(metric, condition, True, f"{bound} does not exist, so there is nothing to compare with")
         if metric not in other:
             return Check(metric, condition, False, f"{bound} does not say its {metric} in its manifest")
         kind, bound = ("at_most" if metric in LESS_IS_BETTER else "at_least"), other[metric]

@@ -52,7 +52,7 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     return [_complete(spec, tensor, pointer, flat=False)]
 
 
-def asked_of(body: dict[str, Any], manifest: Manifest) -> tuple[str, ...]:
+def requested_outputs(body: dict[str, Any], manifest: Manifest) -> tuple[str, ...]:
     """Return the requested output, or the model's default outputs if the request names none. Raises InvalidInput."""
     if body.get("method") is None:
         return tuple(spec.name for spec in manifest.default_outputs)
@@ -184,7 +184,7 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
     required = names - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InvalidInput(f"row {index} is no record, as row 0 is", pointer=f"{pointer}/{index}")
+            raise InvalidInput(f"row {index} must be a record, like row 0", pointer=f"{pointer}/{index}")
         if row.keys() != names:
             for name in row:
                 if name not in names:

@@ -19,9 +19,9 @@ POOL: Final = re.compile(r"[a-z0-9-]{1,40}")
 DEFAULT_POOL: Final = "default"
 """Where a version runs that names no pool."""
 FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
-"""Format -> artefact, the safest first: the order in which a bare folder is looked through."""
+"""Format -> artifact, the safest first: the order in which a bare folder is looked through."""
 PYTHON: Final = "python"
-"""The format of a version that is code: `model.py`, and whatever lies beside it."""
+"""The format of a version that is code: `model.py`, and the files beside it."""
 CODE: Final = "model.py"
 
 
@@ -54,11 +54,11 @@ class ModelRef:
 def references(value: Any) -> Iterator[str]:
     """Every text `name@version` in a value of JSON."""
     if isinstance(value, Mapping):
-        for one in value.values():
-            yield from references(one)
+        for item in value.values():
+            yield from references(item)
     elif isinstance(value, list):
-        for one in value:
-            yield from references(one)
+        for item in value:
+            yield from references(item)
     elif isinstance(value, str):
         name, at, version = value.partition("@")
         if at and NAME.fullmatch(name) and VERSION.fullmatch(version):
@@ -137,11 +137,11 @@ class Manifest:
     """`model.json` of one immutable version. `outputs` names the methods that can be asked.
 
     `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
-    ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artefact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
+    ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artifact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
     parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
-    holds; 0 is no limit. `stream`: the code yields the text of a row piece by piece, and who watches the job is told each.
+    holds; 0 is no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive.
     """
 
     name: str
@@ -173,12 +173,16 @@ class Manifest:
     def __post_init__(self) -> None:
         """Check the fields. Raises InvalidInput."""
         if not POOL.fullmatch(self.pool):
-            raise InvalidInput(f"{self.pool!r} is no name for a pool: small letters, digits and -, as in gpu", pointer="/pool")
+            raise InvalidInput(
+                f"{self.pool!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer="/pool"
+            )
         if self.load not in ("parent", "child"):
             raise InvalidInput(f"load is {self.load!r}: parent, or child for code that starts threads or opens a device", pointer="/load")
-        if self.stream and (self.format != PYTHON or [(one.datatype, one.shape) for one in self.outputs] != [("BYTES", (-1,))]):
-            told = "that takes Python code with one output of text, as in outputs: [{name: text, datatype: BYTES, shape: [-1]}]"
-            raise InvalidInput(f"stream is true: {told}", pointer="/stream")
+        if self.stream and (self.format != PYTHON or [(spec.datatype, spec.shape) for spec in self.outputs] != [("BYTES", (-1,))]):
+            message = (
+                "stream requires Python code with one output of text, for example outputs: [{name: text, datatype: BYTES, shape: [-1]}]"
+            )
+            raise InvalidInput(message, pointer="/stream")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -197,9 +201,9 @@ class Manifest:
 
     @property
     def runs(self) -> str:
-        """What answers, in a sentence for people."""
-        known = {"python": "Python", "scikit-learn": "scikit-learn"}
-        made = " and ".join(f"{known[name]} {self.framework[name]}" for name in known if self.framework.get(name)) or "unknown versions"
+        """A human-readable description of what runs a prediction."""
+        labels = {"python": "Python", "scikit-learn": "scikit-learn"}
+        made = " and ".join(f"{labels[name]} {self.framework[name]}" for name in labels if self.framework.get(name)) or "unknown versions"
         if self.format == PYTHON:
             return f"the code of {self.artifact}, published with {made}"
         if self.graph:
@@ -238,7 +242,7 @@ class Manifest:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Raises InvalidInput that names the field which is missing, unknown or of another type."""
-        _known(cls, data, "")
+        _check_fields(cls, data, "")
         values = dict(data)
         for name in ("inputs", "outputs"):
             if not values.get(name):
@@ -246,7 +250,7 @@ class Manifest:
             values[name] = tuple(_spec(spec, f"/{name}/{index}") for index, spec in enumerate(values[name]))
         for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden)):
             if values.get(name) is not None:
-                _known(kind, values[name], f"/{name}")
+                _check_fields(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
         # Those of several targets are a list each.
@@ -257,7 +261,7 @@ class Manifest:
 
 
 def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:
-    _known(TensorSpec, data, pointer)
+    _check_fields(TensorSpec, data, pointer)
     lists = {name: tuple(data.get(name) or ()) for name in ("columns", "categories")}
     return TensorSpec(**{**data, "shape": tuple(data["shape"]), **lists})
 
@@ -265,16 +269,16 @@ def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:
 _TYPES: Final[dict[str, Any]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": (list, tuple), "Mapping": Mapping}
 
 
-def _known(kind: Any, data: Any, pointer: str) -> None:
+def _check_fields(kind: Any, data: Any, pointer: str) -> None:
     if not isinstance(data, Mapping):
         raise InvalidInput(f"the manifest must have an object at {pointer or '/'}, not {data!r}", pointer=pointer)
-    known = {one.name: one for one in fields(kind)}
+    declared = {item.name: item for item in fields(kind)}
     for name in data:
-        if name not in known:
+        if name not in declared:
             raise InvalidInput(f"the manifest has a field {name!r} that nothing reads", pointer=f"{pointer}/{name}")
-    for name, one in known.items():
-        if name not in data and one.default is one.default_factory:  # both MISSING: required
+    for name, item in declared.items():
+        if name not in data and item.default is item.default_factory:  # both MISSING: required
             raise InvalidInput(f"the manifest has no field {name!r}", pointer=f"{pointer}/{name}")
-        wanted = _TYPES.get(str(one.type).partition("[")[0])
+        wanted = _TYPES.get(str(item.type).partition("[")[0])
         if name in data and wanted and not isinstance(data[name], wanted):
-            raise InvalidInput(f"the manifest's {name!r} must be of the type {one.type}, not {data[name]!r}", pointer=f"{pointer}/{name}")
+            raise InvalidInput(f"the manifest's {name!r} must be of the type {item.type}, not {data[name]!r}", pointer=f"{pointer}/{name}")

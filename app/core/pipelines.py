@@ -1,8 +1,8 @@
 """A pipeline: steps that run models and functions, and what flows between them.
 
-What a step takes is written as a template: any value, in which `$inputs.image` stands for what the caller gave, `$decode` or
-`$decode.pixels` for what another step answered, and `$item` for the one of a list that `each` goes through. A text that
-begins with a dollar has two. The order of the steps follows from these references alone.
+The inputs of a step are a template: any value with references. `$inputs.image` is an input of the caller, `$decode` or
+`$decode.pixels` the answer of another step, and `$item` the current element of the list that `each` names. A text that
+begins with a dollar is written with two. The order of the steps follows from these references alone.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Condition:
 
     def holds(self, lookup: Lookup) -> bool:
         """Return whether the condition is met. Raises InvalidInput if the values cannot be compared."""
-        found = fill(self.value, lookup)
+        value = fill(self.value, lookup)
         try:
-            return bool(TESTS[self.test](found, self.than) if self.test else found)
+            return bool(TESTS[self.test](value, self.than) if self.test else value)
         except TypeError:
-            raise InvalidInput(f"{self.value} is {found!r}, which is not {self.test} {self.than!r} and not otherwise") from None
+            raise InvalidInput(f"{self.value} is {value!r}, which cannot be compared with {self.than!r}") from None
 
     def __str__(self) -> str:
         """Return the condition as a short text, as in `$sure.score below 0.9`."""
@@ -97,22 +97,22 @@ class Pipeline:
         """Raises InvalidInput whose pointer says where `data` is wrong."""
         _fields(data, ("description", "inputs", "steps", "output"), ("steps", "output"), "")
         inputs = data.get("inputs") or []
-        if not isinstance(inputs, list) or not all(isinstance(one, str) and NAME.fullmatch(one) for one in inputs):
+        if not isinstance(inputs, list) or not all(isinstance(item, str) and NAME.fullmatch(item) for item in inputs):
             raise InvalidInput("inputs must be a list of names, as in [image]", pointer="/inputs")
         given = data["steps"]
         if not isinstance(given, Mapping) or not given:
             raise InvalidInput("steps must name at least one step", pointer="/steps")
-        steps = {str(step): _step(str(step), about, f"/steps/{step}") for step, about in given.items()}
-        for one in steps.values():
+        steps = {str(key): _step(str(key), about, f"/steps/{key}") for key, about in given.items()}
+        for step in steps.values():
             for part in ("inputs", "each", "when"):
-                _check(given[one.name].get(part), steps, inputs, f"/steps/{one.name}/{part}", each=bool(one.each) and part != "each")
+                _check(given[step.name].get(part), steps, inputs, f"/steps/{step.name}/{part}", each=bool(step.each) and part != "each")
         _check(data["output"], steps, inputs, "/output", each=False)
         try:
-            order = list(TopologicalSorter({one.name: sorted(one.sources) for one in steps.values()}).static_order())
+            order = list(TopologicalSorter({step.name: sorted(step.sources) for step in steps.values()}).static_order())
         except CycleError as error:
             circle = " -> ".join(error.args[1])
             raise InvalidInput(f"the steps wait for each other: {circle}", pointer=f"/steps/{error.args[1][0]}") from None
-        return cls(name, tuple(inputs), {one: steps[one] for one in order}, data["output"], str(data.get("description") or ""))
+        return cls(name, tuple(inputs), {key: steps[key] for key in order}, data["output"], str(data.get("description") or ""))
 
 
 def fill(template: Any, lookup: Lookup) -> Any:
@@ -126,10 +126,10 @@ def fill(template: Any, lookup: Lookup) -> Any:
     if template.startswith("$$"):
         return template[1:]
     name, path = _parsed(template)
-    found = lookup(name)
+    value = lookup(name)
     for at, part in enumerate(path):
-        found = _part(found, part, "$" + ".".join((name, *path[:at])))
-    return found
+        value = _part(value, part, "$" + ".".join((name, *path[:at])))
+    return value
 
 
 def references(template: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -146,7 +146,7 @@ def references(template: Any) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _parsed(text: str) -> tuple[str, tuple[str, ...]]:
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise InvalidInput(f"{text!r} is no reference: write $step or $step.part; a text that begins with a dollar has two")
+        raise InvalidInput(f"{text!r} is not a reference. Use $step or $step.part. Write two dollars for a text that begins with one.")
     return match[1], tuple(match[2].split(".")[1:])
 
 
@@ -163,15 +163,19 @@ def _part(value: Any, part: str, whole: str) -> Any:
 
 def _step(name: str, about: Any, pointer: str) -> Step:
     if not NAME.fullmatch(name) or name in _OWN:
-        raise InvalidInput(f"{name!r} is no name for a step: small letters, digits and _, and not {', '.join(_OWN)}", pointer=pointer)
-    known = [one.name for one in fields(Step)][1:]
-    _fields(about, known, (), pointer)
+        raise InvalidInput(
+            f"{name!r} is not a valid step name. Use lowercase letters, digits and _, but not {', '.join(_OWN)}.", pointer=pointer
+        )
+    names = [item.name for item in fields(Step)][1:]
+    _fields(about, names, (), pointer)
     values = dict(about)
-    for one in ("run", "model", "method", "each", "pool"):
-        if one in values and not isinstance(values[one], str):
-            raise InvalidInput(f"{one} must be a string", pointer=f"{pointer}/{one}")
+    for key in ("run", "model", "method", "each", "pool"):
+        if key in values and not isinstance(values[key], str):
+            raise InvalidInput(f"{key} must be a string", pointer=f"{pointer}/{key}")
     if values.get("pool") and not POOL.fullmatch(values["pool"]):
-        raise InvalidInput(f"{values['pool']!r} is no name for a pool: small letters, digits and -, as in gpu", pointer=f"{pointer}/pool")
+        raise InvalidInput(
+            f"{values['pool']!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer=f"{pointer}/pool"
+        )
     if bool(values.get("run")) == bool(values.get("model")):
         raise InvalidInput(f"the step {name!r} must have either run (a function) or model", pointer=pointer)
     if values.get("model"):
@@ -185,7 +189,7 @@ def _step(name: str, about: Any, pointer: str) -> Step:
         raise InvalidInput(f"timeout_s is {limit!r}: give seconds", pointer=f"{pointer}/timeout_s")
     values["when"] = _condition(values["when"], f"{pointer}/when") if "when" in values else None
     if "retries" in values:
-        _fields(values["retries"], [one.name for one in fields(RetryPolicy)], (), f"{pointer}/retries")
+        _fields(values["retries"], [item.name for item in fields(RetryPolicy)], (), f"{pointer}/retries")
         values["retries"] = _retries(values["retries"], f"{pointer}/retries")
     return Step(name, **values)
 
@@ -194,7 +198,7 @@ def _condition(given: Any, pointer: str) -> Condition:
     if isinstance(given, str):
         return Condition(given)
     _fields(given, ("value", *TESTS), ("value",), pointer)
-    tests = [one for one in given if one != "value"]
+    tests = [key for key in given if key != "value"]
     if len(tests) != 1:
         raise InvalidInput(f"when compares value by one of {', '.join(TESTS)}", pointer=pointer)
     return Condition(str(given["value"]), tests[0], given[tests[0]])
@@ -204,20 +208,20 @@ def _check(template: Any, steps: Mapping[str, Step], inputs: Sequence[str], poin
     for name, path in _at(lambda: list(references(template)), pointer):
         if name == INPUTS:
             if not path or path[0] not in inputs:
-                raise InvalidInput(f"${'.'.join((name, *path))} is no input; there are {', '.join(inputs) or 'none'}", pointer=pointer)
+                raise InvalidInput(f"${'.'.join((name, *path))} is not an input. Inputs: {', '.join(inputs) or 'none'}.", pointer=pointer)
         elif name in (ITEM, INDEX):
             if not each:
                 raise InvalidInput(f"${name} is there only in a step with each", pointer=pointer)
         elif name not in steps:
-            raise InvalidInput(f"${name} is no step; there are {', '.join(steps)}", pointer=pointer)
+            raise InvalidInput(f"${name} is not a step. Steps: {', '.join(steps)}.", pointer=pointer)
 
 
-def _fields(data: Any, known: Sequence[str], required: Sequence[str], pointer: str) -> None:
+def _fields(data: Any, supported: Sequence[str], required: Sequence[str], pointer: str) -> None:
     if not isinstance(data, Mapping):
-        raise InvalidInput(f"there must be an object with {', '.join(known)}", pointer=pointer)
+        raise InvalidInput(f"Expected an object with {', '.join(supported)}.", pointer=pointer)
     for name in data:
-        if name not in known:
-            raise InvalidInput(f"{name!r} is not known here; there are {', '.join(known)}", pointer=f"{pointer}/{name}")
+        if name not in supported:
+            raise InvalidInput(f"Unknown field {name!r}. Supported fields: {', '.join(supported)}.", pointer=f"{pointer}/{name}")
     for name in required:
         if name not in data:
             raise InvalidInput(f"{name} is missing", pointer=pointer)

@@ -49,9 +49,9 @@ class Promotion:
     @classmethod
     def from_dict(cls, data: Any) -> Self:
         """Raises ValueError."""
-        known = {one.name for one in fields(cls)}
-        if not isinstance(data, Mapping) or not {"id", "alias", "version"} <= data.keys() <= known:
-            raise ValueError(f"a promotion must have the fields {', '.join(sorted(known))}")
+        names = {item.name for item in fields(cls)}
+        if not isinstance(data, Mapping) or not {"id", "alias", "version"} <= data.keys() <= names:
+            raise ValueError(f"a promotion must have the fields {', '.join(sorted(names))}")
         if not all(isinstance(value, str) or (name == "before" and value is None) for name, value in data.items()):
             raise ValueError("the fields of a promotion must be strings")
         return cls(**data)
@@ -92,19 +92,19 @@ def targets(
     `versions` is sorted, the newest last. After a failed promotion an alias stays with the version that is served, which may be newer than
     its file if workers cannot write the repository.
     """
-    found = dict(aliases)
-    found.update((alias, served[alias]) for alias, request in requests.items() if alias in served and _failed(request, aliases, failures))
-    found.update((alias, request.version) for alias, request in pending(aliases, requests, failures).items())
-    if PRODUCTION in found:
-        found[BARE_NAME] = found[PRODUCTION]
+    result = dict(aliases)
+    result.update((alias, served[alias]) for alias, request in requests.items() if alias in served and _failed(request, aliases, failures))
+    result.update((alias, request.version) for alias, request in pending(aliases, requests, failures).items())
+    if PRODUCTION in result:
+        result[BARE_NAME] = result[PRODUCTION]
     elif versions:
-        found[BARE_NAME] = versions[-1]
-    return found
+        result[BARE_NAME] = versions[-1]
+    return result
 
 
 def _failed(request: Promotion, aliases: Mapping[str, str], failures: Mapping[str, Failure]) -> bool:
-    known = failures.get(request.alias)
-    failed = request.state == PromotionState.FAILED or (known is not None and known.id == request.id)
+    failure = failures.get(request.alias)
+    failed = request.state == PromotionState.FAILED or (failure is not None and failure.id == request.id)
     return failed and aliases.get(request.alias) == request.before
 
 

@@ -12,78 +12,78 @@ from app.core.nested_lists import flatten, located
 from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, checked_shape, decode, make, size_of
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")
-"""Parameters of other servers' extensions: to pass them over would answer something else than was asked."""
+"""Parameters of other servers' extensions: to pass them over would answer something else than was requested."""
 
 
 def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/inputs") -> list[Tensor]:
     """The tensors of a request; those with raw data are views into it. Raises InvalidTensor or UnknownField that names the tensor."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     at = 0
-    for index, one in enumerate(given):
+    for index, item in enumerate(given):
         where = f"{pointer}/{index}"
-        reject_unknown_fields(one, "name", "datatype", "shape", "parameters", "data", pointer=where)
-        name, datatype = one.get("name"), one.get("datatype")
+        reject_unknown_fields(item, "name", "datatype", "shape", "parameters", "data", pointer=where)
+        name, datatype = item.get("name"), item.get("datatype")
         if not isinstance(name, str):
             raise InvalidTensor("name must be a string", pointer=f"{where}/name")
         if datatype not in DATATYPES:
             raise InvalidTensor(f"datatype is {shown(datatype)}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
-        shape = checked_shape(one.get("shape"), f"{where}/shape")
-        size = parameters(one, where).get("binary_data_size")
+        shape = checked_shape(item.get("shape"), f"{where}/shape")
+        size = parameters(item, where).get("binary_data_size")
         if size is None:
-            tensor = _from_json(name, one.get("data"), datatype, shape, where)
+            tensor = _from_json(name, item.get("data"), datatype, shape, where)
         else:
-            data = _from_raw(one, size, raw[at:], where)
+            data = _from_raw(item, size, raw[at:], where)
             at += len(data)
             tensor = Tensor(name, datatype, shape, data)
             _check(tensor, f"{where}/parameters/binary_data_size")
-        found.append(tensor)
+        tensors.append(tensor)
     if at != len(raw):
         raise InvalidTensor(f"{len(raw) - at} bytes of raw data follow the JSON that no tensor's binary_data_size claims", pointer=pointer)
-    return found
+    return tensors
 
 
 def listed(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The tensors in a field of a request. Raises InvalidInput where it holds none."""
-    found = body.get(name)
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+    tensors = body.get(name)
+    if not isinstance(tensors, list) or not tensors or not all(isinstance(item, dict) for item in tensors):
         raise InvalidInput(f"{name} must be a list of at least one tensor", pointer=f"/{name}")
-    return found
+    return tensors
 
 
-def outputs(body: dict[str, Any], asked: dict[str, Any], manifest: Manifest) -> tuple[tuple[str, ...], list[bool]]:
+def outputs(body: dict[str, Any], options: dict[str, Any], manifest: Manifest) -> tuple[tuple[str, ...], list[bool]]:
     """The names of the outputs, and which of them are to come as raw data."""
-    binary = asked.get("binary_data_output") is True
+    binary = options.get("binary_data_output") is True
     if body.get("outputs") in (None, []):
         names = tuple(spec.name for spec in manifest.default_outputs)
         return names, [binary] * len(names)
-    found: dict[str, bool] = {}
-    for index, one in enumerate(listed(body, "outputs")):
+    requested: dict[str, bool] = {}
+    for index, item in enumerate(listed(body, "outputs")):
         pointer = f"/outputs/{index}"
-        reject_unknown_fields(one, "name", "parameters", pointer=pointer)
-        name = str(one.get("name"))
-        if name in found or all(name != spec.name for spec in manifest.outputs):
+        reject_unknown_fields(item, "name", "parameters", pointer=pointer)
+        name = str(item.get("name"))
+        if name in requested or all(name != spec.name for spec in manifest.outputs):
             there = ", ".join(spec.name for spec in manifest.outputs)
-            reason = "is asked for twice" if name in found else f"is no output of {manifest.name!r}; it has {there}"
+            reason = "is requested twice" if name in requested else f"is not an output of {manifest.name!r}; it has {there}"
             raise InvalidInput(f"{shown(name)} {reason}", pointer=f"{pointer}/name")
-        found[name] = parameters(one, pointer).get("binary_data", binary) is True
-    return tuple(found), list(found.values())
+        requested[name] = parameters(item, pointer).get("binary_data", binary) is True
+    return tuple(requested), list(requested.values())
 
 
 def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
     """The parameters of a request or tensor. The protocol permits strings, numbers and truth values; unknown ones are passed over."""
-    found = owner.get("parameters")
-    if found is None:
+    given = owner.get("parameters")
+    if given is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(given, dict):
         raise InvalidInput("parameters must be an object", pointer=f"{pointer}/parameters")
-    for name, value in found.items():
+    for name, value in given.items():
         if not isinstance(value, str | int | float):
             raise InvalidInput(f"{shown(name)} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
         if name.startswith(_UNSPOKEN):
             raise UnknownField(
                 f"Parameter {shown(name)} belongs to an extension that this server does not support", pointer=f"{pointer}/parameters/{name}"
             )
-    return found
+    return given
 
 
 def timeout_s(given: Mapping[str, Any]) -> float | None:
@@ -98,16 +98,16 @@ def timeout_s(given: Mapping[str, Any]) -> float | None:
 
 def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:
     """The outputs as JSON types, and the raw data that follow the JSON."""
-    found, raw = [], []
-    for one, is_binary in zip(map(_spoken, answers), binary, strict=True):
-        said: dict[str, Any] = {"name": one.name, "shape": one.shape, "datatype": one.datatype}
+    entries, raw = [], []
+    for tensor, is_binary in zip(map(_spoken, answers), binary, strict=True):
+        entry: dict[str, Any] = {"name": tensor.name, "shape": tensor.shape, "datatype": tensor.datatype}
         if is_binary:
-            said["parameters"] = {"binary_data_size": len(one.data)}
-            raw.append(one.data)
+            entry["parameters"] = {"binary_data_size": len(tensor.data)}
+            raw.append(tensor.data)
         else:
-            said["data"] = values(one)
-        found.append(said)
-    return found, raw
+            entry["data"] = values(tensor)
+        entries.append(entry)
+    return entries, raw
 
 
 def _spoken(tensor: Tensor) -> Tensor:
@@ -118,9 +118,9 @@ def _spoken(tensor: Tensor) -> Tensor:
 
 
 def values(tensor: Tensor) -> list[Any]:
-    """Flat, as JSON types: what is not UTF-8 in a BYTES tensor stands there as `{"b64": …}`."""
-    found = decode(tensor.data, tensor.datatype)
-    return list(map(as_json, found)) if tensor.datatype == "BYTES" else found
+    """Return flat values as JSON types. An element of a BYTES tensor that is not UTF-8 becomes `{"b64": …}`."""
+    decoded = decode(tensor.data, tensor.datatype)
+    return list(map(as_json, decoded)) if tensor.datatype == "BYTES" else decoded
 
 
 def nested(tensor: Tensor) -> list[Any]:
@@ -130,7 +130,9 @@ def nested(tensor: Tensor) -> list[Any]:
 
 def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...], where: str) -> Tensor:
     if data is None:
-        raise InvalidTensor("there is no data: give it as a list, or raw with the parameter binary_data_size", pointer=f"{where}/data")
+        raise InvalidTensor(
+            "The tensor has no data. Give it as a list, or raw with the parameter binary_data_size.", pointer=f"{where}/data"
+        )
     flat, nested = flatten(data, f"{where}/data")
     if len(flat) != size_of(shape):
         raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {list(shape)} says {size_of(shape)}", pointer=f"{where}/data")
@@ -140,15 +142,15 @@ def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...], wher
         raise located(error, nested, f"{where}/data") from None
 
 
-def _from_raw(one: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
+def _from_raw(item: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
     pointer = f"{where}/parameters/binary_data_size"
-    if "data" in one:
-        raise InvalidTensor(f"{shown(one['name'])} has data and binary_data_size: give one of them", pointer=pointer)
+    if "data" in item:
+        raise InvalidTensor(f"{shown(item['name'])} has data and binary_data_size: give one of them", pointer=pointer)
     if type(size) is not int or size < 0:
         raise InvalidTensor(f"binary_data_size is {shown(size)}: give the number of bytes", pointer=pointer)
     if size > len(left):
         raise InvalidTensor(
-            f"{shown(one['name'])} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
+            f"{shown(item['name'])} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
         )
     return left[:size]
 

@@ -56,18 +56,22 @@ class Schedule:
             raise InvalidInput(f"the schedule takes more than {_LARGEST} characters to describe", pointer="")
         name, missed, description = body.get("name"), body.get("missed", "skip"), body.get("description", "")
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise InvalidInput(f"{name!r} is no name for a schedule: small letters, digits, - and _, as in nightly", pointer="/name")
+            raise InvalidInput(
+                f"{name!r} is not a valid schedule name. Use lowercase letters, digits, - and _, for example nightly.", pointer="/name"
+            )
         if missed not in tuple(Missed):
             raise InvalidInput(f"missed is {missed!r}: one of {', '.join(Missed)}", pointer="/missed")
         if not isinstance(description, str) or len(description) > 500:
             raise InvalidInput("description must be a text of at most 500 characters", pointer="/description")
         run = body.get("run")
         if not isinstance(run, Mapping) or len(run) != 1 or not isinstance(next(iter(run.values())), Mapping):
-            reason = f"run must say one thing to run, as in {{{json.dumps(kinds[0])}: {{…}}}}; there are {', '.join(kinds)}"
+            reason = (
+                f"run must have exactly one member, for example {{{json.dumps(kinds[0])}: {{…}}}}. Supported kinds: {', '.join(kinds)}."
+            )
             raise InvalidInput(reason, pointer="/run")
         [(kind, request)] = run.items()
         if kind not in kinds:
-            raise InvalidInput(f"{kind!r} cannot be scheduled; there are {', '.join(kinds)}", pointer=f"/run/{kind}")
+            raise InvalidInput(f"{kind!r} cannot be scheduled. Supported kinds: {', '.join(kinds)}.", pointer=f"/run/{kind}")
         schedule = cls(
             name, kind, dict(request), body.get("cron") or "", body.get("every_s") or 0, body.get("timezone", "UTC"), Missed(missed),
             description, math.floor(now),
@@ -80,9 +84,9 @@ class Schedule:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Decode what `as_dict` returned."""
-        return cls(**{**found, "missed": Missed(found["missed"])})
+        return cls(**{**data, "missed": Missed(data["missed"])})
 
     def after(self, seconds: float) -> int:
         """Return the first planned time after `seconds` (both since 1970)."""
@@ -105,7 +109,7 @@ class Schedule:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise InvalidInput(
-                f"there is no time zone {self.timezone!r}: give a name as in Europe/Zurich or UTC", pointer="/timezone"
+                f"Time zone {self.timezone!r} does not exist. Use a name such as Europe/Zurich or UTC.", pointer="/timezone"
             ) from None
         if not self.cron:
             if isinstance(self.every_s, bool) or not isinstance(self.every_s, int) or not SHORTEST_S <= self.every_s <= _LONGEST_S:

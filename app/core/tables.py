@@ -73,8 +73,8 @@ class TableOptions:
     def as_dict(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON types."""
         default = TableOptions()
-        found = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) != getattr(default, name)}
-        return found | ({"na_values": list(self.na_values)} if self.na_values else {})
+        changed = {name: getattr(self, name) for name in OPTIONS if getattr(self, name) != getattr(default, name)}
+        return changed | ({"na_values": list(self.na_values)} if self.na_values else {})
 
 
 def _check_character(name: str, value: Any) -> None:
@@ -90,24 +90,24 @@ def _encoding(value: Any) -> str:
     """The codec's name. Only those in which bytes below 128 are ASCII can be cut into lines before they are decoded."""
     wanted = f"Encoding {value!r} is not supported. Use utf-8 or a single-byte encoding such as latin-1 or cp1252."
     try:
-        found = codecs.lookup(value).name if isinstance(value, str) else ""
-        if found in (UTF8, "utf-8-sig", "ascii"):
+        codec = codecs.lookup(value).name if isinstance(value, str) else ""
+        if codec in (UTF8, "utf-8-sig", "ascii"):
             return UTF8
-        fits = bool(found) and _ASCII.decode(found) == _ASCII.decode("ascii")
-        alone = fits and all(len(bytes([byte]).decode(found, "replace")) == 1 for byte in range(128, 256))
-        decoder = codecs.getincrementaldecoder(found)("replace") if alone else None
+        fits = bool(codec) and _ASCII.decode(codec) == _ASCII.decode("ascii")
+        alone = fits and all(len(bytes([byte]).decode(codec, "replace")) == 1 for byte in range(128, 256))
+        decoder = codecs.getincrementaldecoder(codec)("replace") if alone else None
         # A decoder that waits for a second byte returns nothing for the first.
         fits = decoder is not None and all(decoder.decode(bytes([byte])) for byte in range(128, 256))
     except (LookupError, UnicodeError, AttributeError, ValueError):
         fits = False
     if not fits:
         raise InvalidInput(wanted, pointer="/encoding")
-    return found
+    return codec
 
 
 def _na_values(value: Any) -> tuple[str, ...]:
     fits = isinstance(value, list | tuple) and len(value) <= _MOST_NA_VALUES
-    if not fits or not all(isinstance(one, str) and len(one) <= _LONGEST_NA_VALUE for one in value):
+    if not fits or not all(isinstance(text, str) and len(text) <= _LONGEST_NA_VALUE for text in value):
         raise InvalidInput(
             f"na_values must be a list of at most {_MOST_NA_VALUES} texts of at most {_LONGEST_NA_VALUE} characters", pointer="/na_values"
         )

@@ -33,7 +33,7 @@ ITEM_SIZE: Final = {
 TIMESTAMP: Final = "TIMESTAMP"
 DECLARED: Final = (*ITEM_SIZE, "BYTES")
 """The datatypes that a manifest can declare."""
-DATATYPES: Final = tuple(one for one in DECLARED if one != TIMESTAMP)
+DATATYPES: Final = tuple(datatype for datatype in DECLARED if datatype != TIMESTAMP)
 """The datatypes of the protocol."""
 FLOATS: Final = ("FP16", "FP32", "FP64")
 MISSING_BOOL: Final = 2
@@ -183,7 +183,7 @@ def check_size(tensor: Tensor, pointer: str = "") -> None:
     else:
         held, rest = divmod(len(tensor.data), ITEM_SIZE[tensor.datatype])
         if rest:
-            raise InvalidTensor(f"{len(tensor.data)} bytes are no whole number of {tensor.datatype} elements", pointer=pointer or None)
+            raise InvalidTensor(f"{len(tensor.data)} bytes are not a whole number of {tensor.datatype} elements", pointer=pointer or None)
     if held != count:
         raise InvalidTensor(f"the data holds {held} elements, the shape {list(tensor.shape)} says {count}", pointer=pointer or None)
 

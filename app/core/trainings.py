@@ -65,7 +65,7 @@ class Training:
         reject_unknown_fields(body, *cls.__dataclass_fields__)
         if len(json.dumps(body)) > _LARGEST:
             raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
-        found = cls(
+        training = cls(
             **{
                 "pool": bounds.pool,
                 "time_limit_s": bounds.time_limit_s,
@@ -73,8 +73,8 @@ class Training:
                 **body,
             }
         )
-        found._check(bounds)
-        return found
+        training._check(bounds)
+        return training
 
     def as_dict(self) -> dict[str, Any]:
         """Return the training as JSON."""
@@ -109,7 +109,8 @@ class Training:
                 raise InvalidInput(f"{name} must be a text, as in {example!r}", pointer=f"/{name}")
         if not NAME.fullmatch(self.model):
             raise InvalidInput(
-                f"{self.model!r} is no name for a model: small letters, digits, - and _, as in breast-cancer", pointer="/model"
+                f"{self.model!r} is not a valid model name. Use lowercase letters, digits, - and _, for example breast-cancer.",
+                pointer="/model",
             )
         if not isinstance(self.pool, str) or not POOL.fullmatch(self.pool):
             raise InvalidInput(f"pool is {self.pool!r}: give the name of a pool of workers, as in {bounds.pool}", pointer="/pool")
@@ -120,7 +121,7 @@ class Training:
             bounds.time_limit_s,
             f"seconds, above 0 and up to {bounds.time_limit_s:g}, the limit of this server",
         )
-        if not isinstance(self.columns, list) or not all(isinstance(one, str) for one in self.columns):
+        if not isinstance(self.columns, list) or not all(isinstance(column, str) for column in self.columns):
             raise InvalidInput('columns must be a list of names, as in ["age", "plan"]', pointer="/columns")
         if self.target in self.columns:
             raise InvalidInput(f"the target {self.target!r} cannot be learned from too: take it out of columns", pointer="/columns")
@@ -147,12 +148,12 @@ class Training:
         if estimator is None and bounds.custom and NAME.fullmatch(self.trainer):
             return  # perhaps one of the workers' own
         if estimator is None:
-            raise InvalidInput(f"there is no trainer {self.trainer!r}; there are {', '.join(ESTIMATORS)}", pointer="/trainer")
+            raise InvalidInput(f"Trainer {self.trainer!r} does not exist. Available trainers: {', '.join(ESTIMATORS)}.", pointer="/trainer")
         for where in ("params", "search"):
             for name in getattr(self, where):
                 if name not in estimator.params:
-                    told = f"{self.trainer} has no parameter {name!r} that may be set; there are {', '.join(estimator.params)}"
-                    raise InvalidInput(told, pointer=f"/{where}/{name}")
+                    message = f"Trainer {self.trainer!r} does not support the parameter {name!r}. Supported parameters: {', '.join(estimator.params)}."
+                    raise InvalidInput(message, pointer=f"/{where}/{name}")
 
     def _check_measuring(self, bounds: Bounds) -> None:
         if isinstance(self.cv, bool) or not isinstance(self.cv, int) or not _FOLDS[0] <= self.cv <= _FOLDS[1]:
@@ -160,8 +161,8 @@ class Training:
         if self.holdout is not None:
             _number(self.holdout, "holdout", 0, 0.9, "the part of the rows to measure on, above 0 and up to 0.9")
         if self.fits > bounds.fits:
-            told = f"this search would fit {self.fits} times, above the limit of {bounds.fits} (CELERIAC_TRAINING_MAX_FITS)"
-            raise InvalidInput(f"{told}: try fewer values, or fewer folds", pointer="/search")
+            message = f"This search would fit {self.fits} times, above the limit of {bounds.fits} (CELERIAC_TRAINING_MAX_FITS)."
+            raise InvalidInput(f"{message} Try fewer values or fewer folds.", pointer="/search")
         if self.promote_if is not None:
             estimator = ESTIMATORS.get(self.trainer)
             gates.check(self.promote_if, METRICS[estimator.kind] if estimator else ())

@@ -28,9 +28,9 @@ def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidInput(f"{url!r} is no URL: {error}", pointer=pointer) from None
+        raise InvalidInput(f"{url!r} is not a URL: {error}", pointer=pointer) from None
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
-        raise InvalidInput(f"{url!r} is no https URL: what is sent to it could be read and changed on its way", pointer=pointer)
+        raise InvalidInput(f"{url!r} is not an https URL: what is sent to it could be read and changed on its way", pointer=pointer)
     if "@" in parts.netloc or "\\" in url or parts.fragment:
         raise InvalidInput(f"{url!r} holds a user, a backslash or a fragment: leave it out", pointer=pointer)
     if not host or port == 0:
@@ -42,9 +42,11 @@ def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str
     address = _literal(host)
     if address is None and _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
         # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver: such spellings only hide an address.
-        raise InvalidInput(f"{host!r} is a number and no IPv4 address as people write it", pointer=pointer)
+        raise InvalidInput(
+            f"{host!r} is not an IPv4 address in dotted decimal form. Use a host name or a form such as 93.184.216.34.", pointer=pointer
+        )
     if (address is not None and not is_public(address)) or f".{host.rstrip('.')}".endswith(".localhost"):
-        raise InvalidInput(f"{host} is no public address, and this server calls no other", pointer=pointer)
+        raise InvalidInput(f"{host} is not a public address. This server calls public addresses only.", pointer=pointer)
     return url
 
 

@@ -70,18 +70,18 @@ def timestamp(value: Any, *, zoned: bool | None = None) -> int:
     if getattr(value, "nanosecond", 0):
         raise Unfit(f"{shown(value)} is finer than a microsecond")
     if isinstance(value, datetime):
-        moment, offset = value, "Z" if value.tzinfo else None
+        time, offset = value, "Z" if value.tzinfo else None
     elif isinstance(value, date):
-        moment, offset = datetime(value.year, value.month, value.day), None
+        time, offset = datetime(value.year, value.month, value.day), None
     else:
-        moment, offset = _moment(value)
+        time, offset = _parsed(value)
     if zoned is False and offset:
         raise Unfit(f"{shown(value)} has an offset from UTC, and this column has none: remove it")
     if zoned and not offset:
         raise Unfit(f"{shown(value)} has no offset from UTC: add one, for example Z")
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    since = moment - _EPOCH
+    if time.tzinfo is not None:
+        time = time.astimezone(UTC).replace(tzinfo=None)
+    since = time - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
@@ -90,7 +90,7 @@ def timestamp_text(microseconds: int) -> str:
     return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
 
 
-def _moment(value: Any) -> tuple[datetime, str | None]:
+def _parsed(value: Any) -> tuple[datetime, str | None]:
     matched = _TIMESTAMP.fullmatch(value.strip()) if isinstance(value, str) else None
     if matched is None:
         raise Unfit(f"expects a date or time such as 2026-01-31 or 2026-01-31T12:30:00Z, got {shown(value)}")
@@ -99,13 +99,13 @@ def _moment(value: Any) -> tuple[datetime, str | None]:
         raise Unfit(f"{shown(value)} is finer than a microsecond")
     text = f"{day}T{clock or '00:00'}" + (offset.upper() if offset else "")
     try:
-        moment = datetime.fromisoformat(text)
-        moment = moment.replace(microsecond=int((fraction or "0")[:6].ljust(6, "0")))
-        if moment.tzinfo:
-            moment.astimezone(UTC)
+        time = datetime.fromisoformat(text)
+        time = time.replace(microsecond=int((fraction or "0")[:6].ljust(6, "0")))
+        if time.tzinfo:
+            time.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unfit(f"{shown(value)} is not a date of the calendar") from None
-    return moment, offset
+    return time, offset
 
 
 def _truth(value: Any) -> bool:
@@ -141,12 +141,12 @@ def _whole(value: Any, datatype: str) -> int:
 def _real(value: Any, datatype: str) -> float:
     number = _number(value)
     try:
-        found = float(number)
+        real = float(number)
     except OverflowError:
         raise Unfit(f"{shown(value)} does not fit into {datatype}") from None
-    if found in (float("inf"), float("-inf")) and not isinstance(value, float):
+    if real in (float("inf"), float("-inf")) and not isinstance(value, float):
         raise Unfit(f"{shown(value)} does not fit into {datatype}")
-    return found
+    return real
 
 
 def _number(value: Any) -> int | float | Decimal:

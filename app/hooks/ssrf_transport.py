@@ -58,7 +58,7 @@ def check(host: str, addresses: list[str]) -> None:
     """Raise Refused unless all addresses are public."""
     for address in addresses:
         if not is_public(ip_address(address)):
-            raise Refused(f"{host} is at {address}, which is no public address, and this server calls no other")
+            raise Refused(f"{host} resolves to {address}, which is not a public address. This server calls public addresses only.")
 
 
 async def resolve(host: str, port: int) -> list[str]:

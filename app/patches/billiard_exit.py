@@ -2,7 +2,7 @@
 
 Why:
     The code of a model or a step may call `sys.exit()`, which must fail its job and not the process. On SIGTERM and on a hard time
-    limit billiard ends a pool process with the same exception, and then the process must end. Only the traceback tells them apart:
+    limit billiard ends a pool process with the same exception, and then the process must end. Only the traceback distinguishes them:
     the handler of billiard's signals is in `billiard.common`. `billiard.pool` does not count, because code of others calls it.
 
 Upstream:
@@ -13,7 +13,7 @@ Checked with:
     billiard 4.3.2
 
 Remove:
-    Let `app.runtime.exit_guard` convert every SystemExit. A process that is told to end by SIGTERM then ends at SIGKILL, 0.1 s later.
+    Let `app.runtime.exit_guard` convert every SystemExit. A process that gets SIGTERM then ends at SIGKILL, 0.1 s later.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class RecoveringRequest(Request, ABC):
         if isinstance(error, WorkerLostError | TimeLimitExceeded | SystemExit | MemoryError) and not self._already_cancelled:
             killed = isinstance(error, WorkerLostError) and "SIGKILL" in str(error)
             try:
-                # While the connection was away the main process read no answers: then a time limit that passed proves nothing.
+                # While the connection was unavailable the main process read no answers: then a time limit that passed proves nothing.
                 self.give_back(killed=killed, timed_out=isinstance(error, TimeLimitExceeded) and not _is_gone(self.message.channel))
             except (RedisError, OSError) as failure:
                 log.warning("Could not give a delivery back, Celery requeues it: delivery=%s error=%s", self.id, failure)
@@ -86,12 +86,12 @@ class RecoveringRequest(Request, ABC):
             self.send_event("task-failed", exception=repr(error), traceback="")
             return
         if isinstance(error, RedisError | OSError):
-            # Redis was away for longer than the process could wait. If it still is, the reconciler does this later.
+            # Redis was unavailable for longer than the process could wait. If it still is, the reconciler does this later.
             with suppress(RedisError, OSError):
                 self.give_back(killed=False, timed_out=False)
         super().on_failure(exc_info, send_failed_event, return_ok)
 
 
 def _is_gone(channel: Any) -> bool:
-    """Return whether a channel was closed, or given up on the way there while Redis was away: then only its transport knows."""
+    """Return whether a channel was closed, or given up on the way there while Redis was unavailable: then only its transport knows."""
     return bool(channel.closed or channel.connection is None or channel.connection.client is None)

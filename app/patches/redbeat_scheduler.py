@@ -2,7 +2,7 @@
 
 Why:
     redbeat's scheduler connects to the broker before it looks for what is due, stops all schedules if one entry cannot be decoded,
-    and holds the lock only after it has waited for it, so several beats cannot stand by and report their state. An instance of
+    and holds the lock only after it has waited for it, so several beats cannot wait as standbys and report their state. An instance of
     redbeat that lost its lock also raises for ever.
 
 Upstream:
@@ -83,7 +83,7 @@ class LeaderScheduler(RedBeatScheduler, ABC):
     def schedule(self) -> dict[str, ScheduleEntry]:
         """The schedules that are due, or will be before the next tick. Unlike redbeat's, one that cannot be read costs no other its run."""
         now = time.time()
-        # As bytes: a member may be no UTF-8, which a client that decodes would stumble over.
+        # As bytes: a member may not be UTF-8, which a client that decodes cannot read.
         keys_due: Any = self.client.execute_command("ZRANGEBYSCORE", keys.SCHEDULES, 0, now + self.max_interval, NEVER_DECODE=[])
         entries: dict[str, ScheduleEntry] = {}
         for key in keys_due:

@@ -32,7 +32,7 @@ from app.patches.uvicorn_transport import Protocol
 from app.settings import settings
 
 MAX_HEAD_BYTES: Final = 64 << 10
-"""Bytes of the request line and the headers; and, apart from them, of what stands between the parts of a body and after it."""
+"""Bytes of the request line and the headers; and, apart from them, of what is between the parts of a body and after it."""
 MAX_PIPELINED: Final = 100
 """Requests of one connection that wait for the answers to those before them."""
 _LINGER_S: Final = 2.0

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from app.core.errors import CeleriacError, ModelUnavailable, told
+from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.core.models import TensorSpec
 from app.runtime.methods import answers_of, specs_of
 from app.runtime.probes import takes_missing
@@ -44,7 +44,7 @@ def signature_of(estimator: Any) -> Signature:
             problem = problem or error.detail
             continue
         except Exception as error:  # noqa: BLE001 - pandas and NumPy raise many exceptions for rows that make no sample
-            problem = problem or told(error)
+            problem = problem or error_text(error)
             continue
         return Signature(_completed(estimator, inputs, sample), specs_of(answers), isinstance(sample, pd.DataFrame))
     raise ModelUnavailable(

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from app.core.errors import CeleriacError, InvalidOutput, ModelUnavailable, told
+from app.core.errors import CeleriacError, InvalidOutput, ModelUnavailable, error_text
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor
 from app.runtime.arrays import DTYPES, Array, to_array
@@ -107,7 +107,7 @@ class CodeModel(Model):
             if isinstance(error, SystemExit) and own is None:
                 raise  # the pool ends this process
             place = f" (line {own.tb_lineno} of {Path(own.tb_frame.f_code.co_filename).name})" if own else ""
-            raise ModelUnavailable(f"{self} {what}: {told(error)}{place}") from error
+            raise ModelUnavailable(f"{self} {what}: {error_text(error)}{place}") from error
 
     def _own(self, error: BaseException) -> TracebackType | None:
         """Return the traceback from the first frame of the model's own code, or None if there is none."""

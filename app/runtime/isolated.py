@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.core.errors import CeleriacError, ModelUnavailable, told
+from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.runtime.threads import limit_threads
 
 
@@ -67,7 +67,7 @@ def _answer(function: Callable[[], Any], writer: int) -> None:
         except CeleriacError as error:
             answer = {"error": error.detail}
         except Exception as error:  # noqa: BLE001 - model code may raise any exception
-            answer = {"error": told(error)}
+            answer = {"error": error_text(error)}
         content = memoryview(json.dumps(answer).encode())
         while content:
             content = content[os.write(writer, content) :]

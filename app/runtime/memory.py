@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from app.core.errors import told
+from app.core.errors import error_text
 
 _STATM: Final = Path("/proc/self/statm")
 _WORDS: Final = ("out of memory", "failed to allocate memory", "resource_exhausted")
@@ -40,4 +40,4 @@ def out_of_memory(error: Exception) -> bool:
         return True
     # ONNX Runtime has no exception type for it, and its exceptions do not derive from RuntimeError.
     generic = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
-    return generic and any(words in told(error).lower() for words in _WORDS)
+    return generic and any(words in error_text(error).lower() for words in _WORDS)

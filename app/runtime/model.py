@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, told
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, error_text
 from app.core.models import Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor, as_json, make, size_of
 from app.runtime.arrays import to_array, to_tensor
@@ -49,7 +49,7 @@ class Model:
             raise
         except Exception as error:
             if not out_of_memory(error):
-                raise PredictionFailed(f"{self} raised {told(error)}") from error
+                raise PredictionFailed(f"{self} raised {error_text(error)}") from error
         # A MemoryError would end the worker's main process. Raised outside the handler, this error keeps no frames alive, so their memory is freed.
         limit = self.manifest.memory_limit_mb
         bound = f"its limit of {limit} MiB" if limit else "is available"

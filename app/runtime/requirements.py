@@ -13,7 +13,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final
 
-from app.core.errors import InvalidInput, told
+from app.core.errors import InvalidInput, error_text
 
 _STACK: Final = frozenset({"sklearn", "numpy", "scipy", "pandas", "joblib", "onnxruntime", "app"})
 """Top-level modules that every worker has, and that can be loaded before a fork."""
@@ -72,7 +72,7 @@ def load_problem(which: str, error: Exception, requires: Sequence[str] = ()) -> 
         return f"{which} uses {missing['name']} of the module {missing['module']!r}, which the installed version lacks. Install the same version."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{which} needs {_install(error.name.partition('.')[0], requires)}"
-    return f"{which} cannot be loaded: {told(error)}"
+    return f"{which} cannot be loaded: {error_text(error)}"
 
 
 def _install(module: str, requires: Sequence[str]) -> str:

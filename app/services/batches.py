@@ -76,7 +76,7 @@ class BatchService:
         """Return a batch.
 
         Raises:
-            BatchNotFound: There is no such batch.
+            BatchNotFound: The batch does not exist.
         """
         batch = await self.find(id)
         if batch is None:
@@ -84,7 +84,7 @@ class BatchService:
         return batch
 
     async def find(self, id: str) -> Batch | None:
-        """Return a batch, or None if there is no such batch."""
+        """Return a batch, or None if it does not exist."""
         return await batches.read(self._client, id)
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Batch], bool]:
@@ -95,7 +95,7 @@ class BatchService:
         """Stop a batch. Finished rows are kept. Returns the batch.
 
         Raises:
-            BatchNotFound: There is no such batch.
+            BatchNotFound: The batch does not exist.
             BatchConflict: The batch has ended.
         """
         batch = await self.get(id)
@@ -111,7 +111,7 @@ class BatchService:
         """Continue a batch that failed, expired or was cancelled, with a new completion window. Returns the batch.
 
         Raises:
-            BatchNotFound: There is no such batch.
+            BatchNotFound: The batch does not exist.
             BatchConflict: The batch has not ended, has completed, or another batch writes its output.
         """
         batch = await self.get(id)
@@ -135,7 +135,7 @@ class BatchService:
         """Return the finished parts in the order of their rows. A completed batch has none, because they were joined.
 
         Raises:
-            BatchNotFound: There is no such batch.
+            BatchNotFound: The batch does not exist.
         """
         batch = await self.get(id)
         return await batches.parts(self._client, id) if batch.status is not Status.COMPLETED else []
@@ -148,8 +148,8 @@ class BatchService:
             first: First row of the part.
 
         Raises:
-            BatchNotFound: There is no such batch.
-            FileNotFound: There is no such part.
+            BatchNotFound: The batch does not exist.
+            FileNotFound: The part does not exist.
         """
         await self.get(id)
         part = next((part for part in await batches.parts(self._client, id) if part.first == first and part.completed), None)

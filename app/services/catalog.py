@@ -66,7 +66,7 @@ class Entry:
         versions: Its versions, the oldest first.
         aliases: The version that each alias means.
         default: The version that the bare name means.
-        promotions: Moves of aliases that are pending or failed. The alias "" stands for the bare name.
+        promotions: Moves of aliases that are pending or failed. The alias "" is the bare name.
     """
 
     name: str
@@ -160,10 +160,12 @@ class Catalog:
     async def entry(self, name: str) -> Entry:
         """Return a model. Raises ModelNotFound."""
         if name not in self.entries:
-            await self._look_again()
+            await self._refresh_now()
         entry = self.entries.get(name)
         if entry is None:
-            raise ModelNotFound(f"there is no model {name!r}; there are {', '.join(sorted(self.entries)) or 'none'}", pointer="/model")
+            raise ModelNotFound(
+                f"Model {name!r} does not exist. Available models: {', '.join(sorted(self.entries)) or 'none'}.", pointer="/model"
+            )
         return entry
 
     async def resolve(self, ref: ModelRef) -> tuple[str, Version]:
@@ -171,7 +173,7 @@ class Catalog:
         entry = await self.entry(ref.name)
         version = entry.means(ref)
         if version not in entry.versions:
-            await self._look_again()
+            await self._refresh_now()
             entry = await self.entry(ref.name)
             version = entry.means(ref)
         if version not in entry.versions:
@@ -206,7 +208,7 @@ class Catalog:
             raise ModelUnavailable(f"{ref.name}@{name} cannot be served: {version.reason}")
         return version.manifest
 
-    async def _look_again(self) -> None:
+    async def _refresh_now(self) -> None:
         self._requested.set()
         # Not for longer: Redis or the volume may be unavailable, and what was known stays true.
         with contextlib.suppress(TimeoutError):
@@ -239,7 +241,9 @@ class Catalog:
             if name not in entries and name in self.entries:
                 entries[name] = self.entries[name]
         # A version number may be used again, for another version.
-        self._manifests = {key: one for key, one in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions}
+        self._manifests = {
+            key: manifest for key, manifest in self._manifests.items() if key[0] in entries and key[1] in entries[key[0]].versions
+        }
         return entries
 
     def _manifest(self, key: tuple[str, str], inferred: dict[str, Manifest]) -> tuple[Manifest | None, str]:

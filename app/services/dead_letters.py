@@ -11,7 +11,7 @@ import redis.asyncio
 
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
-from app.core.inputs import asked_of, from_rows, from_tensors
+from app.core.inputs import from_rows, from_tensors, requested_outputs
 from app.core.jobs import Job
 from app.core.models import ModelRef
 from app.services.catalog import Catalog
@@ -38,7 +38,7 @@ class DeadLetterService:
         """Return a dead letter.
 
         Raises:
-            DeadLetterNotFound: There is no such dead letter.
+            DeadLetterNotFound: The dead letter does not exist.
         """
         letter = await dead_letters.read(self._client, id)
         if letter is None:
@@ -57,7 +57,7 @@ class DeadLetterService:
             changes: Fields `inputs`, `model`, `method` and `deadline_s` that replace those of the letter.
 
         Raises:
-            DeadLetterNotFound: There is no such dead letter.
+            DeadLetterNotFound: The dead letter does not exist.
             JobConflict: The letter is being replayed with other changes.
             CeleriacError: The job is refused. The letter is kept.
         """
@@ -66,7 +66,9 @@ class DeadLetterService:
         if not isinstance(model, str):
             raise InvalidInput('Field model must be a string, for example "digits@production".', pointer="/model")
         manifest = await self._catalog.serving(ModelRef.parse(model))
-        outputs = asked_of(changes, manifest) if "method" in changes else tuple(manifest.output(name).name for name in letter.outputs)
+        outputs = (
+            requested_outputs(changes, manifest) if "method" in changes else tuple(manifest.output(name).name for name in letter.outputs)
+        )
         inputs = from_rows(manifest, changes["inputs"]) if "inputs" in changes else from_tensors(manifest, letter.inputs)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
         identity = replace(JobIdentity.chosen(letter.replay_id, fingerprint(changes)), conflict=conflict)

@@ -1,4 +1,4 @@
-"""Jobs: submit, read, wait for, cancel, and tell their position in the queue."""
+"""Jobs: submit, read, wait for, cancel, and locate in the queue."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class JobService:
             assert accepted is not None, "a job without an ID of the caller is always new"
             job = item.record = _record(item, accepted, manifest, outputs)
         if wait_s > 0:
-            # The job is stored. An error from here on must not make the caller believe that there is no job.
+            # The job is stored. An error from here on must not make the caller believe that it does not exist.
             with contextlib.suppress(RedisError, OSError):
                 return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
         return job
@@ -117,7 +117,7 @@ class JobService:
 
         Raises:
             JobExpired: The record has passed its retention period, as its ID shows.
-            JobNotFound: There is no such job.
+            JobNotFound: The job does not exist.
         """
         job = self._existing(id, await jobs.read(self._client, id))
         if job.state is State.QUEUED and job.expires_at < time.time():
@@ -127,7 +127,7 @@ class JobService:
         return job
 
     async def find(self, id: str) -> Job | None:
-        """Return a job without its inputs and its result, or None if there is no such job."""
+        """Return a job without its inputs and its result, or None if the job does not exist."""
         return await jobs.read(self._client, id, whole=False)
 
     async def wait(self, id: str, seconds: float) -> Job:

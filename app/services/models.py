@@ -33,7 +33,7 @@ class ModelService:
         """Serve a model again and wait until workers hold the versions that its aliases and its bare name mean.
 
         Raises:
-            ModelNotFound: There is no such model.
+            ModelNotFound: The model does not exist.
             ModelUnavailable: A version cannot be served.
             DeadlineExceeded: No worker held a version within `infer_timeout_s`.
         """
@@ -56,7 +56,7 @@ class ModelService:
         """Take a model out of service in all processes. Jobs that were accepted before still run.
 
         Raises:
-            ModelNotFound: There is no such model.
+            ModelNotFound: The model does not exist.
         """
         await self._catalog.entry(name)
         await unloaded_models.add(self._client, name)

@@ -88,7 +88,7 @@ class PipelineService:
         """Return a pipeline, and its file as JSON.
 
         Raises:
-            PipelineNotFound: There is no such pipeline.
+            PipelineNotFound: The pipeline does not exist.
             PipelineUnavailable: Its file is invalid.
         """
         return await asyncio.to_thread(self._repository.read, name)
@@ -142,14 +142,14 @@ class PipelineService:
         """Run a pipeline again as a new job, which takes over the steps that have succeeded.
 
         Raises:
-            JobNotFound: There is no such job.
+            JobNotFound: The job does not exist.
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
         """
         before = await self._jobs.get(id)
-        found = await pipelines.read(self._client, id)
-        if before.work != PIPELINE or found is None:
+        stored = await pipelines.read(self._client, id)
+        if before.work != PIPELINE or stored is None:
             raise JobConflict(f"Job {id} is not a pipeline run. Submit it again instead.")
-        run, kept = found
+        run, kept = stored
         if run.job.state not in (State.FAILED, State.CANCELLED, State.EXPIRED):
             raise JobConflict(f"Pipeline run {id} is {run.job.state}. Only a run that failed, expired or was cancelled can be retried.")
         ttl, new = self._settings.job_ttl_s, new_id(time.time())
@@ -169,10 +169,10 @@ class PipelineService:
         Raises:
             JobNotFound: The records of the steps have expired.
         """
-        found = await pipelines.read(self._client, job.id)
-        if found is None:
+        stored = await pipelines.read(self._client, job.id)
+        if stored is None:
             raise JobNotFound(f"The steps of job {job.id} have expired.")
-        return [await self._step(found[0], step, results=results) for step in found[0].pipeline.steps]
+        return [await self._step(stored[0], step, results=results) for step in stored[0].pipeline.steps]
 
     def obstacle(self, pipeline: Pipeline) -> str | None:
         """Return why a run would be refused now, because a model is missing or unavailable. None if nothing is wrong."""

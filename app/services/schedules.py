@@ -71,7 +71,7 @@ class ScheduleService:
         """Return a schedule.
 
         Raises:
-            ScheduleNotFound: There is no such schedule.
+            ScheduleNotFound: The schedule does not exist.
         """
         return await schedules.read(self._client, name)
 
@@ -87,17 +87,17 @@ class ScheduleService:
         """Delete a schedule with its history, and return it. Runs that have begun continue.
 
         Raises:
-            ScheduleNotFound: There is no such schedule.
+            ScheduleNotFound: The schedule does not exist.
         """
-        known = await self.get(name)
+        stored = await self.get(name)
         await schedules.delete(self._client, name)
-        return known
+        return stored
 
     async def pause(self, name: str, *, paused: bool) -> StoredSchedule:
         """Pause or resume a schedule. Runs that a paused schedule would have started are not made up for.
 
         Raises:
-            ScheduleNotFound: There is no such schedule.
+            ScheduleNotFound: The schedule does not exist.
         """
         return await schedules.pause(self._client, name, paused=paused)
 
@@ -105,17 +105,17 @@ class ScheduleService:
         """Start a run now, even if the schedule is paused.
 
         Raises:
-            ScheduleNotFound: There is no such schedule.
+            ScheduleNotFound: The schedule does not exist.
             CeleriacError: The run cannot start.
         """
-        known = await self.get(name)
-        return await self._described(await self._begin(known.schedule, int(time.time())))
+        stored = await self.get(name)
+        return await self._described(await self._begin(stored.schedule, int(time.time())))
 
     async def history(self, name: str, limit: int) -> list[ScheduleRun]:
         """Return the latest runs of a schedule.
 
         Raises:
-            ScheduleNotFound: There is no such schedule.
+            ScheduleNotFound: The schedule does not exist.
         """
         await self.get(name)
         notes = await schedules.history(self._client, name, limit)
@@ -125,13 +125,13 @@ class ScheduleService:
         """Begin the planned run `NAME@TIME`. Safe to call twice, because the ID of the run's job follows from both."""
         name, _, planned = id.rpartition("@")
         try:
-            known = await self.get(name)
+            stored = await self.get(name)
         except ScheduleNotFound:
             return
         try:
-            await self._begin(known.schedule, int(planned))
+            await self._begin(stored.schedule, int(planned))
         except CeleriacError as error:
-            if isinstance(error, QueueFull | StoreUnavailable) and time.time() < known.schedule.after(int(planned)):
+            if isinstance(error, QueueFull | StoreUnavailable) and time.time() < stored.schedule.after(int(planned)):
                 raise  # The reconciler tries again until the next run is due.
             metrics.SCHEDULED.labels("failed").inc()
             note = {"planned": int(planned), "error": error.as_dict()}

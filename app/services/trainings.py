@@ -92,7 +92,7 @@ class TrainingService:
         """Return the job of a training.
 
         Raises:
-            JobNotFound: There is no such job, or it is not a training.
+            JobNotFound: The job does not exist, or it is not a training.
         """
         job = await self._jobs.get(id)
         if job.work != KIND:

@@ -26,7 +26,7 @@ _OVERLAP_S: Final = 24 * 3600
 
 
 class WebhookService:
-    """The registered webhooks. `default` stands for the receivers that jobs name themselves."""
+    """The registered webhooks. `default` represents the receivers that jobs name themselves."""
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class WebhookService:
         """Return a webhook.
 
         Raises:
-            WebhookNotFound: There is no such webhook.
+            WebhookNotFound: The webhook does not exist.
         """
         webhook = await webhooks.read(self._client, id)
         if webhook is None:
@@ -74,7 +74,7 @@ class WebhookService:
         """Change a webhook, or enable it again, and return it.
 
         Raises:
-            WebhookNotFound: There is no such webhook.
+            WebhookNotFound: The webhook does not exist.
             InvalidInput: A field is invalid.
         """
         webhook = await self.get(id)
@@ -97,7 +97,7 @@ class WebhookService:
         """Delete a webhook and return it. Its waiting deliveries are dropped.
 
         Raises:
-            WebhookNotFound: There is no such webhook.
+            WebhookNotFound: The webhook does not exist.
         """
         webhook = await self.get(id)
         await webhooks.forget(self._client, id)
@@ -107,7 +107,7 @@ class WebhookService:
         """Give a webhook a new secret and return it. The old secret stays valid for a day.
 
         Raises:
-            WebhookNotFound: There is no such webhook.
+            WebhookNotFound: The webhook does not exist.
         """
         webhook = await self.get(id)
         changed = replace(webhook, secret=new_secret(), previous=webhook.secret, previous_until=time.time() + _OVERLAP_S)
@@ -134,7 +134,7 @@ class WebhookService:
         """Return one delivery.
 
         Raises:
-            WebhookNotFound: There is no such webhook or delivery.
+            WebhookNotFound: The webhook or the delivery does not exist.
         """
         await self.check(id)
         delivery = await webhook_deliveries.read(self._client, f"{id}.{delivery_id}")
@@ -146,7 +146,7 @@ class WebhookService:
         """Send a delivery again, now and under the same ID, and return it.
 
         Raises:
-            WebhookNotFound: There is no such webhook or delivery.
+            WebhookNotFound: The webhook or the delivery does not exist.
             WebhookConflict: The webhook is disabled.
         """
         delivery = await self.delivery(id, delivery_id)

@@ -118,10 +118,10 @@ class Files:
     def get(self, id: str) -> File:
         """Return the description of a file. Raises FileNotFound."""
         try:
-            found = File(**orjson.loads((self._place(id) / "file.json").read_bytes()))
+            file = File(**orjson.loads((self._place(id) / "file.json").read_bytes()))
         except FileNotFoundError:
-            raise FileNotFound(f"there is no file {id!r}: it was deleted, or has expired") from None
-        return found
+            raise FileNotFound(f"File {id!r} does not exist. It was deleted or has expired.") from None
+        return file
 
     def content(self, id: str) -> Path:
         """Return the path of a file's content. Raises FileNotFound."""
@@ -169,7 +169,7 @@ class Files:
 
     def _place(self, id: str) -> Path:
         if not _ID.fullmatch(id):
-            raise FileNotFound(f"there is no file {id!r}")
+            raise FileNotFound(f"File {id!r} does not exist.")
         return self.folder / id
 
 
@@ -198,7 +198,7 @@ def keep_until(folder: Path, until: float) -> None:
 def full(error: OSError, volume: str = "files") -> StorageFull | None:
     """Return StorageFull for the error of a failed write if the volume has no room, else None."""
     no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return StorageFull(f"the volume of the {volume} is full ({error.strerror}): free some room, then go on") if no_room else None
+    return StorageFull(f"The volume of the {volume} is full ({error.strerror}). Free some space, then try again.") if no_room else None
 
 
 @contextlib.contextmanager

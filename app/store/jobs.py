@@ -42,7 +42,7 @@ return redis.call('ZREVRANGE', KEYS[1], first, first + ARGV[2] - 1)
 
 
 async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> Job | None:
-    """Return a job, or None if there is no record.
+    """Return a job, or None if the record does not exist.
 
     Args:
         client: A connection to Redis.
@@ -119,7 +119,7 @@ async def _matching(client: redis.asyncio.Redis, ids: Sequence[str], model: str 
 
 
 async def read_all(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Job | None]:
-    """Return jobs with their results, without a result that is lost. None stands for a record that is gone or cannot be read."""
+    """Return jobs with their results, without a result that is lost. None represents a record that was deleted or cannot be read."""
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
             pipe.hgetall(keys.job(id))

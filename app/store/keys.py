@@ -60,7 +60,7 @@ CANVAS: Final = f"{PREFIX}canvas"
 """What the keys of Celery's result backend begin with, for `app.canvas` alone: `result_ttl_s`, those of chords `job_ttl_s`."""
 
 EVENTS: Final = f"{PREFIX}events"
-"""Sorted set of `job event` and `batch:ID:ROUND state` for those who are told by webhooks, by the time to handle it; whoever handles one removes it."""
+"""Sorted set of `job event` and `batch:ID:ROUND state` that may notify webhooks, by the time to handle it. The process that handles an event removes it."""
 
 EXPIRING: Final = f"{PREFIX}expiring"
 """Sorted set of the jobs whose end somebody wants to hear of, by their deadline; a job that has ended is removed."""

@@ -138,7 +138,7 @@ async def settle(client: redis.asyncio.Redis, id: str, step: str, how: Settled) 
 
 
 async def count(client: redis.asyncio.Redis, id: str, step: str, branches: int | None) -> None:
-    """Record that a step has started, with so many branches (None: a single step)."""
+    """Record that a step has started, with its number of branches (None: a single step)."""
     await client.hset(keys.pipeline(id), f"count:{step}", orjson.dumps(branches))
 
 

@@ -49,7 +49,7 @@ def renew_leases(client: redis.Redis, pool: str, tags: Iterable[str], running: I
 
 
 def oldest_messages(client: redis.Redis, queues: Sequence[str]) -> dict[str, object]:
-    """Return the oldest message of each queue that has one. A message may be large, so its hash stands for it."""
+    """Return the oldest message of each queue that has one. A message may be large, so its hash represents it."""
     with client.pipeline(transaction=False) as pipe:
         for queue in queues:
             pipe.lindex(keys.list_of(queue), -1)

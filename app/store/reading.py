@@ -46,7 +46,7 @@ async def fields_of(client: redis.asyncio.Redis, key: str) -> Any:
 
 
 def decodable(members: Iterable[bytes]) -> list[str]:
-    """Members of an index as text; one that is no UTF-8 is left out."""
+    """Members of an index as text; one that is not UTF-8 is left out."""
     texts = []
     for member in members:
         with suppress(UnicodeDecodeError):

@@ -49,7 +49,7 @@ def decode_webhook(text: bytes) -> JobWebhook | None:
 
 
 def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
-    """Return the job, or None if there is no record."""
+    """Return the job, or None if the record does not exist."""
     if b"spec" not in fields:
         return None
     model, version, outputs, rows, fingerprint, *more = orjson.loads(fields[b"spec"])

@@ -35,7 +35,7 @@ class StoredSchedule:
 async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: bool, most: int) -> None:
     """Store a new schedule. Raises ScheduleConflict if the name is taken, or if there are `most` schedules already."""
     if await client.zcard(keys.SCHEDULES) >= most:
-        raise ScheduleConflict(f"there are {most} schedules, which is the limit: delete one that nobody needs")
+        raise ScheduleConflict(f"{most} schedules exist, which is the limit. Delete one that is no longer needed.")
     key, now = keys.schedule(schedule.name), time.time()
     async with client.pipeline(transaction=True) as pipe:
         pipe.hsetnx(key, "definition", definition(schedule, paused))
@@ -43,14 +43,14 @@ async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: boo
         pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else schedule.after(now)}, nx=True)
         new, *_ = await pipe.execute()
     if not new:
-        raise ScheduleConflict(f"there is a schedule {schedule.name!r}: delete it first, or choose another name", pointer="/name")
+        raise ScheduleConflict(f"Schedule {schedule.name!r} exists already. Delete it first, or choose another name.", pointer="/name")
 
 
 async def read(client: redis.asyncio.Redis, name: str) -> StoredSchedule:
     """Return the schedule of that name. Raises ScheduleNotFound."""
     [stored] = await _read(client, [name], required)
     if stored is None:
-        raise ScheduleNotFound(f"there is no schedule {name!r}")
+        raise ScheduleNotFound(f"Schedule {name!r} does not exist.")
     return stored
 
 

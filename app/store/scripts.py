@@ -145,7 +145,7 @@ def finish(
 def requeue(
     queue: str,
     delivery_id: str,
-    again: Sequence[tuple[Delivery, bytes, float, int]],
+    retries: Sequence[tuple[Delivery, bytes, float, int]],
     *,
     ttl: int,
     give_back: bool,
@@ -156,13 +156,13 @@ def requeue(
     Args:
         queue: The queue.
         delivery_id: The delivery that ran.
-        again: For each new delivery: (delivery, message, seconds of delay, attempt that ended).
+        retries: For each new delivery: (delivery, message, seconds of delay, attempt that ended).
         ttl: Seconds to keep the new deliveries.
         give_back: Do not count the attempt that ended.
         blobs: Where large bodies are stored.
     """
     arguments: list[str | bytes | float] = []
-    for delivery, message, delay, attempt in again:
+    for delivery, message, delay, attempt in retries:
         arguments += (delivery.id, blobs.keep_delivery(delivery, ttl), message, delay, delivery.jobs[0], attempt)
     return Call(
         "requeue",
@@ -216,9 +216,9 @@ def chunks(job_id: str, attempt: int, run: str, events: Sequence[Chunk], *, keep
     return Call("chunks", (keys.job(job_id), keys.chunks(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
 
 
-def reschedule_parent(parent: str, again_s: float | None) -> Call:
-    """Make a parent that was reconciled due after `again_s` seconds, or only when one of its jobs ends (None)."""
-    return Call("reschedule_parent", (keys.FOLLOWUPS,), (parent, "" if again_s is None else again_s))
+def reschedule_parent(parent: str, delay_s: float | None) -> Call:
+    """Make a parent that was reconciled due after `delay_s` seconds, or only when one of its jobs ends (None)."""
+    return Call("reschedule_parent", (keys.FOLLOWUPS,), (parent, "" if delay_s is None else delay_s))
 
 
 def reserve(held: tuple[str, str], tag: str, message: str, now: float) -> Call:

@@ -16,7 +16,7 @@ from app.store import keys
 
 _KEEP_FAILURE_S: Final = 7 * 24 * 3600.0
 Slot = tuple[str, str]
-"""A model's name and an alias of it; "" stands for the bare name."""
+"""A model's name and an alias of it; "" is the bare name."""
 
 
 @dataclass(frozen=True, slots=True)

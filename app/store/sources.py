@@ -77,7 +77,7 @@ def same(source: Source, other: Source) -> bool:
     first, second = identity(source), identity(other)
     if first == second:
         return True
-    # Hard links, and file systems that do not tell letter cases apart.
+    # Hard links, and file systems that ignore letter case.
     with contextlib.suppress(OSError, ValueError):
         return Path(first).samefile(second)
     return False
@@ -93,7 +93,7 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
     path = files().content(source.file) if source.file else _resolved(source, pointer)
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise FileNotFound(f"{source.path} cannot be read: it is no file", pointer=pointer)
+            raise FileNotFound(f"{source.path} cannot be read: it is not a file", pointer=pointer)
         file = path.open("rb")
     except OSError as error:
         raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}", pointer=pointer) from None
@@ -170,6 +170,6 @@ def _remote(source: Source, mode: str) -> Iterator[Any]:
         with fsspec.open(source.url, mode) as file:
             yield file
     except FileNotFoundError:
-        raise FileNotFound(f"there is no {source.url}", pointer="/input") from None
+        raise FileNotFound(f"{source.url} does not exist.", pointer="/input") from None
     except ImportError as error:
         raise InvalidInput(f"{source.url} cannot be opened: {error}", pointer="/input") from None

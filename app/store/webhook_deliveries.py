@@ -151,7 +151,7 @@ async def _read(
 
 
 def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> WebhookDelivery | None:
-    """Return the delivery, or None if there is no record."""
+    """Return the delivery, or None if the record does not exist."""
     if b"body" not in fields:
         return None
     webhook, _, message = id.partition(".")

@@ -73,7 +73,7 @@ async def default_secret(client: redis.asyncio.Redis) -> str:
 
 
 def _decode(text: bytes | None, health: list[bytes | None]) -> Webhook | None:
-    """None where there is no such webhook."""
+    """Return None if the webhook does not exist."""
     if text is None:
         return None
     stored = orjson.loads(text)

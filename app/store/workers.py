@@ -87,9 +87,9 @@ async def inferred(client: redis.asyncio.Redis) -> dict[str, Manifest]:
 def _decode(text: bytes) -> Worker:
     """Ignore fields that a newer worker adds."""
     stored = orjson.loads(text)
-    worker = Worker(**{one.name: stored[one.name] for one in fields(Worker) if one.name in stored})
+    worker = Worker(**{field.name: stored[field.name] for field in fields(Worker) if field.name in stored})
     keyed = (*worker.ready, *worker.loading, *worker.refused)
-    if type(worker.processes) is not int or not isinstance(worker.pool, str) or not all(len(one) in (2, 3) for one in keyed):
+    if type(worker.processes) is not int or not isinstance(worker.pool, str) or not all(len(entry) in (2, 3) for entry in keyed):
         raise ValueError("its fields have wrong types")
     float(worker.seen_at)
     return worker

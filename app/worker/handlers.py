@@ -13,7 +13,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, told
+from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, error_text
 from app.core.handlers import HANDLERS, RESULT, TaskSpec, as_tensor
 from app.runtime.model import Model
 from app.store import deliveries
@@ -100,7 +100,7 @@ def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: floa
 
 
 def _unexpected(error: Exception) -> CeleriacError:
-    return (isinstance(error, OSError) and full(error)) or WorkFailed(told(error))
+    return (isinstance(error, OSError) and full(error)) or WorkFailed(error_text(error))
 
 
 def _caused(error: CeleriacError, cause: BaseException) -> CeleriacError:

@@ -11,7 +11,7 @@ from typing import Final
 
 from app import metrics
 from app.core import promotions
-from app.core.errors import CeleriacError, ModelUnavailable, told
+from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.core.models import Manifest, RetryPolicy
 from app.core.promotions import Promotion
 from app.registry.repository import Repository
@@ -90,7 +90,7 @@ class Models:
     `loaded` models answer predictions. `refused` has the reason why a version does not. `arriving` ones are not yet in every process.
 
 
-    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artefacts, which only a
+    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artifacts, which only a
     process that loads them can infer.
     """
 
@@ -129,7 +129,7 @@ class Models:
         try:
             manifest = self.repository.manifest(name, version)
         except (CeleriacError, OSError) as error:
-            self.refuse(key, error.detail if isinstance(error, CeleriacError) else told(error))
+            self.refuse(key, error.detail if isinstance(error, CeleriacError) else error_text(error))
             return
         if manifest is None or manifest.pool == self._settings.pool:
             self.arriving.add(key)
@@ -159,7 +159,7 @@ class Models:
             return
         except Exception as error:
             log.exception("Loading %s@%s failed", *key)
-            self.refuse(key, told(error))
+            self.refuse(key, error_text(error))
             return
         if key in self._stamps:  # it is still wanted
             self.loaded[key] = model

@@ -21,7 +21,7 @@ def split_on_oom(model: Model, inputs: Sequence[Tensor], outputs: Sequence[str] 
         one_caller: Whether all rows belong to one caller. If not, the error propagates, so that the caller can split by job.
 
     Raises:
-        PredictionOutOfMemory: There is no memory even for one row, or the model cannot be called with fewer rows.
+        PredictionOutOfMemory: The memory does not suffice for one row, or the model cannot be called with fewer rows.
     """
     try:
         return model.predict(inputs, outputs)

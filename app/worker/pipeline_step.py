@@ -26,7 +26,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 class _Sources:
-    """The values that the references of one step stand for. Each is read once."""
+    """The values of the references of one step. Each is read once."""
 
     def __init__(self, client: redis.Redis, spec: dict[str, Any]) -> None:
         self._client = client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.core.inputs import asked_of, from_rows
+from app.core.inputs import from_rows, requested_outputs
 from app.core.models import ModelRef
 from app.core.protocol import nested
 from app.runtime.model import Model
@@ -39,7 +39,7 @@ def predict_rows(process: PoolProcess, model: Model, rows: Any, method: str | No
         InvalidInput: The rows do not match the model's manifest.
         PredictionFailed: The model raised an error.
     """
-    outputs = asked_of({"method": method}, model.manifest)
+    outputs = requested_outputs({"method": method}, model.manifest)
     inputs = from_rows(model.manifest, rows)
     with streaming(process, model):
         answers = {tensor.name: nested(tensor) for tensor in split_on_oom(model, inputs, outputs)}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from app import metrics
-from app.core.errors import CeleriacError, told
+from app.core.errors import CeleriacError, error_text
 from app.core.models import PYTHON
 from app.runtime.model import Model
 from app.runtime.threads import limit_threads
@@ -213,7 +213,7 @@ def _report(writer: int, **report: Any) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    return error.detail if isinstance(error, CeleriacError) else f"it cannot be loaded: {told(error)}"
+    return error.detail if isinstance(error, CeleriacError) else f"it cannot be loaded: {error_text(error)}"
 
 
 def _hint(model: Model) -> str:

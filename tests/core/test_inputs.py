@@ -76,7 +76,7 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
         (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "300 does not fit into FP32"),
         (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
         (TABLE, [{"height": 1, "width": 2, "depth": 3}], "unknown_field", "/inputs/0/depth", "'depth'"),
-        (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "no record"),
+        (TABLE, [{"height": 1, "width": 2}, [1, 2]], "invalid_input", "/inputs/1", "must be a record"),
         (MIXED, [[1.0, "Oulu"]], "invalid_input", "/inputs/0", "3 values"),
         (MIXED, [{"n": None}], "invalid_tensor", "/inputs/0/n", "no missing values"),
         (MIXED, [{"n": 1, "city": 7}], "invalid_tensor", "/inputs/0/city", "Column 'city' expects text, got the number 7."),

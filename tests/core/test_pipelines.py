@@ -64,7 +64,7 @@ def test_a_condition_holds_or_not(condition: Condition, value: object, holds: bo
 
 
 def test_what_cannot_be_compared_is_told() -> None:
-    with pytest.raises(InvalidInput, match=r"\$a is 'x', which is not above 3"):
+    with pytest.raises(InvalidInput, match=r"\$a is 'x', which cannot be compared with 3"):
         Condition("$a", "above", 3).holds(lambda name: "x")
 
 
@@ -72,23 +72,23 @@ def test_what_cannot_be_compared_is_told() -> None:
     ("wrong", "right", "line", "reason"),
     [
         ("run: vote", "run: vote\n    model: digits", 4, "either run \\(a function\\) or model"),
-        ("$forest, $linear", "$forest, $lineal", 6, "\\$lineal is no step; there are vote, forest"),
-        ("$inputs.image}", "$inputs.picture}", 9, "\\$inputs.picture is no input; there are image"),
+        ("$forest, $linear", "$forest, $lineal", 6, "\\$lineal is not a step. Steps: vote, forest"),
+        ("$inputs.image}", "$inputs.picture}", 9, "\\$inputs.picture is not an input. Inputs: image"),
         ("$inputs.image}", "$vote}", 4, "the steps wait for each other: "),
         ("$inputs.image}", "$item}", 9, "\\$item is there only in a step with each"),
-        ("above: 3", "over: 3", 8, "'over' is not known here"),
+        ("above: 3", "over: 3", 8, "Unknown field 'over'"),
         ("above: 3", "above: 3, below: 9", 8, "compares value by one of"),
         ("timeout_s: 5", "timeout_s: soon", 9, "timeout_s is 'soon': give seconds"),
         ("max_attempts: 2", "max_attempts: 0", 9, "max_attempts is 0: give a whole number"),
-        ("max_attempts: 2", "tries: 2", 9, "'tries' is not known here"),
-        ("  forest:", "  Forest:", 7, "'Forest' is no name for a step"),
+        ("max_attempts: 2", "tries: 2", 9, "Unknown field 'tries'"),
+        ("  forest:", "  Forest:", 7, "'Forest' is not a valid step name"),
         ("  forest:", "  vote:", 7, "the key 'vote' is repeated"),
         ("digits@production", "Digits", 7, "Invalid model reference 'Digits'"),
         ("{image: $inputs.image}", "$inputs.image", 9, "arguments by name"),
         ("timeout_s: 5", "each: no", 9, "each must be a string"),
         ("timeout_s: 5", "each: all", 9, "a reference to a list"),
         ("inputs: [image]", "inputs: image", 2, "inputs must be a list of names"),
-        ("output: {digit: $vote", "result: {digit: $vote", 10, "'result' is not known here"),
+        ("output: {digit: $vote", "result: {digit: $vote", 10, "Unknown field 'result'"),
         ("description: From", "description: [From", 2, ""),
         ("timeout_s: 5", "timeout_s: .inf", 9, ".inf is not a finite number"),
         ("timeout_s: 5", "timeout_s: 99999999999999999999", 9, "99999999999999999999 is not a finite number of at most 64 bits"),
@@ -96,7 +96,7 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("$inputs.image}", "!!set {a, b}}", 9, "JSON has no set"),
         ("$inputs.image}", "{1: a}}", 9, "'1' is not a string: put it in quotes"),
         ("  forest:", "  yes:", 7, "'yes' is not a string: put it in quotes"),
-        ("timeout_s: 5", "pool: a b", 9, "'a b' is no name for a pool"),
+        ("timeout_s: 5", "pool: a b", 9, "'a b' is not a valid pool name"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(wrong: str, right: str, line: int, reason: str) -> None:

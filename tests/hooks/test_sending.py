@@ -225,7 +225,7 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     await hooked.send()
     (delivery,) = await hooked.deliveries()
     assert delivery.status is DeliveryStatus.FAILED
-    assert "no public address" in delivery.attempts[0].error
+    assert "not a public address" in delivery.attempts[0].error
     assert receiver.all() == []
 
 

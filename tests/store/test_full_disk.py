@@ -15,7 +15,7 @@ from app.store.files import File, Files
 from app.store.sources import Source
 from tests.disks import Disk
 
-FULL = r"the volume of the files is full \(No space left on device\): free some room, then go on"
+FULL = r"The volume of the files is full \(No space left on device\)\. Free some space, then try again\."
 
 
 def kept(files: Files, content: bytes, id: str = "") -> File:

@@ -186,7 +186,7 @@ def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
 ) -> None:
     arguments = [wine_csv if one == "TABLE" else one for one in command]
     ended = celeriac(*arguments, "--webhook", "http://127.0.0.1:1/hook", "--url", installation.url)
-    assert (ended.exit, "is no https URL" in ended.err, "(at /" in ended.err) == (Exit.USAGE, True, False), ended.err
+    assert (ended.exit, "is not an https URL" in ended.err, "(at /" in ended.err) == (Exit.USAGE, True, False), ended.err
 
 
 def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

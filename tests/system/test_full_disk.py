@@ -61,7 +61,7 @@ def test_an_upload_is_refused_with_507_and_leaves_nothing(url: str, disk: Disk) 
     for content in (b"a\n1\n", b"a\n" + b"1\n" * 200_000):
         disk.fill()
         answer = upload(url, content)
-        told = "the volume of the files is full (No space left on device): free some room, then go on"
+        told = "The volume of the files is full (No space left on device). Free some space, then try again."
         assert (answer.status_code, answer.json()["code"], answer.json()["error"]["message"]) == (507, "storage_full", told)
         assert list(disk.folder.iterdir()) == []
         disk.free()
@@ -92,7 +92,7 @@ def test_a_batch_for_which_there_is_no_room_fails_with_the_reason_and_can_be_res
     batch = ended(url, begun(url, disk))
     [error] = batch["errors"]["data"]
     assert (batch["status"], error["code"]) == ("failed", "storage_full")
-    assert error["message"].startswith("the volume of the files is full")
+    assert error["message"].startswith("The volume of the files is full")
     assert left_half_done(disk) == []
     disk.free()
     httpx.post(f"{url}/v1/batches/{batch['id']}/resume").raise_for_status()

@@ -227,7 +227,7 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
         ({"pipeline": "../models"}, 404, "pipeline_not_found", "Pipeline '../models' does not exist"),
         ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: the step 'lost' must have either run"),
         ({"pipeline": "circle"}, 409, "pipeline_unavailable", "the steps wait for each other: "),
-        ({"pipeline": "modelless"}, 404, "model_not_found", "there is no model 'nobody'"),
+        ({"pipeline": "modelless"}, 404, "model_not_found", "Model 'nobody' does not exist"),
         ({"pipeline": "squares"}, 422, "invalid_input", "the input 'count' is missing"),
         ({"pipeline": "squares", "inputs": {"count": 1, "size": 2}}, 422, "unknown_field", "no input 'size'"),
         ({"pipeline": "squares", "inputs": [1]}, 422, "invalid_input", "must be an object"),

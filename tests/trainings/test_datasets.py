@@ -110,7 +110,7 @@ def test_what_is_no_file_is_not_waited_for(home: Path) -> None:
     os.mkfifo(home / "tables" / "pipe")
     for name in ("pipe", "folder"):
         (home / "tables" / "folder").mkdir(exist_ok=True)
-        with pytest.raises(FileNotFound, match=f"{name} cannot be read: it is no file"):
+        with pytest.raises(FileNotFound, match=f"{name} cannot be read: it is not a file"):
             load(name, "left", (), Kind.CLASSIFIER)
 
 

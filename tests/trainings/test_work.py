@@ -234,7 +234,9 @@ def test_a_training_for_whose_model_there_is_no_room_leaves_no_version(home: Pat
     monkeypatch.setenv("CELERIAC_MODELS", str(disk.folder))
     settings.cache_clear()
     disk.fill()
-    with pytest.raises(WorkFailed, match=r"the volume of the models is full \(No space left on device\): free some room, then go on"):
+    with pytest.raises(
+        WorkFailed, match=r"The volume of the models is full \(No space left on device\)\. Free some space, then try again\."
+    ):
         train(home, cv=2)
     assert list(disk.folder.iterdir()) == []
     disk.free()

@@ -41,7 +41,7 @@ def write(folder: Workspace, format: Format, rows: pa.Table, errors: int = 0) ->
 @pytest.mark.parametrize("rows", [10, 20_000])
 def test_a_part_for_which_there_is_no_room_is_not_there(folder: Workspace, disk: Disk, format: Format, rows: int) -> None:
     disk.fill(4096 if rows > 10 else 0)
-    with pytest.raises(StorageFull, match="the volume of the files is full"):
+    with pytest.raises(StorageFull, match="The volume of the files is full"):
         write(folder, format, ROWS[:rows])
     assert [path for path in folder.path.rglob("*") if path.is_file()] == []
     disk.free()

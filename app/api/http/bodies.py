@@ -107,7 +107,7 @@ async def _decompress(body: bytes, encoding: str, limit: int, memory: Held) -> b
 def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
     reader = zlib.decompressobj(_ANY_HEADER)
     try:
-        # One byte more than the limit tells a body at the limit from one above it, however much would follow.
+        # One byte more than the limit shows whether a body exceeds it, however much would follow.
         content = reader.decompress(body, limit + 1)
     except zlib.error as error:
         raise InvalidInput(f"The body is not compressed with {encoding}, which its content encoding names: {error}", pointer="") from None

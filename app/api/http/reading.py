@@ -76,7 +76,7 @@ def inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: s
         InvalidJSON: The body is not JSON.
         InvalidInput: A field is invalid.
         InvalidTensor: A tensor does not match the manifest.
-        UnknownField: There is no such field.
+        UnknownField: The request has an unknown field.
     """
     raw = memoryview(content)[len(content) if json_bytes is None else json_bytes :]
     body = parse_object(content if json_bytes is None else content[:json_bytes])

@@ -18,7 +18,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
 from app.core.fields import reject_unknown_fields
-from app.core.inputs import asked_of, from_rows
+from app.core.inputs import from_rows, requested_outputs
 from app.core.jobs import CHOSEN_ID, Job, State
 from app.core.large_inputs import LargeInputs
 from app.core.pipelines import PIPELINE
@@ -69,7 +69,7 @@ async def _submit(root: Container, request: Request, body: dict[str, Any], ident
 async def _predict(root: Container, body: dict[str, Any], identity: JobIdentity | None, seconds: float) -> Job:
     reject_unknown_fields(body, "model", "inputs", "method", "deadline_s", "webhook")
     manifest = await root.catalog.serving(model_ref(body))
-    outputs = asked_of(body, manifest)
+    outputs = requested_outputs(body, manifest)
     inputs = body.get("inputs")
     if isinstance(inputs, LargeInputs):
         tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
@@ -122,7 +122,7 @@ async def events(request: Request) -> Response:
 
     `queued`, `start`, `progress` and `completed` carry the job; `output` carries a piece that the model yields:
     `{chunk, index, row, attempt}`. `queued` is repeated now and then, with the position. `Last-Event-ID` continues a stream that broke off. The index jumps if older
-    pieces are no longer kept, and starts again at 0 with another attempt.
+    pieces are no longer kept, and restarts at 0 with another attempt.
     """
     root, id = container(request), request.path_params["id"]
     await root.jobs.get(id)

@@ -35,9 +35,9 @@ async def model(request: Request) -> Response:
 @router.get("/{name}/versions/{version}", **schemas.VERSION)
 async def version(request: Request) -> Response:
     """Returns one version with its complete manifest. An alias names it, too."""
-    _, found = await container(request).catalog.resolve(path_model(request))
-    manifest = {**found.manifest.as_dict(), "runs": found.manifest.runs} if found.manifest else {}
-    return json_response(manifest | _state(found))
+    _, version = await container(request).catalog.resolve(path_model(request))
+    manifest = {**version.manifest.as_dict(), "runs": version.manifest.runs} if version.manifest else {}
+    return json_response(manifest | _state(version))
 
 
 @router.delete("/{name}/versions/{version}", **schemas.DELETE)

@@ -50,8 +50,8 @@ async def metadata(request: Request) -> Response:
     """What a model takes and gives."""
     manifest = await _manifest(request)
     versions = list((await container(request).catalog.entry(manifest.name)).versions)
-    said = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
-    return json_response(said | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
+    response = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
+    return json_response(response | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
 
 
 @router.get("/models/{name}/config", **schemas.CONFIG)
@@ -86,8 +86,8 @@ async def model_ready(request: Request) -> Response:
 async def _manifest(request: Request) -> Manifest:
     """Of a version that cannot be served too, if it has one. Raises ModelUnavailable where it has none."""
     catalog, ref = container(request).catalog, path_model(request)
-    _, found = await catalog.resolve(ref)
-    return found.manifest or await catalog.serving(ref)
+    _, version = await catalog.resolve(ref)
+    return version.manifest or await catalog.serving(ref)
 
 
 def _platform(manifest: Manifest) -> str:
@@ -109,8 +109,8 @@ def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
     if datatype == TIMESTAMP:  # the protocol has none: text, as MLServer sends it
         datatype = "BYTES"
         parameters["content_type"] = "datetime"
-    said = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
-    return said | ({"parameters": parameters} if parameters else {})
+    tensor = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
+    return tensor | ({"parameters": parameters} if parameters else {})
 
 
 def _dims(spec: TensorSpec) -> dict[str, Any]:

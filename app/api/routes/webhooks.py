@@ -1,4 +1,4 @@
-"""/v1/webhooks: register receivers of events, and inspect and replay deliveries. `default` stands for the receivers that jobs name."""
+"""/v1/webhooks: register receivers of events, and inspect and replay deliveries. `default` represents the receivers that jobs name."""
 
 from __future__ import annotations
 

@@ -28,7 +28,9 @@ class _Common(BaseModel):
     completion_window: str = Field("24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires.")
     metadata: dict[str, str] | None = Field(None, description="At most 16 texts that are shown with it.")
     output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
-    webhook: JobWebhook | None = Field(None, description="Who is told when it is begun or ends, beside the registered webhooks.")
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the batch starts or ends, in addition to the registered webhooks."
+    )
     owner: str = Field("", max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
 
 
@@ -166,7 +168,7 @@ def _list(
 ) -> None: ...
 
 
-def _one(id: Id) -> None: ...
+def _by_id(id: Id) -> None: ...
 
 
 def _part(id: Id, first: First) -> None: ...
@@ -181,10 +183,10 @@ _BYTES: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {"type":
 
 CREATE: Final = documented(_create, Batch, response_description="The batch; validating where its file is large.")
 LIST: Final = documented(_list, Batches, response_description="A page of batches.")
-READ: Final = documented(_one, Batch, response_description="The batch as it is now.")
-CANCEL: Final = documented(_one, Batch, response_description="The batch, which is about to end.")
-RESUME: Final = documented(_one, Batch, response_description="The batch, which goes on.")
-PARTS: Final = documented(_one, Parts, response_description="The parts.")
+READ: Final = documented(_by_id, Batch, response_description="The batch as it is now.")
+CANCEL: Final = documented(_by_id, Batch, response_description="The batch, which is about to end.")
+RESUME: Final = documented(_by_id, Batch, response_description="The batch, which continues.")
+PARTS: Final = documented(_by_id, Parts, response_description="The parts.")
 PART: Final = documented(_part, None, response_description="The part's bytes.", responses={200: {"content": _BYTES}})
 EVENTS: Final = documented(
     _events,

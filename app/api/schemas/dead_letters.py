@@ -100,14 +100,14 @@ class Replays(BaseModel):
     replayed: int
     jobs: list[Replayed]
     refused: list[Refused]
-    next: str | None = Field(description="The cursor to go on with; null where these were the last.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class Discarded(BaseModel):
     """How many letters were let go."""
 
     discarded: int
-    next: str | None = Field(description="The cursor to go on with; null where these were the last.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 def _list(
@@ -143,15 +143,15 @@ def _discard_many(
 ) -> None: ...
 
 
-def _one(id: Id) -> None: ...
+def _by_id(id: Id) -> None: ...
 
 
 def _replay(id: Id, body: Mended | None = None) -> None: ...
 
 
 LIST: Final = documented(_list, DeadLetters, response_description="A page of dead letters.")
-READ: Final = documented(_one, WholeDeadLetter, response_description="The letter.")
-DISCARD: Final = documented(_one, DeadLetter, response_description="The letter as it was.")
+READ: Final = documented(_by_id, WholeDeadLetter, response_description="The letter.")
+DISCARD: Final = documented(_by_id, DeadLetter, response_description="The letter as it was.")
 DISCARD_MANY: Final = documented(_discard_many, Discarded, response_description="How many were let go.")
 REPLAY_MANY: Final = documented(_replay_many, Replays, status_code=202, response_description="The new jobs, and the letters that stay.")
 REPLAY: Final = documented(

@@ -63,7 +63,7 @@ def _list(
 ) -> None: ...
 
 
-def _one(id: Id) -> None: ...
+def _by_id(id: Id) -> None: ...
 
 
 _FORM: Final[dict[str, Any]] = {
@@ -84,11 +84,11 @@ _FORM: Final[dict[str, Any]] = {
 
 CREATE: Final = documented(_create, File, response_description="The file.", openapi_extra={"requestBody": _FORM})
 LIST: Final = documented(_list, Files, response_description="A page of files.")
-READ: Final = documented(_one, File, response_description="The file.")
+READ: Final = documented(_by_id, File, response_description="The file.")
 CONTENT: Final = documented(
-    _one,
+    _by_id,
     None,
     response_description="The file's bytes.",
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-DELETE: Final = documented(_one, Deleted, response_description="It is deleted.")
+DELETE: Final = documented(_by_id, Deleted, response_description="It is deleted.")

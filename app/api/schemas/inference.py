@@ -22,7 +22,7 @@ JsonLength = Annotated[
 
 
 class InputTensor(BaseModel):
-    """A tensor, row-major. The parameter `binary_data_size` stands instead of `data` where the data follow the JSON."""
+    """A tensor, row-major. The parameter `binary_data_size` replaces `data` if the data follow the JSON."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -25,7 +25,7 @@ _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
 Prefer = Annotated[
     str | None,
     Header(
-        description="RFC 7240: `respond-async` answers 202 at once, `wait=10` holds the answer for at most so many seconds.",
+        description="RFC 7240: `respond-async` answers 202 at once, `wait=10` holds the answer for at most 10 seconds.",
         examples=["wait=10"],
     ),
 ]
@@ -64,7 +64,9 @@ class Submission(BaseModel):
     )
     method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
     deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the job may wait for a worker before it expires.")
-    webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends, beside the registered webhooks.")
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
+    )
 
 
 class PipelineSubmission(BaseModel):
@@ -77,7 +79,9 @@ class PipelineSubmission(BaseModel):
     pipeline: str = Field(description="The name of a pipeline: see /v1/pipelines.")
     inputs: dict[str, Any] = Field({}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.')
     deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds within which each of its steps must have begun.")
-    webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends, beside the registered webhooks.")
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
+    )
 
 
 class JobError(BaseModel):
@@ -140,7 +144,7 @@ class Job(BaseModel):
     )  # fmt: skip
 
     id: str = Field(description="The address is /v1/jobs/ and this.")
-    state: State = Field(description="queued and running go on; succeeded, failed, cancelled and expired are final.")
+    state: State = Field(description="queued and running are not final; succeeded, failed, cancelled and expired are final.")
     kind: str | None = Field(None, description="What is not a prediction: the kind of work.")
     parent: str | None = Field(None, description="What it is a part of.")
     request: dict[str, Any] | None = Field(None, description="What work of another kind was asked to do.")
@@ -224,7 +228,7 @@ def _events(
 
 
 LOCATION: Final = {"Location": {"description": "The address of the job.", "schema": {"type": "string"}, "required": True}}
-_APPLIED: Final = {"Preference-Applied": {"description": "The preferences that were honoured.", "schema": {"type": "string"}}}
+_APPLIED: Final = {"Preference-Applied": {"description": "The preferences that were honored.", "schema": {"type": "string"}}}
 LATER: Final = {"Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}}}
 ACCEPTED: Final[dict[str, Any]] = {
     "model": Job,

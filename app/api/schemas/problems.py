@@ -29,11 +29,16 @@ class Problem(BaseModel):
         json_schema_extra={
             "example": {
                 "type": "urn:celeriac:error:model_not_found",
-                "title": "There is no such model",
+                "title": "The model does not exist",
                 "status": 404,
-                "detail": "there is no model 'digit'; there are breast-cancer, diabetes, digits, wine",
+                "detail": "Model 'digit' does not exist. Available models: breast-cancer, diabetes, digits, wine.",
                 "code": "model_not_found",
-                "errors": [{"pointer": "/model", "detail": "there is no model 'digit'; there are breast-cancer, diabetes, digits, wine"}],
+                "errors": [
+                    {
+                        "pointer": "/model",
+                        "detail": "Model 'digit' does not exist. Available models: breast-cancer, diabetes, digits, wine.",
+                    }
+                ],
             }
         }
     )
@@ -43,7 +48,7 @@ class Problem(BaseModel):
     status: int = Field(description="The HTTP status of this answer.")
     detail: str = Field(description="What happened, why, and what to do.")
     code: Annotated[str, _CODE]
-    errors: list[Detail] = Field(default=[], description="The fields that are wrong, where it can be told.")
+    errors: list[Detail] = Field(default=[], description="The fields that are wrong, if they are known.")
 
 
 class FileProblem(Problem):
@@ -61,7 +66,7 @@ class ProtocolError(BaseModel):
         }
     )
 
-    error: str = Field(description="What happened, why, and what to do; the field that is wrong stands in brackets at the end.")
+    error: str = Field(description="What happened, why, and what to do; the invalid field is in parentheses at the end.")
     code: Annotated[str, _CODE]
 
 
@@ -69,5 +74,7 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {"model": Problem, "description": "The request cannot be answered; the code says why.", "headers": _TOO_FULL},
     "5XX": {"model": Problem, "description": "Something that this process needs does not answer, or not in time.", "headers": _TOO_FULL},
 }
-PROTOCOL_ERRORS: Final[dict[int | str, dict[str, Any]]] = {status: {**said, "model": ProtocolError} for status, said in PROBLEMS.items()}
-FILE_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {status: {**said, "model": FileProblem} for status, said in PROBLEMS.items()}
+PROTOCOL_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {**problem, "model": ProtocolError} for status, problem in PROBLEMS.items()
+}
+FILE_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {status: {**problem, "model": FileProblem} for status, problem in PROBLEMS.items()}

@@ -98,17 +98,17 @@ def _create(body: Creation) -> None: ...
 def _nothing() -> None: ...
 
 
-def _one(name: Name) -> None: ...
+def _by_name(name: Name) -> None: ...
 
 
-def _runs(name: Name, limit: Annotated[int, Query(ge=1, le=100, description="At most so many.")] = 20) -> None: ...
+def _runs(name: Name, limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of runs.")] = 20) -> None: ...
 
 
 CREATE: Final = documented(_create, Schedule, status_code=201, response_description="The schedule.")
 LIST: Final = documented(_nothing, Schedules, response_description="The schedules.")
-READ: Final = documented(_one, Schedule, response_description="The schedule.")
-DELETE: Final = documented(_one, Schedule, response_description="The schedule as it was.")
-PAUSE: Final = documented(_one, Schedule, response_description="The schedule, paused.")
-RESUME: Final = documented(_one, Schedule, response_description="The schedule, with its next time.")
-RUN: Final = documented(_one, ScheduledRun, status_code=202, response_description="The run, which has begun.")
+READ: Final = documented(_by_name, Schedule, response_description="The schedule.")
+DELETE: Final = documented(_by_name, Schedule, response_description="The schedule as it was.")
+PAUSE: Final = documented(_by_name, Schedule, response_description="The schedule, paused.")
+RESUME: Final = documented(_by_name, Schedule, response_description="The schedule, with its next time.")
+RUN: Final = documented(_by_name, ScheduledRun, status_code=202, response_description="The run, which has begun.")
 RUNS: Final = documented(_runs, Runs, response_description="The runs.")

@@ -68,11 +68,11 @@ class Training(BaseModel):
     )
     pool: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$", description="The pool whose workers run it.")
     time_limit_s: float | None = Field(None, gt=0, description="Seconds that it may run.")
-    webhook: JobWebhook | None = Field(None, description="Who is told when it starts or ends.")
+    webhook: JobWebhook | None = Field(None, description="Receiver to notify when the training starts or ends.")
 
 
 class TrainingJob(jobs.Job):
-    """A training as a job. Its result tells the version, its metrics, what the gate decided and why, and the data set with its sha256."""
+    """A training as a job. Its result holds the version, its metrics, the decision of the promotion gate with its reason, and the data set with its sha256."""
 
     waits_for: str | None = Field(None, description="What must be there before it can start.")
 
@@ -91,7 +91,7 @@ class Trainer(BaseModel):
     kind: Kind
     estimator: str = Field(description="Where scikit-learn has it.")
     params: list[str] = Field(description="What `params` and `search` may set.")
-    metrics: list[str] = Field(description="What is measured, and may stand in `promote_if`.")
+    metrics: list[str] = Field(description="The measured metrics, which `promote_if` may name.")
 
 
 class Trainers(BaseModel):
@@ -114,7 +114,7 @@ def _list(
 def _read(id: jobs.Id, wait: jobs.Wait = None, prefer: jobs.Prefer = None) -> None: ...
 
 
-def _one(id: jobs.Id) -> None: ...
+def _by_id(id: jobs.Id) -> None: ...
 
 
 def _nothing() -> None: ...
@@ -130,5 +130,5 @@ SUBMIT: Final = documented(
 )
 LIST: Final = documented(_list, Trainings, response_description="A page of trainings.")
 READ: Final = documented(_read, TrainingJob, response_description="The training as it is now.", responses={200: {"headers": jobs.LATER}})
-CANCEL: Final = documented(_one, TrainingJob, response_description="The training as it is after: cancelled, or ended before.")
+CANCEL: Final = documented(_by_id, TrainingJob, response_description="The training as it is after: cancelled, or ended before.")
 EVENTS: Final = jobs.EVENTS

@@ -29,7 +29,7 @@ Url = Annotated[str, Field(max_length=2048, description="Where to POST to: https
 
 
 class JobWebhook(BaseModel):
-    """Who is told of this job or batch."""
+    """The receiver to notify of this job or batch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -143,7 +143,7 @@ def _register(body: Registration) -> None: ...
 def _nothing() -> None: ...
 
 
-def _one(id: Id) -> None: ...
+def _by_id(id: Id) -> None: ...
 
 
 def _change(id: Id, body: Change) -> None: ...
@@ -163,10 +163,10 @@ def _delivery(id: OrDefault, delivery: DeliveryId) -> None: ...
 REGISTER: Final = documented(_register, Registered, status_code=201, response_description="The webhook, with its secret.")
 LIST: Final = documented(_nothing, Webhooks, response_description="The webhooks, in the order of registration.")
 SECRET: Final = documented(_nothing, Secret, response_description="The secret.")
-READ: Final = documented(_one, Webhook, response_description="The webhook.")
+READ: Final = documented(_by_id, Webhook, response_description="The webhook.")
 CHANGE: Final = documented(_change, Webhook, response_description="The webhook as it is now.")
-DELETE: Final = documented(_one, Webhook, response_description="The webhook as it was.")
-ROTATE: Final = documented(_one, NewSecret, response_description="The new secret.")
+DELETE: Final = documented(_by_id, Webhook, response_description="The webhook as it was.")
+ROTATE: Final = documented(_by_id, NewSecret, response_description="The new secret.")
 DELIVERIES: Final = documented(_deliveries, Deliveries, response_description="A page of deliveries.")
 DELIVERY: Final = documented(_delivery, WholeDelivery, response_description="The delivery.")
 REPLAY: Final = documented(_delivery, Delivery, status_code=202, response_description="The delivery, which is due now.")

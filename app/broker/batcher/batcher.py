@@ -87,7 +87,7 @@ class Batcher:
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
-        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull or StoreUnavailable; then there is no job.
+        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull or StoreUnavailable; then no job was created.
         """
         item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook)
         return item, await item.accepted

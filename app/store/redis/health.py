@@ -23,9 +23,9 @@ _logged: set[str] = set()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a check. `faults` would lose jobs or prevent work, `warnings` could lose jobs. `found` describes the server."""
+    """The result of a check. `faults` would lose jobs or prevent work, `warnings` could lose jobs. `server` describes the server."""
 
-    found: str
+    server: str
     faults: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -100,4 +100,4 @@ def refuse_unfit(user: Settings | None = None) -> None:
         log.warning("%s This process waits for it.", error.detail)
         return
     accept(report)
-    log.info("%s", report.found)
+    log.info("%s", report.server)

@@ -59,7 +59,7 @@ class Address:
             if parts.query:
                 raise ValueError("a query string is not supported; certificates have settings of their own, such as CELERIAC_REDIS_CA")
             if len(master) != (1 if parts.scheme.startswith("sentinel") else 0):
-                raise ValueError("the name of the master stands before the number of the database, for sentinels only")
+                raise ValueError("the name of the master comes before the number of the database, for sentinels only")
             if "," in hosts and not master:
                 raise ValueError("several hosts are for sentinels only")
             tls = _tls(settings) if parts.scheme in ("rediss", "sentinels") else None

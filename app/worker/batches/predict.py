@@ -150,7 +150,7 @@ class RequestPredictor:
         reject_unknown_fields(body, "id", "parameters", "inputs", "outputs")
         outputs, binary = protocol.outputs(body, protocol.parameters(body), manifest)
         if any(binary):
-            raise InvalidInput("raw data cannot stand in a line of JSON: leave binary_data out", pointer="/outputs")
+            raise InvalidInput("Raw data cannot be part of a line of JSON. Omit binary_data.", pointer="/outputs")
         return outputs, from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), memoryview(b"")))
 
     def _line(self, request: BatchRequest, row: int, result: list[Tensor] | CeleriacError) -> dict[str, Any]:

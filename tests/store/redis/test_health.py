@@ -70,7 +70,7 @@ def test_an_old_server_is_unfit() -> None:
 
 def test_valkey_is_called_by_its_name() -> None:
     info = {"redis_version": "7.2.4", "valkey_version": "9.1.2", "maxmemory_policy": "noeviction", "aof_enabled": 1}
-    assert "Valkey 9.1.2" in health.judge(SOMEWHERE, info).found
+    assert "Valkey 9.1.2" in health.judge(SOMEWHERE, info).server
 
 
 def test_a_managed_server_that_tells_nothing_is_used_with_a_warning(redis_url: str) -> None:

@@ -114,7 +114,7 @@ def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(running
         ({"inputs": [tensor(datatype="INT8", data=[300, *NUMBERS[1:]])]}, "/inputs/0/data/0", "300"),
         ({"inputs": [tensor(data=[[*NUMBERS[1:], "x"]])]}, "/inputs/0/data/0/29", "'x' is not a number"),
         ({"inputs": [tensor(data=[*NUMBERS[1:], None])]}, "/inputs/0/data", "NaN or an infinity in the column"),
-        ({"inputs": [tensor(data=None)]}, "/inputs/0/data", "there is no data"),
+        ({"inputs": [tensor(data=None)]}, "/inputs/0/data", "The tensor has no data"),
         ({"inputs": [tensor(data={"0": 1})]}, "/inputs/0/data", "must be a list"),
         ({"inputs": [tensor(name=7)]}, "/inputs/0/name", "must be a string"),
         ({"inputs": [tensor(), tensor(name="other")]}, "/inputs/1/name", "no input 'other'"),
@@ -178,7 +178,7 @@ ROW = struct.pack("<30d", *NUMBERS)
     ("request_", "words"),
     [
         (raw(240, ROW[:-1]), "'input' is cut off: it has 240 bytes by its binary_data_size, and 239 are left"),
-        (raw(239, ROW[:-1]), "239 bytes are no whole number of FP64"),
+        (raw(239, ROW[:-1]), "239 bytes are not a whole number of FP64"),
         (raw(232, ROW[:-8]), "holds 29 elements, the shape [1, 30] says 30"),
         (raw(240, ROW + b"more"), "4 bytes of raw data follow"),
         (raw(-1, ROW), "binary_data_size is -1"),

@@ -83,7 +83,7 @@ def test_health_and_metadata(server: Any) -> None:
 
 
 def test_an_error_is_told_in_words(server: Any) -> None:
-    with pytest.raises(InferenceServerException, match="there is no model 'nobody'; there are breast-cancer"):
+    with pytest.raises(InferenceServerException, match=r"Model 'nobody' does not exist\. Available models: breast-cancer"):
         server.infer("nobody", tensors(np.zeros((1, 2)), True))
 
 

@@ -83,7 +83,7 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
     [
         ("exit", "RuntimeError: the code raised SystemExit, which would end the process"),
         ("interrupt", "RuntimeError: the code raised KeyboardInterrupt, which would end the process"),
-        ("mute", "Mute: its message cannot be told"),
+        ("mute", "Mute: its message cannot be read"),
         ("surrogate", "ValueError: half \\ud83d a sign"),
         ("stop", "StopIteration: "),
     ],
