@@ -34,7 +34,7 @@ def test_packages_as_pinned_are_right(tmp_path: Path) -> None:
 def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text("redis==1.0\n")
     (finding,) = checks.packages(tmp_path / "lock.txt")
-    assert (finding.state, "not 1.0" in finding.found) == ("wrong", True)
+    assert (finding.state, "not 1.0" in finding.detail) == ("wrong", True)
 
 
 def test_a_pin_for_each_python_is_right(tmp_path: Path) -> None:
@@ -96,14 +96,14 @@ def test_the_folder_of_the_running_server_is_looked_at(tmp_path: Path, monkeypat
     with lock.held(tmp_path / "state") as tell:
         tell(about)
         found = {one.what: one for one in checks.every(Settings(state=tmp_path / "state"))}
-    assert found["CELERIAC_MODELS"].found == f"{tmp_path / 'theirs'} can be written"
+    assert found["CELERIAC_MODELS"].detail == f"{tmp_path / 'theirs'} can be written"
     assert "repository" not in found
 
 
 def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
     found = list(checks._model(model(("1", "COLD", ""), ("2", "READY", ""), default="2", aliases={"production": "2"})))
     assert [(one.what, one.state) for one in found] == [("wine@1", "ok"), ("wine@2", "ok")]
-    assert found[0].found == "superseded version, not loaded"
+    assert found[0].detail == "superseded version, not loaded"
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ async def test_what_loops_could_not_handle_is_shown(redis_url: str) -> None:
         assert await client.zcard(keys.EVENTS) == 0
     [finding] = checks.set_aside(address)
     assert finding.state == "note"
-    assert "\\xff" in finding.found
-    assert "it is no UTF-8" in finding.found
+    assert "\\xff" in finding.detail
+    assert "it is no UTF-8" in finding.detail
 
 
 async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis_url: str) -> None:
@@ -169,5 +169,5 @@ async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis
             await quarantine.aside(keys.EVENTS, str(number).encode(), ValueError(number), attempts=1)
         assert await client.zcard(keys.QUARANTINE) == await client.hlen(keys.QUARANTINE_NOTES) == 5
         assert await client.ttl(keys.QUARANTINE) > 0
-    notes = [finding.found for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
+    notes = [finding.detail for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
     assert ["'7'" in notes[0], "'3'" in notes[-1]] == [True, True]

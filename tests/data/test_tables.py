@@ -14,7 +14,7 @@ from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
 from app.data import line_index
 from app.data.cells import convert
-from app.data.formats import Format, recognise
+from app.data.formats import Format, recognize
 from app.data.line_index import Index
 from app.data.openai_requests import Checked, RequestReader, check
 from app.data.row_batch import Reader
@@ -207,7 +207,7 @@ def test_a_damaged_page_of_parquet_is_told() -> None:
 
 @pytest.mark.parametrize(("content", "name", "format"), [(b"[1]\n", "x", "jsonl"), (b"a;b\n", "x", "csv"), (b"{}", "x.csv", "csv")])
 def test_the_content_tells_the_format_where_the_name_does_not(content: bytes, name: str, format: str) -> None:
-    assert recognise(io.BytesIO(content), name) == format
+    assert recognize(io.BytesIO(content), name) == format
 
 
 @pytest.mark.parametrize("format", [Format.CSV, Format.JSONL])
