@@ -64,9 +64,9 @@ def test_a_json_line_is_one_object_with_the_extras_and_the_exception(configure: 
     except ValueError:
         logging.getLogger("app.worker").exception("failed", extra={"model": "digits"})
     (line,) = stream.getvalue().splitlines()
-    found = json.loads(line)
-    assert (found["level"], found["process"], found["logger"], found["model"]) == ("error", "api", "app.worker", "digits")
-    assert "such luck" in found["exception"]
+    record = json.loads(line)
+    assert (record["level"], record["process"], record["logger"], record["model"]) == ("error", "api", "app.worker", "digits")
+    assert "such luck" in record["exception"]
 
 
 def test_lines_below_the_level_are_not_written(configure: Configure) -> None:
