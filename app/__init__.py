@@ -1,7 +1,7 @@
-"""Celeriac: predictions answered reliably and at scale, on FastAPI, Redis, Celery and Kubernetes.
+"""Celeriac: asynchronous ML inference on FastAPI, Redis, Celery and Kubernetes.
 
-The folders are the stations of one prediction, in order: `api` -> `services` -> `broker` -> `worker` -> `runtime` -> `store`.
-Below them lies `core`, the nouns and the rules; beside them `registry`, the model repository.
+A prediction passes the folders in this order: `api` -> `services` -> `broker` -> `worker` -> `runtime` -> `store`.
+All of them use `core`, the domain types and rules, and `registry`, the model repository.
 """
 
 __version__ = "0.2.0"

@@ -1,4 +1,4 @@
-"""What every process writes while it runs: lines for people, or one JSON object a line for machines."""
+"""Logging of every process: lines of text, or one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from typing import Any, Final, TextIO
 
 from app.settings import service_links, settings
 
-_COLOUR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
+_COLOR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
 _REPEAT_S: Final = 10.0
 _MOST_SEEN: Final = 1000
-# Every attribute that a plain record has: whatever else one carries came by `extra=`.
+# Every attribute of a plain record. All other attributes were passed as `extra=`.
 _PLAIN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-# Libraries with handlers or levels of their own; here they speak through ours, and not of each request or task.
+# Libraries with their own handlers or levels. They use our handler, and do not log each request or task.
 _TAMED: Final = {
     "uvicorn": "INFO", "uvicorn.error": "INFO", "uvicorn.access": "WARNING", "tornado.access": "WARNING",
     "httpx": "WARNING", "httpcore": "WARNING", "celery.worker.strategy": "WARNING", "celery.app.trace": "WARNING",
-    # Asks workers before there are any, and says so for each question.
+    # Inspects workers before any runs, and logs each failure.
     "flower.inspector": "ERROR",
 }  # fmt: skip
 
 
 def configure(process: str, stream: TextIO | None = None) -> None:
-    """Sets up the root logger of this process (`api`, `worker`, …) as the settings `log_*` say. Call it once, first."""
+    """Configure the root logger of this process (`api`, `worker`, …) by the settings `log_*`. Call it once, first."""
     stream = stream or sys.stderr
-    known = settings()
-    colour = stream.isatty() if known.log_color is None else known.log_color
+    configured = settings()
+    color = stream.isatty() if configured.log_color is None else configured.log_color
     handler = logging.StreamHandler(stream)
     handler.addFilter(Repeats())
-    handler.setFormatter(JSONLines(process) if known.log_format == "json" else TextLines(colour=colour))
-    logging.basicConfig(level=known.log_level.upper(), handlers=[handler], force=True)
+    handler.setFormatter(JSONLines(process) if configured.log_format == "json" else TextLines(color=color))
+    logging.basicConfig(level=configured.log_level.upper(), handlers=[handler], force=True)
     for name, level in _TAMED.items():
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -46,8 +46,8 @@ def configure(process: str, stream: TextIO | None = None) -> None:
     logging.captureWarnings(True)
     for variable, value in service_links().items():
         logging.getLogger(__name__).warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)
-    # Celery explains at length, each time that the connection is lost, a setting that we have chosen.
-    # A filter of `warnings` would not do: Celery puts one of its own in front of it when a worker starts.
+    # Celery warns about a setting that we chose on purpose, each time that the connection is lost.
+    # A filter of `warnings` has no effect: Celery inserts its own before it when a worker starts.
     logging.getLogger("py.warnings").addFilter(_is_news)
 
 
@@ -56,7 +56,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave by `extra=`: `log.info("done", extra={"job": id})`."""
+    """Return the values that the caller passed as `extra=`: `log.info("done", extra={"job": id})`."""
     return {name: value for name, value in vars(record).items() if name not in _PLAIN}
 
 
@@ -93,21 +93,21 @@ class Repeats(logging.Filter):
 class TextLines(logging.Formatter):
     """Formats a record as a line of text: `12:30:01.250 info    api.jobs  accepted  job=0198…`."""
 
-    def __init__(self, *, colour: bool) -> None:
+    def __init__(self, *, color: bool) -> None:
         super().__init__()
-        self._colour = colour
+        self._color = color
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one line."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = record.levelname.lower()
         more = "".join(f"  {name}={value}" for name, value in extras(record).items())
-        # uvicorn calls its own log `uvicorn.error`, whatever it says.
+        # The general logger of uvicorn is called `uvicorn.error`.
         name = record.name.removeprefix("app.").replace("uvicorn.error", "uvicorn")
         line = f"{clock}.{int(record.msecs):03d} {level:<7} {name}  {record.getMessage()}{more}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return f"{_COLOUR[level]}{line}{_RESET}" if self._colour and level in _COLOUR else line
+        return f"{_COLOR[level]}{line}{_RESET}" if self._color and level in _COLOR else line
 
 
 class JSONLines(logging.Formatter):

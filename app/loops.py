@@ -1,8 +1,8 @@
 """Background loops that survive their input.
 
 Every loop of the API, the worker and beat runs inside a `Loop`. An exception ends one turn or one item, never the loop: it is
-counted, logged once with its traceback and then once a minute, and the loop continues. `Loops` says which of a process' loops
-have not finished a turn for too long; the probes answer from it.
+counted, logged once with its traceback and then once a minute, and the loop continues. `Loops` reports the loops
+of a process that have not finished a turn for too long; the probes use it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from app import metrics
 
 log = logging.getLogger(__name__)
 _PAUSE_S: Final = 1.0
-"""After a turn that failed."""
+"""Pause after a turn that failed."""
 _REPEAT_S: Final = 60.0
 _MAX_KINDS: Final = 64
 """Kinds of failure that one loop remembers, so that it can log each of them once."""
-_AWAY: Final = (
+_UNAVAILABLE: Final = (
     ConnectionError,
     TimeoutError,
     exceptions.ConnectionError,
@@ -41,12 +41,12 @@ _AWAY: Final = (
 _REFUSALS: Final = re.compile(
     r"\b(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|NOAUTH|NOPERM|MISCONF|BUSY|TRYAGAIN|NOREPLICAS|max number of clients)\b"
 )
-"""What Redis says when it cannot serve anybody; a script passes the words on in the middle of a longer text."""
+"""Error codes of a Redis server that cannot serve any client. An error inside a script contains them in a longer text."""
 
 
 def unavailable(error: BaseException) -> bool:
     """Return whether an error means that Redis cannot be used now, and not that one key or value is wrong."""
-    return isinstance(error, _AWAY) or (isinstance(error, exceptions.ResponseError) and bool(_REFUSALS.search(str(error))))
+    return isinstance(error, _UNAVAILABLE) or (isinstance(error, exceptions.ResponseError) and bool(_REFUSALS.search(str(error))))
 
 
 class Loop:
@@ -61,7 +61,7 @@ class Loop:
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
 
     def touch(self) -> None:
-        """Say that the loop is alive in the middle of a long turn."""
+        """Report that the loop is alive during a long turn."""
         self.turned_at = time.monotonic()
 
     @contextmanager
@@ -71,7 +71,7 @@ class Loop:
         try:
             yield
         except asyncio.CancelledError as error:
-            # A cancellation that nobody asked this task for leaked out of a library: it is an error like any other.
+            # A cancellation that was not requested for this task leaked from a library: handle it as any other error.
             if _cancelled():
                 raise
             self.report(error)
@@ -113,22 +113,22 @@ class Loop:
 
     def report(self, error: BaseException, what: str = "") -> None:
         """Count and log a failure of the turn, or of the item `what`."""
-        away = unavailable(error)
-        metrics.LOOP_ERRORS.labels(self.name, "redis" if away else "item" if what else "turn").inc()
+        waits = unavailable(error)
+        metrics.LOOP_ERRORS.labels(self.name, "redis" if waits else "item" if what else "turn").inc()
         self._failed = True
         self.trouble = f"{what}: {_text(error)}" if what else _text(error)
         repeated = self._due(error)
         if repeated is None:
             return
         more = f" ({repeated} more since the last report)" if repeated else ""
-        if away:
+        if waits:
             log.warning("The loop %s waits for Redis: %s%s", self.name, error, more)
         else:
             subject = f"could not handle {what} and continues" if what else "could not finish a turn and continues"
             log.error("The loop %s %s: %s%s", self.name, subject, _text(error), more, exc_info=error)
 
     def _due(self, error: BaseException) -> int | None:
-        """Return how often this kind of failure was not logged since it was last; None if it is not to be logged now."""
+        """Return the number of failures of this kind since the last one that was logged; None if this one must not be logged."""
         frames = extract_tb(error.__traceback__)
         kind = type(error).__name__, f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
         now = time.monotonic()
@@ -160,15 +160,15 @@ class Loops:
         self._loops.pop(name, None)
 
     def stalled(self) -> str:
-        """Return which loops have stood still for too long to be ready; '' if none."""
+        """Return the loops whose last turn is too old for readiness; '' if none."""
         return self._still(self._stall_s)
 
     def dead(self) -> str:
-        """Return which loops have stood still for so long that only a restart helps; '' if none."""
+        """Return the loops whose last turn is so old that only a restart helps; '' if none."""
         return self._still(self._dead_s)
 
     def troubles(self) -> dict[str, str]:
-        """Return what fails at the moment, by loop."""
+        """Return the current failures, by loop."""
         return {loop.name: loop.trouble for loop in list(self._loops.values()) if loop.trouble}
 
     def _still(self, bound_s: float) -> str:

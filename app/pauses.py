@@ -1,4 +1,4 @@
-"""How long an event loop was held up: everything else in its process waited as long."""
+"""Measures how long an event loop was blocked. Everything else in its process waits for as long."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 _EVERY_S: Final = 0.1
 _WINDOW_S: Final = 60.0
 _LONG_S: Final = 1.0
-"""A pause that is worth a line in the log."""
+"""Shortest pause that is logged."""
 
 
 class Pauses:
-    """Measures an event loop from within: a timer that fires late was held up by something that ran for so long."""
+    """Measures an event loop with a timer: the delay of the timer is the time that the loop was blocked."""
 
     def __init__(self, loop: Loop, clock: Callable[[], float] = time.monotonic) -> None:
         self.loop = loop
@@ -28,7 +28,7 @@ class Pauses:
         self._recent: deque[tuple[float, float]] = deque()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Run until the task is cancelled."""
         await self.loop.run(self._turn)
 
     async def _turn(self) -> float:
@@ -36,12 +36,12 @@ class Pauses:
         return _EVERY_S
 
     def tick(self, every_s: float) -> float:
-        """Note that the timer fired, which was to fire every `every_s` seconds. Returns how late it was."""
+        """Record that a timer with the interval `every_s` fired. Returns its delay in seconds."""
         now = self._clock()
         pause_s = 0.0 if self._at is None else max(0.0, now - self._at - every_s)
         self._at = now
         metrics.LOOP_PAUSE.observe(pause_s)
-        # Of the window only what may still become its maximum: a later, longer pause makes the earlier ones irrelevant.
+        # Keep only pauses that may still become the maximum of the window: a later, longer pause replaces earlier ones.
         while self._recent and self._recent[-1][1] <= pause_s:
             self._recent.pop()
         self._recent.append((now, pause_s))
@@ -49,5 +49,5 @@ class Pauses:
             self._recent.popleft()
         metrics.LOOP_LONGEST_PAUSE.set(self._recent[0][1])
         if pause_s > _LONG_S:
-            log.warning("The event loop was held up for %.1f s: nothing else was answered meanwhile.", pause_s)
+            log.warning("The event loop was blocked for %.1f s: no other request was answered meanwhile.", pause_s)
         return pause_s

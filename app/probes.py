@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP for processes that serve nothing else, answered by a thread: they cost nothing and ask nobody."""
+"""Probes and metrics over HTTP for processes that serve nothing else. A thread answers them from memory."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
 log = logging.getLogger(__name__)
 Respond = Callable[[str, list[tuple[str, str]]], Any]
 Probe = Callable[[], tuple[bool, str]]
-"""Is it well, and why."""
+"""Returns whether the check passes, and the reason."""
 
 
 def serve(host: str, port: int, probes: Mapping[str, Probe], registry: CollectorRegistry = REGISTRY) -> None:
-    """Answers each path of `probes`, and /metrics, for as long as the process lives."""
+    """Serve each path of `probes`, and /metrics, until the process ends."""
     metrics: Any = make_wsgi_app(registry)
 
     def answer(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
-            found: Iterable[bytes] = metrics(environ, respond)
-            return found
+            body: Iterable[bytes] = metrics(environ, respond)
+            return body
         if path not in probes:
             respond("404 Not Found", [("Content-Type", "application/json")])
-            return [b'{"detail":"there are /livez, /readyz and /metrics"}']
+            return [b'{"detail":"Not found. Use /livez, /readyz or /metrics."}']
         good, reason = probes[path]()
         respond("200 OK" if good else "503 Service Unavailable", [("Content-Type", "application/json")])
         return [json.dumps({"ok": good, "detail": reason}).encode()]
 
-    # A child that is forked while this thread holds a lock would wait for it for ever.
+    # A child that is forked while this thread holds a lock would wait for it forever.
     answering = threading.Lock()
     os.register_at_fork(before=answering.acquire, after_in_parent=answering.release, after_in_child=answering.release)
 
@@ -49,4 +49,4 @@ def serve(host: str, port: int, probes: Mapping[str, Probe], registry: Collector
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Probes come every few seconds: not a line each."""
+        """Log nothing: probes arrive every few seconds."""

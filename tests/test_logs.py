@@ -45,13 +45,13 @@ def test_a_text_line_says_when_how_serious_where_and_what(configure: Configure) 
     assert (len(clock), level, where, words) == (12, "warning", "api.routes.jobs", ["queue", "is", "long", "job=42"])
 
 
-def test_no_colour_where_the_output_is_no_terminal(configure: Configure) -> None:
+def test_a_pipe_gets_no_color(configure: Configure) -> None:
     stream = configure(log_format="text")
     logging.getLogger("app").error("red")
     assert "\x1b" not in stream.getvalue()
 
 
-def test_colour_where_it_is_asked_for(configure: Configure) -> None:
+def test_color_if_it_is_set(configure: Configure) -> None:
     stream = configure(log_format="text", log_color="true")
     logging.getLogger("app").error("red")
     assert stream.getvalue().startswith("\x1b[31m")
@@ -64,9 +64,9 @@ def test_a_json_line_is_one_object_with_the_extras_and_the_exception(configure: 
     except ValueError:
         logging.getLogger("app.worker").exception("failed", extra={"model": "digits"})
     (line,) = stream.getvalue().splitlines()
-    found = json.loads(line)
-    assert (found["level"], found["process"], found["logger"], found["model"]) == ("error", "api", "app.worker", "digits")
-    assert "such luck" in found["exception"]
+    record = json.loads(line)
+    assert (record["level"], record["process"], record["logger"], record["model"]) == ("error", "api", "app.worker", "digits")
+    assert "such luck" in record["exception"]
 
 
 def test_lines_below_the_level_are_not_written(configure: Configure) -> None:

@@ -1,4 +1,4 @@
-"""Which schedules are due, and the note that they are: over the loop and the lock of celery-redbeat."""
+"""Start due schedules, with the loop and the lock of celery-redbeat."""
 
 from __future__ import annotations
 
@@ -23,18 +23,21 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler(LeaderScheduler):
-    """Puts the planned runs of schedules into the work of the reconciler."""
+    """Hands the planned runs of schedules to the reconciler."""
 
     def __init__(self, client: redis.Redis, loop: Loop | None = None) -> None:
         super().__init__(app, client, loop or Loop("beat"))
 
     def start_run(self, entry: Entry) -> None:
-        """The planned run is due, or was missed. One step in Redis, with the time of the next; nothing where the schedule changed meanwhile."""
-        now, one = time.time(), settings()
+        """Start a planned run, or note that it was missed, and set the time of the next one, in one Redis transaction.
+
+        Does nothing if the schedule changed meanwhile.
+        """
+        now, configured = time.time(), settings()
         planned = entry.of.after(entry.last_run_at.timestamp())
-        missed = now - planned > one.schedule_grace_s and entry.of.missed is Missed.SKIP
-        # Of those that were missed too, one that is in time still runs.
-        last = now - one.schedule_grace_s if missed else now
+        missed = now - planned > configured.schedule_grace_s and entry.of.missed is Missed.SKIP
+        # After missed runs, a run that is still in time starts.
+        last = now - configured.schedule_grace_s if missed else now
         pipe: Any
         with self.client.pipeline() as pipe:
             pipe.watch(entry.key)
@@ -42,7 +45,7 @@ class Scheduler(LeaderScheduler):
                 return
             pipe.multi()
             if missed:
-                add_note(pipe, entry.name, {"planned": planned, "missed": True}, one.schedule_keep)
+                add_note(pipe, entry.name, {"planned": planned, "missed": True}, configured.schedule_keep)
             else:
                 pipe.zadd(keys.FOLLOWUPS, {f"{PARENT}:{entry.name}@{planned}": 0})
                 pipe.publish(keys.event("followups"), "due")

@@ -1,4 +1,4 @@
-"""The checks of `celeriac doctor`. Each reports what it found and, if that is wrong, what to do."""
+"""The checks of `celeriac doctor`. Each reports a finding and, if something is wrong, what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from app.store.redis.client import connect
 from app.store.redis.url import Address
 
 _NOTES: Final = 20
-"""How many notes of the quarantine are shown, the latest first."""
+"""Maximum number of quarantine notes that are shown, the latest first."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
 
 
@@ -39,25 +39,25 @@ class Finding:
     Attributes:
         what: the subject of the check.
         state: `ok`, `note` or `wrong`.
-        found: what is the case.
+        detail: what the check found.
         remedy: what to do.
     """
 
     what: str
     state: str
-    found: str
+    detail: str
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str]:
-        """As `--json` shows it."""
-        return asdict(self)
+        """Return the finding as `--json` prints it."""
+        return {"what": self.what, "state": self.state, "found": self.detail, "remedy": self.remedy}
 
 
 def every(settings: Settings) -> Iterator[Finding]:
     """All findings, in the order in which a prediction passes the parts."""
     up = running.read(settings.state)
     if up.get("models") and "models" not in settings.model_fields_set:
-        # The folder that the running server uses, as the other commands do.
+        # Use the folder of the running server, as the other commands do.
         settings = settings.model_copy(update={"models": Path(up["models"])})
     yield from packages()
     yield from folders(settings)
@@ -107,10 +107,10 @@ def folders(settings: Settings) -> Iterator[Finding]:
 
 def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
     """The finding about a folder that cannot be written. Models on a read-only mount are intended: serving writes none."""
-    found = f"{folder} cannot be written ({error.strerror})"
+    detail = f"{folder} cannot be written ({error.strerror})"
     if setting == "CELERIAC_MODELS" and error.errno == errno.EROFS:
-        return Finding(setting, "note", f"{found}: its models are served, and none can be published from this machine")
-    return Finding(setting, "wrong", found, f"allow it, or set {setting} to another folder")
+        return Finding(setting, "note", f"{detail}: its models are served, and none can be published from this machine")
+    return Finding(setting, "wrong", detail, f"allow it, or set {setting} to another folder")
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
@@ -147,8 +147,8 @@ def set_aside(address: Address) -> Iterator[Finding]:
     except (RedisError, OSError):
         return  # the check of Redis says so
     for note in notes:
-        found = f"{note.member!r} of {note.index} failed {note.failures} times: {note.error}"
-        yield Finding("quarantine", "note", found, "see docs/operations/self-healing.md for how to restore or delete it")
+        detail = f"{note.member!r} of {note.index} failed {note.failures} times: {note.error}"
+        yield Finding("quarantine", "note", detail, "see docs/operations/self-healing.md for how to restore or delete it")
 
 
 def models(url: str, root: Path) -> Iterator[Finding]:
@@ -203,17 +203,17 @@ def _pools(url: str, ready: dict[str, Any]) -> Iterator[Finding]:
 def _model(model: dict[str, Any]) -> Iterator[Finding]:
     used = {model.get("default"), *model.get("aliases", {}).values()}
     for version in model["versions"]:
-        state, found = _version(version, used=version["version"] in used)
-        yield Finding(f"{model['name']}@{version['version']}", state, found)
+        state, detail = _version(version, used=version["version"] in used)
+        yield Finding(f"{model['name']}@{version['version']}", state, detail)
     for move in model.get("promotions", ()):
         which = f"{model['name']}@{move['alias']}" if move["alias"] else str(model["name"])
         other = f", not to {move['version']}" if move["version"] != move["before"] else ""
-        found = f"still points to {move['before'] or 'nothing'}{other}: {move['reason']}"
+        detail = f"still points to {move['before'] or 'nothing'}{other}: {move['reason']}"
         # A promotion with an id was requested, and its author knows that it failed. Without one, aliases.json is wrong.
         wrong = move["state"] == "failed" and not move["id"]
         remedy = f"Publish a version that loads in place of {move['version']}, or promote another." if other else "Correct aliases.json."
         remedy = remedy if move["state"] == "failed" else ""
-        yield Finding(which, "wrong" if wrong else "note", found, remedy)
+        yield Finding(which, "wrong" if wrong else "note", detail, remedy)
 
 
 def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:

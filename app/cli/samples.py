@@ -61,9 +61,9 @@ async def _not_served(http: httpx.AsyncClient, names: set[str], timeout_s: float
             while True:
                 listed = (await http.get("/v1/models")).json()["items"]
                 states = {model["name"]: _state(model) for model in listed}
-                found = {name: states.get(name, ("LOADING", "")) for name in names}
-                broken = {name: reason for name, (state, reason) in found.items() if state == "UNAVAILABLE" and reason}
-                waiting = {name: state for name, (state, _) in found.items() if state != "READY" and name not in broken}
+                current = {name: states.get(name, ("LOADING", "")) for name in names}
+                broken = {name: reason for name, (state, reason) in current.items() if state == "UNAVAILABLE" and reason}
+                waiting = {name: state for name, (state, _) in current.items() if state != "READY" and name not in broken}
                 if not waiting:
                     return broken
                 await asyncio.sleep(0.05)

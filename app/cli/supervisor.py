@@ -66,7 +66,7 @@ class Supervisor:
     async def start(self, *programs: Program) -> None:
         """Start all programs and return when each is ready. Raises CLIError if one is not ready within its timeout."""
         started = [await self._spawn(program) for program in programs]
-        await asyncio.gather(*(one.wait_until_ready() for one in started))
+        await asyncio.gather(*(supervised.wait_until_ready() for supervised in started))
 
     async def finish(self, program: Program) -> None:
         """Run a program that ends. Raises CLIError unless its exit code is 0."""

@@ -94,7 +94,7 @@ def _is_local(url: str) -> bool:
     return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(left: Path, right: Path) -> bool:
     with suppress(OSError):
-        return one.samefile(other)
-    return one.resolve() == other.resolve()
+        return left.samefile(right)
+    return left.resolve() == right.resolve()

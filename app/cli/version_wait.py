@@ -68,7 +68,7 @@ class VersionWait:
                 raise CLIError(f"{self.which} cannot be served: {reason}", Exit.FAILED, code="model_unavailable")
             if state == "READY":
                 return f"{self.which} is served."
-            wanted = {entry["default"], *entry["aliases"].values(), *(one["version"] for one in entry["promotions"])}
+            wanted = {entry["default"], *entry["aliases"].values(), *(promotion["version"] for promotion in entry["promotions"])}
             newest = entry["versions"][-1:] and entry["versions"][-1]["version"] == self.version
             return "" if not state or newest or self.version in wanted else f"{self.which} is loaded by its first request."
         alias, leads = self.promotion.alias, entry["aliases"].get(self.promotion.alias)
@@ -90,9 +90,13 @@ class VersionWait:
     def _failure(self, entry: dict[str, Any]) -> str:
         """The reason why the promotion failed, from the API or the repository; "" if it has not failed."""
         assert self.promotion is not None
-        for one in entry["promotions"]:
-            if one["state"] == PromotionState.FAILED and one["alias"] == self.promotion.alias and one["id"] == self.promotion.id:
-                return str(one["reason"]).rstrip(".")
+        for promotion in entry["promotions"]:
+            if (
+                promotion["state"] == PromotionState.FAILED
+                and promotion["alias"] == self.promotion.alias
+                and promotion["id"] == self.promotion.id
+            ):
+                return str(promotion["reason"]).rstrip(".")
         with suppress(CeleriacError):
             request = self.target.repository.promotions(self.name).get(self.promotion.alias)
             if request and request.id == self.promotion.id and request.state == PromotionState.FAILED:
@@ -120,11 +124,15 @@ class VersionWait:
 
     def _reason(self, entry: dict[str, Any]) -> str:
         alias = self.promotion.alias if self.promotion else None
-        reasons = [one["reason"] for one in entry["promotions"] if one["version"] == self.version and one["alias"] == alias]
+        reasons = [
+            promotion["reason"] for promotion in entry["promotions"] if promotion["version"] == self.version and promotion["alias"] == alias
+        ]
         return reasons[0] if reasons else f"it is {self._state(entry)[0]}."
 
     def _state(self, entry: dict[str, Any]) -> tuple[str, str]:
-        return next(((one["state"], one.get("reason", "")) for one in entry["versions"] if one["version"] == self.version), ("", ""))
+        return next(
+            ((version["state"], version.get("reason", "")) for version in entry["versions"] if version["version"] == self.version), ("", "")
+        )
 
     def _note(self, failure: str) -> None:
         """Record the end of the promotion in the repository, which workers may not be able to write."""

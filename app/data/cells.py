@@ -1,7 +1,7 @@
-"""The values of a column, however its file writes them, as the datatype that is declared for it.
+"""Convert the values of a column to the datatype that is declared for it, for every file format.
 
-Whole columns are converted by Arrow. If one of the values does not fit, each is read by the rules of `app.core.values`, so that the two agree and
-the value that is wrong is named. What Arrow reads otherwise than these rules (`0x1F`, `inf`) is looked for before.
+Arrow converts whole columns. If one of the values does not fit, each is read by the rules of `app.core.values`, so that the two agree and
+the error names the wrong value. Values that Arrow reads differently from these rules (`0x1F`, `inf`) are detected first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """How the cells of a file are to be read; see `TableOptions`."""
+    """How to read the cells of a file; see `TableOptions`."""
 
     form: Form
     decimal: str = "."
@@ -61,19 +61,19 @@ class Column:
 
 
 def convert(spec: TensorSpec, column: Any, cells: Cells) -> Column:
-    """An Arrow array as the declared datatype. Whole numbers of which some are missing become FP64."""
+    """Convert an Arrow array to the declared datatype. Whole numbers become FP64 if some are missing."""
     if cells.form is Form.JSON:
         return _from_json(spec, column)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if cells.form is not Form.TEXT or not _is_text(column.type):
         return _from_arrow(spec, column)
-    found = _from_arrow(spec, _known_text(spec, column, cells))
+    converted = _from_arrow(spec, _normalized_text(spec, column, cells))
     if cells.decimal == "," and spec.datatype in (*FLOATS, *RANGES):
-        found.wrong = {
-            at: f"{shown(column[at].as_py())} is not a number with a decimal comma that fits into {spec.datatype}" for at in found.wrong
+        converted.wrong = {
+            at: f"{shown(column[at].as_py())} is not a number with a decimal comma that fits into {spec.datatype}" for at in converted.wrong
         }
-    return found
+    return converted
 
 
 def json_values(column: Any) -> list[Any]:
@@ -96,20 +96,20 @@ def _as_text(value: bytes | None) -> str | None:
 
 
 def texts_that_mean_missing(datatype: str, cells: Cells) -> tuple[str, ...]:
-    """In a cell of CSV: what the options name, and besides the empty cell for text, the usual ones for everything else."""
+    """Return the CSV cells that mean a missing value: those of the options, and the empty cell for text or the usual ones for other datatypes."""
     return (*cells.na_values, "") if datatype == "BYTES" else (*cells.na_values, *MISSING_NUMBERS)
 
 
 def comma_as_point(column: Any) -> Any:
-    """Numbers with a decimal comma as numbers with a point. A point in them is made something that no number has."""
+    """Replace decimal commas by points. A point in such a number becomes a character that no number contains."""
     return pc.replace_substring(pc.replace_substring(column, ".", "?"), ",", ".")
 
 
-def _known_text(spec: TensorSpec, column: Any, cells: Cells) -> Any:
-    """Texts that mean a missing value as null, and numbers with a point."""
+def _normalized_text(spec: TensorSpec, column: Any, cells: Cells) -> Any:
+    """Replace texts that mean a missing value by null, and decimal commas by points."""
     plain = column if spec.datatype == "BYTES" else pc.utf8_trim_whitespace(column)
-    known = pa.array(texts_that_mean_missing(spec.datatype, cells))
-    column = pc.if_else(pc.is_in(plain, value_set=known), None, plain)
+    missing = pa.array(texts_that_mean_missing(spec.datatype, cells))
+    column = pc.if_else(pc.is_in(plain, value_set=missing), None, plain)
     return comma_as_point(column) if cells.decimal == "," and (spec.datatype in FLOATS or spec.datatype in RANGES) else column
 
 
@@ -118,14 +118,14 @@ def _from_arrow(spec: TensorSpec, column: Any) -> Column:
     if spec.datatype == "BYTES" and _is_text(column.type):
         return Column(column.to_numpy(zero_copy_only=False), missing)
     try:
-        found = _cast(spec.datatype, column, zoned=spec.zoned)
+        values = _cast(spec.datatype, column, zoned=spec.zoned)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, Unfit):
         return _one_by_one(spec, column.to_pylist(), missing)
-    return _whole_or_floats(spec, Column(found, missing))
+    return _whole_or_floats(spec, Column(values, missing))
 
 
 def _cast(datatype: str, column: Any, *, zoned: bool) -> Array:
-    """Raises ArrowInvalid or Unfit if a value may not fit: then they are read one by one."""
+    """Convert a whole column. Raises ArrowInvalid or Unfit if a value may not fit: then the values are read one by one."""
     kind = column.type
     if datatype == "BYTES":
         raise Unfit("not text")
@@ -149,7 +149,7 @@ def _cast(datatype: str, column: Any, *, zoned: bool) -> Array:
             raise Unfit("no truth values")
         return np.asarray(pc.fill_null(column, fill_value=False).to_numpy(zero_copy_only=False), np.uint8)
     if _is_text(kind):
-        # Arrow takes 0x1F for a whole number.
+        # Arrow reads 0x1F as a whole number.
         if pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py():
             raise Unfit("no number")
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)):
@@ -157,7 +157,7 @@ def _cast(datatype: str, column: Any, *, zoned: bool) -> Array:
     if datatype in RANGES:
         return _whole(datatype, column)
     if pa.types.is_decimal(kind):
-        column = column.cast(pa.string())  # Arrow's way to a float rounds twice
+        column = column.cast(pa.string())  # Arrow's own cast to a float rounds twice
     values: Array = np.asarray(column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False))
     with np.errstate(over="ignore"):
         values = values.astype(_STORED[datatype])
@@ -178,7 +178,7 @@ def _whole(datatype: str, column: Any) -> Array:
     except pa.ArrowInvalid:
         if not _is_text(kind):
             raise
-    # 30.0 is 30; above 2**53 a float may not be the number that is written.
+    # 30.0 is 30; above 2**53 a float may differ from the number in the file.
     floats = column.cast(pa.float64())
     if pc.any(pc.greater_equal(pc.abs(floats), _WHOLE_IN_FLOATS)).as_py():
         raise Unfit("too large")
@@ -199,15 +199,15 @@ def _from_json(spec: TensorSpec, column: Any) -> Column:
         if spec.datatype in FLOATS or spec.datatype in RANGES:
             filled: list[Any] = [0 if value is None else value for value in values] if missing.any() else values
             if all(type(value) in (int, float, bool) for value in filled):
-                found = _cast(spec.datatype, pa.array(_one_kind(filled)), zoned=False)
-                return _whole_or_floats(spec, Column(found, missing))
+                numbers = _cast(spec.datatype, pa.array(_one_kind(filled)), zoned=False)
+                return _whole_or_floats(spec, Column(numbers, missing))
     except (pa.ArrowException, Unfit, OverflowError):
         pass
     return _one_by_one(spec, values, missing)
 
 
 def _one_kind(values: list[Any]) -> list[Any]:
-    """Arrow wants numbers of one kind; a whole number that is no float is left to `_one_by_one`."""
+    """Convert numbers to one kind, as Arrow requires. Raises Unfit if a whole number has no exact float."""
     if {type(value) for value in values} <= {int}:
         return values
     if any(type(value) is int and abs(value) > _WHOLE_IN_FLOATS for value in values):
@@ -216,7 +216,7 @@ def _one_kind(values: list[Any]) -> list[Any]:
 
 
 def _loaded(texts: list[bytes]) -> tuple[list[Any], dict[int, str]]:
-    """JSON values, None for those that have none, and why."""
+    """Return the JSON values, None for each that is invalid, and the errors by index."""
     try:
         return orjson.loads(b"[" + b",".join(texts) + b"]"), {}
     except orjson.JSONDecodeError:
@@ -231,23 +231,23 @@ def _loaded(texts: list[bytes]) -> tuple[list[Any], dict[int, str]]:
 
 
 def _one_by_one(spec: TensorSpec, values: list[Any], missing: Bools, broken: dict[int, str] | None = None) -> Column:
-    found, wrong = list[Any](), dict(broken or {})
+    stored, wrong = list[Any](), dict(broken or {})
     zoned = spec.zoned if spec.datatype == TIMESTAMP else None
     narrow = _STORED[spec.datatype] if spec.datatype in FLOATS else None
     for at, value in enumerate(values):
-        one: Any = None
+        parsed: Any = None
         if not missing[at] and at not in wrong:
             try:
-                one = read(value, spec.datatype, zoned=zoned)
+                parsed = read(value, spec.datatype, zoned=zoned)
                 if narrow is not None:
                     with np.errstate(over="ignore"):
-                        infinite = np.isinf(narrow.type(one))
+                        infinite = np.isinf(narrow.type(parsed))
                     if infinite:
                         raise Unfit(f"{shown(value)} does not fit into {spec.datatype}")
             except Unfit as error:
                 wrong[at] = str(error)
-        found.append(_EMPTY[spec.datatype] if one is None else one)
-    return _whole_or_floats(spec, Column(_array(found, spec.datatype), missing, wrong))
+        stored.append(_EMPTY[spec.datatype] if parsed is None else parsed)
+    return _whole_or_floats(spec, Column(_array(stored, spec.datatype), missing, wrong))
 
 
 def _array(values: list[Any], datatype: str) -> Array:
@@ -257,14 +257,14 @@ def _array(values: list[Any], datatype: str) -> Array:
 
 
 def _bytes(value: dict[str, Any]) -> Any:
-    """Left as it is if it is not base64: then it does not fit."""
+    """Decode a base64 value. Invalid base64 is returned unchanged and does not fit later."""
     with suppress(InvalidTensor):
         return from_b64(value)
     return value
 
 
 def _whole_or_floats(spec: TensorSpec, column: Column) -> Column:
-    """Puts in what a missing value is stored as."""
+    """Store missing values as the datatype represents them."""
     if not column.missing.any() or spec.datatype == "BYTES" or (spec.datatype in RANGES and not spec.nullable):
         return column
     values = column.values.astype(np.float64) if spec.datatype in RANGES else column.values.copy()
@@ -279,9 +279,9 @@ def _in_calendar(times: Array) -> Array:
 
 
 def _refuse(column: Any) -> Any:
-    """Null for null; anything else that is no truth value is to be read one by one."""
-    known = pc.or_(column.is_null(), pc.fill_null(pc.is_in(pc.ascii_lower(column), value_set=_TRUTHS), fill_value=False))
-    if not pc.all(known).as_py():
+    """Return null. Raises Unfit if a value is neither null nor a truth value: then the values are read one by one."""
+    readable = pc.or_(column.is_null(), pc.fill_null(pc.is_in(pc.ascii_lower(column), value_set=_TRUTHS), fill_value=False))
+    if not pc.all(readable).as_py():
         raise Unfit("no truth value")
     return pa.scalar(None, pa.bool_())
 

@@ -1,4 +1,4 @@
-"""Parquet and NPY: formats that say themselves where their rows are."""
+"""Parquet and NPY: formats that contain the location of their rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WIDEST_EMPTY: Final = 1 << 16
 
 
 class _Located:
-    """What both have in common: nothing is to be looked for."""
+    """What both formats have in common: the rows need no search."""
 
     typed = True
     cells = ARROW
@@ -37,12 +37,12 @@ class _Located:
 
 
 class ParquetReader(_Located):
-    """Raises InvalidFile where the footer cannot be read, as in a file that is cut off."""
+    """Reads Parquet. Raises InvalidFile if the footer cannot be read, for example in a truncated file."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         """Open a file."""
         try:
-            # Pages are read as they are needed: a row group of a million rows is never whole in memory.
+            # Pages are read when they are needed: a row group of a million rows is never completely in memory.
             self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         except (pa.ArrowException, OSError) as error:
             raise InvalidFile(f"the Parquet file is cut off or damaged: {_first_line(error)}") from None
@@ -89,7 +89,7 @@ class ArrayReader(_Located):
         except (ValueError, EOFError) as error:
             raise InvalidFile(f"the NPY file is damaged: {error}") from None
         if column_major and len(shape) > 1:
-            raise InvalidFile("the NPY file lies column by column: save np.ascontiguousarray(array)")
+            raise InvalidFile("the NPY file is stored in column-major order: save np.ascontiguousarray(array)")
         if dtype.kind not in "biuf" or dtype.itemsize > 8 or not shape or min(shape) < 0 or (0 in shape[1:] and shape[0]):
             raise InvalidFile(f"the NPY file holds {dtype} values in the shape {list(shape)}: rows of numbers are expected")
         self._begin, self._dtype, self.rows = file.tell(), dtype, int(shape[0])

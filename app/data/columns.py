@@ -30,7 +30,7 @@ class Binding:
 
     @property
     def columns(self) -> list[str]:
-        """Every column that is read, once."""
+        """Every column that is read, without duplicates."""
         return list(dict.fromkeys([*(name for names in self.inputs for name in names), *self.keep]))
 
     def floats(self, manifest: Manifest) -> list[str]:
@@ -65,8 +65,8 @@ def bind(
         taken = [name for name in there if name not in (keep or ()) and name != INDEX]
     missing = [name for name in taken if name not in reader.columns]
     if missing:
-        told = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
-        raise InvalidFile(f"{told}: rename them, or say which is which in columns", pointer="/columns")
+        message = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
+        raise InvalidFile(f"{message}: rename them, or say which is which in columns", pointer="/columns")
     inputs = _dealt(manifest, taken)
     for spec, columns in zip(manifest.inputs, inputs, strict=True):
         for name in columns if reader.typed else ():
@@ -85,7 +85,7 @@ def wanted(manifest: Manifest, chosen: Sequence[str] | Mapping[str, str] | None,
 
 
 def _wanted(manifest: Manifest, there: Sequence[str]) -> list[str]:
-    """The names of the columns that the model takes; none if it does not say. A single value a row is also taken from a file's only column."""
+    """The names of the columns that the model takes; empty if it declares none. A single value per row may also come from a file's only column."""
     spec, *more = manifest.inputs
     if more or (len(spec.shape) == 1 and spec.name in there):
         return [spec.name for spec in manifest.inputs]
@@ -101,8 +101,8 @@ def _dealt(manifest: Manifest, taken: Sequence[str]) -> tuple[tuple[str, ...], .
     if len(widths) == 1 and widths[0] < 0:
         widths = [len(taken)]
     if sum(widths) != len(taken):
-        told = f"{manifest.name!r} takes {sum(widths)} columns, and these are {len(taken)}: {_listed(taken)}"
-        raise InvalidFile(f"{told}; name those that it takes in columns, or those that are carried along in keep", pointer="/columns")
+        message = f"{manifest.name!r} takes {sum(widths)} columns, and these are {len(taken)}: {_listed(taken)}"
+        raise InvalidFile(f"{message}; name those that it takes in columns, or those that are carried along in keep", pointer="/columns")
     given = iter(taken)
     return tuple(tuple(next(given) for _ in range(width)) for width in widths)
 

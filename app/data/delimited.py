@@ -1,4 +1,4 @@
-"""CSV: every cell as the text that it holds. Arrow's reader parses; what a cell means is decided by the column that takes it."""
+"""CSV: every cell as text. Arrow parses the file; the column that takes a cell decides what it means."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ INDEX: Final = ""
 
 
 class CsvReader(TextReader):
-    """The names of the columns are known when it is opened."""
+    """Reads CSV. The names of the columns are known when the file is opened."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         """Open a file."""
@@ -68,39 +68,39 @@ class CsvReader(TextReader):
 
         def refuse(row: Any) -> str:
             at = low + row.number - 1
-            told = f"it has {_count(row.actual_columns, 'value')}, and the first line has {_count(row.expected_columns, 'column')}"
+            problem = f"it has {_count(row.actual_columns, 'value')}, and the first line has {_count(row.expected_columns, 'column')}"
             hint = " (is a quote not closed?)" if "\n" in row.text else ""
-            bad.append(BadRow(at, INVALID, told + hint, lines(at)))
+            bad.append(BadRow(at, INVALID, problem + hint, lines(at)))
             return "skip"
 
-        found = self._numbers(data, list(columns), refuse)
-        if found is None:
+        table = self._numbers(data, list(columns), refuse)
+        if table is None:
             bad.clear()
-            found = self._arrow(data, list(columns), refuse)
-        if found.num_rows + len(bad) != high - low:
+            table = self._arrow(data, list(columns), refuse)
+        if table.num_rows + len(bad) != high - low:
             raise changed(line)
         rows = np.arange(low, high)
         if bad:
-            rows = np.delete(rows, [one.row - low for one in bad])
-        return RowBatch(found.select(list(columns)), rows, bad, lines, self.cells)
+            rows = np.delete(rows, [bad_row.row - low for bad_row in bad])
+        return RowBatch(table.select(list(columns)), rows, bad, lines, self.cells)
 
     def expect(self, numbers: Collection[str]) -> None:
-        """Names the columns that are declared as floating-point numbers: Arrow can read these at once."""
+        """Set the columns that are declared as floating-point numbers: Arrow can parse these directly."""
         self._floats = [name for name in numbers if name in self.columns]
 
     def _numbers(self, data: bytes, columns: list[str], refuse: Any) -> pa.Table | None:
-        """The table with numbers as such; None if one of them may not be what Arrow takes it for."""
+        """Read the table with numbers parsed by Arrow; None if Arrow may have misread one of them."""
         floats = [name for name in self._floats if name in columns]
         if not floats:
             return None
         try:
-            found = self._arrow(data, columns, refuse, floats)
+            table = self._arrow(data, columns, refuse, floats)
         except InvalidFile:
             return None
-        return None if any(pc.any(pc.is_nan(found[name])).as_py() for name in floats) else found
+        return None if any(pc.any(pc.is_nan(table[name])).as_py() for name in floats) else table
 
     def _arrow(self, data: bytes, columns: list[str], refuse: Any, floats: Sequence[str] = ()) -> pa.Table:
-        # Without a column to read Arrow would read all of them.
+        # Given no column to read, Arrow would read all of them.
         names, wanted = self._names, columns or self._names[:1]
         types = dict.fromkeys(wanted, pa.string()) | dict.fromkeys(floats, pa.float64())
         try:
@@ -122,16 +122,16 @@ class CsvReader(TextReader):
             raise InvalidFile(f"it cannot be read as CSV: {str(error).partition(chr(10))[0]}") from None
 
     def _guessed(self, look: bytes) -> str:
-        """The most frequent of the usual delimiters in the first line, outside quotes; the decimal comma is none."""
+        """The most frequent of the usual delimiters in the first line, outside quotes; the decimal comma is not a delimiter."""
         line = re.split(rb"[\r\n]", look, maxsplit=1)[0].decode("latin-1")
         text = _QUOTED.sub("", line) if self.options.quote == '"' else line
-        usual = [one for one in _DELIMITERS if one not in (self.options.decimal, self.options.quote)]
-        found = max(usual, key=text.count)
+        usual = [delimiter for delimiter in _DELIMITERS if delimiter not in (self.options.decimal, self.options.quote)]
+        best = max(usual, key=text.count)
         # Numbers with a decimal comma may be quoted, as pandas writes them.
-        return "," if found not in text and "," in text else found
+        return "," if best not in text and "," in text else best
 
     def _first_record(self, look: bytes) -> tuple[bytes, int, int]:
-        """The first record, the place behind it, and the line there. Raises InvalidFile."""
+        """The first record, and the offset and line after it. Raises InvalidFile."""
         [(_, head), *_] = line_index.split(look, 0, self._lexicon) or [(0, b"")]
         if not look[: len(head)].strip() or not look.startswith(head):
             raise InvalidFile("line 1: it is blank, where the names of the columns are expected")
@@ -164,8 +164,8 @@ class CsvReader(TextReader):
         if any("\n" in name or "\r" in name for name in names):
             raise InvalidFile("line 1: the name of a column holds a line break")
         if self.options.header is None and all(NUMBER.fullmatch(name) for name in names):
-            told = "line 1: it holds numbers, where the names of the columns are expected"
-            raise InvalidFile(f"{told}: set header to false (--no-header) if it is a row, or to true (--header) if these are names")
+            problem = "line 1: it holds numbers, where the names of the columns are expected"
+            raise InvalidFile(f"{problem}: set header to false (--no-header) if it is a row, or to true (--header) if these are names")
         return names
 
 

@@ -1,4 +1,4 @@
-"""Columns as the tensors that a model takes, and its answers as columns."""
+"""Convert columns to the tensors that a model takes, and its outputs to columns."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from app.data.row_batch import INVALID, BadRow, RowBatch
 from app.runtime.arrays import to_array
 
 
-def to_inputs(manifest: Manifest, binding: Binding, found: RowBatch) -> tuple[list[Tensor], RowBatch]:
-    """The inputs of the rows that the model can take, and the slice with those rows only; the others are among its bad ones."""
-    wrong, bad = np.zeros(found.table.num_rows, bool), list[BadRow]()
+def to_inputs(manifest: Manifest, binding: Binding, batch: RowBatch) -> tuple[list[Tensor], RowBatch]:
+    """Return the inputs of the rows that the model can take, and the batch with those rows only; the others become its bad rows."""
+    wrong, bad = np.zeros(batch.table.num_rows, bool), list[BadRow]()
     inputs = []
     for spec, names in zip(manifest.inputs, binding.inputs, strict=True):
         columns = []
         for name in names:
-            column = convert(spec, found.table[name].combine_chunks(), found.cells)
+            column = convert(spec, batch.table[name].combine_chunks(), batch.cells)
             why = dict.fromkeys(_refused(spec, column), f"{name!r} is missing, and the model takes no missing values")
             why |= {at: about(name, reason) for at, reason in column.wrong.items()}
             for at in sorted(why):
                 if not wrong[at]:
-                    row = int(found.rows[at])
-                    bad.append(BadRow(row, INVALID, why[at], found.line_of(row)))
+                    row = int(batch.rows[at])
+                    bad.append(BadRow(row, INVALID, why[at], batch.line_of(row)))
                     wrong[at] = True
             columns.append(column.values)
         inputs.append(columns)
     if bad:
-        found = found.without(wrong, bad)
+        batch = batch.without(wrong, bad)
         inputs = [[values[~wrong] for values in columns] for columns in inputs]
-    return [_tensor(spec, columns) for spec, columns in zip(manifest.inputs, inputs, strict=True)], found
+    return [_tensor(spec, columns) for spec, columns in zip(manifest.inputs, inputs, strict=True)], batch
 
 
 def _refused(spec: TensorSpec, column: Column) -> list[int]:
@@ -46,7 +46,7 @@ def _refused(spec: TensorSpec, column: Column) -> list[int]:
 
 
 def carried(table: pa.Table, binding: Binding, types: Mapping[str, str]) -> dict[str, Any]:
-    """The columns that the model does not read, unchanged; those of JSONL for a format with types as `types` says."""
+    """The columns that the model does not read, unchanged; columns of JSONL are converted to the types in `types`."""
     inputs = {name for names in binding.inputs for name in names}
     names = [name for name in table.column_names if name not in inputs] if binding.rest else binding.keep
     return {
@@ -55,7 +55,7 @@ def carried(table: pa.Table, binding: Binding, types: Mapping[str, str]) -> dict
 
 
 def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
-    """One column named as the method, or one for each class or place."""
+    """Return one column with the name of the method, or one for each class or position."""
     values = to_array(output)
     if values.ndim == 1:
         return {output.name: pa.array(values)}

@@ -1,4 +1,4 @@
-"""The formats of table files, and how one is told from another."""
+"""The formats of table files, and how to recognize them."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ _MEDIA: Final = {
 
 
 def by_name(name: str) -> Format | None:
-    """What the ending of a file's name says."""
+    """Return the format that the suffix of a file name implies, if any."""
     suffix = PurePath(name).suffix.removeprefix(".").lower()
     suffix = _SUFFIXES.get(suffix, suffix)
     return Format(suffix) if suffix in tuple(Format) else None
 
 
-def recognise(file: IO[bytes], name: str) -> Format:
-    """What the file's first bytes say, and its name where they may be either. Leaves the file at its start. Raises InvalidFile."""
+def recognize(file: IO[bytes], name: str) -> Format:
+    """Return the format by the file's first bytes, or by its name if they are ambiguous. Leaves the file at its start. Raises InvalidFile."""
     file.seek(0)
     head = file.read(_HEAD)
     file.seek(0)

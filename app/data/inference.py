@@ -1,7 +1,7 @@
-"""The datatype of a column that nobody has declared, from all of its values; the rules are the same for every format that holds text.
+"""Infer the datatype of an undeclared column from all of its values, by the same rules for every text format.
 
-Cells of CSV: true and false make BOOL, whole numbers INT64, numbers FP64, dates and times TIMESTAMP, anything else BYTES. A value that is missing
-says nothing; what means missing depends on the datatype that is tried, so `NA` among numbers is missing and among names it is a text.
+Cells of CSV: true and false make BOOL, whole numbers INT64, numbers FP64, dates and times TIMESTAMP, anything else BYTES. Missing values
+are ignored. Which texts mean a missing value depends on the datatype that is tried: `NA` is missing among numbers, and text among names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TIMES: Final = ("datetime64[us]", "datetime64[us, UTC]")
 
 
 def infer(name: str, column: Any, cells: Cells) -> TensorSpec:
-    """What a column declares, missing values permitted. Columns of Parquet have types already; nested ones become BYTES, which they do not fit."""
+    """Return the declaration of a column, with missing values permitted. Columns of Parquet have types; nested ones become BYTES and do not fit."""
     datatype, dtype = _of_arrow(column.type), ""
     if cells.form is Form.JSON:
         values = json_values(column)

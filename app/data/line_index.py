@@ -1,7 +1,7 @@
 """An index of the records of a text file: made in one pass, with one entry per block.
 
-A record is a line, or several if a quoted value holds line breaks; blank lines are not records. What quotes mean is what Arrow's CSV reader
-takes them to mean: a quote opens a value at its start only, and is a character like any other inside a value that is not quoted.
+A record is a line, or several if a quoted value holds line breaks; blank lines are not records. Quotes mean the same as in Arrow's CSV
+reader: a quote opens a value at its start only, and is an ordinary character inside an unquoted value.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """The characters that part records and values. Without a quote a record is a line; `returns`: a carriage return alone ends a line."""
+    """The characters that separate records and values. Without a quote a record is a line; `returns`: a carriage return alone ends a line."""
 
     delimiter: bytes = b","
     quote: bytes = b""
@@ -43,7 +43,7 @@ LINES: Final = Lexicon(returns=True)
 class Index:
     """`entries` holds `[record, line, offset, checksum]` of the first record of each block, and of the end. Records and lines count from 0.
 
-    `whole` is False if the pass was stopped early: then the last entry is where it continues.
+    `whole` is False if the pass stopped early: it continues at the last entry.
     """
 
     entries: Numbers
@@ -74,8 +74,8 @@ class Index:
 def breaks(data: bytes, lexicon: Lexicon, *, final: bool = True) -> tuple[Numbers, Numbers, bool]:
     """Where lines begin and end in data that begins with a record, without their line breaks; and whether a quote is open at the end.
 
-    A line break inside quotes ends nothing. What follows the last line break is not among the lines. Unless the data are `final`, a
-    carriage return at their end may have a line feed behind it and ends nothing yet.
+    A line break inside quotes does not end a line. Text after the last line break is not a line. Unless the data are `final`, a carriage
+    return at their end does not end a line, because a line feed may follow.
     """
     bytes_ = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(bytes_ == _BREAK)
@@ -119,7 +119,7 @@ def cut(data: bytes, low: int, high: int, lexicon: Lexicon) -> tuple[bytes, int]
 
 
 def _whole(data: bytes, lexicon: Lexicon) -> bytes:
-    """With a line break at the end."""
+    """Return the data with a line break at the end."""
     return data if data.endswith(b"\n") or (lexicon.returns and data.endswith(b"\r")) else data + b"\n"
 
 
@@ -177,7 +177,7 @@ def block(file: IO[bytes], index: Index, at: int) -> bytes:
     begin, end = int(index.entries[at, 2]), int(index.entries[at + 1, 2])
     file.seek(begin)
     data = file.read(end - begin)
-    checked = index.entries.shape[1] > 3  # not by versions before
+    checked = index.entries.shape[1] > 3  # indexes of earlier versions have no checksums
     if len(data) != end - begin or (checked and zlib.crc32(data) != int(index.entries[at, 3])):
         raise InvalidFile(CHANGED)
     return data
@@ -186,8 +186,8 @@ def block(file: IO[bytes], index: Index, at: int) -> bytes:
 def _outside(data: NDArray[np.uint8], ends: Numbers, lexicon: Lexicon) -> tuple[Numbers, bool]:
     """The line breaks that are not inside quotes, and whether a quote is open at the end of the data.
 
-    Quotes are looked at in runs. A run of even length changes nothing: pairs inside quotes are quotes of the value, and outside they open and
-    close. A run of odd length at the start of a value opens or closes. Any other run of odd length closes, or is outside and means nothing.
+    Quotes are examined in runs. A run of even length changes nothing: pairs inside quotes are quotes of the value, and outside they open and
+    close. A run of odd length at the start of a value opens or closes. Any other run of odd length closes, or is outside and has no effect.
     """
     quotes = np.flatnonzero(data == lexicon.quote[0])
     if not len(quotes):
@@ -207,12 +207,12 @@ def _outside(data: NDArray[np.uint8], ends: Numbers, lexicon: Lexicon) -> tuple[
 
 
 def _after(data: bytes, end: int) -> int:
-    """The place behind the line break at the end of a line."""
+    """The offset after the line break at the end of a line."""
     return end + (2 if data[end : end + 2] == b"\r\n" else 1)
 
 
 def lines_in(data: bytes, lexicon: Lexicon) -> int:
-    """How many lines end in the data."""
+    """Return the number of lines that end in the data."""
     count = data.count(b"\n")
     return count + data.count(b"\r") - data.count(b"\r\n") if lexicon.returns else count
 

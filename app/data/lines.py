@@ -1,4 +1,4 @@
-"""JSONL: an object a line, or a list: then the columns are `0`, `1`, … Every value stays the bytes that the file holds until a column takes it."""
+"""JSONL: one object per line, or one list: then the columns are `0`, `1`, … A value remains bytes until a column takes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class JsonReader(TextReader):
-    """All names of columns are known after `survey`, those of the first lines before."""
+    """Reads JSONL. The column names of the first lines are known when the file is opened, all others after `survey`."""
 
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         """Open a file."""
@@ -50,7 +50,7 @@ class JsonReader(TextReader):
         self.columns = dict.fromkeys(names, JSON)
 
     def survey(self) -> dict[str, pa.DataType]:
-        """Every column of the file, with the narrowest type that holds all of its values: text where they are of several kinds."""
+        """Return every column of the file, with the narrowest type that holds all of its values: text if they are of several kinds."""
         kinds: dict[str, set[str]] = {}
         for _, _, data, line in self.blocks(0, self.rows):
             for _, record in line_index.split(data, line, LINES):
@@ -59,10 +59,10 @@ class JsonReader(TextReader):
                     kinds.setdefault(name, set()).add(_kind(value))
             _check_names(kinds, line)
         self.columns = dict.fromkeys(kinds, JSON)
-        return {name: _type(found) for name, found in kinds.items()}
+        return {name: _type(column_kinds) for name, column_kinds in kinds.items()}
 
     def has(self, names: Sequence[str]) -> bool:
-        """Do the first lines have all of these columns?"""
+        """Return whether the first lines have all of these columns."""
         return all(name in self.columns for name in names)
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
@@ -71,11 +71,11 @@ class JsonReader(TextReader):
             yield self._slice(data, line, low, high, columns)
 
     def _slice(self, data: bytes, line: int, low: int, high: int, columns: Sequence[str] | None) -> RowBatch:
-        found = line_index.split(data, line, LINES)
-        if len(found) != high - low:
+        records = line_index.split(data, line, LINES)
+        if len(records) != high - low:
             raise changed(line)
         bad, good, values = list[BadRow](), list[int](), list[Row]()
-        for row, (at, record) in enumerate(found, low):
+        for row, (at, record) in enumerate(records, low):
             parsed = _parsed(record)
             if isinstance(parsed, str):
                 bad.append(BadRow(row, INVALID, parsed, at + 1))
@@ -88,7 +88,7 @@ class JsonReader(TextReader):
 
 
 def _parsed(record: bytes) -> Row | str:
-    """The values of a line as they are written, or what is wrong with it."""
+    """Return the values of a line as raw JSON, or the error in it."""
     try:
         return _OBJECT.decode(record)
     except msgspec.ValidationError:
@@ -108,18 +108,18 @@ def _kind(value: Any) -> str:
     if text[0] not in _WHOLE:
         return {b"n": "null", b"t": "bool", b"f": "bool", b'"': "string"}.get(text[:1], "json")
     if text.lstrip(b"-").isdigit():
-        # What no type of numbers holds exactly stays what it is as text.
+        # A number that no numeric type holds exactly remains text.
         return "int" if len(text) < 16 else "long" if len(text) < 19 else "json"
     return "float"
 
 
 def _type(kinds: set[str]) -> pa.DataType:
-    found = kinds - {"null"}
-    if found <= {"int", "long"} and found:
+    present = kinds - {"null"}
+    if present <= {"int", "long"} and present:
         return pa.int64()
-    if found <= {"int", "float"} and found:
+    if present <= {"int", "float"} and present:
         return pa.float64()
-    return pa.bool_() if found == {"bool"} else pa.string()
+    return pa.bool_() if present == {"bool"} else pa.string()
 
 
 def _check_names(names: Mapping[str, Any], line: int) -> None:

@@ -88,7 +88,7 @@ def check(
 ) -> bool:
     """Check the requests after `checked.rows`, until `enough()`. Returns whether all were checked.
 
-    Appends what is wrong with the file to `checked.errors`, with OpenAI's codes; the first hundred mistakes. `model`: the one
+    Appends what is wrong with the file to `checked.errors`, with OpenAI's codes; the first hundred mistakes. `model`: the model
     that each body must name.
     """
     if not reader.rows:
@@ -123,7 +123,7 @@ def _mistakes(text: bytes, line: int, endpoint: str, model: str | None, seen: di
             _error("model_mismatch", line, f"the model is {model_named!r}, and the first request's is {model!r}", "/body/model")
         )
     if request.custom_id in seen:
-        message = f"custom_id {request.custom_id!r} stands in line {seen[request.custom_id]} too"
+        message = f"custom_id {request.custom_id!r} is already used in line {seen[request.custom_id]}"
         mistakes.append(_error("duplicate_custom_id", line, message, "/custom_id"))
     seen.setdefault(request.custom_id, line)
     return mistakes

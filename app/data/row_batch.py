@@ -1,4 +1,4 @@
-"""Row batches: some rows of a table, the good ones as columns, the bad ones with line and reason."""
+"""Row batches: some rows of a table, good rows as columns, bad rows with line and reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BadRow:
     line: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in an error file."""
+        """Return the entry of an error file."""
         return {"row": self.row, "line": self.line, "code": self.code, "detail": self.detail}
 
 
@@ -37,7 +37,7 @@ def _unknown(row: int) -> int | None:
 
 
 def text_of_lines(data: bytes, line: int, first: int, lexicon: Lexicon) -> Callable[[int], int]:
-    """Finds the line of a row in a block; looks for it only when a row is bad."""
+    """Return a function that returns the line of a row in a block. It searches the block only when it is called."""
     lines: list[int] = []
 
     def find(row: int) -> int:
@@ -60,7 +60,7 @@ class RowBatch:
 
     @property
     def first(self) -> int:
-        """The number of the first row, good or bad. A slice has at least one, and none is left out."""
+        """The number of the first row, good or bad. A batch has at least one row and no gaps."""
         return min(map(int, [*self.rows[:1], *(bad.row for bad in self.bad)]))
 
     @property
@@ -69,15 +69,15 @@ class RowBatch:
         return len(self.rows) + len(self.bad)
 
     def cut(self, count: int) -> tuple[RowBatch, RowBatch | None]:
-        """The first so many rows, and the others if there are any."""
+        """Split off the first `count` rows. The second part is None if no rows remain."""
         if count >= self.count:
             return self, None
         end = self.first + count
         at = int(np.searchsorted(self.rows, end))
-        here, there = [bad for bad in self.bad if bad.row < end], [bad for bad in self.bad if bad.row >= end]
+        before, after = [bad for bad in self.bad if bad.row < end], [bad for bad in self.bad if bad.row >= end]
         return (
-            RowBatch(self.table.slice(0, at), self.rows[:at], here, self.line_of, self.cells),
-            RowBatch(self.table.slice(at), self.rows[at:], there, self.line_of, self.cells),
+            RowBatch(self.table.slice(0, at), self.rows[:at], before, self.line_of, self.cells),
+            RowBatch(self.table.slice(at), self.rows[at:], after, self.line_of, self.cells),
         )
 
     def without(self, wrong: NDArray[np.bool_], bad: Sequence[BadRow]) -> RowBatch:
@@ -87,26 +87,26 @@ class RowBatch:
 
 
 class Reader(Protocol):
-    """An open table. `step`: reading from a multiple of so many rows costs nothing extra; 1 where any row is as good."""
+    """An open table. `step`: number of rows whose multiples are cheap to start reading at; 1 if every row is."""
 
     columns: Mapping[str, pa.DataType]
     typed: bool
-    """Does the file say the types of its columns? Else they are what takes them."""
+    """Whether the file declares the types of its columns. Otherwise the model that takes a column decides."""
     cells: Cells
     rows: int
     step: int
 
     def look_through(self, resume: Index | None = None, enough: Callable[[], bool] = never) -> Index | None:
-        """Find the rows, in one pass, if the format does not say where they are.
+        """Find the rows, in one pass, if the format does not contain their location.
 
         The pass stops once `enough()` is True: then the index is not `whole`, and the next call continues from it as `resume`.
         """
         ...
 
     def locate(self, index: Index) -> None:
-        """What `look_through` has found, now or earlier."""
+        """Use rows that `look_through` found."""
         ...
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
-        """The rows from `first`, about `most` at once, with these columns only; with all of them for None."""
+        """Yield the rows from `first`, about `most` per batch, with these columns only; None means all columns."""
         ...

@@ -38,7 +38,7 @@ def inferred(
     if isinstance(reader, JsonReader):
         reader.survey()
     parts = list(reader.read(0, reader.rows, list(reader.columns), _ROWS))
-    bad = next((one for part in parts for one in part.bad), None)
+    bad = next((bad_row for part in parts for bad_row in part.bad), None)
     if bad is not None:
         raise InvalidFile(f"{name}, line {bad.line}: {bad.detail}")
     table = pa.concat_tables([part.table for part in parts])
@@ -50,11 +50,11 @@ def inferred(
         values = table[column].combine_chunks()
         declared = (types or {}).get(column)
         spec = TensorSpec(column, declared, (-1,), nullable=True) if declared else infer(column, values, reader.cells)
-        found = convert(spec, values, reader.cells)
-        if found.wrong:
-            at = min(found.wrong)
-            raise InvalidInput(f"{name}, row {at}: {about(column, found.wrong[at])}", pointer="/sample")
-        whole = spec.datatype in RANGES and found.values.dtype.kind == "f"
+        converted = convert(spec, values, reader.cells)
+        if converted.wrong:
+            at = min(converted.wrong)
+            raise InvalidInput(f"{name}, row {at}: {about(column, converted.wrong[at])}", pointer="/sample")
+        whole = spec.datatype in RANGES and converted.values.dtype.kind == "f"
         columns[column] = [
             None
             if gone
@@ -65,7 +65,7 @@ def inferred(
             else int(value)
             if whole
             else value
-            for value, gone in zip(found.values.tolist(), found.missing.tolist(), strict=True)
+            for value, gone in zip(converted.values.tolist(), converted.missing.tolist(), strict=True)
         ]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 

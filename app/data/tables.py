@@ -9,7 +9,7 @@ from app.core.errors import InvalidFile
 from app.core.tables import TableOptions
 from app.data.columnar import ArrayReader, ParquetReader
 from app.data.delimited import CsvReader
-from app.data.formats import Format, recognise
+from app.data.formats import Format, recognize
 from app.data.lines import JsonReader
 from app.data.row_batch import Reader
 
@@ -22,10 +22,10 @@ _READERS: Final[dict[Format, Callable[[IO[bytes], TableOptions], Reader]]] = {
 
 
 def open_table(file: IO[bytes], name: str, format: Format | None = None, options: TableOptions | None = None) -> tuple[Reader, Format]:
-    """A reader of the file, which may be sought in; its format is recognised unless it is given. Raises InvalidFile."""
-    found = format or recognise(file, name)
+    """Return a reader of the seekable file, and its format, which is recognized unless it is given. Raises InvalidFile."""
+    format = format or recognize(file, name)
     file.seek(0)
     try:
-        return _READERS[found](file, options or TableOptions()), found
+        return _READERS[format](file, options or TableOptions()), format
     except InvalidFile as error:
         raise InvalidFile(f"{name}: {error.detail}", pointer=error.pointer) from None

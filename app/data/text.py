@@ -1,4 +1,4 @@
-"""A table of text, whose rows are records: where they are is found in one pass, and then they are read block by block."""
+"""Text tables, whose rows are records: one pass locates them, then they are read block by block."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from app.data import line_index
 from app.data.line_index import LINES, Index, Lexicon
 
 LOOK: Final = 1 << 20
-"""Bytes at the start of a file that the names of its columns are looked for in."""
+"""Bytes at the start of a file that must contain the names of its columns."""
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class TextReader:
-    """What CSV and JSONL have in common. How many rows there are is known after `look_through`."""
+    """What CSV and JSONL have in common. The number of rows is known after `look_through`."""
 
     typed = False
     step = 1
@@ -26,7 +26,7 @@ class TextReader:
     columns: Mapping[str, pa.DataType]
     _file: IO[bytes]
     _begin: tuple[int, int]
-    """The place of the first record, and its line."""
+    """Offset and line of the first record."""
     _lexicon: Lexicon = LINES
     _encoding = UTF8
     _index: Index | None = None
@@ -42,7 +42,7 @@ class TextReader:
         self._index, self.rows = index, index.records
 
     def blocks(self, first: int, count: int) -> Iterator[tuple[int, int, bytes, int]]:
-        """The records from `low` to `high`, their bytes and the line of the first."""
+        """Yield blocks: the first record, the end, the bytes and the line of the first record."""
         index = self._index
         assert index is not None, "rows are read by an index"
         for at in index.blocks(first, count) if count else ():
@@ -59,11 +59,11 @@ class TextReader:
 
 
 def after_bom(file: IO[bytes]) -> int:
-    """The place behind a byte order mark."""
+    """The offset after a byte order mark."""
     file.seek(0)
     return len(_BOM) if file.read(len(_BOM)) == _BOM else 0
 
 
 def changed(line: int) -> InvalidFile:
-    """For a block whose records are not those that were found there."""
+    """Return the error for a block whose records have changed since it was indexed."""
     return InvalidFile(f"line {line + 1}: {line_index.CHANGED}")

@@ -1,4 +1,4 @@
-"""Parts of an output, each whole or not there, and the parts joined in order."""
+"""Parts of an output, each complete or absent, and how to join them in order."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Writer(Protocol):
     """Writes predictions to a file."""
 
     def write(self, table: pa.Table) -> None:
-        """The next rows; all tables have the same columns."""
+        """Write the next rows. All tables have the same columns."""
         ...
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there, under its name, when the block has ended well. Two that write the same do not meet."""
+    """Write a file that gets its name when the block ends without an error. Concurrent writers of the same file do not conflict."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
@@ -50,9 +50,9 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType], *, json: bool = False) -> Iterator[Writer]:
-    """Writes rows of these columns; the file is whole when the block has ended.
+    """Write rows of these columns; the file is complete when the block has ended.
 
-    `json`: to JSONL, columns of the type `app.data.lines.JSON` hold JSON values as they are written. The columns of JSONL may change from write to write.
+    `json`: write columns of the type `app.data.lines.JSON` to JSONL as raw JSON. The columns of JSONL may change from write to write.
     """
     schema = pa.schema(list(columns.items()))
     if format is Format.PARQUET:
@@ -72,20 +72,20 @@ def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType], *,
 
 
 def check_columns(format: Format, columns: dict[str, pa.DataType]) -> None:
-    """Raises InvalidInput where the format cannot hold such columns."""
+    """Raise InvalidInput if the format cannot hold such columns."""
     for name, kind in columns.items():
         if format is Format.CSV and (pa.types.is_nested(kind) or "\n" in name):
-            told = f"the column {name!r} of {kind} cannot stand in CSV: leave it out of keep, or ask for parquet or jsonl"
-            raise InvalidInput(told, pointer="/keep")
+            message = f"CSV cannot hold the column {name!r} of type {kind}: remove it from keep, or set output to parquet or jsonl"
+            raise InvalidInput(message, pointer="/keep")
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         if format is Format.NPY and not number:
             raise InvalidInput(
-                f"the column {name!r} holds {kind}, and NPY holds numbers only: ask for parquet, jsonl or csv", pointer="/output"
+                f"the column {name!r} holds {kind}, and NPY holds numbers only: set output to parquet, jsonl or csv", pointer="/output"
             )
 
 
 def join(parts: Sequence[Path], file: IO[bytes], format: Format) -> None:
-    """The parts, in this order, as one file; read a little at a time."""
+    """Join the parts, in this order, into one file. Memory use does not depend on their size."""
     if format is Format.PARQUET:
         _join_parquet(parts, file)
     elif format is Format.NPY:
@@ -94,12 +94,12 @@ def join(parts: Sequence[Path], file: IO[bytes], format: Format) -> None:
         for at, part in enumerate(parts):
             with part.open("rb") as source:
                 if at and format is Format.CSV:
-                    source.readline()  # its names: no name holds a line break, see `CsvReader`
+                    source.readline()  # the header: no name contains a line break, see `CsvReader`
                 shutil.copyfileobj(source, file, 1 << 20)
 
 
 class _Grouped:
-    """Row groups of a size that is good to read, however few rows come at once."""
+    """Collects rows into row groups of a size that is efficient to read."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
@@ -119,7 +119,7 @@ class _Grouped:
 
 
 class _Lines:
-    """An object a line."""
+    """Writes one object per line."""
 
     def __init__(self, file: IO[bytes], *, json: bool) -> None:
         self._file, self._json = file, json
@@ -131,7 +131,7 @@ class _Lines:
 
 
 class _Array:
-    """The values of the columns side by side; one column alone makes a one-dimensional array."""
+    """Writes the columns as one array; a single column makes a one-dimensional array."""
 
     def __init__(self, file: IO[bytes], columns: dict[str, pa.DataType]) -> None:
         self._file = file
@@ -146,7 +146,7 @@ class _Array:
         self._rows += len(values)
 
     def finish(self) -> None:
-        """The header; NumPy leaves room in it for any number of rows."""
+        """Write the header. NumPy reserves space in it for any number of rows."""
         shape = (self._rows,) if len(self._names) == 1 else (self._rows, len(self._names))
         at = self._file.tell() if self._rows else 0
         self._file.seek(0)
@@ -184,7 +184,7 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
 
 
 def _verbatim(row: dict[str, Any], raw: Sequence[str]) -> dict[str, Any]:
-    """The row with JSON values as they are written, and without those that it lacks."""
+    """Return the row with raw JSON values, without the missing ones."""
     for name in raw:
         value = row.pop(name) if row[name] is None else row[name]
         if value is not None:
@@ -197,5 +197,5 @@ def _line(row: dict[str, Any]) -> bytes:
 
 
 def _as_json(value: Any) -> Any:
-    """Bytes as they are written elsewhere, and what JSON has no type for as text."""
+    """Return bytes as `as_json` encodes them, and values that JSON has no type for as text."""
     return as_json(value) if isinstance(value, bytes) else str(value)

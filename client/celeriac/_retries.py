@@ -52,18 +52,18 @@ class Retries:
         if isinstance(failure, httpx.TransportError):
             # A request that never left can be repeated; one that may have arrived only if the server recognizes it.
             repeatable = self._safe or isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            asked = None
+            requested_s = None
         else:
-            asked = retry_after(failure)
+            requested_s = retry_after(failure)
             # The server accepted nothing if it answered 429, or 503 with a time to come back.
-            refused = failure.status_code == 429 or (failure.status_code == 503 and asked is not None)
+            refused = failure.status_code == 429 or (failure.status_code == 503 and requested_s is not None)
             repeatable = failure.status_code in _STATUSES and (self._safe or refused)
-        return self.pause(asked) if repeatable else None
+        return self.pause(requested_s) if repeatable else None
 
-    def pause(self, asked: float | None = None) -> float | None:
-        """Seconds to pause, `asked` if the server named them, or None if the request must not be sent again."""
+    def pause(self, requested_s: float | None = None) -> float | None:
+        """Seconds to pause, `requested_s` if the server named them, or None if the request must not be sent again."""
         if self._most is not None and self._count >= self._most:
             return None
-        pause = asked if asked is not None else random.uniform(0, min(_LONGEST_S, _FIRST_S * 2**self._count))
+        pause = requested_s if requested_s is not None else random.uniform(0, min(_LONGEST_S, _FIRST_S * 2**self._count))
         self._count += 1
         return pause if pause < self._deadline.left() else None

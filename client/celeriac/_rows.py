@@ -57,9 +57,9 @@ def like(data: Any, results: Any) -> Any:
 
 def _json(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _json(one) for key, one in value.items()}
+        return {str(key): _json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_json(one) for one in value]
+        return [_json(item) for item in value]
     if isinstance(value, bytes | bytearray | memoryview):
         return {"b64": base64.b64encode(value).decode()}
     if hasattr(value, "isoformat"):  # dates; a missing one (pandas.NaT) has no year

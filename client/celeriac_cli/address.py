@@ -24,10 +24,10 @@ def default_url(environment: Mapping[str, str] = os.environ) -> str:
     if url := environment.get("CELERIAC_URL"):
         return url
     host, port = environment.get("CELERIAC_API_HOST"), _port(environment.get("CELERIAC_API_PORT", ""))
-    here = local(host or "127.0.0.1", 8000 if port is None else port)
+    default = local(host or "127.0.0.1", 8000 if port is None else port)
     if port != 0 and (host or port):
-        return here
-    return str(running.read(Path(environment.get("CELERIAC_STATE", ".celeriac"))).get("url") or here)
+        return default
+    return str(running.read(Path(environment.get("CELERIAC_STATE", ".celeriac"))).get("url") or default)
 
 
 def local(host: str, port: int) -> str:

@@ -55,7 +55,7 @@ def show_dead_letter(id: Annotated[str, typer.Argument(help="The id of a dead le
     attempts, traceback = letter.pop("attempts"), letter.pop("traceback")
     console = show.out()
     console.print(show.table(("field", "value"), letter.items()))
-    console.print("", show.table(("attempt at", "worker"), ((one["started_at"], one["worker"]) for one in attempts)), sep="\n")
+    console.print("", show.table(("attempt at", "worker"), ((attempt["started_at"], attempt["worker"]) for attempt in attempts)), sep="\n")
     if traceback:
         console.print("", traceback, sep="\n", markup=False, soft_wrap=True)
 

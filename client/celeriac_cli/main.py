@@ -66,13 +66,13 @@ def run(
         sys.stderr.close()  # `celeriac jobs list | head` closes the pipe: not an error
         sys.exit(Exit.OK)
     except Exception as error:
-        known = error if isinstance(error, CLIError) else translate(error)
-        if known is None:
+        failure = error if isinstance(error, CLIError) else translate(error)
+        if failure is None:
             raise
         from celeriac_cli import show
 
-        show.error(known, as_json="--json" in given)
-        sys.exit(known.exit)
+        show.error(failure, as_json="--json" in given)
+        sys.exit(failure.exit)
 
 
 def _version(wanted: bool) -> None:

@@ -60,12 +60,14 @@ def show_version(
 
 def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:
     aliases = [alias for alias, target in model["aliases"].items() if target == version["version"]]
-    promotions = [one for one in model.get("promotions", ()) if one["version"] == version["version"] and one["alias"]]
-    return ", ".join([*aliases, *(f"{one['alias']} ({one['state']})" for one in promotions)]) or None
+    promotions = [
+        promotion for promotion in model.get("promotions", ()) if promotion["version"] == version["version"] and promotion["alias"]
+    ]
+    return ", ".join([*aliases, *(f"{promotion['alias']} ({promotion['state']})" for promotion in promotions)]) or None
 
 
 def _about(model: dict[str, Any], version: dict[str, Any]) -> str:
-    promotions = [one for one in model.get("promotions", ()) if one["version"] == version["version"]]
+    promotions = [promotion for promotion in model.get("promotions", ()) if promotion["version"] == version["version"]]
     return str(version.get("reason") or next(map(_pending, promotions), model["description"]))
 
 

@@ -21,7 +21,7 @@ def pools(wide: Wide = False, json: JSON = False, url: URL = "") -> None:
     console = show.out()
     rows = [_row(pool) for pool in page["items"]]
     extra = ("last event", "least", "most", "of", "pods ready")
-    show.print_table(columns, rows, none="No pools: there is no model and no worker.", extra=extra, wide=wide)
+    show.print_table(columns, rows, none="No pools. Publish a model or start a worker.", extra=extra, wide=wide)
     for pool in page["items"]:
         for obstacle in pool["obstacles"]:
             console.print(f"{pool['pool']}: {obstacle}", style="yellow", soft_wrap=True, markup=False)

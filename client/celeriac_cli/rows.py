@@ -14,7 +14,7 @@ _TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq"
 
 
 def read(source: str, manifest: dict[str, Any] | None = None, options: TableOptions | None = None) -> list[Any]:
-    """The rows of a file, or of standard input (`-`), whose first character tells JSON from CSV.
+    """Read the rows of a file or of standard input (`-`), where the first character distinguishes JSON from CSV.
 
     Args:
         source: path of a file, or `-`.

@@ -17,8 +17,8 @@ def read(state: Path) -> dict[str, Any]:
     A relative `state` is looked for in the working directory and in the folders above it, as git looks for `.git`.
     """
     for folder in _folders(state):
-        if found := _held(folder / FILE):
-            return found
+        if record := _held(folder / FILE):
+            return record
     return {}
 
 
@@ -26,8 +26,8 @@ def _folders(state: Path) -> Iterator[Path]:
     if state.is_absolute():
         yield state
         return
-    here = Path.cwd()
-    for folder in (here, *here.parents):
+    current = Path.cwd()
+    for folder in (current, *current.parents):
         yield folder / state
 
 

@@ -119,7 +119,7 @@ def history(
     if json:
         show.print_json(runs)
         return
-    rows = ((one["planned_at"], one["state"], one["kind"], one["id"], (one.get("error") or {}).get("detail")) for one in runs)
+    rows = ((run["planned_at"], run["state"], run["kind"], run["id"], (run.get("error") or {}).get("detail")) for run in runs)
     show.print_table(("planned", "state", "kind", "id", "error"), rows, none="No runs.", extra=("kind",), wide=wide)
 
 

@@ -1,4 +1,4 @@
-"""Output for people and scripts: tables, JSON, and the one sentence of a failure."""
+"""Output of commands: tables, JSON, and one sentence for an error."""
 
 from __future__ import annotations
 
@@ -85,9 +85,9 @@ def cell(value: Any) -> Text:
         return Text("–", "dim")
     if isinstance(value, float):
         return Text(f"{value:.4g}")
-    if isinstance(value, list) and value and all(isinstance(one, float) for one in value):
-        return Text(" ".join(f"{one:.4g}" for one in value))
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and value and all(isinstance(item, float) for item in value):
+        return Text(" ".join(f"{item:.4g}" for item in value))
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return Text(", ".join(value))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return Text(text, STYLE.get(text, ""))

@@ -164,7 +164,7 @@ def _guessed(text: str, options: TableOptions) -> str:
     """The most frequent of the usual delimiters in the first line, outside quotes."""
     line = re.split(r"[\r\n]", text, maxsplit=1)[0]
     line = _QUOTED.sub("", line) if options.quote == '"' else line
-    return max((one for one in _DELIMITERS if one not in (options.decimal, options.quote)), key=line.count)
+    return max((delimiter for delimiter in _DELIMITERS if delimiter not in (options.decimal, options.quote)), key=line.count)
 
 
 def _named(cells: list[str], place: str, options: TableOptions) -> tuple[str, ...]:

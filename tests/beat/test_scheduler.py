@@ -24,15 +24,15 @@ HOUR = 3600
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url, decode_responses=True) as found:
-        yield found
+    with redis.Redis.from_url(redis_url, decode_responses=True) as connection:
+        yield connection
 
 
 @pytest.fixture
 def beat(client: redis.Redis) -> Scheduler:
-    found = Scheduler(client)
-    assert found.leads()
-    return found
+    scheduler = Scheduler(client)
+    assert scheduler.leads()
+    return scheduler
 
 
 def schedule(**more: Any) -> Schedule:
@@ -40,14 +40,14 @@ def schedule(**more: Any) -> Schedule:
     return Schedule.parse(body, ("training",), time.time() - 100 * HOUR)
 
 
-async def make(redis_url: str, one: Schedule, *, last_s: float, paused: bool = False) -> None:
-    """A schedule that beat looked at last so many seconds ago."""
+async def make(redis_url: str, planned: Schedule, *, last_s: float, paused: bool = False) -> None:
+    """Create a schedule that beat checked last `last_s` seconds ago."""
     async with redis.asyncio.Redis.from_url(redis_url) as client:
-        await schedules.create(client, one, paused=paused, most=10)
+        await schedules.create(client, planned, paused=paused, most=10)
         last = time.time() - last_s
-        await client.hset(keys.schedule(one.name), "meta", schedules.meta(last))
+        await client.hset(keys.schedule(planned.name), "meta", schedules.meta(last))
         if not paused:
-            await client.zadd(keys.SCHEDULES, {keys.schedule(one.name): one.after(last)})
+            await client.zadd(keys.SCHEDULES, {keys.schedule(planned.name): planned.after(last)})
 
 
 async def history(redis_url: str) -> list[dict[str, Any]]:
@@ -56,16 +56,16 @@ async def history(redis_url: str) -> list[dict[str, Any]]:
 
 
 def due(client: redis.Redis) -> list[str]:
-    found: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
-    return list(found)
+    members: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
+    return list(members)
 
 
 async def test_a_run_that_is_due_is_put_into_the_follow_ups_once(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
-    one = schedule()
+    often = schedule()
     now = time.time()
-    # So that the planned time lies 5 s ago, and not at the edge of another.
-    late = (now - one.created_at) % 600
-    await make(redis_url, Schedule.from_dict({**one.as_dict(), "created_at": one.created_at + int(late) - 5}), last_s=30)
+    # The planned time is 5 s ago, and not at the edge of another.
+    late = (now - often.created_at) % 600
+    await make(redis_url, Schedule.from_dict({**often.as_dict(), "created_at": often.created_at + int(late) - 5}), last_s=30)
     beat.tick()
     [first] = due(client)
     assert first.startswith("schedule:often@")
@@ -82,20 +82,20 @@ async def test_what_is_not_due_waits(beat: Scheduler, client: redis.Redis, redis
 
 
 async def test_missed_runs_are_left_out_and_noted(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
-    one = schedule(every_s=HOUR)
-    one = Schedule.from_dict({**one.as_dict(), "created_at": int(time.time()) - 100 * HOUR - 1800})
-    await make(redis_url, one, last_s=5 * HOUR)
+    often = schedule(every_s=HOUR)
+    often = Schedule.from_dict({**often.as_dict(), "created_at": int(time.time()) - 100 * HOUR - 1800})
+    await make(redis_url, often, last_s=5 * HOUR)
     beat.tick()
     assert due(client) == []
     [missed] = await history(redis_url)
-    assert (missed["missed"], missed["planned"]) == (True, one.after(time.time() - 5 * HOUR))
+    assert (missed["missed"], missed["planned"]) == (True, often.after(time.time() - 5 * HOUR))
     assert float(client.zscore(keys.SCHEDULES, keys.schedule("often")) or 0) > time.time()
 
 
 async def test_one_run_makes_up_for_all_that_were_missed(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
-    one = schedule(missed="run_once")
-    await make(redis_url, one, last_s=5 * HOUR)
-    planned = one.after(time.time() - 5 * HOUR)
+    often = schedule(missed="run_once")
+    await make(redis_url, often, last_s=5 * HOUR)
+    planned = often.after(time.time() - 5 * HOUR)
     beat.tick()
     beat.tick()
     assert due(client) == [f"schedule:often@{planned}"]

@@ -48,7 +48,7 @@ def text(example: str = "small", values: str = "{}", *more: str) -> str:
 def objects(example: str = "small", **values: Any) -> list[Object]:
     """The same, parsed. A value's key is its path with `__` for the dots."""
     flat = {key.replace("__", "."): value for key, value in values.items()}
-    return [one for one in yaml.safe_load_all(text(example, json.dumps(flat))) if one]
+    return [document for document in yaml.safe_load_all(text(example, json.dumps(flat))) if document]
 
 
 def one(kind: str, name: str, example: str = "small", **values: Any) -> Object:
@@ -60,12 +60,12 @@ def one(kind: str, name: str, example: str = "small", **values: Any) -> Object:
 
 def pods(example: str = "small", **values: Any) -> dict[str, Object]:
     """Name of its owner -> the specification of a pod, for every pod."""
-    found = {}
+    specs = {}
     for o in objects(example, **values):
         spec = o["spec"] if o["kind"] == "Pod" else o.get("spec", {}).get("template", {}).get("spec")
         if spec:
-            found[o["metadata"]["name"]] = spec
-    return found
+            specs[o["metadata"]["name"]] = spec
+    return specs
 
 
 def number(quantity: str | float) -> Decimal:

@@ -27,9 +27,9 @@ Schema = dict[str, Any]
 def module(name: str) -> Path:
     go = need("go", "it fetches the modules that hold the schemas")
     done = subprocess.run([go, "mod", "download", "-json", name], capture_output=True, text=True, check=False)
-    told = json.loads(done.stdout)
-    assert "Dir" in told, f"{name}: {told.get('Error')}"
-    return Path(told["Dir"])
+    report = json.loads(done.stdout)
+    assert "Dir" in report, f"{name}: {report.get('Error')}"
+    return Path(report["Dir"])
 
 
 @cache
@@ -41,13 +41,15 @@ def kubernetes() -> Schema:
 @cache
 def custom() -> dict[tuple[str, str], Schema]:
     """(apiVersion, kind) -> schema."""
-    found = {}
+    schemas = {}
     for name, folder in CRDS.items():
         for path in (module(name) / folder).glob("*.yaml"):
             for crd in yaml.safe_load_all(path.read_text()):
                 for version in crd["spec"]["versions"] if crd and crd["kind"] == "CustomResourceDefinition" else []:
-                    found[f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]] = version["schema"]["openAPIV3Schema"]
-    return found
+                    schemas[f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]] = version["schema"][
+                        "openAPIV3Schema"
+                    ]
+    return schemas
 
 
 def native(api_version: str, kind: str) -> Schema:
@@ -56,24 +58,24 @@ def native(api_version: str, kind: str) -> Schema:
     return next(d for d in kubernetes().values() if wanted in d.get("x-kubernetes-group-version-kind", []))
 
 
-def strict(one: Schema) -> Schema:
+def strict(schema: Schema) -> Schema:
     """References resolved, unknown fields refused, numbers allowed where Kubernetes reads them as text."""
-    if "$ref" in one:
-        name = one["$ref"].rpartition("/")[2]
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
         if name.endswith(("IntOrString", "resource.Quantity")):
             return {"type": ["string", "number"]}
         return strict(kubernetes()[name])
-    if one.get("x-kubernetes-int-or-string"):
+    if schema.get("x-kubernetes-int-or-string"):
         return {"type": ["string", "number"]}
-    made = {key: value for key, value in one.items() if key in ("type", "enum", "required", "pattern", "minimum", "maximum")}
-    if "properties" in one:
-        made["properties"] = {key: strict(value) for key, value in one["properties"].items()}
-        if not one.get("x-kubernetes-preserve-unknown-fields"):
+    made = {key: value for key, value in schema.items() if key in ("type", "enum", "required", "pattern", "minimum", "maximum")}
+    if "properties" in schema:
+        made["properties"] = {key: strict(value) for key, value in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
             made["additionalProperties"] = False
-    if isinstance(one.get("additionalProperties"), dict):
-        made["additionalProperties"] = strict(one["additionalProperties"])
-    if "items" in one:
-        made["items"] = strict(one["items"])
+    if isinstance(schema.get("additionalProperties"), dict):
+        made["additionalProperties"] = strict(schema["additionalProperties"])
+    if "items" in schema:
+        made["items"] = strict(schema["items"])
     return made
 
 

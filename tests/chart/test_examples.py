@@ -25,7 +25,7 @@ def test_argo_cd_renders_an_image_with_a_registry() -> None:
     source = yaml.safe_load((ROOT / "k8s" / "argocd.yaml").read_text())["spec"]["source"]
     chart = ROOT / source["path"]
     files = [f"--values={chart / name}" for name in source["helm"]["valueFiles"]]
-    given = [f"--set={one['name']}={one['value']}" for one in source["helm"]["parameters"]]
+    given = [f"--set={parameter['name']}={parameter['value']}" for parameter in source["helm"]["parameters"]]
     done = run("template", "celeriac", str(chart), *files, *given)
     assert not done.returncode, done.stderr
     images = {container["image"] for spec in specs(yaml.safe_load_all(done.stdout)) for container in spec["containers"]}
@@ -34,17 +34,17 @@ def test_argo_cd_renders_an_image_with_a_registry() -> None:
 
 @pytest.mark.parametrize("example", ["small", "scale-to-zero", "training"])
 def test_the_examples_for_a_laptop_fit_two_cores_with_every_pool_at_work(example: str) -> None:
-    found = objects(example)
-    most = {o["spec"]["scaleTargetRef"]["name"]: o["spec"]["maxReplicaCount"] for o in found if o["kind"] == "ScaledObject"}
+    rendered = objects(example)
+    most = {o["spec"]["scaleTargetRef"]["name"]: o["spec"]["maxReplicaCount"] for o in rendered if o["kind"] == "ScaledObject"}
     # One training at a time: the pool may have more pods where there is room for them.
     most |= {name: 1 for name in most if name.endswith("-training")}
     total = Decimal(0)
-    for o in found:
+    for o in rendered:
         if o["kind"] in ("Deployment", "StatefulSet"):
             cores = sum(number(container["resources"]["requests"]["cpu"]) for spec in specs([o]) for container in spec["containers"])
             total += cores * (most.get(o["metadata"]["name"]) or o["spec"].get("replicas") or 1)
     assert total <= KIND_CORES - TAKEN_BY_KIND, total
 
 
-def specs(found: Any) -> list[dict[str, Any]]:
-    return [o["spec"]["template"]["spec"] for o in found if o and o["kind"] in ("Deployment", "StatefulSet", "Job")]
+def specs(rendered: Any) -> list[dict[str, Any]]:
+    return [o["spec"]["template"]["spec"] for o in rendered if o and o["kind"] in ("Deployment", "StatefulSet", "Job")]

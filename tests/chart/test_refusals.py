@@ -15,7 +15,7 @@ def external(**values: str) -> dict[str, Any]:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two Redis": ({"redis__external__url": "redis://a:6379"}, "set redis.bundled.enabled=false"),
-    "no Redis": ({"redis__bundled__enabled": False}, "There is no Redis: set redis.bundled.enabled=true"),
+    "no Redis": ({"redis__bundled__enabled": False}, "Redis is not configured. Set redis.bundled.enabled=true"),
     "a URL of something else": (external(url="http://a"), "it must begin with redis://"),
     "a password in the URL": (external(url="redis://user:secret@a:6379"), "put it into a Secret"),
     "sentinels without a master": (external(url="sentinel://a:26379/0"), "the sentinels' master and the database follow"),

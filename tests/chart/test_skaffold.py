@@ -26,13 +26,17 @@ def test_skaffold_s_own_schema_knows_every_field() -> None:
     version = CONFIG["apiVersion"].removeprefix("skaffold/")
     schema = json.loads((module(SKAFFOLD) / "docs-v2" / "content" / "en" / "schemas" / f"{version}.json").read_text())
     assert [
-        f"{'/'.join(map(str, one.instance_path))}: {one.message}" for one in jsonschema_rs.validator_for(schema).iter_errors(CONFIG)
+        f"{'/'.join(map(str, error.instance_path))}: {error.message}" for error in jsonschema_rs.validator_for(schema).iter_errors(CONFIG)
     ] == []
 
 
 def test_every_file_that_it_names_is_there() -> None:
     [release] = CONFIG["deploy"]["helm"]["releases"]
-    named = [release["chartPath"], *release["valuesFiles"], *(one["docker"]["dockerfile"] for one in CONFIG["build"]["artifacts"])]
+    named = [
+        release["chartPath"],
+        *release["valuesFiles"],
+        *(artifact["docker"]["dockerfile"] for artifact in CONFIG["build"]["artifacts"]),
+    ]
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
@@ -53,18 +57,18 @@ def skaffold(tmp_path: Path) -> Skaffold:
 @pytest.mark.skaffold
 @pytest.mark.parametrize("profile", ["kind", "dev", "dev,kind"])
 def test_skaffold_deploys_the_image_that_it_builds(skaffold: Skaffold, profile: str) -> None:
-    told = skaffold("render", "--profile", profile, "--offline", "--digest-source=tag")
-    found = [one for one in yaml.safe_load_all(told) if one]
-    [api] = [one for one in found if one["kind"] == "Deployment" and one["metadata"]["name"] == "celeriac-api"]
+    manifests = skaffold("render", "--profile", profile, "--offline", "--digest-source=tag")
+    rendered = [document for document in yaml.safe_load_all(manifests) if document]
+    [api] = [document for document in rendered if document["kind"] == "Deployment" and document["metadata"]["name"] == "celeriac-api"]
     [container] = api["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("celeriac:")
     assert container["image"] != "celeriac:"
-    assert any(one["kind"] == "ScaledObject" for one in found) == (profile == "kind")
+    assert any(document["kind"] == "ScaledObject" for document in rendered) == (profile == "kind")
     assert ({"name": "CELERIAC_LOG_LEVEL", "value": "debug"} in container["env"]) == (profile != "kind")
 
 
 @pytest.mark.skaffold
 def test_skaffold_builds_from_the_base_image_that_the_environment_names(skaffold: Skaffold) -> None:
-    told = yaml.safe_load(skaffold("diagnose", "--yaml-only", "--profile", "kind"))
-    [artifact] = told["build"]["artifacts"]
+    diagnosis = yaml.safe_load(skaffold("diagnose", "--yaml-only", "--profile", "kind"))
+    [artifact] = diagnosis["build"]["artifacts"]
     assert artifact["docker"]["buildArgs"] == {"BASE_IMAGE": '{{default "python:3.13-slim" .PYTHON_IMAGE}}'}

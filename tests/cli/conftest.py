@@ -35,14 +35,14 @@ def celeriac(capsys: pytest.CaptureFixture[str]) -> Celeriac:
     def run_it(*arguments: str) -> Ended:
         with pytest.raises(SystemExit) as ended:
             run(list(arguments))
-        said = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), said.out, said.err)
+        output = capsys.readouterr()
+        return Ended(int(ended.value.code or 0), output.out, output.err)
 
     return run_it
 
 
 class Stranger:
-    """A real HTTP server that answers whatever it is told to, as a proxy or another program on the port does."""
+    """A real HTTP server that returns a configured answer, as a proxy or another program on the port does."""
 
     def __init__(self) -> None:
         self.status, self.content = 200, b"{}"
@@ -66,10 +66,10 @@ class Stranger:
 
 @pytest.fixture
 def stranger() -> Iterator[Stranger]:
-    found = Stranger()
-    thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
+    program = Stranger()
+    thread = threading.Thread(target=program.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    yield program
+    program.server.shutdown()
+    program.server.server_close()
     thread.join()

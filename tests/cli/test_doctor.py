@@ -34,7 +34,7 @@ def test_packages_as_pinned_are_right(tmp_path: Path) -> None:
 def test_a_package_of_another_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock.txt").write_text("redis==1.0\n")
     (finding,) = checks.packages(tmp_path / "lock.txt")
-    assert (finding.state, "not 1.0" in finding.found) == ("wrong", True)
+    assert (finding.state, "not 1.0" in finding.detail) == ("wrong", True)
 
 
 def test_a_pin_for_each_python_is_right(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_a_pin_for_each_python_is_right(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    known = Settings(models=tmp_path / "file" / "models", state=tmp_path / "new" / "state")
-    assert states(checks.folders(known)) == {"CELERIAC_MODELS": "wrong", "CELERIAC_STATE": "ok"}
+    configured = Settings(models=tmp_path / "file" / "models", state=tmp_path / "new" / "state")
+    assert states(checks.folders(configured)) == {"CELERIAC_MODELS": "wrong", "CELERIAC_STATE": "ok"}
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -61,14 +61,14 @@ def test_models_on_a_read_only_mount_are_worth_knowing_and_a_state_there_is_wron
 
 
 def test_a_port_of_another_program_is_wrong_and_a_free_one_is_right(stranger: Stranger) -> None:
-    known = Settings(api_port=stranger.server.server_port, flower_port=free_port(), worker_port=0)
-    assert states(checks.ports(known)) == {"CELERIAC_API_PORT": "wrong", "CELERIAC_FLOWER_PORT": "ok", "CELERIAC_WORKER_PORT": "ok"}
+    configured = Settings(api_port=stranger.server.server_port, flower_port=free_port(), worker_port=0)
+    assert states(checks.ports(configured)) == {"CELERIAC_API_PORT": "wrong", "CELERIAC_FLOWER_PORT": "ok", "CELERIAC_WORKER_PORT": "ok"}
 
 
 def test_a_port_that_answers_as_we_do_is_right(stranger: Stranger) -> None:
     stranger.content = b'{"ok": true}'
-    known = Settings(api_port=stranger.server.server_port, flower_port=0, worker_port=0)
-    assert states(checks.ports(known))["CELERIAC_API_PORT"] == "ok"
+    configured = Settings(api_port=stranger.server.server_port, flower_port=0, worker_port=0)
+    assert states(checks.ports(configured))["CELERIAC_API_PORT"] == "ok"
 
 
 def test_a_redis_without_a_file_is_worth_a_note(redis_url: str) -> None:
@@ -93,17 +93,17 @@ def test_the_folder_of_the_running_server_is_looked_at(tmp_path: Path, monkeypat
     (tmp_path / "theirs").mkdir()
     about = {"url": "http://127.0.0.1:1", "redis_url": "redis://127.0.0.1:1/0", "models": str(tmp_path / "theirs")}
     (tmp_path / "state" / "up.json").write_text(json.dumps(about))
-    with lock.held(tmp_path / "state") as tell:
-        tell(about)
-        found = {one.what: one for one in checks.every(Settings(state=tmp_path / "state"))}
-    assert found["CELERIAC_MODELS"].found == f"{tmp_path / 'theirs'} can be written"
-    assert "repository" not in found
+    with lock.held(tmp_path / "state") as publish:
+        publish(about)
+        findings = {finding.what: finding for finding in checks.every(Settings(state=tmp_path / "state"))}
+    assert findings["CELERIAC_MODELS"].detail == f"{tmp_path / 'theirs'} can be written"
+    assert "repository" not in findings
 
 
 def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
-    found = list(checks._model(model(("1", "COLD", ""), ("2", "READY", ""), default="2", aliases={"production": "2"})))
-    assert [(one.what, one.state) for one in found] == [("wine@1", "ok"), ("wine@2", "ok")]
-    assert found[0].found == "superseded version, not loaded"
+    findings = list(checks._model(model(("1", "COLD", ""), ("2", "READY", ""), default="2", aliases={"production": "2"})))
+    assert [(finding.what, finding.state) for finding in findings] == [("wine@1", "ok"), ("wine@2", "ok")]
+    assert findings[0].detail == "superseded version, not loaded"
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_a_superseded_version_that_is_not_loaded_is_right() -> None:
     ],
 )
 def test_a_version_that_is_used(state: str, reason: str, unloaded: bool, expected: str) -> None:
-    assert [one.state for one in checks._model(model(("1", state, reason), default="1", unloaded=unloaded))] == [expected]
+    assert [finding.state for finding in checks._model(model(("1", state, reason), default="1", unloaded=unloaded))] == [expected]
 
 
 def test_a_superseded_version_that_cannot_be_served_is_worth_a_note() -> None:
     versions = ("1", "UNAVAILABLE", "it was trained with scikit-learn 0.9"), ("2", "READY", "")
-    assert [one.state for one in checks._model(model(*versions, default="2"))] == ["note", "ok"]
+    assert [finding.state for finding in checks._model(model(*versions, default="2"))] == ["note", "ok"]
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_a_pool_without_workers_is_wrong_unless_a_scaler_starts_one(
     workers: int, scaling: dict[str, int] | None, expected: list[str], stranger: Stranger
 ) -> None:
     stranger.content = json.dumps({"items": [{"pool": "gpu", "workers": workers, "scaling": scaling}]}).encode()
-    assert [one.state for one in checks._pools(stranger.url, {"workers": 0})] == expected
+    assert [finding.state for finding in checks._pools(stranger.url, {"workers": 0})] == expected
 
 
-def test_what_lies_wrong_in_the_repository_is_told_without_an_api(tmp_path: Path) -> None:
+def test_faults_of_the_repository_are_reported_without_an_api(tmp_path: Path) -> None:
     (tmp_path / "digits" / "1").mkdir(parents=True)
     assert states(checks.models(f"http://127.0.0.1:{free_port()}", tmp_path)) == {"API": "note", "repository": "wrong"}
 
@@ -152,12 +152,12 @@ async def test_what_loops_could_not_handle_is_shown(redis_url: str) -> None:
     assert list(checks.set_aside(address)) == []
     async with redis.asyncio.Redis.from_url(redis_url) as client:
         await client.zadd(keys.EVENTS, {b"\xff": 0})
-        await Quarantine(client, Settings()).aside(keys.EVENTS, b"\xff", ValueError("it is no UTF-8"), attempts=1)
+        await Quarantine(client, Settings()).aside(keys.EVENTS, b"\xff", ValueError("it is not UTF-8"), attempts=1)
         assert await client.zcard(keys.EVENTS) == 0
     [finding] = checks.set_aside(address)
     assert finding.state == "note"
-    assert "\\xff" in finding.found
-    assert "it is no UTF-8" in finding.found
+    assert "\\xff" in finding.detail
+    assert "it is not UTF-8" in finding.detail
 
 
 async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis_url: str) -> None:
@@ -169,5 +169,5 @@ async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis
             await quarantine.aside(keys.EVENTS, str(number).encode(), ValueError(number), attempts=1)
         assert await client.zcard(keys.QUARANTINE) == await client.hlen(keys.QUARANTINE_NOTES) == 5
         assert await client.ttl(keys.QUARANTINE) > 0
-    notes = [finding.found for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
+    notes = [finding.detail for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
     assert ["'7'" in notes[0], "'3'" in notes[-1]] == [True, True]

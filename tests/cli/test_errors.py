@@ -32,7 +32,7 @@ def test_options_offer_the_words_of_the_server() -> None:
 
 
 @pytest.mark.parametrize("code", Exit)
-def test_every_exit_code_stands_in_the_table(code: Exit) -> None:
+def test_every_exit_code_is_in_the_table(code: Exit) -> None:
     assert f"| {code.value}    | {code.name.lower():<11} |" in (errors.__doc__ or "")
 
 
@@ -81,9 +81,9 @@ def test_a_problem_is_its_sentence_without_the_pointer_of_the_api(celeriac: Cele
 
 
 def test_a_problem_is_one_json_object_for_a_script(celeriac: Celeriac, stranger: Stranger) -> None:
-    stranger.status, stranger.content = 404, b'{"code": "job_not_found", "detail": "there is no job 1"}'
+    stranger.status, stranger.content = 404, b'{"code": "job_not_found", "detail": "Job 1 does not exist."}'
     ended = celeriac("jobs", "get", "1", "--json", "--url", stranger.url)
-    assert json.loads(ended.err) == {"code": "job_not_found", "detail": "there is no job 1", "exit": 4}
+    assert json.loads(ended.err) == {"code": "job_not_found", "detail": "Job 1 does not exist.", "exit": 4}
 
 
 @pytest.mark.parametrize(("state", "exit"), [("failed", Exit.FAILED), ("cancelled", Exit.FAILED), ("expired", Exit.FAILED)])

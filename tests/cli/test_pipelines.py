@@ -39,8 +39,8 @@ def test_what_the_steps_lack_is_a_warning(celeriac: Celeriac, sample_models: Pat
 
 
 def test_a_script_reads_the_warnings(celeriac: Celeriac, sample_models: Path, published: Path) -> None:
-    found = celeriac("pipelines", "publish", str(published), "--models", str(sample_models), "--json").json
-    assert len(found["warnings"]) == 2
+    report = celeriac("pipelines", "publish", str(published), "--models", str(sample_models), "--json").json
+    assert len(report["warnings"]) == 2
 
 
 def test_imports_that_fail_are_a_warning(celeriac: Celeriac, sample_models: Path, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,10 +38,10 @@ def test_a_server_on_path_comes_first(name: str, tmp_path: Path, monkeypatch: py
 
 def test_without_one_on_path_the_wheels_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    found = redis_server.find(tmp_path)
-    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
-    assert "v=6.2" in said
-    before = found.stat().st_mtime_ns
+    server = redis_server.find(tmp_path)
+    version = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
+    assert "v=6.2" in version
+    before = server.stat().st_mtime_ns
     assert redis_server.find(tmp_path).stat().st_mtime_ns == before
 
 
@@ -53,7 +53,7 @@ def test_a_wheel_with_another_server_inside_is_refused(tmp_path: Path, monkeypat
     assert not list(tmp_path.rglob("redis-server"))
 
 
-def test_a_platform_without_a_wheel_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_a_wheel_reports_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(CLIError, match=r"linux on riscv64.*apt install redis-server"):
@@ -75,7 +75,7 @@ def test_a_durable_server_remembers(server: Path, tmp_path: Path) -> None:
         assert client.get("job") == b"kept"
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
     (tmp_path / "file").touch()
     with pytest.raises(CLIError, match="CELERIAC_CACHE"):

@@ -84,7 +84,7 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
         ("rows.json", "3", "must hold a list of rows"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_place(name: str, text: str, sentence: str, tmp_path: Path, read: Read) -> None:
+def test_what_cannot_be_read_is_reported_with_its_place(name: str, text: str, sentence: str, tmp_path: Path, read: Read) -> None:
     with pytest.raises(CLIError, match=sentence) as caught:
         read(file(tmp_path, name, text))
     assert caught.value.exit == Exit.USAGE
@@ -96,7 +96,7 @@ def test_a_missing_file_is_not_found(read: Read) -> None:
     assert caught.value.exit == Exit.NOT_FOUND
 
 
-def test_another_encoding_is_told(tmp_path: Path, read: Read) -> None:
+def test_another_encoding_is_reported(tmp_path: Path, read: Read) -> None:
     (tmp_path / "rows.csv").write_bytes("größe\n1\n".encode("latin-1"))
     with pytest.raises(CLIError, match="not UTF-8"):
         read(str(tmp_path / "rows.csv"))

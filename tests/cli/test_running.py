@@ -34,8 +34,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_command_asks_the_server_of_its_folder(folder: Path, celeriac: Celeriac, stranger: Stranger) -> None:
     stranger.content = b'{"items": [], "next": null}'
-    with lock.held(Path(".celeriac")) as tell:
-        tell({"url": stranger.url})
+    with lock.held(Path(".celeriac")) as publish:
+        publish({"url": stranger.url})
         assert celeriac("jobs", "list").out == "No jobs.\n"
         (folder / "notebooks").mkdir()
         os.chdir("notebooks")
@@ -45,8 +45,8 @@ def test_a_command_asks_the_server_of_its_folder(folder: Path, celeriac: Celeria
 
 @pytest.mark.parametrize("named", [{"CELERIAC_URL": "http://a:1"}, {"CELERIAC_API_PORT": "1"}, {"CELERIAC_API_HOST": "127.0.0.9"}])
 def test_a_setting_goes_before_it(named: dict[str, str], folder: Path) -> None:
-    with lock.held(Path(".celeriac")) as tell:
-        tell({"url": "http://127.0.0.1:4711"})
+    with lock.held(Path(".celeriac")) as publish:
+        publish({"url": "http://127.0.0.1:4711"})
         for ignored in ({}, {"CELERIAC_API_PORT": "tcp://10.0.0.7:8000"}, {"CELERIAC_API_PORT": "0"}):
             assert default_url(ignored) == "http://127.0.0.1:4711"
         assert default_url(named) != "http://127.0.0.1:4711"
@@ -57,8 +57,8 @@ def test_one_that_was_killed_is_not_found(folder: Path) -> None:
 import time
 from pathlib import Path
 from app.cli import lock
-with lock.held(Path(".celeriac")) as tell:
-    tell({"url": "http://127.0.0.1:4711"})
+with lock.held(Path(".celeriac")) as publish:
+    publish({"url": "http://127.0.0.1:4711"})
     print("held", flush=True)
     time.sleep(60)
 """
@@ -76,11 +76,11 @@ with lock.held(Path(".celeriac")) as tell:
 
 def test_canvas_uses_its_redis(folder: Path) -> None:
     script = "from app.canvas import app; print(app.conf.broker_url, app.conf.result_backend)"
-    with lock.held(Path(".celeriac")) as tell:
-        tell({"redis_url": "redis://127.0.0.1:4711/0"})
+    with lock.held(Path(".celeriac")) as publish:
+        publish({"redis_url": "redis://127.0.0.1:4711/0"})
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        found = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
-    assert found.split() == ["redis://127.0.0.1:4711/0"] * 2
+        printed = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
+    assert printed.split() == ["redis://127.0.0.1:4711/0"] * 2
 
 
 @pytest.mark.parametrize("path", ["", "."])

@@ -113,15 +113,15 @@ def test_a_list_fits_on_80_columns_and_keeps_what_names_a_row(
     assert max(map(len, lines)) <= 80
     items = content.get("items") or content.get("data")
     name = str(items[0].get("id") or items[0].get("name") or items[0].get("pool"))
-    assert any(one.startswith(name) for one in lines)
+    assert any(row.startswith(name) for row in lines)
 
 
 @pytest.mark.parametrize(("line", "content", "last"), LISTS, ids=[line for line, *_ in LISTS])
 def test_wide_prints_everything(line: str, content: Any, last: str, stranger: Stranger, on_a_terminal: OnATerminal) -> None:
     stranger.content = json.dumps(content).encode()
     lines = on_a_terminal(f"{line} --wide")
-    assert not any("…" in one for one in lines)
-    assert any(last in one for one in lines)
+    assert not any("…" in row for row in lines)
+    assert any(last in row for row in lines)
 
 
 def test_a_reason_wraps_and_is_not_cut(stranger: Stranger, on_a_terminal: OnATerminal) -> None:
@@ -154,9 +154,9 @@ def test_a_shell_completes_commands(shell: str) -> None:
     assert "_CELERIAC_COMPLETE" in script
     if shell != "bash":
         return
-    asked = os.environ | {"_CELERIAC_COMPLETE": "complete_bash", "COMP_WORDS": "celeriac jo", "COMP_CWORD": "1"}
-    found = subprocess.run([sys.executable, "-m", "app"], env=asked, capture_output=True, text=True, check=False).stdout
-    assert "jobs" in found.split()
+    completion = os.environ | {"_CELERIAC_COMPLETE": "complete_bash", "COMP_WORDS": "celeriac jo", "COMP_CWORD": "1"}
+    candidates = subprocess.run([sys.executable, "-m", "app"], env=completion, capture_output=True, text=True, check=False).stdout
+    assert "jobs" in candidates.split()
 
 
 def helps() -> Iterator[tuple[str, str]]:
@@ -171,8 +171,8 @@ def helps() -> Iterator[tuple[str, str]]:
 
 
 def test_no_part_of_a_help_text_is_taken_for_markup() -> None:
-    found = dict(helps())
-    assert len(found) > 100
-    assert {where: render(text).plain for where, text in found.items()} == {
-        where: text.replace("\\[", "[") for where, text in found.items()
+    texts = dict(helps())
+    assert len(texts) > 100
+    assert {where: render(text).plain for where, text in texts.items()} == {
+        where: text.replace("\\[", "[") for where, text in texts.items()
     }

@@ -196,7 +196,7 @@ def test_deaths_of_long_ago_do_not_count() -> None:
         now += WINDOW_S + 1
 
 
-async def test_one_that_never_gets_ready_is_told_with_what_it_waits_for(log: Log) -> None:
+async def test_a_program_that_never_gets_ready_is_reported_with_what_it_waits_for(log: Log) -> None:
     supervisor = Supervisor(log.show)
     with pytest.raises(CLIError, match=r"api is not ready after 0\.2 s: the line 'api never'"):
         await supervisor.run(supervisor.start(program(log, "api", ready="never", timeout_s=0.2)))

@@ -1,4 +1,4 @@
-"""What stands in the way of `up` is told in one sentence, before anything is started."""
+"""`up` reports an obstacle in one sentence, before it starts anything."""
 
 from __future__ import annotations
 
@@ -92,16 +92,16 @@ def test_a_folder_that_cannot_be_written(setting: str, celeriac: Celeriac, place
 
 
 def test_a_second_one_says_where_the_first_is(celeriac: Celeriac, tmp_path: Path) -> None:
-    with lock.held(tmp_path / "state") as tell:
-        tell({"url": "http://127.0.0.1:8000"})
+    with lock.held(tmp_path / "state") as publish:
+        publish({"url": "http://127.0.0.1:8000"})
         ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
     assert f"process {os.getpid()}, http://127.0.0.1:8000" in ended.err
 
 
-def test_nobody_is_told_of_one_that_ended(tmp_path: Path) -> None:
-    with lock.held(tmp_path) as tell:
-        tell({"url": "http://127.0.0.1:8000"})
+def test_the_file_of_an_ended_up_is_ignored(tmp_path: Path) -> None:
+    with lock.held(tmp_path) as publish:
+        publish({"url": "http://127.0.0.1:8000"})
     assert running.read(tmp_path) == {}
 
 
@@ -136,12 +136,12 @@ def test_the_missing_samples_are_those_that_the_repository_lacks(sample_models: 
 
 
 def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) -> None:
-    found = samples.examples(sample_models)
-    assert list(found) == list(samples.NAMES)
-    assert all(row.keys() == {"input", "label"} for rows in found.values() for row in rows)
+    examples = samples.examples(sample_models)
+    assert list(examples) == list(samples.NAMES)
+    assert all(row.keys() == {"input", "label"} for rows in examples.values() for row in rows)
 
 
-async def test_a_process_that_is_not_ready_is_told_with_what_its_probe_says(stranger: Stranger) -> None:
+async def test_a_process_that_is_not_ready_is_reported_with_the_text_of_its_probe(stranger: Stranger) -> None:
     stranger.status, stranger.content = 503, b'{"ok": false, "detail": "still loading lgbm@2"}'
     supervisor = Supervisor(lambda name, line: None)
     program = Program("worker", [sys.executable, "-c", "import time; time.sleep(60)"], _answers(stranger.url), timeout_s=5)

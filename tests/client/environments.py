@@ -69,18 +69,18 @@ def environment(folder: Path, client: Path, *, extra: str = "") -> Environment:
 
 def needed(name: str, extra: str) -> set[str]:
     """The distributions that one needs with an extra, itself included."""
-    found: set[str] = set()
+    names: set[str] = set()
     queue = [(name, extra)]
     while queue:
         name, extra = queue.pop()
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         for text in distribution(name).requires or ():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-                queue += [(requirement.name, one) for one in requirement.extras or {""}]
-    return found
+                queue += [(requirement.name, choice) for choice in requirement.extras or {""}]
+    return names
 
 
 def _copy(name: str, packages: Path) -> None:

@@ -220,7 +220,7 @@ def test_the_key_is_sent_as_a_bearer_token(flaky: FlakyProxy) -> None:
 def test_the_server_agrees_that_the_job_was_made_once(running: Running) -> None:
     with Client(running.url) as client:
         job = client.submit("diabetes", ROWS[:1], key="one-job-only")
-    again = httpx.post(
+    response = httpx.post(
         f"{running.url}/v1/jobs", json={"model": "diabetes", "inputs": ROWS[:1].tolist()}, headers={"idempotency-key": '"one-job-only"'}
     )
-    assert again.json()["id"] == job.id
+    assert response.json()["id"] == job.id

@@ -65,10 +65,10 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     columns = {}
     for name in names:
         values, dtype, nullable = KINDS[name]
-        found = draw(st.lists(values | st.none() if nullable else values, min_size=ROWS, max_size=ROWS))
-        if all(value is None for value in found):
-            found[0] = draw(values)
-        columns[name] = pd.Series(found, dtype=dtype)
+        cells = draw(st.lists(values | st.none() if nullable else values, min_size=ROWS, max_size=ROWS))
+        if all(value is None for value in cells):
+            cells[0] = draw(values)
+        columns[name] = pd.Series(cells, dtype=dtype)
     return pd.DataFrame(columns)
 
 

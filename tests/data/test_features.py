@@ -43,12 +43,12 @@ def csv(head: str) -> Reader:
 def test_columns_are_found_by_name_or_by_place(
     model: Manifest, head: str, columns: object, keep: list[str], inputs: object, kept: object
 ) -> None:
-    found = bind(model, csv(head), columns, keep)  # type: ignore[arg-type]
-    assert (list(found.inputs), list(found.keep)) == (inputs, kept)
+    binding = bind(model, csv(head), columns, keep)  # type: ignore[arg-type]
+    assert (list(binding.inputs), list(binding.keep)) == (inputs, kept)
 
 
 @pytest.mark.parametrize(
-    ("model", "head", "columns", "keep", "told"),
+    ("model", "head", "columns", "keep", "message"),
     [
         (NAMED, "a,id", None, None, "the file lacks 'b', which 'm' takes; it has 'a', 'id'"),
         (NAMED, "a,b", {"c": "a"}, None, "'m' takes no column 'c'"),
@@ -57,10 +57,10 @@ def test_columns_are_found_by_name_or_by_place(
         (NAMELESS, "id,p,q", None, None, "'m' takes 2 columns, and these are 3: 'id', 'p', 'q'; name those"),
     ],
 )
-def test_columns_that_do_not_fit_are_named(model: Manifest, head: str, columns: object, keep: list[str], told: str) -> None:
+def test_columns_that_do_not_fit_are_named(model: Manifest, head: str, columns: object, keep: list[str], message: str) -> None:
     with pytest.raises(CeleriacError) as caught:
         bind(model, csv(head), columns, keep)  # type: ignore[arg-type]
-    assert told in caught.value.detail
+    assert message in caught.value.detail
 
 
 def test_a_column_of_another_type_is_refused() -> None:
@@ -70,22 +70,22 @@ def test_a_column_of_another_type_is_refused() -> None:
         bind(NAMED, open_table(file, "x.parquet")[0])
 
 
-def test_rows_that_the_model_cannot_take_are_told_apart() -> None:
+def test_rows_that_the_model_cannot_take_become_bad_rows() -> None:
     table = pa.table({"age": [1.0, None, 2.5, 4.0], "colour": ["red", "blue", None, None], "id": [7, 8, 9, 10]})
     binding = bind(MIXED, csv("age,colour,id"))
-    inputs, found = to_inputs(MIXED, binding, RowBatch(table, np.arange(100, 104), line_of=lambda row: row + 2))
-    assert [decode(one.data, one.datatype) for one in inputs] == [[1, 4], ["red", None]]
-    assert found.table["id"].to_pylist() == [7, 10]
-    assert found.rows.tolist() == [100, 103]
-    assert [(bad.row, bad.line, bad.detail) for bad in found.bad] == [
+    inputs, batch = to_inputs(MIXED, binding, RowBatch(table, np.arange(100, 104), line_of=lambda row: row + 2))
+    assert [decode(tensor.data, tensor.datatype) for tensor in inputs] == [[1, 4], ["red", None]]
+    assert batch.table["id"].to_pylist() == [7, 10]
+    assert batch.rows.tolist() == [100, 103]
+    assert [(bad.row, bad.line, bad.detail) for bad in batch.bad] == [
         (101, 103, "'age' is missing, and the model takes no missing values"),
         (102, 104, "Column 'age': 2.5 is not a whole number."),
     ]
 
 
 def test_no_row_may_be_left() -> None:
-    inputs, found = to_inputs(NAMED, bind(NAMED, csv("a,b")), RowBatch(pa.table({"a": [None], "b": [1.0]}), np.arange(1)))
-    assert (inputs[0].shape, found.count, len(found.bad)) == ((0, 2), 1, 1)
+    inputs, batch = to_inputs(NAMED, bind(NAMED, csv("a,b")), RowBatch(pa.table({"a": [None], "b": [1.0]}), np.arange(1)))
+    assert (inputs[0].shape, batch.count, len(batch.bad)) == ((0, 2), 1, 1)
 
 
 def test_answers_become_columns() -> None:

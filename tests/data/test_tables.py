@@ -14,7 +14,7 @@ from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
 from app.data import line_index
 from app.data.cells import convert
-from app.data.formats import Format, recognise
+from app.data.formats import Format, recognize
 from app.data.line_index import Index
 from app.data.openai_requests import Checked, RequestReader, check
 from app.data.row_batch import Reader
@@ -44,7 +44,7 @@ def opened(content: bytes, name: str) -> Reader:
 
 def all_of(reader: Reader, columns: list[str] | None = None) -> tuple[pa.Table, list[tuple[int, int | None, str]]]:
     slices = list(reader.read(0, reader.rows, columns or list(reader.columns), 1000))
-    bad = [(one.row, one.line, one.detail) for part in slices for one in part.bad]
+    bad = [(bad_row.row, bad_row.line, bad_row.detail) for part in slices for bad_row in part.bad]
     return pa.concat_tables([part.table for part in slices]), bad
 
 
@@ -55,10 +55,10 @@ def test_what_was_written_in_parts_is_read_again_from_any_row(tmp_path: Path, fo
     with (tmp_path / "joined").open("wb") as file:
         join(parts, file, format)
     with (tmp_path / "joined").open("rb") as file:
-        reader, found = open_table(file, "joined")
+        reader, detected = open_table(file, "joined")
         reader.look_through()
         types = {"key": "BYTES", "a": "FP64", "b": "INT64"}
-        assert (found, reader.rows) == (format, 5000)
+        assert (detected, reader.rows) == (format, 5000)
         columns = list(reader.columns)
         for first, count in ((0, 5000), (1, 1), (1249, 3), (4000, 1000), (4999, 1)):
             slices = list(reader.read(first, count, columns, 700))
@@ -82,9 +82,9 @@ def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPat
     content = 'h,i\n1,"a\nb"\r\n\n2,""""\n\r\n3,ä\n4,"x,\r\ny"'.encode()
     monkeypatch.setattr(line_index, "_BLOCK", size)
     reader = opened(content, "x.csv")
-    found = reader.look_through()
-    assert found is not None
-    found.save(tmp_path / "index")
+    index = reader.look_through()
+    assert index is not None
+    index.save(tmp_path / "index")
     reader.locate(Index.load(tmp_path / "index"))
     for first in range(4):
         rows = [row for part in reader.read(first, 4 - first, ["h", "i"], 10) for row in part.table.to_pylist()]
@@ -94,9 +94,9 @@ def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPat
 def test_rows_of_another_width_are_named_by_their_lines_and_the_others_kept() -> None:
     reader = opened(b'a,key\n1,x\n2\n\n3,"y\nz"\n4,w,v\nNaN,u\n', "x.csv")
     reader.look_through()
-    found, bad = all_of(reader)
-    assert found["key"].to_pylist() == ["x", "y\nz", "u"]
-    assert found["a"].to_pylist() == ["1", "3", "NaN"]
+    rows, bad = all_of(reader)
+    assert rows["key"].to_pylist() == ["x", "y\nz", "u"]
+    assert rows["a"].to_pylist() == ["1", "3", "NaN"]
     assert bad == [
         (1, 3, "it has 1 value, and the first line has 2 columns"),
         (3, 7, "it has 3 values, and the first line has 2 columns"),
@@ -107,8 +107,8 @@ def test_bad_rows_of_jsonl_are_named_by_their_lines() -> None:
     deep = b"[" * 100_000 + b"]" * 100_000
     reader = opened(b'{"a": 1, "key": "x"}\n\n{"a": "b"}\n{"a": 2\n7\n{"key": "z"}\n{"a": NaN}\n{"a": ' + deep + b"}\n", "x.jsonl")
     reader.look_through()
-    found, bad = all_of(reader, ["a", "key"])
-    assert found.to_pylist() == [{"a": b"1", "key": b'"x"'}, {"a": b'"b"', "key": None}, {"a": None, "key": b'"z"'}]
+    rows, bad = all_of(reader, ["a", "key"])
+    assert rows.to_pylist() == [{"a": b"1", "key": b'"x"'}, {"a": b'"b"', "key": None}, {"a": None, "key": b'"z"'}]
     assert [(row, line) for row, line, _ in bad] == [(2, 4), (3, 5), (5, 7), (6, 8)]
     assert [detail.partition(":")[0] for *_, detail in bad] == [
         "it is not JSON", "it is '7', where an object or a list is expected", "it is not JSON", TOO_DEEP.partition(":")[0],
@@ -149,7 +149,7 @@ def npy() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "told"),
+    ("content", "name", "message"),
     [
         (parquet()[:-20], "x.parquet", "cut off or damaged"),
         (b"a,b\n1,2\n", "x.parquet", "does not begin as such a file"),
@@ -167,23 +167,23 @@ def npy() -> bytes:
         (b'{"a": \n', "x.jsonl", "line 1: it is not JSON"),
     ],
 )
-def test_a_file_that_will_not_do_is_refused_when_it_is_opened(content: bytes, name: str, told: str) -> None:
+def test_an_unusable_file_is_refused_when_it_is_opened(content: bytes, name: str, message: str) -> None:
     with pytest.raises(InvalidFile) as caught:
         opened(content, name)
-    assert told in caught.value.detail
+    assert message in caught.value.detail
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("a,b\n1,x\n2,ü\n".encode("latin-1"), "line 3: the byte 0xfc is not UTF-8"),
         (b'a,b\n1,x\n2,"y\n3,z\n', "line 3: a quote that opens here is never closed"),
     ],
 )
-def test_or_when_it_is_looked_through(content: bytes, told: str) -> None:
+def test_an_unusable_file_is_refused_when_it_is_indexed(content: bytes, message: str) -> None:
     with pytest.raises(InvalidFile) as caught:
         opened(content, "x.csv").look_through()
-    assert told in caught.value.detail
+    assert message in caught.value.detail
 
 
 def test_a_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_file_that_was_changed_is_noticed(tmp_path: Path) -> None:
             all_of(reader)
 
 
-def test_a_damaged_page_of_parquet_is_told() -> None:
+def test_a_damaged_page_of_parquet_is_reported() -> None:
     content = bytearray(parquet(10_000))
     content[1000:60_000] = bytes(59_000)
     reader = opened(bytes(content), "x.parquet")
@@ -207,7 +207,7 @@ def test_a_damaged_page_of_parquet_is_told() -> None:
 
 @pytest.mark.parametrize(("content", "name", "format"), [(b"[1]\n", "x", "jsonl"), (b"a;b\n", "x", "csv"), (b"{}", "x.csv", "csv")])
 def test_the_content_tells_the_format_where_the_name_does_not(content: bytes, name: str, format: str) -> None:
-    assert recognise(io.BytesIO(content), name) == format
+    assert recognize(io.BytesIO(content), name) == format
 
 
 @pytest.mark.parametrize("format", [Format.CSV, Format.JSONL])
@@ -229,8 +229,10 @@ def test_a_file_that_is_looked_through_in_steps_has_the_same_rows(tmp_path: Path
         assert steps > 2
         assert reader.rows == whole.rows == 300_000
         for first, count in ((0, 10), (149_990, 20), (299_990, 10)):
-            expected, found = (pa.concat_tables([part.table for part in one.read(first, count, ["key"], 1000)]) for one in (whole, reader))
-            assert found.equals(expected)
+            expected, actual = (
+                pa.concat_tables([part.table for part in source.read(first, count, ["key"], 1000)]) for source in (whole, reader)
+            )
+            assert actual.equals(expected)
 
 
 def test_requests_that_are_checked_in_steps_have_the_same_mistakes() -> None:

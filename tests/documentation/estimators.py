@@ -37,13 +37,13 @@ These have no method that answers new rows, or they do not take or answer one va
 """
 
 
-def page(found: Sequence[Row]) -> str:
+def page(estimators: Sequence[Row]) -> str:
     served = "".join(
         f"| {row.name} | {row.published} | {_word(row.bare)} | {_compiled(row.onnx)} | {', '.join(row.outputs)} |\n"
-        for row in found
+        for row in estimators
         if row.outputs
     )
-    refused = "".join(f"| {row.name} | {row.published.replace('|', chr(92) + '|')} |\n" for row in found if not row.outputs)
+    refused = "".join(f"| {row.name} | {row.published.replace('|', chr(92) + '|')} |\n" for row in estimators if not row.outputs)
     return _OPENING.format(version=sklearn.__version__) + served + _REFUSED + refused
 
 

@@ -47,31 +47,31 @@ def errors() -> str:
 
 
 def exits() -> str:
-    """As the table stands in the code, with the names left to it."""
+    """The table in the module of exit codes, without the names."""
     lines = [line for line in (exit_codes.__doc__ or "").splitlines() if line.startswith("| ") and line[2].isdigit()]
     cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     return _table(("exit code", "when"), [(code, when) for code, _, when in cells])
 
 
 def measured() -> str:
-    found = [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
+    collectors = [collector for collector in vars(metrics).values() if isinstance(collector, MetricWrapperBase)]
     rows = []
-    for one in found:
-        name = one._name + ("_total" if isinstance(one, Counter) else "")
-        rows.append((f"`{name}`", str(one._type), ", ".join(one._labelnames), one._documentation))
+    for collector in collectors:
+        name = collector._name + ("_total" if isinstance(collector, Counter) else "")
+        rows.append((f"`{name}`", str(collector._type), ", ".join(collector._labelnames), collector._documentation))
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
 def bench() -> str:
     """The ratios of the committed run of `scripts/bench`, and what it ran on."""
-    found = json.loads(_BASELINE.read_text())
-    machine, run = found["machine"], found["run"]
+    baseline = json.loads(_BASELINE.read_text())
+    machine, run = baseline["machine"], baseline["run"]
     versions = machine["versions"]
     where = (
         f"Medians of {run['rounds']} rounds of {run['seconds']:g} s on {machine['cores']} cores ({machine['processor']}, {machine['memory_gib']} GiB), everything on "
         f"one machine; Python {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
     )
-    rows = [_ratio(row) for row in found["rows"].values()]
+    rows = [_ratio(row) for row in baseline["rows"].values()]
     return where + _table(("what", "Celeriac", "against", "theirs", "ratio (of single rounds)", "goal"), rows)
 
 
@@ -92,10 +92,10 @@ def commands() -> str:
 
 
 def _hide(group: Any) -> None:
-    group.commands = {name: one for name, one in group.commands.items() if not one.hidden}
-    for one in group.commands.values():
-        if hasattr(one, "commands"):
-            _hide(one)
+    group.commands = {name: command for name, command in group.commands.items() if not command.hidden}
+    for command in group.commands.values():
+        if hasattr(command, "commands"):
+            _hide(command)
 
 
 def chart() -> str:

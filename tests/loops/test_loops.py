@@ -1,4 +1,4 @@
-"""A loop outlives whatever happens in it, and says when it stands still."""
+"""A loop survives every error in it, and reports if it makes no progress."""
 
 from __future__ import annotations
 
@@ -112,26 +112,26 @@ def test_a_wrong_value_is_not_taken_for_an_unavailable_redis(error: Exception, a
     assert unavailable(error) is away
 
 
-def test_a_loop_that_stands_still_is_first_unready_and_then_dead(clock: Callable[[float], None]) -> None:
-    known = Loops(stall_s=60, dead_s=120)
-    quick, slow = known.add("quick"), known.add("slow", every_s=100)
+def test_a_loop_without_progress_is_first_unready_and_then_dead(clock: Callable[[float], None]) -> None:
+    process = Loops(stall_s=60, dead_s=120)
+    quick, slow = process.add("quick"), process.add("slow", every_s=100)
     clock(61)
-    assert "quick has not turned for 61 s" in known.stalled()
-    assert "slow" not in known.stalled()
-    assert known.dead() == ""
+    assert "quick has not turned for 61 s" in process.stalled()
+    assert "slow" not in process.stalled()
+    assert process.dead() == ""
     clock(60)
-    assert "quick" in known.dead()
+    assert "quick" in process.dead()
     with quick.turn(), slow.turn():
         pass
-    assert known.stalled() == known.dead() == ""
+    assert process.stalled() == process.dead() == ""
     clock(61)
-    known.remove("quick")
-    assert known.stalled() == ""
+    process.remove("quick")
+    assert process.stalled() == ""
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the clock of the loops on."""
+    """Advances the clock of the loops."""
     now = 1000.0
 
     def move(seconds: float) -> None:

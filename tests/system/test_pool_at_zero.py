@@ -22,7 +22,7 @@ def test_a_pool_at_zero_is_ready_and_answers(running: Running) -> None:
         assert httpx.get(f"{url}/v2/health/ready").json() == {"ready": True, "live": True}
         wait_until_ready(f"{url}/v2/models/moody/ready")
         findings = list(checks.models(url, running.models))
-        assert {finding.what: finding.found for finding in findings if finding.state == "wrong"} == {}
+        assert {finding.what: finding.detail for finding in findings if finding.state == "wrong"} == {}
         assert "pool default" in {finding.what for finding in findings if finding.state == "ok"}
         body = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0, 0]}]}
         with ThreadPoolExecutor(1) as caller:

@@ -10,7 +10,7 @@
 {{- fail "redis.external.url is set and the bundled Redis is on: set redis.bundled.enabled=false to use the external one, or leave the URL empty." }}
 {{- end }}
 {{- if not (or $v.redis.bundled.enabled $v.redis.external.url) }}
-{{- fail "There is no Redis: set redis.bundled.enabled=true, or redis.external.url to one of your own." }}
+{{- fail "Redis is not configured. Set redis.bundled.enabled=true, or set redis.external.url to the URL of your own server." }}
 {{- end }}
 {{- if $v.redis.external.url }}
   {{- if not (regexMatch "^(rediss?|sentinels?)://[^/]" $v.redis.external.url) }}

@@ -97,7 +97,7 @@ class Transport:
                     return
 
     def follow(self, path: str, deadline: Deadline, what: str, *, job_id: str | None = None) -> Iterator[Event]:
-        """Events without end: a stream that breaks or ends is resumed after its last event. The caller stops.
+        """Yield events without end: a stream that breaks or ends is resumed after its last event. The caller stops the iteration.
 
         Raises Timeout when the deadline passes, ConnectionFailed if the server stays unreachable for as long as one call may take.
         """
@@ -110,10 +110,10 @@ class Transport:
                     yield event
             except ConnectionFailed:
                 deadline.check(what, job_id=job_id)
-                asked = retries.pause()
-                if asked is None:
+                seconds = retries.pause()
+                if seconds is None:
                     raise
-                pause = asked
+                pause = seconds
             deadline.check(what, job_id=job_id)
             time.sleep(min(pause, deadline.left()))
 
@@ -158,7 +158,7 @@ class Transport:
         pid = os.getpid()
         client = self._clients.get(pid)
         if client is None:
-            # Of two threads that arrive at once, both use the client of the first; the other one has opened nothing.
+            # If two threads arrive at once, both use the client of the first. The other client has opened no connection.
             client = self._clients.setdefault(pid, httpx.Client(base_url=self.url, headers=self._headers))
         return client
 

@@ -183,7 +183,7 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
     ("lines", "told"),
     [
         ([LINE, "{"], "line 2: invalid_json_line"),
-        ([LINE, LINE], "line 2: duplicate_custom_id: custom_id 'a' stands in line 1 too"),
+        ([LINE, LINE], "line 2: duplicate_custom_id: custom_id 'a' is already used in line 1"),
         ([LINE, LINE | {"custom_id": "b", "url": "/v1/other"}], "line 2: url_mismatch"),
         ([LINE, LINE | {"custom_id": "b", "body": {"model": "wine"}}], "line 2: model_mismatch"),
         ([LINE, LINE | {"custom_id": "b", "method": "GET"}], "line 2: invalid_request: method is 'GET'"),
@@ -191,7 +191,7 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
         ([LINE, LINE | {"custom_id": 7}], "line 2: invalid_request: custom_id must be"),
         ([LINE, '{"custom_id": ' + "[" * 99 + "]" * 99 + "}"], "line 2: invalid_request: the JSON is nested more than 64 levels deep"),
         ([LINE | {"custom_id": str(at)} for at in range(101)], "too_many_tasks"),
-        (["\n", LINE, LINE], "line 3: duplicate_custom_id: custom_id 'a' stands in line 2 too"),
+        (["\n", LINE, LINE], "line 3: duplicate_custom_id: custom_id 'a' is already used in line 2"),
         (["{"], "the first request does not name a model"),
         (["\n \n"], "file contains no requests"),
         ([], "file contains no requests"),

@@ -1,0 +1,115 @@
+"""Words that code and texts avoid: names that say nothing about their value, and phrases that are not plain English."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.documentation.tables import ROOT
+
+NAMES: Final = ("again", "asked", "found", "here", "known", "moment", "one", "said", "told")
+"""Identifiers to avoid, also with underscores around them. A name says what the value is: `response`, `row`, `message`."""
+PHRASES: Final = (
+    "as it stands", "by itself", "for people", "go on", "goes on", "in the way", "is away", "is no", "lies", "of which there", "so many",
+    "stands", "tells", "told", "who asks", "whoever",
+)  # fmt: skip
+BRITISH: Final = ("artefact", "behaviour", "recognise")
+"""Not `colour`, which is a column of a sample model."""
+TEXTS: Final = ("app", "client", "docs", "README.md", "charts", "scripts", "k8s")
+SKIPPED: Final = (".json", ".pyc", ".svg")
+"""Suffixes of generated files and images, among them the chart's schema and the dashboards."""
+
+
+def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and name of everything that the code names."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef(name=str(name)) | ast.AsyncFunctionDef(name=str(name)) | ast.ClassDef(name=str(name)):
+                yield node.lineno, name
+            case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield node.lineno, name
+            case ast.alias(asname=str(name)):
+                yield node.lineno, name
+
+
+def phrases(text: str, phrase: str) -> Iterator[int]:
+    """Yield the lines in which a phrase begins. It may continue on the next line, also of a comment."""
+    words = phrase.split()
+    pattern = r"(?:\s|#)+".join(map(re.escape, words))
+    # "is no longer" is plain English; "is no model" is not.
+    end = r"(?:\s|#)+(?!longer\b|more\b)\w" if phrase == "is no" else "" if phrase in BRITISH else r"\b"
+    for match in re.finditer(rf"\b{pattern}{end}", text, re.IGNORECASE):
+        yield text.count("\n", 0, match.start()) + 1
+
+
+@cache
+def named() -> list[tuple[str, str]]:
+    """Return the place and name of every identifier in the code."""
+    paths = sorted(path for folder in ("app", "client") for path in (ROOT / folder).rglob("*.py") if "_sync" not in path.parts)
+    return [
+        (f"{path.relative_to(ROOT)}:{line}", name) for path in paths for line, name in names(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+@cache
+def texts() -> dict[Path, str]:
+    """Return the text of every file that is written by hand, and of those that are generated from it for readers."""
+    roots = [ROOT / name for name in TEXTS]
+    paths = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*")))]
+    return {path: path.read_text(encoding="utf-8") for path in paths if path.is_file() and _is_text(path)}
+
+
+def _is_text(path: Path) -> bool:
+    return path.suffix not in SKIPPED and path.name != "lock.txt" and "_sync" not in path.parts
+
+
+@pytest.mark.parametrize("word", NAMES)
+def test_a_name_says_what_it_holds(word: str) -> None:
+    places = [f"{place}: {name}" for place, name in named() if name.strip("_") == word]
+    assert not places, "Name these by what they hold:\n" + "\n".join(places)
+
+
+@pytest.mark.parametrize("phrase", [*PHRASES, *BRITISH])
+def test_texts_avoid_the_phrase(phrase: str) -> None:
+    places = [f"{path.relative_to(ROOT)}:{line}: {phrase}" for path, text in texts().items() for line in phrases(text, phrase)]
+    assert not places, "Write these in plain American English:\n" + "\n".join(places)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("one = 1", "one"),
+        ("def found(): ...", "found"),
+        ("lambda told: 1", "told"),
+        ("class Row:\n    known: int", "known"),
+        ("self._said = 1", "_said"),
+        ("[0 for here in ()]", "here"),
+        ("try: ...\nexcept OSError as again: ...", "again"),
+        ("import time as moment", "moment"),
+        ("match 1:\n    case asked: ...", "asked"),
+    ],
+)
+def test_names_of_every_kind_are_recognized(code: str, name: str) -> None:
+    assert name in [name for _, name in names(ast.parse(code))]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "lines"),
+    [
+        ("is no", "this is no model\nit is no longer one\nThere is no\nalias", [1, 3]),
+        ("told", "untold\nas Told", [2]),
+        ("lies", "it replies\nit lies there", [2]),
+        ("in the way", "# stands in the\n# way of it", [1]),
+        ("artefact", "a\nartefacts", [2]),
+    ],
+)
+def test_phrases_are_recognized(phrase: str, text: str, lines: list[int]) -> None:
+    assert list(phrases(text, phrase)) == lines
