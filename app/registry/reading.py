@@ -193,6 +193,7 @@ class ReadableRepository:
 
 
 def folders(path: Path) -> list[Path]:
+    """Return the folders in a folder, by name; none if it does not exist."""
     if not path.is_dir():
         return []
     with os.scandir(path) as entries:

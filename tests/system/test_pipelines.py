@@ -228,10 +228,10 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
         ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: the step 'lost' must have either run"),
         ({"pipeline": "circle"}, 409, "pipeline_unavailable", "the steps wait for each other: "),
         ({"pipeline": "modelless"}, 404, "model_not_found", "Model 'nobody' does not exist"),
-        ({"pipeline": "squares"}, 422, "invalid_input", "the input 'count' is missing"),
+        ({"pipeline": "squares"}, 422, "invalid_input", "Input 'count' is missing"),
         ({"pipeline": "squares", "inputs": {"count": 1, "size": 2}}, 422, "unknown_field", "no input 'size'"),
         ({"pipeline": "squares", "inputs": [1]}, 422, "invalid_input", "must be an object"),
-        ({"pipeline": 3}, 422, "invalid_input", "the name of one"),
+        ({"pipeline": 3}, 422, "invalid_input", "must be the name of a pipeline"),
         ({"pipeline": "squares", "model": "digits"}, 422, "unknown_field", "'model'"),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, co
 @pytest.mark.parametrize(
     ("pipeline", "inputs", "words"),
     [
-        ("unknown", {}, "the step 'lost': this worker knows no function 'no_such_function'; there are choose, count"),
+        ("unknown", {}, "the step 'lost': this worker has no function 'no_such_function'; registered: choose, count"),
         ("squares", {"count": "many"}, "the step 'numbers': TypeError"),
         ("leaving", {}, "the step 'leave': RuntimeError: the code raised SystemExit, which would end the process"),
         ("digit", {"pixels": [1, 2]}, "takes the shape [-1, 64], not [1, 2]"),

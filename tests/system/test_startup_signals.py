@@ -161,7 +161,7 @@ def test_a_signal_during_the_imports_ends_the_process(process: str, moment: int,
     assert starting.end() == 0, starting.tail()
 
 
-@pytest.mark.parametrize("moment", [0, 200, 500, 800, 1100, "warm after"])
+@pytest.mark.parametrize("moment", [0, 200, 500, 800, 1100, "Process is warm"])
 def test_a_worker_that_is_stopped_while_it_starts_takes_no_job(moment: int | str, start: Start, running: Running) -> None:
     with queued_job(running) as read:
         starting = start("worker", POOL=POOL, PROCESSES=1)
@@ -169,7 +169,7 @@ def test_a_worker_that_is_stopped_while_it_starts_takes_no_job(moment: int | str
         starting.process.send_signal(signal.SIGTERM)
         assert starting.end() == 0, starting.tail()
         # When its process is warm, the worker may have taken the job before the signal. Then it has to finish it.
-        assert read() in ({("queued", 0), ("succeeded", 1)} if moment == "warm after" else {("queued", 0)})
+        assert read() in ({("queued", 0), ("succeeded", 1)} if moment == "Process is warm" else {("queued", 0)})
 
 
 @pytest.mark.parametrize("moment", [600, 900, "Started server process", "startup complete"])
