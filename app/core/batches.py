@@ -52,7 +52,7 @@ RESUMABLE: Final = FINAL - {Status.COMPLETED}
 
 @dataclass(frozen=True, slots=True)
 class BatchSpec:
-    """What was requested, which never changes. `asked` is the model as the caller named it. `endpoint` is set if the file holds requests, as OpenAI's.
+    """What was requested, which never changes. `requested_model` is the model as the caller named it. `endpoint` is set if the file holds requests, as OpenAI's.
 
     `input` and `output` are sources as JSON types; `output` None: a new file. `columns` and `keep` None: by name, and all others.
     `webhook` is `{url, events}`. `options` say how the file is read; see `TableOptions`.
@@ -63,7 +63,7 @@ class BatchSpec:
     pool: str
     method: str
     input: dict[str, str]
-    asked: str = ""
+    requested_model: str = ""
     output: dict[str, str] | None = None
     format: str | None = None
     columns: list[str] | dict[str, str] | None = None
@@ -78,13 +78,16 @@ class BatchSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the spec as JSON."""
-        return asdict(self)
+        """Return the spec as JSON. Records call the requested model `asked`, as they always have."""
+        data = asdict(self)
+        return {**data, "asked": data.pop("requested_model")}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Decode what `as_dict` returned."""
-        return cls(**data)
+        fields = dict(data)
+        requested_model = fields.pop("asked", "")
+        return cls(**fields, requested_model=requested_model)
 
 
 @dataclass(frozen=True, slots=True)

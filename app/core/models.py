@@ -141,7 +141,7 @@ class Manifest:
     parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
-    holds; 0 is no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive.
+    holds; 0 means no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive.
     """
 
     name: str

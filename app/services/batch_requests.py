@@ -85,7 +85,7 @@ class BatchRequests:
                 pointer="/endpoint",
             )
         model = await self._model(ModelRef.parse(reference))
-        return model | {"asked": reference, "input": Source(file=id).as_dict(), "endpoint": endpoint, "method": ""}
+        return model | {"requested_model": reference, "input": Source(file=id).as_dict(), "endpoint": endpoint, "method": ""}
 
     async def _table(self, body: dict[str, Any]) -> dict[str, Any]:
         """Parse a body that names a model and a table."""
@@ -113,7 +113,7 @@ class BatchRequests:
         if format not in (None, *FORMATS):
             raise InvalidInput(f"Invalid format {format!r}. Use one of {', '.join(FORMATS)}.", pointer="/format")
         return await self._model(ref) | {
-            "asked": body["model"],
+            "requested_model": body["model"],
             "method": method_of(body, manifest),
             "input": source.as_dict(),
             "output": output.as_dict() if output else None,

@@ -21,6 +21,8 @@ PHRASES: Final = (
 )  # fmt: skip
 BRITISH: Final = ("artefact", "behaviour", "recognise")
 """Not `colour`, which is a column of a sample model."""
+FIELDS: Final = ("'told'", '"told"')
+"""Names of fields in Redis, which records of earlier versions have."""
 TEXTS: Final = ("app", "client", "docs", "README.md", "charts", "scripts", "k8s")
 SKIPPED: Final = (".json", ".pyc", ".svg")
 """Suffixes of generated files and images, among them the chart's schema and the dashboards."""
@@ -47,7 +49,8 @@ def phrases(text: str, phrase: str) -> Iterator[int]:
     # "is no longer" is plain English; "is no model" is not.
     end = r"(?:\s|#)+(?!longer\b|more\b)\w" if phrase == "is no" else "" if phrase in BRITISH else r"\b"
     for match in re.finditer(rf"\b{pattern}{end}", text, re.IGNORECASE):
-        yield text.count("\n", 0, match.start()) + 1
+        if text[match.start() - 1 : match.end() + 1] not in FIELDS:
+            yield text.count("\n", 0, match.start()) + 1
 
 
 @cache

@@ -93,7 +93,7 @@ class JobError(BaseModel):
 
 
 class Progress(BaseModel):
-    """Told by the running attempt."""
+    """Progress that the running attempt reported."""
 
     fraction: float = Field(ge=0, le=1)
     text: str

@@ -35,7 +35,7 @@ class Creation(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")
-    description: str = Field("", max_length=500, description="For people.")
+    description: str = Field("", max_length=500, description="Human-readable description.")
     cron: str | None = Field(
         None,
         max_length=200,

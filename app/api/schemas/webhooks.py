@@ -24,7 +24,7 @@ Events = Annotated[
     Field(min_length=1, description="`start`: a worker has the job, or the batch is begun. `completed`: it has ended, however."),
 ]
 Models = Annotated[list[str], Field(max_length=100, description="Names or name@version; empty for all.", examples=[["digits"]])]
-Description = Annotated[str, Field(max_length=500, description="For people.")]
+Description = Annotated[str, Field(max_length=500, description="Human-readable description.")]
 Url = Annotated[str, Field(max_length=2048, description="Where to POST to: https, at a public address.", examples=[_URL])]
 
 

@@ -104,7 +104,7 @@ def _requests(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes]
         if not progress.index.whole:
             return _more(workspace, order, progress)
     reader, checked = RequestReader(file, progress.index), progress.checked
-    model = order.asked if order.endpoint == "/v1/jobs" else None
+    model = order.requested_model if order.endpoint == "/v1/jobs" else None
     if not openai_requests.check(reader, order.endpoint, settings().max_batch_requests, model, checked, time_slice.over):
         return _more(workspace, order, progress)
     if checked.errors:
