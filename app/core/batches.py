@@ -80,7 +80,8 @@ class BatchSpec:
     def as_dict(self) -> dict[str, Any]:
         """Return the spec as JSON. Records call the requested model `asked`, as they always have."""
         data = asdict(self)
-        return {**data, "asked": data.pop("requested_model")}
+        data["asked"] = data.pop("requested_model")
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.batches import TARGET_S, Candidate, choose, cut
+from app.core.batches import TARGET_S, BatchSpec, Candidate, choose, cut
 
 _counts = st.integers(1, 10**9)
 
@@ -45,3 +45,9 @@ def test_owners_take_turns_however_many_batches_each_has() -> None:
 
 def test_the_batches_of_one_owner_go_in_order() -> None:
     assert choose([Candidate("new", "a", 2.0, 0.0), Candidate("old", "a", 1.0, 9.0)], {}).batch == "old"
+
+
+def test_a_spec_is_decoded_as_it_was_and_as_earlier_versions_stored_it() -> None:
+    spec = BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, "m@production")
+    assert BatchSpec.from_dict(spec.as_dict()) == spec
+    assert (spec.as_dict()["asked"], "requested_model" in spec.as_dict()) == ("m@production", False)
