@@ -83,7 +83,7 @@ def test_health_and_metadata(server: Any) -> None:
 
 
 def test_an_error_is_told_in_words(server: Any) -> None:
-    with pytest.raises(InferenceServerException, match=r"Model 'nobody' does not exist\. Available models: breast-cancer"):
+    with pytest.raises(InferenceServerException, match=r"Model 'nobody' does not exist\. Available models: .*breast-cancer"):
         server.infer("nobody", tensors(np.zeros((1, 2)), True))
 
 
@@ -112,7 +112,7 @@ def test_workers_drop_an_unloaded_model_and_load_it_again(server: Any, running: 
 
 
 def test_a_model_cannot_be_sent(server: Any) -> None:
-    with pytest.raises(InferenceServerException, match="published into the repository"):
+    with pytest.raises(InferenceServerException, match="Publish models to the repository"):
         server.load_model("digits", config="{}")
 
 
