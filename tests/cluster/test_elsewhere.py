@@ -63,8 +63,8 @@ def test_keda_wakes_and_rests_a_pool_by_what_a_sentinel_says(elsewhere: Release)
 def wakes_and_rests(release: Release) -> None:
     until("no worker", lambda: release.at.replicas(WORKER) == 0, 120)
     told = release.send("guarded", 20)
+    # Without a worker nothing would be answered. It may be gone already.
     assert (told["right"], told["changed"]) == (20, 0), told
-    assert release.at.replicas(WORKER) == 1
     until("no worker again", lambda: release.at.replicas(WORKER) == 0, 120)
 
 
