@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 
 class FlakyProxy:
-    """Use as a context manager. `requests` holds the bytes that clients sent."""
+    """Use as a context manager. `requests` holds what clients sent, one element per request."""
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
@@ -58,7 +58,11 @@ class FlakyProxy:
     def _copy_requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(1 << 16):
-                self.requests.append(data)
+                # Headers and body of a request may arrive apart.
+                if not self.requests or data.split(b"\r\n")[0].endswith(b" HTTP/1.1"):
+                    self.requests.append(data)
+                else:
+                    self.requests[-1] += data
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 
