@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -62,8 +63,11 @@ def test_keda_wakes_and_rests_a_pool_by_what_a_sentinel_says(elsewhere: Release)
 
 def wakes_and_rests(release: Release) -> None:
     until("no worker", lambda: release.at.replicas(WORKER) == 0, 120)
-    told = release.send("guarded", 20)
-    # Without a worker nothing would be answered. It may be gone already.
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(release.send, "guarded", 20)
+        # While the jobs run: on a slow machine the cooldown is over before their answers are here.
+        until("one worker", lambda: release.at.replicas(WORKER) == 1, 120)
+        told = sending.result()
     assert (told["right"], told["changed"]) == (20, 0), told
     until("no worker again", lambda: release.at.replicas(WORKER) == 0, 120)
 
