@@ -18,7 +18,7 @@ from app.cluster.access import TIMEOUT_S, ClusterUnavailable, asking, connect, n
 log = logging.getLogger(__name__)
 _ANNOTATION: Final = "controller.kubernetes.io/pod-deletion-cost"
 _INTERVAL_S: Final = 5.0
-"""Each check may write to the cluster, so it is no more frequent than the autoscaler's decisions."""
+"""Each check may write to the cluster, so checks are as rare as the decisions of the autoscaler."""
 
 
 def keep_updated(busy: Callable[[], bool]) -> None:

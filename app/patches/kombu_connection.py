@@ -8,7 +8,7 @@ Why:
 Upstream:
     https://github.com/celery/kombu/issues/320 reports such an AttributeError and is closed. `broker_transport_options` has no
     interval for the first connection, and `get_transport_cls` knows only kombu's own names and import paths. A dotted path as the
-    URL's scheme works, but then the URL is no longer one that redis-py, redbeat and people read.
+    URL's scheme works, but then redis-py and redbeat cannot read the URL.
 
 Checked with:
     celery 5.7.0, kombu 5.7.0

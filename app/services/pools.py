@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from app.cluster.scaling import Scaling
 
 log = logging.getLogger(__name__)
-_OUTSIDE: Final = "The cluster is not asked, so that this shows what Redis knows. Set api.readCluster in the chart's values to ask it."
+_OUTSIDE: Final = "The API does not read the cluster, so this shows what Redis knows. Set cluster.read=true in the values of the chart."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class PoolOverview:
         depths: Queue depth by pool.
         workers: The living workers.
         autoscaled: Pools that an autoscaler starts from zero.
-        scaling: What the cluster reports by pool, or None if it is not asked or does not answer.
+        scaling: What the cluster reports by pool, or None if the API does not read it or it does not answer.
         note: Why the cluster reports nothing, or None.
     """
 

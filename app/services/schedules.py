@@ -25,7 +25,7 @@ class ScheduleRun:
 
     Attributes:
         planned: Planned time, in seconds since 1970.
-        state: `missed`, `failed`, or the state of what was started. None if that is no longer known.
+        state: `missed`, `failed`, or the state of what was started. None if its record has expired.
         kind: Kind of what was started, or None.
         id: ID of what was started, or None.
         error: Why the run did not start, or how it failed.

@@ -120,9 +120,9 @@ async def cancel(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Sends the events of a job until it ends.
 
-    `queued`, `start`, `progress` and `completed` carry the job; `output` carries a piece that the model yields:
-    `{chunk, index, row, attempt}`. `queued` is repeated now and then, with the position. `Last-Event-ID` continues a stream that broke off. The index jumps if older
-    pieces are no longer kept, and restarts at 0 with another attempt.
+    `queued`, `start`, `progress` and `completed` carry the job. `output` carries one token that the model yields:
+    `{chunk, index, row, attempt}`. `queued` is repeated now and then with the position. `Last-Event-ID` resumes an interrupted
+    stream. `index` has a gap if older tokens were dropped, and restarts at 0 with another attempt.
     """
     root, id = container(request), request.path_params["id"]
     await root.jobs.get(id)

@@ -4,10 +4,12 @@ import time
 
 import httpx
 import pytest
+import yaml
 
 from app.core.models import Manifest
 from app.store import workers
 from tests.api.conftest import Worker, running
+from tests.running import ROOT
 
 ROW = [0.0] * 64
 
@@ -25,7 +27,9 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "scaling": None,
         "obstacles": ["No worker of this pool is alive. Start one with CELERIAC_POOL=default."],
     }
-    assert told["note"].startswith("The cluster is not asked")
+    assert told["note"].startswith("The API does not read the cluster")
+    assert "cluster.read=true" in told["note"]
+    assert yaml.safe_load((ROOT / "charts/celeriac/values.yaml").read_text())["cluster"]["read"] is True
 
 
 async def test_workers_that_live_are_counted_with_their_processes(configured: pytest.MonkeyPatch, worker: Worker) -> None:
