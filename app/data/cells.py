@@ -252,7 +252,9 @@ def _one_by_one(spec: TensorSpec, values: list[Any], missing: Bools, broken: dic
 
 def _array(values: list[Any], datatype: str) -> Array:
     array = np.empty(len(values), _STORED[datatype])
-    array[:] = values
+    # A number that is too large for FP16 or FP32 becomes infinite, which is refused afterwards.
+    with np.errstate(over="ignore"):
+        array[:] = values
     return array
 
 

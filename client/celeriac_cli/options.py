@@ -76,10 +76,10 @@ def table_options(
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def local_table_options(fields: dict[str, Any]) -> TableOptions:
-    """The same options for a table that this process reads."""
-    options: dict[str, Any] = fields | ({"na_values": tuple(fields["na_values"])} if "na_values" in fields else {})
-    return TableOptions(**options)
+def local_table_options(fields: dict[str, Any], manifest: dict[str, Any] | None) -> TableOptions:
+    """The same options for a table that this process reads. Those that a training read its file with apply, as they do to a batch."""
+    options: dict[str, Any] = {**(manifest or {}).get("reading", {}), **fields}
+    return TableOptions(**{**options, "na_values": tuple(options.get("na_values", ()))})
 
 
 def webhook_field(url: str) -> dict[str, Any]:

@@ -56,10 +56,13 @@ def predict(
     from celeriac_cli import rows, show
     from celeriac_cli.api import connect
 
-    options = local_table_options(table_options(delimiter, decimal, quote, encoding, na_values, header))
+    fields = table_options(delimiter, decimal, quote, encoding, na_values, header)
+    # Invalid options are refused before the API is called.
+    local_table_options(fields, None)
     printer = show.TokenPrinter()
     with connect(url) as client:
-        inputs = rows.read(data, manifest_of(client, model), options)
+        manifest = manifest_of(client, model)
+        inputs = rows.read(data, manifest, local_table_options(fields, manifest))
         job = client.submit(model, inputs, method=method, **webhook_field(webhook))
         if stream:
             for event in job.events():

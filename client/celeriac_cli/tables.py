@@ -80,7 +80,7 @@ class Table:
         if not self.columns:
             return self.cells
         if manifest is None:
-            values = [self._column(at, None) for at in range(len(self.columns))]
+            values = [self._column(name, at, None) for at in range(len(self.columns))]
             return [dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True)]
         inputs = manifest["inputs"]
         taken = self._taken(name, manifest)
@@ -93,7 +93,7 @@ class Table:
         left = iter(taken)
         groups = []
         for spec, width in zip(inputs, widths, strict=True):
-            columns = [self._column(self.columns.index(next(left)), spec["datatype"]) for _ in range(width)]
+            columns = [self._column(name, self.columns.index(next(left)), spec["datatype"]) for _ in range(width)]
             groups.append([_shaped(list(row), spec["shape"][1:]) for row in zip(*columns, strict=True)])
         return groups[0] if len(groups) == 1 else [list(row) for row in zip(*groups, strict=True)]
 
@@ -110,8 +110,11 @@ class Table:
             raise CLIError(f"{message}: rename them", Exit.USAGE)
         return names
 
-    def _column(self, at: int, datatype: str | None) -> list[Any]:
-        return self.decode([row[at] for row in self.cells], datatype)
+    def _column(self, name: str, at: int, datatype: str | None) -> list[Any]:
+        try:
+            return self.decode([row[at] for row in self.cells], datatype)
+        except ValueError as error:
+            raise CLIError(f"{name}: Column {self.columns[at]!r}: {error}.", Exit.USAGE) from None
 
 
 def read_csv(data: bytes, name: str, options: TableOptions) -> Table:
@@ -181,15 +184,25 @@ def _named(cells: list[str], place: str, options: TableOptions) -> tuple[str, ..
 
 
 def _decoded(cells: list[str], datatype: str | None, options: TableOptions) -> list[Any]:
-    """Cells as numbers, truth values and text. A cell that does not fit its datatype stays text, which the server refuses by name."""
-    if datatype == "TIMESTAMP":
-        return [None if cell.strip() in _MISSING or cell in options.na_values else cell for cell in cells]
+    """Cells as JSON values. If the datatype is known, text: the server reads it by the rules that a batch follows.
+
+    Raises ValueError for a number with a decimal point if the options declare a comma.
+    """
     if datatype == "BYTES":
         return [None if cell == "" or cell in options.na_values else cell for cell in cells]
-    values = [None if cell.strip() in _MISSING or cell in options.na_values else _value(cell, options.decimal) for cell in cells]
-    if datatype is None and any(isinstance(value, str) for value in values):
-        return _decoded(cells, "BYTES", options)
-    return values
+    texts = [None if cell.strip() in _MISSING or cell in options.na_values else cell for cell in cells]
+    if datatype is not None:
+        number = datatype not in ("BOOL", "TIMESTAMP") and options.decimal == ","
+        return [_with_point(text) if number and text is not None else text for text in texts]
+    values = [text if text is None else _value(text, options.decimal) for text in texts]
+    return _decoded(cells, "BYTES", options) if any(isinstance(value, str) for value in values) else values
+
+
+def _with_point(text: str) -> str:
+    number = text.strip()
+    if "." in number and _NUMBER.fullmatch(number):
+        raise ValueError(f"{text!r} is not a number with a decimal comma")
+    return number.replace(",", ".", 1)
 
 
 def _value(cell: str, decimal: str) -> Any:

@@ -117,11 +117,11 @@ IMAGE = {"name": "image", "inputs": [{"name": "pixels", "datatype": "FP64", "sha
 @pytest.mark.parametrize(
     ("manifest", "text", "expected"),
     [
-        (IRIS, "b,a,note\n2,1,x\n4,,y\n", [[1, 2], [None, 4]]),
-        (IRIS, "a,b\n1,ten\n", [[1, "ten"]]),  # the server names the row and the column
-        (MIXED, "city,since,age\n007,20240102,30.0\n,NA,n/a\n", [[30.0, "007", "20240102"], [None, None, None]]),
-        (IMAGE, "a,b,c,d\n1,2,3,4\n", [[[1, 2], [3, 4]]]),
-        (IRIS, ",a,b\n0,1,2\n", [[1, 2]]),
+        (IRIS, "b,a,note\n2,1,x\n4,,y\n", [["1", "2"], [None, "4"]]),
+        (IRIS, "a,b\n1,ten\n", [["1", "ten"]]),  # the server reads cells, and names the row and the column
+        (MIXED, "city,since,age\n007,20240102,30.0\n,NA,n/a\n", [["30.0", "007", "20240102"], [None, None, None]]),
+        (IMAGE, "a,b,c,d\n1,2,3,4\n", [[["1", "2"], ["3", "4"]]]),
+        (IRIS, ",a,b\n0,1,2\n", [["1", "2"]]),
     ],
 )
 def test_a_model_takes_its_columns_by_name(manifest: dict[str, Any], text: str, expected: list[Any], tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
+import pytest
 from celeriac_cli import tables
+from celeriac_cli.errors import CLIError
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
@@ -19,10 +21,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from app.core.errors import CeleriacError
 from app.core.inputs import from_rows
-from app.core.models import Manifest
+from app.core.models import Manifest, TensorSpec
 from app.core.tables import TableOptions
-from app.core.tensors import Tensor
+from app.core.tensors import Tensor, decode
 from app.data.columns import bind
 from app.data.delimited import CsvReader
 from app.data.features import to_inputs
@@ -169,3 +172,57 @@ def test_every_door_gives_the_answer_of_this_process(frame: pd.DataFrame) -> Non
     model = served(frame, estimator)
     for name, door in DOORS.items():
         np.testing.assert_array_equal(door(frame, model), expected, err_msg=name)
+
+
+CELLS = (
+    *("1", "1.0", "1.5", "-1", "+1", "1e3", "0x10", "1_000", "1,000", "1,5", "1.", ".5", "1 2", "1d3", "--5", "007", "01234", " 1 ", "٣"),
+    *("inf", "-Infinity", "1e400", "nan", "5e-324", "1.7976931348623157e308", "9007199254740993", "9007199254740993.0"),
+    *("18446744073709551615", "18446744073709551616", "-9223372036854775808", "", "  ", "NA", "N/A", "null", "None", "NaT", "?", "-"),
+    *("true", "TRUE", "tRuE", "false", "yes", "T", "0", "2026-01-31", "20260131", "2026-01-31 10:00", "2026-01-31T10:00:00+02:00"),
+    *("2026-02-30", "1769817600"),
+)
+
+
+def one_column(datatype: str, *, nullable: bool) -> Manifest:
+    inputs = TensorSpec("x", datatype, (-1,), nullable=nullable), TensorSpec("y", "FP64", (-1,))
+    return Manifest("m", "1", "joblib", "m.joblib", "", inputs, ())
+
+
+def by_a_batch(manifest: Manifest, content: bytes, **options: Any) -> list[Any] | None:
+    """The values of the first column, or None if the file is refused."""
+    try:
+        reader, _ = open_table(io.BytesIO(content), "x.csv", None, TableOptions.from_dict(options))
+        reader.look_through()
+        binding = bind(manifest, reader)
+        if isinstance(reader, CsvReader):
+            reader.expect(binding.floats(manifest))
+        [part] = reader.read(0, reader.rows, binding.columns, 4)
+        inputs, good = to_inputs(manifest, binding, part)
+    except CeleriacError:
+        return None
+    return None if good.bad else decode(inputs[0].data, datatype=inputs[0].datatype)
+
+
+def by_the_command_line(manifest: Manifest, content: bytes, **options: Any) -> list[Any] | None:
+    """The same, by the rows that `celeriac predict --data` sends."""
+    try:
+        table = tables.read_csv(content, "x.csv", tables.TableOptions(**options))
+        rows = orjson.loads(orjson.dumps(table.rows("x.csv", orjson.loads(orjson.dumps(manifest.as_dict())))))
+        [first, _] = from_rows(manifest, rows)
+    except (CLIError, CeleriacError):
+        return None
+    return decode(first.data, datatype=first.datatype)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT64", "INT8", "UINT64", "BOOL", "BYTES", "TIMESTAMP"])
+def test_the_command_line_reads_a_cell_as_a_batch_does(datatype: str, nullable: bool, decimal: str) -> None:
+    manifest = one_column(datatype, nullable=nullable)
+    different = {}
+    for cell in CELLS:
+        content = f'x;y\n"{cell}";1\n'.encode()
+        batch, line = (door(manifest, content, delimiter=";", decimal=decimal) for door in (by_a_batch, by_the_command_line))
+        if repr(batch) != repr(line):  # NaN equals NaN
+            different[cell] = batch, line
+    assert different == {}

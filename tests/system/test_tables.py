@@ -49,13 +49,14 @@ def models(running: Running, cities: Any) -> Iterator[None]:
     ages = pd.DataFrame({"age": [10, 20, 30], "income": [1.0, 5.0, 2.0]})
     model = make_pipeline(SimpleImputer(), LinearRegression()).fit(ages, 2 * ages["age"])
     publish(repository, model, "ages", sample=ages, pool=POOL, promote="production")
+    publish(repository, model, "sparse", sample=ages, pool=POOL, promote="production", reading={"decimal": ",", "na_values": ["-9"]})
     publish(repository, cities[0], "cities", sample=cities[1], pool=POOL, promote="production")
     spam = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["buy now", "hello you", "buy buy", "hello"], [1, 0, 1, 0])
     publish(repository, spam, "spam", sample=np.array(["buy now", "hello"], dtype=object), format="joblib", pool=POOL, promote="production")
     publish(repository, Moody(), "sleepy", sample=np.zeros((3, 2)), columns=["a", "b"], format="joblib", pool=POOL, promote="production")
     (running.folder / "tables").mkdir(exist_ok=True)
     with running.process("worker", pool=POOL, processes=2):
-        for name in ("line", "ages", "cities", "spam", "sleepy"):
+        for name in ("line", "ages", "sparse", "cities", "spam", "sleepy"):
             wait_until_ready(f"{running.url}/v2/models/{name}/ready")
         yield
 
@@ -152,6 +153,13 @@ def test_a_header_of_numbers_is_not_a_row(celeriac: Celeriac, models: None, runn
             len(celeriac("predict", "line", "--json", "--data", str(tmp_path / "f.csv"), option, "--url", running.url).json["result"])
             == count
         )
+
+
+def test_the_command_line_reads_a_file_as_the_training_did(celeriac: Celeriac, api: httpx.Client, running: Running, tmp_path: Path) -> None:
+    text = "age;income\n30;1,5\n-9;2,0\n"
+    (tmp_path / "rows.csv").write_text(text)
+    result = celeriac("predict", "sparse", "--json", "--data", str(tmp_path / "rows.csv"), "--url", running.url).json["result"]
+    assert np.round(result, 6).tolist() == values(api, "sparse", text) == [60.0, 40.0]
 
 
 def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
