@@ -174,9 +174,7 @@ class BatchService:
                     yield batch
                 if batch.status.final or self._holds.draining:
                     return
-                async with self._holds.hold(_SILENCE_S):
-                    await changed.wait()
-                if not changed.is_set():
+                if not await self._holds.wait(changed.wait(), _SILENCE_S):
                     yield None
 
     async def _claim_output(self, id: str, spec: BatchSpec) -> None:
@@ -189,12 +187,13 @@ class BatchService:
             raise BatchConflict(f"Batch {holder} writes the same output. Wait until it ends, or name another output.", pointer="/output")
 
     async def _checked(self, id: str) -> Batch:
+        end = time.monotonic() + self._settings.batch_validate_s
         async with self._replies.watch(id) as changed:
-            async with self._holds.hold(self._settings.batch_validate_s):
-                while (await self.get(id)).status is Status.VALIDATING:
-                    await changed.wait()
-                    changed.clear()
-            return await self.get(id)
+            batch = await self.get(id)
+            while batch.status is Status.VALIDATING and await self._holds.wait(changed.wait(), end - time.monotonic()):
+                changed.clear()
+                batch = await self.get(id)
+            return batch
 
 
 def _refusal(batch: Batch) -> CeleriacError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable
 
 
 class Holds:
@@ -22,20 +21,27 @@ class Holds:
         """End all waits, now and in the future."""
         self.draining = True
         for timeout in self._open:
-            timeout.reschedule(0)
+            if not timeout.expired():
+                timeout.reschedule(0)
 
-    @contextlib.asynccontextmanager
-    async def hold(self, seconds: float) -> AsyncIterator[None]:
-        """Run the block until it completes, `seconds` have passed or the process shuts down. No error is raised.
+    async def wait(self, happening: Awaitable[object], seconds: float) -> bool:
+        """Wait for an event or a future. Return False if `seconds` have passed or the process shuts down before it happens.
+
+        The awaitable is cancelled then. It must not run Redis commands: redis-py may answer a cancellation with an error of its own.
 
         Example:
-            async with holds.hold(20):
-                await changed.wait()
+            if await holds.wait(changed.wait(), 20):
+                job = await read()
         """
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(0 if self.draining else seconds) as timeout:
                 self._open.add(timeout)
                 try:
-                    yield
+                    await happening
                 finally:
                     self._open.discard(timeout)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            return False
+        return True

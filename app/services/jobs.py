@@ -181,21 +181,18 @@ class JobService:
                     # The client connects again, to a process that stays.
                     yield None
                     return
-                async with self._holds.hold(_SILENCE_S):
-                    await changed.wait()
-                if not changed.is_set():
+                if not await self._holds.wait(changed.wait(), _SILENCE_S):
                     yield JobEvent(job.revision, "queued", job) if job.state is State.QUEUED else None
                 job = await jobs.read(self._client, id)
 
     async def _watched(self, id: str, seconds: float) -> Job:
         """Wait for a job that any process may have submitted."""
+        end = time.monotonic() + seconds
         async with self._replies.watch(id) as changed:
             job = self._existing(id, await jobs.watch(self._client, id))
-            async with self._holds.hold(seconds):
-                while not job.state.final:
-                    await changed.wait()
-                    changed.clear()
-                    job = await self.get(id)
+            while not job.state.final and await self._holds.wait(changed.wait(), end - time.monotonic()):
+                changed.clear()
+                job = await self.get(id)
             return job
 
     async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
@@ -203,8 +200,7 @@ class JobService:
         if item.expires_at < time.time() + seconds:
             # It may expire in the meantime, which no worker reports.
             return await self._watched(job.id, seconds)
-        async with self._holds.hold(seconds):
-            await asyncio.shield(item.outcome)
+        await self._holds.wait(asyncio.shield(item.outcome), seconds)
         outcome = item.outcome.result() if item.outcome.done() else None
         if outcome is None or not outcome.started_at:
             return await self.get(job.id)
