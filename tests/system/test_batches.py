@@ -115,7 +115,7 @@ def test_a_row_that_kills_its_worker_ends_alone(running: Running, worker: None) 
 
 
 def test_what_was_done_can_be_read_while_it_runs_and_after_it_was_cancelled_and_the_rest_resumed(running: Running, worker: None) -> None:
-    values = slow(600)
+    values = slow(600, 0.25)
     batch = begun(running.url, started(running.url, values))
     address = f"{running.url}/v1/batches/{batch['id']}"
     first = httpx.get(f"{address}/parts").json()["data"][0]

@@ -139,15 +139,15 @@ def test_trainings(celeriac: Laptop) -> None:
 
 
 def test_schedules(celeriac: Laptop) -> None:
-    celeriac("schedules", "create", "nightly", "--run", "run.json", "--cron", "30 2 * * mon-fri", "--timezone", "Europe/Zurich")
-    assert "nightly" in celeriac("schedules", "list").out
-    assert celeriac("schedules", "pause", "nightly", "--json").json["paused"] is True
-    assert celeriac("schedules", "resume", "nightly", "--json").json["paused"] is False
-    celeriac("schedules", "run", "nightly")
-    assert len(celeriac("schedules", "history", "nightly", "--json").json) == 1
-    assert "30 2 * * mon-fri" in celeriac("schedules", "show", "nightly").out
-    celeriac("schedules", "delete", "nightly")
-    celeriac("schedules", "show", "nightly", exit=Exit.NOT_FOUND)
+    celeriac("schedules", "create", "weekdays", "--run", "run.json", "--cron", "30 2 * * mon-fri", "--timezone", "Europe/Zurich")
+    assert "weekdays" in celeriac("schedules", "list").out
+    assert celeriac("schedules", "pause", "weekdays", "--json").json["paused"] is True
+    assert celeriac("schedules", "resume", "weekdays", "--json").json["paused"] is False
+    celeriac("schedules", "run", "weekdays")
+    assert len(celeriac("schedules", "history", "weekdays", "--json").json) == 1
+    assert "30 2 * * mon-fri" in celeriac("schedules", "show", "weekdays").out
+    celeriac("schedules", "delete", "weekdays")
+    celeriac("schedules", "show", "weekdays", exit=Exit.NOT_FOUND)
 
 
 def test_the_tests_above_have_run_every_command(celeriac: Laptop) -> None:

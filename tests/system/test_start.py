@@ -142,5 +142,6 @@ def test_a_worker_that_does_not_consume_ends_and_the_next_one_answers(
     job = httpx.post(f"{api.url}/v1/jobs", json={"model": "diabetes", "inputs": [[0.0] * 10]}).json()
     assert deaf.process.wait(60) == 1
     assert "took nothing though a delivery waits in the queue default" in deaf.log.read_text()
-    start("worker", redis_url)
+    following = start("worker", redis_url)
+    until(lambda: following.get("/readyz") == 200, "the next worker is ready")
     assert httpx.get(f"{api.url}/v1/jobs/{job['id']}?wait=30", timeout=60).json()["state"] == "succeeded"
