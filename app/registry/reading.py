@@ -16,6 +16,7 @@ from app.registry.contents import EXAMPLES, MANIFEST
 
 BARE: Final = "0"
 """Version of an artifact in the model's own folder."""
+_STAMPED: Final = frozenset({MANIFEST, CODE, *FORMATS.values()})
 
 
 class ReadableRepository:
@@ -27,7 +28,7 @@ class ReadableRepository:
 
     def models(self) -> list[str]:
         """Return the names of models with at least one version, sorted."""
-        return sorted(path.name for path in folders(self.root) if NAME.fullmatch(path.name) and self._has_versions(path.name))
+        return [name for name in _folder_names(self.root) if NAME.fullmatch(name) and self._has_versions(name)]
 
     def versions(self, name: str) -> list[str]:
         """Return the versions of a model, oldest first, in numeric order: 9 before 10. Raises ModelNotFound."""
@@ -66,9 +67,7 @@ class ReadableRepository:
 
     def folder(self, name: str, version: str) -> Path:
         """Return the folder of a version. Raises ModelNotFound, VersionNotFound, or ModelUnavailable if it leads out of the repository."""
-        self._existing(name, version, self.versions(name))
-        home = self._home(name)
-        return self._inside(home / version if (home / version).is_dir() else home)
+        return self._inside(self._located(name, version))
 
     def manifest(self, name: str, version: str) -> Manifest | None:
         """Return the manifest, or None for a bare artifact, whose signature shows only when loaded. Raises ModelUnavailable if it is broken."""
@@ -109,9 +108,12 @@ class ReadableRepository:
 
     def stamp(self, name: str, version: str) -> str:
         """Return a stamp that changes when a file of the version does: a version that could not be served is then tried again."""
-        folder = self.folder(name, version)
-        files = sorted(path for path in folder.iterdir() if path.name in (MANIFEST, CODE, *FORMATS.values()) and path.is_file())
-        return " ".join(f"{path.name}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for path in files)
+        folder = self._located(name, version)
+        if folder.is_symlink() or self._home(name).is_symlink():
+            self._inside(folder)
+        with os.scandir(folder) as entries:
+            stats = {entry.name: entry.stat() for entry in entries if entry.name in _STAMPED and os.path.isfile(entry)}
+        return " ".join(f"{file}:{stats[file].st_mtime_ns}:{stats[file].st_size}" for file in sorted(stats))
 
     def promotions(self, name: str) -> dict[str, Promotion]:
         """Return alias -> the request to move it, pending or failed. Raises ModelUnavailable if the file is damaged."""
@@ -164,11 +166,19 @@ class ReadableRepository:
             raise ModelNotFound(f"{name!r} is not a valid model name.", pointer="/model")
         return self.root / name
 
+    def _located(self, name: str, version: str) -> Path:
+        """Return the folder of a version, which may be a link. Raises ModelNotFound or VersionNotFound."""
+        home = self._home(name)
+        folder = home / version
+        # Workers call this often. The other versions are listed only for the error.
+        if VERSION.fullmatch(version) and _has_model(folder):
+            return folder
+        self._existing(name, version, self.versions(name))
+        return folder if folder.is_dir() else home
+
     def _versions(self, name: str) -> list[str]:
         home = self.root / name
-        versions = [
-            path.name for path in folders(home) if VERSION.fullmatch(path.name) and (os.path.lexists(path / MANIFEST) or _bare(path))
-        ]
+        versions = [version for version in _folder_names(home) if VERSION.fullmatch(version) and _has_model(f"{home}/{version}")]
         if _bare(home) and BARE not in versions:
             versions.append(BARE)
         return sorted(versions, key=_natural)
@@ -194,10 +204,14 @@ class ReadableRepository:
 
 def folders(path: Path) -> list[Path]:
     """Return the folders in a folder, by name; none if it does not exist."""
+    return [path / name for name in _folder_names(path)]
+
+
+def _folder_names(path: Path) -> list[str]:
     if not path.is_dir():
         return []
     with os.scandir(path) as entries:
-        return sorted(Path(entry) for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
+        return sorted(entry.name for entry in entries if _is_folder(entry) and not entry.name.startswith("."))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -205,8 +219,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
-def _bare(folder: Path) -> str | None:
-    return next((file for file in FORMATS.values() if (folder / file).exists()), None)
+def _has_model(folder: str | Path) -> bool:
+    return os.path.lexists(f"{folder}/{MANIFEST}") or _bare(folder) is not None
+
+
+def _bare(folder: str | Path) -> str | None:
+    return next((file for file in FORMATS.values() if os.path.exists(f"{folder}/{file}")), None)
 
 
 def _natural(version: str) -> list[int | str]:
