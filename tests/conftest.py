@@ -13,6 +13,7 @@ import redis
 
 from app.cli import redis_server as servers
 from tests import tools
+from tests.sharing import made_once
 
 pytest_plugins = ["tests.running", "tests.disks"]
 
@@ -43,9 +44,7 @@ def sample_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from app.registry.repository import Repository
     from app.samples.models import publish_samples
 
-    root = tmp_path_factory.mktemp("models")
-    publish_samples(Repository(root))
-    return root
+    return made_once(tmp_path_factory, "sample-models", lambda folder: publish_samples(Repository(folder)))
 
 
 @pytest.hookimpl(wrapper=True)

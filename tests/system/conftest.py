@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,8 +71,10 @@ class Installation:
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    found = Installation.start(tmp_path_factory.mktemp("up"))
+def installation(tmp_path_factory: pytest.TempPathFactory, sample_models: Path) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("up")
+    shutil.copytree(sample_models, folder / "models")
+    found = Installation.start(folder)
     yield found
     if found.process.poll() is None:
         found.stop()

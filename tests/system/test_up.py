@@ -64,7 +64,9 @@ def test_a_second_one_beside_it_says_so_and_stops(installation: Installation) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_whatever_ends_it_nobody_stays(number: signal.Signals, tmp_path: Path) -> None:
+def test_whatever_ends_it_nobody_stays(number: signal.Signals, sample_models: Path, tmp_path: Path) -> None:
+    if number is signal.SIGKILL:  # once, `up` trains the samples itself
+        shutil.copytree(sample_models, tmp_path / "models")
     installation = Installation.start(tmp_path)
     started = session_of(installation.process.pid)
     names = {Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[-2] for pid in started}
