@@ -20,10 +20,12 @@ from app.store import keys, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.quarantine import Quarantine
 from app.store.reading import answers, decodable, fields_of, readable, required
-from app.store.records import decode
+from app.store.records import FIELDS, decode
 
 LOOKED_AT: Final = 1000
 """Maximum number of records that one page of a filtered list examines."""
+LISTED_RESULT_BYTES: Final = 4096
+"""Maximum size of a result in a list, as Redis stores it. The size of a page is bounded by this."""
 _KIND: Final = "job"
 _AT_ONCE: Final = 500
 _LOOK_AGAIN_S: Final = 30.0
@@ -79,7 +81,7 @@ async def page(
 ) -> tuple[list[Job], str | None]:
     """Return up to `count` jobs of a model and a state, the newest first, and the cursor of the next page (None at the end).
 
-    Only jobs older than the job `before` are returned. A page examines at most `LOOKED_AT` jobs: it may be short or empty and still have
+    Results of more than `LISTED_RESULT_BYTES` are omitted. Only jobs older than the job `before` are returned. A page examines at most `LOOKED_AT` jobs: it may be short or empty and still have
     a cursor. The number of round trips is bounded. Pages go by rank, not by time: the jobs of one delivery are created in the same
     microsecond.
     """
@@ -94,7 +96,7 @@ async def page(
         ids = [id for id in decodable(members) if CHOSEN_ID.fullmatch(id)]
         matching = await _matching(client, ids, model, state) if filtered or looked > size else ids
         chosen = matching[: count - len(jobs)]
-        jobs += [job for job in await read_all(client, chosen) if job is not None]
+        jobs += [job for job in await _summaries(client, chosen) if job is not None]
         if len(chosen) < len(matching):
             return jobs, chosen[-1]
         last = ids[-1] if ids else last
@@ -132,6 +134,29 @@ async def read_all(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Job 
             assert job is not None
             # Reading this job alone raises; a list still shows it.
             job.result = None
+    return jobs
+
+
+async def _summaries(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Job | None]:
+    """Return jobs, without results that are too large for a list. None represents a record that was deleted or cannot be read."""
+    async with client.pipeline(transaction=False) as pipe:
+        for id in ids:
+            pipe.hstrlen(keys.job(id), "result")
+        sizes = await answers(pipe)
+        large = [isinstance(size, int) and size > LISTED_RESULT_BYTES for size in sizes]
+        for id, omitted in zip(ids, large, strict=True):
+            if omitted:
+                pipe.hmget(keys.job(id), FIELDS)
+            else:
+                pipe.hgetall(keys.job(id))
+        records = await answers(pipe)
+    jobs = []
+    for id, omitted, fields in zip(ids, large, records, strict=True):
+        values = {name: value for name, value in zip(FIELDS, fields, strict=True) if value is not None} if isinstance(fields, list) else fields
+        job = readable(_KIND, id, [values], partial(decode, id))
+        if job is not None and (omitted or (job.result is not None and is_reference(job.result))):
+            job.result, job.result_omitted = None, True
+        jobs.append(job)
     return jobs
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from app.core.errors import CeleriacError
 from app.core.jobs import Job, Progress, State
 from app.core.webhooks import Event, JobWebhook
+
+FIELDS: Final = tuple(
+    b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
+    b"started_at finished_at worker error".split()
+)
+"""The fields of a record that `decode` reads, except the result."""
 
 
 def encode_spec(

@@ -168,6 +168,9 @@ class Job(BaseModel):
     )
     progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
     result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
+    result_omitted: bool | None = Field(
+        None, description="True in a list if the result is larger than 4 KiB and therefore left out. Read the job to get it."
+    )
     classes: list[Any] | None = Field(
         None,
         description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several.",

@@ -48,6 +48,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
     outputs = job.answered() if job.state is State.SUCCEEDED else None
     if outputs is not None:
         body["result"] = _result(job, outputs) if large is None else large
+    elif job.result_omitted:
+        body["result_omitted"] = True
     if job.error is not None:
         body["error"] = job.error
     return body

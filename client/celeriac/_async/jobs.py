@@ -82,6 +82,8 @@ class AsyncJob:
         error = job_error(self.record)
         if error is not None:
             raise error
+        if self.record.get("result_omitted"):
+            await self.refresh()
         return self.record.get("result")
 
     async def cancel(self) -> AsyncJob:

@@ -82,6 +82,8 @@ class Job:
         error = job_error(self.record)
         if error is not None:
             raise error
+        if self.record.get("result_omitted"):
+            self.refresh()
         return self.record.get("result")
 
     def cancel(self) -> Job:

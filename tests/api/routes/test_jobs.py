@@ -12,10 +12,12 @@ import orjson
 import pytest
 import redis
 
+from app.core.deliveries import Outcome
 from app.core.jobs import new_id
+from app.core.tensors import Tensor
 from app.store import keys
-from app.store.jobs import LOOKED_AT
-from app.store.records import encode_spec
+from app.store.jobs import LISTED_RESULT_BYTES, LOOKED_AT
+from app.store.records import FIELDS, decode, encode_spec
 from tests.api.conftest import Worker
 
 MANY = 5000
@@ -151,3 +153,37 @@ async def test_jobs_that_have_left_the_queue_no_longer_count(api: httpx.AsyncCli
         worker.take()
     job = (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).json()
     assert job["queue_position"] == 1
+
+
+class Recorded(dict[bytes, bytes]):
+    """A record that notes which of its fields are read."""
+
+    def __init__(self, fields: dict[bytes, bytes]) -> None:
+        super().__init__(fields)
+        self.read: set[bytes] = set()
+
+    def __getitem__(self, name: bytes) -> bytes:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def test_the_fields_of_a_record_are_those_that_are_decoded() -> None:
+    spec = encode_spec("wine", "1", ("predict",), 1, "")
+    values = {b"spec": spec, b"state": b"running", b"error": b"{}", b"progress": b"[0.5, \"\"]", b"webhook": b""}
+    record = Recorded(dict.fromkeys((*FIELDS, b"result"), b"1") | values)
+    record.get = lambda name, default=None: record[name]  # type: ignore[method-assign,assignment,return-value]
+    assert decode("01", record) is not None
+    assert record.read == {*FIELDS, b"result"}
+
+
+@pytest.mark.parametrize("rows", [1, 1000, 100_000])
+async def test_a_list_omits_a_large_result_and_says_so(api: httpx.AsyncClient, worker: Worker, rows: int) -> None:
+    id = (await api.post("/v1/jobs", json={"model": "diabetes", "inputs": [[0.0] * 10]})).json()["id"]
+    worker.finish(worker.take(), Outcome(id, outputs=[Tensor("predict", "FP64", (rows,), bytes(8 * rows))]))
+    whole = (await api.get(f"/v1/jobs/{id}")).json()
+    assert whole["result"] == [0.0] * rows
+    [listed] = (await api.get("/v1/jobs")).json()["items"]
+    if 8 * rows < LISTED_RESULT_BYTES:
+        assert listed == whole
+    else:
+        assert listed == {name: value for name, value in whole.items() if name != "result"} | {"result_omitted": True}
