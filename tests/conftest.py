@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 import redis
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from app.cli import redis_server as servers
 from tests import tools
@@ -20,6 +21,18 @@ pytest_plugins = ["tests.running", "tests.disks"]
 # How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+
+
+# Nor does how long an answer of a server takes.
+for waits_for in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, waits_for, 60.0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process of a run takes all tests of one file, and one takes all that need an installation: it is large even when it is idle."""
+    for item in items:
+        shares = "installation" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("installation" if shares else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def running_system(folder: Path, sample_models: Path, settings: dict[str, str]) 
             "CELERIAC_FILE_SCHEMES": "memory",
             "CELERIAC_MAX_BATCH_REQUESTS": "100",
             "CELERIAC_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-            "CELERIAC_SCAN_INTERVAL_S": "0.2",
+            "CELERIAC_SCAN_INTERVAL_S": "0.5",
             "CELERIAC_DRAIN_TIMEOUT_S": "10",
             **settings,
         }

@@ -112,7 +112,7 @@ class ReadableRepository:
         if folder.is_symlink() or self._home(name).is_symlink():
             self._inside(folder)
         with os.scandir(folder) as entries:
-            stats = {entry.name: entry.stat() for entry in entries if entry.name in _STAMPED and os.path.isfile(entry)}
+            stats = {entry.name: entry.stat() for entry in entries if entry.name in _STAMPED and Path(entry).is_file()}
         return " ".join(f"{file}:{stats[file].st_mtime_ns}:{stats[file].st_size}" for file in sorted(stats))
 
     def promotions(self, name: str) -> dict[str, Promotion]:
@@ -224,7 +224,8 @@ def _has_model(folder: str | Path) -> bool:
 
 
 def _bare(folder: str | Path) -> str | None:
-    return next((file for file in FORMATS.values() if os.path.exists(f"{folder}/{file}")), None)
+    # Every scan asks this for every version, and a Path costs more than the answer.
+    return next((file for file in FORMATS.values() if os.path.exists(f"{folder}/{file}")), None)  # noqa: PTH110
 
 
 def _natural(version: str) -> list[int | str]:

@@ -152,7 +152,9 @@ async def _summaries(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Jo
         records = await answers(pipe)
     jobs = []
     for id, omitted, fields in zip(ids, large, records, strict=True):
-        values = {name: value for name, value in zip(FIELDS, fields, strict=True) if value is not None} if isinstance(fields, list) else fields
+        values = (
+            {name: value for name, value in zip(FIELDS, fields, strict=True) if value is not None} if isinstance(fields, list) else fields
+        )
         job = readable(_KIND, id, [values], partial(decode, id))
         if job is not None and (omitted or (job.result is not None and is_reference(job.result))):
             job.result, job.result_omitted = None, True

@@ -48,7 +48,12 @@ def text(example: str = "small", values: str = "{}", *more: str) -> str:
 def objects(example: str = "small", **values: Any) -> list[Object]:
     """The same, parsed. A value's key is its path with `__` for the dots."""
     flat = {key.replace("__", "."): value for key, value in values.items()}
-    return [document for document in yaml.safe_load_all(text(example, json.dumps(flat))) if document]
+    return parsed(text(example, json.dumps(flat)))
+
+
+def parsed(manifests: str) -> list[Object]:
+    """The objects in YAML, read by libyaml: PyYAML's own parser would take most of the time of these tests."""
+    return [document for document in yaml.load_all(manifests, Loader=yaml.CSafeLoader) if document]
 
 
 def one(kind: str, name: str, example: str = "small", **values: Any) -> Object:

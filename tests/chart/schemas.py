@@ -9,8 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from tests.chart.helm import parsed
 from tests.tools import need
 
 KUBERNETES = "k8s.io/kubernetes@v1.34.4"
@@ -44,8 +43,8 @@ def custom() -> dict[tuple[str, str], Schema]:
     schemas = {}
     for name, folder in CRDS.items():
         for path in (module(name) / folder).glob("*.yaml"):
-            for crd in yaml.safe_load_all(path.read_text()):
-                for version in crd["spec"]["versions"] if crd and crd["kind"] == "CustomResourceDefinition" else []:
+            for crd in parsed(path.read_text()):
+                for version in crd["spec"]["versions"] if crd["kind"] == "CustomResourceDefinition" else []:
                     schemas[f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]] = version["schema"][
                         "openAPIV3Schema"
                     ]

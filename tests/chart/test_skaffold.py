@@ -13,7 +13,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from tests.chart.helm import ROOT
+from tests.chart.helm import ROOT, parsed
 from tests.chart.schemas import module
 from tests.tools import need
 
@@ -58,7 +58,7 @@ def skaffold(tmp_path: Path) -> Skaffold:
 @pytest.mark.parametrize("profile", ["kind", "dev", "dev,kind"])
 def test_skaffold_deploys_the_image_that_it_builds(skaffold: Skaffold, profile: str) -> None:
     manifests = skaffold("render", "--profile", profile, "--offline", "--digest-source=tag")
-    rendered = [document for document in yaml.safe_load_all(manifests) if document]
+    rendered = parsed(manifests)
     [api] = [document for document in rendered if document["kind"] == "Deployment" and document["metadata"]["name"] == "celeriac-api"]
     [container] = api["spec"]["template"]["spec"]["containers"]
     assert container["image"].startswith("celeriac:")
