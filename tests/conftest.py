@@ -28,6 +28,7 @@ for waits_for in ("connect", "read", "write", "pool"):
     setattr(DEFAULT_TIMEOUT_CONFIG, waits_for, 60.0)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process of a run takes all tests of one file, and one takes all that need an installation: it is large even when it is idle."""
     for item in items:

@@ -18,6 +18,7 @@ from app.patches.celery_pool import kill_processes
 from app.settings import settings
 from app.store import keys, scripts, workers
 from app.worker import lease, main_process, requeue
+from app.worker.request import DeliveryRequest
 
 log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
@@ -66,6 +67,9 @@ def _release_deliveries(worker: Any, client: redis.Redis, why: str) -> int:
     log.warning("Stopping the worker now: it %s. Returning %d running deliveries to the queue.", why, len(requests))
     try:
         for request in requests:
+            if not isinstance(request, DeliveryRequest):
+                # A task of a caller's canvas. Another worker takes its message when the lease expires.
+                continue
             id, body = request.args
             # First: the message that follows may have the same name.
             scripts.run(client, scripts.ack(keys.held(settings().pool), request.message.delivery_tag))

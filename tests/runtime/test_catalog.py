@@ -6,7 +6,7 @@ from app.runtime.methods import METHODS
 from tests.documentation.estimators import PAGE, page
 from tests.runtime.catalog import Row, kinds, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 
 @pytest.fixture(scope="module")

@@ -122,6 +122,7 @@ async def api(configured: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[h
         yield client
 
 
+@pytest.mark.extended
 async def test_bodies_cost_in_proportion_to_their_size(api: httpx.AsyncClient) -> None:
     document = (await api.get("/openapi.json")).json()
     routes = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.store import keys
 from tests.misbehaving import SLEEP, Moody
-from tests.running import Running
+from tests.running import ROOT, Running
 
 POOL = "leaving"
 
@@ -81,3 +82,14 @@ def test_what_does_not_end_is_handed_back_and_loses_no_attempt(running: Running,
         assert store.llen(keys.list_of(pool)) == 1
         assert not any(store.exists(key) for key in keys.held(pool))
     httpx.delete(f"{running.url}/v1/jobs/{id}")
+
+
+def test_a_task_of_a_canvas_does_not_keep_its_worker_from_ending(running: Running, pool: str) -> None:
+    with running.process("worker", pool=pool, processes=1, drain_timeout_s=0.1) as (worker, _):
+        until(lambda: httpx.get(f"{running.url}/v2/models/leaver/ready").status_code == 200)
+        line = [sys.executable, "-c", f"from app.canvas import predict; predict.delay([[{SLEEP}, 50]], 'leaver')"]
+        subprocess.run(line, env=running.environment | {"CELERIAC_POOL": pool}, cwd=ROOT, check=True)
+        with redis.Redis.from_url(running.redis_url) as store:
+            until(lambda: bool(store.hlen(f"{keys.PREFIX}{keys.unacked(pool)}")))
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
