@@ -11,11 +11,13 @@ import hypothesis
 import pytest
 import redis
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from xdist.scheduler import LoadFileScheduling
 
 from app.cli import redis_server as servers
 from tests import tools
 from tests.sharing import made_once
 
+NEED_AN_INSTALLATION = {f"tests/system/test_{name}.py" for name in ("commands", "laptop", "readme", "up")}
 pytest_plugins = ["tests.running", "tests.disks"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.
@@ -28,12 +30,17 @@ for waits_for in ("connect", "read", "write", "pool"):
     setattr(DEFAULT_TIMEOUT_CONFIG, waits_for, 60.0)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process of a run takes all tests of one file, and one takes all that need an installation: it is large even when it is idle."""
-    for item in items:
-        shares = "installation" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("installation" if shares else item.nodeid.partition("::")[0]))
+class OneInstallation(LoadFileScheduling):  # type: ignore[misc]
+    """Gives each file of tests to one process, and one process all files that need an installation: it is large even when it is idle."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "installation" if file in NEED_AN_INSTALLATION else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneInstallation:
+    return OneInstallation(config, log)
 
 
 @pytest.fixture(scope="session")
