@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.models import app
-from celeriac_cli.options import JSON, URL
+from celeriac_cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, table_options
 
 from app.core.errors import InvalidInput
 from app.core.models import ALIAS, PRODUCTION
 from app.core.promotions import PromotionState
+from app.core.tables import TableOptions
 
 if TYPE_CHECKING:
     from app.broker.retention import Retention
@@ -80,6 +81,12 @@ def publish(
             show_default=False,
         ),
     ] = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    quote: Quote = None,
+    encoding: Encoding = None,
+    na_values: NaValues = None,
+    header: Header = None,
     wait: Waits = True,
     timeout: Timeout = None,
     json: JSON = False,
@@ -96,9 +103,10 @@ def publish(
     from app.cli import sample as sample_rows
     from app.cli.version_wait import VersionWait
 
-    if types and not sample:
-        raise CLIError("--type declares columns of a sample. Give --sample too.", Exit.USAGE)
-    rows = sample_rows.read(sample, sample_rows.declarations(types or ())) if sample else []
+    reading = table_options(delimiter, decimal, quote, encoding, na_values, header)
+    if (types or reading) and not sample:
+        raise CLIError("--type and the CSV options describe a sample. Give --sample too.", Exit.USAGE)
+    rows = sample_rows.read(sample, sample_rows.declarations(types or ()), TableOptions.from_dict(reading)) if sample else []
     if not rows and not artifact.is_dir():
         raise CLIError("An estimator needs --sample with a few rows such as callers send.", Exit.USAGE)
     if alias is not None and not ALIAS.fullmatch(alias):

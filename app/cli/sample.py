@@ -29,10 +29,11 @@ def declarations(texts: Sequence[str]) -> dict[str, str]:
     return types
 
 
-def read(source: str, types: Mapping[str, str] | None = None) -> list[Any]:
+def read(source: str, types: Mapping[str, str] | None = None, options: TableOptions | None = None) -> list[Any]:
     """Return the rows of a file, or of standard input (`-`), with timestamps as datetimes.
 
-    The types of a table follow from whole columns, unless `types` declares the datatype of a column.
+    The types of a table follow from whole columns, unless `types` declares the datatype of a column. Rows of a table without a header
+    are lists, others are records.
     Raises CLIError that says what is wrong and in which line.
     """
     name, data = content(source)
@@ -42,10 +43,13 @@ def read(source: str, types: Mapping[str, str] | None = None) -> list[Any]:
         return filled(name, rows)
     from app.data.rows import inferred
 
+    options = options or TableOptions()
     try:
-        return filled(name, inferred(io.BytesIO(data), name, TableOptions(), _datetime, types))
+        rows = filled(name, inferred(io.BytesIO(data), name, options, _datetime, types))
     except CeleriacError as error:
         raise CLIError(error.detail, Exit.USAGE) from None
+    # Without a header there are no names that callers could send.
+    return [list(row.values()) for row in rows] if options.header is False else rows
 
 
 def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
