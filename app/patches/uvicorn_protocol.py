@@ -67,6 +67,8 @@ class Connection(Protocol):
     """Has a request begun that is not complete?"""
     _head = False
     """Are the headers of that request still to come?"""
+    _in_pieces = False
+    """Did the headers not come at once?"""
     _deadline: float | None = None
     """When the headers must be complete, or the rest of a body that is read in vain. None while each part of a body renews the patience."""
     _outside = 0
@@ -134,6 +136,7 @@ class Connection(Protocol):
             self._refuse(self._refusal or Refusal(400, "Bad Request", f"This is not a valid HTTP request: {_reason(error)}."))
             return
         if self._reading:
+            self._in_pieces = self._head
             if self._body_came:
                 self._outside = 0
             elif began == self._requests:
@@ -151,7 +154,7 @@ class Connection(Protocol):
             )
         self._reading, self._outside = True, 0
         self._requests += 1
-        self._head, self._deadline, self._trailer_bytes = True, None, 0
+        self._head, self._in_pieces, self._deadline, self._trailer_bytes = True, False, None, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -171,7 +174,7 @@ class Connection(Protocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         if hosts != self._hosts:
             self._check_host(hosts)
-        if self._fed > MAX_HEAD_BYTES and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+        if (self._in_pieces or self._fed > MAX_HEAD_BYTES) and self._head_bytes() > MAX_HEAD_BYTES:
             raise self._refused(_too_large())
         if not self.url.startswith(b"/"):
             self.url = self._origin_form()
@@ -201,6 +204,9 @@ class Connection(Protocol):
                 self._say(self._refusal)
             elif self._half_closed:
                 self.transport.close()
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _check_host(self, hosts: list[bytes]) -> None:
         valid = bool(_HOST.fullmatch(hosts[0])) if hosts else self.parser.get_http_version() == "1.0"

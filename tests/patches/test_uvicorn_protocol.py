@@ -135,6 +135,17 @@ def test_headers_trailers_and_chunk_extensions_are_bounded(server: Server, sent:
         assert (status, problem["code"]) == (431, "request_header_fields_too_large")
 
 
+@pytest.mark.parametrize("first", [1000, MAX_HEAD_BYTES])
+def test_a_target_that_is_too_long_is_told_in_however_many_pieces_it_comes(server: Server, first: int) -> None:
+    sent = b"GET /" + LONG + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+    with server.connect() as connection, server.connect() as another:
+        connection.sendall(sent[:first])
+        another.sendall(LAST)
+        assert statuses(another) == (200,)  # by now the server has read the first piece
+        connection.sendall(sent[first:])
+        assert statuses(connection) == (431,)
+
+
 def test_another_version_of_http_is_refused(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(b"GET / HTTP/2.0\r\n" + HOST + b"\r\n")
