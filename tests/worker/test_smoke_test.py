@@ -25,12 +25,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 @pytest.fixture
-def tests(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmokeTests]:
+def tests(request: pytest.FixtureRequest, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmokeTests]:
+    """With a patience that only a version which hangs outlasts, or with the seconds that are the fixture's parameter."""
+
     def in_a_worker(key: Key) -> Model:
         os.environ["CELERIAC_WORKER_PORT"] = "0"
         return load(repository, *key)
 
-    found = SmokeTests(in_a_worker, Settings(max_loads=3, load_timeout_s=60, probe_timeout_s=2))
+    found = SmokeTests(in_a_worker, Settings(max_loads=3, load_timeout_s=60, probe_timeout_s=getattr(request, "param", 60)))
     yield found
     found.stop()
 
@@ -64,7 +66,6 @@ def verdicts(tests: SmokeTests, count: int) -> dict[Key, Verdict]:
         ("raise", "there is no licence"),
         ("crash", "the process that loaded it was killed by SIGABRT"),
         ("exit", "the process that loaded it ended with exit code 3"),
-        ("hang", "it did not answer its golden sample within 2 s (CELERIAC_PROBE_TIMEOUT_S). Libraries that start threads"),
     ],
 )
 def test_a_verdict_says_why(tests: SmokeTests, repository: Repository, tmp_path: Path, mood: str, reason: str) -> None:
@@ -73,6 +74,14 @@ def test_a_verdict_says_why(tests: SmokeTests, repository: Repository, tmp_path:
     verdict = verdicts(tests, 1)[key]
     assert (reason in verdict.reason, bool(verdict.reason)) == (True, bool(mood))
     assert tests.keys == set()
+
+
+@pytest.mark.parametrize("tests", [2], indirect=True)
+def test_the_verdict_of_a_version_that_hangs_says_what_may_be_the_cause(tests: SmokeTests, repository: Repository, tmp_path: Path) -> None:
+    key = publish(repository, "patient", "hang", tmp_path)
+    tests.add(key)
+    expected = "it did not answer its golden sample within 2 s (CELERIAC_PROBE_TIMEOUT_S). Libraries that start threads"
+    assert expected in verdicts(tests, 1)[key].reason
 
 
 def test_a_version_that_does_not_load_holds_up_no_other(tests: SmokeTests, repository: Repository, tmp_path: Path) -> None:
