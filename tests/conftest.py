@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import hypothesis
 import pytest
 import redis
@@ -41,6 +42,15 @@ class OneInstallation(LoadFileScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneInstallation:
     return OneInstallation(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what was covered now: xdist kills a process that takes long to end."""
+    measurement = coverage.Coverage.current()
+    if measurement is not None and hasattr(session.config, "workerinput"):
+        measurement.stop()
+        measurement.save()
 
 
 @pytest.fixture(scope="session")
