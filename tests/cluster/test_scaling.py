@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.kube import until
 from tests.cluster.measured import measured
 from tests.cluster.release import Release
@@ -21,6 +23,7 @@ def test_one_worker_becomes_five_and_one_again_and_no_job_is_lost(release: Relea
     burst(release, "default", "steady", 2000, least=1, drawing="one-five-one")
 
 
+@pytest.mark.extended
 def test_a_burst_of_short_jobs_that_one_worker_soon_answers_adds_none(release: Release) -> None:
     release.publish_slow("quick", seconds=0.001)
     until("one worker", lambda: release.at.replicas("celeriac-worker-default") == 1 == release.at.ready("celeriac-worker-default"), 300)

@@ -165,6 +165,7 @@ def test_a_broken_version_is_told_and_the_others_are_served(running: Running, wo
     assert httpx.get(f"{running.url}/v2/models/restless/ready").status_code == 200
 
 
+@pytest.mark.extended
 def test_a_further_process_costs_a_tenth_of_a_big_model_at_most(running: Running, tmp_path: Path) -> None:
     """A forest of some hundred MiB is loaded once, before the fork, and its pages are shared."""
     rows = np.random.default_rng(0).normal(size=(30_000, 8))
