@@ -41,7 +41,7 @@ def port(redis_url: str) -> int:
 
 async def hears(client: redis.asyncio.Redis, changed: asyncio.Event, id: str) -> None:
     """Changes until it is heard: what is published before the subscription is there is nobody's."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not changed.is_set():
             await client.publish(keys.event(id), "changed")
             with contextlib.suppress(TimeoutError):

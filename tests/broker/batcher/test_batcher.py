@@ -101,7 +101,7 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
             if one.leaves:
                 task.cancel()
         working = asyncio.create_task(_work(client, choices))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answers = await asyncio.gather(*asked, return_exceptions=True)
             # What the others asked who have left is answered too.
             while coalescer._sent or any(group.waiting for group in coalescer._groups.values()):  # noqa: ASYNC110
