@@ -48,7 +48,7 @@ def read(source: str, types: Mapping[str, str] | None = None, options: TableOpti
         rows = filled(name, inferred(io.BytesIO(data), name, options, _datetime, types))
     except CeleriacError as error:
         raise CLIError(error.detail, Exit.USAGE) from None
-    # Without a header there are no names that callers could send.
+    # Columns of a file without a header have no names, so callers send lists.
     return [list(row.values()) for row in rows] if options.header is False else rows
 
 

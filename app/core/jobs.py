@@ -81,8 +81,8 @@ class Job:
     """The record of a job. Times are seconds since 1970.
 
     `position` counts the jobs of its queue, starting at 1. `result` holds the packed outputs of a job that succeeded; `tensors` are these
-    outputs unpacked, if this process received them. `result_omitted` says that there is a result which was not read. `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction,
-    else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
+    outputs unpacked, if this process received them. `result_omitted` says that the result was too large to be read with the rest.
+    `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction, else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
     its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
     if the caller chose the id.

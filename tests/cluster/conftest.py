@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 POOLS = "--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3"
 """A pool that scales to zero, beside the default one of one to five workers."""
 EXTENDED = {"test_elsewhere", "test_mistakes", "test_neighbours", "test_notes", "test_one_node", "test_starting", "test_users"}
-"""Files that install releases of their own, or delete many pods: most of the suite's hour."""
+"""Files that install releases of their own, or delete many pods. They take the most time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """A plugin of coverage: modules of libraries are imported without tracing, which takes as long again as all of their code.
 
-Coverage drops what it traces there. The tests start a thousand processes, and each imports a thousand modules of libraries.
+Coverage drops what it traces there, and the tests start many processes that import the same libraries.
 `scripts/setup dev` puts this folder on the path of the environment: coverage loads its plugins in every process.
 """
 
