@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import hypothesis
 import pytest
 import redis
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from httpx._transports import default as transports
 from xdist.scheduler import LoadFileScheduling
 
 from app.cli import redis_server as servers
@@ -29,6 +31,9 @@ hypothesis.settings.load_profile("untimed")
 # Nor does how long an answer of a server takes.
 for waits_for in ("connect", "read", "write", "pool"):
     setattr(DEFAULT_TIMEOUT_CONFIG, waits_for, 60.0)
+
+# Reading the certificate authorities takes 60 ms of CPU, for each client: as much as the process took that a test polls.
+transports.create_ssl_context = functools.cache(transports.create_ssl_context)  # type: ignore[attr-defined]
 
 
 class OneInstallation(LoadFileScheduling):  # type: ignore[misc]

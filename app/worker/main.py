@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import socket
@@ -43,6 +44,8 @@ def _run() -> int:
     from app.runtime.threads import start_none
 
     start_none()
+    # First of all, because skops searches every module that is already imported, for each of 800 functions.
+    importlib.import_module("skops.io")
     from celery.exceptions import SecurityWarning
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
     from celery.worker import state
