@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import redis
@@ -15,13 +17,16 @@ from tests.topologies import until
 PREFIX = "zero"
 
 
-def test_a_pool_at_zero_is_ready_and_answers(running: Running) -> None:
-    """A key prefix of its own makes a system without workers of the Redis and the models of another."""
-    own = {"key_prefix": PREFIX, "state": running.folder / "zero"}
+def test_a_pool_at_zero_is_ready_and_answers(running: Running, tmp_path: Path) -> None:
+    """A key prefix of its own makes a system without workers of the Redis of another."""
+    models = tmp_path / "models"
+    for name in ("moody", "orphan"):
+        shutil.copytree(running.models / name, models / name)
+    own = {"key_prefix": PREFIX, "state": tmp_path / "state", "models": models}
     with running.process("api", autoscaled_pools="default, nobody", infer_timeout_s=170, **own) as (_, url):
         assert httpx.get(f"{url}/v2/health/ready").json() == {"ready": True, "live": True}
         wait_until_ready(f"{url}/v2/models/moody/ready")
-        findings = list(checks.models(url, running.models))
+        findings = list(checks.models(url, models))
         assert {finding.what: finding.detail for finding in findings if finding.state == "wrong"} == {}
         assert "pool default" in {finding.what for finding in findings if finding.state == "ok"}
         body = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0, 0]}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -153,10 +154,16 @@ def test_a_new_version_answers_without_a_restart_and_without_a_gap(running: Runn
     assert values == sorted(values)
 
 
-def test_a_broken_version_is_told_and_the_others_are_served(running: Running, worker: Worker) -> None:
+@pytest.fixture
+def broken(running: Running) -> Iterator[None]:
     folder = running.models / "broken"
     folder.mkdir()
     (folder / "model.joblib").write_bytes(b"no model")
+    yield
+    shutil.rmtree(folder)
+
+
+def test_a_broken_version_is_told_and_the_others_are_served(running: Running, worker: Worker, broken: None) -> None:
     until(lambda: "cannot be loaded" in httpx.get(f"{running.url}/v1/models/broken").text)
     (version,) = httpx.get(f"{running.url}/v1/models/broken").json()["versions"]
     assert version["state"] == "UNAVAILABLE"
