@@ -78,8 +78,7 @@ class Replies:
         """Send a command on the current connection. Only `run` replaces the connection, and then subscribes to everything that is watched."""
         connection = self._connection
         if connection is not None and connection.is_connected:
-            # AttributeError: redis-py's, whose writer is gone when the reader has noticed the end before the command was written.
-            with suppress(RedisError, OSError, AttributeError):
+            with suppress(RedisError, OSError):
                 await connection.send_command(*command, check_health=False)
 
     def _hear(self, message: Any) -> None:

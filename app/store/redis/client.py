@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.asyncio.sentinel import SentinelManagedConnection, SentinelManagedSSLConnection
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
@@ -44,10 +48,30 @@ def connect_async(address: Address | None = None) -> redis.asyncio.Redis:
     }
     if server.master:
         sentinel = AsyncSentinel(server.hosts, sentinel_kwargs=server.sentinel, **options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(server.master)  # type: ignore[no-any-return]
+        managed = SentinelManagedSSLConnection if options.get("ssl") else SentinelManagedConnection
+        return sentinel.master_for(server.master, connection_class=_noticing_closed(managed))  # type: ignore[no-any-return]
     ((host, port),) = server.hosts
     # If all connections are in use, callers wait for one. A pool that does not block would refuse them.
     given = redis.asyncio.Redis(host=host, port=port, **options).connection_pool
     kwargs = {name: value for name, value in given.connection_kwargs.items() if name != "max_connections"}
-    pool = redis.asyncio.BlockingConnectionPool(connection_class=given.connection_class, max_connections=64, timeout=5, **kwargs)
+    pool = redis.asyncio.BlockingConnectionPool(
+        connection_class=_noticing_closed(given.connection_class), max_connections=64, timeout=5, **kwargs
+    )
     return redis.asyncio.Redis.from_pool(pool)
+
+
+class _NoticesClosed:
+    """Raises ConnectionError, which is retried, if Redis closed the connection while a command was about to be written.
+
+    redis-py raises AttributeError then, because its writer is gone, or passes on RuntimeError, which uvloop raises.
+    """
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **kwargs)  # type: ignore[misc]
+        except (AttributeError, RuntimeError) as error:
+            raise ConnectionError(f"The connection was closed: {error}") from error
+
+
+def _noticing_closed(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(kind.__name__, (_NoticesClosed, kind), {})
