@@ -32,7 +32,7 @@ hypothesis.settings.load_profile("untimed")
 for waits_for in ("connect", "read", "write", "pool"):
     setattr(DEFAULT_TIMEOUT_CONFIG, waits_for, 60.0)
 
-# Reading the certificate authorities takes 60 ms of CPU, for each client: as much as the process took that a test polls.
+# Each client of httpx reads the certificate authorities, which takes 60 ms of CPU. Tests that wait make one every 50 ms.
 transports.create_ssl_context = functools.cache(transports.create_ssl_context)  # type: ignore[attr-defined]
 
 

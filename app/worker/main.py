@@ -44,7 +44,7 @@ def _run() -> int:
     from app.runtime.threads import start_none
 
     start_none()
-    # First of all, because skops searches every module that is already imported, for each of 800 functions.
+    # Before the others: skops looks for 800 functions in every module that is imported already.
     importlib.import_module("skops.io")
     from celery.exceptions import SecurityWarning
     from celery.signals import setup_logging, worker_process_init, worker_process_shutdown

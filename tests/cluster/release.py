@@ -106,8 +106,11 @@ class Release:
     def counts(self, pool: str = "default") -> tuple[int, int, int]:
         """In one look: deliveries that wait, deliveries under way, jobs that the pool's workers ever took from the queue."""
         names = (pool, f"{pool}.bulk", f"unacked:{pool}", f"counts:{pool}", f"counts:{pool}.bulk")
-        waiting, running, taken = self.redis_cli("eval", COUNTS, str(len(names)), *(f"celeriac:{name}" for name in names)).split()
-        return int(waiting), int(running), int(taken)
+        printed = self.redis_cli("eval", COUNTS, str(len(names)), *(f"celeriac:{name}" for name in names))
+        # `kubectl exec` can end with 0 and lose what was printed.
+        assert printed, "kubectl exec printed nothing"
+        waiting, running, taken = map(int, printed.split())
+        return waiting, running, taken
 
     def taken(self, pool: str = "default") -> int:
         return self.counts(pool)[2]

@@ -60,8 +60,8 @@ class Timeline:
 
     def _watch(self) -> None:
         while not self._stop.is_set():
-            # A cluster that is busy may not answer kubectl, or not as asked: then there is one look less.
-            with suppress(AssertionError, ValueError):
+            # A cluster that is busy may not answer kubectl: then there is one look less.
+            with suppress(AssertionError):
                 self._look()
             self._stop.wait(2)
 

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from tests.running import Running
 from tests.system.api.conftest import Contract
 
-EXAMPLES = 12
+EXAMPLES = 25
 PASSED_OVER = {
     "/v2/repository/models/{name}/unload": "it would take the models of other tests out of service",
     "/v2/repository/models/{name}/load": "it waits for models that no worker holds",
