@@ -11,13 +11,16 @@ import pytest
 import redis.asyncio
 
 from app.broker.replies import Replies
+from app.settings import settings
 from app.store import keys
+from app.store.redis.client import connect_async
+from app.store.redis.url import Address
 from tests.chaos.wire import Wire
 
 
 @contextlib.asynccontextmanager
 async def listening(port: int) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
-    client = redis.asyncio.Redis(port=port, socket_timeout=5)
+    client = connect_async(Address.parse(f"redis://127.0.0.1:{port}/0", settings()))
     replies = Replies(client, "api", lambda *_: None)
     task = asyncio.create_task(replies.run())
     yield replies, task
