@@ -43,7 +43,8 @@ def test_the_curl_line_that_it_prints_can_be_pasted(installation: Installation) 
 
 
 def test_its_log_has_no_errors_and_no_colour_in_a_pipe(installation: Installation) -> None:
-    wrong = re.compile(r"\x1b|Traceback|│ [\d:.]+ (warning|error|critical) ")
+    # A pause is a figure of the machine: other tests run beside this one.
+    wrong = re.compile(r"\x1b|Traceback|│ [\d:.]+ (warning (?!pauses )|error|critical) ")
     assert [line for line in installation.lines if wrong.search(line)] == []
 
 
