@@ -12,6 +12,12 @@ def test_the_claim_that_the_chart_makes_outlives_the_release() -> None:
     assert "annotations" not in one("PersistentVolumeClaim", "models", models__keep=False)["metadata"]
 
 
+def test_a_claim_tells_later_revisions_which_class_the_first_one_named() -> None:
+    claim = one("PersistentVolumeClaim", "models", models__storageClass="fast")
+    assert claim["metadata"]["annotations"]["celeriac/storage-class"] == claim["spec"]["storageClassName"] == "fast"
+    assert "storageClassName" not in one("PersistentVolumeClaim", "models")["spec"]
+
+
 def test_a_claim_that_exists_is_used_and_none_is_made() -> None:
     assert not [o for o in objects(models__existingClaim="mine", shared__existingClaim="mine") if o["kind"] == "PersistentVolumeClaim"]
     claims = {

@@ -83,6 +83,14 @@ def test_a_change_that_kubernetes_does_not_allow_is_refused_before_anything_chan
     mistaken.upgrade(f"--set={NO_MODELS},models.size=1024Mi,redis.bundled.persistence.size=2048Mi", wait=False)
 
 
+@pytest.mark.parametrize(("first", "then"), [("standard", ""), ("", "standard")], ids=["no longer", "later"])
+def test_a_claim_keeps_its_class_whatever_the_values_name(mistaken: Release, first: str, then: str) -> None:
+    mistaken.upgrade(f"--set={NO_MODELS},models.storageClass={first}", wait=False)
+    mistaken.upgrade(f"--set={NO_MODELS},models.storageClass={then}", wait=False)
+    mistaken.at.helm("rollback", mistaken.name, "1")
+    assert mistaken.at.get("pvc/celeriac-models")["spec"]["storageClassName"] == "standard"
+
+
 def nothing_is_there(release: Release) -> bool:
     return not release.at.get("deployments,statefulsets,services,jobs,persistentvolumeclaims", "-l", "app.kubernetes.io/instance=celeriac")[
         "items"
