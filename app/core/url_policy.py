@@ -14,15 +14,16 @@ from urllib.parse import urlsplit
 from app.core.errors import InvalidInput
 from app.core.special_addresses import is_public
 
-_LONGEST: Final = 2048
+LONGEST: Final = 2048
+"""Maximum number of characters."""
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
-def check_url(url: object, *, allow_private: bool, pointer: str = "/url") -> str:
+def check_url(url: str, *, allow_private: bool, pointer: str = "/url") -> str:
     """Return the URL. Raises InvalidInput if webhooks may not use it. `allow_private` also allows plain http."""
-    if not isinstance(url, str) or not url.isascii() or len(url) > _LONGEST or any(char <= " " for char in url):
+    if not url.isascii() or len(url) > LONGEST or any(char <= " " for char in url):
         raise InvalidInput(
-            f"the url must be a string of at most {_LONGEST} ASCII characters, as in https://example.com/hook", pointer=pointer
+            f"the url must be a string of at most {LONGEST} ASCII characters, as in https://example.com/hook", pointer=pointer
         )
     try:
         parts = urlsplit(url)

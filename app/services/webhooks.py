@@ -5,17 +5,16 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import redis.asyncio
 
 from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
-from app.core.fields import reject_unknown_fields
 from app.core.url_policy import check_url
 from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery, new_secret
 from app.hooks import ssrf_transport
-from app.services import webhook_fields
+from app.services.requests.webhooks import Change, Registration
 from app.settings import Settings
 from app.store import webhook_deliveries, webhooks
 
@@ -32,24 +31,23 @@ class WebhookService:
         self._client = client
         self._settings = settings
 
-    async def register(self, body: dict[str, Any]) -> Webhook:
+    async def register(self, registration: Registration) -> Webhook:
         """Register a receiver and return it with its new secret.
 
         Raises:
             InvalidInput: A field is invalid.
             WebhookConflict: There are too many webhooks.
         """
-        reject_unknown_fields(body, "url", "events", "models", "description")
-        url = await self._url(body)
+        url = await self._checked(registration.url)
         if await webhooks.count(self._client) >= _MAX_WEBHOOKS:
             raise WebhookConflict(f"{_MAX_WEBHOOKS} webhooks are registered, which is the limit. Delete one that is no longer needed.")
         webhook = Webhook(
             id=f"wh_{secrets.token_hex(8)}",
             url=url,
             secret=new_secret(),
-            events=webhook_fields.events(body),
-            models=webhook_fields.models(body),
-            description=webhook_fields.description(body),
+            events=tuple(dict.fromkeys(registration.events)),
+            models=tuple(map(str, registration.models)),
+            description=registration.description,
             created_at=time.time(),
         )
         await webhooks.write(self._client, webhook)
@@ -70,7 +68,7 @@ class WebhookService:
             raise WebhookNotFound(f"Webhook {id!r} does not exist.")
         return webhook
 
-    async def change(self, id: str, body: dict[str, Any]) -> Webhook:
+    async def change(self, id: str, change: Change) -> Webhook:
         """Change a webhook, or enable it again, and return it.
 
         Raises:
@@ -78,18 +76,17 @@ class WebhookService:
             InvalidInput: A field is invalid.
         """
         webhook = await self.get(id)
-        reject_unknown_fields(body, "url", "events", "models", "description", "disabled")
-        if body.get("disabled", False) is not False:
+        if change.disabled:
             raise InvalidInput("Field disabled can only be set to false. Delete the webhook to stop it.", pointer="/disabled")
         changed = replace(
             webhook,
-            url=await self._url(body) if "url" in body else webhook.url,
-            events=webhook_fields.events(body) if "events" in body else webhook.events,
-            models=webhook_fields.models(body) if "models" in body else webhook.models,
-            description=webhook_fields.description(body) if "description" in body else webhook.description,
+            url=webhook.url if change.url is None else await self._checked(change.url),
+            events=webhook.events if change.events is None else tuple(dict.fromkeys(change.events)),
+            models=webhook.models if change.models is None else tuple(map(str, change.models)),
+            description=webhook.description if change.description is None else change.description,
         )
         await webhooks.write(self._client, changed)
-        if "disabled" in body:
+        if change.disabled is not None:
             await webhooks.enable(self._client, id)
         return await self.get(id)
 
@@ -164,10 +161,10 @@ class WebhookService:
         if id != DEFAULT:
             await self.get(id)
 
-    async def _url(self, body: dict[str, Any]) -> str:
-        """Return the URL. Raises InvalidInput, also if its host has no address or one that this server does not call."""
+    async def _checked(self, url: str) -> str:
+        """Return a URL. Raises InvalidInput if its host has no address, or if this server does not call it."""
         private = self._settings.webhook_allow_private
-        url = check_url(body.get("url"), allow_private=private)
+        check_url(url, allow_private=private)
         host = urlsplit(url).hostname or ""
         try:
             addresses = await ssrf_transport.resolve(host, 443)

@@ -38,11 +38,9 @@ def test_a_public_https_url_is_taken(url: str) -> None:
         "https://example.com/\r\nx: y",
         "https://ex\u00e4mple.com/",
         "https://" + "a" * 3000,
-        None,
-        7,
     ],
 )
-def test_a_url_that_could_mean_something_else_is_refused(url: object) -> None:
+def test_a_url_that_could_mean_something_else_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput):
         check_url(url, allow_private=False)
 

@@ -18,6 +18,7 @@ from app.api.server.plain_route import PlainRoute
 from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
 from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery
+from app.services.requests.webhooks import Change, Registration
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -26,7 +27,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=PlainRo
 async def register(request: Request) -> Response:
     """Registers a receiver. The response contains its secret, which is shown only once."""
     root = container(request)
-    webhook = await root.webhooks.register(await root.bodies.read_object(request))
+    webhook = await root.webhooks.register(Registration.parse(await root.bodies.read_object(request)))
     return json_response({**_present(webhook), "secret": webhook.secret}, 201, {"location": f"/v1/webhooks/{webhook.id}"})
 
 
@@ -53,7 +54,8 @@ async def change(request: Request) -> Response:
     """Changes the URL, the filters or the description. `"disabled": false` enables a disabled webhook again."""
     root, id = container(request), request.path_params["id"]
     await root.webhooks.get(id)
-    return json_response(_present(await root.webhooks.change(id, await root.bodies.read_object(request))))
+    change = Change.parse(await root.bodies.read_object(request))
+    return json_response(_present(await root.webhooks.change(id, change)))
 
 
 @router.delete("/{id}", **schemas.DELETE)

@@ -8,8 +8,8 @@ from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
-from app.api.schemas.webhooks import JobWebhook
 from app.core.batches import Status
+from app.services.requests.webhooks import JobWebhook
 
 Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 First = Annotated[int, Path(ge=0, description="The first row of the part.")]

@@ -9,8 +9,8 @@ from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
-from app.api.schemas.webhooks import JobWebhook
 from app.core.jobs import State
+from app.services.requests.webhooks import JobWebhook
 
 # fmt: off
 _DIABETES: Final[Any] = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas import jobs
 from app.api.schemas.openapi import documented
-from app.api.schemas.webhooks import JobWebhook
 from app.core.jobs import State
 from app.core.trainers import Kind
+from app.services.requests.webhooks import JobWebhook
 
 _EXAMPLE: Final[Any] = {
     "trainer": "random-forest-classifier",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas.openapi import documented
 from app.core.webhooks import DeliveryStatus, Event
+from app.services.requests.webhooks import Change, Registration
 
 _ID: Final = "wh_9f86d081884c7d65"
-_URL: Final = "https://example.com/hook"
 Id = Annotated[str, Path(description="The webhook's id.", examples=[_ID])]
 OrDefault = Annotated[
     str, Path(description="The webhook's id; `default` for the webhooks that jobs and batches bring along.", examples=["default"])
@@ -19,45 +19,6 @@ OrDefault = Annotated[
 DeliveryId = Annotated[
     str, Path(description="The `webhook-id` of the message.", examples=["evt_completed_01938d2c5f3a7be1c04d5a6f7e8091a2"])
 ]
-Events = Annotated[
-    list[Event],
-    Field(min_length=1, description="`start`: a worker has the job, or the batch is begun. `completed`: it has ended, however."),
-]
-Models = Annotated[list[str], Field(max_length=100, description="Names or name@version; empty for all.", examples=[["digits"]])]
-Description = Annotated[str, Field(max_length=500, description="Human-readable description.")]
-Url = Annotated[str, Field(max_length=2048, description="Where to POST to: https, at a public address.", examples=[_URL])]
-
-
-class JobWebhook(BaseModel):
-    """The receiver to notify of this job or batch."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    url: Url
-    events: Events = [Event.COMPLETED]
-
-
-class Registration(BaseModel):
-    """A receiver to register."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"url": _URL, "events": ["start", "completed"]}]})
-
-    url: Url
-    events: Events = [Event.COMPLETED]
-    models: Models = []
-    description: Description = ""
-
-
-class Change(BaseModel):
-    """What is to be otherwise; the rest stays."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"disabled": False}]})
-
-    url: Url | None = None
-    events: Events | None = None
-    models: Models | None = None
-    description: Description | None = None
-    disabled: bool | None = Field(None, description="`false` lets a disabled webhook try again.")
 
 
 class Webhook(BaseModel):

@@ -165,8 +165,8 @@ async def test_a_deleted_webhook_is_gone(near: httpx.AsyncClient, receiver: Rece
         ({"url": "https://127.0.0.1/"}, "/url"),
         ({"url": "https://nobody.invalid/"}, "/url"),
         ({"url": "https://9.9.9.9/", "events": []}, "/events"),
-        ({"url": "https://9.9.9.9/", "events": ["end"]}, "/events"),
-        ({"url": "https://9.9.9.9/", "models": ["digits@production"]}, "/models"),
+        ({"url": "https://9.9.9.9/", "events": ["end"]}, "/events/0"),
+        ({"url": "https://9.9.9.9/", "models": ["wine", "digits@production"]}, "/models/1"),
         ({"url": "https://9.9.9.9/", "secret": "mine"}, "/secret"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The bodies of requests. Each model validates a body and documents it in OpenAPI."""
