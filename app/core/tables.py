@@ -30,8 +30,8 @@ MISSING_NUMBERS: Final = (
     "none",
 )
 """What a cell of CSV holds if a number, truth value or timestamp is missing. In a text column only the empty cell is missing."""
-_MOST_NA_VALUES: Final = 100
-_LONGEST_NA_VALUE: Final = 100
+MOST_NA_VALUES: Final = 100
+LONGEST_NA_VALUE: Final = 100
 _ASCII: Final = bytes(range(128))
 
 
@@ -106,9 +106,9 @@ def _encoding(value: Any) -> str:
 
 
 def _na_values(value: Any) -> tuple[str, ...]:
-    fits = isinstance(value, list | tuple) and len(value) <= _MOST_NA_VALUES
-    if not fits or not all(isinstance(text, str) and len(text) <= _LONGEST_NA_VALUE for text in value):
+    fits = isinstance(value, list | tuple) and len(value) <= MOST_NA_VALUES
+    if not fits or not all(isinstance(text, str) and len(text) <= LONGEST_NA_VALUE for text in value):
         raise InvalidInput(
-            f"na_values must be a list of at most {_MOST_NA_VALUES} texts of at most {_LONGEST_NA_VALUE} characters", pointer="/na_values"
+            f"na_values must be a list of at most {MOST_NA_VALUES} texts of at most {LONGEST_NA_VALUE} characters", pointer="/na_values"
         )
     return tuple(value)

@@ -7,17 +7,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from app.core import gates
 from app.core.errors import InvalidInput
-from app.core.fields import reject_unknown_fields
-from app.core.models import NAME, POOL
+from app.core.models import NAME
 from app.core.tables import OPTIONS, TableOptions
 from app.core.trainers import ESTIMATORS, METRICS
 
 KIND: Final = "training"
-_FOLDS: Final = (2, 20)
 _LARGEST: Final = 32 << 10
 """Characters of a request as JSON: it travels in the job's record."""
 
@@ -59,23 +57,6 @@ class Training:
     na_values: list[str] | None = None
     header: bool | None = None
 
-    @classmethod
-    def parse(cls, body: Mapping[str, Any], bounds: Bounds) -> Self:
-        """Raises InvalidInput that names the field."""
-        reject_unknown_fields(body, *cls.__dataclass_fields__)
-        if len(json.dumps(body)) > _LARGEST:
-            raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
-        training = cls(
-            **{
-                "pool": bounds.pool,
-                "time_limit_s": bounds.time_limit_s,
-                **dict.fromkeys(("trainer", "dataset", "target", "model"), ""),
-                **body,
-            }
-        )
-        training._check(bounds)
-        return training
-
     def as_dict(self) -> dict[str, Any]:
         """Return the training as JSON."""
         return asdict(self)
@@ -102,46 +83,23 @@ class Training:
         """How often the trainer is run: for every candidate and part, and once for the version."""
         return math.prod(map(len, self.search.values())) * (self.cv if self.holdout is None else 1) + 1
 
-    def _check(self, bounds: Bounds) -> None:
-        for name, example in (("trainer", "random-forest-classifier"), ("dataset", "churn.csv"), ("target", "churned"), ("model", "churn")):
-            given = getattr(self, name)
-            if not isinstance(given, str) or not 0 < len(given) <= 1000:
-                raise InvalidInput(f"{name} must be a text, as in {example!r}", pointer=f"/{name}")
-        if not NAME.fullmatch(self.model):
+    def check(self, bounds: Bounds) -> None:
+        """Raise InvalidInput that names the field if this installation does not allow the training."""
+        if len(json.dumps(self.as_dict())) > _LARGEST:
+            raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
+        if self.time_limit_s > bounds.time_limit_s:
             raise InvalidInput(
-                f"{self.model!r} is not a valid model name. Use lowercase letters, digits, - and _, for example breast-cancer.",
-                pointer="/model",
+                f"time_limit_s is {self.time_limit_s:g}: give up to {bounds.time_limit_s:g} seconds, the limit of this server",
+                pointer="/time_limit_s",
             )
-        if not isinstance(self.pool, str) or not POOL.fullmatch(self.pool):
-            raise InvalidInput(f"pool is {self.pool!r}: give the name of a pool of workers, as in {bounds.pool}", pointer="/pool")
-        _number(
-            self.time_limit_s,
-            "time_limit_s",
-            0,
-            bounds.time_limit_s,
-            f"seconds, above 0 and up to {bounds.time_limit_s:g}, the limit of this server",
-        )
-        if not isinstance(self.columns, list) or not all(isinstance(column, str) for column in self.columns):
-            raise InvalidInput('columns must be a list of names, as in ["age", "plan"]', pointer="/columns")
         if self.target in self.columns:
             raise InvalidInput(f"the target {self.target!r} cannot be learned from too: take it out of columns", pointer="/columns")
-        _ = self.options  # raises for one that does not fit
-        self._check_parameters()
-        self._check_trainer(bounds)
-        self._check_measuring(bounds)
-
-    def _check_parameters(self) -> None:
-        for name in ("params", "search"):
-            given = getattr(self, name)
-            if not isinstance(given, Mapping):
-                raise InvalidInput(
-                    f'{name} must be an object, as in {{"max_depth": {"8" if name == "params" else "[4, 8]"}}}', pointer=f"/{name}"
-                )
-        for name, values in self.search.items():
-            if not isinstance(values, list) or not values:
-                raise InvalidInput(f"{name!r} takes a list of the values to try, not {values!r}", pointer=f"/search/{name}")
+        for name in self.search:
             if name in self.params:
                 raise InvalidInput(f"{name!r} is set in params already: leave it to one of both", pointer=f"/search/{name}")
+        _ = self.options  # raises for one that does not fit
+        self._check_trainer(bounds)
+        self._check_measuring(bounds)
 
     def _check_trainer(self, bounds: Bounds) -> None:
         estimator = ESTIMATORS.get(self.trainer)
@@ -156,18 +114,9 @@ class Training:
                     raise InvalidInput(message, pointer=f"/{where}/{name}")
 
     def _check_measuring(self, bounds: Bounds) -> None:
-        if isinstance(self.cv, bool) or not isinstance(self.cv, int) or not _FOLDS[0] <= self.cv <= _FOLDS[1]:
-            raise InvalidInput(f"cv is {self.cv!r}: give the number of folds, from {_FOLDS[0]} to {_FOLDS[1]}", pointer="/cv")
-        if self.holdout is not None:
-            _number(self.holdout, "holdout", 0, 0.9, "the part of the rows to measure on, above 0 and up to 0.9")
         if self.fits > bounds.fits:
             message = f"This search would fit {self.fits} times, above the limit of {bounds.fits} (CELERIAC_TRAINING_MAX_FITS)."
             raise InvalidInput(f"{message} Try fewer values or fewer folds.", pointer="/search")
         if self.promote_if is not None:
             estimator = ESTIMATORS.get(self.trainer)
             gates.check(self.promote_if, METRICS[estimator.kind] if estimator else ())
-
-
-def _number(given: Any, name: str, above: float, most: float, wanted: str) -> None:
-    if isinstance(given, bool) or not isinstance(given, int | float) or not above < given <= most:
-        raise InvalidInput(f"{name} is {given!r}: give {wanted}", pointer=f"/{name}")

@@ -9,6 +9,7 @@ from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.jobs import JobService
 from app.services.pipelines import PipelineService
+from app.services.requests.trainings import Training
 from app.services.trainings import TrainingService
 
 RunState = tuple[str, dict[str, Any] | None]
@@ -37,11 +38,11 @@ class TrainingTarget:
 
     async def check(self, request: dict[str, Any]) -> None:
         """Raise the error of an invalid request."""
-        self._trainings.parse(request)
+        self._trainings.parse(Training.parse(request))
 
     async def begin(self, request: dict[str, Any], id: str) -> str:
         """Submit the training, once."""
-        training, webhook = self._trainings.parse(request)
+        training, webhook = self._trainings.parse(Training.parse(request))
         await self._trainings.begin(training, id=id, webhook=webhook)
         return id
 

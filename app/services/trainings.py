@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import redis.asyncio
 
@@ -17,7 +16,8 @@ from app.services.admission import Admission
 from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
-from app.services.webhook_fields import job_webhook
+from app.services.requests import trainings as requests
+from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
 from app.store import jobs, sources, trainings
 
@@ -34,8 +34,8 @@ class TrainingService:
         self._admission = admission
         self._jobs = job_service
 
-    def parse(self, body: dict[str, Any]) -> tuple[Training, JobWebhook | None]:
-        """Return the training that a body describes, and its webhook.
+    def parse(self, request: requests.Training) -> tuple[Training, JobWebhook | None]:
+        """Return the training that a request describes, and its webhook.
 
         Raises:
             InvalidInput: A field is invalid.
@@ -43,10 +43,9 @@ class TrainingService:
         settings = self._settings
         custom = bool(settings.imports.strip())
         bounds = Bounds(settings.training_pool, settings.training_time_limit_s, settings.training_max_fits, custom=custom)
-        fields = {name: value for name, value in body.items() if value is not None and name != "webhook"}
-        return Training.parse(fields, bounds), job_webhook(body, settings)
+        return request.checked(bounds), job_webhook(request.webhook, settings)
 
-    async def submit(self, body: dict[str, Any], identity: JobIdentity | None) -> Job:
+    async def submit(self, request: requests.Training, identity: JobIdentity | None) -> Job:
         """Submit a training and return its job, or the job of the first request if this one repeats it.
 
         Raises:
@@ -55,7 +54,7 @@ class TrainingService:
             QueueFull: The queue or Redis is full.
             CeleriacError: The conflict of `identity`.
         """
-        training, webhook = self.parse(body)
+        training, webhook = self.parse(request)
         await asyncio.to_thread(_check_dataset, training)
         id, fingerprint = (identity.id, identity.fingerprint) if identity else (new_id(time.time()), "")
         new = await self.begin(training, id=id, fingerprint=fingerprint, webhook=webhook)

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from app.core.errors import FileNotFound, InvalidInput
 from app.core.trainers import Kind
-from app.core.trainings import Bounds, Training
+from app.core.trainings import Training
 from app.trainings import datasets
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import splits
@@ -153,7 +153,9 @@ class Changing(io.BytesIO):
 )
 def test_too_few_rows_to_measure_on(write: Write, target: list[str], more: dict[str, Any], reason: str) -> None:
     write(as_parquet(x=list(range(len(target))), y=target))
-    body = {"trainer": "gaussian-nb", "dataset": "rows", "target": "y", "model": "m", **more}
+    training = Training(
+        **{"trainer": "gaussian-nb", "dataset": "rows", "target": "y", "model": "m", "pool": "p", "time_limit_s": 60, **more}
+    )
     with pytest.raises(InvalidInput) as caught:
-        splits(Training.parse(body, Bounds("training", 60, 100)), read("y"), Kind.CLASSIFIER)
+        splits(training, read("y"), Kind.CLASSIFIER)
     assert reason in caught.value.detail

@@ -19,6 +19,7 @@ from app.api.server.plain_route import PlainRoute
 from app.core.fields import reject_unknown_fields
 from app.core.jobs import Job, State
 from app.core.trainers import ESTIMATORS, METRICS
+from app.services.requests.trainings import Training
 
 router = APIRouter(prefix="/v1", tags=["trainings"], route_class=PlainRoute, responses=PROBLEMS)
 _MAX_BYTES: Final = 64 << 10
@@ -43,7 +44,7 @@ async def submit(request: Request) -> Response:
     """
     root = container(request)
     body = await root.bodies.read_object(request, _MAX_BYTES)
-    job = await root.trainings.submit(body, by_key(request, body))
+    job = await root.trainings.submit(Training.parse(body), by_key(request, body))
     return json_response(await _present(root, job), 202, {"location": f"/v1/trainings/{job.id}", "retry-after": "1"})
 
 
