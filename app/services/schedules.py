@@ -11,8 +11,9 @@ from typing import Any
 import redis.asyncio
 
 from app import metrics
-from app.core.errors import CeleriacError, InvalidInput, QueueFull, ScheduleNotFound, StoreUnavailable
+from app.core.errors import CeleriacError, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
+from app.services.requests.schedules import Creation
 from app.services.schedule_targets import ScheduleTarget
 from app.settings import Settings
 from app.store import schedules
@@ -46,7 +47,7 @@ class ScheduleService:
         self._settings = settings
         self._targets = targets
 
-    async def create(self, body: dict[str, Any]) -> StoredSchedule:
+    async def create(self, creation: Creation) -> StoredSchedule:
         """Create a schedule.
 
         Raises:
@@ -54,17 +55,13 @@ class ScheduleService:
             ScheduleConflict: The name is taken, or there are too many schedules.
             CeleriacError: What the schedule starts cannot be started.
         """
-        fields = {name: value for name, value in body.items() if value is not None and name != "paused"}
-        paused = body.get("paused", False)
-        if not isinstance(paused, bool):
-            raise InvalidInput(f"Invalid paused {paused!r}. Use true or false.", pointer="/paused")
-        schedule = Schedule.parse(fields, tuple(self._targets), time.time())
+        schedule = creation.checked(time.time())
         try:
             await self._targets[schedule.kind].check(schedule.request)
         except CeleriacError as error:
             error.pointer = f"/run/{schedule.kind}{error.pointer or ''}"
             raise
-        await schedules.create(self._client, schedule, paused=paused, most=self._settings.max_schedules)
+        await schedules.create(self._client, schedule, paused=creation.paused, most=self._settings.max_schedules)
         return await self.get(schedule.name)
 
     async def get(self, name: str) -> StoredSchedule:

@@ -16,6 +16,7 @@ from app.beat.main import Beat
 from app.beat.scheduler import Scheduler
 from app.core.schedules import Schedule
 from app.loops import Loops
+from app.services.requests.schedules import Creation
 from app.store import keys, schedules
 
 Make = Callable[..., Any]
@@ -37,7 +38,7 @@ def beat(client: redis.Redis) -> Scheduler:
 
 def schedule(**more: Any) -> Schedule:
     body = {"name": "often", "every_s": 600, "run": {"training": {}}, **more}
-    return Schedule.parse(body, ("training",), time.time() - 100 * HOUR)
+    return Creation.parse(body).checked(time.time() - 100 * HOUR)
 
 
 async def make(redis_url: str, planned: Schedule, *, last_s: float, paused: bool = False) -> None:
@@ -76,7 +77,7 @@ async def test_a_run_that_is_due_is_put_into_the_follow_ups_once(beat: Scheduler
 
 
 async def test_what_is_not_due_waits(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
-    await make(redis_url, schedule(cron="0 0 29 2 *", every_s=0), last_s=0)
+    await make(redis_url, schedule(cron="0 0 29 2 *", every_s=None), last_s=0)
     beat.tick()
     assert due(client) == []
 

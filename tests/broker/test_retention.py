@@ -17,9 +17,9 @@ from app.broker.retention import Retention
 from app.core.batches import BatchSpec, Status
 from app.core.errors import ModelConflict
 from app.core.jobs import State
-from app.core.schedules import Schedule
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
+from app.services.requests.schedules import Creation
 from app.store import batches, jobs, pipelines, schedules, scripts
 from tests.registry.conftest import write
 
@@ -104,7 +104,7 @@ async def test_a_version_that_the_run_of_a_pipeline_asks_stays(retention: Retent
 async def test_versions_that_a_schedule_names_stay(retention: Retention, client: redis.asyncio.Redis) -> None:
     training = {"model": "digits", "promote_if": {"accuracy": {"not_worse_than": "1"}}}
     for name, run in {"ask": {"batch": {"model": "digits@2", "input": "a.csv"}}, "train": {"training": training}}.items():
-        schedule = Schedule.parse({"name": name, "every_s": 60, "run": run}, ("batch", "training"), time.time())
+        schedule = Creation.parse({"name": name, "every_s": 60, "run": run}).checked(time.time())
         await schedules.create(client, schedule, paused=True, most=10)
     assert "the schedule 'ask'" in refused(retention, "2")
     assert pruned(retention) == ["3", "5"]

@@ -15,6 +15,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
+from app.services.requests.schedules import Creation
 from app.services.schedules import ScheduleRun, ScheduleService
 from app.store.schedules import StoredSchedule
 
@@ -26,7 +27,7 @@ _MAX_BYTES: Final = 64 << 10
 async def create(request: Request) -> Response:
     """Creates a schedule, by `cron` in a time zone or by `every_s`. What it runs has the form that its own endpoint takes."""
     root = container(request)
-    schedule = await root.schedules.create(await root.bodies.read_object(request, _MAX_BYTES))
+    schedule = await root.schedules.create(Creation.parse(await root.bodies.read_object(request, _MAX_BYTES)))
     return await _response(root.schedules, schedule, 201, {"location": f"/v1/schedules/{schedule.schedule.name}"})
 
 

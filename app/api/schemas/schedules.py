@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas.jobs import JobError
 from app.api.schemas.openapi import documented
-from app.core.schedules import SHORTEST_S, Missed
+from app.core.schedules import Missed
+from app.services.requests.schedules import Creation, Run
 
-_EXAMPLE: Final[Any] = {
-    "name": "nightly",
-    "cron": "30 2 * * mon-fri",
-    "timezone": "Europe/Zurich",
-    "run": {"training": {"trainer": "ridge", "dataset": "sales.csv", "target": "sold", "model": "sales"}},
-}
 Name = Annotated[str, Path(description="The schedule's name.", examples=["nightly"])]
-Run = Annotated[
-    dict[str, dict[str, Any]],
-    Field(
-        description="One thing to run, with the request that the API takes for it: `training` as /v1/trainings, `batch` as /v1/batches, "
-        "`pipeline` as /v1/jobs.",
-        min_length=1,
-        max_length=1,
-    ),
-]
-
-
-class Creation(BaseModel):
-    """A schedule to make."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
-
-    name: str = Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")
-    description: str = Field("", max_length=500, description="Human-readable description.")
-    cron: str | None = Field(
-        None,
-        max_length=200,
-        description="Minute, hour, day of the month, month and day of the week, or @daily and the like.",
-        examples=["0 3 * * *"],
-    )
-    every_s: int | None = Field(None, ge=SHORTEST_S, le=366 * 24 * 3600, description="Instead: the seconds between two runs.")
-    timezone: str = Field("UTC", description="That the cron is meant in, by its IANA name.", examples=["Europe/Zurich"])
-    missed: Missed = Field(
-        Missed.SKIP, description="What becomes of runs that could not begin in time: left out, or made up for by one run."
-    )
-    run: Run
-    paused: bool = Field(False, description="Make it without starting it.")
 
 
 class Schedule(BaseModel):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import redis
 
-from app.core.schedules import Schedule
+from app.services.requests.schedules import Creation
 from app.store import keys
 from tests.api.conftest import running
 
@@ -109,5 +109,5 @@ async def test_a_run_may_bring_a_webhook_along(api: httpx.AsyncClient) -> None:
 
 
 def test_a_job_belongs_to_one_schedule_even_of_the_same_name() -> None:
-    first, second = (Schedule.parse(BODY, ("training",), now) for now in (1000, 2000))
+    first, second = (Creation.parse(BODY).checked(now) for now in (1000, 2000))
     assert first.job(3000) != second.job(3000)
