@@ -6,21 +6,21 @@ Versions are files that workers watch, so that nothing has to be loaded by hand:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.container import container
+from app.api.container import Container, container
 from app.api.http.bodies import JSON
 from app.api.http.responses import json_response
 from app.api.schemas import server as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
-from app.core.errors import InvalidInput, UnknownField
-from app.core.fields import reject_unknown_fields
+from app.core.errors import UnknownField
 from app.core.protocol import parameters
 from app.services.catalog import Readiness, Version
+from app.services.requests.repository import IndexRequest, LoadRequest
 
 router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 # Triton's clients send no content type here, and curl sends that of a form if it sends an empty body.
@@ -31,13 +31,7 @@ _TYPES: Final = (*JSON, "", "application/x-www-form-urlencoded")
 async def index(request: Request) -> Response:
     """Lists every version of every model and its state. `{"ready": true}` omits those that no worker has loaded."""
     root = container(request)
-    body = await root.bodies.read_optional(request, _TYPES)
-    reject_unknown_fields(body, "ready", "repository_name")
-    only_ready = body.get("ready", False)
-    if not isinstance(only_ready, bool):
-        raise InvalidInput(f"Invalid ready {only_ready!r}. Use true or false.", pointer="/ready")
-    if not isinstance(body.get("repository_name", ""), str | None):
-        raise InvalidInput("Field repository_name must be a string.", pointer="/repository_name")
+    only_ready = IndexRequest.parse(await root.bodies.read_optional(request, _TYPES)).ready
     return json_response(
         [
             {"name": entry.name, "version": name, **_state(version)}
@@ -52,9 +46,7 @@ async def index(request: Request) -> Response:
 async def load(request: Request) -> Response:
     """Returns once a worker has loaded the versions of the model that its aliases and its bare name mean."""
     root = container(request)
-    body = await root.bodies.read_optional(request, _TYPES)
-    reject_unknown_fields(body, "parameters")
-    for parameter in parameters(body):
+    for parameter in await _parameters(root, request):
         raise UnknownField(
             f"Parameter {parameter!r} is not supported. Publish models to the repository instead of sending them with the load request.",
             pointer=f"/parameters/{parameter}",
@@ -67,11 +59,14 @@ async def load(request: Request) -> Response:
 async def unload(request: Request) -> Response:
     """Takes a model out of service: new requests are refused within a second, and workers free its memory."""
     root = container(request)
-    body = await root.bodies.read_optional(request, _TYPES)
-    reject_unknown_fields(body, "parameters")
-    parameters(body)
+    await _parameters(root, request)
     await root.models.unload(request.path_params["name"])
     return json_response({})
+
+
+async def _parameters(root: Container, request: Request) -> dict[str, Any]:
+    body = LoadRequest.parse(await root.bodies.read_optional(request, _TYPES))
+    return parameters({"parameters": body.parameters})
 
 
 def _state(version: Version) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from app.api.schemas.inference import Name, Parameters
+from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
+from app.services.requests.repository import IndexRequest, LoadRequest
 
 
 class Health(BaseModel):
@@ -41,15 +42,6 @@ class Server(BaseModel):
     extensions: list[str] = Field(description="Extensions of the protocol that are spoken.")
 
 
-class IndexRequest(BaseModel):
-    """What to list."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ready: bool = Field(False, description="Only versions that a worker holds.")
-    repository_name: str | None = Field(None, description="There is one repository: passed over.")
-
-
 class IndexEntry(BaseModel):
     """One version of a model."""
 
@@ -57,14 +49,6 @@ class IndexEntry(BaseModel):
     version: str
     state: Literal["READY", "LOADING", "UNAVAILABLE"]
     reason: str = Field(description="Why it is not ready; empty where it is.")
-
-
-class LoadRequest(BaseModel):
-    """Nothing has to be said; parameters that would send a model or its configuration are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    parameters: Parameters | None = None
 
 
 def _none() -> None: ...
