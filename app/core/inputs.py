@@ -52,16 +52,15 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     return [_complete(spec, tensor, pointer, flat=False)]
 
 
-def requested_outputs(body: dict[str, Any], manifest: Manifest) -> tuple[str, ...]:
+def requested_outputs(method: str | None, manifest: Manifest) -> tuple[str, ...]:
     """Return the requested output, or the model's default outputs if the request names none. Raises InvalidInput."""
-    if body.get("method") is None:
+    if method is None:
         return tuple(spec.name for spec in manifest.default_outputs)
-    return (method_of(body, manifest),)
+    return (manifest.output(method).name,)
 
 
-def method_of(body: dict[str, Any], manifest: Manifest) -> str:
+def method_of(method: object, manifest: Manifest) -> str:
     """Return the requested output, or the model's first if the request names none. Raises InvalidInput."""
-    method = body.get("method")
     if method is None:
         return manifest.outputs[0].name
     if not isinstance(method, str):

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Final, Self
 
 DEFAULT: Final = "default"
 """The webhook of all URLs that jobs bring along: they share a secret and a list of deliveries."""
@@ -181,10 +181,3 @@ def delay(schedule: Sequence[float], tried: int, luck: float, retry_after_s: flo
         return None
     planned = schedule[tried - 1] * (1 + _JITTER * luck)
     return max(planned, min(retry_after_s or 0.0, _LONGEST_WAIT_S))
-
-
-def as_events(names: Any) -> tuple[Event, ...]:
-    """Return a list of events without duplicates. Raises ValueError unless it has at least one event."""
-    if not isinstance(names, list) or not names:
-        raise ValueError
-    return tuple(dict.fromkeys(Event(name) for name in names))

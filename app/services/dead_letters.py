@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 
 from app.core.dead_letters import DeadLetter, Wanted
-from app.core.errors import CeleriacError, DeadLetterNotFound, InvalidInput, JobConflict
-from app.core.inputs import from_rows, from_tensors, requested_outputs
+from app.core.errors import CeleriacError, DeadLetterNotFound, JobConflict
+from app.core.inputs import from_rows, from_tensors
 from app.core.jobs import Job
 from app.core.models import ModelRef
 from app.services.catalog import Catalog
 from app.services.identity import JobIdentity, fingerprint
-from app.services.job_fields import deadline_s
 from app.services.jobs import JobService
+from app.services.requests.dead_letters import Mended, Redirected
+from app.services.requests.jobs import deadline_s
 from app.settings import Settings
 from app.store import dead_letters
 
@@ -49,12 +50,12 @@ class DeadLetterService:
         """Return the newest dead letters after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
         return await dead_letters.page(self._client, filters, cursor, limit)
 
-    async def replay(self, id: str, changes: dict[str, Any]) -> Job:
+    async def replay(self, id: str, changes: Redirected) -> Job:
         """Submit a dead letter as a new job and discard it. Calling it twice makes one job.
 
         Args:
             id: ID of the dead letter.
-            changes: Fields `inputs`, `model`, `method` and `deadline_s` that replace those of the letter.
+            changes: What replaces the fields of the letter.
 
         Raises:
             DeadLetterNotFound: The dead letter does not exist.
@@ -62,21 +63,19 @@ class DeadLetterService:
             CeleriacError: The job is refused. The letter is kept.
         """
         letter = await self.get(id)
-        model = changes.get("model", f"{letter.model}@{letter.version}")
-        if not isinstance(model, str):
-            raise InvalidInput('Field model must be a string, for example "digits@production".', pointer="/model")
-        manifest = await self._catalog.serving(ModelRef.parse(model))
-        outputs = (
-            requested_outputs(changes, manifest) if "method" in changes else tuple(manifest.output(name).name for name in letter.outputs)
-        )
-        inputs = from_rows(manifest, changes["inputs"]) if "inputs" in changes else from_tensors(manifest, letter.inputs)
+        manifest = await self._catalog.serving(changes.model or ModelRef(letter.model, letter.version))
+        method, rows = (changes.method, changes.inputs) if isinstance(changes, Mended) else (None, None)
+        outputs = tuple(manifest.output(name).name for name in ([method] if method else letter.outputs))
+        inputs = from_tensors(manifest, letter.inputs) if rows is None else from_rows(manifest, rows)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
-        identity = replace(JobIdentity.chosen(letter.replay_id, fingerprint(changes)), conflict=conflict)
+        identity = replace(
+            JobIdentity.chosen(letter.replay_id, fingerprint(changes.model_dump(mode="json", exclude_unset=True))), conflict=conflict
+        )
         job = await self._jobs.submit(
             manifest,
             inputs,
             outputs,
-            deadline_s=deadline_s(changes, self._settings),
+            deadline_s=deadline_s(changes.deadline_s, self._settings),
             wait_s=0,
             identity=identity,
             webhook=letter.webhook,
@@ -84,9 +83,7 @@ class DeadLetterService:
         await dead_letters.discard(self._client, [id])
         return job
 
-    async def replay_all(
-        self, letters: Sequence[DeadLetter], changes: dict[str, Any]
-    ) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
+    async def replay_all(self, letters: Sequence[DeadLetter], changes: Redirected) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
         """Replay several dead letters. Yields each with its new job, or with the error if it was refused."""
         for first in range(0, len(letters), _AT_ONCE):
             some = letters[first : first + _AT_ONCE]

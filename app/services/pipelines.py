@@ -12,7 +12,6 @@ from typing import Any
 import redis.asyncio
 
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, PipelineUnavailable, QueueFull, UnknownField
-from app.core.fields import reject_unknown_fields
 from app.core.handlers import RESULT
 from app.core.jobs import Job, State, new_id
 from app.core.large_inputs import LargeInputs
@@ -24,9 +23,9 @@ from app.registry.pipelines import Pipelines
 from app.services.admission import Admission
 from app.services.catalog import Catalog, Readiness
 from app.services.identity import JobIdentity
-from app.services.job_fields import deadline_s
 from app.services.jobs import JobService
-from app.services.webhook_fields import job_webhook
+from app.services.requests.jobs import PipelineSubmission, deadline_s
+from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
 from app.store import jobs, pipelines
 from app.store.pipelines import Run, Target
@@ -93,20 +92,17 @@ class PipelineService:
         """
         return await asyncio.to_thread(self._repository.read, name)
 
-    async def parse(self, body: dict[str, Any]) -> RunRequest:
+    async def parse(self, body: PipelineSubmission) -> RunRequest:
         """Check a request to run a pipeline. Aliases are resolved here, so that all steps of a run use the same versions.
 
         Raises:
             InvalidInput: A field is invalid.
             CeleriacError: The pipeline or one of its models cannot be used.
         """
-        reject_unknown_fields(body, "pipeline", "inputs", "deadline_s", "webhook")
-        seconds, webhook = deadline_s(body, self._settings), job_webhook(body, self._settings)
-        name = body.get("pipeline")
-        if not isinstance(name, str):
-            raise InvalidInput("Field pipeline must be the name of a pipeline.", pointer="/pipeline")
+        seconds, webhook = deadline_s(body.deadline_s, self._settings), job_webhook(body.webhook, self._settings)
+        name = body.pipeline
         pipeline, data = await self.read(name)
-        inputs = _inputs(pipeline, body.get("inputs", {}))
+        inputs = _inputs(pipeline, body.inputs)
         targets = {step: astuple(target) for step, target in (await self._targets(pipeline)).items()}
         return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook)
 
@@ -125,7 +121,7 @@ class PipelineService:
         webhook = encode_webhook(request.webhook)
         return await pipelines.begin(self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, webhook=webhook)
 
-    async def submit(self, body: dict[str, Any], identity: JobIdentity | None) -> Job:
+    async def submit(self, body: PipelineSubmission, identity: JobIdentity | None) -> Job:
         """Begin a run and return its job, or the job of the first request if this one repeats it.
 
         Raises the errors of `parse` and `begin`, and the conflict of `identity`.

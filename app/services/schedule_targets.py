@@ -9,6 +9,8 @@ from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.jobs import JobService
 from app.services.pipelines import PipelineService
+from app.services.requests.batches import parse_batch
+from app.services.requests.jobs import PipelineSubmission
 from app.services.requests.trainings import Training
 from app.services.trainings import TrainingService
 
@@ -60,11 +62,11 @@ class PipelineTarget:
 
     async def check(self, request: dict[str, Any]) -> None:
         """Raise the error of an invalid request."""
-        await self._pipelines.parse(request)
+        await self._pipelines.parse(PipelineSubmission.parse(request))
 
     async def begin(self, request: dict[str, Any], id: str) -> str:
         """Begin the run, once."""
-        await self._pipelines.begin(await self._pipelines.parse(request), id=id)
+        await self._pipelines.begin(await self._pipelines.parse(PipelineSubmission.parse(request)), id=id)
         return id
 
     async def state(self, id: str) -> RunState | None:
@@ -81,12 +83,12 @@ class BatchTarget:
 
     async def check(self, request: dict[str, Any]) -> None:
         """Raise the error of an invalid request."""
-        await self._requests.parse(request)
+        await self._requests.parse(parse_batch(request))
 
     async def begin(self, request: dict[str, Any], id: str) -> str:
         """Begin the batch, once."""
         batch_id = f"batch_{id}"
-        await self._batches.begin(await self._requests.parse(request), batch_id)
+        await self._batches.begin(await self._requests.parse(parse_batch(request)), batch_id)
         return batch_id
 
     async def state(self, id: str) -> RunState | None:

@@ -39,7 +39,7 @@ def predict_rows(process: PoolProcess, model: Model, rows: Any, method: str | No
         InvalidInput: The rows do not match the model's manifest.
         PredictionFailed: The model raised an error.
     """
-    outputs = requested_outputs({"method": method}, model.manifest)
+    outputs = requested_outputs(method, model.manifest)
     inputs = from_rows(model.manifest, rows)
     with streaming(process, model):
         answers = {tensor.name: nested(tensor) for tensor in split_on_oom(model, inputs, outputs)}

@@ -18,6 +18,7 @@ from app.api.server.plain_route import PlainRoute
 from app.core.batches import Batch
 from app.core.errors import InvalidInput
 from app.core.fields import reject_unknown_fields
+from app.services.requests.batches import parse_batch
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=PlainRoute, responses=FILE_PROBLEMS)
 _OWNER: Final = "celeriac-owner"
@@ -30,7 +31,7 @@ async def create(request: Request) -> Response:
     With `model` and `input` the file is a table. With `input_file_id` and `endpoint`, as OpenAI defines them, each line is a request.
     """
     root = container(request)
-    body = await root.bodies.read_object(request)
+    body = parse_batch(await root.bodies.read_object(request))
     owners = request.headers.getlist(_OWNER)
     if len(owners) > 1:
         raise InvalidInput(f"The request has {len(owners)} headers {_OWNER}. Send one.", pointer="")

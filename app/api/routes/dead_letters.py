@@ -21,6 +21,7 @@ from app.core.errors import InvalidInput
 from app.core.fields import reject_unknown_fields
 from app.core.jobs import Job
 from app.core.timestamps import rfc3339
+from app.services.requests.dead_letters import Mended, Redirected
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
 _FILTERS: Final = ("model", "error", "after", "before")
@@ -40,7 +41,7 @@ async def replay_many(request: Request) -> Response:
     The body may name another `model`, for example after a corrected version was published, and a `deadline_s`. A refused letter is kept.
     """
     root = container(request)
-    changes = await _changes(root, request, "model", "deadline_s")
+    changes = Redirected.parse(await _body(root, request))
     _require_filter(request)
     page, following = await _page(request, most=1000, default=100)
     jobs: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ async def replay(request: Request) -> Response:
     The letter is discarded when the new job is durable. Sent twice, the request makes one job.
     """
     root, id = container(request), request.path_params["id"]
-    changes = await _changes(root, request, "inputs", "model", "method", "deadline_s")
+    changes = Mended.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
     return json_response({**present(job), "replay_of": id}, 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
 
@@ -119,13 +120,11 @@ def _time(request: Request, name: str) -> float | None:
     return time.timestamp()
 
 
-async def _changes(root: Container, request: Request, *names: str) -> dict[str, Any]:
+async def _body(root: Container, request: Request) -> dict[str, Any]:
     """Return the body. An empty one without a content type is an empty object."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return {}
-    body = await root.bodies.read_object(request, 4 * SMALL_BYTES)
-    reject_unknown_fields(body, *names)
-    return body
+    return await root.bodies.read_object(request, 4 * SMALL_BYTES)
 
 
 def _summary(letter: DeadLetter) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from app.core.jobs import CHOSEN_ID, Job, State
 from app.core.large_inputs import LargeInputs
 from app.core.pipelines import PIPELINE
 from app.services.identity import JobIdentity
-from app.services.job_fields import deadline_s, model_ref
-from app.services.webhook_fields import job_webhook
+from app.services.requests.jobs import PipelineSubmission, Submission, deadline_s, parse_submission
+from app.services.requests.webhooks import job_webhook
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -56,27 +56,27 @@ async def _submit(root: Container, request: Request, body: dict[str, Any], ident
     preferred, seconds = waiting(request, root.settings.max_wait_s)
     streamed = sse.requested(request)
     seconds = 0 if streamed else seconds
-    if "pipeline" in body:
-        job = await root.pipelines.submit(body, identity)
+    wanted = parse_submission(body)
+    if isinstance(wanted, PipelineSubmission):
+        job = await root.pipelines.submit(wanted, identity)
         job = await root.jobs.wait(job.id, seconds)
     else:
-        job = await _predict(root, body, identity, seconds)
+        job = await _predict(root, wanted, identity, seconds)
     if streamed:
         return root.job_responses.stream(job.id)
     return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
 
 
-async def _predict(root: Container, body: dict[str, Any], identity: JobIdentity | None, seconds: float) -> Job:
-    reject_unknown_fields(body, "model", "inputs", "method", "deadline_s", "webhook")
-    manifest = await root.catalog.serving(model_ref(body))
-    outputs = requested_outputs(body, manifest)
-    inputs = body.get("inputs")
+async def _predict(root: Container, wanted: Submission, identity: JobIdentity | None, seconds: float) -> Job:
+    manifest = await root.catalog.serving(wanted.model)
+    outputs = requested_outputs(wanted.method, manifest)
+    inputs = wanted.inputs
     if isinstance(inputs, LargeInputs):
         tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
     else:
         tensors = from_rows(manifest, inputs)
-    webhook = job_webhook(body, root.settings)
-    deadline = deadline_s(body, root.settings)
+    webhook = job_webhook(wanted.webhook, root.settings)
+    deadline = deadline_s(wanted.deadline_s, root.settings)
     return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=seconds, identity=identity, webhook=webhook)
 
 

@@ -5,64 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas.openapi import documented
 from app.core.batches import Status
-from app.services.requests.webhooks import JobWebhook
+from app.services.requests.batches import RequestBatch, TableBatch
 
 Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 First = Annotated[int, Path(ge=0, description="The first row of the part.")]
-
-
-class ExpiresAfter(BaseModel):
-    """When the output is removed."""
-
-    anchor: Literal["created_at"] = "created_at"
-    seconds: int = Field(ge=1)
-
-
-class _Common(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    completion_window: str = Field("24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires.")
-    metadata: dict[str, str] | None = Field(None, description="At most 16 texts that are shown with it.")
-    output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the batch starts or ends, in addition to the registered webhooks."
-    )
-    owner: str = Field("", max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
-
-
-class TableBatch(_Common):
-    """A table to predict: CSV, JSONL, NPY or Parquet."""
-
-    model: str = Field(description="`name`, `name@alias` or `name@version`; the version is the one that is meant now.")
-    input: str = Field(description="The id of an uploaded file, a path below an allowed root, or a URL of an allowed scheme.")
-    output: str | None = Field(None, description="A path or URL; without it the answers become a new file.")
-    method: str | None = Field(None, description="The output to compute; the model's first by default.")
-    columns: list[str] | dict[str, str] | None = Field(
-        None, description="The file's columns in the model's order, or by the model's names; by default they have the same names."
-    )
-    keep: list[str] | None = Field(None, description="The columns that are carried along; by default all that the model does not take.")
-    format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Of the output; by default that of the input.")
-    delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="Of CSV: what parts the values; by default the first line decides."
-    )
-    decimal: Literal[".", ","] | None = Field(None, description="Of CSV: the decimal point; `.` by default.")
-    quote: str | None = Field(None, max_length=1, description='Of CSV: the quote; `"` by default, an empty text for none.')
-    encoding: str | None = Field(None, description="Of CSV: `utf-8`, the default, or a single-byte encoding such as `cp1252`.")
-    na_values: list[str] | None = Field(None, max_length=100, description="Of CSV: texts that mean a missing value in every column.")
-    header: bool | None = Field(
-        None, description="Of CSV: whether the first line names the columns; by default it does, and must not be numbers."
-    )
-
-
-class RequestBatch(_Common):
-    """A file of requests, as OpenAI's SDK makes it."""
-
-    input_file_id: str = Field(description="An uploaded JSONL file of `{custom_id, method, url, body}`.")
-    endpoint: str = Field(description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.")
 
 
 class BatchError(BaseModel):

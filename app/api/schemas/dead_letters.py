@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
 from app.api.schemas.openapi import documented
+from app.services.requests.dead_letters import Mended, Redirected
 
 Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 OfModel = Annotated[str | None, Query(description="Only letters of this model: a name, or name@version.")]
@@ -52,26 +53,6 @@ class DeadLetters(BaseModel):
 
     items: list[DeadLetter]
     next: str | None = Field(description="The cursor of the next page; null where this is the last. A page may be empty and have one.")
-
-
-class Mended(BaseModel):
-    """What is to be otherwise when it is asked again; all of it may be left out."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
-
-    inputs: list[list[Any]] | list[dict[str, Any]] | list[float | str | bool | None] | None = Field(None, description="Other rows.")
-    model: str | None = Field(None, description="Another model, alias or version.")
-    method: str | None = Field(None, description="Another output.")
-    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the new job may wait.")
-
-
-class Redirected(BaseModel):
-    """What is to be otherwise for all of them."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
-
-    model: str | None = Field(None, description="Another model, alias or version.")
-    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the new jobs may wait.")
 
 
 class ReplayedJob(Job):

@@ -10,16 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
 from app.core.jobs import State
-from app.services.requests.webhooks import JobWebhook
+from app.services.requests.jobs import PipelineSubmission, Submission
 
-# fmt: off
-_DIABETES: Final[Any] = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]
-_WINE: Final[Any] = {
-    "alcohol": 13.2, "malic_acid": None, "ash": 2.14, "alcalinity_of_ash": 11.2, "magnesium": 100, "total_phenols": 2.65,
-    "flavanoids": 2.76, "nonflavanoid_phenols": 0.26, "proanthocyanins": 1.28, "hue": 1.05, "od280_od315_of_diluted_wines": 3.4,
-    "proline": 1050, "colour": "medium",
-}
-# fmt: on
 _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
 
 Prefer = Annotated[
@@ -41,47 +33,6 @@ IdempotencyKey = Annotated[
     ),
 ]
 Id = Annotated[str, Path(description="The job's id.", examples=[_ID])]
-
-
-class Submission(BaseModel):
-    """A prediction to make."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {"model": "wine@production", "inputs": [_WINE], "method": "predict_proba", "deadline_s": 60},
-                {"model": "diabetes", "inputs": [_DIABETES]},
-            ]
-        },
-    )
-
-    model: str = Field(
-        description="`name`, `name@alias` or `name@version`; a bare name means its production alias, else its newest version."
-    )
-    inputs: list[list[Any]] | list[dict[str, Any]] | list[float | str | bool | None] = Field(
-        min_length=1, description="Rows: a list of values each, in the order of the model's columns, or a record by column name."
-    )
-    method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
-    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds that the job may wait for a worker before it expires.")
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
-    )
-
-
-class PipelineSubmission(BaseModel):
-    """A run of a pipeline."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"pipeline": "digit-image", "inputs": {"image": {"b64": "iVBORw0KGgo="}}}]}
-    )
-
-    pipeline: str = Field(description="The name of a pipeline: see /v1/pipelines.")
-    inputs: dict[str, Any] = Field({}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.')
-    deadline_s: float | None = Field(None, gt=0, le=86400, description="Seconds within which each of its steps must have begun.")
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
-    )
 
 
 class JobError(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from app.core.errors import InvalidInput, shown
 from app.core.models import ALIAS, NAME, VERSION, ModelRef
@@ -26,6 +26,7 @@ def _reference(value: Any) -> ModelRef:
 Reference = Annotated[
     ModelRef,
     PlainValidator(_reference),
+    PlainSerializer(str),
     WithJsonSchema({"type": "string", "pattern": REFERENCE}),
     Field(description="`name`, `name@alias` or `name@version`.", examples=["digits@production"]),
 ]

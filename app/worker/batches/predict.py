@@ -146,7 +146,7 @@ class RequestPredictor:
         manifest = self._model.manifest
         if self._is_job:
             reject_unknown_fields(body, "model", "inputs", "method")
-            return (method_of(body, manifest),), from_rows(manifest, body.get("inputs"))
+            return (method_of(body.get("method"), manifest),), from_rows(manifest, body.get("inputs"))
         reject_unknown_fields(body, "id", "parameters", "inputs", "outputs")
         outputs, binary = protocol.outputs(body, protocol.parameters(body), manifest)
         if any(binary):

@@ -229,7 +229,7 @@ async def test_trainings_and_runs_of_pipelines_are_told_as_jobs(configured: pyte
     [
         ("https://example.com", "/webhook", "webhook must be an object"),
         ({"url": "http://127.0.0.1/"}, "/webhook/url", ""),
-        ({"url": "https://example.com/", "events": ["failed"]}, "/webhook/events", "events must be a list of start and completed"),
+        ({"url": "https://example.com/", "events": ["failed"]}, "/webhook/events/0", "must be 'start' or 'completed', not 'failed'"),
         ({"url": "https://example.com/", "secret": "x"}, "/webhook/secret", ""),
     ],
 )

@@ -1,0 +1,83 @@
+"""Bodies of /v1/batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from app.services.requests.body import RequestBody, refused
+from app.services.requests.models import Reference
+from app.services.requests.tables import TableBody
+from app.services.requests.webhooks import JobWebhook
+
+WINDOW: Final = "([1-9][0-9]{0,6})([smhd])"
+
+
+def _columns(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        raise refused("Field columns must be a list of the file's columns, or an object from the model's columns to the file's.") from None
+
+
+class ExpiresAfter(RequestBody):
+    """When the output is removed."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(ge=1, examples=[86400])
+
+
+class _Common(RequestBody):
+    completion_window: str = Field(
+        "24h",
+        description="How long it may take, as in 24h or 90m, up to 30d; then it expires.",
+        json_schema_extra={"pattern": f"^{WINDOW}$"},
+    )
+    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
+        None, max_length=16, description="At most 16 texts that are shown with it."
+    )
+    output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the batch starts or ends, in addition to the registered webhooks."
+    )
+    owner: str | None = Field(None, max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
+
+
+class TableBatch(_Common, TableBody):
+    """A table to predict: CSV, JSONL, NPY or Parquet."""
+
+    model: Reference = Field(description="`name`, `name@alias` or `name@version`; the version is the one that is meant now.")
+    input: str = Field(
+        description="The id of an uploaded file, a path below an allowed root, or a URL of an allowed scheme.", examples=["rows.csv"]
+    )
+    output: str | None = Field(None, description="A path or URL; without it the answers become a new file.")
+    method: str | None = Field(None, description="The output to compute; the model's first by default.")
+    columns: Annotated[list[str] | dict[str, str], WrapValidator(_columns)] | None = Field(
+        None, description="The file's columns in the model's order, or by the model's names; by default they have the same names."
+    )
+    keep: list[str] | None = Field(
+        None, fail_fast=True, description="The columns that are carried along; by default all that the model does not take."
+    )
+    format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Of the output; by default that of the input.")
+
+
+class RequestBatch(_Common):
+    """A file of requests, as OpenAI's SDK makes it."""
+
+    input_file_id: str = Field(
+        description="An uploaded JSONL file of `{custom_id, method, url, body}`.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"]
+    )
+    endpoint: str = Field(
+        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.", examples=["/v2/models/digits/infer"]
+    )
+
+
+def parse_batch(body: Mapping[str, Any]) -> TableBatch | RequestBatch:
+    """Return the batch that a body describes: of requests if it has a field of OpenAI's, else of a table.
+
+    Raises:
+        InvalidInput: A field is unknown, missing or invalid.
+    """
+    return (RequestBatch if "input_file_id" in body or "endpoint" in body else TableBatch).parse(body)

@@ -1,0 +1,101 @@
+"""Bodies of /v1/jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from app.core.errors import InvalidInput
+from app.services.requests.body import RequestBody
+from app.services.requests.models import Reference
+from app.services.requests.webhooks import JobWebhook
+from app.settings import Settings
+
+# fmt: off
+_DIABETES: Final[Any] = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]
+_WINE: Final[Any] = {
+    "alcohol": 13.2, "malic_acid": None, "ash": 2.14, "alcalinity_of_ash": 11.2, "magnesium": 100, "total_phenols": 2.65,
+    "flavanoids": 2.76, "nonflavanoid_phenols": 0.26, "proanthocyanins": 1.28, "hue": 1.05, "od280_od315_of_diluted_wines": 3.4,
+    "proline": 1050, "colour": "medium",
+}
+_ROWS: Final[Any] = {
+    "type": "array",
+    "minItems": 1,
+    "anyOf": [
+        {"items": {"type": "array"}},
+        {"items": {"type": "object"}},
+        {"items": {"type": ["number", "string", "boolean", "null"]}},
+    ],
+}
+# fmt: on
+Rows = Annotated[Any, WithJsonSchema(_ROWS)]
+"""Rows that the manifest of a model validates, because only it says what they hold; or `LargeInputs`."""
+Deadline = Annotated[float, Field(gt=0)]
+
+
+class Submission(RequestBody):
+    """A prediction to make."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "wine@production", "inputs": [_WINE], "method": "predict_proba", "deadline_s": 60},
+                {"model": "diabetes", "inputs": [_DIABETES]},
+            ]
+        }
+    )
+
+    model: Reference = Field(
+        description="`name`, `name@alias` or `name@version`; a bare name means its production alias, else its newest version."
+    )
+    inputs: Rows = Field(
+        description="Rows: a list of values each, in the order of the model's columns, or a record by column name.", examples=[[[5.1, 3.5]]]
+    )
+    method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
+    deadline_s: Deadline | None = Field(
+        None, description="Seconds that the job may wait for a worker before it expires; the server bounds them."
+    )
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
+    )
+
+
+class PipelineSubmission(RequestBody):
+    """A run of a pipeline."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"pipeline": "digit-image", "inputs": {"image": {"b64": "iVBORw0KGgo="}}}]})
+
+    pipeline: str = Field(description="The name of a pipeline: see /v1/pipelines.", examples=["digit-image"])
+    inputs: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(
+        {}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.'
+    )
+    deadline_s: Deadline | None = Field(None, description="Seconds within which each of its steps must have begun; the server bounds them.")
+    webhook: JobWebhook | None = Field(
+        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
+    )
+
+
+def parse_submission(body: Mapping[str, Any]) -> Submission | PipelineSubmission:
+    """Return the prediction or the run of a pipeline that a body describes.
+
+    Raises:
+        InvalidInput: A field is unknown, missing or invalid.
+    """
+    return (PipelineSubmission if "pipeline" in body else Submission).parse(body)
+
+
+def deadline_s(seconds: float | None, settings: Settings) -> float:
+    """Return the seconds that a job may wait in the queue, or the default of the settings.
+
+    Raises:
+        InvalidInput: The deadline is above the limit of this server.
+    """
+    if seconds is None:
+        return settings.default_deadline_s
+    if seconds > settings.job_ttl_s:
+        raise InvalidInput(
+            f"Invalid deadline_s {seconds:g}. Use a number of seconds above 0 and up to {settings.job_ttl_s}.", pointer="/deadline_s"
+        )
+    return seconds

@@ -1,0 +1,46 @@
+"""Bodies of batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import InvalidInput
+from app.services.requests.batches import RequestBatch, TableBatch, parse_batch
+
+TABLE: dict[str, Any] = {"model": "wine@2", "input": "rows.csv"}
+REQUESTS: dict[str, Any] = {"input_file_id": "file-1", "endpoint": "/v1/jobs"}
+
+
+def test_a_body_with_a_field_of_openai_is_a_file_of_requests() -> None:
+    assert isinstance(parse_batch(REQUESTS), RequestBatch)
+    table = parse_batch({**TABLE, "delimiter": ";", "quote": "", "decimal": None, "columns": {"a": "b"}})
+    assert isinstance(table, TableBatch)
+    assert (str(table.model), table.options, table.columns) == ("wine@2", {"delimiter": ";", "quote": ""}, {"a": "b"})
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ({"input_file_id": "file-1"}, "/endpoint", "Field endpoint is missing"),
+        ({**REQUESTS, "model": "wine"}, "/model", "Unknown field 'model'. Supported fields: completion_window,"),
+        ({"model": "wine"}, "/input", "Field input is missing"),
+        ({**TABLE, "columns": "a"}, "/columns", "Field columns must be a list of the file's columns, or an object"),
+        ({**TABLE, "columns": {"a": 1}}, "/columns", "Field columns must be a list of the file's columns, or an object"),
+        ({**TABLE, "keep": ["a", 1]}, "/keep/1", "must be a valid string"),
+        ({**TABLE, "format": "xlsx"}, "/format", "must be 'csv', 'jsonl', 'npy' or 'parquet', not 'xlsx'"),
+        ({**TABLE, "owner": "x" * 65}, "/owner", "must have at most 64 characters"),
+        ({**TABLE, "metadata": {"a": 1}}, "/metadata/a", "must be a valid string"),
+        ({**TABLE, "metadata": {"a" * 65: "1"}}, f"/metadata/{'a' * 65}", "must have at most 64 characters"),
+        ({**TABLE, "metadata": dict.fromkeys("abcdefghijklmnopq", "1")}, "/metadata", "must have at most 16 items"),
+        ({**TABLE, "output_expires_after": {"seconds": 0}}, "/output_expires_after/seconds", "must be greater than or equal to 1"),
+        ({**TABLE, "output_expires_after": {"anchor": "now", "seconds": 9}}, "/output_expires_after/anchor", "must be 'created_at'"),
+        ({**TABLE, "webhook": {"uri": "x"}}, "/webhook/uri", "Unknown field 'uri'"),
+    ],
+)
+def test_an_invalid_body_is_refused(body: dict[str, Any], pointer: str, detail: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_batch(body)
+    assert refused.value.pointer == pointer
+    assert detail in refused.value.detail
