@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -61,33 +60,6 @@ def boolean(request: Request, name: str) -> bool:
     if text not in ("true", "false"):
         raise InvalidInput(f"Invalid {name} {text!r}. Use true or false.", pointer=f"/{name}")
     return text == "true"
-
-
-def choice(request: Request, name: str, options: Iterable[str]) -> str | None:
-    """Return a query parameter that is one of `options`, or None if it is absent.
-
-    Raises:
-        InvalidInput: It is none of them.
-    """
-    text, allowed = request.query_params.get(name), tuple(options)
-    if text is not None and text not in allowed:
-        raise InvalidInput(f"Invalid {name} {text!r}. Use one of {', '.join(allowed)}.", pointer=f"/{name}")
-    return text
-
-
-def limit(request: Request, default: int, most: int) -> int:
-    """Return the query parameter `limit`.
-
-    Raises:
-        InvalidInput: It is not an integer from 1 to `most`.
-    """
-    return integer(request.query_params.get("limit", str(default)), "limit", 1, most)
-
-
-def invalid_cursor(request: Request) -> InvalidInput:
-    """Return the error for a query parameter `cursor` that no page has returned."""
-    cursor = request.query_params.get("cursor")
-    return InvalidInput(f"Invalid cursor {cursor!r}. Use the `next` of the previous page.", pointer="/cursor")
 
 
 def path_model(request: Request) -> ModelRef:

@@ -13,11 +13,11 @@ from app.api.http import params, sse
 from app.api.http.responses import json_response, openai_page
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
+from app.api.schemas.queries import OpenAIPage
 from app.api.schemas.serializers import present_batch
 from app.api.server.plain_route import PlainRoute
 from app.core.batches import Batch
 from app.core.errors import InvalidInput
-from app.core.fields import reject_unknown_fields
 from app.services.requests.batches import parse_batch
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"], route_class=PlainRoute, responses=FILE_PROBLEMS)
@@ -42,9 +42,8 @@ async def create(request: Request) -> Response:
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest batches first. `after` is the last ID of the previous page."""
-    query = request.query_params
-    reject_unknown_fields(query, "after", "limit")
-    page, more = await container(request).batches.page(query.get("after"), params.limit(request, 20, 100))
+    query = OpenAIPage.of(request)
+    page, more = await container(request).batches.page(query.after, query.limit)
     return json_response(openai_page([present_batch(batch) for batch in page], more))
 
 

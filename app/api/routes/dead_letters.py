@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import Container, container
-from app.api.http import params
 from app.api.http.bodies import SMALL_BYTES
 from app.api.http.responses import json_response
 from app.api.schemas import dead_letters as schemas
@@ -18,19 +16,17 @@ from app.api.schemas.serializers import present, present_inputs
 from app.api.server.plain_route import PlainRoute
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import InvalidInput
-from app.core.fields import reject_unknown_fields
 from app.core.jobs import Job
 from app.core.timestamps import rfc3339
 from app.services.requests.dead_letters import Mended, Redirected
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
-_FILTERS: Final = ("model", "error", "after", "before")
 
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest first, by model, error code and time of failure. `next` is the cursor of the next page, null on the last."""
-    page, following = await _page(request, most=100, default=20)
+    page, following = await _page(request, schemas.DeadLettersQuery)
     return json_response({"items": [_summary(letter) for letter in page], "next": following})
 
 
@@ -42,8 +38,7 @@ async def replay_many(request: Request) -> Response:
     """
     root = container(request)
     changes = Redirected.parse(await _body(root, request))
-    _require_filter(request)
-    page, following = await _page(request, most=1000, default=100)
+    page, following = await _page(request, schemas.ReplayQuery)
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
     async for letter, result in root.dead_letters.replay_all(page, changes):
@@ -57,8 +52,7 @@ async def replay_many(request: Request) -> Response:
 @router.delete("", **schemas.DISCARD_MANY)
 async def discard_many(request: Request) -> Response:
     """Discards the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow."""
-    _require_filter(request)
-    page, following = await _page(request, most=1000, default=1000)
+    page, following = await _page(request, schemas.DiscardQuery)
     return json_response({"discarded": await container(request).dead_letters.discard(page), "next": following})
 
 
@@ -90,34 +84,12 @@ async def discard(request: Request) -> Response:
     return json_response(_summary(letter))
 
 
-async def _page(request: Request, *, most: int, default: int) -> tuple[list[DeadLetter], str | None]:
-    query = request.query_params
-    reject_unknown_fields(query, *_FILTERS, "limit", "cursor", "all")
-    limit = params.limit(request, default, most)
-    filters = Wanted(query.get("model"), query.get("error"), _time(request, "after"), _time(request, "before"))
-    try:
-        return await container(request).dead_letters.page(filters, query.get("cursor"), limit)
-    except ValueError:
-        raise params.invalid_cursor(request) from None
-
-
-def _require_filter(request: Request) -> None:
-    """Raise InvalidInput if the request has no filter. A call that forgot its filter must not reach all dead letters."""
-    if not any(name in request.query_params for name in _FILTERS) and request.query_params.get("all") != "true":
-        raise InvalidInput(f"The request has no filter. Use {', '.join(_FILTERS)}, or all=true.", pointer="/all")
-
-
-def _time(request: Request, name: str) -> float | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise InvalidInput(f"Invalid {name} {text!r}. Use a time with a zone, for example 2026-02-28T09:30:00Z.", pointer=f"/{name}")
-    return time.timestamp()
+async def _page(request: Request, kind: type[schemas.DeadLettersQuery]) -> tuple[list[DeadLetter], str | None]:
+    query = kind.of(request)
+    # A call that forgot its filter must not reach all dead letters.
+    if isinstance(query, schemas.DiscardQuery) and query.filters == Wanted() and not query.all:
+        raise InvalidInput("The request has no filter. Use model, error, after, before, or all=true.", pointer="/all")
+    return await container(request).dead_letters.page(query.filters, query.cursor, query.limit)
 
 
 async def _body(root: Container, request: Request) -> dict[str, Any]:

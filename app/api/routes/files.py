@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
@@ -20,7 +20,6 @@ from app.store.files import File
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=PlainRoute, responses=FILE_PROBLEMS)
 _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
-_MAX_PAGE: Final = 10_000
 
 
 @router.post("", **schemas.CREATE)
@@ -42,11 +41,9 @@ async def create(request: Request) -> Response:
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest files first. `after` is the last ID of the previous page."""
-    query = request.query_params
-    reject_unknown_fields(query, "after", "limit", "order", "purpose")
-    newest_first = params.choice(request, "order", ("asc", "desc")) != "asc"
-    limit = params.limit(request, 100, _MAX_PAGE)
-    page, more = await container(request).files.page(query.get("after"), limit, query.get("purpose"), newest_first=newest_first)
+    query = schemas.FilesQuery.of(request)
+    newest_first = query.order == "desc"
+    page, more = await container(request).files.page(query.after, query.limit, query.purpose, newest_first=newest_first)
     return json_response(openai_page([_present(file) for file in page], more))
 
 

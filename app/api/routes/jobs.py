@@ -17,9 +17,8 @@ from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
-from app.core.fields import reject_unknown_fields
 from app.core.inputs import from_rows, requested_outputs
-from app.core.jobs import CHOSEN_ID, Job, State
+from app.core.jobs import Job
 from app.core.large_inputs import LargeInputs
 from app.core.pipelines import PIPELINE
 from app.services.identity import JobIdentity
@@ -83,12 +82,8 @@ async def _predict(root: Container, wanted: Submission, identity: JobIdentity | 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest jobs first, by state and model. `next` is the cursor of the next page, null on the last."""
-    query = request.query_params
-    reject_unknown_fields(query, "state", "model", "limit", "cursor")
-    limit, state, cursor = params.limit(request, 20, 100), params.choice(request, "state", State), query.get("cursor")
-    if cursor is not None and not CHOSEN_ID.fullmatch(cursor):
-        raise params.invalid_cursor(request)
-    page, following = await container(request).jobs.page(cursor, limit, query.get("model"), State(state) if state else None)
+    query = schemas.JobsQuery.of(request)
+    page, following = await container(request).jobs.page(query.cursor, query.limit, query.model, query.state)
     return json_response({"items": [present(job) for job in page], "next": following})
 
 

@@ -8,12 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import container
-from app.api.http import params
 from app.api.http.responses import json_response
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
 from app.services.requests.schedules import Creation
 from app.services.schedules import ScheduleRun, ScheduleService
@@ -75,8 +73,8 @@ async def run(request: Request) -> Response:
 @router.get("/{name}/runs", **schemas.RUNS)
 async def runs(request: Request) -> Response:
     """Lists the latest runs first, each with its state for as long as that is schedule."""
-    reject_unknown_fields(request.query_params, "limit")
-    history = await container(request).schedules.history(request.path_params["name"], params.limit(request, 20, 100))
+    limit = schemas.RunsQuery.of(request).limit
+    history = await container(request).schedules.history(request.path_params["name"], limit)
     return json_response({"items": [_run(entry) for entry in history]})
 
 

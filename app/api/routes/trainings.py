@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import Container, container
-from app.api.http import params, sse
+from app.api.http import sse
 from app.api.http.idempotency import by_key
 from app.api.http.preferences import waiting
 from app.api.http.responses import json_response
@@ -16,7 +16,6 @@ from app.api.schemas import trainings as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
-from app.core.fields import reject_unknown_fields
 from app.core.jobs import Job, State
 from app.core.trainers import ESTIMATORS, METRICS
 from app.services.requests.trainings import Training
@@ -51,13 +50,8 @@ async def submit(request: Request) -> Response:
 @router.get("/trainings", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest trainings first, by state and model. `next` is the cursor of the next page, null on the last."""
-    root, query = container(request), request.query_params
-    reject_unknown_fields(query, "state", "model", "limit", "cursor")
-    limit, state = params.limit(request, 20, 100), params.choice(request, "state", State)
-    try:
-        page, following = await root.trainings.page(query.get("cursor"), limit, state=state, model=query.get("model"))
-    except ValueError:
-        raise params.invalid_cursor(request) from None
+    root, query = container(request), schemas.TrainingsQuery.of(request)
+    page, following = await root.trainings.page(query.cursor, query.limit, state=query.state, model=query.model)
     return json_response({"items": [await _present(root, job) for job in page], "next": following})
 
 

@@ -10,14 +10,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import container
-from app.api.http import params
 from app.api.http.responses import json_response
 from app.api.schemas import webhooks as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.core.fields import reject_unknown_fields
 from app.core.timestamps import rfc3339
-from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery
+from app.core.webhooks import DEFAULT, Webhook, WebhookDelivery
 from app.services.requests.webhooks import Change, Registration
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], route_class=PlainRoute, responses=PROBLEMS)
@@ -75,14 +73,10 @@ async def rotate(request: Request) -> Response:
 @router.get("/{id}/deliveries", **schemas.DELIVERIES)
 async def deliveries(request: Request) -> Response:
     """Lists the newest deliveries first, with every attempt. `next` is the cursor of the next page, null on the last."""
-    root, id, query = container(request), request.path_params["id"], request.query_params
+    root, id = container(request), request.path_params["id"]
     await root.webhooks.check(id)
-    reject_unknown_fields(query, "state", "limit", "cursor")
-    limit, state = params.limit(request, 20, 100), params.choice(request, "state", DeliveryStatus)
-    try:
-        page, following = await root.webhooks.deliveries(id, DeliveryStatus(state) if state else None, query.get("cursor"), limit)
-    except ValueError:
-        raise params.invalid_cursor(request) from None
+    query = schemas.DeliveriesQuery.of(request)
+    page, following = await root.webhooks.deliveries(id, query.state, query.cursor, query.limit)
     return json_response({"items": [_delivery(delivery) for delivery in page], "next": following})
 
 

@@ -8,6 +8,7 @@ from fastapi import Header, Path, Query
 from pydantic import BaseModel, Field
 
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import OpenAIPage
 from app.core.batches import Status
 from app.services.requests.batches import RequestBatch, TableBatch
 
@@ -112,10 +113,7 @@ def _create(
 ) -> None: ...
 
 
-def _list(
-    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Batches on a page.")] = 20,
-) -> None: ...
+def _list(query: Annotated[OpenAIPage, Query()]) -> None: ...
 
 
 def _by_id(id: Id) -> None: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
@@ -10,15 +9,39 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import Boolean, Integer, Page, Time
+from app.core.dead_letters import Wanted
 from app.services.requests.dead_letters import Mended, Redirected
 
 Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
-OfModel = Annotated[str | None, Query(description="Only letters of this model: a name, or name@version.")]
-Error = Annotated[str | None, Query(description="Only letters with this error code.", examples=["prediction_failed"])]
-After = Annotated[datetime | None, Query(description="Only letters that died after this time, which names its zone.")]
-Before = Annotated[datetime | None, Query(description="Only letters that died before this time, which names its zone.")]
-Cursor = Annotated[str | None, Query(description="The `next` of the page before.")]
-All = Annotated[bool | None, Query(description="`true`: every letter. Without it a filter must be given.")]
+
+
+class DeadLettersQuery(Page):
+    """Which dead letters to list."""
+
+    model: str | None = Field(None, description="Only letters of this model: a name, or name@version.")
+    error: str | None = Field(None, description="Only letters with this error code.", examples=["prediction_failed"])
+    after: Time | None = Field(None, description="Only letters that died after this time, which names its zone.")
+    before: Time | None = Field(None, description="Only letters that died before this time, which names its zone.")
+
+    @property
+    def filters(self) -> Wanted:
+        """The filters, whose times are seconds since 1970."""
+        after, before = (time.timestamp() if time else None for time in (self.after, self.before))
+        return Wanted(self.model, self.error, after, before)
+
+
+class DiscardQuery(DeadLettersQuery):
+    """Which dead letters to discard."""
+
+    limit: Integer = Field(1000, ge=1, le=1000, description="Letters a call.")
+    all: Boolean = Field(False, description="`true`: every letter. Without it a filter must be given.")
+
+
+class ReplayQuery(DiscardQuery):
+    """Which dead letters to replay."""
+
+    limit: Integer = Field(100, ge=1, le=1000, description="Letters a call.")
 
 
 class Attempt(BaseModel):
@@ -91,37 +114,13 @@ class Discarded(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
-def _list(
-    model: OfModel = None,
-    error: Error = None,
-    after: After = None,
-    before: Before = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Letters on a page.")] = 20,
-    cursor: Cursor = None,
-) -> None: ...
+def _list(query: Annotated[DeadLettersQuery, Query()]) -> None: ...
 
 
-def _replay_many(
-    body: Redirected | None = None,
-    model: OfModel = None,
-    error: Error = None,
-    after: After = None,
-    before: Before = None,
-    all: All = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Letters a call.")] = 100,
-    cursor: Cursor = None,
-) -> None: ...
+def _replay_many(query: Annotated[ReplayQuery, Query()], body: Redirected | None = None) -> None: ...
 
 
-def _discard_many(
-    model: OfModel = None,
-    error: Error = None,
-    after: After = None,
-    before: Before = None,
-    all: All = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Letters a call.")] = 1000,
-    cursor: Cursor = None,
-) -> None: ...
+def _discard_many(query: Annotated[DiscardQuery, Query()]) -> None: ...
 
 
 def _by_id(id: Id) -> None: ...

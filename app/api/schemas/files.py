@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import Integer, OpenAIPage
 
 Id = Annotated[str, Path(description="The file's id.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 
@@ -55,12 +56,15 @@ class Deleted(BaseModel):
 def _create() -> None: ...
 
 
-def _list(
-    after: Annotated[str | None, Query(description="The last id of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000, description="Files on a page.")] = 100,
-    order: Annotated[Literal["asc", "desc"], Query(description="By the time of creation.")] = "desc",
-    purpose: Annotated[str | None, Query(description="Only files of this purpose.")] = None,
-) -> None: ...
+class FilesQuery(OpenAIPage):
+    """Which files to list."""
+
+    limit: Integer = Field(100, ge=1, le=10_000, description="Entries on a page.")
+    order: Literal["asc", "desc"] = Field("desc", description="By the time of creation.")
+    purpose: str | None = Field(None, description="Only files of this purpose.")
+
+
+def _list(query: Annotated[FilesQuery, Query()]) -> None: ...
 
 
 def _by_id(id: Id) -> None: ...

@@ -9,7 +9,8 @@ from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.openapi import documented
-from app.core.jobs import State
+from app.api.schemas.queries import Page
+from app.core.jobs import CHOSEN_ID, State
 from app.services.requests.jobs import PipelineSubmission, Submission
 
 _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
@@ -154,12 +155,15 @@ def _put(
 ) -> None: ...
 
 
-def _list(
-    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
-    model: Annotated[str | None, Query(description="Only jobs of this model.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Jobs on a page.")] = 20,
-    cursor: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{7,63}$", description="The `next` of the page before.")] = None,
-) -> None: ...
+class JobsQuery(Page):
+    """Which jobs to list."""
+
+    state: Annotated[State, Field(strict=False)] | None = Field(None, description="Only jobs in this state.")
+    model: str | None = Field(None, description="Only jobs of this model.")
+    cursor: str | None = Field(None, pattern=f"^{CHOSEN_ID.pattern}$", description="The `next` of the previous page.")
+
+
+def _list(query: Annotated[JobsQuery, Query()]) -> None: ...
 
 
 def _read(

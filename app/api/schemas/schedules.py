@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas.jobs import JobError
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import Integer, RequestQuery
 from app.core.schedules import Missed
 from app.services.requests.schedules import Creation, Run
 
@@ -65,7 +66,13 @@ def _nothing() -> None: ...
 def _by_name(name: Name) -> None: ...
 
 
-def _runs(name: Name, limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of runs.")] = 20) -> None: ...
+class RunsQuery(RequestQuery):
+    """How many runs to list."""
+
+    limit: Integer = Field(20, ge=1, le=100, description="Maximum number of runs.")
+
+
+def _runs(name: Name, query: Annotated[RunsQuery, Query()]) -> None: ...
 
 
 CREATE: Final = documented(_create, Schedule, status_code=201, response_description="The schedule.")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.api.schemas import jobs
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import Page
 from app.core.jobs import State
 from app.core.trainers import Kind
 from app.services.requests.trainings import Training
@@ -46,12 +47,14 @@ class Trainers(BaseModel):
 def _submit(body: Training, idempotency_key: jobs.IdempotencyKey = None) -> None: ...
 
 
-def _list(
-    state: Annotated[State | None, Query(description="Only trainings in this state.")] = None,
-    model: Annotated[str | None, Query(description="Only trainings of this model.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Trainings on a page.")] = 20,
-    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-) -> None: ...
+class TrainingsQuery(Page):
+    """Which trainings to list."""
+
+    state: Annotated[State, Field(strict=False)] | None = Field(None, description="Only trainings in this state.")
+    model: str | None = Field(None, description="Only trainings of this model.")
+
+
+def _list(query: Annotated[TrainingsQuery, Query()]) -> None: ...
 
 
 def _read(id: jobs.Id, wait: jobs.Wait = None, prefer: jobs.Prefer = None) -> None: ...

@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, Field
 
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import Page
 from app.core.webhooks import DeliveryStatus, Event
 from app.services.requests.webhooks import Change, Registration
 
@@ -110,12 +111,13 @@ def _by_id(id: Id) -> None: ...
 def _change(id: Id, body: Change) -> None: ...
 
 
-def _deliveries(
-    id: OrDefault,
-    state: Annotated[DeliveryStatus | None, Query(description="Only deliveries in this state.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Deliveries on a page.")] = 20,
-    cursor: Annotated[str | None, Query(description="The `next` of the page before.")] = None,
-) -> None: ...
+class DeliveriesQuery(Page):
+    """Which deliveries to list."""
+
+    state: Annotated[DeliveryStatus, Field(strict=False)] | None = Field(None, description="Only deliveries in this state.")
+
+
+def _deliveries(id: OrDefault, query: Annotated[DeliveriesQuery, Query()]) -> None: ...
 
 
 def _delivery(id: OrDefault, delivery: DeliveryId) -> None: ...

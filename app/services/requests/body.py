@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -30,6 +30,8 @@ class RequestBody(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    subject: ClassVar[str] = "Field"
+    """What errors call a value."""
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
@@ -42,7 +44,7 @@ class RequestBody(BaseModel):
         try:
             return cls.model_validate(body)
         except ValidationError as error:
-            raise _ours(error) from None
+            raise _ours(error, cls.subject) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -80,7 +82,7 @@ def refused(sentence: str) -> PydanticCustomError:
     return PydanticCustomError(_SENTENCE, "{sentence}", {"sentence": sentence})
 
 
-def _ours(error: ValidationError) -> InvalidInput:
+def _ours(error: ValidationError, subject: str) -> InvalidInput:
     """Return the first error as one of ours."""
     first = error.errors(include_url=False)[0]
     context: Mapping[str, Any] = first.get("ctx", {})
@@ -92,4 +94,4 @@ def _ours(error: ValidationError) -> InvalidInput:
     if first["type"] == _SENTENCE:
         return InvalidInput(first["msg"], pointer=pointer)
     rule = _OBJECT.sub("an object", _COUNTED.sub("", _SUBJECT.sub("must ", first["msg"])))
-    return InvalidInput(f"Field {'.'.join(path)} {rule}, not {shown(first['input'])}.", pointer=pointer)
+    return InvalidInput(f"{subject} {'.'.join(path)} {rule}, not {shown(first['input'])}.", pointer=pointer)

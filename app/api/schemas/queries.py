@@ -1,0 +1,67 @@
+"""Query parameters. As for bodies, the same model validates and documents them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, Self
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from starlette.requests import Request
+
+from app.services.requests.body import RequestBody, refused
+
+_MAX_DIGITS: Final = 20
+
+
+def _integer(text: Any) -> Any:
+    # int() accepts 1_0 and digits of other scripts, too.
+    digits = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if digits else text
+
+
+def _boolean(text: Any) -> Any:
+    return {"true": True, "false": False}.get(text, text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise refused(f"Invalid time {text[:50]!r}. Use a time with a zone, for example 2026-02-28T09:30:00Z.")
+    return time
+
+
+Integer = Annotated[int, BeforeValidator(_integer)]
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class RequestQuery(RequestBody):
+    """Query parameters, none of which is unknown.
+
+    Example:
+        Page.of(request).limit == 20
+    """
+
+    subject: ClassVar[str] = "Parameter"
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return the parameters of a request. Raises the errors of `parse`."""
+        return cls.parse(dict(request.query_params))
+
+
+class Page(RequestQuery):
+    """Which page of a list to return."""
+
+    limit: Integer = Field(20, ge=1, le=100, description="Entries on a page.")
+    cursor: str | None = Field(None, pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?_.+$", description="The `next` of the previous page.")
+
+
+class OpenAIPage(RequestQuery):
+    """Which page of a list to return, as OpenAI's SDK asks for it."""
+
+    limit: Integer = Field(20, ge=1, le=100, description="Entries on a page.")
+    after: str | None = Field(None, description="The last id of the previous page.")
