@@ -99,9 +99,9 @@ class PipelineService:
             InvalidInput: A field is invalid.
             CeleriacError: The pipeline or one of its models cannot be used.
         """
-        seconds, webhook = deadline_s(body.deadline_s, self._settings), job_webhook(body.webhook, self._settings)
         name = body.pipeline
         pipeline, data = await self.read(name)
+        seconds, webhook = deadline_s(body.deadline_s, self._settings), job_webhook(body.webhook, self._settings)
         inputs = _inputs(pipeline, body.inputs)
         targets = {step: astuple(target) for step, target in (await self._targets(pipeline)).items()}
         return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook)

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from app.core.errors import InvalidInput, UnknownField
 from app.services import requests
-from app.services.requests.body import RequestBody
+from app.services.requests.body import Integer, RequestBody
 from app.services.requests.webhooks import Change, JobWebhook
 
 
@@ -21,7 +21,7 @@ class Meal(RequestBody):
     model_config = ConfigDict(title="Meal")
 
     dish: str = Field(max_length=10, examples=["soup"])
-    guests: int = Field(2, ge=1, le=20)
+    guests: Integer = Field(2, ge=1, le=20)
     price: float | None = Field(None, gt=0)
     vegan: bool = False
     prices: dict[str, list[int]] = Field({})
@@ -39,6 +39,11 @@ def test_null_for_an_optional_field_means_that_it_is_absent() -> None:
     meal = Meal.parse({"dish": "soup", "guests": None, "price": None, "vegan": None, "webhook": None})
     assert meal == Meal.parse({"dish": "soup"})
     assert (meal.guests, meal.price, meal.vegan) == (2, None, False)
+
+
+def test_a_whole_number_may_have_a_decimal_point() -> None:
+    guests = Meal.parse({"dish": "soup", "guests": 3.0}).guests
+    assert (guests, type(guests)) == (3, int)
 
 
 def test_optional_fields_are_documented_as_nullable_and_required_ones_are_not() -> None:
@@ -61,6 +66,7 @@ def test_optional_fields_are_documented_as_nullable_and_required_ones_are_not() 
         ({"dish": "x" * 11}, "/dish", "Field dish must have at most 10 characters, not 'xxxxxxxxxxx'."),
         ({"dish": "soup", "guests": 21}, "/guests", "Field guests must be less than or equal to 20, not 21."),
         ({"dish": "soup", "guests": True}, "/guests", "Field guests must be a valid integer, not True."),
+        ({"dish": "soup", "guests": 2.5}, "/guests", "Field guests must be a valid integer, not 2.5."),
         ({"dish": "soup", "guests": "5"}, "/guests", "Field guests must be a valid integer, not '5'."),
         ({"dish": "soup", "price": True}, "/price", "Field price must be a valid number, not True."),
         ({"dish": "soup", "vegan": 1}, "/vegan", "Field vegan must be a valid boolean, not 1."),

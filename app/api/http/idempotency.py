@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from app.api.http.headers import header
 from app.core.errors import IdempotencyMismatch, InvalidIdempotencyKey, shown
 from app.core.large_inputs import LargeInputs
 from app.services.identity import JobIdentity, fingerprint
@@ -24,9 +25,9 @@ def idempotency_key(request: Request) -> str | None:
     Raises:
         InvalidIdempotencyKey: The header is not one quoted string.
     """
-    lines = request.headers.getlist("idempotency-key")
-    if not lines:
+    if header(request, b"idempotency-key") is None:
         return None
+    lines = request.headers.getlist("idempotency-key")
     match = _QUOTED.fullmatch(lines[0].strip())
     if len(lines) > 1 or match is None:
         raise InvalidIdempotencyKey(

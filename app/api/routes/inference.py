@@ -35,7 +35,7 @@ async def infer(request: Request) -> Response:
     ref = path_model(request)
     manifest = await root.catalog.serving(ref)
     preferred = preference(request, root.settings.max_wait_s)
-    key = preferred.job and idempotency_key(request) is not None
+    key = idempotency_key(request) is not None and preferred.job
     parsed = await root.open_inference.parse(request, content, manifest, str(ref) if key else None)
     if not preferred.job:
         outcome = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s)

@@ -119,6 +119,6 @@ async def events(request: Request) -> Response:
     `{chunk, index, row, attempt}`. `queued` is repeated now and then with the position. `Last-Event-ID` resumes an interrupted
     stream. `index` has a gap if older tokens were dropped, and restarts at 0 with another attempt.
     """
-    root, id = container(request), request.path_params["id"]
+    root, id, last = container(request), request.path_params["id"], sse.last_event_id(request)
     await root.jobs.get(id)
-    return root.job_responses.stream(id, sse.last_event_id(request))
+    return root.job_responses.stream(id, last)

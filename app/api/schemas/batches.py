@@ -7,13 +7,14 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, Field
 
+from app.api.schemas.jobs import LastEventId
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import OpenAIPage
 from app.core.batches import Status
 from app.services.requests.batches import RequestBatch, TableBatch
 
 Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2c5f3a7be1c04d5a6f7e8091a2"])]
-First = Annotated[int, Path(ge=0, description="The first row of the part.")]
+First = Annotated[int, Path(ge=0, le=1 << 53, description="The first row of the part.")]
 
 
 class BatchError(BaseModel):
@@ -122,9 +123,7 @@ def _by_id(id: Id) -> None: ...
 def _part(id: Id, first: First) -> None: ...
 
 
-def _events(
-    id: Id, last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event that was seen.")] = None
-) -> None: ...
+def _events(id: Id, last_event_id: LastEventId = None) -> None: ...
 
 
 _BYTES: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}

@@ -77,9 +77,17 @@ _FORM: Final[dict[str, Any]] = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
+                "additionalProperties": False,
                 "properties": {
                     "file": {"type": "string", "format": "binary", "description": "The file."},
                     "purpose": {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,39}$", "default": "batch"},
+                    "expires_after[anchor]": {"type": "string", "enum": ["created_at"], "default": "created_at"},
+                    "expires_after[seconds]": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": 30 * 86400,
+                        "description": "Seconds until it is removed.",
+                    },
                 },
             }
         }

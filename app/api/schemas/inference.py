@@ -6,18 +6,21 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Path
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.jobs import ACCEPTED, IdempotencyKey, Prefer
 from app.api.schemas.openapi import documented
+from app.core.models import ALIAS, NAME, VERSION
 from app.core.tensors import DATATYPES
 
 Parameters = dict[str, str | float | bool]
 Datatype = Literal[DATATYPES]  # type: ignore[valid-type]
 _ROW: Final[Any] = [0.0381, 0.0507, 0.0617, 0.0219, -0.0442, -0.0348, -0.0434, -0.0026, 0.0199, -0.0176]
-Name = Annotated[str, Path(description="The model.", examples=["diabetes"])]
-Version = Annotated[str, Path(description="A version or an alias.", examples=["1"])]
+Name = Annotated[str, Path(pattern=f"^{NAME.pattern}$", description="The model.", examples=["diabetes"])]
+Version = Annotated[str, Path(pattern=f"^({VERSION.pattern}|{ALIAS.pattern})$", description="A version or an alias.", examples=["1"])]
 JsonLength = Annotated[
-    int | None, Header(alias="Inference-Header-Content-Length", description="Bytes of the body that are JSON; the rest is raw tensor data.")
+    int | SkipJsonSchema[None],
+    Header(alias="Inference-Header-Content-Length", description="Bytes of the body that are JSON; the rest is raw tensor data."),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Page
@@ -22,16 +23,16 @@ Prefer = Annotated[
         examples=["wait=10"],
     ),
 ]
-Wait = Annotated[
-    float | None, Query(ge=0, le=3600, description="Seconds to hold the answer until the job has ended; the server bounds them.")
-]
+Wait = Annotated[float | None, Query(ge=0, description="Seconds to hold the answer until the job has ended; the server bounds them.")]
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, Field(pattern=r'^"[ !#-\[\]-~]{1,255}"$')] | SkipJsonSchema[None],
     Header(
-        pattern=r'^"[ !#-\[\]-~]{1,255}"$',
         description="A quoted string: a request that is sent again with the same key gets the job of the first.",
         examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
     ),
+]
+LastEventId = Annotated[
+    Annotated[int, Field(ge=0, le=1 << 53)] | SkipJsonSchema[None], Header(description="The id of the last event that was seen.")
 ]
 Id = Annotated[str, Path(description="The job's id.", examples=[_ID])]
 
@@ -180,9 +181,7 @@ def _retry(id: Id) -> None: ...
 def _cancel(id: Id) -> None: ...
 
 
-def _events(
-    id: Id, last_event_id: Annotated[int | None, Header(ge=0, description="The id of the last event that was seen.")] = None
-) -> None: ...
+def _events(id: Id, last_event_id: LastEventId = None) -> None: ...
 
 
 LOCATION: Final = {"Location": {"description": "The address of the job.", "schema": {"type": "string"}, "required": True}}

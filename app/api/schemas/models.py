@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
 from app.api.schemas.openapi import documented
+from app.core import models
 from app.core.promotions import PromotionState
 from app.services.catalog import Readiness
 
@@ -128,13 +130,16 @@ def _name(name: Name) -> None: ...
 def _version(name: Name, version: Version) -> None: ...
 
 
+def _exact_version(name: Name, version: Annotated[str, Path(pattern=f"^{models.VERSION.pattern}$", description="A version.")]) -> None: ...
+
+
 def _none() -> None: ...
 
 
 LIST: Final = documented(_none, Models, response_description="Every model.")
 READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
-DELETE: Final = documented(_version, VersionRemoved, response_description="The version is gone.")
+DELETE: Final = documented(_exact_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
     "response_description": "A request would be answered: a worker holds the model, or loads it or starts for the first request.",
     "responses": {503: {"model": ModelReady, "description": "No worker holds the model, and no autoscaler starts one."}},

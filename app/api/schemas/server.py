@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import Body
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
@@ -54,10 +55,10 @@ class IndexEntry(BaseModel):
 def _none() -> None: ...
 
 
-def _index(body: Annotated[IndexRequest | None, Body()] = None) -> None: ...
+def _index(body: Annotated[IndexRequest | SkipJsonSchema[None], Body()] = None) -> None: ...
 
 
-def _load(name: Name, body: Annotated[LoadRequest | None, Body()] = None) -> None: ...
+def _load(name: Name, body: Annotated[LoadRequest | SkipJsonSchema[None], Body()] = None) -> None: ...
 
 
 _STOPPING: Final[dict[int | str, dict[str, Any]]] = {

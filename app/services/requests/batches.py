@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from app.services.requests.body import RequestBody, refused
+from app.core.models import ALIAS, NAME, VERSION
+from app.services.requests.body import Integer, RequestBody, refused
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
 from app.services.requests.webhooks import JobWebhook
@@ -26,7 +27,7 @@ class ExpiresAfter(RequestBody):
     """When the output is removed."""
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: int = Field(ge=1, examples=[86400])
+    seconds: Integer = Field(ge=1, examples=[86400])
 
 
 class _Common(RequestBody):
@@ -70,7 +71,9 @@ class RequestBatch(_Common):
         description="An uploaded JSONL file of `{custom_id, method, url, body}`.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"]
     )
     endpoint: str = Field(
-        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.", examples=["/v2/models/digits/infer"]
+        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.",
+        examples=["/v2/models/digits/infer"],
+        json_schema_extra={"pattern": f"^(/v1/jobs|/v2/models/{NAME.pattern}(/versions/({VERSION.pattern}|{ALIAS.pattern}))?/infer)$"},
     )
 
 

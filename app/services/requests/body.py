@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -18,6 +18,14 @@ _SENTENCE: Final = "sentence"
 _SUBJECT: Final = re.compile(r"^\w+ should ")
 _COUNTED: Final = re.compile(r" after validation, not \w+$")
 _OBJECT: Final = re.compile(r"a valid dictionary( or instance of \w+)?$")
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+"""A whole number. JSON Schema calls 2.0 one, too."""
 
 
 class RequestBody(BaseModel):

@@ -32,7 +32,8 @@ _ROWS: Final[Any] = {
 # fmt: on
 Rows = Annotated[Any, WithJsonSchema(_ROWS)]
 """Rows that the manifest of a model validates, because only it says what they hold; or `LargeInputs`."""
-Deadline = Annotated[float, Field(gt=0)]
+Deadline = Annotated[float, Field(gt=0, json_schema_extra={"maximum": 86400})]
+"""The settings bound it, by a day if they do not say."""
 
 
 class Submission(RequestBody):

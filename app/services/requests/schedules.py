@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from app.core.schedules import LONGEST_S, NAME, SHORTEST_S, Missed, Schedule
-from app.services.requests.body import RequestBody
+from app.services.requests.body import Integer, RequestBody
 
 _EXAMPLE: Final[Any] = {
     "name": "nightly",
@@ -42,7 +42,7 @@ class Creation(RequestBody):
         description="Minute, hour, day of the month, month and day of the week, or @daily and the like.",
         examples=["0 3 * * *"],
     )
-    every_s: int | None = Field(None, ge=SHORTEST_S, le=LONGEST_S, description="Instead: the seconds between two runs.")
+    every_s: Integer | None = Field(None, ge=SHORTEST_S, le=LONGEST_S, description="Instead: the seconds between two runs.")
     timezone: str = Field("UTC", description="That the cron is meant in, by its IANA name.", examples=["Europe/Zurich"])
     missed: Annotated[Missed, Field(strict=False)] = Field(
         Missed.SKIP, description="What becomes of runs that could not begin in time: left out, or made up for by one run."

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from app.core import trainings
 from app.core.models import ALIAS, NAME, POOL, VERSION
 from app.core.trainings import Bounds
-from app.services.requests.body import RequestBody, refused
+from app.services.requests.body import Integer, RequestBody, refused
 from app.services.requests.tables import TableBody
 from app.services.requests.webhooks import JobWebhook
 
@@ -71,7 +71,7 @@ class Training(TableBody):
     search: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         {}, description="Values to try for each parameter, in every combination."
     )
-    cv: int = Field(5, ge=2, le=20, description="Folds of the cross-validation that the metrics are the mean of.")
+    cv: Integer = Field(5, ge=2, le=20, description="Folds of the cross-validation that the metrics are the mean of.")
     holdout: float | None = Field(None, gt=0, le=0.9, description="Instead: the part of the rows to measure on.")
     promote_if: dict[str, Condition] | None = Field(
         None,
