@@ -46,7 +46,7 @@ class WebhookService:
             url=url,
             secret=new_secret(),
             events=tuple(dict.fromkeys(registration.events)),
-            models=tuple(map(str, registration.models)),
+            models=tuple(registration.models),
             description=registration.description,
             created_at=time.time(),
         )
@@ -82,7 +82,7 @@ class WebhookService:
             webhook,
             url=webhook.url if change.url is None else await self._checked(change.url),
             events=webhook.events if change.events is None else tuple(dict.fromkeys(change.events)),
-            models=webhook.models if change.models is None else tuple(map(str, change.models)),
+            models=webhook.models if change.models is None else tuple(change.models),
             description=webhook.description if change.description is None else change.description,
         )
         await webhooks.write(self._client, changed)

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.openapi import documented
-from app.api.schemas.queries import Page
+from app.api.schemas.queries import NEXT, Page
 from app.core.jobs import CHOSEN_ID, State
+from app.services.requests.body import Pattern
 from app.services.requests.jobs import PipelineSubmission, Submission
 
 _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
@@ -161,7 +162,7 @@ class JobsQuery(Page):
 
     state: Annotated[State, Field(strict=False)] | None = Field(None, description="Only jobs in this state.")
     model: str | None = Field(None, description="Only jobs of this model.")
-    cursor: str | None = Field(None, pattern=f"^{CHOSEN_ID.pattern}$", description="The `next` of the previous page.")
+    cursor: Annotated[str, Pattern(CHOSEN_ID, NEXT)] | None = Field(None, description="The `next` of the previous page.")
 
 
 def _list(query: Annotated[JobsQuery, Query()]) -> None: ...

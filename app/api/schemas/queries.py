@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from starlette.requests import Request
 
-from app.services.requests.body import RequestBody, refused
+from app.services.requests.body import Pattern, RequestBody, refused
 
 _MAX_DIGITS: Final = 20
+_CURSOR: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?_.+")
 
 
 def _integer(text: Any) -> Any:
@@ -29,13 +31,15 @@ def _time(text: str) -> datetime:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise refused(f"Invalid time {text[:50]!r}. Use a time with a zone, for example 2026-02-28T09:30:00Z.")
+        raise refused("Use a time with a zone, for example 2026-02-28T09:30:00Z.")
     return time
 
 
 Integer = Annotated[int, BeforeValidator(_integer)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+NEXT: Final = "Use the `next` of the previous page."
+"""Advice for an invalid cursor."""
 
 
 class RequestQuery(RequestBody):
@@ -57,7 +61,7 @@ class Page(RequestQuery):
     """Which page of a list to return."""
 
     limit: Integer = Field(20, ge=1, le=100, description="Entries on a page.")
-    cursor: str | None = Field(None, pattern=r"^[0-9]{1,20}(\.[0-9]{1,20})?_.+$", description="The `next` of the previous page.")
+    cursor: Annotated[str, Pattern(_CURSOR, NEXT)] | None = Field(None, description="The `next` of the previous page.")
 
 
 class OpenAIPage(RequestQuery):

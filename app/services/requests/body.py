@@ -5,19 +5,38 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.core.errors import InvalidInput, UnknownField, shown
 
+# Types of errors of our own, which carry `text`, and `field` if it is a member of the object that the error is about.
 _UNKNOWN: Final = "unknown_field"
-_SENTENCE: Final = "sentence"
-_SUBJECT: Final = re.compile(r"^\w+ should ")
-_COUNTED: Final = re.compile(r" after validation, not \w+$")
-_OBJECT: Final = re.compile(r"a valid dictionary( or instance of \w+)?$")
+_MISSING: Final = "missing_field"
+_ADVICE: Final = "advice"
+_RULES: Final = {
+    "string_type": "be a string",
+    "int_type": "be an integer",
+    "float_type": "be a number",
+    "bool_type": "be true or false",
+    "list_type": "be a list",
+    "dict_type": "be an object",
+    "model_type": "be an object",
+    "enum": "be {expected}",
+    "literal_error": "be {expected}",
+    "greater_than": "be above {gt}",
+    "greater_than_equal": "be at least {ge}",
+    "less_than_equal": "be at most {le}",
+    "string_too_short": "have at least {min_length} character{s}",
+    "string_too_long": "have at most {max_length} character{s}",
+    "too_short": "have at least {min_length} item{s}",
+    "too_long": "have at most {max_length} item{s}",
+}
+"""What a value must do, by the type of pydantic's error."""
 
 
 def _whole(value: Any) -> Any:
@@ -26,6 +45,31 @@ def _whole(value: Any) -> Any:
 
 Integer = Annotated[int, BeforeValidator(_whole)]
 """A whole number. JSON Schema calls 2.0 one, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Annotation of a string that must match a pattern. Errors give the advice instead of the pattern.
+
+    Example:
+        Name = Annotated[str, Pattern(NAME, "Use lowercase letters, digits, - and _, for example nightly.")]
+    """
+
+    expression: re.Pattern[str]
+    advice: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Check the pattern after the type."""
+        return core_schema.no_info_after_validator_function(self._match, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Document the pattern."""
+        return {**handler(schema), "pattern": f"^({self.expression.pattern})$"}
+
+    def _match(self, text: str) -> str:
+        if not self.expression.fullmatch(text):
+            raise refused(self.advice)
+        return text
 
 
 class RequestBody(BaseModel):
@@ -63,14 +107,12 @@ class RequestBody(BaseModel):
         fields = cls.__pydantic_fields__
         for name in body:
             if name not in fields:
-                sentence = f"Unknown field {shown(name)}. Supported fields: {', '.join(fields)}."
-                raise PydanticCustomError(_UNKNOWN, "{sentence}", {"sentence": sentence, "field": name})
+                text = f"Supported fields: {', '.join(fields)}."
+                raise PydanticCustomError(_UNKNOWN, "{text}", {"text": text, "field": name})
         for name, field in fields.items():
             if body.get(name) is None and field.is_required():
-                example = json.dumps({name: (field.examples or [None])[0]})
-                raise PydanticCustomError(
-                    _SENTENCE, "{sentence}", {"sentence": f"Field {name} is missing. For example: {example}.", "field": name}
-                )
+                text = f"For example: {json.dumps({name: (field.examples or [None])[0]})}."
+                raise PydanticCustomError(_MISSING, "{text}", {"text": text, "field": name})
         return {name: value for name, value in body.items() if value is not None}
 
     @classmethod
@@ -85,21 +127,24 @@ class RequestBody(BaseModel):
         return reference
 
 
-def refused(sentence: str) -> PydanticCustomError:
-    """Return the error that a validator raises to answer with a sentence of its own."""
-    return PydanticCustomError(_SENTENCE, "{sentence}", {"sentence": sentence})
+def refused(advice: str) -> PydanticCustomError:
+    """Return the error that a validator raises. It names the field and the value, and says what to do in a sentence."""
+    return PydanticCustomError(_ADVICE, "{text}", {"text": advice})
 
 
 def _ours(error: ValidationError, subject: str) -> InvalidInput:
     """Return the first error as one of ours."""
     first = error.errors(include_url=False)[0]
-    context: Mapping[str, Any] = first.get("ctx", {})
+    kind, text, value, context = first["type"], first["msg"], shown(first["input"]), first.get("ctx", {})
     # Keys of an object have the mark [key] behind them.
-    path = [str(part) for part in (*first["loc"], *([context["field"]] if "field" in context else [])) if part != "[key]"]
-    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-    if first["type"] == _UNKNOWN:
-        return UnknownField(first["msg"], pointer=pointer)
-    if first["type"] == _SENTENCE:
-        return InvalidInput(first["msg"], pointer=pointer)
-    rule = _OBJECT.sub("an object", _COUNTED.sub("", _SUBJECT.sub("must ", first["msg"])))
-    return InvalidInput(f"{subject} {'.'.join(path)} {rule}, not {shown(first['input'])}.", pointer=pointer)
+    path = [str(part) for part in first["loc"] if part != "[key]"] + ([context["field"]] if "field" in context else [])
+    name, pointer = ".".join(path), "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+    if kind == _UNKNOWN:
+        return UnknownField(f"Unknown field {shown(path[-1])}. {text}", pointer=pointer)
+    if kind == _MISSING:
+        return InvalidInput(f"{subject} {name} is missing. {text}", pointer=pointer)
+    if kind not in _RULES:
+        return InvalidInput(f"Invalid {name} {value}. {text}", pointer=pointer)
+    length = context.get("max_length", context.get("min_length"))
+    rule = _RULES[kind].format(**context, s="" if length == 1 else "s")
+    return InvalidInput(f"{subject} {name} must {rule}, not {value}.", pointer=pointer)

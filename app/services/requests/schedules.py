@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from app.core.schedules import LONGEST_S, NAME, SHORTEST_S, Missed, Schedule
-from app.services.requests.body import Integer, RequestBody
+from app.services.requests.body import Integer, Pattern, RequestBody
 
 _EXAMPLE: Final[Any] = {
     "name": "nightly",
@@ -34,7 +34,7 @@ class Creation(RequestBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    name: str = Field(pattern=f"^{NAME.pattern}$", examples=["nightly"])
+    name: Annotated[str, Pattern(NAME, "Use lowercase letters, digits, - and _, for example nightly.")] = Field(examples=["nightly"])
     description: str = Field("", max_length=500, description="Human-readable description.")
     cron: str | None = Field(
         None,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from app.core import trainings
-from app.core.models import ALIAS, NAME, POOL, VERSION
+from app.core.models import ALIAS, POOL, VERSION
 from app.core.trainings import Bounds
-from app.services.requests.body import Integer, RequestBody, refused
+from app.services.requests.body import Integer, Pattern, RequestBody, refused
+from app.services.requests.models import Name
 from app.services.requests.tables import TableBody
-from app.services.requests.webhooks import JobWebhook
+from app.services.requests.webhooks import OptionalWebhook
 
 _EXAMPLE: Final[Any] = {
     "trainer": "random-forest-classifier",
@@ -21,6 +23,7 @@ _EXAMPLE: Final[Any] = {
     "search": {"max_depth": [4, 8]},
     "promote_if": {"accuracy": {"at_least": 0.9, "not_worse_than": "production"}},
 }
+_VERSION: Final = re.compile(f"{ALIAS.pattern}|{VERSION.pattern}")
 
 
 class Condition(RequestBody):
@@ -30,16 +33,14 @@ class Condition(RequestBody):
 
     at_least: float | None = None
     at_most: float | None = None
-    not_worse_than: str | None = Field(
-        None,
-        pattern=f"^({ALIAS.pattern}|{VERSION.pattern})$",
-        description="An alias or a version, whose manifest says the metric to compare with. Where there is none, this holds.",
+    not_worse_than: Annotated[str, Pattern(_VERSION, "Use an alias or a version, for example production.")] | None = Field(
+        None, description="Alias or version whose metric to compare with. If it does not exist, the condition holds."
     )
 
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not self.model_fields_set:
-            raise refused(f"A condition is empty. Set one of {', '.join(type(self).model_fields)}.")
+            raise refused(f"Set one of {', '.join(type(self).model_fields)}.")
         return self
 
 
@@ -61,11 +62,7 @@ class Training(TableBody):
         examples=["churn.csv"],
     )
     target: str = Field(min_length=1, max_length=1000, description="The column to predict.", examples=["churned"])
-    model: str = Field(
-        pattern=f"^{NAME.pattern}$",
-        description="The model that gets a new version; a new one where there is none of that name.",
-        examples=["churn"],
-    )
+    model: Name = Field(description="The model that gets a new version. It is created if it does not exist.", examples=["churn"])
     columns: list[str] = Field([], fail_fast=True, description="The columns to learn from; all but the target where none is named.")
     params: dict[str, Any] = Field({}, description="Parameters of the trainer.")
     search: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
@@ -78,9 +75,13 @@ class Training(TableBody):
         min_length=1,
         description="Moves `production` to the new version where every metric is as it should be; without it nothing is moved.",
     )
-    pool: str | None = Field(None, pattern=f"^{POOL.pattern}$", description="The pool whose workers run it.")
-    time_limit_s: float | None = Field(None, gt=0, description="Seconds that it may run.")
-    webhook: JobWebhook | None = Field(None, description="Receiver to notify when the training starts or ends.")
+    pool: Annotated[str, Pattern(POOL, "Use lowercase letters, digits and -, for example gpu.")] | None = Field(
+        None, description="The pool whose workers run it (default: `CELERIAC_TRAINING_POOL`)."
+    )
+    time_limit_s: float | None = Field(
+        None, gt=0, description="Seconds that it may run (default and maximum: `CELERIAC_TRAINING_TIME_LIMIT_S`)."
+    )
+    webhook: OptionalWebhook = None
 
     def checked(self, bounds: Bounds) -> trainings.Training:
         """Return the training. Raises InvalidInput if this installation does not allow it."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from app.core import webhooks
-from app.core.models import NAME, VERSION, ModelRef
+from app.core.models import NAME, VERSION
 from app.core.url_policy import LONGEST, check_url
 from app.core.webhooks import Event
-from app.services.requests.body import RequestBody, refused
-from app.services.requests.models import Reference
+from app.services.requests.body import Pattern, RequestBody
 from app.settings import Settings
 
 _URL: Final = "https://example.com/hook"
-
-
-def _fixed(ref: ModelRef) -> ModelRef:
-    if ref.alias:
-        raise refused(f"'{ref}' is an alias, which moves. Name the model, or one version of it.")
-    return ref
+_MODEL: Final = re.compile(f"{NAME.pattern}(@{VERSION.pattern})?")
 
 
 Url = Annotated[str, Field(max_length=LONGEST, description="Where to POST to: https, at a public address.", examples=[_URL])]
@@ -33,11 +28,7 @@ Events = Annotated[
     ),
 ]
 Models = Annotated[
-    list[
-        Annotated[
-            Reference, AfterValidator(_fixed), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}(@{VERSION.pattern})?$"})
-        ]
-    ],
+    list[Annotated[str, Pattern(_MODEL, "Use name or name@version, for example wine@2. An alias is not supported, because it moves.")]],
     Field(max_length=100, fail_fast=True, description="Names or name@version; empty for all.", examples=[["digits"]]),
 ]
 Description = Annotated[str, Field(max_length=500, description="Human-readable description.")]
@@ -48,6 +39,12 @@ class JobWebhook(RequestBody):
 
     url: Url
     events: Events = Field([Event.COMPLETED])
+
+
+OptionalWebhook = Annotated[
+    JobWebhook | None,
+    Field(description="Receiver to notify when this job or batch starts or ends, in addition to the registered webhooks."),
+]
 
 
 class Registration(RequestBody):
@@ -62,7 +59,7 @@ class Registration(RequestBody):
 
 
 class Change(RequestBody):
-    """What is to be otherwise; the rest stays."""
+    """Changes to a webhook. Fields that are absent stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"disabled": False}]})
 
