@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from codecs import BOM_UTF8
 from functools import partial
 from typing import Any, Final
@@ -11,22 +10,18 @@ from typing import Any, Final
 import orjson
 
 from app.core.batches import BatchSpec
-from app.core.errors import InvalidInput, shown
+from app.core.errors import InvalidInput
 from app.core.inputs import method_of
 from app.core.models import ModelRef
 from app.core.tables import TableOptions
 from app.services.catalog import Catalog
-from app.services.requests.batches import WINDOW, ExpiresAfter, RequestBatch, TableBatch
+from app.services.requests.batches import ExpiresAfter, RequestBatch, TableBatch
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
 from app.store import sources
 from app.store.files import files
 from app.store.sources import Source
 
-_ENDPOINT: Final = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
-_JOBS: Final = "/v1/jobs"
-_WINDOW: Final = re.compile(WINDOW)
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S: Final = 30 * 86400
 _GRACE_S: Final = 60.0
 _LINE: Final = 16 << 20
@@ -54,12 +49,16 @@ class BatchRequests:
         owner = owner if request.owner is None else request.owner
         if len(owner) > 64:
             raise InvalidInput(f"Invalid owner {owner!r}. Use a string of at most 64 characters.", pointer="/owner")
+        if request.window_s > _LONGEST_S:
+            raise InvalidInput(
+                f"Invalid completion_window {request.completion_window!r}. Use a duration of at most 30d.", pointer="/completion_window"
+            )
         webhook = job_webhook(request.webhook, self._settings)
         receiver = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
         return BatchSpec(
             **fields,
             owner=owner,
-            window_s=_window(request.completion_window),
+            window_s=request.window_s,
             ttl_s=_ttl(request.output_expires_after, self._settings.file_ttl_s),
             metadata=request.metadata or {},
             webhook=receiver,
@@ -67,19 +66,10 @@ class BatchRequests:
 
     async def _requests(self, request: RequestBatch) -> dict[str, Any]:
         """Parse a body as OpenAI defines it."""
-        id, endpoint = request.input_file_id, request.endpoint
-        matched = _ENDPOINT.fullmatch(endpoint)
-        if matched:
-            reference = "@".join(filter(None, matched.groups()))
-        elif endpoint == _JOBS:
-            reference = await asyncio.to_thread(_first_model, id)
-        else:
-            raise InvalidInput(
-                f"Invalid endpoint {endpoint!r}. Use /v2/models/NAME/infer, or /v1/jobs if each request names its model.",
-                pointer="/endpoint",
-            )
+        reference = request.model or await asyncio.to_thread(_first_model, request.input_file_id)
         model = await self._model(ModelRef.parse(reference))
-        return model | {"requested_model": reference, "input": Source(file=id).as_dict(), "endpoint": endpoint, "method": ""}
+        source = Source(file=request.input_file_id).as_dict()
+        return model | {"requested_model": reference, "input": source, "endpoint": request.endpoint, "method": ""}
 
     async def _table(self, request: TableBatch) -> dict[str, Any]:
         """Parse a body that names a model and a table."""
@@ -133,19 +123,12 @@ def _first_model(id: str) -> str:
     return model
 
 
-def _window(text: str) -> int:
-    matched = _WINDOW.fullmatch(text)
-    seconds = int(matched[1]) * _SECONDS[matched[2]] if matched else 0
-    if not 0 < seconds <= _LONGEST_S:
-        raise InvalidInput(
-            f"Invalid completion_window {shown(text)}. Use a duration such as 24h or 90m, up to 30d.", pointer="/completion_window"
-        )
-    return seconds
-
-
 def _ttl(expires_after: ExpiresAfter | None, longest: int) -> int:
     if expires_after is None:
         return longest
     if expires_after.seconds > longest:
-        raise InvalidInput(f"output_expires_after.seconds must be at most {longest}.", pointer="/output_expires_after/seconds")
+        raise InvalidInput(
+            f"Field output_expires_after.seconds must be at most {longest}, not {expires_after.seconds}.",
+            pointer="/output_expires_after/seconds",
+        )
     return expires_after.seconds

@@ -21,20 +21,52 @@ def test_a_body_with_a_field_of_openai_is_a_file_of_requests() -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "model"),
+    [
+        ("/v1/jobs", ""),
+        ("/v2/models/wine/infer", "wine"),
+        ("/v2/models/wine/versions/2/infer", "wine@2"),
+        ("/v2/models/wine@2/infer", "wine@2"),
+    ],
+)
+def test_an_endpoint_may_name_a_model(endpoint: str, model: str) -> None:
+    assert RequestBatch.parse({**REQUESTS, "endpoint": endpoint}).model == model
+
+
+@pytest.mark.parametrize(("window", "seconds"), [({}, 86400), ({"completion_window": None}, 86400), ({"completion_window": "90m"}, 5400)])
+def test_a_completion_window_is_read_as_seconds(window: dict[str, Any], seconds: int) -> None:
+    assert TableBatch.parse({**TABLE, **window}).window_s == seconds
+
+
+@pytest.mark.parametrize(
     ("body", "pointer", "detail"),
     [
         ({"input_file_id": "file-1"}, "/endpoint", "Field endpoint is missing"),
+        *(
+            ({**REQUESTS, "endpoint": endpoint}, "/endpoint", "Use /v2/models/NAME/infer, or /v1/jobs if each request names its model.")
+            for endpoint in (
+                "/v1/job",
+                "/v2/models/Wine/infer",
+                "/v2/models/wine/versions//infer",
+                "/v2/models/wine@2/versions/2/infer",
+                "/v1/jobs/",
+            )
+        ),
+        *(
+            ({**TABLE, "completion_window": window}, "/completion_window", f"Invalid completion_window {window!r}. Use a duration")
+            for window in ("soon", "0h", "1.5h", "24", "9" * 8 + "d")
+        ),
         ({**REQUESTS, "model": "wine"}, "/model", "Unknown field 'model'. Supported fields: completion_window,"),
         ({"model": "wine"}, "/input", "Field input is missing"),
-        ({**TABLE, "columns": "a"}, "/columns", "Field columns must be a list of the file's columns, or an object"),
-        ({**TABLE, "columns": {"a": 1}}, "/columns", "Field columns must be a list of the file's columns, or an object"),
-        ({**TABLE, "keep": ["a", 1]}, "/keep/1", "must be a valid string"),
+        ({**TABLE, "columns": "a"}, "/columns", "Invalid columns 'a'. Use a list of the file's columns, or an object"),
+        ({**TABLE, "columns": {"a": 1}}, "/columns", "Invalid columns {'a': 1}. Use a list of the file's columns, or an object"),
+        ({**TABLE, "keep": ["a", 1]}, "/keep/1", "must be a string"),
         ({**TABLE, "format": "xlsx"}, "/format", "must be 'csv', 'jsonl', 'npy' or 'parquet', not 'xlsx'"),
         ({**TABLE, "owner": "x" * 65}, "/owner", "must have at most 64 characters"),
-        ({**TABLE, "metadata": {"a": 1}}, "/metadata/a", "must be a valid string"),
+        ({**TABLE, "metadata": {"a": 1}}, "/metadata/a", "must be a string"),
         ({**TABLE, "metadata": {"a" * 65: "1"}}, f"/metadata/{'a' * 65}", "must have at most 64 characters"),
         ({**TABLE, "metadata": dict.fromkeys("abcdefghijklmnopq", "1")}, "/metadata", "must have at most 16 items"),
-        ({**TABLE, "output_expires_after": {"seconds": 0}}, "/output_expires_after/seconds", "must be greater than or equal to 1"),
+        ({**TABLE, "output_expires_after": {"seconds": 0}}, "/output_expires_after/seconds", "must be at least 1"),
         ({**TABLE, "output_expires_after": {"anchor": "now", "seconds": 9}}, "/output_expires_after/anchor", "must be 'created_at'"),
         ({**TABLE, "webhook": {"uri": "x"}}, "/webhook/uri", "Unknown field 'uri'"),
     ],

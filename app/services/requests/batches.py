@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from app.core.models import ALIAS, NAME, VERSION
-from app.services.requests.body import Integer, RequestBody, refused
+from app.services.requests.body import Integer, Pattern, RequestBody, refused
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
-from app.services.requests.webhooks import JobWebhook
+from app.services.requests.webhooks import OptionalWebhook
 
-WINDOW: Final = "([1-9][0-9]{0,6})([smhd])"
+_WINDOW: Final = re.compile("[1-9][0-9]{0,6}[smhd]")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_ENDPOINT: Final = re.compile(f"/v1/jobs|/v2/models/{NAME.pattern}((@|/versions/)({VERSION.pattern}|{ALIAS.pattern}))?/infer")
 
 
 def _columns(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
         return validate(value)
     except ValidationError:
-        raise refused("Field columns must be a list of the file's columns, or an object from the model's columns to the file's.") from None
+        raise refused("Use a list of the file's columns, or an object from the model's columns to the file's.") from None
 
 
 class ExpiresAfter(RequestBody):
     """When the output is removed."""
 
     anchor: Literal["created_at"] = "created_at"
-    seconds: Integer = Field(ge=1, examples=[86400])
+    seconds: Integer = Field(
+        ge=1, description="At most `CELERIAC_FILE_TTL_S` of the server, which is 2592000 (30 days) by default.", examples=[86400]
+    )
 
 
 class _Common(RequestBody):
-    completion_window: str = Field(
-        "24h",
-        description="How long it may take, as in 24h or 90m, up to 30d; then it expires.",
-        json_schema_extra={"pattern": f"^{WINDOW}$"},
+    completion_window: Annotated[str, Pattern(_WINDOW, "Use a duration such as 24h or 90m, up to 30d.")] = Field(
+        "24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires."
     )
     metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
         None, max_length=16, description="At most 16 texts that are shown with it."
     )
     output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the batch starts or ends, in addition to the registered webhooks."
-    )
+    webhook: OptionalWebhook = None
     owner: str | None = Field(None, max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
+
+    @property
+    def window_s(self) -> int:
+        """The completion window in seconds."""
+        return int(self.completion_window[:-1]) * _UNITS[self.completion_window[-1]]
 
 
 class TableBatch(_Common, TableBody):
@@ -70,11 +76,14 @@ class RequestBatch(_Common):
     input_file_id: str = Field(
         description="An uploaded JSONL file of `{custom_id, method, url, body}`.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"]
     )
-    endpoint: str = Field(
-        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.",
-        examples=["/v2/models/digits/infer"],
-        json_schema_extra={"pattern": f"^(/v1/jobs|/v2/models/{NAME.pattern}(/versions/({VERSION.pattern}|{ALIAS.pattern}))?/infer)$"},
+    endpoint: Annotated[str, Pattern(_ENDPOINT, "Use /v2/models/NAME/infer, or /v1/jobs if each request names its model.")] = Field(
+        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.", examples=["/v2/models/digits/infer"]
     )
+
+    @property
+    def model(self) -> str:
+        """The reference to the model that the endpoint names, or an empty string for /v1/jobs."""
+        return "@".join(self.endpoint.split("/")[3::2])
 
 
 def parse_batch(body: Mapping[str, Any]) -> TableBatch | RequestBatch:
