@@ -85,8 +85,8 @@ _FORM: Final[dict[str, Any]] = {
                     "expires_after[seconds]": {
                         "type": "integer",
                         "minimum": 1,
-                        "maximum": 30 * 86400,
-                        "description": "Seconds until it is removed.",
+                        "description": "Seconds until it is removed (default and maximum: `CELERIAC_FILE_TTL_S` of the server, which is "
+                        "2592000, 30 days, by default).",
                     },
                 },
             }

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from app.core.errors import InvalidInput
 from app.services.requests.body import RequestBody
 from app.services.requests.models import Reference
-from app.services.requests.webhooks import JobWebhook
+from app.services.requests.webhooks import OptionalWebhook
 from app.settings import Settings
 
 # fmt: off
@@ -32,8 +32,9 @@ _ROWS: Final[Any] = {
 # fmt: on
 Rows = Annotated[Any, WithJsonSchema(_ROWS)]
 """Rows that the manifest of a model validates, because only it says what they hold; or `LargeInputs`."""
-Deadline = Annotated[float, Field(gt=0, json_schema_extra={"maximum": 86400})]
-"""The settings bound it, by a day if they do not say."""
+Deadline = Annotated[float, Field(gt=0)]
+LONGEST: Final = "At most `CELERIAC_JOB_TTL_S` of the server, which is 86400 by default."
+"""The maximum of a deadline is in the description, because a setting changes it."""
 
 
 class Submission(RequestBody):
@@ -55,12 +56,8 @@ class Submission(RequestBody):
         description="Rows: a list of values each, in the order of the model's columns, or a record by column name.", examples=[[[5.1, 3.5]]]
     )
     method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
-    deadline_s: Deadline | None = Field(
-        None, description="Seconds that the job may wait for a worker before it expires; the server bounds them."
-    )
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
-    )
+    deadline_s: Deadline | None = Field(None, description=f"Seconds that the job may wait for a worker before it expires. {LONGEST}")
+    webhook: OptionalWebhook = None
 
 
 class PipelineSubmission(RequestBody):
@@ -72,10 +69,8 @@ class PipelineSubmission(RequestBody):
     inputs: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(
         {}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.'
     )
-    deadline_s: Deadline | None = Field(None, description="Seconds within which each of its steps must have begun; the server bounds them.")
-    webhook: JobWebhook | None = Field(
-        None, description="Receiver to notify when the job starts or ends, in addition to the registered webhooks."
-    )
+    deadline_s: Deadline | None = Field(None, description=f"Seconds within which each of its steps must have begun. {LONGEST}")
+    webhook: OptionalWebhook = None
 
 
 def parse_submission(body: Mapping[str, Any]) -> Submission | PipelineSubmission:
