@@ -65,7 +65,7 @@ class DeadLetterService:
         letter = await self.get(id)
         manifest = await self._catalog.serving(changes.model or ModelRef(letter.model, letter.version))
         method, rows = (changes.method, changes.inputs) if isinstance(changes, Mended) else (None, None)
-        outputs = tuple(manifest.output(name).name for name in ([method] if method else letter.outputs))
+        outputs = tuple(manifest.output(name).name for name in (letter.outputs if method is None else [method]))
         inputs = from_tensors(manifest, letter.inputs) if rows is None else from_rows(manifest, rows)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
         identity = replace(

@@ -92,17 +92,17 @@ class PipelineService:
         """
         return await asyncio.to_thread(self._repository.read, name)
 
-    async def parse(self, body: PipelineSubmission) -> RunRequest:
+    async def parse(self, submission: PipelineSubmission) -> RunRequest:
         """Check a request to run a pipeline. Aliases are resolved here, so that all steps of a run use the same versions.
 
         Raises:
             InvalidInput: A field is invalid.
             CeleriacError: The pipeline or one of its models cannot be used.
         """
-        name = body.pipeline
+        name = submission.pipeline
         pipeline, data = await self.read(name)
-        seconds, webhook = deadline_s(body.deadline_s, self._settings), job_webhook(body.webhook, self._settings)
-        inputs = _inputs(pipeline, body.inputs)
+        seconds, webhook = deadline_s(submission.deadline_s, self._settings), job_webhook(submission.webhook, self._settings)
+        inputs = _inputs(pipeline, submission.inputs)
         targets = {step: astuple(target) for step, target in (await self._targets(pipeline)).items()}
         return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook)
 
@@ -121,12 +121,12 @@ class PipelineService:
         webhook = encode_webhook(request.webhook)
         return await pipelines.begin(self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, webhook=webhook)
 
-    async def submit(self, body: PipelineSubmission, identity: JobIdentity | None) -> Job:
+    async def submit(self, submission: PipelineSubmission, identity: JobIdentity | None) -> Job:
         """Begin a run and return its job, or the job of the first request if this one repeats it.
 
         Raises the errors of `parse` and `begin`, and the conflict of `identity`.
         """
-        request = await self.parse(body)
+        request = await self.parse(submission)
         id, fingerprint = (identity.id, identity.fingerprint) if identity else (new_id(time.time()), "")
         new = await self.begin(request, id=id, fingerprint=fingerprint)
         job = await self._jobs.get(id)

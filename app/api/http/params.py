@@ -11,7 +11,7 @@ from starlette.requests import Request
 from app.core.errors import InvalidInput
 from app.core.models import ModelRef
 
-_SECONDS: Final = re.compile(r"[0-9]{1,400}(\.[0-9]{0,400})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _MAX_DIGITS: Final = 20
 
 

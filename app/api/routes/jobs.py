@@ -55,27 +55,27 @@ async def _submit(root: Container, request: Request, body: dict[str, Any], ident
     preferred, seconds = waiting(request, root.settings.max_wait_s)
     streamed = sse.requested(request)
     seconds = 0 if streamed else seconds
-    wanted = parse_submission(body)
-    if isinstance(wanted, PipelineSubmission):
-        job = await root.pipelines.submit(wanted, identity)
+    submission = parse_submission(body)
+    if isinstance(submission, PipelineSubmission):
+        job = await root.pipelines.submit(submission, identity)
         job = await root.jobs.wait(job.id, seconds)
     else:
-        job = await _predict(root, wanted, identity, seconds)
+        job = await _predict(root, submission, identity, seconds)
     if streamed:
         return root.job_responses.stream(job.id)
     return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
 
 
-async def _predict(root: Container, wanted: Submission, identity: JobIdentity | None, seconds: float) -> Job:
-    manifest = await root.catalog.serving(wanted.model)
-    outputs = requested_outputs(wanted.method, manifest)
-    inputs = wanted.inputs
+async def _predict(root: Container, submission: Submission, identity: JobIdentity | None, seconds: float) -> Job:
+    manifest = await root.catalog.serving(submission.model)
+    outputs = requested_outputs(submission.method, manifest)
+    inputs = submission.inputs
     if isinstance(inputs, LargeInputs):
         tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
     else:
         tensors = from_rows(manifest, inputs)
-    webhook = job_webhook(wanted.webhook, root.settings)
-    deadline = deadline_s(wanted.deadline_s, root.settings)
+    webhook = job_webhook(submission.webhook, root.settings)
+    deadline = deadline_s(submission.deadline_s, root.settings)
     return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=seconds, identity=identity, webhook=webhook)
 
 
@@ -119,6 +119,6 @@ async def events(request: Request) -> Response:
     `{chunk, index, row, attempt}`. `queued` is repeated now and then with the position. `Last-Event-ID` resumes an interrupted
     stream. `index` has a gap if older tokens were dropped, and restarts at 0 with another attempt.
     """
-    root, id, last = container(request), request.path_params["id"], sse.last_event_id(request)
+    root, id = container(request), request.path_params["id"]
     await root.jobs.get(id)
-    return root.job_responses.stream(id, last)
+    return root.job_responses.stream(id, sse.last_event_id(request))

@@ -59,9 +59,8 @@ async def listed(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """Returns one training. `?wait=20` holds the response until it has ended or the seconds have passed."""
     root = container(request)
-    seconds = waiting(request, root.settings.max_wait_s)[1]
     job = await root.trainings.get(request.path_params["id"])
-    job = await root.jobs.wait(job.id, seconds)
+    job = await root.jobs.wait(job.id, waiting(request, root.settings.max_wait_s)[1])
     return json_response(await _present(root, job), 200, None if job.state.final else {"retry-after": "1"})
 
 
@@ -76,9 +75,9 @@ async def cancel(request: Request) -> Response:
 @router.get("/trainings/{id}/events", **schemas.EVENTS)
 async def events(request: Request) -> Response:
     """Sends the events `queued`, `start`, `progress` and `completed`, each with the training."""
-    root, last = container(request), sse.last_event_id(request)
+    root = container(request)
     job = await root.trainings.get(request.path_params["id"])
-    return root.job_responses.stream(job.id, last)
+    return root.job_responses.stream(job.id, sse.last_event_id(request))
 
 
 async def _present(root: Container, job: Job) -> dict[str, Any]:
