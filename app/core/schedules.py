@@ -68,11 +68,9 @@ class Schedule:
     def check(self) -> None:
         """Raise InvalidInput that names the field if the schedule is too large, or if its time never comes."""
         if len(json.dumps(self.as_dict())) > _LARGEST:
-            raise InvalidInput(f"the schedule takes more than {_LARGEST} characters to describe", pointer="")
+            raise InvalidInput(f"The schedule has more than {_LARGEST} characters as JSON. Shorten the request that it runs.", pointer="")
         if bool(self.cron) == bool(self.every_s):
-            raise InvalidInput(
-                "say when by cron, as in '0 3 * * *', or by every_s, the seconds between two runs: one of both", pointer="/cron"
-            )
+            raise InvalidInput("Set either cron, for example '0 3 * * *', or every_s, the seconds between two runs.", pointer="/cron")
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):

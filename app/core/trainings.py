@@ -86,17 +86,17 @@ class Training:
     def check(self, bounds: Bounds) -> None:
         """Raise InvalidInput that names the field if this installation does not allow the training."""
         if len(json.dumps(self.as_dict())) > _LARGEST:
-            raise InvalidInput(f"the training takes more than {_LARGEST} characters to describe: name fewer columns or values", pointer="")
+            raise InvalidInput(f"The training has more than {_LARGEST} characters as JSON. Name fewer columns or values.", pointer="")
         if self.time_limit_s > bounds.time_limit_s:
             raise InvalidInput(
-                f"time_limit_s is {self.time_limit_s:g}: give up to {bounds.time_limit_s:g} seconds, the limit of this server",
+                f"Field time_limit_s must be at most {bounds.time_limit_s:g}, the limit of this server, not {self.time_limit_s:g}.",
                 pointer="/time_limit_s",
             )
         if self.target in self.columns:
-            raise InvalidInput(f"the target {self.target!r} cannot be learned from too: take it out of columns", pointer="/columns")
+            raise InvalidInput(f"Field columns must not contain the target {self.target!r}.", pointer="/columns")
         for name in self.search:
             if name in self.params:
-                raise InvalidInput(f"{name!r} is set in params already: leave it to one of both", pointer=f"/search/{name}")
+                raise InvalidInput(f"Field search.{name} is also set in params. Set it in one of them.", pointer=f"/search/{name}")
         _ = self.options  # raises for one that does not fit
         self._check_trainer(bounds)
         self._check_measuring(bounds)

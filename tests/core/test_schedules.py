@@ -104,8 +104,8 @@ def test_what_is_planned_for_a_time_has_one_job() -> None:
 @pytest.mark.parametrize(
     ("more", "pointer", "told"),
     [
-        ({"cron": ""}, "/cron", "one of both"),
-        ({"every_s": 60}, "/cron", "one of both"),
+        ({"cron": ""}, "/cron", "Set either cron"),
+        ({"every_s": 60}, "/cron", "Set either cron"),
         ({"cron": "0 0 30 2 *"}, "/cron", "never fires"),
         ({"timezone": "Europe/Zuerich"}, "/timezone", "Time zone 'Europe/Zuerich' does not exist"),
         ({"request": {"model": "m" * 40_000}}, "", "more than 32768 characters"),

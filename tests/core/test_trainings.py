@@ -40,12 +40,12 @@ def test_without_a_search_there_is_one_candidate() -> None:
     [
         ({"trainer": "sklearn.svm.NuSVC"}, "/trainer", "Trainer 'sklearn.svm.NuSVC' does not exist"),
         ({"params": {"n_jobs": 8}}, "/params/n_jobs", "not support the parameter 'n_jobs'. Supported parameters: n_estimators"),
-        ({"search": {"max_depth": [1]}, "params": {"max_depth": 1}}, "/search/max_depth", "leave it to one"),
+        ({"search": {"max_depth": [1]}, "params": {"max_depth": 1}}, "/search/max_depth", "is also set in params"),
         ({"search": {"max_depth": list(range(1, 30))}}, "/search", "would fit 146 times, above the limit of 100"),
         ({"time_limit_s": 4000}, "/time_limit_s", "3600"),
-        ({"columns": ["age", "churned"]}, "/columns", "cannot be learned from too"),
+        ({"columns": ["age", "churned"]}, "/columns", "must not contain the target 'churned'"),
         ({"promote_if": {"r2": {"at_least": 0.9}}}, "/promote_if/r2", "not measured for this trainer"),
-        ({"columns": ["x" * 100] * 400}, "", "name fewer columns"),
+        ({"columns": ["x" * 100] * 400}, "", "Name fewer columns"),
     ],
 )  # fmt: skip
 def test_bad_input_is_told_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
