@@ -35,14 +35,14 @@ class DeadLettersQuery(Page):
 class DiscardQuery(DeadLettersQuery):
     """Which dead letters to discard."""
 
-    limit: Integer = Field(1000, ge=1, le=1000, description="Letters a call.")
-    all: Boolean = Field(False, description="`true`: every letter. Without it a filter must be given.")
+    limit: Integer = Field(1000, ge=1, le=1000, description="Maximum number of letters per call.")
+    all: Boolean = Field(False, description="`true` selects every letter. Otherwise a filter is required.")
 
 
 class ReplayQuery(DiscardQuery):
     """Which dead letters to replay."""
 
-    limit: Integer = Field(100, ge=1, le=1000, description="Letters a call.")
+    limit: Integer = Field(100, ge=1, le=1000, description="Maximum number of letters per call.")
 
 
 class Attempt(BaseModel):

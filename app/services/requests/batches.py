@@ -37,14 +37,18 @@ class ExpiresAfter(RequestBody):
 
 class _Common(RequestBody):
     completion_window: Annotated[str, Pattern(_WINDOW, "Use a duration such as 24h or 90m, up to 30d.")] = Field(
-        "24h", description="How long it may take, as in 24h or 90m, up to 30d; then it expires."
+        "24h", description="Time until the batch expires, for example 24h or 90m. At most 30d."
     )
     metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None = Field(
-        None, max_length=16, description="At most 16 texts that are shown with it."
+        None, max_length=16, description="At most 16 strings that are returned with the batch."
     )
-    output_expires_after: ExpiresAfter | None = Field(None, description="When the output is removed, if not after the server's usual time.")
+    output_expires_after: ExpiresAfter | None = Field(
+        None, description="When the output is removed (default: after `CELERIAC_FILE_TTL_S`)."
+    )
     webhook: OptionalWebhook = None
-    owner: str | None = Field(None, max_length=64, description="Whose batch it is; else the header Celeriac-Owner. Owners take turns.")
+    owner: str | None = Field(
+        None, max_length=64, description="Owner of the batch (default: the header Celeriac-Owner). Owners take turns."
+    )
 
     @property
     def window_s(self) -> int:
@@ -55,19 +59,19 @@ class _Common(RequestBody):
 class TableBatch(_Common, TableBody):
     """A table to predict: CSV, JSONL, NPY or Parquet."""
 
-    model: Reference = Field(description="`name`, `name@alias` or `name@version`; the version is the one that is meant now.")
+    model: Reference = Field(description="`name`, `name@alias` or `name@version`. The version is fixed when the batch is created.")
     input: str = Field(
         description="The id of an uploaded file, a path below an allowed root, or a URL of an allowed scheme.", examples=["rows.csv"]
     )
-    output: str | None = Field(None, description="A path or URL; without it the answers become a new file.")
-    method: str | None = Field(None, description="The output to compute; the model's first by default.")
+    output: str | None = Field(None, description="A path or URL (default: a new file).")
+    method: str | None = Field(None, description="The output to compute (default: the model's first).")
     columns: Annotated[list[str] | dict[str, str], WrapValidator(_columns)] | None = Field(
-        None, description="The file's columns in the model's order, or by the model's names; by default they have the same names."
+        None, description="The file's columns in the model's order, or by the model's names (default: the same names)."
     )
     keep: list[str] | None = Field(
-        None, fail_fast=True, description="The columns that are carried along; by default all that the model does not take."
+        None, fail_fast=True, description="The columns that are copied to the output (default: all that the model does not take)."
     )
-    format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Of the output; by default that of the input.")
+    format: Literal["csv", "jsonl", "npy", "parquet"] | None = Field(None, description="Format of the output (default: that of the input).")
 
 
 class RequestBatch(_Common):
@@ -77,7 +81,7 @@ class RequestBatch(_Common):
         description="An uploaded JSONL file of `{custom_id, method, url, body}`.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"]
     )
     endpoint: Annotated[str, Pattern(_ENDPOINT, "Use /v2/models/NAME/infer, or /v1/jobs if each request names its model.")] = Field(
-        description="/v2/models/NAME/infer or /v1/jobs: what each request's url must be.", examples=["/v2/models/digits/infer"]
+        description="/v2/models/NAME/infer or /v1/jobs. The `url` of each request must be the same.", examples=["/v2/models/digits/infer"]
     )
 
     @property

@@ -5,21 +5,23 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from app.services.requests.body import RequestBody
-from app.services.requests.jobs import LONGEST, Deadline, Rows
+from app.services.requests.jobs import AT_MOST, Deadline, Rows
 from app.services.requests.models import Reference
 
 
 class Redirected(RequestBody):
-    """Changes to all replayed dead letters. Fields that are absent stay unchanged."""
+    """What to change in every replayed job."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
 
     model: Reference | None = Field(None, description="Another model, alias or version.")
-    deadline_s: Deadline | None = Field(None, description=f"Seconds that the new job may wait for a worker. {LONGEST}")
+    deadline_s: Deadline | None = Field(
+        None, description=f"Seconds that the new job may wait for a worker (default: `CELERIAC_DEFAULT_DEADLINE_S`). {AT_MOST}"
+    )
 
 
 class Mended(Redirected):
-    """Changes to a replayed dead letter. Fields that are absent stay unchanged."""
+    """What to change in the replayed job."""
 
-    inputs: Rows | None = Field(None, description="Other rows.")
-    method: str | None = Field(None, description="Another output.")
+    inputs: Rows | None = Field(None, description="Other rows, in the form of POST /v1/jobs.")
+    method: str | None = Field(None, description="Another output to compute.")

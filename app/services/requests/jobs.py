@@ -33,12 +33,12 @@ _ROWS: Final[Any] = {
 Rows = Annotated[Any, WithJsonSchema(_ROWS)]
 """Rows that the manifest of a model validates, because only it says what they hold; or `LargeInputs`."""
 Deadline = Annotated[float, Field(gt=0)]
-LONGEST: Final = "At most `CELERIAC_JOB_TTL_S` of the server, which is 86400 by default."
-"""The maximum of a deadline is in the description, because a setting changes it."""
+AT_MOST: Final = "At most `CELERIAC_JOB_TTL_S` of the server, which is 86400 by default."
+"""Part of the description of a deadline. The schema has no maximum, because a setting changes it."""
 
 
 class Submission(RequestBody):
-    """A prediction to make."""
+    """A prediction to run."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -50,13 +50,15 @@ class Submission(RequestBody):
     )
 
     model: Reference = Field(
-        description="`name`, `name@alias` or `name@version`; a bare name means its production alias, else its newest version."
+        description="`name`, `name@alias` or `name@version`. A bare name means the production alias or, without one, the newest version."
     )
     inputs: Rows = Field(
         description="Rows: a list of values each, in the order of the model's columns, or a record by column name.", examples=[[[5.1, 3.5]]]
     )
-    method: str | None = Field(None, description="The output to compute, such as predict or predict_proba; the model's first by default.")
-    deadline_s: Deadline | None = Field(None, description=f"Seconds that the job may wait for a worker before it expires. {LONGEST}")
+    method: str | None = Field(
+        None, description="The output to compute, for example predict or predict_proba (default: the model's first)."
+    )
+    deadline_s: Deadline | None = Field(None, description=f"Seconds that the job may wait for a worker before it expires. {AT_MOST}")
     webhook: OptionalWebhook = None
 
 
@@ -67,9 +69,9 @@ class PipelineSubmission(RequestBody):
 
     pipeline: str = Field(description="The name of a pipeline: see /v1/pipelines.", examples=["digit-image"])
     inputs: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(
-        {}, description='The inputs that it declares, by name; bytes as `{"b64": …}`.'
+        {}, description='The inputs that the pipeline declares, by name. Bytes are `{"b64": …}`.'
     )
-    deadline_s: Deadline | None = Field(None, description=f"Seconds within which each of its steps must have begun. {LONGEST}")
+    deadline_s: Deadline | None = Field(None, description=f"Seconds within which each step must have started. {AT_MOST}")
     webhook: OptionalWebhook = None
 
 

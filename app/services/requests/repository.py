@@ -13,11 +13,11 @@ class IndexRequest(RequestBody):
     """What to list."""
 
     ready: bool = Field(False, description="Only versions that a worker holds.")
-    repository_name: str | None = Field(None, description="There is one repository: passed over.")
+    repository_name: str | None = Field(None, description="Ignored, because there is one repository.")
 
 
 class LoadRequest(RequestBody):
-    """Nothing has to be said; parameters that would send a model or its configuration are refused."""
+    """An optional body. Parameters that would send a model or its configuration are refused."""
 
     parameters: Annotated[
         dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})

@@ -30,7 +30,7 @@ Run = Annotated[
 
 
 class Creation(RequestBody):
-    """A schedule to make."""
+    """A schedule to create."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -42,13 +42,13 @@ class Creation(RequestBody):
         description="Minute, hour, day of the month, month and day of the week, or @daily and the like.",
         examples=["0 3 * * *"],
     )
-    every_s: Integer | None = Field(None, ge=SHORTEST_S, le=LONGEST_S, description="Instead: the seconds between two runs.")
-    timezone: str = Field("UTC", description="That the cron is meant in, by its IANA name.", examples=["Europe/Zurich"])
+    every_s: Integer | None = Field(None, ge=SHORTEST_S, le=LONGEST_S, description="Seconds between two runs, instead of `cron`.")
+    timezone: str = Field("UTC", description="IANA name of the time zone of `cron`.", examples=["Europe/Zurich"])
     missed: Annotated[Missed, Field(strict=False)] = Field(
-        Missed.SKIP, description="What becomes of runs that could not begin in time: left out, or made up for by one run."
+        Missed.SKIP, description="What happens to runs that could not start in time: they are skipped, or made up for by one run."
     )
     run: Run
-    paused: bool = Field(False, description="Make it without starting it.")
+    paused: bool = Field(False, description="Create the schedule without starting it.")
 
     def checked(self, now: float) -> Schedule:
         """Return the schedule. Raises InvalidInput for a time that never comes."""

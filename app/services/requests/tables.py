@@ -13,17 +13,15 @@ from app.services.requests.body import RequestBody
 class TableBody(RequestBody):
     """A body that names a file of rows."""
 
-    delimiter: str | None = Field(
-        None, min_length=1, max_length=1, description="Of CSV: what parts the values; by default the first line decides."
-    )
-    decimal: Literal[".", ","] | None = Field(None, description="Of CSV: the decimal point; `.` by default.")
-    quote: str | None = Field(None, max_length=1, description='Of CSV: the quote; `"` by default, an empty text for none.')
-    encoding: str | None = Field(None, description="Of CSV: `utf-8`, the default, or a single-byte encoding such as `cp1252`.")
+    delimiter: str | None = Field(None, min_length=1, max_length=1, description="CSV: the delimiter (default: detected in the first line).")
+    decimal: Literal[".", ","] | None = Field(None, description="CSV: the decimal point (default: `.`).")
+    quote: str | None = Field(None, max_length=1, description='CSV: the quote (default: `"`). An empty string means none.')
+    encoding: str | None = Field(None, description="CSV: `utf-8` (default) or a single-byte encoding such as `cp1252`.")
     na_values: list[Annotated[str, Field(max_length=LONGEST_NA_VALUE)]] | None = Field(
-        None, max_length=MOST_NA_VALUES, fail_fast=True, description="Of CSV: texts that mean a missing value in every column."
+        None, max_length=MOST_NA_VALUES, fail_fast=True, description="CSV: strings that mean a missing value in every column."
     )
     header: bool | None = Field(
-        None, description="Of CSV: whether the first line names the columns; by default it does, and must not be numbers."
+        None, description="CSV: whether the first line names the columns. By default it does, and must not contain numbers."
     )
 
     @property

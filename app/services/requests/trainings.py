@@ -27,7 +27,7 @@ _VERSION: Final = re.compile(f"{ALIAS.pattern}|{VERSION.pattern}")
 
 
 class Condition(RequestBody):
-    """What one metric must be. All that is said must hold."""
+    """Conditions on one metric. All that are set must hold."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -45,14 +45,14 @@ class Condition(RequestBody):
 
 
 class Training(TableBody):
-    """What is to be learned."""
+    """A training to run."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     trainer: str = Field(
         min_length=1,
         max_length=1000,
-        description="A name that /v1/trainers lists, or of a function that the workers register.",
+        description="A name that /v1/trainers lists, or the name of a function that the workers register.",
         examples=["random-forest-classifier"],
     )
     dataset: str = Field(
@@ -63,17 +63,17 @@ class Training(TableBody):
     )
     target: str = Field(min_length=1, max_length=1000, description="The column to predict.", examples=["churned"])
     model: Name = Field(description="The model that gets a new version. It is created if it does not exist.", examples=["churn"])
-    columns: list[str] = Field([], fail_fast=True, description="The columns to learn from; all but the target where none is named.")
+    columns: list[str] = Field([], fail_fast=True, description="The columns to learn from (default: all except the target).")
     params: dict[str, Any] = Field({}, description="Parameters of the trainer.")
     search: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
         {}, description="Values to try for each parameter, in every combination."
     )
-    cv: Integer = Field(5, ge=2, le=20, description="Folds of the cross-validation that the metrics are the mean of.")
-    holdout: float | None = Field(None, gt=0, le=0.9, description="Instead: the part of the rows to measure on.")
+    cv: Integer = Field(5, ge=2, le=20, description="Folds of the cross-validation. Each metric is the mean over the folds.")
+    holdout: float | None = Field(None, gt=0, le=0.9, description="Share of the rows to measure on, instead of cross-validation.")
     promote_if: dict[str, Condition] | None = Field(
         None,
         min_length=1,
-        description="Moves `production` to the new version where every metric is as it should be; without it nothing is moved.",
+        description="Moves `production` to the new version if every condition holds. Without it, no alias is moved.",
     )
     pool: Annotated[str, Pattern(POOL, "Use lowercase letters, digits and -, for example gpu.")] | None = Field(
         None, description="The pool whose workers run it (default: `CELERIAC_TRAINING_POOL`)."

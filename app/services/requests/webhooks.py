@@ -18,13 +18,15 @@ _URL: Final = "https://example.com/hook"
 _MODEL: Final = re.compile(f"{NAME.pattern}(@{VERSION.pattern})?")
 
 
-Url = Annotated[str, Field(max_length=LONGEST, description="Where to POST to: https, at a public address.", examples=[_URL])]
+Url = Annotated[
+    str, Field(max_length=LONGEST, description="An https URL at a public address, which receives POST requests.", examples=[_URL])
+]
 Events = Annotated[
     list[Annotated[Event, Field(strict=False)]],
     Field(
         min_length=1,
         fail_fast=True,
-        description="`start`: a worker has the job, or the batch is begun. `completed`: it has ended, however.",
+        description="`start`: a worker has started the job, or the batch has started. `completed`: it has ended, in any state.",
     ),
 ]
 Models = Annotated[
@@ -68,7 +70,7 @@ class Change(RequestBody):
     models: Models | None = None
     description: Description | None = None
     disabled: Annotated[bool, WithJsonSchema({"const": False})] | None = Field(
-        None, description="`false` lets a disabled webhook try again."
+        None, description="`false` enables a disabled webhook again."
     )
 
 
