@@ -231,7 +231,7 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
         ({"pipeline": "squares"}, 422, "invalid_input", "Input 'count' is missing"),
         ({"pipeline": "squares", "inputs": {"count": 1, "size": 2}}, 422, "unknown_field", "no input 'size'"),
         ({"pipeline": "squares", "inputs": [1]}, 422, "invalid_input", "must be an object"),
-        ({"pipeline": 3}, 422, "invalid_input", "must be the name of a pipeline"),
+        ({"pipeline": 3}, 422, "invalid_input", "Field pipeline must be a string, not 3"),
         ({"pipeline": "squares", "model": "digits"}, 422, "unknown_field", "'model'"),
     ],
 )

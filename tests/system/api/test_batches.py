@@ -214,7 +214,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b"a\n1\n", {}, 422, "'moody' takes 2 columns, and these are 1"),
         ("a.csv", b"a,b\n1,2\n", {"keep": ["c"]}, 422, "the file has no column 'c'"),
         ("a.csv", b"a,b\n1,2\n", {"columns": ["a", "z"]}, 422, "the file lacks 'z'"),
-        ("a.csv", b"a,b\n1,2\n", {"columns": "a"}, 422, "columns must be a list"),
+        ("a.csv", b"a,b\n1,2\n", {"columns": "a"}, 422, "Use a list of the file's columns"),
         ("a.csv", b"a,b\n1,\xff\n", {}, 422, "line 2: the byte 0xff is not UTF-8"),
         ("a.csv", b'a,b\n1,"2\n', {}, 422, "a quote that opens here is never closed"),
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
