@@ -161,7 +161,7 @@ def _column(name: str, values: list[float], datatype: str = "FP64", shape: tuple
     return Tensor(name, datatype, shape, encode(values, datatype))
 
 
-def test_a_tensor_for_each_column_makes_the_one_input() -> None:
+def test_a_tensor_for_each_column_makes_the_one_input() -> None:  # M7
     """As MLServer's pandas codec sends a table: in any order, with narrower numbers, and with the shape [rows, 1]."""
     (tensor,) = from_tensors(_COLUMNS, [_column("income", [0.5, 1.5]), _column("age", [30, 40], "INT64", (2,))])
     assert (tensor.name, tensor.datatype, tensor.shape) == ("input", "FP64", (2, 2))

@@ -110,7 +110,7 @@ def _check(model: Any, estimator: Any, data: Any) -> None:
 
 
 @pytest.mark.parametrize("estimator", MIXED, ids=lambda estimator: type(estimator).__name__)
-def test_what_is_around_a_pipeline_of_mixed_columns_takes_records(repository: Repository, estimator: Any) -> None:
+def test_what_is_around_a_pipeline_of_mixed_columns_takes_records(repository: Repository, estimator: Any) -> None:  # M4
     estimator.fit(ROWS, LABELS)
     _check(_served(repository, estimator), estimator, ROWS[:4])
 
@@ -120,12 +120,12 @@ def test_what_is_around_a_pipeline_of_mixed_columns_takes_records(repository: Re
     [LinearRegression(), MultiOutputClassifier(LogisticRegression()), RandomForestClassifier(3, random_state=0)],
     ids=lambda estimator: type(estimator).__name__,
 )
-def test_several_targets_are_answered(repository: Repository, estimator: Any) -> None:
+def test_several_targets_are_answered(repository: Repository, estimator: Any) -> None:  # M5
     estimator.fit(ROWS[["age"]].to_numpy(), PAIRS)
     _check(_served(repository, estimator), estimator, ROWS[["age"]].to_numpy()[:4])
 
 
-def test_probabilities_of_several_targets_have_one_matrix_each(repository: Repository) -> None:
+def test_probabilities_of_several_targets_have_one_matrix_each(repository: Repository) -> None:  # M9
     estimator = MultiOutputClassifier(LogisticRegression()).fit(ROWS[["age"]].to_numpy(), PAIRS)
     model = _served(repository, estimator)
     assert model.manifest.output("predict_proba").shape == (-1, 2, 3)
@@ -180,7 +180,7 @@ def test_one_column_that_takes_missing_values_is_enough(repository: Repository) 
 
 
 @pytest.mark.parametrize("first", [Ages(), Length(), FunctionTransformer(_text)])
-def test_what_does_not_show_its_inputs_is_unavailable_with_what_to_do(repository: Repository, first: Any) -> None:
+def test_what_does_not_show_its_inputs_is_unavailable_with_what_to_do(repository: Repository, first: Any) -> None:  # M6
     data: Any = np.arange(100.0).reshape(20, 5) if type(first) is Length else ROWS
     with pytest.raises(
         ModelUnavailable, match=r"m@0 cannot be served: the artifact alone does not show which inputs .* --sample rows\.json"

@@ -82,7 +82,7 @@ def test_a_session_made_before_the_fork_answers_after_it(repository: Repository)
     assert os.waitpid(pid, 0)[1] == 0
 
 
-def test_missing_values_are_refused_where_the_graph_answers_them_differently(repository: Repository) -> None:
+def test_missing_values_are_refused_where_the_graph_answers_them_differently(repository: Repository) -> None:  # M3
     """A forest that was fitted with missing values sends them down another branch than its graph does; the sample has none."""
     random = np.random.default_rng(0)
     X = random.normal(size=(500, 4))

@@ -88,7 +88,7 @@ def test_missing_numbers_are_permitted_where_the_estimator_takes_them(repository
 
 
 @pytest.mark.parametrize("estimator", [KNeighborsClassifier(), GradientBoostingClassifier(), HistGradientBoostingClassifier()])
-def test_common_estimators_are_served_from_the_default_format(repository: Repository, estimator: Any) -> None:
+def test_common_estimators_are_served_from_the_default_format(repository: Repository, estimator: Any) -> None:  # M8
     publish(repository, estimator.fit(X, Y), "toy", sample=X)
     load(repository, "toy", "1", allow_pickle=False).verify()
 
@@ -164,7 +164,7 @@ def test_what_skops_does_not_trust_is_published_as_joblib_and_that_is_said(
     assert "tests.runtime.estimators.Marks" in caplog.text
 
 
-def test_neighbours_are_indices_and_distances(repository: Repository) -> None:
+def test_neighbours_are_indices_and_distances(repository: Repository) -> None:  # M9
     estimator = KNeighborsClassifier(2).fit(X[:4], Y[:4])
     publish(repository, estimator, "toy", sample=X[:2])
     model = load(repository, "toy", "1")

@@ -33,6 +33,14 @@ class Installation:
 
     @classmethod
     def start(cls, folder: Path) -> Installation:
+        found = cls.begin(folder)
+        found.welcomed.wait(180)
+        assert END in found.lines, "\n".join(found.lines)
+        return found
+
+    @classmethod
+    def begin(cls, folder: Path) -> Installation:
+        """Start `celeriac up`, and do not wait until it serves."""
         own = {f"CELERIAC_{name}_PORT": "0" for name in ("API", "FLOWER", "WORKER")}
         (folder / "tables").mkdir(exist_ok=True)
         folders = {"STATE": folder / "state", "MODELS": folder / "models", "FILE_ROOTS": folder / "tables"}
@@ -42,8 +50,6 @@ class Installation:
         process = subprocess.Popen(command, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, preexec_fn=end_with_parent)
         found = cls(process, folder, environment)
         threading.Thread(target=found._read, daemon=True).start()
-        found.welcomed.wait(180)
-        assert END in found.lines, "\n".join(found.lines)
         return found
 
     @property

@@ -27,7 +27,7 @@ def test_a_sample_model_answers_its_examples(client: httpx.Client, running: Runn
     assert len(job["result"]) == len(examples)
 
 
-def test_probabilities_come_with_the_classes_of_their_columns(client: httpx.Client, running: Running) -> None:
+def test_probabilities_come_with_the_classes_of_their_columns(client: httpx.Client, running: Running) -> None:  # M10
     row = Repository(running.models).examples("breast-cancer", "1")[0]["input"]
     job = client.post("/v1/jobs?wait=20", json=asked("breast-cancer", row, method="predict_proba")).json()
     assert (job["classes"], len(job["result"][0])) == ([0, 1], 2)
