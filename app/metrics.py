@@ -17,9 +17,11 @@ HTTP_CONNECTIONS: Final = Gauge("celeriac_http_connections", "Open connections."
 BODY_BYTES: Final = Gauge(
     "celeriac_body_bytes", "Bytes of request bodies in memory, not counting the first 64 KiB of each.", multiprocess_mode="livesum"
 )
-OFFLOADED: Final = Counter("celeriac_offloaded", "Large bodies and results converted in a separate process, by outcome.", ["outcome"])
+OFFLOADED: Final = Counter(
+    "celeriac_offloaded", "Large bodies, tables and results converted in a separate process, by outcome.", ["outcome"]
+)
 OFFLOAD_WAITING: Final = Gauge(
-    "celeriac_offload_waiting", "Large bodies and results in conversion or queued for it.", multiprocess_mode="livesum"
+    "celeriac_offload_waiting", "Large bodies, tables and results in conversion or queued for it.", multiprocess_mode="livesum"
 )
 JOBS_SUBMITTED: Final = Counter(
     "celeriac_jobs_submitted", "Jobs accepted into the queue, by model and version.", ["model", "version", "kind"]

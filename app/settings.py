@@ -197,7 +197,7 @@ class Settings(BaseSettings):
     offload_above_bytes: int = Field(
         256 << 10,
         gt=0,
-        description="JSON bodies and results above this size are converted in a separate process, so that other requests do not wait.",
+        description="JSON bodies and results above this size, and all tables, are converted in a separate process, so that other requests do not wait.",
     )
     offload_processes: int = Field(
         1, ge=1, le=64, description="Conversion processes per API process. The first one starts when it is needed."

@@ -102,7 +102,7 @@ def _dealt(manifest: Manifest, taken: Sequence[str]) -> tuple[tuple[str, ...], .
         widths = [len(taken)]
     if sum(widths) != len(taken):
         message = f"{manifest.name!r} takes {sum(widths)} columns, and these are {len(taken)}: {_listed(taken)}"
-        raise InvalidFile(f"{message}; name those that it takes in columns, or those that are carried along in keep", pointer="/columns")
+        raise InvalidFile(f"{message}; name those that it takes in columns", pointer="/columns")
     given = iter(taken)
     return tuple(tuple(next(given) for _ in range(width)) for width in widths)
 

@@ -1,4 +1,4 @@
-"""Rows of lists, NumPy arrays, pandas and polars objects as JSON. None of these libraries is imported here."""
+"""Rows of lists, NumPy arrays, pandas and polars objects as JSON, and tables. None of these libraries is imported here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import base64
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Final
 
 _Row = Any
+_TABLES: Final = {
+    ".csv": "text/csv",
+    ".tsv": "text/csv",
+    ".txt": "text/csv",
+    ".jsonl": "application/jsonl",
+    ".ndjson": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pq": "application/vnd.apache.parquet",
+}
 
 
 def rows_of(data: Any) -> list[_Row]:
@@ -27,6 +37,11 @@ def rows_of(data: Any) -> list[_Row]:
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return [_json(row) for row in data]
     raise TypeError(f"Expected a list of rows, an array or a data frame, got {type(data).__name__}.")
+
+
+def table_type(name: str) -> str:
+    """The media type of a table file, by the suffix of its name. `application/octet-stream` leaves the format to the server."""
+    return _TABLES.get(PurePath(name).suffix.lower(), "application/octet-stream")
 
 
 def chunks_of(rows: list[_Row], size: int) -> Iterator[list[_Row]]:

@@ -10,6 +10,7 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import (
     JSON,
     URL,
+    Columns,
     Decimal,
     Delimiter,
     Encoding,
@@ -18,6 +19,7 @@ from celeriac_cli.options import (
     Quote,
     Webhook,
     Wide,
+    names,
     table_options,
     webhook_field,
 )
@@ -38,9 +40,7 @@ def run(
         Path, typer.Argument(help="File for the predictions; its extension selects the format: .csv, .jsonl, .npy or .parquet.")
     ],
     method: Annotated[str | None, typer.Option(help="Method to call.  \\[default: the model's first]", show_default=False)] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")
-    ] = None,
+    columns: Columns = None,
     keep: Annotated[
         str | None,
         typer.Option(help="Columns to copy to the output, separated by commas.  \\[default: all that are not inputs]", show_default=False),
@@ -63,7 +63,7 @@ def run(
         raise CLIError(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
         raise CLIError(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
-    options = {"method": method, "columns": _names(columns), "keep": _names(keep), "format": _format(output), "owner": owner}
+    options = {"method": method, "columns": names(columns), "keep": names(keep), "format": _format(output), "owner": owner}
     options |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     options = {name: value for name, value in options.items() if value is not None} | webhook_field(webhook)
     with connect(url) as client:
@@ -205,10 +205,6 @@ def _check(batch: dict[str, Any], hint: str) -> None:
         left = counts["total"] - counts["completed"]
         sentence = f"the batch is {batch['status']}, and {left} of {counts['total']} rows were not answered"
         raise CLIError(f"{sentence}: {hint or 'see `celeriac batch show`'}", Exit.FAILED)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _format(output: Path) -> str:

@@ -64,7 +64,7 @@ def show_dead_letter(id: Annotated[str, typer.Argument(help="The id of a dead le
 def replay(
     ids: Ids = None,
     data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Other rows for one dead letter: a .csv or .json file, or - for standard input.")
+        str | None, typer.Option("--data", "-d", help="Other rows for one dead letter, as JSON: a file, or - for standard input.")
     ] = None,
     to: Annotated[str | None, typer.Option(help="Another model or version to run, for example digits@production.")] = None,
     model: OfModel = None,
@@ -81,7 +81,10 @@ def replay(
 
     if data and len(ids or ()) != 1:
         raise CLIError("--data holds the rows of one letter: name its id", Exit.USAGE)
-    inputs = rows.read(data) if data else None
+    inputs = None
+    if data:
+        name, content = rows.content(data)
+        inputs = rows.filled(name, rows.json_rows(content, name, None))
     with connect(url) as client:
         if ids:
             jobs = [{"id": client.dead_letters.replay(id, model=to, rows=inputs).id, "replay_of": id} for id in ids]

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli.tables import TableOptions
 
 
 class State(StrEnum):
@@ -43,6 +42,7 @@ Wait = Annotated[
 ]
 Webhook = Annotated[str, typer.Option("--webhook", help="URL that receives a signed POST request when it has ended.", metavar="URL")]
 
+Columns = Annotated[str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")]
 Delimiter = Annotated[
     str | None, typer.Option("--delimiter", help="CSV: character between values.  \\[default: the first line decides]", show_default=False)
 ]
@@ -76,10 +76,9 @@ def table_options(
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def local_table_options(fields: dict[str, Any], manifest: dict[str, Any] | None) -> TableOptions:
-    """The same options for a table that this process reads. Those that a training read its file with apply, as they do to a batch."""
-    options: dict[str, Any] = {**(manifest or {}).get("reading", {}), **fields}
-    return TableOptions(**{**options, "na_values": tuple(options.get("na_values", ()))})
+def names(text: str | None) -> list[str] | None:
+    """The names in an option that are separated by commas; None if it was not given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def webhook_field(url: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import (
     JSON,
     URL,
+    Columns,
     Decimal,
     Delimiter,
     Encoding,
@@ -18,7 +19,7 @@ from celeriac_cli.options import (
     Quote,
     Wait,
     Webhook,
-    local_table_options,
+    names,
     table_options,
     webhook_field,
 )
@@ -40,6 +41,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    columns: Columns = None,
     stream: Annotated[bool, typer.Option("--stream", help="Print streamed output as it arrives.")] = False,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
@@ -56,14 +58,17 @@ def predict(
     from celeriac_cli import rows, show
     from celeriac_cli.api import connect
 
-    fields = table_options(delimiter, decimal, quote, encoding, na_values, header)
-    # Invalid options are refused before the API is called.
-    local_table_options(fields, None)
+    name, content = rows.content(data)
     printer = show.TokenPrinter()
     with connect(url) as client:
-        manifest = manifest_of(client, model)
-        inputs = rows.read(data, manifest, local_table_options(fields, manifest))
-        job = client.submit(model, inputs, method=method, **webhook_field(webhook))
+        if rows.is_json(data, content):
+            single = rows.one_value_per_row(manifest_of(client, model))
+            inputs = rows.filled(name, rows.json_rows(content, name, single))
+            job = client.submit(model, inputs, method=method, **webhook_field(webhook))
+        else:
+            options = table_options(delimiter, decimal, quote, encoding, na_values, header)
+            options |= {"method": method, "columns": names(columns), "webhook": webhook or None}
+            job = client.submit_table(model, content if data == "-" else data, **options)
         if stream:
             for event in job.events():
                 if event.name == "output" and not json:

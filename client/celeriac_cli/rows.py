@@ -1,4 +1,4 @@
-"""Rows to predict, from a file or standard input: JSON, JSON lines, CSV, Parquet or NPY."""
+"""Rows to predict, from a file or standard input. JSON is read here; tables are sent to the server, which reads them as it reads batches."""
 
 from __future__ import annotations
 
@@ -8,30 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from celeriac_cli.errors import CLIError, Exit
-from celeriac_cli.tables import Table, TableOptions, read_csv
 
 _TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq", ".npy")
-
-
-def read(source: str, manifest: dict[str, Any] | None = None, options: TableOptions | None = None) -> list[Any]:
-    """Read the rows of a file or of standard input (`-`), where the first character distinguishes JSON from CSV.
-
-    Args:
-        source: path of a file, or `-`.
-        manifest: what the model takes, as the API shows a version. It selects the columns of a table and decides which of them hold
-            text. Without it, all columns are taken, and a column whose values are all numbers holds numbers.
-        options: how CSV is written.
-
-    Raises CLIError that says what is wrong and in which line.
-    """
-    name, data = content(source)
-    if is_json(source, data):
-        return filled(name, json_rows(data, name, one_value_per_row(manifest)))
-    try:
-        table = _table(data, name, Path(source).suffix.lower(), options or TableOptions())
-    except (ValueError, OSError) as error:
-        raise CLIError(f"{name} cannot be read: {error}", Exit.USAGE) from None
-    return filled(name, table.rows(name, manifest))
 
 
 def content(source: str) -> tuple[str, bytes]:
@@ -58,7 +36,7 @@ def filled(name: str, rows: list[Any]) -> list[Any]:
 
 
 def json_rows(data: bytes, name: str, single: bool | None) -> list[Any]:
-    """A list of rows, one record, or an object with `inputs`, as the API takes it.
+    """A list of rows, one record, or an object with `inputs`, as the API takes it. Raises CLIError that says what is wrong.
 
     `single`: whether the model takes one value per row, so that a plain list holds rows; None if that is unknown.
     """
@@ -83,60 +61,6 @@ def one_value_per_row(manifest: dict[str, Any] | None) -> bool | None:
     """Whether a model takes one value per row; None if that is unknown."""
     inputs = (manifest or {}).get("inputs")
     return len(inputs) == 1 and len(inputs[0]["shape"]) == 1 if inputs else None
-
-
-def _table(data: bytes, name: str, suffix: str, options: TableOptions) -> Table:
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(data, name)
-    if suffix in (".parquet", ".pq"):
-        return _parquet(data, name)
-    if suffix == ".npy":
-        return _npy(data, name)
-    return read_csv(data, name, options)
-
-
-def _json_lines(data: bytes, name: str) -> Table:
-    cells: list[Any] = []
-    lines: list[int] = []
-    for number, line in enumerate(data.decode("utf-8-sig").splitlines(), start=1):
-        if line.strip():
-            try:
-                cells.append(json.loads(line, parse_constant=_refuse_constant))
-            except ValueError as error:
-                raise CLIError(f"{name}, line {number}: not valid JSON ({error})", Exit.USAGE) from None
-            lines.append(number)
-    if not all(isinstance(row, dict) for row in cells):
-        return Table((), cells, lines)
-    columns = tuple(dict.fromkeys(key for row in cells for key in row))
-    return Table(columns, [[row.get(key) for key in columns] for row in cells], lines)
-
-
-def _parquet(data: bytes, name: str) -> Table:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise _needs(name, "pyarrow") from None
-    table = pq.read_table(pa.BufferReader(data))
-    return Table(tuple(table.column_names), [list(row.values()) for row in table.to_pylist()])
-
-
-def _npy(data: bytes, name: str) -> Table:
-    try:
-        import numpy as np
-    except ImportError:
-        raise _needs(name, "numpy") from None
-    import io
-
-    array = np.load(io.BytesIO(data), allow_pickle=False)
-    if array.dtype.names:
-        return Table(tuple(array.dtype.names), [list(row) for row in array.tolist()])
-    return Table((), array.tolist())
-
-
-def _needs(name: str, library: str) -> CLIError:
-    install = f"Reading {name} needs {library}. Install it with pip install {library}"
-    return CLIError(f"{install}, or use `celeriac batch run`, which sends the file to the server.", Exit.REFUSED)
 
 
 def _refuse_constant(name: str) -> Any:

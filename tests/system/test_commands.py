@@ -15,6 +15,7 @@ import pytest
 from celeriac_cli.errors import Exit
 from sklearn.linear_model import LogisticRegression
 
+from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended
@@ -177,13 +178,15 @@ def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: 
     [
         ("predict", "wine", "--data", "TABLE"),
         ("batch", "run", "wine", "TABLE", "out.csv"),
-        ("pipelines", "run", "digit-image", "image=1"),
+        ("pipelines", "run", "guess", "rows=1"),
         ("train", "TABLE", "--target", "alcohol", "--model", "w", "--trainer", "ridge"),
     ],
 )
 def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
     celeriac: Celeriac, installation: Installation, wine_csv: str, command: tuple[str, ...]
 ) -> None:
+    steps = "inputs: [rows]\nsteps:\n  guess: {model: wine, inputs: $inputs.rows}\noutput: $guess\n"
+    Pipelines(installation.folder / "models" / ".pipelines").publish("guess", steps)
     arguments = [wine_csv if one == "TABLE" else one for one in command]
     ended = celeriac(*arguments, "--webhook", "http://127.0.0.1:1/hook", "--url", installation.url)
     assert (ended.exit, "is not an https URL" in ended.err, "(at /" in ended.err) == (Exit.USAGE, True, False), ended.err

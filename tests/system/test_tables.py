@@ -144,6 +144,48 @@ def test_whole_numbers_may_be_written_as_floats_or_be_missing(api: httpx.Client)
     assert np.round(job["result"], 6).tolist() == [60.0]
 
 
+def table(api: httpx.Client, content: str, *, media_type: str = "text/csv", key: str = "", **query: Any) -> httpx.Response:
+    headers = {"content-type": media_type} | ({"idempotency-key": f'"{key}"'} if key else {})
+    return api.post("/v1/jobs/table", params={"model": "ages", "wait": 20, **query}, content=content, headers=headers)
+
+
+def test_a_table_can_be_the_body_of_a_request(api: httpx.Client) -> None:
+    answer = table(api, "age;income\n30.0;1\n-;2\n", delimiter=";", na_values=["-", "?"])
+    assert (answer.status_code, np.round(answer.json()["result"], 6).tolist()) == (200, [60.0, 40.0])
+    answer = table(api, '{"age": 30, "income": null}\n', media_type="application/jsonl", wait=0)
+    assert (answer.status_code, answer.json()["rows"], answer.headers["location"]) == (202, 1, f"/v1/jobs/{answer.json()['id']}")
+    with api.stream("POST", "/v1/jobs/table?model=ages", content="age,income\n1,1\n", headers={"content-type": "text/csv", "accept": "text/event-stream"}) as stream:  # fmt: skip
+        assert "event: completed" in "".join(stream.iter_text())
+
+
+def test_a_table_that_is_sent_again_is_the_same_job(api: httpx.Client) -> None:
+    first, second = (table(api, "age,income\n30,1\n", key="table-1").json()["id"] for _ in range(2))
+    assert first == second
+    assert table(api, "age,income\n31,1\n", key="table-1").json()["code"] == "idempotency_mismatch"
+    assert table(api, "age,income\n30,1\n", key="table-1", decimal=",").json()["code"] == "idempotency_mismatch"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "refusal"),
+    [
+        ("age,income\n30,1\nten,2\n", {}, (422, "invalid_file", None, "The table: line 3: Column 'age': 'ten' is not a number.")),
+        ("age\n30\n", {}, (422, "invalid_file", "/columns", "The table: the file lacks 'income', which 'ages' takes; it has 'age': rename them, or say which is which in columns")),
+        ("", {}, (422, "invalid_file", None, "The table: it has no rows")),
+        ("age,income\n30,1\n", {"decimal": "x"}, (422, "invalid_input", "/decimal", "Parameter decimal must be '.' or ',', not 'x'.")),
+        ("age,income\n30,1\n", {"separator": ";"}, (422, "unknown_field", "/separator", "Unknown field 'separator'.")),
+        ("age,income\n30,1\n", {"media_type": "application/xml"}, (415, "unsupported_media_type", None, "Unsupported content type 'application/xml'. Send text/csv, for example with curl -H 'Content-Type: text/csv'.")),
+        ("age,income\n30,1\n", {"model": "nobody"}, (404, "model_not_found", "/model", "")),
+        ("age,income\n30,1\n", {"method": "guess"}, (422, "invalid_input", "/method", "")),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_predicted_is_refused(api: httpx.Client, content: str, options: dict[str, Any], refusal: tuple[Any, ...]) -> None:  # fmt: skip
+    problem = table(api, content, **options).json()
+    *expected, sentence = refusal
+    pointer = next((error["pointer"] for error in problem.get("errors", ())), None)
+    assert [problem["status"], problem["code"], pointer] == expected
+    assert problem["detail"].startswith(sentence)
+
+
 def test_a_header_of_numbers_is_not_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T6
     (tmp_path / "f.csv").write_text("0\n1.0\n2.0\n")
     ended = celeriac("predict", "line", "--data", str(tmp_path / "f.csv"), "--url", running.url)

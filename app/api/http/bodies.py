@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from app.api.http.budget import FREE_BYTES, Budget, Held, held
-from app.api.http.headers import header
+from app.api.http.headers import header, media_type
 from app.api.http.offload import Offload
 from app.api.http.reading import parse_object, submission
 from app.core.errors import InvalidInput, PayloadTooLarge, RequestTimeout, UnsupportedMediaType, shown
@@ -52,10 +52,11 @@ class Bodies:
             Overloaded: This process holds too many bodies.
         """
         limit = self._max_bytes if limit is None else limit
-        media_type = header(request, b"content-type") or ""
-        if media_type.partition(";")[0].strip().lower() not in types:
-            sent = f"Unsupported content type {shown(media_type)}." if media_type else "The content type is missing."
-            raise UnsupportedMediaType(f"{sent} Send application/json, for example with curl -H 'Content-Type: application/json'.")
+        if media_type(request) not in types:
+            sent = header(request, b"content-type")
+            sent = f"Unsupported content type {shown(sent)}." if sent else "The content type is missing."
+            expected = next(iter(types))
+            raise UnsupportedMediaType(f"{sent} Send {expected}, for example with curl -H 'Content-Type: {expected}'.")
         if int(header(request, b"content-length") or 0) > limit:
             raise _too_large(limit)
         memory = held(request.scope, self._budget)

@@ -12,3 +12,8 @@ def header(request: Request, name: bytes) -> str | None:
     """
     values: list[bytes] = [value for key, value in request.scope["headers"] if key == name]
     return b", ".join(values).decode("latin-1") if values else None
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the body in lower case, without parameters, or an empty string."""
+    return (header(request, b"content-type") or "").partition(";")[0].strip().lower()

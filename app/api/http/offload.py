@@ -35,8 +35,10 @@ class Offload:
 
         Raises what the function raises; Overloaded if too many calls wait or the process dies; PayloadTooLarge if it runs out of memory.
         """
-        if size <= self.above_bytes:
-            return function(*arguments)
+        return function(*arguments) if size <= self.above_bytes else await self.run_apart(function, *arguments)
+
+    async def run_apart(self, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Return `function(*arguments)`, called in another process. Raises the errors of `run`."""
         if self._waiting >= self._most:
             metrics.OFFLOADED.labels(Overloaded.code).inc()
             raise Overloaded(f"{self._waiting} large bodies or results are converted or wait for it, which is the limit. Try again.")

@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from app.api.container import Container, container
 from app.api.http import params, sse
+from app.api.http.headers import media_type
 from app.api.http.idempotency import by_id, by_key
-from app.api.http.preferences import waiting
-from app.api.http.reading import rows
+from app.api.http.preferences import Preference, waiting
+from app.api.http.reading import rows, table
 from app.api.http.responses import json_response
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
@@ -20,8 +21,10 @@ from app.api.server.plain_route import PlainRoute
 from app.core.inputs import from_rows, requested_outputs
 from app.core.jobs import Job
 from app.core.large_inputs import LargeInputs
+from app.core.models import Manifest
 from app.core.pipelines import PIPELINE
-from app.services.identity import JobIdentity
+from app.core.tensors import Tensor
+from app.services.identity import JobIdentity, fingerprint
 from app.services.requests.jobs import PipelineSubmission, Submission, deadline_s, parse_submission
 from app.services.requests.webhooks import job_webhook
 
@@ -51,32 +54,67 @@ async def put(request: Request) -> Response:
     return await _submit(root, request, body, by_id(request.path_params["id"], body))
 
 
+@router.post("/table", **schemas.TABLE)
+async def submit_table(request: Request) -> Response:
+    """Submits a prediction whose rows are a table: CSV, JSONL, Parquet or NPY.
+
+    The model and the options are query parameters. The table is read as a batch reads a file, and refused as a whole if one of its rows
+    is wrong. Responses are those of POST /v1/jobs.
+    """
+    root = container(request)
+    query = schemas.TableQuery.of(request)
+    content = await root.bodies.read(request, types=schemas.TABLES)
+    identity = by_key(request, fingerprint(query.model_dump(mode="json"), content))
+    preferred, wait_s = _waiting(root, request)
+    manifest = await root.catalog.serving(query.model)
+    outputs = requested_outputs(query.method, manifest)
+    tensors = await root.offload.run_apart(table, content, media_type(request), query.options, query.columns, manifest)
+    job = await _predict(root, query, manifest, tensors, outputs, wait_s, identity)
+    return await _response(root, request, job, preferred)
+
+
 async def _submit(root: Container, request: Request, body: dict[str, Any], identity: JobIdentity | None) -> Response:
-    preferred, seconds = waiting(request, root.settings.max_wait_s)
-    streamed = sse.requested(request)
-    seconds = 0 if streamed else seconds
+    preferred, wait_s = _waiting(root, request)
     submission = parse_submission(body)
     if isinstance(submission, PipelineSubmission):
         job = await root.pipelines.submit(submission, identity)
-        job = await root.jobs.wait(job.id, seconds)
+        job = await root.jobs.wait(job.id, wait_s)
     else:
-        job = await _predict(root, submission, identity, seconds)
-    if streamed:
-        return root.job_responses.stream(job.id)
-    return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
+        manifest = await root.catalog.serving(submission.model)
+        outputs = requested_outputs(submission.method, manifest)
+        inputs = submission.inputs
+        if isinstance(inputs, LargeInputs):
+            tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
+        else:
+            tensors = from_rows(manifest, inputs)
+        job = await _predict(root, submission, manifest, tensors, outputs, wait_s, identity)
+    return await _response(root, request, job, preferred)
 
 
-async def _predict(root: Container, submission: Submission, identity: JobIdentity | None, seconds: float) -> Job:
-    manifest = await root.catalog.serving(submission.model)
-    outputs = requested_outputs(submission.method, manifest)
-    inputs = submission.inputs
-    if isinstance(inputs, LargeInputs):
-        tensors = await root.offload.run(len(inputs.content), rows, inputs.content, manifest)
-    else:
-        tensors = from_rows(manifest, inputs)
+def _waiting(root: Container, request: Request) -> tuple[Preference, float]:
+    """Return the preference of the caller, and the seconds to wait for the end of the job. A stream of events begins at once."""
+    preferred, seconds = waiting(request, root.settings.max_wait_s)
+    return preferred, 0.0 if sse.requested(request) else seconds
+
+
+async def _predict(
+    root: Container,
+    submission: Submission | schemas.TableQuery,
+    manifest: Manifest,
+    tensors: list[Tensor],
+    outputs: tuple[str, ...],
+    wait_s: float,
+    identity: JobIdentity | None,
+) -> Job:
     webhook = job_webhook(submission.webhook, root.settings)
     deadline = deadline_s(submission.deadline_s, root.settings)
-    return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=seconds, identity=identity, webhook=webhook)
+    return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=wait_s, identity=identity, webhook=webhook)
+
+
+async def _response(root: Container, request: Request, job: Job, preferred: Preference) -> Response:
+    if sse.requested(request):
+        return root.job_responses.stream(job.id)
+    return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
 
 
 @router.get("", **schemas.LIST)
@@ -119,6 +157,6 @@ async def events(request: Request) -> Response:
     `{chunk, index, row, attempt}`. `queued` is repeated now and then with the position. `Last-Event-ID` resumes an interrupted
     stream. `index` has a gap if older tokens were dropped, and restarts at 0 with another attempt.
     """
-    root, id = container(request), request.path_params["id"]
+    root, id, last = container(request), request.path_params["id"], sse.last_event_id(request)
     await root.jobs.get(id)
-    return root.job_responses.stream(id, sse.last_event_id(request))
+    return root.job_responses.stream(id, last)

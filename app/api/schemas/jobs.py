@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import Request
 
 from app.api.schemas.openapi import documented
-from app.api.schemas.queries import NEXT, Page
+from app.api.schemas.queries import NEXT, Boolean, Number, Page, RequestQuery
 from app.core.jobs import CHOSEN_ID, State
 from app.services.requests.body import Pattern
-from app.services.requests.jobs import PipelineSubmission, Submission
+from app.services.requests.jobs import AT_MOST, PipelineSubmission, Submission
+from app.services.requests.models import Reference
+from app.services.requests.tables import TableBody
+from app.services.requests.webhooks import JobWebhook
 
+TABLES: Final = ("text/csv", "application/jsonl", "application/x-ndjson", "application/vnd.apache.parquet", "application/octet-stream")
+"""The media types of tables. Of `application/octet-stream`, which NPY is sent as, the first bytes tell the format."""
 _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
 
 Prefer = Annotated[
@@ -36,6 +42,7 @@ LastEventId = Annotated[
     Annotated[int, Field(ge=0, le=1 << 53)] | SkipJsonSchema[None], Header(description="The id of the last event that was seen.")
 ]
 Id = Annotated[str, Path(description="The job's id.", examples=[_ID])]
+Receiver = Annotated[JobWebhook, BeforeValidator(lambda url: {"url": url}), WithJsonSchema({"type": "string"})]
 
 
 class JobError(BaseModel):
@@ -157,6 +164,37 @@ def _put(
 ) -> None: ...
 
 
+class TableQuery(RequestQuery, TableBody):
+    """What to predict for the rows of the body, and how to read them."""
+
+    model: Reference
+    method: str | None = Field(
+        None, description="The output to compute, for example predict or predict_proba (default: the model's first)."
+    )
+    columns: list[str] | None = Field(
+        None, description="Columns in the order of the model's inputs (default: matched by name, else by position). Repeatable."
+    )
+    header: Boolean | None = Field(
+        None, description="CSV: whether the first line names the columns. By default it does, and must not contain numbers."
+    )
+    deadline_s: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description=f"Seconds that the job may wait for a worker before it expires. {AT_MOST}"
+    )
+    webhook: Receiver | None = Field(None, description="URL to notify when the job has ended.")
+    wait: Annotated[Number, Field(ge=0)] | None = Field(
+        None, description="Seconds to hold the answer until the job has ended; the server bounds them."
+    )
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return the parameters of a request. Raises the errors of `parse`."""
+        query = request.query_params
+        return cls.parse({**query, **{name: query.getlist(name) for name in ("columns", "na_values") if name in query}})
+
+
+def _table(query: Annotated[TableQuery, Query()], prefer: Prefer = None, idempotency_key: IdempotencyKey = None) -> None: ...
+
+
 class JobsQuery(Page):
     """Which jobs to list."""
 
@@ -214,6 +252,14 @@ _SUBMITTED: Final[dict[str, Any]] = {
     },
 }
 SUBMIT: Final = documented(_submit, Job, **_SUBMITTED)
+TABLE: Final = documented(
+    _table,
+    Job,
+    **_SUBMITTED,
+    openapi_extra={
+        "requestBody": {"required": True, "content": {type: {"schema": {"type": "string", "format": "binary"}} for type in TABLES}}
+    },
+)
 PUT: Final = documented(_put, Job, **_SUBMITTED)
 LIST: Final = documented(_list, Jobs, response_description="A page of jobs.")
 READ: Final = documented(_read, Job, response_description="The job as it is now.", responses={200: {"headers": LATER}})

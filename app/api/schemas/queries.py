@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from starlette.requests import Request
 
+from app.core.values import NUMBER
 from app.services.requests.body import Pattern, RequestBody, refused
 
 _MAX_DIGITS: Final = 20
@@ -19,6 +20,11 @@ def _integer(text: Any) -> Any:
     # int() accepts 1_0 and digits of other scripts, too.
     digits = isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if digits else text
+
+
+def _number(text: Any) -> Any:
+    # float() accepts 1_0, inf and digits of other scripts, too.
+    return float(text) if isinstance(text, str) and NUMBER.fullmatch(text) else text
 
 
 def _boolean(text: Any) -> Any:
@@ -36,6 +42,7 @@ def _time(text: str) -> datetime:
 
 
 Integer = Annotated[int, BeforeValidator(_integer)]
+Number = Annotated[float, BeforeValidator(_number)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 NEXT: Final = "Use the `next` of the previous page."

@@ -26,7 +26,7 @@ from celeriac._async.transport import AsyncTransport
 from celeriac._errors import CeleriacError
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
-from celeriac._rows import chunks_of, joined, like, rows_of
+from celeriac._rows import chunks_of, joined, like, rows_of, table_type
 
 _HOLD_S: Final = 20.0
 
@@ -102,6 +102,27 @@ class AsyncClient:
             options: `deadline_s`, the seconds that the job may wait, and `webhook`.
         """
         record = await self._transport.post("/v1/jobs", _body(model, rows, method, options), key=key or uuid.uuid4().hex)
+        return AsyncJob(self._transport, record)
+
+    async def submit_table(
+        self, model: str, table: str | Path | bytes, *, media_type: str | None = None, key: str | None = None, **options: Any
+    ) -> AsyncJob:
+        """Submit the rows of a table, which the server reads, and return as soon as the job is durable.
+
+        Args:
+            model: `name`, `name@alias` or `name@version`.
+            table: local CSV, JSONL, Parquet or NPY file, or its bytes.
+            media_type: of the table (default: that of the file's suffix; of bytes and of other files, that of their first bytes).
+            key: idempotency key, as for `submit`.
+            options: parameters of `POST /v1/jobs/table`, such as `method`, `columns`, `delimiter` and `header`.
+
+        Raises OSError if the file cannot be read.
+        """
+        content = table if isinstance(table, bytes) else Path(table).read_bytes()
+        media_type = media_type or table_type("" if isinstance(table, bytes) else str(table))
+        record = await self._transport.post_bytes(
+            "/v1/jobs/table", content, media_type, key=key or uuid.uuid4().hex, model=model, **options
+        )
         return AsyncJob(self._transport, record)
 
     async def stream(self, model: str, row: Any, *, timeout: float | None = None) -> AsyncIterator[str]:

@@ -56,6 +56,11 @@ class Transport:
             "POST", path, deadline, safe=key is not None, hold_s=hold_s, json=body, params=_present(query), headers=headers
         )
 
+    def post_bytes(self, path: str, content: bytes, media_type: str, *, key: str, **query: Any) -> Any:
+        """The JSON of a response to a body that is not JSON. The request is repeated after any transient failure."""
+        headers = {"idempotency-key": f'"{key}"', "content-type": media_type}
+        return self._json("POST", path, None, safe=True, content=content, params=_present(query), headers=headers)
+
     def patch(self, path: str, body: Any) -> Any:
         """The JSON of a response."""
         return self._json("PATCH", path, None, safe=True, json=body)
