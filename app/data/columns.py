@@ -29,9 +29,14 @@ class Binding:
     rest: bool = False
 
     @property
+    def taken(self) -> list[str]:
+        """Every column that the model reads, without duplicates."""
+        return list(dict.fromkeys(name for names in self.inputs for name in names))
+
+    @property
     def columns(self) -> list[str]:
         """Every column that is read, without duplicates."""
-        return list(dict.fromkeys([*(name for names in self.inputs for name in names), *self.keep]))
+        return list(dict.fromkeys([*self.taken, *self.keep]))
 
     def floats(self, manifest: Manifest) -> list[str]:
         """The columns that are declared as floating-point numbers, and are not carried along as text."""

@@ -47,8 +47,8 @@ def _refused(spec: TensorSpec, column: Column) -> list[int]:
 
 def carried(table: pa.Table, binding: Binding, types: Mapping[str, str]) -> dict[str, Any]:
     """The columns that the model does not read, unchanged; columns of JSONL are converted to the types in `types`."""
-    inputs = {name for names in binding.inputs for name in names}
-    names = [name for name in table.column_names if name not in inputs] if binding.rest else binding.keep
+    taken = set(binding.taken)
+    names = [name for name in table.column_names if name not in taken] if binding.rest else binding.keep
     return {
         name: from_json(table[name].combine_chunks(), pa.type_for_alias(types[name])) if name in types else table[name] for name in names
     }

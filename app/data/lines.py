@@ -33,6 +33,7 @@ class JsonReader(TextReader):
     def __init__(self, file: IO[bytes], options: TableOptions | None = None) -> None:
         """Open a file."""
         self._file, self.options, self.cells = file, options or TableOptions(), Cells(Form.JSON)
+        self._expected: tuple[str, ...] = ()
         start = after_bom(file)
         self._begin = start, 0
         file.seek(start)
@@ -65,6 +66,10 @@ class JsonReader(TextReader):
         """Return whether the first lines have all of these columns."""
         return all(name in self.columns for name in names)
 
+    def expect(self, columns: Sequence[str]) -> None:
+        """Set the columns that every batch has when all columns are read, also if none of its rows has them."""
+        self._expected = tuple(columns)
+
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         """Yield rows, as `Reader.read` describes."""
         for low, high, data, line in self.blocks(first, count):
@@ -82,7 +87,8 @@ class JsonReader(TextReader):
             else:
                 good.append(row)
                 values.append(parsed)
-        columns = list(dict.fromkeys(name for row in values for name in row)) if columns is None else columns
+        if columns is None:
+            columns = list(dict.fromkeys([*self._expected, *(name for row in values for name in row)]))
         arrays = [pa.array((bytes(row[name]) if name in row else None for row in values), JSON, size=len(values)) for name in columns]
         return RowBatch(pa.table(arrays, list(columns)), np.array(good, np.int64), bad, text_of_lines(data, line, low, LINES), self.cells)
 

@@ -104,24 +104,16 @@ def _table(file: IO[bytes], name: str, options: TableOptions) -> tuple[pa.Table,
     try:
         reader, _ = open_table(file, name, None, options)
         reader.look_through()
-        parts = list(reader.read(0, reader.rows, None, _ROWS)) if reader.rows else []
         if isinstance(reader, JsonReader):  # rows may differ in their columns
             reader.survey()
+        parts = list(reader.read(0, reader.rows, list(reader.columns), _ROWS)) if reader.rows else []
     except InvalidFile as error:
         raise InvalidInput(error.detail if error.detail.startswith(name) else f"{name}: {error.detail}", pointer="/dataset") from None
     bad = next((row for part in parts for row in part.bad), None)
     if bad is not None:
         raise InvalidInput(f"{name}, line {bad.line}: {bad.detail}", pointer="/dataset")
     schema = pa.schema(list(reader.columns.items()))
-    tables = [part.table if part.table.schema.names == schema.names else _aligned(part.table, schema) for part in parts]
-    return (pa.concat_tables(tables) if tables else schema.empty_table()), reader.cells
-
-
-def _aligned(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the columns of the schema, filled with null if the table lacks one."""
-    names = set(table.column_names)
-    columns = [table[field.name] if field.name in names else pa.nulls(table.num_rows, field.type) for field in schema]
-    return pa.table(columns, schema=schema)
+    return (pa.concat_tables([part.table for part in parts]) if parts else schema.empty_table()), reader.cells
 
 
 def _feature(column: Any, name: str, cells: Cells) -> Array:

@@ -16,6 +16,7 @@ from app.data import line_index
 from app.data.cells import convert
 from app.data.formats import Format, recognize
 from app.data.line_index import Index
+from app.data.lines import JsonReader
 from app.data.openai_requests import Checked, RequestReader, check
 from app.data.row_batch import Reader
 from app.data.tables import open_table
@@ -113,6 +114,19 @@ def test_bad_rows_of_jsonl_are_named_by_their_lines() -> None:
     assert [detail.partition(":")[0] for *_, detail in bad] == [
         "it is not JSON", "it is '7', where an object or a list is expected", "it is not JSON", TOO_DEEP.partition(":")[0],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("content", [b'{"x":1}\n{"x": oops}\n', b'{"id":2}\n{"x":3}\n', b"{}\n{}\n", b'{"x": oops}\n' * 2])
+def test_a_block_has_the_expected_columns_whatever_its_rows_have(monkeypatch: pytest.MonkeyPatch, content: bytes, size: int) -> None:
+    monkeypatch.setattr(line_index, "_BLOCK", size)
+    reader = JsonReader(io.BytesIO(b'{"x":0}\n' + content))
+    reader.look_through()
+    reader.expect(["x"])
+    parts = list(reader.read(0, 3, None, 1000))
+    assert len(parts) == (3 if size == 1 else 1)
+    assert all("x" in part.table.column_names and part.table.num_rows == len(part.rows) for part in parts)
+    assert sorted([*np.concatenate([part.rows for part in parts]).tolist(), *(bad.row for part in parts for bad in part.bad)]) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

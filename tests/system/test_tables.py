@@ -204,6 +204,22 @@ def test_the_command_line_reads_a_file_as_the_training_did(celeriac: Celeriac, a
     assert np.round(result, 6).tolist() == values(api, "sparse", text) == [60.0, 40.0]
 
 
+def test_a_sparse_or_bad_line_is_one_row(api: httpx.Client) -> None:
+    sparse = '{"age":1,"income":2}\n{"id":2}\n{"age":3,"income":1}\n'
+    output, errors = answered(api, "ages", sparse, "rows.jsonl")
+    assert ([json.loads(line).get("id") for line in output.splitlines()], errors) == ([None, 2, None], [])
+    missing = "'x' is missing, and the model takes no missing values"
+    for lines, completed, failed in (
+        ('{"x":1}\n{"x": oops}\n', 1, [(2, "it is not JSON")]),
+        ('{"x":1}\n{"id":2}\n{"x":3}\n', 2, [(2, missing)]),
+        ('{"x":1}\n{}\n{}\n', 1, [(2, missing), (3, missing)]),
+    ):
+        for format in ("jsonl", "csv"):
+            output, errors = answered(api, "line", lines, "rows.jsonl", format=format)
+            assert len(output.splitlines()) == completed + (format == "csv"), output
+            assert [(error["line"], error["detail"].partition(":")[0]) for error in errors] == failed
+
+
 def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
     (tmp_path / "t.json").write_text('["buy now", "hello"]')
     (tmp_path / "t.csv").write_text("message\nbuy now\nhello\n")

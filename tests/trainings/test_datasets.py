@@ -18,6 +18,7 @@ from pyarrow import parquet
 from app.core.errors import FileNotFound, InvalidInput
 from app.core.trainers import Kind
 from app.core.trainings import Training
+from app.data import line_index
 from app.trainings import datasets
 from app.trainings.datasets import Dataset, load
 from app.trainings.evaluation import splits
@@ -85,6 +86,16 @@ def test_a_table_that_cannot_be_learned_from(write: Write, content: bytes, reaso
     with pytest.raises(InvalidInput) as caught:
         read()
     assert reason in caught.value.detail
+
+
+def test_a_row_without_members_is_a_row(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_index, "_BLOCK", 1)
+    write(b'{"x": 1, "y": 1}\n{"x": 3, "y": 2}\n{}\n')
+    with pytest.raises(InvalidInput, match="'y'"):
+        read("y", kind=Kind.REGRESSOR)
+    write(b'{"x": 1, "y": 1}\n{"z": "a", "y": 3}\n{"x": 3, "y": 2}\n')
+    rows = read("y", kind=Kind.REGRESSOR).rows
+    assert (rows["x"].isna().tolist(), rows["z"].isna().tolist()) == ([False, True, False], [True, False, True])
 
 
 def test_a_regressor_learns_numbers(write: Write) -> None:

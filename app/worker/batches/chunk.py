@@ -13,6 +13,7 @@ from app.core.errors import InvalidFile
 from app.core.handlers import Context, handler
 from app.core.models import Manifest
 from app.data.delimited import CsvReader
+from app.data.lines import JsonReader
 from app.data.openai_requests import RequestReader
 from app.data.row_batch import Reader, RowBatch
 from app.data.tables import open_table
@@ -62,6 +63,8 @@ def _reader(plan: Plan, workspace: Workspace, file: IO[bytes], manifest: Manifes
     reader, _ = open_table(file, plan.name, plan.format, plan.options)
     if isinstance(reader, CsvReader):
         reader.expect(plan.binding.floats(manifest))
+    if isinstance(reader, JsonReader):
+        reader.expect(plan.binding.taken)
     if not reader.typed:
         reader.locate(workspace.index())
     return reader
