@@ -74,14 +74,21 @@ def writing(file: IO[bytes], format: Format, columns: dict[str, pa.DataType], *,
 def check_columns(format: Format, columns: dict[str, pa.DataType]) -> None:
     """Raise InvalidInput if the format cannot hold such columns."""
     for name, kind in columns.items():
-        if format is Format.CSV and (pa.types.is_nested(kind) or "\n" in name):
-            message = f"CSV cannot hold the column {name!r} of type {kind}: remove it from keep, or set output to parquet or jsonl"
-            raise InvalidInput(message, pointer="/keep")
+        if format is Format.CSV and (not _is_one_text(kind) or "\n" in name):
+            message = f"CSV cannot hold the column {name!r} of type {kind}"
+            raise InvalidInput(f"{message}: write Parquet or JSONL, or set keep to the columns to carry, without this one", pointer="/keep")
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         if format is Format.NPY and not number:
             raise InvalidInput(
                 f"the column {name!r} holds {kind}, and NPY holds numbers only: set output to parquet, jsonl or csv", pointer="/output"
             )
+
+
+def _is_one_text(kind: pa.DataType) -> bool:
+    """Return whether Arrow writes every value of this type as the text of a cell."""
+    types, value = pa.types, kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = types.is_string(value) or types.is_large_string(value)
+    return bool(texts or types.is_primitive(value) or types.is_decimal(value) or types.is_null(value))
 
 
 def join(parts: Sequence[Path], file: IO[bytes], format: Format) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from app.core.errors import InvalidFile
+from app.core.errors import InvalidFile, InvalidInput
 from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
 from app.data import line_index
@@ -20,7 +21,7 @@ from app.data.lines import JsonReader
 from app.data.openai_requests import Checked, RequestReader, check
 from app.data.row_batch import Reader
 from app.data.tables import open_table
-from app.data.writing import join, writing
+from app.data.writing import check_columns, join, writing
 
 COLUMNS = {"key": pa.string(), "a": pa.float64(), "b": pa.int64()}
 
@@ -76,6 +77,30 @@ def test_what_was_written_in_parts_is_read_again_from_any_row(tmp_path: Path, fo
                 [list(map(float, row.values())) for row in wanted.to_pylist()] if format is Format.NPY else wanted.to_pylist()
             )
             assert np.concatenate([part.rows for part in slices]).tolist() == list(range(first, first + count))
+
+
+BINARY = (
+    *(pa.binary(), pa.large_binary(), pa.binary(2), pa.binary_view(), pa.dictionary(pa.int32(), pa.binary())),
+    *(pa.uuid(), pa.list_(pa.int8()), pa.struct({"a": pa.int8()})),
+)
+CELLS = (
+    *(pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.int8(), pa.float16(), pa.bool_(), pa.null()),
+    *(pa.decimal128(5, 2), pa.date32(), pa.timestamp("ns", "UTC"), pa.duration("us"), pa.time64("ns")),
+)
+
+
+@pytest.mark.parametrize("kind", BINARY, ids=str)
+def test_csv_does_not_take_a_column_that_is_not_text(kind: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"CSV cannot hold the column 'raw' of type .*: write Parquet or JSONL, or set keep"):
+        check_columns(Format.CSV, {"raw": kind})
+    check_columns(Format.JSONL, {"raw": kind})
+    check_columns(Format.PARQUET, {"raw": kind})
+
+
+@pytest.mark.parametrize("kind", CELLS, ids=str)
+def test_csv_takes_columns_of_text_numbers_and_times(tmp_path: Path, kind: Any) -> None:
+    check_columns(Format.CSV, {"cell": kind})
+    written(tmp_path / "x.csv", Format.CSV, pa.table({"cell": pa.nulls(2, kind)}))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from celeriac_cli.errors import Exit
 from sklearn.compose import ColumnTransformer, make_column_transformer
@@ -218,6 +221,20 @@ def test_a_sparse_or_bad_line_is_one_row(api: httpx.Client) -> None:
             output, errors = answered(api, "line", lines, "rows.jsonl", format=format)
             assert len(output.splitlines()) == completed + (format == "csv"), output
             assert [(error["line"], error["detail"].partition(":")[0]) for error in errors] == failed
+
+
+def test_bytes_are_carried_where_the_output_can_hold_them(api: httpx.Client) -> None:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"x": [1.0], "raw": [b"\xff\x00"]}), file)
+    output, _ = answered(api, "line", file.getvalue(), "rows.parquet", format="jsonl")
+    assert json.loads(output)["raw"] == {"b64": "/wA="}
+    assert answered(api, "line", file.getvalue(), "rows.parquet", format="csv", keep=[])[1] == []
+    batch = {"model": "line", "input": uploaded(api, file.getvalue(), "rows.parquet"), "format": "csv"}
+    answer = api.post("/v1/batches", json=batch).json()
+    assert (answer["code"], answer["detail"]) == (
+        "invalid_input",
+        "CSV cannot hold the column 'raw' of type binary: write Parquet or JSONL, or set keep to the columns to carry, without this one",
+    )
 
 
 def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
