@@ -16,7 +16,7 @@ import pyarrow.csv as arrow_csv
 
 from app.core.errors import InvalidFile
 from app.core.tables import UTF8, TableOptions
-from app.core.values import NUMBER
+from app.core.values import NUMBER, about
 from app.data import line_index
 from app.data.cells import Cells, Form, texts_that_mean_missing
 from app.data.line_index import Lexicon
@@ -26,6 +26,7 @@ from app.data.text import LOOK, TextReader, after_bom, changed
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _DELIMITERS: Final = ",;\t|"
 csv.field_size_limit(LOOK)  # a name may be as long as the line
+_TORN: Final = "text follows a closing quote: write each quote inside a quoted value twice"
 INDEX: Final = ""
 """The name of the first column of a file that pandas wrote with its index: it has none."""
 
@@ -50,6 +51,8 @@ class CsvReader(TextReader):
             self._begin = (start + len(look), line_index.lines_in(look, self._lexicon))
             return  # no names, and no rows
         head, begin, line = self._first_record(look)
+        if self.options.header is not False and line_index.after_quotes(head, self._lexicon):
+            raise InvalidFile(f"line 1: {_TORN}")
         cells = self._parsed_line(head)
         if self.options.header is False:
             self._names = [str(at) for at in range(len(cells))]
@@ -82,7 +85,22 @@ class CsvReader(TextReader):
         rows = np.arange(low, high)
         if bad:
             rows = np.delete(rows, [bad_row.row - low for bad_row in bad])
-        return RowBatch(table.select(list(columns)), rows, bad, lines, self.cells)
+        return self._without_torn(RowBatch(table.select(list(columns)), rows, bad, lines, self.cells), data, low)
+
+    def _without_torn(self, batch: RowBatch, data: bytes, low: int) -> RowBatch:
+        """The batch without rows in which text follows a closing quote. Arrow would join the two."""
+        torn = line_index.after_quotes(data, self._lexicon)
+        if not torn:
+            return batch
+        wrong = np.isin(batch.rows, [low + at for at in torn])
+        bad = [BadRow(row, INVALID, self._torn(torn[row - low]), batch.line_of(row)) for row in batch.rows[wrong].tolist()]
+        batch = batch.without(wrong, bad)
+        batch.bad.sort(key=lambda bad_row: bad_row.row)
+        return batch
+
+    def _torn(self, before: bytes) -> str:
+        """Return the error for a record by what is before the text that follows a quote. Its width is right."""
+        return about(self._names[len(self._parsed_line(before)) - 1], _TORN)
 
     def expect(self, numbers: Collection[str]) -> None:
         """Set the columns that are declared as floating-point numbers: Arrow can parse these directly."""

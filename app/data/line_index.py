@@ -118,6 +118,29 @@ def cut(data: bytes, low: int, high: int, lexicon: Lexicon) -> tuple[bytes, int]
     return data[begin:end] + b"\n", lines_in(data[:begin], lexicon)
 
 
+def after_quotes(data: bytes, lexicon: Lexicon) -> dict[int, bytes]:
+    """The records in which text follows a closing quote, by their place among those of whole lines. Each with what is before that text."""
+    if not lexicon.quote or lexicon.quote not in data:
+        return {}
+    bytes_ = np.frombuffer(data, np.uint8)
+    if _alternate(bytes_, lexicon):
+        return {}
+    runs, sizes, at_start, inside = _quotes(bytes_, lexicon)
+    before = np.concatenate(([False], inside[:-1]))
+    odd = sizes % 2 == 1
+    # A run of even length at the start of a value opens and closes it.
+    texts = (runs + sizes)[np.where(before, odd, ~odd & at_start)]
+    texts = texts[texts < len(data)]
+    after = bytes_[texts]
+    texts = texts[(after != lexicon.delimiter[0]) & (after != _BREAK) & ~(lexicon.returns & (after == _RETURN))]
+    if not len(texts):
+        return {}
+    begins, ends, _ = breaks(_whole(data, lexicon), lexicon)
+    begins = begins[ends > begins]
+    places, first = np.unique(np.searchsorted(begins, texts, side="right") - 1, return_index=True)
+    return {place: data[begins[place] : text] for place, text in zip(places.tolist(), texts[first].tolist(), strict=True)}
+
+
 def _whole(data: bytes, lexicon: Lexicon) -> bytes:
     """Return the data with a line break at the end."""
     return data if data.endswith(b"\n") or (lexicon.returns and data.endswith(b"\r")) else data + b"\n"
@@ -184,26 +207,44 @@ def block(file: IO[bytes], index: Index, at: int) -> bytes:
 
 
 def _outside(data: NDArray[np.uint8], ends: Numbers, lexicon: Lexicon) -> tuple[Numbers, bool]:
-    """The line breaks that are not inside quotes, and whether a quote is open at the end of the data.
+    """The line breaks that are not inside quotes, and whether a quote is open at the end of the data."""
+    runs, _, _, inside = _quotes(data, lexicon)
+    if not len(runs):
+        return ends, False
+    at = np.searchsorted(runs, ends) - 1
+    return ends[(at < 0) | ~inside[np.maximum(at, 0)]], bool(inside[-1])
 
-    Quotes are examined in runs. A run of even length changes nothing: pairs inside quotes are quotes of the value, and outside they open and
-    close. A run of odd length at the start of a value opens or closes. Any other run of odd length closes, or is outside and has no effect.
+
+def _quotes(data: NDArray[np.uint8], lexicon: Lexicon) -> tuple[Numbers, Numbers, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The runs of quotes: where each begins, its length, whether it is at the start of a value, and whether a quote is open after it.
+
+    A run of even length changes nothing: pairs inside quotes are quotes of the value, and outside they open and close. A run of odd length
+    at the start of a value opens or closes. Any other run of odd length closes, or is outside and has no effect.
     """
     quotes = np.flatnonzero(data == lexicon.quote[0])
-    if not len(quotes):
-        return ends, False
-    first = np.concatenate(([True], np.diff(quotes) > 1))
+    first = np.diff(quotes, prepend=-2) > 1
     runs = quotes[first]
-    odd = np.diff(np.append(np.flatnonzero(first), len(quotes))) % 2 == 1
+    sizes = np.diff(np.append(np.flatnonzero(first), len(quotes)))
+    odd = sizes % 2 == 1
     before = data[np.maximum(runs - 1, 0)]
     at_start = (runs == 0) | (before == lexicon.delimiter[0]) | (before == _BREAK) | (lexicon.returns & (before == _RETURN))
     flips = np.cumsum(odd & at_start)
     closed = odd & ~at_start
     # The number of flips when a quote was last closed for certain.
     since = np.maximum.accumulate(np.where(closed, flips, 0))
-    inside = (flips - since) % 2 == 1
-    at = np.searchsorted(runs, ends) - 1
-    return ends[(at < 0) | ~inside[np.maximum(at, 0)]], bool(inside[-1])
+    return runs, sizes, at_start, (flips - since) % 2 == 1
+
+
+def _alternate(data: NDArray[np.uint8], lexicon: Lexicon) -> bool:
+    """Return whether quotes open and close values in turn, which is quick to find and true of most files.
+
+    A doubled quote closes and opens. Quotes inside unquoted values, and text after a closing quote, make it False.
+    """
+    quotes = np.flatnonzero(data == lexicon.quote[0])
+    beside = np.zeros(256, bool)
+    beside[[lexicon.delimiter[0], lexicon.quote[0], _BREAK, *[_RETURN] * lexicon.returns]] = True
+    before, after = np.maximum(quotes[::2] - 1, 0), np.minimum(quotes[1::2] + 1, len(data) - 1)
+    return bool(beside[data[before]].all() and beside[data[after]].all())
 
 
 def _after(data: bytes, end: int) -> int:

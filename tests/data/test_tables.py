@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from app.core.errors import InvalidFile, InvalidInput
 from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
+from app.core.tables import TableOptions
 from app.data import line_index
 from app.data.cells import convert
 from app.data.formats import Format, recognize
-from app.data.line_index import Index
+from app.data.line_index import Index, Lexicon
 from app.data.lines import JsonReader
 from app.data.openai_requests import Checked, RequestReader, check
 from app.data.row_batch import Reader
@@ -152,6 +154,68 @@ def test_a_block_has_the_expected_columns_whatever_its_rows_have(monkeypatch: py
     assert len(parts) == (3 if size == 1 else 1)
     assert all("x" in part.table.column_names and part.table.num_rows == len(part.rows) for part in parts)
     assert sorted([*np.concatenate([part.rows for part in parts]).tolist(), *(bad.row for part in parts for bad in part.bad)]) == [0, 1, 2]
+
+
+TORN = "Column {!r}: text follows a closing quote: write each quote inside a quoted value twice."
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("floats", [(), ("x",)])
+def test_text_after_a_closing_quote_refuses_its_row(end: str, floats: tuple[str, ...]) -> None:
+    lines = ["x,y", '1,"a"b', '"2"5,c', '3,"a""b"', '4,5" pipe', '5,"a,"b', '6,"a%sb"c', '7,"a%sb"', '8,""d', '9,""""', '10,""', '11,"e"']
+    reader = opened(end.join(lines).replace("%s", end).encode(), "x.csv")
+    reader.look_through()
+    reader.expect(floats)  # type: ignore[attr-defined]
+    rows, bad = all_of(reader)
+    assert list(map(float, rows["x"].to_pylist())) == [3, 4, 7, 9, 10, 11]
+    assert rows["y"].to_pylist() == ['a"b', '5" pipe', f"a{end}b", '"', "", "e"]
+    assert bad == [(at, line, TORN.format(name)) for at, line, name in ((0, 2, "y"), (1, 3, "x"), (4, 6, "y"), (5, 7, "y"), (7, 11, "y"))]
+
+
+def test_text_after_a_closing_quote_is_found_by_the_characters_of_the_file() -> None:
+    options = TableOptions(delimiter=";", quote="'", header=False)
+    reader, _ = open_table(io.BytesIO(b"1;'a'b\n2;\"c\"d\n'3'4;'e'f;5\n'g';\"\"h\n"), "x.csv", None, options)
+    reader.look_through()
+    rows, bad = all_of(reader)
+    assert rows.to_pylist() == [{"0": "2", "1": '"c"d'}, {"0": "g", "1": '""h'}]
+    assert bad == [(0, 1, TORN.format("1")), (2, 3, "it has 3 values, and the first line has 2 columns")]
+    reader, _ = open_table(io.BytesIO(b'x,y\n1,"a"b\n'), "x.csv", None, TableOptions(quote=""))
+    reader.look_through()
+    assert all_of(reader)[0]["y"].to_pylist() == ['"a"b']
+    with pytest.raises(InvalidFile, match="line 1: text follows a closing quote"):
+        opened(b'"x"y,z\n1,2\n', "x.csv")
+
+
+def torn(text: str) -> list[str] | None:
+    """What is before the first text after a closing quote, of each record that has one. None if a quote remains open. Character by character."""
+    state, record, hit, hits = "start", "", False, list[str]()
+    for character in text:
+        if state == "quoted":
+            state = "closed" if character == '"' else "quoted"
+        elif character in ",\n":
+            state = "start"
+            record, hit = ("", False) if character == "\n" else (record, hit)
+            if character == "\n":
+                continue
+        elif state in ("start", "closed") and character == '"':
+            state = "quoted"
+        else:
+            if state == "closed" and not hit:
+                hits.append(record)
+                hit = True
+            state = "unquoted"
+        record += character
+    return None if state == "quoted" else hits
+
+
+def test_text_after_a_closing_quote_is_found_as_character_by_character() -> None:
+    for length in range(1, 8):
+        for characters in itertools.product('a",\n', repeat=length):
+            text = "".join(characters)
+            expected = torn(text)
+            if expected is not None:
+                found = line_index.after_quotes(text.encode(), Lexicon(quote=b'"', returns=True))
+                assert [before.decode() for before in found.values()] == expected, text
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -237,6 +237,15 @@ def test_bytes_are_carried_where_the_output_can_hold_them(api: httpx.Client) -> 
     )
 
 
+def test_text_after_a_closing_quote_is_not_joined_to_the_value(api: httpx.Client) -> None:
+    reason = "text follows a closing quote: write each quote inside a quoted value twice."
+    output, errors = answered(api, "line", 'x,y\n1,"a"b\n2,c\n3,"a ""b"""\n', format="jsonl")
+    assert [json.loads(line)["y"] for line in output.splitlines()] == ["c", 'a "b"']
+    assert [(error["line"], error["detail"]) for error in errors] == [(2, f"Column 'y': {reason}")]
+    answer = table(api, 'age,income\n1,2\n"3"0,1\n')
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"The table: line 3: Column 'age': {reason}")
+
+
 def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
     (tmp_path / "t.json").write_text('["buy now", "hello"]')
     (tmp_path / "t.csv").write_text("message\nbuy now\nhello\n")
