@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from json import JSONDecodeError
 from typing import Any, Final
 
 from app.core.errors import UnknownField, shown
@@ -17,6 +18,8 @@ _CONSTANT: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Infinity)\b")
 
 def not_json(text: bytes, error: Exception) -> str:
     """Return the end of a sentence about text that a parser refused."""
+    if isinstance(error, JSONDecodeError) and "surrogate" in error.msg:
+        return f"not Unicode text: the escape at character {error.pos + 1} is half of a surrogate pair. Write both halves, or none."
     if _CONSTANT.search(text):
         return "not JSON: NaN and Infinity are not numbers there: write null for a missing value"
     return f"not JSON: {error}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final
 
 import msgspec
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from app.core.errors import InvalidFile
@@ -22,6 +24,8 @@ _MOST_NAMES: Final = 10_000
 _WHOLE: Final = frozenset(b"-0123456789")
 JSON: Final = pa.binary()
 """The type of a column that holds JSON values as they are written."""
+_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(?P<half>\\u[dD][89a-fA-F]\w\w)|\\.")
+"""An escape of JSON. Half of a surrogate pair fits the grammar of JSON, and is not text in Unicode."""
 Row = dict[str, msgspec.Raw]
 _OBJECT: Final = msgspec.json.Decoder(Row)
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -43,9 +47,9 @@ class JsonReader(TextReader):
         first = True
         for line, record in line_index.split(whole, 0, LINES):
             row = _parsed(record)
-            if isinstance(row, str) and first:
+            if isinstance(row, str) and first and not _names(record):
                 raise InvalidFile(f"line {line + 1}: {row}")
-            names |= {} if isinstance(row, str) else dict.fromkeys(row)
+            names |= dict.fromkeys(_names(record) if isinstance(row, str) else row)
             first = False
             _check_names(names, line)
         self.columns = dict.fromkeys(names, JSON)
@@ -56,7 +60,11 @@ class JsonReader(TextReader):
         for _, _, data, line in self.blocks(0, self.rows):
             for _, record in line_index.split(data, line, LINES):
                 row = _parsed(record)
-                for name, value in {}.items() if isinstance(row, str) else row.items():
+                if isinstance(row, str):
+                    for name in _names(record):
+                        kinds.setdefault(name, set())
+                    continue
+                for name, value in row.items():
                     kinds.setdefault(name, set()).add(_kind(value))
             _check_names(kinds, line)
         self.columns = dict.fromkeys(kinds, JSON)
@@ -100,13 +108,28 @@ def _parsed(record: bytes) -> Row | str:
     except msgspec.ValidationError:
         pass
     except msgspec.DecodeError as error:
-        return f"it is {not_json(record, error)}"
+        return f"it is {not_json(record, _precise(record, error))}"
     except RecursionError:
         return TOO_DEEP
     try:
         return {str(at): value for at, value in enumerate(_LIST.decode(record))}
     except msgspec.MsgspecError:
         return f"it is {record[:20].decode(errors='replace')!r}, where an object or a list is expected"
+
+
+def _precise(record: bytes, error: Exception) -> Exception:
+    """Return the error of orjson for half of a surrogate pair, which msgspec describes as data that are cut off."""
+    try:
+        orjson.loads(record)
+    except orjson.JSONDecodeError as other:
+        return other if "surrogate" in other.msg else error
+    return error
+
+
+def _names(record: bytes) -> list[str]:
+    """The columns of a row that is refused, if only halves of surrogate pairs are wrong with it."""
+    row = _parsed(_ESCAPE.sub(lambda match: rb"\ufffd" if match["half"] else match[0], record))
+    return [] if isinstance(row, str) else list(row)
 
 
 def _kind(value: Any) -> str:

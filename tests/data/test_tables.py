@@ -156,6 +156,21 @@ def test_a_block_has_the_expected_columns_whatever_its_rows_have(monkeypatch: py
     assert sorted([*np.concatenate([part.rows for part in parts]).tolist(), *(bad.row for part in parts for bad in part.bad)]) == [0, 1, 2]
 
 
+HALF = "it is not Unicode text: the escape at character 17 is half of a surrogate pair. Write both halves, or none."
+
+
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\uDE00", rb"\ud83d\u0041", rb"\ud83d\ud83d\ude00", rb"\ud83d, NaN", rb"\ude00\\"])
+def test_half_of_a_surrogate_pair_refuses_its_row_alone(half: bytes) -> None:
+    reader = opened(b'{"x": 1, "id": "%s"}\n{"x": 2, "id": "\\ud83d\\ude00 \\\\ud83d"}\n' % half, "x.jsonl")
+    reader.look_through()
+    assert list(reader.columns) == ["x", "id"]
+    rows, bad = all_of(reader)
+    assert rows.to_pylist() == [{"x": b"2", "id": rb'"\ud83d\ude00 \\ud83d"'}]
+    assert bad == [(0, 1, HALF)]
+    assert isinstance(reader, JsonReader)
+    assert reader.survey() == {"x": pa.int64(), "id": pa.string()}
+
+
 TORN = "Column {!r}: text follows a closing quote: write each quote inside a quoted value twice."
 
 

@@ -216,11 +216,19 @@ def test_a_sparse_or_bad_line_is_one_row(api: httpx.Client) -> None:
         ('{"x":1}\n{"x": oops}\n', 1, [(2, "it is not JSON")]),
         ('{"x":1}\n{"id":2}\n{"x":3}\n', 2, [(2, missing)]),
         ('{"x":1}\n{}\n{}\n', 1, [(2, missing), (3, missing)]),
+        ('{"x":1,"id":"\\ud83d"}\n{"x":2,"id":"\\ud83d\\ude00"}\n', 1, [(1, "it is not Unicode text")]),
     ):
         for format in ("jsonl", "csv"):
             output, errors = answered(api, "line", lines, "rows.jsonl", format=format)
             assert len(output.splitlines()) == completed + (format == "csv"), output
             assert [(error["line"], error["detail"].partition(":")[0]) for error in errors] == failed
+
+
+def test_half_of_a_surrogate_pair_is_described_in_a_body(api: httpx.Client) -> None:
+    body = r'{"model": "line", "inputs": [{"x": 1, "id": "\ud83d"}]}'
+    answer = api.post("/v1/jobs", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+    assert answer.json()["detail"].startswith("The body is not Unicode text: the escape at character 46 is half of a surrogate pair.")
 
 
 def test_bytes_are_carried_where_the_output_can_hold_them(api: httpx.Client) -> None:
