@@ -73,6 +73,7 @@ def test_redis_is_restarted_with_all_that_it_held(own: Installation) -> None:
         [pid] = [pid for pid in session_of(own.process.pid) if Path(f"/proc/{pid}/exe").readlink().name == "redis-server"]
         os.kill(pid, signal.SIGKILL)
         wait_for(own, "redis is ready again")
+        assert len([line for line in own.lines if "redis was killed by SIGKILL" in line]) == 1
         assert client.get("kept") == b"1"
     assert httpx.post(f"{own.url}/v1/jobs?wait=60", json={"model": "diabetes", "inputs": ROW}, timeout=90).json()["state"] == "succeeded"
     assert not any("Traceback" in line for line in own.lines)
