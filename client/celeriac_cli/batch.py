@@ -57,12 +57,17 @@ def run(
     url: URL = "",
 ) -> None:
     """Upload a file, predict its rows and download the predictions. Errors of single rows go to OUTPUT.errors.jsonl."""
+    from celeriac._paths import same_file
     from celeriac_cli.api import connect
 
     if not source.is_file():
         raise CLIError(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
         raise CLIError(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
+    errors_file = output.with_name(f"{output.name}.errors.jsonl")
+    for target in (output, errors_file):
+        if same_file(source, target):
+            raise CLIError(f"{target} is the input file, which would be replaced. Name another OUTPUT.", Exit.USAGE)
     options = {"method": method, "columns": names(columns), "keep": names(keep), "format": _format(output), "owner": owner}
     options |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     options = {name: value for name, value in options.items() if value is not None} | webhook_field(webhook)
@@ -76,7 +81,7 @@ def run(
             _follow(batch, quiet=json)
             if batch.record["output_file_id"]:
                 batch.download(output)
-            errors = batch.download_errors(output.with_name(f"{output.name}.errors.jsonl"))
+            errors = batch.download_errors(errors_file)
         finally:
             client.files.delete(file)
     _print(batch.record, as_json=json)

@@ -24,6 +24,7 @@ from celeriac._async.resources import (
 )
 from celeriac._async.transport import AsyncTransport
 from celeriac._errors import CeleriacError
+from celeriac._paths import check_kept
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
 from celeriac._rows import chunks_of, joined, like, rows_of, table_type
@@ -185,8 +186,10 @@ class AsyncClient:
             progress: whether to show a progress bar.
             options: fields of `POST /v1/batches`, such as `method`, `columns` and `keep`.
 
-        Raises CeleriacError if the batch did not complete. Rows that could not be predicted are in `download_errors`.
+        Raises CeleriacError if the batch did not complete, ValueError if `output` is the input file. Rows that could not be predicted
+        are in `download_errors`.
         """
+        check_kept(input, output)
         options.setdefault("format", Path(output).suffix.removeprefix("."))
         batch = await self.batches.start(model, input, **options)
         await batch.wait(timeout, progress=progress)

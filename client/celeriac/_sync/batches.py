@@ -11,6 +11,7 @@ from typing import Any, Final
 from celeriac._sync.transport import Transport
 from celeriac._errors import CeleriacError
 from celeriac._events import Event
+from celeriac._paths import check_kept
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
 
@@ -22,9 +23,10 @@ _POLL_S: Final = (0.1, 2.0)
 class Batch:
     """A batch on the server. `record` is the JSON object of the last response."""
 
-    def __init__(self, transport: Transport, record: dict[str, Any]) -> None:
-        """Wrap the record of a batch."""
+    def __init__(self, transport: Transport, record: dict[str, Any], source: Path | None = None) -> None:
+        """Wrap the record of a batch. `source` is the local file that was uploaded for it, which no download may replace."""
         self._transport = transport
+        self._source = source
         self.record = record
 
     @property
@@ -73,7 +75,8 @@ class Batch:
                 return
 
     def download(self, target: str | Path) -> Path:
-        """Write the output file. Raises CeleriacError if the batch has none."""
+        """Write the output file. Raises CeleriacError if the batch has none, ValueError if `target` is the input file."""
+        check_kept(self._source, target)
         output = self.record.get("output_file_id")
         if not output:
             raise CeleriacError(f"Batch {self.id} is {self.status} and has no output file.")
@@ -81,7 +84,11 @@ class Batch:
         return Path(target)
 
     def download_errors(self, target: str | Path) -> Path | None:
-        """Write the file with the rows that could not be predicted. Return None if there are none."""
+        """Write the file with the rows that could not be predicted. Return None if there are none.
+
+        Raises ValueError if `target` is the input file.
+        """
+        check_kept(self._source, target)
         errors = self.record.get("error_file_id")
         if not errors:
             return None
@@ -120,9 +127,11 @@ class Batches:
 
         Options are the fields of `POST /v1/batches`: `method`, `columns`, `keep`, `format`, `output`, `owner`, `webhook`, …
         """
-        path = Path(input)
-        source = (self._transport.upload(path))["id"] if path.is_file() else str(input)
-        return Batch(self._transport, self._transport.post("/v1/batches", {"model": model, "input": source, **options}))
+        # Absolute, because the process may change its working directory before it downloads.
+        path = Path(input).absolute() if Path(input).is_file() else None
+        source = (self._transport.upload(path))["id"] if path else str(input)
+        record = self._transport.post("/v1/batches", {"model": model, "input": source, **options})
+        return Batch(self._transport, record, path)
 
     def get(self, id: str) -> Batch:
         """One batch. Raises NotFoundError."""
