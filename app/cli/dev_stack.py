@@ -18,7 +18,7 @@ from celeriac_cli.errors import CLIError, Exit
 from rich.panel import Panel
 
 from app.cli import lock, redis_server, samples
-from app.cli.ports import claim, free_port
+from app.cli.ports import check_distinct, claim, free_port
 from app.cli.program import PYTHON, Program, ReadinessCheck, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
@@ -47,6 +47,13 @@ class DevStack:
         # The lock comes first: beside a running `up` the ports are taken too, which explains less.
         with lock.held(settings.state) as publish:
             _check_writable(settings.models)
+            check_distinct(
+                {
+                    "CELERIAC_API_PORT": (settings.api_host, settings.api_port),
+                    "CELERIAC_FLOWER_PORT": (settings.flower_host, settings.flower_port),
+                    "CELERIAC_WORKER_PORT": (settings.worker_host, settings.worker_port),
+                }
+            )
             api = claim(settings.api_host, settings.api_port, "CELERIAC_API_PORT", "the API")
             flower = claim(settings.flower_host, settings.flower_port, "CELERIAC_FLOWER_PORT", "Flower")
             worker = claim(settings.worker_host, settings.worker_port, "CELERIAC_WORKER_PORT", "the worker")

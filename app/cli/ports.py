@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Final
 
 from celeriac_cli.errors import CLIError, Exit
+
+_ALL_ADDRESSES: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
 def free_port() -> int:
@@ -41,3 +46,11 @@ def claim(host: str, port: int, setting: str, what: str) -> int:
             f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT
         )
     return port
+
+
+def check_distinct(places: Mapping[str, tuple[str, int]]) -> None:
+    """Raise CLIError if two processes would listen at one place. `places` maps the setting of a port to its host and port."""
+    for (first, (host, port)), (second, (other_host, other_port)) in combinations(places.items(), 2):
+        overlap = host == other_host or host in _ALL_ADDRESSES or other_host in _ALL_ADDRESSES
+        if port == other_port != 0 and overlap:
+            raise CLIError(f"{first} and {second} are both {port}: set one of them to another port, or to 0 for any", Exit.CONFLICT)

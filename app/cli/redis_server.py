@@ -31,6 +31,8 @@ from app.cli.ports import free_port
 _WHEEL_PYTHON: Final = "3.12"
 # `12345:M 28 Nov 2026 14:40:39.123 # Ready to accept connections`
 _LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} (?P<clock>[\d:]+\.\d+) (?P<mark>[.\-*#]) (?P<text>.*)")
+# `12345:signal-handler (1795944884) Received SIGTERM scheduling shutdown...`
+_SIGNAL_LINE: Final = re.compile(r"\d+:signal-handler \((?P<seconds>\d+)\) (?P<text>.*)")
 _LEVELS: Final = {".": "debug", "-": "debug", "*": "info", "#": "info"}
 """Redis marks plain information with `#` too; its warnings begin with the word WARNING."""
 _INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to a running server"
@@ -105,6 +107,9 @@ def command(server: Path, port: int, folder: Path, *, durable: bool = True, **mo
 
 def log_line(line: str) -> str:
     """A line of the Redis log in the format of the other processes; any other line unchanged."""
+    if match := _SIGNAL_LINE.fullmatch(line):
+        clock = time.strftime("%H:%M:%S.000", time.localtime(int(match["seconds"])))
+        return f"{clock} {'info':<7} {match['text'].rstrip('.')}"
     match = _LOG_LINE.fullmatch(line)
     if match is None:
         return line

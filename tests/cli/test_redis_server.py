@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +96,22 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch
 )
 def test_a_line_of_its_log_looks_like_ours(line: str, shown: str) -> None:
     assert redis_server.log_line(line) == shown
+
+
+def test_a_line_of_its_signal_handler_looks_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        line = redis_server.log_line("12951:signal-handler (1795944884) Received SIGTERM scheduling shutdown...")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert line == "09:34:44.000 info    Received SIGTERM scheduling shutdown"
+
+
+def test_every_line_of_a_server_that_stops_looks_like_ours(server: Path, tmp_path: Path) -> None:
+    with redis_server.running(server, tmp_path, durable=True):
+        pass
+    lines = [redis_server.log_line(line) for line in (tmp_path / "redis.log").read_text().splitlines()]
+    assert any("SIGTERM" in line for line in lines)
+    assert [line for line in lines if not re.match(r"[\d:]{8}\.\d{3} (debug|info|warning) ", line)] == []

@@ -17,7 +17,7 @@ from celeriac_cli.errors import CLIError, Exit
 
 from app.cli import lock, samples
 from app.cli.dev_stack import _answers
-from app.cli.ports import free_port
+from app.cli.ports import check_distinct, free_port
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
 from app.settings import settings
@@ -53,6 +53,22 @@ def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatc
         ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
     assert f"port {port}, which is taken: set CELERIAC_{process}_PORT" in ended.err
+
+
+@pytest.mark.parametrize(("first", "second"), [("API", "FLOWER"), ("API", "WORKER"), ("FLOWER", "WORKER")])
+def test_two_processes_on_one_port(first: str, second: str, celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    place.setenv(f"CELERIAC_{first}_PORT", str(port))
+    place.setenv(f"CELERIAC_{second}_PORT", str(port))
+    ended = refused(celeriac)
+    assert ended.exit == Exit.CONFLICT
+    assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}: set one of them to another port" in ended.err
+
+
+def test_a_port_on_all_addresses_conflicts_with_that_port_on_one() -> None:
+    with pytest.raises(CLIError, match="A and B are both 8000"):
+        check_distinct({"A": ("0.0.0.0", 8000), "B": ("127.0.0.1", 8000)})
+    check_distinct({"A": ("127.0.0.2", 8000), "B": ("127.0.0.1", 8000), "C": ("127.0.0.1", 0), "D": ("127.0.0.1", 0)})
 
 
 def test_an_address_of_another_machine(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
