@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +29,9 @@ from app.store.redis.url import Address
 
 _NOTES: Final = 20
 """Maximum number of quarantine notes that are shown, the latest first."""
+_READY: Final = "/readyz"
+_HEALTHY: Final = "/healthcheck"
+"""The probe of Flower, which answers in its own way."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
 
 
@@ -61,7 +64,7 @@ def every(settings: Settings) -> Iterator[Finding]:
         settings = settings.model_copy(update={"models": Path(up["models"])})
     yield from packages()
     yield from folders(settings)
-    yield from ports(settings)
+    yield from ports(settings, up)
     address = Address.parse(str(up.get("redis_url") or settings.redis_url.get_secret_value()), settings)
     yield from redis(address)
     yield from set_aside(address)
@@ -113,13 +116,20 @@ def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
     return Finding(setting, "wrong", detail, f"allow it, or set {setting} to another folder")
 
 
-def ports(settings: Settings) -> Iterator[Finding]:
-    """Whether each port is free or used by Celeriac."""
-    for setting, host, port, path in (
-        ("CELERIAC_API_PORT", settings.api_host, settings.api_port, "/readyz"),
-        ("CELERIAC_FLOWER_PORT", settings.flower_host, settings.flower_port, "/healthcheck"),
-        ("CELERIAC_WORKER_PORT", settings.worker_host, settings.worker_port, "/readyz"),
+def ports(settings: Settings, up: Mapping[str, Any] | None = None) -> Iterator[Finding]:
+    """Whether each port is free or used by Celeriac.
+
+    `up` is the record of the running `celeriac up`. The places where it listens count, and not the settings of this process.
+    """
+    prefix = settings.flower_url_prefix.strip("/")
+    for setting, key, host, port, path in (
+        ("CELERIAC_API_PORT", "url", settings.api_host, settings.api_port, _READY),
+        ("CELERIAC_FLOWER_PORT", "flower_url", settings.flower_host, settings.flower_port, f"{prefix and '/'}{prefix}{_HEALTHY}"),
+        ("CELERIAC_WORKER_PORT", "worker_url", settings.worker_host, settings.worker_port, _READY),
     ):
+        if url := (up or {}).get(key):
+            yield _used(setting, str(url), _HEALTHY if key == "flower_url" else _READY)
+            continue
         try:
             yield _port(setting, host, port, path)
         except CLIError as error:
@@ -229,11 +239,22 @@ def _version(version: dict[str, Any], *, used: bool) -> tuple[str, str]:
 def _port(setting: str, host: str, port: int, path: str) -> Finding:
     if port == 0 or is_free(host, port):
         return Finding(setting, "ok", f"{port} is free" if port else "any free port")
-    try:
-        response = httpx.get(f"{local(host, port)}{path}", timeout=3)
-        ours = response.text == "OK" if path == "/healthcheck" else "ok" in response.json()
-    except (httpx.HTTPError, ValueError, TypeError):
-        ours = False
-    if ours:
+    if _is_ours(f"{local(host, port)}{path}"):
         return Finding(setting, "ok", f"{port} is used by Celeriac")
     return Finding(setting, "wrong", f"{port} is used by another program", f"set {setting} to another port, or to 0 for any")
+
+
+def _used(setting: str, url: str, path: str) -> Finding:
+    """The finding about a place where the running `up` listens. A process that starts, or is restarted, does not answer yet."""
+    if _is_ours(f"{url}{path}"):
+        return Finding(setting, "ok", f"{url} is used by `celeriac up`")
+    return Finding(setting, "note", f"{url} of `celeriac up` does not answer yet", "see what `celeriac up` prints")
+
+
+def _is_ours(url: str) -> bool:
+    """Whether a process of Celeriac answers its probe, even if it is not ready."""
+    try:
+        response = httpx.get(url, timeout=3)
+        return response.text == "OK" if url.endswith(_HEALTHY) else "ok" in response.json()
+    except (httpx.HTTPError, ValueError, TypeError):
+        return False

@@ -72,7 +72,15 @@ class DevStack:
             }
             if not redis_port:
                 health.accept(health.inspect(Address.of(settings)))
-            publish({"url": self._api, "redis_url": self._redis_url, "models": str(settings.models.resolve())})
+            publish(
+                {
+                    "url": self._api,
+                    "flower_url": self._flower,
+                    "worker_url": self._worker,
+                    "redis_url": self._redis_url,
+                    "models": str(settings.models.resolve()),
+                }
+            )
             self._supervisor = Supervisor(self._show, notice=self._notice, restarts=settings.max_restarts)
             await self._supervisor.run(self._work(redis_port))
 

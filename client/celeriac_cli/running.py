@@ -12,7 +12,7 @@ FILE: Final = "up.json"
 
 
 def read(state: Path) -> dict[str, Any]:
-    """Return `{pid, url, redis_url, models}` of the running `up`, or an empty dict if none runs.
+    """Return `{pid, url, flower_url, worker_url, redis_url, models}` of the running `up`, or an empty dict if none runs.
 
     A relative `state` is looked for in the working directory and in the folders above it, as git looks for `.git`.
     """

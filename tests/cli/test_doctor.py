@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import socket
+import threading
 from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,48 @@ def test_a_port_that_answers_as_we_do_is_right(stranger: Stranger) -> None:
     stranger.content = b'{"ok": true}'
     configured = Settings(api_port=stranger.server.server_port, flower_port=0, worker_port=0)
     assert states(checks.ports(configured))["CELERIAC_API_PORT"] == "ok"
+
+
+def test_the_ports_of_the_running_up_count_and_not_the_settings(stranger: Stranger, tmp_path: Path) -> None:
+    stranger.content = b'{"ok": true}'
+    with socket.create_server(("127.0.0.1", 0)) as taken, lock.held(tmp_path) as publish:
+        publish({"url": stranger.url, "worker_url": f"http://127.0.0.1:{free_port()}", "redis_url": "redis://127.0.0.1:1/0", "models": "m"})
+        port = taken.getsockname()[1]
+        configured = Settings(api_port=port, flower_port=0, worker_port=port, state=tmp_path)
+        findings = {finding.what: finding for finding in checks.every(configured)}
+    assert findings["CELERIAC_API_PORT"].state == "ok"
+    assert findings["CELERIAC_API_PORT"].detail == f"{stranger.url} is used by `celeriac up`"
+    # A worker that does not answer yet is not a fault of the settings.
+    assert findings["CELERIAC_WORKER_PORT"].state == "note"
+    # A record without Flower, of an older `up`: the setting counts.
+    assert findings["CELERIAC_FLOWER_PORT"].state == "ok"
+
+
+def test_flower_is_recognized_under_its_prefix() -> None:
+    paths: list[str] = []
+
+    class Flower(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(200 if self.path == "/flower/healthcheck" else 404)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"OK" if self.path == "/flower/healthcheck" else b"no")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Flower) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            configured = Settings(api_port=0, worker_port=0, flower_port=server.server_port, flower_url_prefix="/flower/")
+            assert states(checks.ports(configured))["CELERIAC_FLOWER_PORT"] == "ok"
+            up = {"flower_url": f"http://127.0.0.1:{server.server_port}/flower"}
+            assert states(checks.ports(Settings(api_port=0, worker_port=0), up))["CELERIAC_FLOWER_PORT"] == "ok"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_redis_without_a_file_is_worth_a_note(redis_url: str) -> None:
