@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from app.core.errors import InvalidInput, InvalidTensor, PayloadTooLarge, UnknownField, shown
 from app.core.models import Manifest, TensorSpec
-from app.core.nested_lists import flatten, is_nested, located, place_of
+from app.core.nested_lists import counted, example_of, flatten, is_nested, located, place_of
 from app.core.tensors import (
     FLOATS,
     ITEM_SIZE,
@@ -209,7 +209,7 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
     width = len(manifest.inputs)
     for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
-            raise InvalidInput(f"row {index} must be a list of {width} values: {_names(manifest)}", pointer=f"{pointer}/{index}")
+            raise InvalidInput(f"row {index} must be a list of {counted(width, 'value')}: {_names(manifest)}", pointer=f"{pointer}/{index}")
     tensors = []
     for at, spec in enumerate(manifest.inputs):
         values: list[Any] = [row[at] for row in rows]
@@ -235,24 +235,35 @@ def _flat(spec: TensorSpec, values: list[Any], pointer: str) -> tuple[list[Any],
     """Flatten a column whose values are lists, such as images or embeddings."""
     try:
         flat, shape = flatten(values, pointer)
-        _check_shape(spec, shape, pointer)
     except InvalidTensor as error:
         raise InvalidTensor(about(spec.name, error.detail), pointer=error.pointer) from None
+    _check_shape(spec, shape, pointer, column=True)
     return flat, shape
 
 
-def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str) -> None:
-    fits = len(shape) == len(spec.shape) and all(want in (-1, have) for want, have in zip(spec.shape, shape, strict=True))
-    if not fits and spec.shape == (-1,):
-        kind, example = ("text", '["a", "b"]') if spec.datatype == "BYTES" else ("value", "[1, 2]")
-        raise InvalidTensor(
-            f"Input {spec.name!r} takes one {kind} per row, for example {example}, not the shape {list(shape)}.", pointer=pointer
-        )
-    if not fits:
-        wanted = f": give {spec.shape[1]} values for each row" if len(spec.shape) == 2 and spec.shape[1] > 0 else ""
-        raise InvalidTensor(f"{spec.name!r} takes the shape {list(spec.shape)}, not {list(shape)}{wanted}", pointer=pointer)
+def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str, *, column: bool = False) -> None:
+    """Raise InvalidTensor unless the shape fits the input. With `column`, each row holds the input as the value of a column."""
+    if len(shape) != len(spec.shape) or not all(want in (-1, have) for want, have in zip(spec.shape, shape, strict=True)):
+        what, given = ("Column", shape[1:]) if column else ("Input", shape)
+        example = example_of(spec.datatype, spec.shape[1:] if column else spec.shape)
+        detail = f"{what} {spec.name!r} takes {_per_row(spec)} per row, for example {example}, not the shape {list(given)}."
+        raise InvalidTensor(detail, pointer=pointer)
     if size_of(shape) <= 0 or min(shape) < 1:
         raise InvalidTensor(f"{spec.name!r} is empty: the shape {list(shape)} holds no element", pointer=pointer)
+
+
+def _per_row(spec: TensorSpec) -> str:
+    """What one row of an input is, in words."""
+    kind = "text" if spec.datatype == "BYTES" else "value"
+    match spec.shape[1:]:
+        case ():
+            return f"one {kind}"
+        case (-1,):
+            return f"a list of {kind}s"
+        case (size,):
+            return counted(size, kind)
+        case sizes:
+            return f"lists of the shape {list(sizes)}" + (", where -1 is any size," if -1 in sizes else "")
 
 
 def _names(manifest: Manifest) -> str:

@@ -12,6 +12,13 @@ from app.core.tensors import is_binary
 from app.core.values import about
 
 _NESTED: Final = frozenset({list, dict})
+_SHORT: Final = 3
+"""The most values of a list that an example writes in full."""
+_EXAMPLES: Final = {
+    "BYTES": ('"a"', '"b"', '"c"'),
+    "BOOL": ("true", "false", "true"),
+    "TIMESTAMP": ('"2026-01-31"', '"2026-02-01"', '"2026-02-02"'),
+}
 
 
 def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
@@ -26,7 +33,9 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
             if not isinstance(part, list) or len(part) != width:
                 place = place_of(index, shape)
                 reason = (
-                    f"row {index} differs from row 0, which has {width} values" if len(shape) == 1 else "the nested lists differ in length"
+                    f"row {index} differs from row 0, which has {counted(width, 'value')}"
+                    if len(shape) == 1
+                    else "the nested lists differ in length"
                 )
                 raise InvalidTensor(reason, pointer="/".join((pointer, *map(str, place))))
         flat = list(chain.from_iterable(flat))
@@ -65,3 +74,19 @@ def place_of(index: int, shape: Sequence[int]) -> list[int]:
         index, at = divmod(index, size)
         place.insert(0, at)
     return place
+
+
+def counted(count: int, what: str) -> str:
+    """Return the count with its noun: `1 value`, `2 values`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def example_of(datatype: str, shape: Sequence[int]) -> str:
+    """Return an example of nested lists as JSON, shortened by `…`. A dimension of -1 has two elements."""
+    size, inner = 2 if shape[0] == -1 else shape[0], shape[1:]
+    if inner:
+        element = example_of(datatype, inner)
+        parts = [element] * min(size, 2) if "…" not in element else [element]
+    else:
+        parts = list(_EXAMPLES.get(datatype, ("1", "2", "3"))[: size if size <= _SHORT else 2])
+    return f"[{', '.join(parts + ['…'] * (len(parts) < size))}]"

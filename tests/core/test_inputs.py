@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -52,7 +53,9 @@ def test_a_record_may_hold_lists_where_an_input_takes_them() -> None:
     found = from_rows(model, [{"id": 1, "pixels": [[1, 2], [3, 4]]}, {"id": 2, "pixels": [[5, 6], [7, 8]]}])
     assert [one.shape for one in found] == [(2,), (2, 2, 2)]
     assert values(found)[1] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
-    with pytest.raises(CeleriacError, match=r"Column 'pixels': 'pixels' takes the shape \[-1, 2, 2\], not \[1, 2\]"):
+    with pytest.raises(
+        CeleriacError, match=r"^Column 'pixels' takes lists of the shape \[2, 2\] per row, for example .*, not the shape \[2\]\.$"
+    ):
         from_rows(model, [{"id": 1, "pixels": [1, 2]}])
 
 
@@ -61,12 +64,41 @@ def test_a_column_that_may_be_missing_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize(
+    ("datatype", "shape", "sentence"),
+    [
+        ("FP64", (-1,), "takes one value per row, for example [1, 2], not"),
+        ("BYTES", (-1,), 'takes one text per row, for example ["a", "b"], not'),
+        ("FP64", (-1, 1), "takes 1 value per row, for example [[1], [1]], not"),
+        ("INT64", (-1, 3), "takes 3 values per row, for example [[1, 2, 3], [1, 2, 3]], not"),
+        ("FP32", (-1, 64), "takes 64 values per row, for example [[1, 2, …], …], not"),
+        ("BYTES", (-1, 2), 'takes 2 texts per row, for example [["a", "b"], ["a", "b"]], not'),
+        ("BOOL", (-1, 1), "takes 1 value per row, for example [[true], [true]], not"),
+        ("TIMESTAMP", (-1,), 'takes one value per row, for example ["2026-01-31", "2026-02-01"], not'),
+        ("FP64", (-1, -1), "takes a list of values per row, for example [[1, 2], [1, 2]], not"),
+        ("UINT8", (-1, 28, 28), "takes lists of the shape [28, 28] per row, for example [[[1, 2, …], …], …], not"),
+        ("FP32", (-1, -1, 3), "takes lists of the shape [-1, 3], where -1 is any size, per row, for example [[[1, 2, 3], [1, 2, 3]], "),
+    ],
+)
+def test_a_wrong_shape_is_reported_in_words_with_an_example(datatype: str, shape: tuple[int, ...], sentence: str) -> None:
+    model = manifest(TensorSpec("x", datatype, shape))
+    with pytest.raises(InvalidTensor) as caught:
+        from_rows(model, [[[[[1]]]]])
+    assert caught.value.detail.startswith(f"Input 'x' {sentence}")
+    assert caught.value.detail.endswith(", not the shape [1, 1, 1, 1, 1].")
+    # The example is one that the model takes, unless it is shortened.
+    example = caught.value.detail.partition("for example ")[2].rpartition(", not")[0]
+    if "…" not in example:
+        from_rows(model, json.loads(example))
+
+
+@pytest.mark.parametrize(
     ("model", "rows", "code", "pointer", "words"),
     [
         (TABLE, "no list", "invalid_input", "/inputs", "at least one row"),
         (TABLE, [], "invalid_input", "/inputs", "at least one row"),
-        (TABLE, [[1, 2], [3]], "invalid_tensor", "/inputs/1", "row 1 differs"),
-        (TABLE, [[1, 2, 3]], "invalid_tensor", "/inputs", r"\[-1, 2\], not \[1, 3\]"),
+        (TABLE, [[1, 2], [3]], "invalid_tensor", "/inputs/1", "row 1 differs from row 0, which has 2 values"),
+        (TABLE, [[1], [2, 3]], "invalid_tensor", "/inputs/1", "row 1 differs from row 0, which has 1 value$"),
+        (TABLE, [[1, 2, 3]], "invalid_tensor", "/inputs", r"takes 2 values per row, for example .* not the shape \[1, 3\]"),
         (TABLE, [[]], "invalid_tensor", "/inputs", r"\[1, 0\]"),
         (TABLE, [[1, [2]]], "invalid_tensor", "/inputs", "mixed"),
         (TABLE, [[[1, 2]]], "invalid_tensor", "/inputs", r"\[1, 1, 2\]"),
@@ -118,7 +150,7 @@ def test_a_column_may_come_as_a_matrix_of_width_one() -> None:
 @pytest.mark.parametrize(
     ("tensors", "pointer", "words"),
     [
-        ([tensor(shape=(2, 1))], "/inputs/0/shape", r"\[-1, 2\], not \[2, 1\]"),
+        ([tensor(shape=(2, 1))], "/inputs/0/shape", r"takes 2 values per row, for example .* not the shape \[2, 1\]"),
         ([Tensor("input", "FP64", (1, 2), bytes(9))], "/inputs/0/data", "9 bytes"),
         ([Tensor("input", "FP64", (1, 2), bytes(8))], "/inputs/0/data", "holds 1 elements"),
         ([tensor(datatype="BYTES", data=["a", "b"])], "/inputs/0/datatype", "takes FP64, not BYTES"),

@@ -186,6 +186,6 @@ def test_a_folder_with_a_graph_is_published_with_what_its_description_adds(repos
 def test_one_that_is_described_wrongly_is_not(repository: Repository, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(graph())
     (tmp_path / "model.yaml").write_text("sample: [[[1], a]]\n")
-    with pytest.raises(InvalidInput, match="'numbers' takes the shape"):
+    with pytest.raises(InvalidInput, match="Column 'numbers' takes 2 values per row"):
         publish_folder(repository, "published", tmp_path)
     assert "published" not in repository.models()

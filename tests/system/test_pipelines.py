@@ -247,7 +247,7 @@ def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, co
         ("unknown", {}, "the step 'lost': this worker has no function 'no_such_function'; registered: choose, count"),
         ("squares", {"count": "many"}, "the step 'numbers': TypeError"),
         ("leaving", {}, "the step 'leave': RuntimeError: the code raised SystemExit, which would end the process"),
-        ("digit", {"pixels": [1, 2]}, "takes the shape [-1, 64], not [1, 2]"),
+        ("digit", {"pixels": [1, 2]}, "takes 64 values per row, for example [[1, 2, …], …], not the shape [1, 2]."),
     ],
 )
 def test_a_step_that_cannot_is_told(piping: Piping, pipeline: str, inputs: dict[str, Any], words: str) -> None:

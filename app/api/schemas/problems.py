@@ -62,7 +62,10 @@ class ProtocolError(BaseModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": {"error": "'input' takes the shape [-1, 64], not [1, 63] (/inputs/0/shape)", "code": "invalid_tensor"}
+            "example": {
+                "error": "Input 'input' takes 64 values per row, for example [[1, 2, …], …], not the shape [1, 63]. (/inputs/0/shape)",
+                "code": "invalid_tensor",
+            }
         }
     )
 

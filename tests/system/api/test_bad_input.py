@@ -105,7 +105,11 @@ def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(running
     ("body", "pointer", "words"),
     [
         ({"inputs": [tensor(shape=[1, 29])]}, "/inputs/0/data", "the shape [1, 29] says 29"),
-        ({"inputs": [tensor(shape=[2, 15])]}, "/inputs/0/shape", "takes the shape [-1, 30], not [2, 15]"),
+        (
+            {"inputs": [tensor(shape=[2, 15])]},
+            "/inputs/0/shape",
+            "takes 30 values per row, for example [[1, 2, …], …], not the shape [2, 15].",
+        ),
         ({"inputs": [tensor(shape=[-1, 30])]}, "/inputs/0/shape", "whole numbers"),
         ({"inputs": [tensor(shape="1,30")]}, "/inputs/0/shape", "whole numbers"),
         ({"inputs": [tensor(shape=[0, 30], data=[])]}, "/inputs/0/shape", "is empty"),

@@ -26,4 +26,4 @@ def test_predictions_are_a_part_of_anybodys_canvas(running: Running) -> None:
     assert found["alone"] == found["chord"] == [0, 1, 2, 3, 4]
     assert found["chain"] == 5
     assert found["group"] == [[0], [1], [2], [3], [4]]
-    assert found["error"] == ["InvalidTensor", "'input' takes the shape [-1, 64], not [1, 2]: give 64 values for each row"]
+    assert found["error"] == ["InvalidTensor", "Input 'input' takes 64 values per row, for example [[1, 2, …], …], not the shape [1, 2]."]
