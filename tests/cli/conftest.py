@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -39,6 +40,13 @@ def celeriac(capsys: pytest.CaptureFixture[str]) -> Celeriac:
         return Ended(int(ended.value.code or 0), output.out, output.err)
 
     return run_it
+
+
+class Terminal(io.StringIO):
+    """A terminal as far as a program that writes can see."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Stranger:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import socket
+import sys
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from celeriac_cli.errors import Exit
 
 from app.cli import checks, lock
 from app.cli.checks import Finding
@@ -20,7 +23,7 @@ from app.settings import Settings, settings
 from app.store import keys
 from app.store.quarantine import Quarantine
 from app.store.redis.url import Address
-from tests.cli.conftest import Stranger
+from tests.cli.conftest import Celeriac, Stranger, Terminal
 
 
 def states(findings: Iterable[Finding]) -> dict[str, str]:
@@ -216,3 +219,43 @@ async def test_the_quarantine_is_bounded_and_survives_keys_of_a_wrong_type(redis
         assert await client.ttl(keys.QUARANTINE) > 0
     notes = [finding.detail for finding in checks.set_aside(Address.parse(redis_url, Settings()))]
     assert ["'7'" in notes[0], "'3'" in notes[-1]] == [True, True]
+
+
+FINDINGS = [
+    Finding("packages", "ok", "Python 3.13.5; all as in lock.txt"),
+    Finding("CELERIAC_API_PORT", "wrong", "8000 is used by another program", "set CELERIAC_API_PORT to another port, or to 0 for any"),
+    Finding("breast-cancer-of-the-second-clinic@2026.11.28", "note", "not loaded; the first request loads it"),
+    Finding(
+        "pool gpu-of-the-second-clinic",
+        "wrong",
+        "No worker is running: jobs wait.",
+        "start one: CELERIAC_POOL=gpu-of-the-second-clinic celeriac worker",
+    ),
+    Finding("Redis", "wrong", "maxmemory-policy is volatile-lru, which drops keys when memory is full. " * 3, "see docs/how-to/redis.md"),
+]
+
+
+def test_everything_is_readable_on_80_columns(celeriac: Celeriac, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(checks, "every", lambda settings: iter(FINDINGS))
+    with monkeypatch.context() as patch:
+        terminal = Terminal()
+        patch.setattr(sys, "stdout", terminal)
+        ended = celeriac("doctor")
+    written = re.sub(r"\x1b\[[\d;]*m", "", terminal.getvalue())
+    lines = written.splitlines()
+    assert max(map(len, lines)) <= 80
+    text = " ".join(written.split())
+    for finding in FINDINGS:
+        advice = f" → {finding.remedy}" if finding.remedy else ""
+        assert f"{finding.state} {finding.what}: {finding.detail.strip()}{advice}" in text
+    # What is wrong comes first.
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["wrong", "wrong", "wrong", "note", "ok"]
+    assert (ended.exit, "3 of 5 checks found something wrong" in ended.err) == (Exit.FAILED, True)
+
+
+def test_a_pipe_gets_a_line_for_each_text(celeriac: Celeriac, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "every", lambda settings: iter(FINDINGS[-1:]))
+    lines = [line.rstrip() for line in celeriac("doctor").out.splitlines()]
+    assert lines == [f"wrong  Redis: {FINDINGS[-1].detail.strip()}", "       → see docs/how-to/redis.md"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import pty
@@ -19,7 +18,7 @@ from rich.markup import render
 
 from app import __version__
 from app.cli.main import app
-from tests.cli.conftest import Celeriac, Stranger
+from tests.cli.conftest import Celeriac, Stranger, Terminal
 
 ID = "0198c2d4-7d1e-7a33-9c1b-4f6d2a8e5b10"
 JOB = {
@@ -57,13 +56,6 @@ LISTS = [
 
 def _plain(text: str) -> list[str]:
     return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
-
-
-class Terminal(io.StringIO):
-    """A terminal as far as a program that writes can see."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 OnATerminal = Callable[[str], list[str]]
