@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from celeriac_cli.address import default_url
-from celeriac_cli.errors import CLIError, Exit, exit_of
+from celeriac_cli.errors import CLIError, Exit, exit_of, with_row
 
 if TYPE_CHECKING:
     from celeriac import Client
@@ -31,7 +31,8 @@ def connect(url: str = "") -> Iterator[Client]:
         try:
             yield client
         except APIError as error:
-            raise CLIError(str(error), exit_of(error.code, error.status), code=error.code, pointer=error.pointer) from None
+            sentence = with_row(str(error), error.pointer)
+            raise CLIError(sentence, exit_of(error.code, error.status), code=error.code, pointer=error.pointer) from None
         except ConnectionFailed as error:
             raise CLIError(_unreachable(address, error), Exit.UNREACHABLE) from None
         except Timeout:

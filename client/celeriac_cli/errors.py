@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Any, Final
 
@@ -53,6 +54,17 @@ class CLIError(Exception):
         """As `--json` shows it: `{code, detail, pointer?, exit}`."""
         fields: dict[str, Any] = {"code": self.code, "detail": self.sentence, "exit": int(self.exit)}
         return fields | ({"pointer": self.pointer} if self.pointer else {})
+
+
+def with_row(sentence: str, pointer: str | None) -> str:
+    """The sentence with the row of the inputs that the pointer names, such as 1 of `/inputs/1/x`, unless it names the row itself.
+
+    Rows count from 0, as in every message about rows.
+    """
+    match = re.match(r"/inputs/(\d+)(?:/|$)", pointer or "")
+    if match is None or re.search(rf"\brow {match[1]}\b", sentence):
+        return sentence
+    return f"row {match[1]}: {sentence}"
 
 
 EXIT_OF_CODE: Final[dict[str, Exit]] = {

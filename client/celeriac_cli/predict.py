@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from celeriac_cli.errors import CLIError, Exit
+from celeriac_cli.errors import CLIError, Exit, with_row
 from celeriac_cli.options import (
     JSON,
     URL,
@@ -121,7 +121,8 @@ def check(record: dict[str, Any], *, waited: bool = True) -> None:
     if state in ("queued", "running") and waited:
         raise CLIError(f"job {record['id']} is still {state}: wait for it with `celeriac jobs watch {record['id']}`", Exit.NOT_NOW)
     if state in _ENDED:
-        sentence = f"job {record['id']} {_ENDED[state]}" + (f": {error['detail']}" if error.get("detail") else "")
+        reason = with_row(error.get("detail") or "", error.get("pointer"))
+        sentence = f"job {record['id']} {_ENDED[state]}" + (f": {reason}" if reason else "")
         raise CLIError(sentence, Exit.FAILED, code=str(error.get("code", state)), pointer=error.get("pointer"))
 
 

@@ -80,6 +80,41 @@ def test_a_problem_is_its_sentence_without_the_pointer_of_the_api(celeriac: Cele
     assert celeriac("jobs", "show", "1", "--url", stranger.url).err == "error: row 0 is short\n"
 
 
+@pytest.mark.parametrize(
+    ("detail", "pointer", "shown"),
+    [
+        ("Column 'x': 'thirty' is not a number.", "/inputs/1/x", "row 1: Column 'x': 'thirty' is not a number."),
+        ("Input 'text' expects text, got the number 1.", "/inputs/12", "row 12: Input 'text' expects text, got the number 1."),
+        ("row 1 lacks the column 'x'", "/inputs/1", "row 1 lacks the column 'x'"),
+        ("Column 'row 1': 'a' is not a number.", "/inputs/11/row 1", "row 11: Column 'row 1': 'a' is not a number."),
+        ("'x' takes FP64, not BYTES", "/inputs", "'x' takes FP64, not BYTES"),
+        ("'image' is not text", "/inputs/image", "'image' is not text"),
+        ("it is wrong", "/events/0", "it is wrong"),
+        ("it is wrong", None, "it is wrong"),
+    ],
+)
+def test_the_row_of_a_value_is_named_once(detail: str, pointer: str | None, shown: str) -> None:
+    assert errors.with_row(detail, pointer) == shown
+
+
+@pytest.mark.parametrize("command", ["predict m", "dead-letters replay 1"])
+def test_a_refused_value_is_reported_with_its_row(command: str, celeriac: Celeriac, stranger: Stranger, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"x": 1}, {"x": "thirty"}]')
+    detail = "Column 'x': 'thirty' is not a number."
+    problem = {"code": "invalid_tensor", "detail": detail, "errors": [{"pointer": "/inputs/1/x", "detail": detail}]}
+    stranger.status, stranger.content = 422, json.dumps(problem).encode()
+    ended = celeriac(*command.split(), "--data", str(tmp_path / "rows.json"), "--url", stranger.url)
+    assert (ended.exit, ended.err) == (Exit.USAGE, f"error: row 1: {detail}\n")
+
+
+def test_a_job_that_failed_at_a_value_is_reported_with_its_row(celeriac: Celeriac, stranger: Stranger, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('[{"x": 1}, {"x": "thirty"}]')
+    error = {"code": "invalid_tensor", "detail": "Column 'x': 'thirty' is not a number.", "pointer": "/inputs/1/x"}
+    stranger.content = json.dumps({"id": "7", "state": "failed", "error": error}).encode()
+    ended = celeriac("predict", "m", "--data", str(tmp_path / "rows.json"), "--url", stranger.url)
+    assert "job 7 failed: row 1: Column 'x': 'thirty' is not a number." in ended.err
+
+
 def test_a_problem_is_one_json_object_for_a_script(celeriac: Celeriac, stranger: Stranger) -> None:
     stranger.status, stranger.content = 404, b'{"code": "job_not_found", "detail": "Job 1 does not exist."}'
     ended = celeriac("jobs", "get", "1", "--json", "--url", stranger.url)

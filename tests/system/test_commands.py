@@ -62,6 +62,15 @@ def test_rows_that_do_not_fit_are_told_with_their_place(celeriac: Celeriac, inst
     (tmp_path / "rows.json").write_text("[[1, 2, 3]]")
     ended = celeriac("predict", "wine", "--data", str(tmp_path / "rows.json"), "--url", installation.url)
     assert (ended.exit, "(at /" in ended.err) == (Exit.USAGE, False)
+    # The command line and a batch name the same place: JSON counts rows from 0, a table counts its lines.
+    good = dict.fromkeys(("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"), 0.0)
+    (tmp_path / "rows.json").write_text(json.dumps([good, good | {"age": "thirty"}]))
+    ended = celeriac("predict", "diabetes", "--data", str(tmp_path / "rows.json"), "--url", installation.url)
+    assert (ended.exit, ended.err) == (Exit.USAGE, "error: row 1: Column 'age': 'thirty' is not a number.\n")
+    lines = "".join(json.dumps(row) + "\n" for row in (good, good | {"age": "thirty"}))
+    (tmp_path / "rows.jsonl").write_text(lines)
+    ended = celeriac("predict", "diabetes", "--data", str(tmp_path / "rows.jsonl"), "--url", installation.url)
+    assert (ended.exit, "line 2: Column 'age': 'thirty' is not a number." in ended.err) == (Exit.USAGE, True)
 
 
 def test_an_unknown_model_is_not_found(celeriac: Celeriac, installation: Installation, wine_csv: str) -> None:
