@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,6 +104,7 @@ def publish(
 
     from app.cli import sample as sample_rows
     from app.cli.version_wait import VersionWait
+    from app.settings import settings
 
     reading = table_options(delimiter, decimal, quote, encoding, na_values, header)
     if (types or reading) and not sample:
@@ -111,7 +114,7 @@ def publish(
         raise CLIError("An estimator needs --sample with a few rows such as callers send.", Exit.USAGE)
     if alias is not None and not ALIAS.fullmatch(alias):
         raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
-    options: dict[str, Any] = {"version": version, "description": description}
+    options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s}
     with _writing(models, url) as target:
         if artifact.is_dir():
             from app.runtime.model_yaml import publish_folder
@@ -287,13 +290,16 @@ def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retent
 
 @contextmanager
 def _writing(root: Path | None, url: str) -> Iterator[Target]:
-    """The repository to change. Raises CLIError if it cannot be written."""
+    """The repository to change. Raises CLIError if it cannot be written. SIGTERM leaves nothing incomplete in it."""
     from app.cli.target import find
 
     target = find(root, url)
+    previous = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield target
     except OSError as error:
         place = error.filename or target.repository.root
         message = f"{place} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
         raise CLIError(message, Exit.REFUSED) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)

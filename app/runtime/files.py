@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +13,56 @@ from app.core.errors import InvalidInput
 from app.core.models import FORMATS, Manifest
 from app.registry.repository import Repository
 from app.runtime.artifact import READERS
-from app.runtime.publishing import publish
+from app.runtime.publishing import LOAD_TIMEOUT_S, publish, write_isolated
 from app.runtime.requirements import load_problem
 from app.runtime.structure import column_names
 
 
-def publish_file(repository: Repository, name: str, path: Path, rows: Sequence[Any], **options: Any) -> Manifest:
+def publish_file(
+    repository: Repository,
+    name: str,
+    path: Path,
+    rows: Sequence[Any],
+    *,
+    version: str | None = None,
+    timeout_s: float = LOAD_TIMEOUT_S,
+    **options: Any,
+) -> Manifest:
     """Publish the estimator in a `.joblib`, `.pkl` or `.skops` file; `options` are those of `publish`. Loading joblib runs its code.
 
-    `rows` are a few rows such as callers send: lists of values, or records by column name.
-    Raises InvalidInput if the file or the rows cannot be used, ModelConflict if the version exists.
+    `rows` are a few rows such as callers send: lists of values, or records by column name. The file is loaded in a process of its own
+    within `timeout_s`.
+    Raises InvalidInput if the file or the rows cannot be used, or the file does not load in time, ModelConflict if the version exists.
     """
     kind = {".pkl": "joblib", ".pickle": "joblib"}.get(path.suffix, path.suffix.removeprefix("."))
     if kind == "onnx":
         raise InvalidInput(f"{path.name} is a graph. Put it into a folder as {FORMATS[kind]}, and publish the folder.", pointer="/artifact")
     if kind not in READERS:
         raise InvalidInput(f"{path.name} is not in a supported format. Use a .skops, .joblib or .pkl file.", pointer="/artifact")
+
+    def write(stage: Path) -> Manifest:
+        estimator = _load(path, kind)
+        sample, columns = _sample(estimator, rows)
+        return publish(_Stage(stage), estimator, name, sample=sample, columns=columns, version=version, **options)
+
+    return repository.publish(name, lambda stage: write_isolated(name, path, lambda: write(stage), timeout_s), version=version)
+
+
+class _Stage(Repository):
+    """Stands for the repository in the process that loads the file: it writes into the folder that the parent process publishes."""
+
+    def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
+        return write(self.root)
+
+
+def _load(path: Path, kind: str) -> Any:
     try:
         with path.open("rb") as file:
-            estimator = READERS[kind](file)
+            return READERS[kind](file)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
     except Exception as error:
         raise InvalidInput(load_problem(str(path), error), pointer="/artifact") from error
-    sample, columns = _sample(estimator, rows)
-    return publish(repository, estimator, name, sample=sample, columns=columns, **options)
 
 
 def _sample(estimator: Any, rows: Sequence[Any]) -> tuple[Any, Sequence[str]]:

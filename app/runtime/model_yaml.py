@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 import yaml
 
-from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
+from app.core.errors import InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
 from app.registry.contents import EXAMPLES, MANIFEST
@@ -21,7 +21,7 @@ from app.registry.repository import Repository
 from app.runtime.code import CodeModel
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
-from app.runtime.publishing import request_promotion, values_of
+from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, values_of, write_isolated
 
 DESCRIPTION: Final = "model.yaml"
 GRAPH: Final = FORMATS["onnx"]
@@ -40,11 +40,14 @@ def publish_folder(
     version: str | None = None,
     description: str = "",
     promote: str | None = None,
+    timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Manifest:
     """Publish the code and all other files of a folder, or its graph, after checking that it loads and predicts `rows`.
 
+    Both happen in a process of its own within `timeout_s`.
+
     `rows` (default: `sample` in model.yaml) are a few rows such as callers send. They and their outputs become the golden sample.
-    Raises InvalidInput if the description or the model is not valid, ModelConflict if the version exists.
+    Raises InvalidInput if the description or the model is not valid, does not load in time or crashes, ModelConflict if the version exists.
     """
     artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
     if artifact is None:
@@ -56,21 +59,19 @@ def publish_folder(
     make = _code if artifact == CODE else _graph
 
     def write(stage: Path) -> Manifest:
-        try:
-            model = make(folder, stage, {**declared, **fixed})
-            model.verify()
-            described = replace(model.manifest, description=description or model.manifest.description)
-            golden = _golden(model, rows, tolerance) if rows else None
-        except InvalidInput:
-            raise
-        except CeleriacError as error:
-            raise InvalidInput(f"{folder / artifact} cannot be served: {error.detail}", pointer="/artifact") from error
+        model = make(folder, stage, {**declared, **fixed})
+        model.verify()
+        described = replace(model.manifest, description=description or model.manifest.description)
+        golden = _golden(model, rows, tolerance) if rows else None
         # Dynamic batching gains nothing if each row needs a call of its own, and a stream belongs to one job.
         apart = not model.joins and (described.stream or "batch" not in declared)
         batch = replace(described.batch, max_rows=1) if apart else described.batch
         return replace(described, golden=golden, batch=batch)
 
-    manifest = repository.publish(name, write, version=version)
+    def write_apart(stage: Path) -> Manifest:
+        return write_isolated(name, folder / artifact, lambda: write(stage), timeout_s)
+
+    manifest = repository.publish(name, write_apart, version=version)
     if promote:
         request_promotion(repository, name, promote, manifest.version)
     return manifest

@@ -20,7 +20,7 @@ import skops
 import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from app.core.errors import InvalidInput
+from app.core.errors import CeleriacError, InvalidInput
 from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS, Tensor, as_json, decode
@@ -29,6 +29,7 @@ from app.registry.repository import Repository
 from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
 from app.runtime.compiled import write_onnx
+from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
 from app.runtime.probes import accepts_rejected, disagreement, takes_missing
@@ -37,6 +38,8 @@ from app.runtime.signature import inputs_of_sample, tensors_of_sample
 from app.runtime.structure import column_names, takes_documents
 
 log = logging.getLogger(__name__)
+LOAD_TIMEOUT_S: Final = 300.0
+"""Seconds that an artifact may take to load and to predict its sample while it is published, unless the caller says otherwise."""
 GOLDEN_ROWS: Final = 3
 CHECKED_ROWS: Final = {"onnx": 10_000}
 """Format -> maximum number of sample rows on which the served model is compared with the estimator (default: 100)."""
@@ -120,6 +123,30 @@ def publish(
     if promote:
         request_promotion(repository, name, promote, manifest.version)
     return manifest
+
+
+def write_isolated(name: str, path: Path, write: Callable[[], Manifest], timeout_s: float) -> Manifest:
+    """Return the manifest of `write`, which loads the artifact at `path` in a process of its own: it may hang or crash.
+
+    Raises InvalidInput if the artifact cannot be served, does not load in time or crashes, and the OSError of a file.
+    """
+
+    def answer() -> dict[str, Any]:
+        try:
+            return {"manifest": write().as_dict()}
+        except OSError as error:
+            return {"os_error": [error.errno, error.strerror or str(error), str(error.filename or path)]}
+
+    try:
+        answered = isolated(answer, timeout_s, setting="CELERIAC_LOAD_TIMEOUT_S")
+    except InvalidInput:
+        raise
+    except CeleriacError as error:
+        detail = f"Model {name!r} was not published, because {path} cannot be served: {error.detail}"
+        raise InvalidInput(detail, pointer="/artifact") from error
+    if "os_error" in answered:
+        raise OSError(*answered["os_error"])
+    return Manifest.from_dict(answered["manifest"])
 
 
 def request_promotion(repository: Repository, name: str, alias: str, version: str) -> None:
