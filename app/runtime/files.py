@@ -49,7 +49,7 @@ def publish_file(
 
 
 class _Stage(Repository):
-    """Stands for the repository in the process that loads the file: it writes into the folder that the parent process publishes."""
+    """Takes the place of the repository in the process that loads the file: it writes into the folder that the parent process publishes."""
 
     def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
         return write(self.root)

@@ -23,6 +23,8 @@ from app.services.requests.schedules import Creation
 from app.store import batches, jobs, pipelines, schedules, scripts
 from tests.registry.conftest import write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def retention(redis_url: str, tmp_path: Path) -> Iterator[Retention]:

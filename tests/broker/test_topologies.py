@@ -20,6 +20,8 @@ from app.store import keys
 from app.store.redis.client import connect, connect_async
 from tests.topologies import Certificates, tls, until, watched
 
+pytestmark = pytest.mark.slow
+
 Place = Callable[..., None]
 
 

@@ -11,6 +11,8 @@ from celeriac_cli.errors import Exit
 from app.settings import settings
 from tests.cli.conftest import Celeriac
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -18,6 +18,8 @@ from app.settings import settings
 from app.store.redis.health import inspect
 from app.store.redis.url import Address
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def server() -> Path:

@@ -18,6 +18,8 @@ from app.cli.program import PYTHON, python_path
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Stranger
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.running import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def ignored() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,8 @@ from app.cli.program import Program, ReadinessCheck
 from app.cli.restarts import WINDOW_S, Restarts
 from app.cli.supervisor import Supervisor
 
+pytestmark = pytest.mark.slow
+
 # Writes `up` when it runs, `down` when SIGTERM came; `{extra}` is what it does in between.
 SCRIPT = """
 import signal, sys, time, os

@@ -23,6 +23,8 @@ from app.cli.supervisor import Supervisor
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended, Stranger
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

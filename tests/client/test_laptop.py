@@ -15,6 +15,8 @@ import pytest
 from tests.client.environments import Environment, clean, environment
 from tests.running import Running
 
+pytestmark = pytest.mark.slow
+
 
 def python(laptop: Environment, code: str, cwd: Path, **variables: str) -> str:
     """What a program prints in the environment."""

@@ -15,6 +15,8 @@ from celeriac._retries import Deadline, Retries
 from tests.client.flaky import FlakyProxy
 from tests.running import Running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def silent() -> Iterator[str]:

@@ -34,6 +34,8 @@ from app.runtime.methods import answers_of, specs_of
 from app.runtime.model import Model
 from app.runtime.signature import inputs_of_sample
 
+pytestmark = pytest.mark.slow
+
 ROWS = 6
 # pandas writes a carriage return alone without quotes, and reads it as the end of a line.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=8) | st.sampled_from(

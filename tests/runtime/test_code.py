@@ -17,6 +17,8 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.runtime.model_yaml import publish_folder
 
+pytestmark = pytest.mark.slow
+
 Published = Callable[..., Model]
 """Publishes `code` and more files under `name`; gives the loaded model."""
 

@@ -27,6 +27,8 @@ from app.runtime.publishing import publish
 from app.samples.models import SAMPLES
 from tests.runtime.estimators import Marks
 
+pytestmark = pytest.mark.slow
+
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]])
 Y = np.array([0, 0, 1, 1])
 

@@ -24,6 +24,8 @@ from app.runtime.loading import load
 from app.runtime.publishing import publish
 from tests.runtime.estimators import Forgets, Marks
 
+pytestmark = pytest.mark.slow
+
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 3.0], [3.0, 2.0]] * 5)
 Y = np.array([0, 0, 1, 1] * 5)
 

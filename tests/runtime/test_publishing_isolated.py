@@ -21,6 +21,8 @@ from app.runtime.isolated import isolated
 from app.runtime.model_yaml import publish_folder
 from tests.runtime.test_code import NUMBERS
 
+pytestmark = pytest.mark.slow
+
 HANG = "import time; time.sleep(1000)"
 CRASHES = [
     ("import os; os._exit(3)", "its process ended with code 3"),

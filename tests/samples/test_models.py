@@ -17,6 +17,8 @@ from app.runtime.loading import load
 from app.runtime.model import Model
 from app.samples.models import SAMPLES, publish_samples
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["breast-cancer", "diabetes", "digits", "wine"]
 
 

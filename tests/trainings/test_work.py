@@ -24,6 +24,8 @@ from app.trainings import work
 from tests.disks import Disk
 from tests.trainings.conftest import BOUNDS, RecordingContext, breast_cancer, diabetes, wine
 
+pytestmark = pytest.mark.slow
+
 CANCER: dict[str, Any] = {"trainer": "logistic-regression", "dataset": "cancer.csv", "target": "target", "model": "cancer"}
 
 

@@ -17,6 +17,8 @@ from app.settings import Settings
 from app.worker.smoke_test import Key, SmokeTests, Verdict
 from tests.code import HERE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:

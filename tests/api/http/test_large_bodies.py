@@ -24,6 +24,8 @@ from app.settings import Settings
 from app.store import keys
 from tests.api.conftest import QUEUE, Worker, running
 
+pytestmark = pytest.mark.slow
+
 JSON = {"content-type": "application/json"}
 ROW = [0.038, 0.051, 0.062, 0.022, -0.044, -0.035, -0.043, -0.003, 0.02, -0.018]
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.api.conftest import running
 
+pytestmark = pytest.mark.slow
+
 END = b"\r\n\r\n1\r\n--x--\r\n"
 PART = b"--x\r\nContent-Disposition: form-data; name="
 

@@ -14,6 +14,8 @@ from app.store.serving import Serving
 from app.worker.models import Wanted
 from tests.api.conftest import running, until
 
+pytestmark = pytest.mark.slow
+
 BROKEN = {
     "brackets": b"[" * 200_000,
     "nested object": b'{"a":' * 100_000,

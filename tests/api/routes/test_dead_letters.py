@@ -9,6 +9,8 @@ from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed, WorkerLost
 from tests.api.conftest import Worker
 
+pytestmark = pytest.mark.slow
+
 ROW = [0.0] * 64
 OTHER = [1.0] * 64
 

@@ -20,6 +20,8 @@ from app.store.jobs import LISTED_RESULT_BYTES, LOOKED_AT
 from app.store.records import FIELDS, decode, encode_spec
 from tests.api.conftest import Worker
 
+pytestmark = pytest.mark.slow
+
 MANY = 5000
 
 

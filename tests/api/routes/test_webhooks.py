@@ -14,6 +14,8 @@ from app.registry.pipelines import Pipelines
 from tests.api.conftest import Worker, running
 from tests.hooks.conftest import Receiver, receiver
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["receiver"]
 ROW = [0.0] * 64
 

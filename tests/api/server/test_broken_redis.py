@@ -20,6 +20,8 @@ from app.store import keys
 from app.store.quarantine import key_types, read
 from tests.api.conftest import Worker, lifespan, until
 
+pytestmark = pytest.mark.slow
+
 LISTS: Final = (
     "jobs",
     "batches",

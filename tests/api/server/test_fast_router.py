@@ -7,6 +7,8 @@ import re
 import httpx
 import pytest
 
+pytestmark = pytest.mark.slow
+
 GETTABLE = ["/", "/docs", "/docs/assets/favicon.png", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/jobs", "/v1/models", "/v1/pools", "/v2", "/v2/models/wine", "/v1/models/nobody", "/nowhere"]  # fmt: skip
 
 
