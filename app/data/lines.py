@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Final
@@ -139,7 +140,7 @@ def _kind(value: Any) -> str:
     if text.lstrip(b"-").isdigit():
         # A number that no numeric type holds exactly remains text.
         return "int" if len(text) < 16 else "long" if len(text) < 19 else "json"
-    return "float"
+    return "float" if math.isfinite(float(text)) else "json"
 
 
 def _type(kinds: set[str]) -> pa.DataType:

@@ -42,8 +42,10 @@ def isolated(function: Callable[[], Any], timeout_s: float, *, setting: str = ""
         if content is None:
             _kill(pid)
         os.close(reader)
-        _, status = os.waitpid(pid, 0)
+        # Until the process is reaped, no other process can get its number.
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         _kill(pid)
+        _, status = os.waitpid(pid, 0)
     if content is None:
         raise ModelUnavailable(f"its process did not finish within {timeout_s:g} s" + (f" ({setting})" if setting else ""))
     if not content.endswith(_END):

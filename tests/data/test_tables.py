@@ -16,7 +16,7 @@ from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
 from app.core.tables import TableOptions
 from app.data import line_index
-from app.data.cells import convert
+from app.data.cells import convert, from_json
 from app.data.formats import Format, recognize
 from app.data.line_index import Index, Lexicon
 from app.data.lines import JsonReader
@@ -169,6 +169,15 @@ def test_half_of_a_surrogate_pair_refuses_its_row_alone(half: bytes) -> None:
     assert bad == [(0, 1, HALF)]
     assert isinstance(reader, JsonReader)
     assert reader.survey() == {"x": pa.int64(), "id": pa.string()}
+
+
+def test_a_number_that_no_float_holds_stays_as_it_is_written() -> None:
+    reader = opened(b'{"x": 1.5}\n{"x": 1e400}\n', "x.jsonl")
+    reader.look_through()
+    assert isinstance(reader, JsonReader)
+    assert reader.survey() == {"x": pa.string()}
+    rows, _ = all_of(reader)
+    assert from_json(rows["x"].combine_chunks(), pa.string()).to_pylist() == ["1.5", "1e400"]
 
 
 TORN = "Column {!r}: text follows a closing quote: write each quote inside a quoted value twice."
