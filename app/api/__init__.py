@@ -1,1 +1,1 @@
-"""FastAPI: one router a noun. May import core, store, broker, registry, settings; never the model stack."""
+"""The HTTP API: app, container, routes, schemas, http and server."""

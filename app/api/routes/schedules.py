@@ -72,7 +72,7 @@ async def run(request: Request) -> Response:
 
 @router.get("/{name}/runs", **schemas.RUNS)
 async def runs(request: Request) -> Response:
-    """Lists the latest runs first, each with its state for as long as that is schedule."""
+    """Lists the latest runs first. The state of a run is null once its job has expired."""
     limit = schemas.RunsQuery.of(request).limit
     history = await container(request).schedules.history(request.path_params["name"], limit)
     return json_response({"items": [_run(entry) for entry in history]})

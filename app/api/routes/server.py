@@ -26,19 +26,22 @@ _CLASSIFYING: Final = ("predict_proba", "decision_function")
 
 @router.get("", **server_schemas.SERVER)
 async def server(request: Request) -> Response:
-    """The server's name, version and the extensions that it speaks."""
+    """Returns the name, the version and the supported extensions of the server."""
     return json_response({"name": "celeriac", "version": __version__, "extensions": EXTENSIONS})
 
 
 @router.get("/health/live", **server_schemas.LIVE)
 async def live(request: Request) -> Response:
-    """The process answers."""
+    """Reports whether the process answers."""
     return json_response({"live": True})
 
 
 @router.get("/health/ready", **server_schemas.READY)
 async def ready(request: Request) -> Response:
-    """A request would be answered: Redis answers, this process is not about to stop, and a worker runs or a pool starts from zero."""
+    """Reports whether a request would be answered.
+
+    That needs Redis, a process that is not about to stop, and a worker or a pool that starts from zero.
+    """
     root = container(request)
     good = bool(root.catalog.workers or root.catalog.autoscaled) and not await root.readiness.obstacle()
     return json_response({"ready": good, "live": True}, 200 if good else 503)
@@ -47,7 +50,7 @@ async def ready(request: Request) -> Response:
 @router.get("/models/{name}", **schemas.METADATA)
 @router.get("/models/{name}/versions/{version}", **schemas.METADATA_VERSION)
 async def metadata(request: Request) -> Response:
-    """What a model takes and gives."""
+    """Returns the inputs and outputs of a model."""
     manifest = await _manifest(request)
     versions = list((await container(request).catalog.entry(manifest.name)).versions)
     response = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
@@ -57,7 +60,7 @@ async def metadata(request: Request) -> Response:
 @router.get("/models/{name}/config", **schemas.CONFIG)
 @router.get("/models/{name}/versions/{version}/config", **schemas.CONFIG_VERSION)
 async def config(request: Request) -> Response:
-    """Triton's model configuration extension, as far as it says something root."""
+    """Returns the configuration of a model in the form of Triton's model configuration extension."""
     manifest = await _manifest(request)
     return json_response(
         {
@@ -76,7 +79,7 @@ async def config(request: Request) -> Response:
 @router.get("/models/{name}/ready", **schemas.READY)
 @router.get("/models/{name}/versions/{version}/ready", **schemas.READY_VERSION)
 async def model_ready(request: Request) -> Response:
-    """A request would be answered: a worker holds the model, or loads it or starts for the first request."""
+    """Reports whether a request would be answered: a worker has the model, loads it, or starts for the first request."""
     ref, catalog = path_model(request), container(request).catalog
     version, _ = await catalog.resolve(ref)
     good = catalog.answers(ref.name, version)
@@ -84,7 +87,7 @@ async def model_ready(request: Request) -> Response:
 
 
 async def _manifest(request: Request) -> Manifest:
-    """Of a version that cannot be served too, if it has one. Raises ModelUnavailable where it has none."""
+    """Return the manifest, also of a version that cannot be served. Raises ModelUnavailable if there is none."""
     catalog, ref = container(request).catalog, path_model(request)
     _, version = await catalog.resolve(ref)
     return version.manifest or await catalog.serving(ref)

@@ -50,9 +50,9 @@ class Progress(BaseModel):
 
 
 class Batch(BaseModel):
-    """A batch and what became of it: OpenAI's fields, and ours beside them. Times are seconds since 1970."""
+    """A batch: OpenAI's fields, and those of Celeriac. Times are seconds since 1970."""
 
-    id: str = Field(description="The address is /v1/batches/ and this.")
+    id: str = Field(description="ID, as in `/v1/batches/{id}`.")
     object: Literal["batch"]
     endpoint: str
     model: str
@@ -60,14 +60,16 @@ class Batch(BaseModel):
     method: str | None
     status: Status = Field(description="completed, failed, expired and cancelled are final; all but completed can be resumed.")
     errors: Errors | None
-    input_file_id: str = Field(description="Empty where it reads a path or a URL.")
+    input_file_id: str = Field(description="File ID; empty if the input is a path or a URL.")
     input: str
-    output: str | None = Field(description="The path or URL that was asked for.")
+    output: str | None = Field(description="The path or URL that the request named.")
     output_file_id: str | None
-    error_file_id: str | None = Field(description="JSONL: for each row that failed its number, line and reason, or OpenAI's line.")
+    error_file_id: str | None = Field(
+        description="JSONL file with the number, line and reason of each row that failed, or with OpenAI's error lines."
+    )
     completion_window: str
     request_counts: Counts
-    partial_failure: bool = Field(description="It has ended, some rows were answered and some were not.")
+    partial_failure: bool = Field(description="Whether it ended with some rows answered and others not.")
     progress: Progress
     created_at: int
     expires_at: int
@@ -110,7 +112,7 @@ class Parts(BaseModel):
 
 def _create(
     body: TableBatch | RequestBatch,
-    celeriac_owner: Annotated[str | None, Header(max_length=64, description="Whose batch it is, where the body does not say.")] = None,
+    celeriac_owner: Annotated[str | None, Header(max_length=64, description="Owner of the batch, if the body names none.")] = None,
 ) -> None: ...
 
 
@@ -128,7 +130,7 @@ def _events(id: Id, last_event_id: LastEventId = None) -> None: ...
 
 _BYTES: Final[dict[str, Any]] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
-CREATE: Final = documented(_create, Batch, response_description="The batch; validating where its file is large.")
+CREATE: Final = documented(_create, Batch, response_description="The batch; `validating` if its file is large.")
 LIST: Final = documented(_list, Batches, response_description="A page of batches.")
 READ: Final = documented(_by_id, Batch, response_description="The batch as it is now.")
 CANCEL: Final = documented(_by_id, Batch, response_description="The batch, which is about to end.")

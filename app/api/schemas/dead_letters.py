@@ -68,7 +68,7 @@ class DeadLetter(BaseModel):
 class WholeDeadLetter(DeadLetter):
     """A job that failed for good, with its input."""
 
-    traceback: str | None = Field(description="The last frames, where the model raised; at most 8 KiB.")
+    traceback: str | None = Field(description="The last frames if the model raised an exception; at most 8 KiB.")
     inputs: Any = Field(description="The rows, as they may be sent again.")
 
 
@@ -76,7 +76,7 @@ class DeadLetters(BaseModel):
     """A page of dead letters."""
 
     items: list[DeadLetter]
-    next: str | None = Field(description="The cursor of the next page; null where this is the last. A page may be empty and have one.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page. A page may be empty and have one.")
 
 
 class ReplayedJob(Job):
@@ -93,14 +93,14 @@ class Replayed(BaseModel):
 
 
 class Refused(BaseModel):
-    """A letter that stays one."""
+    """A dead letter that was not replayed."""
 
     id: str
     error: JobError
 
 
 class Replays(BaseModel):
-    """What became of a page of letters."""
+    """Result of replaying a page of dead letters."""
 
     replayed: int
     jobs: list[Replayed]
@@ -109,7 +109,7 @@ class Replays(BaseModel):
 
 
 class Discarded(BaseModel):
-    """How many letters were let go."""
+    """Number of discarded letters."""
 
     discarded: int
     next: str | None = Field(description="Cursor of the next page; null on the last page.")
@@ -132,9 +132,11 @@ def _replay(id: Id, body: Mended | SkipJsonSchema[None] = None) -> None: ...
 
 LIST: Final = documented(_list, DeadLetters, response_description="A page of dead letters.")
 READ: Final = documented(_by_id, WholeDeadLetter, response_description="The letter.")
-DISCARD: Final = documented(_by_id, DeadLetter, response_description="The letter as it was.")
-DISCARD_MANY: Final = documented(_discard_many, Discarded, response_description="How many were let go.")
-REPLAY_MANY: Final = documented(_replay_many, Replays, status_code=202, response_description="The new jobs, and the letters that stay.")
+DISCARD: Final = documented(_by_id, DeadLetter, response_description="The discarded letter.")
+DISCARD_MANY: Final = documented(_discard_many, Discarded, response_description="Number of discarded letters.")
+REPLAY_MANY: Final = documented(
+    _replay_many, Replays, status_code=202, response_description="The new jobs, and the letters that were not replayed."
+)
 REPLAY: Final = documented(
     _replay,
     ReplayedJob,

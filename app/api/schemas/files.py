@@ -25,13 +25,13 @@ class File(BaseModel):
         }
     )  # fmt: skip
 
-    id: str = Field(description="The address is /v1/files/ and this.")
+    id: str = Field(description="ID, as in `/v1/files/{id}`.")
     object: Literal["file"]
     bytes: int
     created_at: int
-    expires_at: int = Field(description="When it is removed.")
+    expires_at: int = Field(description="When the file is deleted.")
     filename: str
-    purpose: str = Field(description="What it was uploaded for, or batch_output.")
+    purpose: str = Field(description="Purpose of the upload, or `batch_output`.")
     status: Literal["processed"]
 
 
@@ -46,7 +46,7 @@ class Files(BaseModel):
 
 
 class Deleted(BaseModel):
-    """A file that is no more."""
+    """A deleted file."""
 
     id: str
     object: Literal["file"]

@@ -1,4 +1,4 @@
-"""/v2: the Open Inference Protocol and the extensions of it that are spoken."""
+"""/v2: the Open Inference Protocol and the extensions that this server supports."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class InferenceRequest(BaseModel):
         "Others are passed over.",
     )
     inputs: list[InputTensor] = Field(min_length=1)
-    outputs: list[RequestedOutput] | None = Field(None, description="The model's first output where none is asked for.")
+    outputs: list[RequestedOutput] | None = Field(None, description="Outputs to return (default: the model's first).")
 
 
 class OutputTensor(BaseModel):
@@ -110,7 +110,7 @@ def _infer_version(
 
 _RAW: Final = {"schema": {"type": "string", "format": "binary"}}
 _INFER: Final[dict[str, Any]] = {
-    "response_description": "What the model answered, as JSON, or JSON and raw data where an output was asked for as such.",
+    "response_description": "The outputs as JSON. Outputs that were requested as binary data follow the JSON.",
     "responses": {
         200: {
             "content": {"application/octet-stream": _RAW},

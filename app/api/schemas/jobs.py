@@ -61,10 +61,10 @@ class Progress(BaseModel):
 
 
 class StepState(StrEnum):
-    """Those of a job, and two of its own."""
+    """State of a step: those of a job, and two more."""
 
     WAITING = "waiting"
-    """Not yet due."""
+    """Its sources have not ended."""
     SKIPPED = "skipped"
     """Its condition did not hold, or all of its sources were skipped."""
     QUEUED = "queued"
@@ -76,19 +76,21 @@ class StepState(StrEnum):
 
 
 class Step(BaseModel):
-    """A step of a run. Of one with `each`, times are of all branches together."""
+    """A step of a run. If it has `each`, times cover all of its branches."""
 
     name: str
     state: StepState
-    job: str | None = Field(None, description="Its own job: GET /v1/jobs/{job} has its logs. Of branches it is this, `-` and the place.")
-    branches: dict[str, int] | None = Field(None, description="Of a step with `each`: how many are in which state.")
+    job: str | None = Field(
+        None, description="ID of the step's job, which has its logs. The job of a branch has this ID, `-` and the index of the branch."
+    )
+    branches: dict[str, int] | None = Field(None, description="Number of branches by state, if the step has `each`.")
     attempt: int | None = None
     started_at: str | None = None
     finished_at: str | None = None
     run_s: float | None = None
     progress: Progress | None = None
     error: JobError | None = None
-    result: Any = Field(None, description="With `?results=true`: what it answered.")
+    result: Any = Field(None, description="Result of the step, with `?results=true`.")
 
 
 class Job(BaseModel):
@@ -104,31 +106,33 @@ class Job(BaseModel):
         }
     )  # fmt: skip
 
-    id: str = Field(description="The address is /v1/jobs/ and this.")
+    id: str = Field(description="ID, as in `/v1/jobs/{id}`.")
     state: State = Field(description="queued and running are not final; succeeded, failed, cancelled and expired are final.")
-    kind: str | None = Field(None, description="What is not a prediction: the kind of work.")
-    parent: str | None = Field(None, description="What it is a part of.")
-    request: dict[str, Any] | None = Field(None, description="What work of another kind was asked to do.")
-    pipeline: str | None = Field(None, description="The pipeline of a run, or of a step.")
+    kind: str | None = Field(None, description="Kind of the job; absent for a prediction.")
+    parent: str | None = Field(None, description="The batch, run or schedule that started it.")
+    request: dict[str, Any] | None = Field(None, description="The request of a job that is not a prediction.")
+    pipeline: str | None = Field(None, description="Name of the pipeline of a run or of a step.")
     step: str | None = None
-    steps: list[Step] | None = Field(None, description="Of a run of a pipeline, where this one job is asked for.")
-    model: str | None = Field(None, description="What is asked; work of another kind may have none.")
+    steps: list[Step] | None = Field(None, description="Steps of a pipeline run, if the job is read by its ID.")
+    model: str | None = Field(None, description="Name of the model, if the job has one.")
     version: str | None = None
-    method: str | None = Field(None, description="The output that was asked for; the first, where there are several.")
+    method: str | None = Field(None, description="The requested output; the first of several.")
     rows: int | None = None
-    attempt: int = Field(description="How often it was begun; 0 while it waits for the first time.")
+    attempt: int = Field(description="Number of the attempt; 0 before the first.")
     created_at: str | None
     started_at: str | None
     finished_at: str | None
     wait_s: float | None = Field(description="Seconds from its creation to its start.")
     run_s: float | None = Field(description="Seconds from its start to its end.")
-    queue_position: int | None = Field(None, description="While it is queued: about 1 when it is next.")
+    queue_position: int | None = Field(None, description="Approximate position of a queued job; 1 is next.")
     estimated_start_s: float | None = Field(
         None,
-        description="While it is queued: about how many seconds until it starts, by its place, by how long jobs of its queue ran lately and by the processes that run them; left out where that is not known.",
+        description="Estimated seconds until a queued job starts, from its position, the duration of recent jobs and the number of processes; absent if unknown.",
     )
-    progress: Progress | None = Field(None, description="How far it has come, where what runs says so.")
-    result: Any = Field(None, description="Where it succeeded: one value or list for each row; of several outputs, an object by name.")
+    progress: Progress | None = Field(None, description="Progress that the model or step reported.")
+    result: Any = Field(
+        None, description="Result of a job that succeeded: one value or list per row, or an object by name if there are several outputs."
+    )
     result_omitted: bool | None = Field(
         None, description="True in a list if the result is larger than 4 KiB and therefore left out. Read the job to get it."
     )
@@ -136,17 +140,15 @@ class Job(BaseModel):
         None,
         description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several.",
     )
-    error: JobError | None = Field(None, description="Where it failed.")
-    logs: str | None = Field(
-        None, description="What the code of its model printed and logged, the end of it; where this one job is asked for."
-    )
+    error: JobError | None = Field(None, description="Error of a job that failed.")
+    logs: str | None = Field(None, description="The end of what the model code printed and logged, if the job is read by its ID.")
 
 
 class Jobs(BaseModel):
     """A page of jobs."""
 
     items: list[Job]
-    next: str | None = Field(description="The cursor of the next page; null where this is the last.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 def _submit(
@@ -245,7 +247,7 @@ _SUBMITTED: Final[dict[str, Any]] = {
         202: {"headers": ACCEPTED["headers"]},
         200: {
             "model": Job,
-            "description": "The job, ended within the wait; or its events, where the caller accepts `text/event-stream`.",
+            "description": "The job, which ended within the wait; or its events, if the caller accepts `text/event-stream`.",
             "headers": LOCATION | _APPLIED,
             "content": _STREAM,
         },

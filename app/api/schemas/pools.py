@@ -29,7 +29,7 @@ class PoolScaling(BaseModel):
 
     wanted: int
     ready: int
-    minimum: int | None = Field(description="Null where nothing scales the pool.")
+    minimum: int | None = Field(description="Null if nothing scales the pool.")
     maximum: int | None
     last_event: LastEvent | None
 
@@ -39,18 +39,18 @@ class Pool(BaseModel):
 
     pool: str
     waiting: Lanes
-    running: int = Field(description="Deliveries that workers hold.")
-    workers: int = Field(description="Workers that said lately that they live.")
-    processes: int = Field(description="Predictions that they run at once.")
-    scaling: PoolScaling | None = Field(description="Null where no cluster is asked.")
-    obstacles: list[str] = Field(description="What keeps the pool from working or growing, in sentences; empty where nothing does.")
+    running: int = Field(description="Deliveries that workers process.")
+    workers: int = Field(description="Workers with a recent heartbeat.")
+    processes: int = Field(description="Predictions that the workers can run at once.")
+    scaling: PoolScaling | None = Field(description="State of the pods; null outside Kubernetes.")
+    obstacles: list[str] = Field(description="Reasons why the pool does not work or grow, in sentences.")
 
 
 class Pools(BaseModel):
     """Every pool, by name."""
 
     items: list[Pool]
-    note: str | None = Field(description="Why the cluster says nothing; null where it does.")
+    note: str | None = Field(description="Why the state of the cluster is missing; null if it is present.")
 
 
 def _none() -> None: ...

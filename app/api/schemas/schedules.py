@@ -27,9 +27,9 @@ class Schedule(BaseModel):
     missed: Missed
     run: Run
     paused: bool
-    next_at: str | None = Field(description="When it runs next; null where it is paused.")
+    next_at: str | None = Field(description="When it runs next; null if it is paused.")
     created_at: str | None
-    waits_for: str | None = Field(None, description="What must be there before it runs.")
+    waits_for: str | None = Field(None, description="What the schedule waits for before it runs.")
 
 
 class Schedules(BaseModel):
@@ -43,10 +43,10 @@ class ScheduledRun(BaseModel):
 
     planned_at: str | None
     state: str | None = Field(
-        description="That of the training, batch or pipeline; `missed` or `failed` where none began; null where it is no longer known.",
+        description="State of the training, batch or pipeline; `missed` or `failed` if none began; null if it is no longer known.",
         examples=["succeeded"],
     )
-    kind: str | None = Field(description="What began.", examples=["training"])
+    kind: str | None = Field(description="Kind of the run.", examples=["training"])
     id: str | None = Field(description="The id of the training, batch or pipeline.")
     error: JobError | None = Field(None, description="Why it failed, or could not begin.")
 

@@ -18,7 +18,7 @@ class Health(BaseModel):
 
     ok: bool
     detail: str = Field(description="Why.")
-    workers: int | None = Field(None, description="Workers that said lately that they live.")
+    workers: int | None = Field(None, description="Workers with a recent heartbeat.")
     failing: dict[str, str] | None = Field(None, description="Background loops that continue and fail at something, and at what.")
 
 
@@ -36,11 +36,11 @@ class Ready(BaseModel):
 
 
 class Server(BaseModel):
-    """What this server is."""
+    """Name, version and extensions of this server."""
 
     name: str
     version: str
-    extensions: list[str] = Field(description="Extensions of the protocol that are spoken.")
+    extensions: list[str] = Field(description="Supported extensions of the protocol.")
 
 
 class IndexEntry(BaseModel):
@@ -49,7 +49,7 @@ class IndexEntry(BaseModel):
     name: str
     version: str
     state: Literal["READY", "LOADING", "UNAVAILABLE"]
-    reason: str = Field(description="Why it is not ready; empty where it is.")
+    reason: str = Field(description="Why it is not ready; empty if it is.")
 
 
 def _none() -> None: ...

@@ -25,15 +25,15 @@ class Trainings(BaseModel):
     """A page of trainings."""
 
     items: list[TrainingJob]
-    next: str | None = Field(description="The cursor of the next page; null where this is the last.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 class Trainer(BaseModel):
-    """An estimator that may be named."""
+    """An estimator that a training may name."""
 
     name: str
     kind: Kind
-    estimator: str = Field(description="Where scikit-learn has it.")
+    estimator: str = Field(description="Import path of the estimator.")
     params: list[str] = Field(description="What `params` and `search` may set.")
     metrics: list[str] = Field(description="The measured metrics, which `promote_if` may name.")
 

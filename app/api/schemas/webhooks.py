@@ -67,8 +67,8 @@ class Attempt(BaseModel):
     """One try to deliver."""
 
     at: str | None
-    status: int | None = Field(description="The receiver's; null where it did not answer.")
-    error: str = Field(description="What was wrong; empty where it went well.")
+    status: int | None = Field(description="HTTP status of the receiver; null without a response.")
+    error: str = Field(description="Error of the attempt; empty on success.")
     took_s: float
 
 
@@ -77,9 +77,9 @@ class Delivery(BaseModel):
 
     id: str = Field(description="The `webhook-id` of the message, the same in every attempt.")
     type: str = Field(examples=["job.completed"])
-    job: str | None = Field(None, description="Whose event it is, where that is a job.")
-    batch: str | None = Field(None, description="Whose event it is, where that is a batch.")
-    url: str | None = Field(None, description="Of a webhook that a job or a batch brought along.")
+    job: str | None = Field(None, description="ID of the job, if the event is about one.")
+    batch: str | None = Field(None, description="ID of the batch, if the event is about one.")
+    url: str | None = Field(None, description="URL, if the job or batch named the receiver.")
     state: DeliveryStatus
     created_at: str | None
     next_attempt_at: str | None
@@ -96,7 +96,7 @@ class Deliveries(BaseModel):
     """A page of deliveries."""
 
     items: list[Delivery]
-    next: str | None = Field(description="The cursor of the next page; null where this is the last.")
+    next: str | None = Field(description="Cursor of the next page; null on the last page.")
 
 
 def _register(body: Registration) -> None: ...
