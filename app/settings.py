@@ -59,7 +59,10 @@ class Settings(BaseSettings):
     redis_key: Path | None = Field(None, description="Key file of the client certificate.")
     redis_sentinel_user: str = Field("", description="User name for the sentinels, if they have users of their own.")
     redis_sentinel_password: SecretStr | None = Field(None, description="Password for the sentinels, if they require one.")
-    url: str = Field("", description="Base URL of the API that the command line calls (default: `api_host` and `api_port`).")
+    url: str = Field(
+        "",
+        description="Base URL of the API that the command line calls (default: the `celeriac up` of this folder, else `http://127.0.0.1:8000`).",
+    )
     models: Path = Field(Path("models"), description="Model repository: a folder, or a volume that all processes mount.")
     keep_versions: int = Field(
         10, ge=0, description="Versions of a model that a training keeps: the newest ones, and all that are in use; 0 keeps all."

@@ -70,7 +70,7 @@ class AsyncClient:
         return self._transport.url
 
     async def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a resource that has no method here, for example `client.get("/v1/models")`."""
+        """The JSON of a resource that has no method here, for example `client.get("/v2")`."""
         return await self._transport.get(path, **query)
 
     async def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:

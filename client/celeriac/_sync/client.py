@@ -70,7 +70,7 @@ class Client:
         return self._transport.url
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of a resource that has no method here, for example `client.get("/v1/models")`."""
+        """The JSON of a resource that has no method here, for example `client.get("/v2")`."""
         return self._transport.get(path, **query)
 
     def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:
