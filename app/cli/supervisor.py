@@ -75,7 +75,7 @@ class Supervisor:
         await asyncio.shield(supervised.watch)
         self._supervised.remove(supervised)
         if supervised.process.returncode:
-            raise CLIError(supervised.obituary(), Exit.FAILED)
+            raise CLIError(supervised.exit_message(), Exit.FAILED)
 
     async def _spawn(self, program: Program, *, may_end: bool = False) -> _Supervised:
         supervised = _Supervised(program, self._show, self._notice, Restarts(self._restarts), may_end=may_end)
@@ -154,7 +154,7 @@ class _Supervised:
         self.process.kill()
         await self.watch
 
-    def obituary(self) -> str:
+    def exit_message(self) -> str:
         return f"{self.program.name} {self.process.how_it_ended}{self.process.last_lines()}"
 
     def _given_up(self) -> str:

@@ -30,7 +30,7 @@ _HORIZON_DAYS: Final = 8 * 366 + 1
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """The values of each field. `either`: a day counts if the month's or the week's day is right, as cron has it where both are named."""
+    """The values of each field. `either`: a day counts if the month's or the week's day is right, as in cron if both are restricted."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -41,7 +41,7 @@ class Cron:
 
     @classmethod
     def parse(cls, text: str, pointer: str = "/cron") -> Self:
-        """Raises InvalidInput that names the field which is wrong, also where it would never fire."""
+        """Raises InvalidInput that names the field which is wrong, also if it would never fire."""
         parts = _MACROS.get(text.strip().lower(), text).split()
         if len(parts) != len(_FIELDS):
             fields = ", ".join(name for name, *_ in _FIELDS)

@@ -1,4 +1,4 @@
-"""A dead letter: a job that failed for good, kept with its input so that it can be understood, mended and asked again."""
+"""A dead letter: a job that failed for good, kept with its input so that it can be understood, corrected and replayed."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ class Wanted:
     before: float | None = None
 
     def matches(self, letter: DeadLetter) -> bool:
-        """The span of time aside."""
+        """Return whether model and error match. Times are not compared."""
         named = (None, letter.model, f"{letter.model}@{letter.version}")
         return self.model in named and self.error in (None, letter.error.get("code"))

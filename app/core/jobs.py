@@ -14,7 +14,7 @@ from app.core.webhooks import JobWebhook
 
 
 class State(StrEnum):
-    """The same words in the API, streams, webhooks, metrics and the console. The last four are final."""
+    """The same words in the API, streams, webhooks and metrics. The last four are final."""
 
     QUEUED = "queued"
     """Accepted and stored; waits for a worker."""

@@ -90,12 +90,12 @@ class TensorSpec:
 
     @property
     def zoned(self) -> bool:
-        """Do its timestamps have an offset from UTC?"""
+        """Whether its timestamps have an offset from UTC."""
         return "," in self.dtype
 
     @property
     def empty_is_missing(self) -> bool:
-        """Does an empty text mean a missing value? In versions published before text had a type of its own, and in Python code."""
+        """Whether an empty text means a missing value: in versions published before text had a type of its own, and in Python code."""
         return self.nullable and self.datatype == "BYTES" and not self.dtype
 
     def tensor(self, values: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
@@ -134,7 +134,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`model.json` of one immutable version. `outputs` names the methods that can be asked.
+    """`model.json` of one immutable version. `outputs` names the methods that can be called.
 
     `framework` holds the versions of Python and of the libraries that it was trained with; `weights` are the files beside an
     ONNX graph that hold some of it; `reading` holds the table options that a training read its file with, which a batch takes as its own; `sha256` is of the artifact, or of all files where there are several; `provenance` says where it comes from: of a training its job, data set and
@@ -191,12 +191,12 @@ class Manifest:
 
     @property
     def graph(self) -> bool:
-        """Is it an ONNX graph of its own? One that was compiled from an estimator says what that was fitted with."""
+        """Whether it is an ONNX graph of its own. One that was compiled from an estimator names what fitted the estimator."""
         return self.format == "onnx" and "scikit-learn" not in self.framework
 
     @property
     def default_outputs(self) -> tuple[TensorSpec, ...]:
-        """What is answered where nothing is named: all that code or a graph gives, since one call makes it, else the first method."""
+        """The outputs that are returned by default: all outputs of code or of a graph, since one call makes them, else the first method."""
         return self.outputs if self.format == PYTHON or self.graph else self.outputs[:1]
 
     @property

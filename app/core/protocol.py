@@ -1,4 +1,4 @@
-"""Tensors of the Open Inference Protocol as JSON, with raw data beside it where the caller wants."""
+"""Tensors of the Open Inference Protocol as JSON, with raw data beside it if the caller asks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
 
 
 def listed(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    """The tensors in a field of a request. Raises InvalidInput where it holds none."""
+    """The tensors in a field of a request. Raises InvalidInput if it has none."""
     tensors = body.get(name)
     if not isinstance(tensors, list) or not tensors or not all(isinstance(item, dict) for item in tensors):
         raise InvalidInput(f"{name} must be a list of at least one tensor", pointer=f"/{name}")

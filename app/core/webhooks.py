@@ -171,13 +171,13 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def delay(schedule: Sequence[float], tried: int, luck: float, retry_after_s: float | None = None) -> float | None:
-    """Return the seconds until the attempt after `tried` attempts, or None after the last one. `luck` is uniform in [0, 1).
+def delay(schedule: Sequence[float], tried: int, jitter: float, retry_after_s: float | None = None) -> float | None:
+    """Return the seconds until the attempt after `tried` attempts, or None after the last one. `jitter` is uniform in [0, 1).
 
     Attempts are a little later than the schedule says, so that messages that failed together are not repeated together. They are not earlier
     than the receiver's Retry-After, up to a day.
     """
     if tried > len(schedule):
         return None
-    planned = schedule[tried - 1] * (1 + _JITTER * luck)
+    planned = schedule[tried - 1] * (1 + _JITTER * jitter)
     return max(planned, min(retry_after_s or 0.0, _LONGEST_WAIT_S))

@@ -1,1 +1,1 @@
-"""Telling receivers of webhooks what happened to jobs. May import core, store, settings, metrics, httpx, standardwebhooks."""
+"""Deliveries of webhooks."""

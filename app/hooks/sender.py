@@ -45,17 +45,17 @@ class Sender:
         settings: Settings,
         shown: Shown,
         schedule: Sequence[float] = SCHEDULE,
-        luck: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
         loop: Loop | None = None,
     ) -> None:
-        """`schedule` holds the seconds between attempts; `luck` returns a random number in [0, 1) that delays them a little."""
+        """`schedule` holds the seconds between attempts; `jitter` returns a random number in [0, 1) that delays them a little."""
         self._client = client
         self._loop = loop or Loop("webhooks")
         self._quarantine = Quarantine(client, settings)
         self._settings = settings
         self._shown = shown
         self._schedule = schedule
-        self._luck = luck
+        self._jitter = jitter
         self._http = ssrf_transport.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
         self._sending: set[asyncio.Task[None]] = set()
         self._receivers: Counter[str] = Counter()
@@ -134,7 +134,7 @@ class Sender:
             gone = "the receiver answered 410, that it is gone for good"
             await self._end(delivery, webhook, attempt, DeliveryStatus.FAILED, "gone", counts=webhook is not None, disable=gone)
         else:
-            delay_s = None if refused else delay(self._schedule, delivery.tried + 1, self._luck(), wait_s)
+            delay_s = None if refused else delay(self._schedule, delivery.tried + 1, self._jitter(), wait_s)
             following = DeliveryStatus.FAILED if delay_s is None else DeliveryStatus.PENDING
             outcome = "refused" if refused else "again" if following is DeliveryStatus.PENDING else "failed"
             await self._end(delivery, webhook, attempt, following, outcome, delay_s or 0.0, counts=webhook is not None)

@@ -111,7 +111,7 @@ class Connection(Protocol):
         streams = self.cycle is not None and self.cycle.response_started and self.cycle.chunked_encoding
         self._half_closed = bool(self._unanswered) and not self._reading and not streams
         if not self._half_closed:
-            # Not left to the event loop, which would drop an answer that `wire` holds until the end of this turn.
+            # Not left to the event loop, which would drop a response that the joining transport holds until the end of this turn.
             self.transport.close()
         return self._half_closed
 

@@ -24,7 +24,7 @@ class Holds:
             if not timeout.expired():
                 timeout.reschedule(0)
 
-    async def wait(self, happening: Awaitable[object], seconds: float) -> bool:
+    async def wait(self, awaitable: Awaitable[object], seconds: float) -> bool:
         """Wait for an event or a future. Return False if `seconds` have passed or the process shuts down before it happens.
 
         The awaitable is cancelled then. It must not run Redis commands: redis-py may answer a cancellation with an error of its own.
@@ -37,7 +37,7 @@ class Holds:
             async with asyncio.timeout(0 if self.draining else seconds) as timeout:
                 self._open.add(timeout)
                 try:
-                    await happening
+                    await awaitable
                 finally:
                     self._open.discard(timeout)
         except TimeoutError:

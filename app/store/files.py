@@ -62,7 +62,9 @@ class Draft:
         if size > self._longest:
             raise PayloadTooLarge(f"the file is larger than {self._longest} bytes, the limit of this server (CELERIAC_MAX_FILE_BYTES)")
         if size > self._room:
-            raise StorageFull("the files that are kept take all the room that they may (CELERIAC_MAX_FILES_BYTES): delete some, or wait")
+            raise StorageFull(
+                "All files together exceed the limit of this server (CELERIAC_MAX_FILES_BYTES). Delete some, or try again later."
+            )
         self.file.write(data)
 
     def finish(self, filename: str, purpose: str, ttl_s: float) -> File:

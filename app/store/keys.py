@@ -30,7 +30,7 @@ DEAD: Final = f"{PREFIX}dead"
 """Sorted set of the jobs that have a dead letter, by the time of death; bounded by `max_dead_letters`."""
 
 MAINTENANCE: Final = f"{PREFIX}maintenance"
-"""String, the API process that looks after delayed and lost deliveries; ends seconds after its last sign of life."""
+"""String, the API process that looks after delayed and lost deliveries; expires seconds after its last heartbeat."""
 
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
@@ -48,7 +48,7 @@ SCHEDULES: Final = f"{PREFIX}redbeat::schedule"
 """Sorted set, celery-redbeat's own: the keys of schedules by the time of their next run, -1 for one that is paused."""
 
 BEAT: Final = f"{PREFIX}redbeat::lock"
-"""String, the beat that fires; ends seconds after its last sign of life."""
+"""String, the beat that fires; expires seconds after its last heartbeat."""
 
 FOLLOWUPS: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
@@ -63,7 +63,7 @@ EVENTS: Final = f"{PREFIX}events"
 """Sorted set of `job event` and `batch:ID:ROUND state` that may notify webhooks, by the time to handle it. The process that handles an event removes it."""
 
 EXPIRING: Final = f"{PREFIX}expiring"
-"""Sorted set of the jobs whose end somebody wants to hear of, by their deadline; a job that has ended is removed."""
+"""Sorted set of watched jobs by deadline; a job that has ended is removed."""
 
 WEBHOOKS: Final = f"{PREFIX}webhooks"
 """Hash, registered webhook -> JSON. Where there is none, and a job brings none along, nothing is kept of its events."""
@@ -193,7 +193,7 @@ def deliveries(queue: str) -> str:
 
 
 def running(queue: str) -> str:
-    """Sorted set of the deliveries that processes run, by their last sign of life."""
+    """Sorted set of the deliveries that processes run, by their last heartbeat."""
     return f"{PREFIX}running:{queue}"
 
 

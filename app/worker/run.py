@@ -60,7 +60,7 @@ def _outcomes(process: PoolProcess, claim: Claim) -> list[Outcome] | None:
         if not running.jobs:
             return []
         if not running.inputs:
-            lost = PayloadLost("the input lay in the folder of blobs, and is gone or cannot be read by the worker: submit the job again")
+            lost = PayloadLost("The input is missing from the blob folder, or the worker cannot read it. Submit the job again.")
             return [Outcome(job, error=lost) for job in running.jobs]
         if running.work:
             return handle(process, running, max(attempts), claim.limit_s)

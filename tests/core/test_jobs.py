@@ -56,7 +56,7 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("attempt", "expected"), [(1, 0.25), (2, 0.5), (3, 1.0), (9, 5.0), (10, None)])
 def test_the_delay_doubles_up_to_its_bound_and_then_ends(attempt: int, expected: float | None) -> None:
-    assert delay(RetryPolicy(max_attempts=10, backoff_s=0.5, max_backoff_s=10), attempt, luck=0.5) == expected
+    assert delay(RetryPolicy(max_attempts=10, backoff_s=0.5, max_backoff_s=10), attempt, jitter=0.5) == expected
 
 
 def delivery(rows: tuple[int, ...] = (1, 2)) -> Delivery:

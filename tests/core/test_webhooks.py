@@ -12,14 +12,14 @@ def webhook(**values: object) -> Webhook:
 
 
 def test_attempts_go_on_for_three_days_and_end() -> None:
-    waits = [delay(SCHEDULE, tried, luck=0) for tried in range(1, len(SCHEDULE) + 2)]
+    waits = [delay(SCHEDULE, tried, jitter=0) for tried in range(1, len(SCHEDULE) + 2)]
     assert waits[:2] == [5, 300]
     assert sum(wait or 0 for wait in waits) > 3 * 24 * 3600
     assert waits[-1] is None
 
 
-def test_luck_makes_an_attempt_later_and_never_earlier() -> None:
-    assert 5 < (delay(SCHEDULE, 1, luck=0.99) or 0) <= 6
+def test_jitter_makes_an_attempt_later_and_never_earlier() -> None:
+    assert 5 < (delay(SCHEDULE, 1, jitter=0.99) or 0) <= 6
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(1.0, 5.0), (60.0, 60.0), (10**9, 86400.0)])

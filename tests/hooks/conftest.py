@@ -111,7 +111,7 @@ class Hooked:
 
     def sender(self, schedule: tuple[float, ...] = (0.0,) * 9) -> Sender:
         """Due again at once, so that no test waits."""
-        return Sender(self.client, self.settings, Shown(present, present_batch), schedule, luck=lambda: 0.0)
+        return Sender(self.client, self.settings, Shown(present, present_batch), schedule, jitter=lambda: 0.0)
 
     async def send(self) -> None:
         """Rounds until nothing is due."""
