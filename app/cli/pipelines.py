@@ -12,14 +12,12 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import JSON
 from celeriac_cli.pipelines import app
 
+from app.cli.models import Root
+
 if TYPE_CHECKING:
     from app.core.pipelines import Pipeline
     from app.registry.pipelines import Pipelines
-
-Root = Annotated[
-    Path | None,
-    typer.Option("--models", help="Folder of the model repository.  \\[env: CELERIAC_MODELS] \\[default: ./models]", show_default=False),
-]
+    from app.registry.repository import Repository
 
 
 def add_commands() -> None:
@@ -41,9 +39,9 @@ def publish(
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise CLIError(f"{file} cannot be read: {error}", Exit.NOT_FOUND) from None
-    with _writing(models) as folder:
+    with _writing(models) as (folder, repository):
         pipeline = folder.publish(file.stem, text)
-        warnings = list(_missing(pipeline, models))
+        warnings = list(_missing(pipeline, repository))
     if json:
         show.print_json({"name": pipeline.name, "steps": list(pipeline.steps), "warnings": warnings})
         return
@@ -56,29 +54,25 @@ def samples(json: JSON = False, models: Root = None) -> None:
     """Publish the sample pipelines that are missing, and train the models that they use."""
     from celeriac_cli import show
 
-    from app.registry.repository import Repository
     from app.samples.pipelines import publish_sample_pipelines
-    from app.settings import settings
 
-    with _writing(models) as folder:
-        published = publish_sample_pipelines(Repository(models or settings().models), folder)
+    with _writing(models) as (folder, repository):
+        published = publish_sample_pipelines(repository, folder)
     if json:
         show.print_json(published)
     else:
         show.out().print(f"published {', '.join(published)}" if published else "The sample pipelines exist already.")
 
 
-def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
+def _missing(pipeline: Pipeline, repository: Repository) -> Iterator[str]:
     """Warnings about models and functions that steps need and this machine does not have."""
     from celeriac._authoring import STEPS
 
     from app.core.errors import CeleriacError
     from app.core.models import ModelRef
-    from app.registry.repository import Repository
     from app.settings import settings
     from app.worker.handlers import load
 
-    repository = Repository(models or settings().models)
     try:
         load(settings().imports)
     except Exception as error:  # noqa: BLE001 - modules of the user may raise anything
@@ -95,14 +89,19 @@ def _missing(pipeline: Pipeline, models: Path | None) -> Iterator[str]:
 
 
 @contextmanager
-def _writing(models: Path | None) -> Iterator[Pipelines]:
-    """Raises CLIError if the folder cannot be written."""
+def _writing(models: Path | None) -> Iterator[tuple[Pipelines, Repository]]:
+    """The folder of pipelines and the model repository: those of the server that runs here, unless an option or a setting names others.
+
+    Raises CLIError if the folder cannot be written.
+    """
+    from app.cli.target import find
     from app.registry.pipelines import Pipelines
     from app.settings import settings
 
-    chosen = settings().model_copy(update={"models": models}) if models else settings()
+    target = find(models, "")
+    config = settings().model_copy(update={"models": target.repository.root})
     try:
-        yield Pipelines(chosen.pipelines_folder)
+        yield Pipelines(config.pipelines_folder), target.repository
     except OSError as error:
         message = f"{error.filename} cannot be written ({error.strerror}): allow it, or set CELERIAC_PIPELINES to another folder"
         raise CLIError(message, Exit.REFUSED) from None

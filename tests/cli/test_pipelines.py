@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import lock
 from app.settings import settings
 from tests.cli.conftest import Celeriac
 
@@ -49,3 +50,16 @@ def test_imports_that_fail_are_a_warning(celeriac: Celeriac, sample_models: Path
     ended = celeriac("pipelines", "publish", str(published), "--models", str(sample_models))
     assert ended.exit == 0
     assert "warning: CELERIAC_IMPORTS cannot be imported (No module named 'module_of_nobody')" in ended.err
+
+
+def test_a_pipeline_is_published_where_the_running_server_reads_it(
+    celeriac: Celeriac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: Path
+) -> None:
+    monkeypatch.delenv("CELERIAC_PIPELINES")
+    monkeypatch.delenv("CELERIAC_MODELS", raising=False)
+    monkeypatch.setenv("CELERIAC_STATE", str(tmp_path / "state"))
+    settings.cache_clear()
+    with lock.held(tmp_path / "state") as publish:
+        publish({"url": "http://127.0.0.1:1", "models": str(tmp_path / "theirs")})
+        assert celeriac("pipelines", "publish", str(published)).exit == 0
+    assert (tmp_path / "theirs" / ".pipelines" / "own.yaml").is_file()
