@@ -17,20 +17,23 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CELERIAC_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("CELERIAC_LOAD_TIMEOUT_S", "1")
     settings.cache_clear()
     yield
     settings.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
+    ("code", "limit_s", "reason"),
     [
-        ("import time; time.sleep(1000)", "its process did not finish within 1 s (CELERIAC_LOAD_TIMEOUT_S)"),
-        ("import os; os._exit(7)", "its process ended with code 7"),
+        ("import time; time.sleep(1000)", "1", "its process did not finish within 1 s (CELERIAC_LOAD_TIMEOUT_S)"),
+        ("import os; os._exit(7)", "300", "its process ended with code 7"),
     ],
 )
-def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(code: str, reason: str, celeriac: Celeriac, tmp_path: Path) -> None:
+def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(
+    code: str, limit_s: str, reason: str, celeriac: Celeriac, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELERIAC_LOAD_TIMEOUT_S", limit_s)
+    settings.cache_clear()
     (tmp_path / "hang").mkdir()
     (tmp_path / "hang" / "model.py").write_text(code)
     spec = "[{name: x, datatype: FP64, shape: [-1]}]"
