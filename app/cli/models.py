@@ -14,6 +14,7 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.models import app
 from celeriac_cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, table_options
 
+from app.cli.options import Root
 from app.core.errors import InvalidInput
 from app.core.models import ALIAS, PRODUCTION
 from app.core.promotions import PromotionState
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from app.cli.version_wait import VersionWait
 
 Name = Annotated[str, typer.Argument(help="The name of a model.")]
-Root = Annotated[
-    Path | None,
-    typer.Option(
-        "--models",
-        help="Folder of the model repository.  \\[env: CELERIAC_MODELS] \\[default: that of the server that runs here, else ./models]",
-        show_default=False,
-    ),
-]
 Waits = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a worker serves the version.")]
 Timeout = Annotated[
     float | None,

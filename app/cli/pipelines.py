@@ -12,7 +12,7 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import JSON
 from celeriac_cli.pipelines import app
 
-from app.cli.models import Root
+from app.cli.options import Root
 
 if TYPE_CHECKING:
     from app.core.pipelines import Pipeline

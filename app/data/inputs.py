@@ -58,7 +58,8 @@ def from_table(
                 raise InvalidFile(f"row {first.row}: {first.detail}" if first.line is None else f"line {first.line}: {first.detail}")
             parts.append(inputs)
     except InvalidFile as error:
-        raise InvalidFile(f"{_NAME}: {error.detail}", pointer=error.pointer) from None
+        # One with a pointer is about the columns, and names the file itself.
+        raise error if error.pointer else InvalidFile(f"{_NAME}: {error.detail}") from None
     return [_joined(tensors) for tensors in zip(*parts, strict=True)]
 
 

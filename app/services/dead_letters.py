@@ -17,7 +17,7 @@ from app.core.models import ModelRef
 from app.services.catalog import Catalog
 from app.services.identity import JobIdentity, fingerprint
 from app.services.jobs import JobService
-from app.services.requests.dead_letters import Mended, Redirected
+from app.services.requests.dead_letters import BulkReplay, Replay
 from app.services.requests.jobs import deadline_s
 from app.settings import Settings
 from app.store import dead_letters
@@ -50,7 +50,7 @@ class DeadLetterService:
         """Return the newest dead letters after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
         return await dead_letters.page(self._client, filters, cursor, limit)
 
-    async def replay(self, id: str, changes: Redirected) -> Job:
+    async def replay(self, id: str, changes: BulkReplay) -> Job:
         """Submit a dead letter as a new job and discard it. Calling it twice makes one job.
 
         Args:
@@ -64,7 +64,7 @@ class DeadLetterService:
         """
         letter = await self.get(id)
         manifest = await self._catalog.serving(changes.model or ModelRef(letter.model, letter.version))
-        method, rows = (changes.method, changes.inputs) if isinstance(changes, Mended) else (None, None)
+        method, rows = (changes.method, changes.inputs) if isinstance(changes, Replay) else (None, None)
         outputs = tuple(manifest.output(name).name for name in (letter.outputs if method is None else [method]))
         inputs = from_tensors(manifest, letter.inputs) if rows is None else from_rows(manifest, rows)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
@@ -83,7 +83,7 @@ class DeadLetterService:
         await dead_letters.discard(self._client, [id])
         return job
 
-    async def replay_all(self, letters: Sequence[DeadLetter], changes: Redirected) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
+    async def replay_all(self, letters: Sequence[DeadLetter], changes: BulkReplay) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
         """Replay several dead letters. Yields each with its new job, or with the error if it was refused."""
         for first in range(0, len(letters), _AT_ONCE):
             some = letters[first : first + _AT_ONCE]

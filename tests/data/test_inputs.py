@@ -88,7 +88,7 @@ def test_a_missing_whole_number_far_down_does_not_change_the_rows_above() -> Non
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a,c\n1,2\n", "The table: the file lacks 'b', which 'm' takes; it has 'a', 'c'"),
+        ("a,c\n1,2\n", "the file lacks 'b', which 'm' takes; it has 'a', 'c'"),
         ("a,b\n1,2\n3\n", "The table: line 3: it has 1 value, and the first line has 2 columns"),
         ("a,b\n1,2\n3,ten\nx,y\n", "The table: line 3: Column 'b': 'ten' is not a number."),
         ("a,b\n", "The table: it has no rows"),

@@ -9,7 +9,7 @@ import pytest
 from app.core.errors import InvalidInput
 from app.core.large_inputs import LargeInputs
 from app.core.models import ModelRef
-from app.services.requests.dead_letters import Mended, Redirected
+from app.services.requests.dead_letters import BulkReplay, Replay
 from app.services.requests.jobs import PipelineSubmission, Submission, deadline_s, parse_submission
 from app.settings import Settings
 
@@ -63,13 +63,13 @@ def test_an_invalid_body_is_refused(body: dict[str, Any], pointer: str, detail: 
 
 
 def test_only_a_replay_of_one_letter_takes_other_rows() -> None:
-    assert Mended.parse({"inputs": [[1]], "method": "predict"}).inputs == [[1]]
+    assert Replay.parse({"inputs": [[1]], "method": "predict"}).inputs == [[1]]
     with pytest.raises(InvalidInput, match="Unknown field 'inputs'"):
-        Redirected.parse({"inputs": [[1]]})
+        BulkReplay.parse({"inputs": [[1]]})
 
 
 def test_a_replay_is_written_as_it_was_sent() -> None:
-    assert Mended.parse({"model": "wine@2", "method": None, "inputs": [{"a": 1}]}).model_dump(mode="json", exclude_unset=True) == {
+    assert Replay.parse({"model": "wine@2", "method": None, "inputs": [{"a": 1}]}).model_dump(mode="json", exclude_unset=True) == {
         "model": "wine@2",
         "inputs": [{"a": 1}],
     }

@@ -172,7 +172,7 @@ def test_a_table_that_is_sent_again_is_the_same_job(api: httpx.Client) -> None:
     ("content", "options", "refusal"),
     [
         ("age,income\n30,1\nten,2\n", {}, (422, "invalid_file", None, "The table: line 3: Column 'age': 'ten' is not a number.")),
-        ("age\n30\n", {}, (422, "invalid_file", "/columns", "The table: the file lacks 'income', which 'ages' takes; it has 'age': rename them, or say which is which in columns")),
+        ("age\n30\n", {}, (422, "invalid_file", "/columns", "the file lacks 'income', which 'ages' takes; it has 'age': rename them, or say which is which in columns")),
         ("", {}, (422, "invalid_file", None, "The table: it has no rows")),
         ("age,income\n30,1\n", {"decimal": "x"}, (422, "invalid_input", "/decimal", "Parameter decimal must be '.' or ',', not 'x'.")),
         ("age,income\n30,1\n", {"separator": ";"}, (422, "unknown_field", "/separator", "Unknown field 'separator'.")),

@@ -1,4 +1,4 @@
-"""Parses the JSON of requests. Large bodies are parsed in a process of `offload`, which imports this file and no web framework."""
+"""Parses the bodies of requests. Large JSON, and tables, are parsed in a process of `offload`, which imports this file and no web framework."""
 
 from __future__ import annotations
 

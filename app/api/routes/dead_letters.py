@@ -18,7 +18,7 @@ from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import InvalidInput
 from app.core.jobs import Job
 from app.core.timestamps import rfc3339
-from app.services.requests.dead_letters import Mended, Redirected
+from app.services.requests.dead_letters import BulkReplay, Replay
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -37,7 +37,7 @@ async def replay_many(request: Request) -> Response:
     The body may name another `model`, for example after a corrected version was published, and a `deadline_s`. A refused letter is kept.
     """
     root = container(request)
-    changes = Redirected.parse(await _body(root, request))
+    changes = BulkReplay.parse(await _body(root, request))
     page, following = await _page(request, schemas.ReplayQuery)
     jobs: list[dict[str, Any]] = []
     refused: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ async def replay(request: Request) -> Response:
     The letter is discarded when the new job is durable. Sent twice, the request makes one job.
     """
     root, id = container(request), request.path_params["id"]
-    changes = Mended.parse(await _body(root, request))
+    changes = Replay.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
     return json_response({**present(job), "replay_of": id}, 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
 

@@ -12,7 +12,7 @@ from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Boolean, Integer, Page, Time
 from app.core.dead_letters import Wanted
-from app.services.requests.dead_letters import Mended, Redirected
+from app.services.requests.dead_letters import BulkReplay, Replay
 
 Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 
@@ -118,7 +118,7 @@ class Discarded(BaseModel):
 def _list(query: Annotated[DeadLettersQuery, Query()]) -> None: ...
 
 
-def _replay_many(query: Annotated[ReplayQuery, Query()], body: Redirected | SkipJsonSchema[None] = None) -> None: ...
+def _replay_many(query: Annotated[ReplayQuery, Query()], body: BulkReplay | SkipJsonSchema[None] = None) -> None: ...
 
 
 def _discard_many(query: Annotated[DiscardQuery, Query()]) -> None: ...
@@ -127,7 +127,7 @@ def _discard_many(query: Annotated[DiscardQuery, Query()]) -> None: ...
 def _by_id(id: Id) -> None: ...
 
 
-def _replay(id: Id, body: Mended | SkipJsonSchema[None] = None) -> None: ...
+def _replay(id: Id, body: Replay | SkipJsonSchema[None] = None) -> None: ...
 
 
 LIST: Final = documented(_list, DeadLetters, response_description="A page of dead letters.")

@@ -43,7 +43,7 @@ class ScheduledRun(BaseModel):
 
     planned_at: str | None
     state: str | None = Field(
-        description="State of the training, batch or pipeline; `missed` or `failed` if none began; null if it is no longer known.",
+        description="State of the training, batch or pipeline: `missed` or `failed` if nothing started, null once its job has expired.",
         examples=["succeeded"],
     )
     kind: str | None = Field(description="Kind of the run.", examples=["training"])

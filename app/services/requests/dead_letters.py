@@ -9,7 +9,7 @@ from app.services.requests.jobs import AT_MOST, Deadline, Rows
 from app.services.requests.models import Reference
 
 
-class Redirected(RequestBody):
+class BulkReplay(RequestBody):
     """What to change in every replayed job."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"model": "digits@2"}]})
@@ -20,7 +20,7 @@ class Redirected(RequestBody):
     )
 
 
-class Mended(Redirected):
+class Replay(BulkReplay):
     """What to change in the replayed job."""
 
     inputs: Rows | None = Field(None, description="Other rows, in the form of POST /v1/jobs.")
