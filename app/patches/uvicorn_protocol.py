@@ -4,7 +4,8 @@ Why:
     llhttp, which uvicorn uses, parses strictly. But uvicorn adds no check of the Host field, takes trailers for headers, reads headers
     of any size, waits for the rest of a request for ever, drops the answer to a client that has closed its half of the connection, and
     drops the body of a request that offers another protocol, as Java's client offers HTTP/2. A server may ignore such an offer
-    (RFC 9110, 7.8). About ninety raw requests, with the sections of the RFCs, test this (`tests/patches/http_cases.py`).
+    (RFC 9110, 7.8). About ninety raw requests, with the sections of the RFCs, test this (`tests/patches/http_cases.py`), and so do the
+    requests of llhttp's own tests (`tests/patches/llhttp`).
 
 Upstream:
     https://github.com/Kludex/uvicorn/issues/157 asks for time limits and bounds and is closed. `h11_max_incomplete_event_size` bounds
@@ -109,10 +110,12 @@ class Connection(Protocol):
         Only event streams are chunked. A client that closes its half of one has left: what watches the job for it should end.
         """
         streams = self.cycle is not None and self.cycle.response_started and self.cycle.chunked_encoding
-        self._half_closed = bool(self._unanswered) and not self._reading and not streams
+        self._half_closed = bool(self._unanswered or self._reading) and not streams
         if not self._half_closed:
             # Not left to the event loop, which would drop a response that the joining transport holds until the end of this turn.
             self.transport.close()
+        elif self._reading and self._refusal is None:
+            self._refuse(Refusal(400, "Bad Request", "The connection was closed before the request was complete."))
         return self._half_closed
 
     def data_received(self, data: bytes) -> None:

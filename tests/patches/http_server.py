@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -107,3 +108,9 @@ def answers(connection: socket.socket) -> list[tuple[int, dict[str, Any]]]:
             assert len(body) == length, f"the answer {status} is cut off"
             found.append((status, orjson.loads(body) if body else {}))
     return found
+
+
+def status_lines(connection: socket.socket) -> tuple[int, ...]:
+    """The status of every answer until the server closes the connection, whatever their bodies."""
+    with connection.makefile("rb") as file:
+        return tuple(int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", file.read()))

@@ -77,6 +77,14 @@ def test_a_client_that_closes_its_half_gets_its_answers(server: Server, sent: by
         assert statuses(connection) == (200,) * max(1, sent.count(NEXT)) + (400,) * (b"rubbish" in sent)
 
 
+@pytest.mark.parametrize("last", [b"GET / HT", GET, POST + b"Content-Length: 5\r\n\r\nhel"], ids=["line", "head", "body"])
+def test_answers_come_before_the_error_of_a_request_that_was_cut_off(server: Server, last: bytes) -> None:
+    with server.connect() as connection:
+        connection.sendall(NEXT * 2 + last)
+        connection.shutdown(socket.SHUT_WR)
+        assert statuses(connection) == (200, 200, 400)
+
+
 def test_a_client_that_closes_its_half_while_it_waits_gets_its_answer() -> None:
     with serving() as server, server.connect() as connection:
         connection.sendall(b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n")
