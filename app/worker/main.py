@@ -6,7 +6,6 @@ import importlib
 import os
 import shutil
 import socket
-import sys
 import warnings
 
 from app.settings import settings
@@ -27,9 +26,11 @@ def serve() -> None:
     _name_metric_files()
     try:
         code = _run()
+        # Here: Celery is imported by now.
+        from app.worker.shutdown import end_process
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    sys.exit(code)
+    end_process(code)
 
 
 def _name_metric_files() -> None:

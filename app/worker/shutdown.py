@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import redis
 from celery.bootsteps import CLOSE, TERMINATE
@@ -24,6 +24,18 @@ log = logging.getLogger(__name__)
 _LOOK_EVERY_S: Final = 0.5
 _IDLE_S: Final = 5.0
 """How long a worker without deliveries may take to stop. Its processes may still be loading models that nothing needs any more."""
+_END: Final = threading.Lock()
+"""Held by the thread that ends this process."""
+
+
+def end_process(code: int) -> NoReturn:
+    """End this process with `code`, or wait for the thread that is ending it.
+
+    Not as Python ends: it would free modules that other threads still use, and crash.
+    """
+    with _END:
+        logging.shutdown()
+        os._exit(code)
 
 
 def bound_shutdown(worker: Any, seconds: float) -> None:
@@ -54,9 +66,10 @@ def bound_shutdown(worker: Any, seconds: float) -> None:
             if signals and now > idle_until:
                 why = f"has had no delivery for {_IDLE_S:g} s and still has not ended"
                 break
-        code = _release_deliveries(worker, client, why)
-        # A worker that refuses its Redis stops without a signal, with a code of its own.
-        os._exit(code or int(worker.exitcode or 0))
+        with _END:
+            code = _release_deliveries(worker, client, why)
+            # A worker that refuses its Redis stops without a signal, with a code of its own.
+            os._exit(code or int(worker.exitcode or 0))
 
     threading.Thread(target=watch, name="shutdown", daemon=True).start()
 
