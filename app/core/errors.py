@@ -30,6 +30,13 @@ CeleriacError
 ├── ScheduleConflict             schedule_conflict       the schedule exists already, or the number of schedules is at its limit
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
+├── CredentialsMissing           credentials_missing     the request has no API key, and needs one
+│   └── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+├── CredentialsConflict          credentials_conflict    the request has two different API keys
+├── ScopeMissing                 scope_missing           the API key lacks the scope that the operation needs
+├── KeyRestricted                key_restricted          the API key does not allow this model or pool
+├── KeyNotFound                  key_not_found           no API key of that id
+├── KeyConflict                  key_conflict            the API key's state, or the number of keys, does not allow it
 ├── PredictionFailed             prediction_failed       the model raised
 │   ├── InvalidOutput            invalid_output          the model answered with another shape or datatype than declared
 │   ├── PredictionOutOfMemory    out_of_memory           the prediction needed more memory than there is
@@ -257,6 +264,45 @@ class WebhookNotFound(CeleriacError):
 class WebhookConflict(CeleriacError):
     code = "webhook_conflict"
     title = "The webhook's state does not allow it"
+
+
+class CredentialsMissing(CeleriacError):
+    code = "credentials_missing"
+    title = "The request needs an API key"
+
+
+class InvalidKey(CredentialsMissing):
+    code = "invalid_key"
+    title = "The API key is not valid"
+
+
+class CredentialsConflict(CeleriacError):
+    code = "credentials_conflict"
+    title = "The request has two different API keys"
+
+
+class ScopeMissing(CeleriacError):
+    code = "scope_missing"
+    title = "The API key lacks a scope"
+
+    def __init__(self, detail: str, *, scope: str = "") -> None:
+        super().__init__(detail)
+        self.scope = scope
+
+
+class KeyRestricted(CeleriacError):
+    code = "key_restricted"
+    title = "The API key does not allow this model or pool"
+
+
+class KeyNotFound(CeleriacError):
+    code = "key_not_found"
+    title = "The API key does not exist"
+
+
+class KeyConflict(CeleriacError):
+    code = "key_conflict"
+    title = "The API key's state does not allow it"
 
 
 class PredictionFailed(CeleriacError):

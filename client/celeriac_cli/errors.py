@@ -9,7 +9,7 @@
 | 4    | not_found   | the model, version, job or file does not exist                                |
 | 5    | not_now     | the wait has passed, the queue is full, or the model is unavailable for now   |
 | 6    | conflict    | a port is taken, a second `up` runs, or a version exists already              |
-| 7    | refused     | this machine does not allow it: a file, a folder, an unfit server             |
+| 7    | refused     | a file, a folder, an unfit server or the API key does not allow it            |
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     **dict.fromkeys(
         (
             "model_not_found", "version_not_found", "job_not_found", "job_expired", "dead_letter_not_found", "batch_not_found",
-            "file_not_found", "schedule_not_found", "webhook_not_found", "pipeline_not_found",
+            "file_not_found", "schedule_not_found", "webhook_not_found", "pipeline_not_found", "key_not_found",
         ),
         Exit.NOT_FOUND,
     ),
@@ -94,13 +94,20 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
         ("model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full"), Exit.NOT_NOW
     ),
     **dict.fromkeys(
-        ("model_conflict", "job_conflict", "batch_conflict", "schedule_conflict", "webhook_conflict"), Exit.CONFLICT
+        ("model_conflict", "job_conflict", "batch_conflict", "schedule_conflict", "webhook_conflict", "key_conflict"),
+        Exit.CONFLICT,
     ),
-    **dict.fromkeys(("models_read_only", "store_unfit"), Exit.REFUSED),
+    **dict.fromkeys(
+        (
+            "models_read_only", "store_unfit", "credentials_missing", "invalid_key", "credentials_conflict", "scope_missing",
+            "key_restricted",
+        ),
+        Exit.REFUSED,
+    ),
     "store_unavailable": Exit.UNREACHABLE,
 }  # fmt: skip
 """The exit code of each error code of the server."""
-_EXIT_OF_STATUS: Final = {404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
+_EXIT_OF_STATUS: Final = {401: Exit.REFUSED, 403: Exit.REFUSED, 404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
 
 
 def exit_of(code: str, status: int = 500) -> Exit:

@@ -50,6 +50,13 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.ScheduleConflict: 409,
     errors.WebhookNotFound: 404,
     errors.WebhookConflict: 409,
+    errors.CredentialsMissing: 401,
+    errors.InvalidKey: 401,
+    errors.CredentialsConflict: 400,
+    errors.ScopeMissing: 403,
+    errors.KeyRestricted: 403,
+    errors.KeyNotFound: 404,
+    errors.KeyConflict: 409,
     errors.PredictionFailed: 422,
     errors.WorkFailed: 422,
     errors.InvalidOutput: 422,
@@ -78,6 +85,8 @@ def problem(request: Request, error: CeleriacError) -> Response:
     headers = {}
     if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
+    if challenge := _challenge(error):
+        headers["www-authenticate"] = challenge
     body: dict[str, Any] = {
         "type": f"urn:celeriac:error:{error.code}",
         "title": error.title,
@@ -88,6 +97,20 @@ def problem(request: Request, error: CeleriacError) -> Response:
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
     return _response(request, body, headers)
+
+
+def _challenge(error: CeleriacError) -> str:
+    """Return what RFC 6750 (section 3) demands beside an error of authentication, or an empty string."""
+    match error:
+        case errors.InvalidKey():
+            return 'Bearer error="invalid_token"'
+        case errors.CredentialsMissing():
+            return "Bearer"
+        case errors.CredentialsConflict():
+            return 'Bearer error="invalid_request"'
+        case errors.ScopeMissing():
+            return f'Bearer error="insufficient_scope", scope="{error.scope}"'
+    return ""
 
 
 def _response(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
