@@ -107,3 +107,14 @@ RECYCLED: Final = Counter(
     "Worker processes replaced, by reason: memory, count or broken.",
     ["reason"],
 )
+AUTHENTICATION_FAILURES: Final = Counter(
+    "celeriac_authentication_failures", "Requests refused because of their API key, by error code.", ["code"]
+)
+KEY_PREVIOUS_USED: Final = Counter(
+    "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
+)
+KEYS_FILE_VALID: Final = Gauge(
+    "celeriac_keys_file_valid",
+    "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",
+    multiprocess_mode="livemin",
+)

@@ -19,7 +19,7 @@ _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
         "api_body_s", "api_linger_ready", "api_silence_s", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
-        "key_prefix_takeover", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches", "max_loads",
+        "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches", "max_loads",
         "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
@@ -110,6 +110,17 @@ class Settings(BaseSettings):
     api_linger_ready: bool = Field(
         False,
         description="Report ready while lingering. Kubernetes removes a terminating pod from its Services itself, and sends it requests only if no other pod is ready. The chart sets it.",
+    )
+    auth: Literal["none", "keys"] = Field(
+        "none",
+        description="Authentication of the API: `none` accepts every request, `keys` demands an API key with the scope of the operation.",
+    )
+    keys_file: Path | None = Field(
+        None, description="YAML or JSON file with hashes of API keys, for example a mounted Secret. It is read again when it changes."
+    )
+    max_keys: int = Field(10_000, gt=0, description="Maximum API keys in Redis. Those of `keys_file` do not count.")
+    keys_stale_s: float = Field(
+        60.0, ge=0, description="Time that an API key is accepted after it was last read while Redis does not answer; after it 503."
     )
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")

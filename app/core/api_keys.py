@@ -279,16 +279,20 @@ def parse_globs(globs: Any, field: str) -> tuple[str, ...]:
     """Return globs of models or pools, by default `*`. Raises InvalidInput. An empty list is refused, because it could mean all or none."""
     if globs is None:
         return ANY
-    if not isinstance(globs, list) or not 0 < len(globs) <= MAX_GLOBS or not all(isinstance(glob, str) and _GLOB.fullmatch(glob) for glob in globs):
+    if (
+        not isinstance(globs, list)
+        or not 0 < len(globs) <= MAX_GLOBS
+        or not all(isinstance(glob, str) and _GLOB.fullmatch(glob) for glob in globs)
+    ):
         raise InvalidInput(
-            f"Invalid {field} {shown(globs)}. Use a list of 1 to {MAX_GLOBS} names, in which * and ? are wildcards. [\"*\"] allows all.",
+            f'Invalid {field} {shown(globs)}. Use a list of 1 to {MAX_GLOBS} names, in which * and ? are wildcards. ["*"] allows all.',
             pointer=f"/{field}",
         )
     return tuple(dict.fromkeys(globs))
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:
-    return globs is ANY or any(fnmatchcase(name, glob) for glob in globs)
+    return globs == ANY or any(fnmatchcase(name, glob) for glob in globs)
 
 
 def _random(characters: int) -> str:

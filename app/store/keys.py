@@ -83,8 +83,22 @@ QUARANTINE_NOTES: Final = f"{PREFIX}quarantine:notes"
 ASIDE: Final = f"{PREFIX}aside:"
 """What the new name of a key begins with that was moved aside because it held a wrong type: `quarantine_ttl_s`."""
 
+API_KEYS: Final = f"{PREFIX}api-keys"
+"""Sorted set of the ids of API keys by creation time; bounded by `max_keys`."""
+
+ADMIN_KEYS: Final = f"{PREFIX}api-keys:admin"
+"""Sorted set of the API keys with the scope `admin` that are not disabled, by their expiry: as long as they exist."""
+
+API_KEYS_CHANGED: Final = f"{PREFIX}event:api-keys"
+"""Channel: the id of an API key that was created, changed or deleted."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
+
+
+def api_key(id: str) -> str:
+    """Hash `record`, `revision`, `last_used_at`: until the API key is deleted."""
+    return f"{PREFIX}api-key:{id}"
 
 
 def batch(id: str) -> str:

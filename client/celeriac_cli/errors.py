@@ -107,7 +107,15 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     "store_unavailable": Exit.UNREACHABLE,
 }  # fmt: skip
 """The exit code of each error code of the server."""
-_EXIT_OF_STATUS: Final = {401: Exit.REFUSED, 403: Exit.REFUSED, 404: Exit.NOT_FOUND, 429: Exit.NOT_NOW, 502: Exit.UNREACHABLE, 503: Exit.UNREACHABLE, 504: Exit.UNREACHABLE}
+_EXIT_OF_STATUS: Final = {
+    401: Exit.REFUSED,
+    403: Exit.REFUSED,
+    404: Exit.NOT_FOUND,
+    429: Exit.NOT_NOW,
+    502: Exit.UNREACHABLE,
+    503: Exit.UNREACHABLE,
+    504: Exit.UNREACHABLE,
+}
 
 
 def exit_of(code: str, status: int = 500) -> Exit:
