@@ -13,6 +13,7 @@ import redis.asyncio
 
 from app.broker.batches import Batches
 from app.broker.replies import Replies
+from app.core import callers
 from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
@@ -113,9 +114,12 @@ class BatchService:
         Raises:
             BatchNotFound: The batch does not exist.
             BatchConflict: The batch has not ended, has completed, or another batch writes its output.
+            KeyRestricted: The caller may not use the model or its pool.
         """
         batch = await self.get(id)
         spec = batch.order
+        callers.check_model(spec.model)
+        callers.check_pool(spec.pool)
         await self._claim_output(id, spec)
         expires_at = time.time() + spec.window_s
         change = Change(

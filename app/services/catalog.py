@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from app.core import promotions
+from app.core import callers, promotions
 from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.jobs import Job
 from app.core.models import PRODUCTION, Manifest, ModelRef
@@ -158,7 +158,8 @@ class Catalog:
         return named | {worker.pool for worker in self.workers}
 
     async def entry(self, name: str) -> Entry:
-        """Return a model. Raises ModelNotFound."""
+        """Return a model. Raises ModelNotFound, or KeyRestricted if the caller may not name it."""
+        callers.check_model(name)
         if name not in self.entries:
             await self._refresh_now()
         entry = self.entries.get(name)
@@ -202,10 +203,11 @@ class Catalog:
         return version.manifest.classes_of(job.outputs) if version and version.manifest else ()
 
     async def serving(self, ref: ModelRef) -> Manifest:
-        """Return the manifest to predict with. Raises ModelNotFound, VersionNotFound or ModelUnavailable."""
+        """Return the manifest to predict with. Raises ModelNotFound, VersionNotFound, ModelUnavailable or KeyRestricted."""
         name, version = await self.resolve(ref)
         if version.state is Readiness.UNAVAILABLE or version.manifest is None:
             raise ModelUnavailable(f"{ref.name}@{name} cannot be served: {version.reason}")
+        callers.check_pool(version.manifest.pool)
         return version.manifest
 
     async def _refresh_now(self) -> None:

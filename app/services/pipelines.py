@@ -11,6 +11,7 @@ from typing import Any
 
 import redis.asyncio
 
+from app.core import callers
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, PipelineUnavailable, QueueFull, UnknownField
 from app.core.handlers import RESULT
 from app.core.jobs import Job, State, new_id
@@ -140,6 +141,7 @@ class PipelineService:
         Raises:
             JobNotFound: The job does not exist.
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
+            KeyRestricted: The caller may not use one of the models or pools.
         """
         before = await self._jobs.get(id)
         stored = await pipelines.read(self._client, id)
@@ -148,6 +150,10 @@ class PipelineService:
         run, kept = stored
         if run.job.state not in (State.FAILED, State.CANCELLED, State.EXPIRED):
             raise JobConflict(f"Pipeline run {id} is {run.job.state}. Only a run that failed, expired or was cancelled can be retried.")
+        for target in run.targets.values():
+            callers.check_pool(target.pool)
+            if target.name:
+                callers.check_model(target.name)
         ttl, new = self._settings.job_ttl_s, new_id(time.time())
         plan = await pipelines.plan(self._client, id)
         spec = encode_spec(run.pipeline.name, "", (RESULT,), 1, "", PIPELINE)
@@ -223,11 +229,13 @@ class PipelineService:
         for step in pipeline.steps.values():
             if not step.model:
                 targets[step.name] = Target(step.pool or "default")
+                callers.check_pool(targets[step.name].pool)
                 continue
             manifest = await self._catalog.serving(ModelRef.parse(step.model))
             if step.method:
                 manifest.output(step.method)
             targets[step.name] = Target(step.pool or manifest.pool, *manifest.key)
+            callers.check_pool(targets[step.name].pool)
         return targets
 
 

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import redis.asyncio
 
 from app import metrics
+from app.core import callers
+from app.core.api_keys import Scope
 from app.core.errors import CeleriacError, QueueFull, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.services.requests.schedules import Creation
@@ -18,6 +20,9 @@ from app.services.schedule_targets import ScheduleTarget
 from app.settings import Settings
 from app.store import schedules
 from app.store.schedules import StoredSchedule
+
+_SCOPES: Final = {"training": Scope.TRAIN, "batch": Scope.BATCH, "pipeline": Scope.PREDICT}
+"""What a caller needs to have a schedule start this kind of work. Without it, a schedule would be a way around the scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,11 @@ class ScheduleService:
         Raises:
             InvalidInput: A field is invalid.
             ScheduleConflict: The name is taken, or there are too many schedules.
+            ScopeMissing: The caller may not start such work.
             CeleriacError: What the schedule starts cannot be started.
         """
         schedule = creation.checked(time.time())
+        callers.require(_SCOPES[schedule.kind])
         try:
             await self._targets[schedule.kind].check(schedule.request)
         except CeleriacError as error:
@@ -103,9 +110,11 @@ class ScheduleService:
 
         Raises:
             ScheduleNotFound: The schedule does not exist.
+            ScopeMissing: The caller may not start such work.
             CeleriacError: The run cannot start.
         """
         stored = await self.get(name)
+        callers.require(_SCOPES[stored.schedule.kind])
         return await self._described(await self._begin(stored.schedule, int(time.time())))
 
     async def history(self, name: str, limit: int) -> list[ScheduleRun]:

@@ -8,6 +8,7 @@ import time
 import redis.asyncio
 
 from app.broker import names, submission
+from app.core import callers
 from app.core.errors import JobNotFound, QueueFull
 from app.core.jobs import Job, State, new_id
 from app.core.trainings import KIND, Bounds, Training
@@ -39,11 +40,15 @@ class TrainingService:
 
         Raises:
             InvalidInput: A field is invalid.
+            KeyRestricted: The caller may not use the model or the pool.
         """
         settings = self._settings
         custom = bool(settings.imports.strip())
         bounds = Bounds(settings.training_pool, settings.training_time_limit_s, settings.training_max_fits, custom=custom)
-        return request.checked(bounds), job_webhook(request.webhook, settings)
+        training = request.checked(bounds)
+        callers.check_model(training.model)
+        callers.check_pool(training.pool)
+        return training, job_webhook(request.webhook, settings)
 
     async def submit(self, request: requests.Training, identity: JobIdentity | None) -> Job:
         """Submit a training and return its job, or the job of the first request if this one repeats it.

@@ -1,0 +1,173 @@
+"""Manage API keys: create, list, rotate, disable and delete them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import redis.asyncio
+
+from app.core.api_keys import DEFAULT_OWNER, ID, ApiKey, generate, parse_globs, parse_grant, parse_name, parse_owner
+from app.core.callers import CALLER
+from app.core.errors import InvalidInput, KeyConflict, KeyNotFound, shown
+from app.core.fields import reject_unknown_fields
+from app.settings import Settings
+from app.store import api_keys
+from app.store.api_keys import Written
+from app.store.api_keys_file import ApiKeysFile
+
+MAX_OVERLAP_S: Final = 30 * 24 * 3600
+DEFAULT_OVERLAP_S: Final = 24 * 3600
+MAX_LIFE_S: Final = 10 * 366 * 24 * 3600
+_TRIES: Final = 5
+
+
+class ApiKeyService:
+    """The API keys of the platform: those in Redis, and those of the keys file, which only the file can change."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, file: ApiKeysFile) -> None:
+        self._client = client
+        self._most = settings.max_keys
+        self._file = file
+
+    async def create(self, body: dict[str, Any], created_by: str = "") -> tuple[ApiKey, str]:
+        """Create a key. Return its record and its text, which is shown only now.
+
+        Args:
+            body: Fields `name`, `role` or `scopes`, and optionally `owner`, `models`, `pools` and `expires_in_s`.
+            created_by: Where the key comes from, if no caller creates it.
+
+        Raises:
+            InvalidInput: A field is invalid.
+            KeyConflict: The number of keys is at its limit.
+        """
+        reject_unknown_fields(body, "name", "owner", "role", "scopes", "models", "pools", "expires_in_s")
+        caller, now = CALLER.get(), time.time()
+        role, scopes = parse_grant(body.get("role"), body.get("scopes"))
+        life_s = _seconds(body.get("expires_in_s"), "expires_in_s", 1, MAX_LIFE_S)
+        owner = body.get("owner")
+        record = ApiKey(
+            id="",
+            name=parse_name(body.get("name")),
+            owner=parse_owner(owner) if owner is not None else caller.owner if caller else DEFAULT_OWNER,
+            hash=b"",
+            role=role,
+            scopes=scopes,
+            models=parse_globs(body.get("models"), "models"),
+            pools=parse_globs(body.get("pools"), "pools"),
+            created_at=now,
+            created_by=caller.id if caller else created_by,
+            expires_at=None if life_s is None else now + life_s,
+        )
+        for _ in range(_TRIES):
+            text, id, hash = generate()
+            if id in self._file.keys:
+                continue
+            key = replace(record, id=id, hash=hash)
+            match await api_keys.create(self._client, key, now=now, most=self._most):
+                case Written.OK:
+                    return key, text
+                case Written.FULL:
+                    raise KeyConflict(f"{self._most} API keys exist, which is the limit. Delete one that is no longer needed.")
+        raise KeyConflict("No free ID was drawn for the API key. Try again.")
+
+    async def all(self) -> list[ApiKey]:
+        """Return every key: those of the keys file, then the others, the oldest first."""
+        in_file = self._file.keys
+        return [*in_file.values(), *(key for key in await api_keys.every(self._client) if key.id not in in_file)]
+
+    async def get(self, id: str) -> ApiKey:
+        """Return a key.
+
+        Raises:
+            KeyNotFound: The key does not exist.
+        """
+        key = self._file.keys.get(id) or (await api_keys.read(self._client, id) if ID.fullmatch(id) else None)
+        if key is None:
+            # The whole key might have been sent, and must not be repeated.
+            raise KeyNotFound(f"API key {id if ID.fullmatch(id) else shown(id[:8])!r} does not exist. Use its ID, 8 letters and digits.")
+        return key
+
+    async def rotate(self, id: str, body: dict[str, Any]) -> tuple[ApiKey, str]:
+        """Give a key a new secret under the same ID. Return its record and its new text, which is shown only now.
+
+        Args:
+            id: The key.
+            body: `overlap_s`, the seconds that the current secret stays valid. 0 ends it at once. The one before it ends in any case.
+
+        Raises:
+            InvalidInput: A field is invalid.
+            KeyNotFound: The key does not exist.
+            KeyConflict: The key has expired, or belongs to the keys file.
+        """
+        reject_unknown_fields(body, "overlap_s")
+        overlap_s = _seconds(body.get("overlap_s", DEFAULT_OVERLAP_S), "overlap_s", 0, MAX_OVERLAP_S) or 0
+        text, _, hash = generate(id) if ID.fullmatch(id) else ("", "", b"")
+
+        def rotated(key: ApiKey, now: float) -> ApiKey:
+            if key.expires_at is not None and key.expires_at <= now:
+                raise KeyConflict(f"API key {id} has expired. Create another one.")
+            hash_before, until = (key.hash, now + overlap_s) if overlap_s else (b"", 0.0)
+            return replace(key, hash=hash, rotated_at=now, previous_hash=hash_before, previous_until=until)
+
+        return await self._change(id, rotated, "rotated"), text
+
+    async def disable(self, id: str) -> ApiKey:
+        """Refuse a key until it is enabled.
+
+        Raises:
+            KeyNotFound: The key does not exist.
+            KeyConflict: No other usable key has the scope `admin`, or the key belongs to the keys file.
+        """
+        return await self._change(
+            id, lambda key, now: replace(key, disabled_at=now if key.disabled_at is None else key.disabled_at), "disabled"
+        )
+
+    async def enable(self, id: str) -> ApiKey:
+        """Accept a disabled key.
+
+        Raises:
+            KeyNotFound: The key does not exist.
+            KeyConflict: The key belongs to the keys file.
+        """
+        return await self._change(id, lambda key, now: replace(key, disabled_at=None), "enabled")
+
+    async def delete(self, id: str) -> ApiKey:
+        """Delete a key and return it.
+
+        Raises:
+            KeyNotFound: The key does not exist.
+            KeyConflict: No other usable key has the scope `admin`, or the key belongs to the keys file.
+        """
+        return await self._change(id, None, "deleted")
+
+    async def _change(self, id: str, changed: Callable[[ApiKey, float], ApiKey] | None, verb: str) -> ApiKey:
+        """Change a key, or delete it (None). A change of somebody else in between is observed."""
+        for _ in range(_TRIES):
+            key, now = await self.get(id), time.time()
+            if key.in_file:
+                raise KeyConflict(f"API key {id} comes from the keys file and cannot be {verb} here. Change the file.")
+            keep_admin = not any(other.administers(now) for other in self._file.keys.values())
+            if changed is None:
+                written, result = await api_keys.delete(self._client, key, now=now, keep_admin=keep_admin), key
+            else:
+                result = changed(key, now)
+                written = await api_keys.change(self._client, result, now=now, keep_admin=keep_admin)
+            match written:
+                case Written.OK:
+                    return result
+                case Written.LAST:
+                    raise KeyConflict(
+                        f"API key {id} is the last one that can manage keys and cannot be {verb}. Create another admin key first."
+                    )
+        raise KeyConflict(f"API key {id} changes too often at the moment. Try again.")
+
+
+def _seconds(value: Any, field: str, least: int, most: int) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidInput(f"Invalid {field} {shown(value)}. Use an integer of seconds from {least} to {most}.", pointer=f"/{field}")
+    return value

@@ -1,0 +1,179 @@
+"""Authentication: from the text of an API key to the caller of a request.
+
+Records are cached for a few seconds, decisions never: every request compares the hash and looks at the clock. A change of a key drops the
+whole cache of every process at once. A process that missed the notification reads the record again after `_FRESH_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app import metrics
+from app.broker.replies import Replies
+from app.core.api_keys import NOT_VALID, ApiKey, Caller, hash_secret, parse
+from app.core.errors import InvalidKey, StoreUnavailable
+from app.loops import Loop
+from app.settings import Settings
+from app.store import api_keys, keys
+from app.store.api_keys_file import ApiKeysFile
+
+_Value = TypeVar("_Value")
+log = logging.getLogger(__name__)
+_FRESH_S: Final = 5.0
+_TURN_S: Final = 1.0
+"""How often the keys file is looked at, and the last use of keys is written."""
+_USED_EVERY_S: Final = 60.0
+_REFRESH_S: Final = 1.0
+"""Time to wait for Redis, and to leave it alone after it did not answer, while a stale record can be used."""
+_MAX_UNKNOWN: Final = 1000
+"""IDs that do not exist, which are remembered. They are apart, so that a flood of them does not displace records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Why a secret stops working soon: another one has replaced it at `rotated_at`, and it is valid until `until`."""
+
+    rotated_at: float
+    until: float
+
+
+Authenticated = tuple[Caller, Rotation | None]
+"""The caller, and the rotation if the request used the previous secret."""
+
+
+@dataclass(slots=True)
+class _Cached:
+    record: ApiKey
+    caller: Caller
+    read_at: float
+    retry_at: float = 0.0
+
+
+class Authentication:
+    """The API keys as one process verifies them."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, replies: Replies, file: ApiKeysFile, loop: Loop) -> None:
+        self._client = client
+        self._stale_s = max(settings.keys_stale_s, _FRESH_S)
+        self._most = settings.max_keys
+        self._replies = replies
+        self._file = file
+        self._loop = loop
+        self._cache: dict[str, _Cached] = {}
+        self._unknown: dict[str, float] = {}
+        self._generation = 0
+        self._in_file: dict[str, _Cached] = {}
+        self._marked: dict[str, float] = {}
+        self._used: dict[str, float] = {}
+
+    async def start(self) -> None:
+        """Read the keys file, and log what to do if no key can administer the others."""
+        await self._refresh_file()
+        now = time.time()
+        if any(key.administers(now) for key in self._file.keys.values()):
+            return
+        with contextlib.suppress(RedisError, OSError):
+            if not await api_keys.has_admin(self._client, now):
+                log.warning(
+                    "CELERIAC_AUTH is keys, and no usable API key has the scope admin: nobody can create keys through this API. "
+                    "Create one with `celeriac keys bootstrap` on a machine that reaches Redis, or add one to CELERIAC_KEYS_FILE."
+                )
+
+    async def run(self) -> None:
+        """Drop what has changed, follow the keys file and record the last use of keys, until the task is cancelled."""
+        async with self._replies.listen(keys.API_KEYS_CHANGED) as changed:
+            await self._loop.run(partial(self._turn, changed))
+
+    async def verify(self, text: bytes) -> Authenticated:
+        """Return the caller that a key means.
+
+        Raises:
+            InvalidKey: The key is malformed, unknown, wrong, disabled or expired.
+            StoreUnavailable: Redis does not answer, and the record was not read lately.
+        """
+        id, secret = parse(text)
+        cached = self._in_file.get(id)
+        if cached is None:
+            cached = self._cache.get(id)
+            if cached is None or time.monotonic() - cached.read_at > _FRESH_S:
+                cached = await self._read(id, cached)
+        now = time.time()
+        previous = cached.record.check(hash_secret(secret), now)
+        if now - self._marked.get(id, 0.0) >= _USED_EVERY_S:
+            self._mark(cached.record, now)
+        if not previous:
+            return cached.caller, None
+        metrics.KEY_PREVIOUS_USED.inc()
+        return cached.caller, Rotation(cached.record.rotated_at or cached.record.created_at, cached.record.previous_until)
+
+    async def _read(self, id: str, stale: _Cached | None) -> _Cached:
+        """Return a record that Redis has now, or the stale one for its time while Redis does not answer."""
+        now, generation = time.monotonic(), self._generation
+        if now - self._unknown.get(id, -_FRESH_S) < _FRESH_S:
+            raise InvalidKey(NOT_VALID)
+        usable = stale is not None and now - stale.read_at <= self._stale_s
+        if stale is not None and usable and now < stale.retry_at:
+            return stale
+        try:
+            async with asyncio.timeout(_REFRESH_S if usable else None):
+                record = await api_keys.read(self._client, id)
+        except (RedisError, OSError) as error:
+            if stale is None or not usable:
+                raise StoreUnavailable(f"The API key cannot be verified, because Redis does not answer. Try again: {error}") from None
+            stale.retry_at = time.monotonic() + _REFRESH_S
+            return stale
+        if record is None:
+            self._cache.pop(id, None)
+            if generation == self._generation:
+                _bounded(self._unknown, id, now, _MAX_UNKNOWN)
+            raise InvalidKey(NOT_VALID)
+        read = _Cached(record, record.caller, now)
+        # A record that was read before a change must not outlive the notification of that change.
+        if generation == self._generation:
+            _bounded(self._cache, id, read, self._most)
+        return read
+
+    async def _turn(self, changed: asyncio.Event) -> float:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), _TURN_S)
+        if changed.is_set():
+            changed.clear()
+            self.drop()
+        await self._refresh_file()
+        used, self._used = self._used, {}
+        if used:
+            with self._loop.item("the last use of API keys"):
+                await api_keys.touch(self._client, used)
+        return 0.0
+
+    def drop(self) -> None:
+        """Forget every record of Redis. The next request of each key reads it."""
+        self._generation += 1
+        self._cache.clear()
+        self._unknown.clear()
+
+    async def _refresh_file(self) -> None:
+        if await asyncio.to_thread(self._file.refresh):
+            self._in_file = {id: _Cached(key, key.caller, 0.0) for id, key in self._file.keys.items()}
+
+    def _mark(self, record: ApiKey, now: float) -> None:
+        _bounded(self._marked, record.id, now, self._most)
+        if not record.in_file:
+            self._used[record.id] = now
+
+
+def _bounded(cache: dict[str, _Value], id: str, value: _Value, most: int) -> None:
+    """Store a value as the newest one, and drop the oldest ones."""
+    cache.pop(id, None)
+    cache[id] = value
+    while len(cache) > most:
+        del cache[next(iter(cache))]
