@@ -26,6 +26,7 @@ def create() -> ASGIApp:
     from app.api.container import Container
     from app.api.http import problems
     from app.api.routes import (
+        api_keys,
         batches,
         dead_letters,
         files,
@@ -56,6 +57,7 @@ def create() -> ASGIApp:
         files,
         dead_letters,
         webhooks,
+        api_keys,
         models,
         pools,
         server,
@@ -67,6 +69,7 @@ def create() -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         container = app.state.container = Container(settings())
         async with container.running():
+            router.gate = container.gate
             # What exists now stays. The collector stops everything while it looks, and need not look at it again.
             gc.collect()
             gc.freeze()
@@ -83,7 +86,8 @@ def create() -> ASGIApp:
         app.include_router(module.router)
     problems.install(app)
     documentation.install(app)
-    measured = MetricsMiddleware(FastRouter(app, [module.router for module in modules]))
+    router = FastRouter(app, [module.router for module in modules])
+    measured = MetricsMiddleware(router)
     return measured
 
 

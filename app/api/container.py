@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from starlette.requests import Request
 
@@ -14,6 +15,7 @@ from app.api.http.job_responses import JobResponses
 from app.api.http.offload import Offload
 from app.api.http.open_inference import OpenInference
 from app.api.schemas.serializers import present, present_batch
+from app.api.server.gate import Gate
 from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
 from app.broker.batches import Batches
@@ -32,6 +34,8 @@ from app.pauses import Pauses
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.services.admission import Admission
+from app.services.api_keys import ApiKeyService
+from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.catalog import Catalog
@@ -48,8 +52,16 @@ from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
+from app.store.api_keys_file import ApiKeysFile
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
+
+
+class _Runs(Protocol):
+    """A background loop."""
+
+    async def run(self) -> None:
+        """Run until the task is cancelled."""
 
 
 class Container:
@@ -102,6 +114,13 @@ class Container:
         self.pools = PoolService(redis, settings, catalog)
         self.files = FileService(settings)
 
+        keys_file = ApiKeysFile(settings.keys_file)
+        self.api_keys = ApiKeyService(redis, settings, keys_file)
+        self._authentication: Authentication | None = None
+        if settings.auth == "keys":
+            self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
+        self.gate = Gate(self._authentication) if self._authentication else None
+
         self.offload = Offload(settings)
         self.bodies = Bodies(settings, self.offload)
         self.open_inference = OpenInference(self.offload)
@@ -113,7 +132,7 @@ class Container:
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("followups"))
-        self._loops = (
+        self._loops: tuple[_Runs, ...] = (
             admission,
             Pauses(loops.add("pauses")),
             catalog,
@@ -121,6 +140,7 @@ class Container:
             self.maintenance,
             Sender(redis, settings, Shown(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
+            *([self._authentication] if self._authentication else []),
         )
 
     @contextlib.asynccontextmanager
@@ -132,6 +152,8 @@ class Container:
         """
         await self.admission.check()
         await self.catalog.refresh()
+        if self._authentication:
+            await self._authentication.start()
         tasks = [asyncio.create_task(loop.run()) for loop in self._loops]
         try:
             yield

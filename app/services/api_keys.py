@@ -30,6 +30,7 @@ class ApiKeyService:
     def __init__(self, client: redis.asyncio.Redis, settings: Settings, file: ApiKeysFile) -> None:
         self._client = client
         self._most = settings.max_keys
+        self._anonymous = settings.auth == "none"
         self._file = file
 
     async def create(self, body: dict[str, Any], created_by: str = "") -> tuple[ApiKey, str]:
@@ -41,8 +42,10 @@ class ApiKeyService:
 
         Raises:
             InvalidInput: A field is invalid.
-            KeyConflict: The number of keys is at its limit.
+            KeyConflict: The number of keys is at its limit, or authentication is off.
         """
+        if not created_by:
+            self._check_authenticated()
         reject_unknown_fields(body, "name", "owner", "role", "scopes", "models", "pools", "expires_in_s")
         caller, now = CALLER.get(), time.time()
         role, scopes = parse_grant(body.get("role"), body.get("scopes"))
@@ -145,6 +148,7 @@ class ApiKeyService:
 
     async def _change(self, id: str, changed: Callable[[ApiKey, float], ApiKey] | None, verb: str) -> ApiKey:
         """Change a key, or delete it (None). A change of somebody else in between is observed."""
+        self._check_authenticated()
         for _ in range(_TRIES):
             key, now = await self.get(id), time.time()
             if key.in_file:
@@ -163,6 +167,14 @@ class ApiKeyService:
                         f"API key {id} is the last one that can manage keys and cannot be {verb}. Create another admin key first."
                     )
         raise KeyConflict(f"API key {id} changes too often at the moment. Try again.")
+
+    def _check_authenticated(self) -> None:
+        """Raise KeyConflict while everybody is admitted: a key that a stranger made would outlast that."""
+        if self._anonymous:
+            raise KeyConflict(
+                "Keys cannot be changed through this API while CELERIAC_AUTH is none. Create the first key with `celeriac keys bootstrap`, "
+                "then set CELERIAC_AUTH=keys."
+            )
 
 
 def _seconds(value: Any, field: str, least: int, most: int) -> int | None:

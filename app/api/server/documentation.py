@@ -10,7 +10,16 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.server.operations import Access, required
+from app.core.api_keys import Scope
+from app.settings import settings
+
 _ASSETS: Final = "/docs/assets"
+_PAGES: Final = ("/", "/docs", "/openapi.json")
+_SECURITY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "API key", "description": "`Authorization: Bearer cel_…`"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in another header field."},
+}
 _TAGS: Final = [
     {"name": "jobs", "description": "Predictions in plain JSON, as results or as jobs."},
     {"name": "batches", "description": "Run a model over a file of rows or requests, in the form of OpenAI's API."},
@@ -21,8 +30,14 @@ _TAGS: Final = [
     {"name": "models", "description": "The models of the repository and their versions."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
+    {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "health", "description": "Probes and metrics."},
 ]
+
+
+def serves(path: str) -> bool:
+    """Return whether a path belongs to the documentation, which is the same for every installation and open to everybody."""
+    return path in _PAGES or path.startswith(f"{_ASSETS}/")
 
 
 def install(app: FastAPI) -> None:
@@ -63,5 +78,20 @@ def _described(app: FastAPI) -> dict[str, Any]:
                     content["application/problem+json"] = content.pop("application/json")
             if path.endswith(("/events", "/content")) and "get" in operations:
                 operation["responses"]["200"]["content"].pop("application/json", None)
+    if settings().auth != "none":
+        _secure(document)
     app.openapi_schema = document
     return document
+
+
+def _secure(document: dict[str, Any]) -> None:
+    """Describe the keys and, per operation, the scope that it demands (OpenAPI 3.1 lists it as a role)."""
+    document["components"]["securitySchemes"] = _SECURITY_SCHEMES
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            requirement = required(operation["operationId"])
+            roles = [str(requirement)] if isinstance(requirement, Scope) else []
+            operation["security"] = [] if requirement is Access.OPEN else [{scheme: roles} for scheme in _SECURITY_SCHEMES]
+            if roles:
+                sentence = f"Requires the scope `{requirement}`."
+                operation["description"] = f"{operation['description']}\n\n{sentence}" if operation["description"] else sentence

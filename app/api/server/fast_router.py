@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from re import Pattern
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.requests import ClientDisconnect, Request
@@ -20,17 +21,25 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
-from app.api.server.plain_route import PlainRoute
+from app.api.server import documentation
+from app.api.server.gate import Gate
+from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
 
 log = logging.getLogger(__name__)
+_ADMITTED: Final = Response()
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class FastRouter:
-    """An ASGI application in front of `app`. The first route that matches a request serves it."""
+    """An ASGI application in front of `app`. The first route that matches a request serves it.
+
+    Attributes:
+        gate: Authenticates requests, or None while authentication is off.
+    """
 
     def __init__(self, app: FastAPI, routers: Iterable[APIRouter]) -> None:
+        self.gate: Gate | None = None
         self._app = app
         self._fixed: dict[tuple[str, str], PlainRoute] = {}
         self._varying: defaultdict[tuple[str, int], list[tuple[Pattern[str], PlainRoute]]] = defaultdict(list)
@@ -57,6 +66,15 @@ class FastRouter:
             scope, send, match = {**scope, "method": "GET"}, _without_body(send), self._find("GET", path)
         if match is None:
             allowed = self._allowed(path)
+            # A preflight request carries no key, and its response says no more than the documentation.
+            if self.gate is not None and not (allowed and method == "OPTIONS") and not documentation.serves(path):
+                scope["app"] = self._app
+                refusal = await self._refusal(self.gate, Request(scope, receive))
+                if refusal is not None:
+                    await refusal(scope, receive, send)
+                    return
+            if self.gate is not None:
+                scope[UNROUTED] = True
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
@@ -66,7 +84,8 @@ class FastRouter:
         scope["route"], scope["path_params"] = match
         request = Request(scope, receive)
         try:
-            response = await self._call(request, match[0].endpoint)
+            endpoint = match[0].endpoint if self.gate is None else partial(self.gate.serve, route=match[0])
+            response = await self._call(request, endpoint)
         finally:
             release(scope)
         await response(scope, receive, send)
@@ -84,6 +103,16 @@ class FastRouter:
         """Return the methods of a path; none for a path that does not exist."""
         methods = {method for method in self._methods if self._find(method, path)} | self._others.get(path, set())
         return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
+
+    async def _refusal(self, gate: Gate, request: Request) -> Response | None:
+        """Return why a caller must not learn whether a path exists, or None."""
+
+        async def admit(request: Request) -> Response:
+            await gate.admit(request.scope)
+            return _ADMITTED
+
+        response = await self._call(request, admit)
+        return None if response is _ADMITTED else response
 
     async def _call(self, request: Request, endpoint: Endpoint) -> Response:
         try:

@@ -1,0 +1,96 @@
+"""Authentication of requests, before anything of a body is read."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope as Connection
+
+from app import metrics
+from app.api.server.operations import Access, required
+from app.api.server.plain_route import PlainRoute
+from app.core.api_keys import Caller, Scope
+from app.core.callers import CALLER
+from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidKey, ScopeMissing
+from app.services.authentication import Authenticated, Authentication
+
+_MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
+
+
+class Gate:
+    """Admits the requests whose key has the scope of the operation."""
+
+    def __init__(self, authentication: Authentication) -> None:
+        self._authentication = authentication
+
+    async def serve(self, request: Request, route: PlainRoute) -> Response:
+        """Call the endpoint of a route for an admitted caller.
+
+        Raises:
+            CredentialsMissing: The request has no key.
+            InvalidKey: The key is not valid.
+            CredentialsConflict: The request has two different keys.
+            ScopeMissing: The key lacks the scope of the operation.
+            StoreUnavailable: The key cannot be verified, because Redis does not answer.
+        """
+        requirement = required(route.unique_id)
+        if requirement is Access.OPEN:
+            return await route.endpoint(request)  # type: ignore[no-any-return]
+        caller, rotation = await self.admit(request.scope)
+        try:
+            _check(caller, requirement)
+        except ScopeMissing as error:
+            raise _counted(error) from None
+        token = CALLER.set(caller)
+        try:
+            response: Response = await route.endpoint(request)
+        finally:
+            CALLER.reset(token)
+        if rotation is not None:
+            # RFC 9745 and RFC 8594: of the secret, which the client should replace.
+            response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
+            response.headers["sunset"] = formatdate(rotation.until, usegmt=True)
+        return response
+
+    async def admit(self, scope: Connection) -> Authenticated:
+        """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
+        try:
+            return await self._authentication.verify(_key(scope))
+        except CeleriacError as error:
+            raise _counted(error) from None
+
+
+def _check(caller: Caller, requirement: Scope | Access) -> None:
+    if isinstance(requirement, Scope):
+        caller.require(requirement)
+    elif requirement is not Access.ANY_KEY:
+        raise ScopeMissing("No scope allows this operation yet.")
+
+
+def _key(scope: Connection) -> bytes:
+    """Return the key of a request. Every field counts, so that none hides behind another one."""
+    key: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            kind, _, text = value.partition(b" ")
+            if kind.lower() != b"bearer":
+                raise InvalidKey("The field Authorization does not have the form `Bearer cel_…`.")
+            text = text.strip(b" ")
+        elif name == b"x-api-key":
+            text = value
+        else:
+            continue
+        if key is not None and text != key:
+            raise CredentialsConflict("The request has two different API keys. Send one, in Authorization or in X-API-Key.")
+        key = text
+    if key is None:
+        raise CredentialsMissing(_MISSING)
+    return key
+
+
+def _counted(error: CeleriacError) -> CeleriacError:
+    metrics.AUTHENTICATION_FAILURES.labels(error.code).inc()
+    return error

@@ -1,0 +1,115 @@
+"""What each operation of the API demands of a caller. An operation that is missing is refused to everybody.
+
+A test compares the table with the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from app.core.api_keys import Scope
+
+
+class Access(Enum):
+    """What an operation demands instead of a scope."""
+
+    OPEN = "open"
+    """Nothing: probes, which tell nothing about models or jobs."""
+    ANY_KEY = "any key"
+    """A valid key, whatever its scopes: what models exist and what they take."""
+    DENIED = "denied"
+    """More than any key has."""
+
+
+Requirement = Scope | Access
+
+OPERATIONS: Final[dict[str, Requirement]] = {
+    "infer_v2_models__name__infer_post": Scope.PREDICT,
+    "infer_v2_models__name__versions__version__infer_post": Scope.PREDICT,
+    "submit_v1_jobs_post": Scope.PREDICT,
+    "put_v1_jobs__id__put": Scope.PREDICT,
+    "retry_v1_jobs__id__retry_post": Scope.PREDICT,
+    "cancel_v1_jobs__id__delete": Scope.PREDICT,
+    "listed_v1_jobs_get": Scope.JOBS_READ,
+    "read_v1_jobs__id__get": Scope.JOBS_READ,
+    "events_v1_jobs__id__events_get": Scope.JOBS_READ,
+    "listed_v1_pipelines_get": Access.ANY_KEY,
+    "read_v1_pipelines__name__get": Access.ANY_KEY,
+    "create_v1_batches_post": Scope.BATCH,
+    "cancel_v1_batches__id__cancel_post": Scope.BATCH,
+    "resume_v1_batches__id__resume_post": Scope.BATCH,
+    "listed_v1_batches_get": Scope.JOBS_READ,
+    "read_v1_batches__id__get": Scope.JOBS_READ,
+    "parts_v1_batches__id__parts_get": Scope.JOBS_READ,
+    "part_v1_batches__id__parts__first__content_get": Scope.JOBS_READ,
+    "events_v1_batches__id__events_get": Scope.JOBS_READ,
+    "create_v1_files_post": Scope.BATCH,
+    "listed_v1_files_get": Scope.BATCH,
+    "read_v1_files__id__get": Scope.BATCH,
+    "content_v1_files__id__content_get": Scope.BATCH,
+    "delete_v1_files__id__delete": Scope.BATCH,
+    "trainers_v1_trainers_get": Access.ANY_KEY,
+    "submit_v1_trainings_post": Scope.TRAIN,
+    "cancel_v1_trainings__id__delete": Scope.TRAIN,
+    "listed_v1_trainings_get": Scope.JOBS_READ,
+    "read_v1_trainings__id__get": Scope.JOBS_READ,
+    "events_v1_trainings__id__events_get": Scope.JOBS_READ,
+    "create_v1_schedules_post": Scope.OPERATE,
+    "delete_v1_schedules__name__delete": Scope.OPERATE,
+    "pause_v1_schedules__name__pause_post": Scope.OPERATE,
+    "resume_v1_schedules__name__resume_post": Scope.OPERATE,
+    "run_v1_schedules__name__run_post": Scope.OPERATE,
+    "listed_v1_schedules_get": Scope.JOBS_READ,
+    "read_v1_schedules__name__get": Scope.JOBS_READ,
+    "runs_v1_schedules__name__runs_get": Scope.JOBS_READ,
+    "listed_v1_dead_letters_get": Scope.OPERATE,
+    "read_v1_dead_letters__id__get": Scope.OPERATE,
+    "replay_v1_dead_letters__id__replay_post": Scope.OPERATE,
+    "replay_many_v1_dead_letters_replay_post": Scope.OPERATE,
+    "discard_v1_dead_letters__id__delete": Scope.OPERATE,
+    "discard_many_v1_dead_letters_delete": Scope.OPERATE,
+    "listed_v1_webhooks_get": Scope.ADMIN,
+    "register_v1_webhooks_post": Scope.ADMIN,
+    "default_secret_v1_webhooks_default_secret_get": Scope.ADMIN,
+    "read_v1_webhooks__id__get": Scope.ADMIN,
+    "change_v1_webhooks__id__patch": Scope.ADMIN,
+    "delete_v1_webhooks__id__delete": Scope.ADMIN,
+    "rotate_v1_webhooks__id__secret_post": Scope.ADMIN,
+    "deliveries_v1_webhooks__id__deliveries_get": Scope.ADMIN,
+    "delivery_v1_webhooks__id__deliveries__delivery__get": Scope.ADMIN,
+    "replay_v1_webhooks__id__deliveries__delivery__replay_post": Scope.ADMIN,
+    "create_v1_keys_post": Scope.ADMIN,
+    "listed_v1_keys_get": Scope.ADMIN,
+    "read_v1_keys__id__get": Scope.ADMIN,
+    "rotate_v1_keys__id__rotate_post": Scope.ADMIN,
+    "disable_v1_keys__id__disable_post": Scope.ADMIN,
+    "enable_v1_keys__id__enable_post": Scope.ADMIN,
+    "delete_v1_keys__id__delete": Scope.ADMIN,
+    "listed_v1_models_get": Access.ANY_KEY,
+    "model_v1_models__name__get": Access.ANY_KEY,
+    "version_v1_models__name__versions__version__get": Access.ANY_KEY,
+    "remove_v1_models__name__versions__version__delete": Scope.MODELS_WRITE,
+    "listed_v1_pools_get": Scope.JOBS_READ,
+    "server_v2_get": Access.ANY_KEY,
+    "live_v2_health_live_get": Access.OPEN,
+    "ready_v2_health_ready_get": Access.OPEN,
+    "metadata_v2_models__name__get": Access.ANY_KEY,
+    "metadata_v2_models__name__versions__version__get": Access.ANY_KEY,
+    "config_v2_models__name__config_get": Access.ANY_KEY,
+    "config_v2_models__name__versions__version__config_get": Access.ANY_KEY,
+    "model_ready_v2_models__name__ready_get": Access.ANY_KEY,
+    "model_ready_v2_models__name__versions__version__ready_get": Access.ANY_KEY,
+    "index_v2_repository_index_post": Access.ANY_KEY,
+    "load_v2_repository_models__name__load_post": Scope.MODELS_WRITE,
+    "unload_v2_repository_models__name__unload_post": Scope.MODELS_WRITE,
+    "live_livez_get": Access.OPEN,
+    "ready_readyz_get": Access.OPEN,
+    "metrics_metrics_get": Scope.OPERATE,
+}
+"""The requirement of every operation, by its OpenAPI operation ID. HEAD demands what GET does."""
+
+
+def required(operation: str) -> Requirement:
+    """Return what an operation demands: DENIED if the table does not name it."""
+    return OPERATIONS.get(operation, Access.DENIED)
