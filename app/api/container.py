@@ -35,6 +35,7 @@ from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.services.admission import Admission
 from app.services.api_keys import ApiKeyService
+from app.services.api_keys_file import ApiKeysFile
 from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
@@ -52,7 +53,6 @@ from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
-from app.store.api_keys_file import ApiKeysFile
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Final
 
-from app.core.errors import InvalidInput, InvalidKey, KeyRestricted, ScopeMissing, shown
+from app.core.errors import InvalidKey, KeyRestricted, ScopeMissing
 
 PATTERN: Final = "cel_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}"
 """The published regular expression. Secret scanners use it, and can check the last six characters."""
@@ -28,8 +28,8 @@ MAX_GLOBS: Final = 100
 MAX_NAME: Final = 100
 OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}")
 DEFAULT_OWNER: Final = "default"
-_GLOB: Final = re.compile(r"[a-z0-9_*?-]{1,63}")
-_HASH: Final = re.compile(r"sha256:([0-9a-f]{64})")
+GLOB: Final = re.compile(r"[a-z0-9_*?-]{1,63}")
+HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = tuple(f"{high}{low}".encode() for high in _DIGITS for low in _DIGITS)
 """Every number below 62 * 62 in base 62, so that a checksum takes three lookups."""
@@ -233,62 +233,9 @@ def hash_text(hash: bytes) -> str:
     return f"sha256:{hash.hex()}"
 
 
-def parse_hash(text: Any, pointer: str = "/hash") -> bytes:
-    """Return the hash that `hash_text` wrote.
-
-    Raises:
-        InvalidInput: It is not such a text.
-    """
-    match = _HASH.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise InvalidInput(f"Invalid hash {shown(text)}. Use sha256: and 64 hexadecimal digits.", pointer=pointer)
-    return bytes.fromhex(match[1])
-
-
-def parse_name(text: Any) -> str:
-    """Return a name. Raises InvalidInput unless it is a string of 1 to 100 printable characters."""
-    if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_NAME or not text.isprintable():
-        raise InvalidInput(f"Invalid name {shown(text)}. Use 1 to {MAX_NAME} printable characters.", pointer="/name")
-    return text.strip()
-
-
-def parse_owner(text: Any) -> str:
-    """Return an owner. Raises InvalidInput."""
-    if not isinstance(text, str) or not OWNER.fullmatch(text):
-        raise InvalidInput(
-            f"Invalid owner {shown(text)}. Use up to 64 letters, digits and . _ : / @ -, for example team-a.", pointer="/owner"
-        )
-    return text
-
-
-def parse_grant(role: Any, scopes: Any) -> tuple[str, tuple[Scope, ...]]:
-    """Return a role or scopes, of which a key has exactly one. Raises InvalidInput."""
-    if (role is None) == (scopes is None):
-        raise InvalidInput(f"A key has either a role ({', '.join(ROLES)}) or a list of scopes.", pointer="/role")
-    if role is not None:
-        if not isinstance(role, str) or role not in ROLES:
-            raise InvalidInput(f"Invalid role {shown(role)}. Use one of {', '.join(ROLES)}.", pointer="/role")
-        return role, ()
-    names = set(Scope)
-    if not isinstance(scopes, list) or not scopes or not all(isinstance(scope, str) and scope in names for scope in scopes):
-        raise InvalidInput(f"Invalid scopes {shown(scopes)}. Use a list of {', '.join(Scope)}.", pointer="/scopes")
-    return "", tuple(scope for scope in Scope if scope in scopes)
-
-
-def parse_globs(globs: Any, field: str) -> tuple[str, ...]:
-    """Return globs of models or pools, by default `*`. Raises InvalidInput. An empty list is refused, because it could mean all or none."""
-    if globs is None:
-        return ANY
-    if (
-        not isinstance(globs, list)
-        or not 0 < len(globs) <= MAX_GLOBS
-        or not all(isinstance(glob, str) and _GLOB.fullmatch(glob) for glob in globs)
-    ):
-        raise InvalidInput(
-            f'Invalid {field} {shown(globs)}. Use a list of 1 to {MAX_GLOBS} names, in which * and ? are wildcards. ["*"] allows all.',
-            pointer=f"/{field}",
-        )
-    return tuple(dict.fromkeys(globs))
+def hash_of_text(text: str) -> bytes:
+    """Return the hash in a text that matches `HASH`."""
+    return bytes.fromhex(text.removeprefix("sha256:"))
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

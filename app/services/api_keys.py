@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 
-from app.core.api_keys import DEFAULT_OWNER, ID, ApiKey, generate, parse_globs, parse_grant, parse_name, parse_owner
+from app.core.api_keys import DEFAULT_OWNER, ID, ApiKey, generate
 from app.core.callers import CALLER
-from app.core.errors import InvalidInput, KeyConflict, KeyNotFound, shown
-from app.core.fields import reject_unknown_fields
+from app.core.errors import KeyConflict, KeyNotFound, shown
+from app.services.api_keys_file import ApiKeysFile
+from app.services.requests.api_keys import Creation, Rotation
 from app.settings import Settings
 from app.store import api_keys
 from app.store.api_keys import Written
-from app.store.api_keys_file import ApiKeysFile
 
-MAX_OVERLAP_S: Final = 30 * 24 * 3600
-DEFAULT_OVERLAP_S: Final = 24 * 3600
-MAX_LIFE_S: Final = 10 * 366 * 24 * 3600
 _TRIES: Final = 5
 
 
@@ -33,11 +30,11 @@ class ApiKeyService:
         self._anonymous = settings.auth == "none"
         self._file = file
 
-    async def create(self, body: dict[str, Any], created_by: str = "") -> tuple[ApiKey, str]:
+    async def create(self, creation: Creation, created_by: str = "") -> tuple[ApiKey, str]:
         """Create a key. Return its record and its text, which is shown only now.
 
         Args:
-            body: Fields `name`, `role` or `scopes`, and optionally `owner`, `models`, `pools` and `expires_in_s`.
+            creation: The key to create.
             created_by: Where the key comes from, if no caller creates it.
 
         Raises:
@@ -46,23 +43,16 @@ class ApiKeyService:
         """
         if not created_by:
             self._check_authenticated()
-        reject_unknown_fields(body, "name", "owner", "role", "scopes", "models", "pools", "expires_in_s")
-        caller, now = CALLER.get(), time.time()
-        role, scopes = parse_grant(body.get("role"), body.get("scopes"))
-        life_s = _seconds(body.get("expires_in_s"), "expires_in_s", 1, MAX_LIFE_S)
-        owner = body.get("owner")
+        caller, now, life_s = CALLER.get(), time.time(), creation.expires_in_s
         record = ApiKey(
             id="",
-            name=parse_name(body.get("name")),
-            owner=parse_owner(owner) if owner is not None else caller.owner if caller else DEFAULT_OWNER,
+            name=creation.name,
+            owner=creation.owner or (caller.owner if caller else DEFAULT_OWNER),
             hash=b"",
-            role=role,
-            scopes=scopes,
-            models=parse_globs(body.get("models"), "models"),
-            pools=parse_globs(body.get("pools"), "pools"),
             created_at=now,
             created_by=caller.id if caller else created_by,
             expires_at=None if life_s is None else now + life_s,
+            **creation.fields(),  # type: ignore[arg-type]
         )
         for _ in range(_TRIES):
             text, id, hash = generate()
@@ -93,20 +83,18 @@ class ApiKeyService:
             raise KeyNotFound(f"API key {id if ID.fullmatch(id) else shown(id[:8])!r} does not exist. Use its ID, 8 letters and digits.")
         return key
 
-    async def rotate(self, id: str, body: dict[str, Any]) -> tuple[ApiKey, str]:
+    async def rotate(self, id: str, rotation: Rotation) -> tuple[ApiKey, str]:
         """Give a key a new secret under the same ID. Return its record and its new text, which is shown only now.
 
         Args:
             id: The key.
-            body: `overlap_s`, the seconds that the current secret stays valid. 0 ends it at once. The one before it ends in any case.
+            rotation: How long the current secret stays valid. The one before it ends in any case.
 
         Raises:
-            InvalidInput: A field is invalid.
             KeyNotFound: The key does not exist.
             KeyConflict: The key has expired, or belongs to the keys file.
         """
-        reject_unknown_fields(body, "overlap_s")
-        overlap_s = _seconds(body.get("overlap_s", DEFAULT_OVERLAP_S), "overlap_s", 0, MAX_OVERLAP_S) or 0
+        overlap_s = rotation.overlap_s
         text, _, hash = generate(id) if ID.fullmatch(id) else ("", "", b"")
 
         def rotated(key: ApiKey, now: float) -> ApiKey:
@@ -175,11 +163,3 @@ class ApiKeyService:
                 "Keys cannot be changed through this API while CELERIAC_AUTH is none. Create the first key with `celeriac keys bootstrap`, "
                 "then set CELERIAC_AUTH=keys."
             )
-
-
-def _seconds(value: Any, field: str, least: int, most: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidInput(f"Invalid {field} {shown(value)}. Use an integer of seconds from {least} to {most}.", pointer=f"/{field}")
-    return value

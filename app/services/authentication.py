@@ -22,9 +22,9 @@ from app.broker.replies import Replies
 from app.core.api_keys import NOT_VALID, ApiKey, Caller, hash_secret, parse
 from app.core.errors import InvalidKey, StoreUnavailable
 from app.loops import Loop
+from app.services.api_keys_file import ApiKeysFile
 from app.settings import Settings
 from app.store import api_keys, keys
-from app.store.api_keys_file import ApiKeysFile
 
 _Value = TypeVar("_Value")
 log = logging.getLogger(__name__)

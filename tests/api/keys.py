@@ -11,8 +11,9 @@ import pytest
 import redis.asyncio
 
 from app.services.api_keys import ApiKeyService
+from app.services.api_keys_file import ApiKeysFile
+from app.services.requests.api_keys import Creation
 from app.settings import settings
-from app.store.api_keys_file import ApiKeysFile
 from tests.api.conftest import running
 
 
@@ -24,7 +25,7 @@ async def bootstrap(**fields: Any) -> tuple[str, str]:
         body = {"name": "test", **fields}
         if "scopes" not in body:
             body.setdefault("role", "admin")
-        key, text = await service.create(body, "bootstrap")
+        key, text = await service.create(Creation.parse(body), "bootstrap")
         return key.id, text
 
 

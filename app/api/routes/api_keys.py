@@ -16,6 +16,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.api_keys import ApiKey
 from app.core.timestamps import rfc3339
+from app.services.requests.api_keys import Creation, Rotation
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=PlainRoute, responses=PROBLEMS)
 _TYPES: Final = (*JSON, "")
@@ -26,7 +27,7 @@ _SECRET: Final = {"cache-control": "no-store"}
 async def create(request: Request) -> Response:
     """Creates a key. The response contains its text, which is shown only once."""
     root = container(request)
-    key, text = await root.api_keys.create(await root.bodies.read_object(request))
+    key, text = await root.api_keys.create(Creation.parse(await root.bodies.read_object(request)))
     return json_response({**_present(key), "key": text}, 201, {"location": f"/v1/keys/{key.id}", **_SECRET})
 
 
@@ -49,8 +50,8 @@ async def rotate(request: Request) -> Response:
     The current secret stays valid for `overlap_s`. Responses to it carry `Deprecation` and `Sunset`. The secret before it ends at once.
     """
     root = container(request)
-    body = await root.bodies.read_optional(request, _TYPES)
-    key, text = await root.api_keys.rotate(request.path_params["id"], body)
+    rotation = Rotation.parse(await root.bodies.read_optional(request, _TYPES))
+    key, text = await root.api_keys.rotate(request.path_params["id"], rotation)
     return json_response({**_present(key), "key": text}, headers=_SECRET)
 
 

@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Final
 
 from fastapi import Body, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from app.api.schemas.openapi import documented
-from app.core.api_keys import DEFAULT_OWNER, MAX_GLOBS, MAX_NAME, OWNER, PATTERN, ROLES, Scope
-from app.services.api_keys import DEFAULT_OVERLAP_S, MAX_LIFE_S, MAX_OVERLAP_S
+from app.core.api_keys import PATTERN, Scope
+from app.services.requests.api_keys import Creation, Role, Rotation
 
 _ID: Final = "7Jq2mX0a"
-Role = StrEnum("Role", [(name.upper(), name) for name in ROLES])  # type: ignore[misc]
 Id = Annotated[str, Path(description="ID of the key: the 8 characters between `cel_` and the next underscore.", examples=[_ID])]
-Globs = Annotated[list[str], Field(min_length=1, max_length=MAX_GLOBS)]
-
-
-class Creation(BaseModel):
-    """A key to create."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "ci", "role": "user", "owner": "team-a", "models": ["wine", "digits-*"]}]}
-    )
-
-    name: str = Field(min_length=1, max_length=MAX_NAME, description="Human-readable name.", examples=["ci"])
-    owner: str | None = Field(
-        None,
-        pattern=f"^{OWNER.pattern}$",
-        description=f"Who owns what the key creates (default: the owner of the caller, else `{DEFAULT_OWNER}`).",
-    )
-    role: Role | None = Field(None, description="Named set of scopes. A key has either a role or scopes.")
-    scopes: list[Scope] | None = Field(None, min_length=1, description="Scopes, instead of a role.")
-    models: Globs = Field(["*"], description="Models that the key may name. `*` and `?` are wildcards.")
-    pools: Globs = Field(["*"], description="Pools whose workers may run the key's work. `*` and `?` are wildcards.")
-    expires_in_s: int | None = Field(None, ge=1, le=MAX_LIFE_S, description="Seconds until the key expires (default: never).")
-
-
-class Rotation(BaseModel):
-    """How to replace the secret of a key."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_s": 3600}]})
-
-    overlap_s: int = Field(
-        DEFAULT_OVERLAP_S,
-        ge=0,
-        le=MAX_OVERLAP_S,
-        description="Seconds that the current secret stays valid. 0 ends it at once, for example after a leak.",
-    )
 
 
 class Key(BaseModel):

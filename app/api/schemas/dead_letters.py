@@ -10,8 +10,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
 from app.api.schemas.openapi import documented
-from app.api.schemas.queries import Boolean, Integer, Page, Time
+from app.api.schemas.queries import Boolean, Integer, Page
 from app.core.dead_letters import Wanted
+from app.services.requests.body import Time
 from app.services.requests.dead_letters import BulkReplay, Replay
 
 Id = Annotated[str, Path(description="The id of the job that died.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 
 from app.core.values import NUMBER
-from app.services.requests.body import Pattern, RequestBody, refused
+from app.services.requests.body import Pattern, RequestBody
 
 _MAX_DIGITS: Final = 20
 _CURSOR: Final = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?_.+")
@@ -31,20 +30,9 @@ def _boolean(text: Any) -> Any:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise refused("Use a time with a zone, for example 2026-02-28T09:30:00Z.")
-    return time
-
-
 Integer = Annotated[int, BeforeValidator(_integer)]
 Number = Annotated[float, BeforeValidator(_number)]
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 NEXT: Final = "Use the `next` of the previous page."
 """Advice for an invalid cursor."""
 

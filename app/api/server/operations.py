@@ -28,6 +28,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "infer_v2_models__name__infer_post": Scope.PREDICT,
     "infer_v2_models__name__versions__version__infer_post": Scope.PREDICT,
     "submit_v1_jobs_post": Scope.PREDICT,
+    "submit_table_v1_jobs_table_post": Scope.PREDICT,
     "put_v1_jobs__id__put": Scope.PREDICT,
     "retry_v1_jobs__id__retry_post": Scope.PREDICT,
     "cancel_v1_jobs__id__delete": Scope.PREDICT,

@@ -6,9 +6,20 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -148,3 +159,17 @@ def _ours(error: ValidationError, subject: str) -> InvalidInput:
     length = context.get("max_length", context.get("min_length"))
     rule = _RULES[kind].format(**context, s="" if length == 1 else "s")
     return InvalidInput(f"{subject} {name} must {rule}, not {value}.", pointer=pointer)
+
+
+def _time(text: Any) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError, OverflowError):
+        time = None
+    if time is None or time.tzinfo is None:
+        raise refused("Use a time with a zone, for example 2026-02-28T09:30:00Z.")
+    return time
+
+
+Time = Annotated[datetime, PlainValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time with a zone, as RFC 3339 writes it."""

@@ -220,7 +220,7 @@ async def test_a_model_that_the_key_does_not_allow_is_403_whether_it_exists_or_n
         training = {"trainer": "ridge", "dataset": "a.csv", "target": "y", "model": "digits"}
         requests: list[tuple[str, str, Any]] = [
             ("POST", "/v1/jobs", {"model": "digits", "inputs": [ROW]}),
-            ("PUT", "/v1/jobs/my-id", {"model": "digits@production", "inputs": [ROW]}),
+            ("PUT", "/v1/jobs/my-own-id", {"model": "digits@production", "inputs": [ROW]}),
             ("POST", "/v1/jobs", {"model": "nobody", "inputs": [ROW]}),
             ("POST", "/v2/models/digits/infer", infer),
             ("POST", "/v2/models/digits/versions/1/infer", infer),

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from app.core.api_keys import Scope, generate, hash_text
 from app.core.errors import InvalidInput
-from app.store.api_keys_file import ApiKeysFile, parse
+from app.services.api_keys_file import ApiKeysFile, parse
 
 HASH = hash_text(generate()[2])
 ENTRY = f"keys:\n  - id: '12345678'\n    role: admin\n    hash: {HASH}\n"
@@ -50,23 +50,24 @@ def test_json_is_yaml_and_every_field_is_read() -> None:
         ("keys: []\nmore: 1", "must contain `keys:`"),
         ("keys: [", "not YAML in line"),
         ("[" * 5000, "not YAML"),
-        ("keys: [!!python/object/apply:os.system [x]]", "Key 1: An entry must be"),
-        ("keys: [1]", "Key 1: An entry must be"),
+        ("keys: [!!python/object/apply:os.system [x]]", "Key 1 must be a mapping"),
+        ("keys: [1]", "Key 1 must be a mapping"),
         (ENTRY + ENTRY.removeprefix("keys:\n"), "Key 2: the ID 12345678 occurs twice"),
         (ENTRY.replace("12345678", "short"), "Key 1: Invalid id"),
-        (ENTRY.replace("admin", "root"), "Invalid role"),
-        (ENTRY.replace("sha256:", ""), "Invalid hash"),
+        (ENTRY.replace("admin", "root"), "Key 1: Field role must be"),
+        (ENTRY.replace("sha256:", "cel_AAAAAAAA_"), "Key 1: Invalid hash. Use sha256: and 64 hexadecimal digits."),
         (ENTRY + "    expires: 1\n", "Unknown field 'expires'"),
         (ENTRY + "    expires_at: 2027-01-01\n", "Invalid expires_at"),
         (ENTRY + "    expires_at: [1]\n", "Invalid expires_at"),
         (ENTRY + "    expires_at: 9999-99-99T00:00:00Z\n", "Invalid expires_at"),
-        (ENTRY + "    disabled: maybe\n", "Invalid disabled"),
+        (ENTRY + "    disabled: maybe\n", "Field disabled must be"),
         (ENTRY + f"    previous_hash: {HASH}\n", "belong together"),
     ],
 )
 def test_an_invalid_file_is_refused_with_the_place(text: str, why: str) -> None:
-    with pytest.raises(InvalidInput, match=why):
+    with pytest.raises(InvalidInput, match=why) as refused:
         parse(text)
+    assert HASH[7:] not in refused.value.detail
 
 
 def valid() -> float | None:

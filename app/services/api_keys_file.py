@@ -13,24 +13,19 @@ The file is YAML, of which JSON is a part. Every value is read as text, so that 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from app import metrics
-from app.core.api_keys import DEFAULT_OWNER, ID, ApiKey, parse_globs, parse_grant, parse_hash, parse_name, parse_owner
-from app.core.errors import CeleriacError, InvalidInput, shown
-from app.core.fields import reject_unknown_fields
+from app.core.api_keys import ApiKey
+from app.core.errors import CeleriacError, InvalidInput
+from app.services.requests.api_keys import HASH_FORM, FileKey
 
 log = logging.getLogger(__name__)
 _MAX_BYTES: Final = 8 << 20
-_FIELDS: Final = (
-    "id", "name", "owner", "role", "scopes", "models", "pools", "hash", "expires_at", "disabled", "previous_hash", "previous_until", "rotated_at",
-)  # fmt: skip
 _State = tuple[int, int, int]
 
 
@@ -94,61 +89,18 @@ def parse(text: str) -> dict[str, ApiKey]:
         raise InvalidInput("The file must contain `keys:` and a list below it, and nothing else.")
     keys: dict[str, ApiKey] = {}
     for number, entry in enumerate(content["keys"], 1):
+        if not isinstance(entry, dict):
+            raise InvalidInput(f"Key {number} must be a mapping with id, role and hash.")
         try:
-            key = _entry(entry)
-        except CeleriacError as error:
-            raise InvalidInput(f"Key {number}: {error.detail}") from None
+            key = FileKey.parse(entry).key()
+        except InvalidInput as error:
+            # A secret may have been written in place of its hash.
+            detail = f"Invalid hash. {HASH_FORM}" if error.pointer in ("/hash", "/previous_hash") else error.detail
+            raise InvalidInput(f"Key {number}: {detail}") from None
         if key.id in keys:
             raise InvalidInput(f"Key {number}: the ID {key.id} occurs twice.")
         keys[key.id] = key
     return keys
-
-
-def _entry(entry: Any) -> ApiKey:
-    if not isinstance(entry, dict) or not all(isinstance(name, str) for name in entry):
-        raise InvalidInput("An entry must be a mapping with id, name, role and hash.")
-    reject_unknown_fields(entry, *_FIELDS)
-    id = entry.get("id")
-    if not isinstance(id, str) or not ID.fullmatch(id):
-        raise InvalidInput(f"Invalid id {shown(id)}. Use the 8 letters and digits between `cel_` and the next underscore.")
-    role, scopes = parse_grant(entry.get("role"), entry.get("scopes"))
-    disabled = entry.get("disabled", "false")
-    if disabled not in ("true", "false"):
-        raise InvalidInput(f"Invalid disabled {shown(disabled)}. Use true or false.")
-    previous = entry.get("previous_hash")
-    if (previous is None) != (entry.get("previous_until") is None):
-        raise InvalidInput("previous_hash and previous_until belong together.")
-    return ApiKey(
-        id=id,
-        name=parse_name(entry.get("name", id)),
-        owner=parse_owner(entry.get("owner", DEFAULT_OWNER)),
-        hash=parse_hash(entry.get("hash")),
-        role=role,
-        scopes=scopes,
-        models=parse_globs(entry.get("models"), "models"),
-        pools=parse_globs(entry.get("pools"), "pools"),
-        created_by="file",
-        expires_at=_time(entry, "expires_at"),
-        previous_hash=parse_hash(previous) if previous is not None else b"",
-        previous_until=_time(entry, "previous_until") or 0.0,
-        rotated_at=_time(entry, "rotated_at"),
-        disabled_at=0.0 if disabled == "true" else None,
-        in_file=True,
-    )
-
-
-def _time(entry: Mapping[str, Any], field: str) -> float | None:
-    text = entry.get(field)
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-        seconds = time.timestamp() if time.tzinfo is not None else math.nan
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if math.isnan(seconds):
-        raise InvalidInput(f"Invalid {field} {shown(text)}. Use a time with a zone, for example 2027-01-31T00:00:00Z.")
-    return seconds
 
 
 def _state(path: Path) -> _State:
