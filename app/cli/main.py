@@ -8,7 +8,7 @@ from celeriac_cli.errors import CLIError, exit_of
 from celeriac_cli.main import USE, add_commands, program
 from celeriac_cli.main import run as run_program
 
-from app.cli import doctor, models, pipelines, processes, up
+from app.cli import doctor, keys, models, pipelines, processes, up
 from app.core.errors import CeleriacError
 
 _RUN: Final = "Run"
@@ -21,6 +21,7 @@ app.command("flower", rich_help_panel=_RUN)(processes.flower)
 add_commands(app)
 models.add_commands()
 pipelines.add_commands()
+keys.add_commands()
 app.command("doctor", rich_help_panel=USE)(doctor.doctor)
 
 

@@ -15,6 +15,7 @@ from celeriac._async.jobs import AsyncJob
 from celeriac._async.resources import (
     AsyncFiles,
     AsyncJobs,
+    AsyncKeys,
     AsyncModels,
     AsyncPipelines,
     AsyncPools,
@@ -63,6 +64,7 @@ class AsyncClient:
         self.schedules = AsyncSchedules(self._transport)
         self.dead_letters = AsyncDeadLetters(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
+        self.keys = AsyncKeys(self._transport)
 
     @property
     def url(self) -> str:

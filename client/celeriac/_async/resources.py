@@ -197,3 +197,41 @@ class AsyncWebhooks(AsyncResource):
     async def delete(self, id: str) -> None:
         """Delete a receiver."""
         await self._transport.delete(f"/v1/webhooks/{id}")
+
+
+class AsyncKeys(AsyncResource):
+    """`client.keys`: API keys. The record of a new key contains its text under `key`, which is shown only then."""
+
+    async def create(self, name: str, **fields: Any) -> Record:
+        """Create a key. Fields are those of `POST /v1/keys`: `role` or `scopes`, `owner`, `models`, `pools`, `expires_in_s`."""
+        record: Record = await self._transport.post("/v1/keys", {"name": name, **fields})
+        return record
+
+    async def list(self) -> Records:
+        """Every key, the oldest first. Records contain no secrets."""
+        return await self._items("/v1/keys")
+
+    async def get(self, id: str) -> Record:
+        """One key. Raises NotFoundError."""
+        record: Record = await self._transport.get(f"/v1/keys/{id}")
+        return record
+
+    async def rotate(self, id: str, *, overlap_s: int | None = None) -> Record:
+        """Give the key a new secret under the same ID. The current one stays valid for `overlap_s` (default: a day)."""
+        record: Record = await self._transport.post(f"/v1/keys/{id}/rotate", {} if overlap_s is None else {"overlap_s": overlap_s})
+        return record
+
+    async def disable(self, id: str) -> Record:
+        """Refuse the key until it is enabled. Raises ConflictError for the last key that can manage keys."""
+        record: Record = await self._transport.post(f"/v1/keys/{id}/disable", {})
+        return record
+
+    async def enable(self, id: str) -> Record:
+        """Accept the key again."""
+        record: Record = await self._transport.post(f"/v1/keys/{id}/enable", {})
+        return record
+
+    async def delete(self, id: str) -> Record:
+        """Delete the key and return it. Raises ConflictError for the last key that can manage keys."""
+        record: Record = await self._transport.delete(f"/v1/keys/{id}")
+        return record

@@ -15,6 +15,7 @@ from celeriac._sync.jobs import Job
 from celeriac._sync.resources import (
     Files,
     Jobs,
+    Keys,
     Models,
     Pipelines,
     Pools,
@@ -63,6 +64,7 @@ class Client:
         self.schedules = Schedules(self._transport)
         self.dead_letters = DeadLetters(self._transport)
         self.webhooks = Webhooks(self._transport)
+        self.keys = Keys(self._transport)
 
     @property
     def url(self) -> str:
