@@ -113,6 +113,11 @@ AUTHENTICATION_FAILURES: Final = Counter(
 KEY_PREVIOUS_USED: Final = Counter(
     "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
 )
+AUTHENTICATION_REQUIRED: Final = Gauge(
+    "celeriac_authentication_required",
+    "1 if requests need an API key. 0 if everybody who reaches the API may use it.",
+    multiprocess_mode="livemin",
+)
 KEYS_FILE_VALID: Final = Gauge(
     "celeriac_keys_file_valid",
     "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",

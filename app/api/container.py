@@ -10,6 +10,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from app import metrics
 from app.api.http.bodies import Bodies
 from app.api.http.job_responses import JobResponses
 from app.api.http.offload import Offload
@@ -120,6 +121,7 @@ class Container:
         if settings.auth == "keys":
             self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
         self.gate = Gate(self._authentication) if self._authentication else None
+        metrics.AUTHENTICATION_REQUIRED.set(self.gate is not None)
 
         self.offload = Offload(settings)
         self.bodies = Bodies(settings, self.offload)

@@ -65,6 +65,7 @@ def every(settings: Settings) -> Iterator[Finding]:
     yield from packages()
     yield from folders(settings)
     yield from ports(settings, up)
+    yield from authentication(settings)
     address = Address.parse(str(up.get("redis_url") or settings.redis_url.get_secret_value()), settings)
     yield from redis(address)
     yield from set_aside(address)
@@ -114,6 +115,15 @@ def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
     if setting == "CELERIAC_MODELS" and error.errno == errno.EROFS:
         return Finding(setting, "note", f"{detail}: its models are served, and none can be published from this machine")
     return Finding(setting, "wrong", detail, f"allow it, or set {setting} to another folder")
+
+
+def authentication(settings: Settings) -> Iterator[Finding]:
+    """Whether the API of these settings needs a key."""
+    if settings.auth == "none":
+        detail = "everybody who reaches the API may use it, and delete models"
+        yield Finding("CELERIAC_AUTH", "note", f"none: {detail}", "set CELERIAC_AUTH=keys, see celeriac keys bootstrap")
+    else:
+        yield Finding("CELERIAC_AUTH", "ok", settings.auth)
 
 
 def ports(settings: Settings, up: Mapping[str, Any] | None = None) -> Iterator[Finding]:

@@ -7,6 +7,8 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +19,8 @@ from celeriac_cli.address import local
 from celeriac_cli.errors import CLIError, Exit
 from rich.panel import Panel
 
-from app.cli import lock, redis_server, samples
-from app.cli.ports import check_distinct, claim, free_port
+from app.cli import keys, lock, redis_server, samples
+from app.cli.ports import check_distinct, claim, free_port, is_loopback
 from app.cli.program import PYTHON, Program, ReadinessCheck, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
@@ -46,6 +48,7 @@ class DevStack:
         settings = self._settings
         # The lock comes first: beside a running `up` the ports are taken too, which explains less.
         with lock.held(settings.state) as publish:
+            _check_protected(settings)
             _check_writable(settings.models)
             check_distinct(
                 {
@@ -107,10 +110,20 @@ class DevStack:
         await self._supervisor.start(worker, self._ours("api", f"{self._api}/readyz"))
         await self._supervisor.start(*self._more())
         rows = samples.examples(models) if self._samples else {}
-        answers = await samples.ask(self._api, rows, self._settings.start_timeout_s)
+        async with self._key() as key:
+            answers = await samples.ask(self._api, rows, self._settings.start_timeout_s, key)
         for name, reason in answers.skipped.items():
             self._notice(f"the sample model {name} does not answer: {reason}")
         return rows, answers, time.monotonic() - self._started
+
+    @asynccontextmanager
+    async def _key(self) -> AsyncIterator[str]:
+        """An API key for the first predictions, or an empty string if the API needs none."""
+        if self._settings.auth == "none":
+            yield ""
+            return
+        async with keys.temporary(self._redis_url, self._settings, 2 * self._settings.start_timeout_s) as key:
+            yield key
 
     def _ours(self, name: str, ready: str, process: str = "", **settings: object) -> Program:
         # A worker may have to finish a long prediction.
@@ -173,13 +186,28 @@ class DevStack:
         console.print(Panel.fit("\n".join(f"{what:<8} {url}" for what, url in urls.items())))
         if answered.jobs:
             name = min((job["model"] for job in answered.jobs), key=lambda name: len(json.dumps(rows[name][0])))
-            sys.stdout.write(f"\n{_curl(self._api, name, rows[name][0]['input'])}\n")
+            sys.stdout.write(f"\n{_curl(self._api, name, rows[name][0]['input'], with_key=self._settings.auth != 'none')}\n")
+        if self._settings.auth == "none":
+            console.print("\nThe API needs no key, because it listens on this machine only.")
+        else:
+            console.print("\nThe API needs a key. `celeriac keys bootstrap` creates the first one; CELERIAC_API_KEY passes it on.")
         console.print("\nCtrl-C stops all of it.\n")
 
 
-def _curl(url: str, name: str, row: Any) -> str:
+def _curl(url: str, name: str, row: Any, *, with_key: bool) -> str:
     body = json.dumps({"model": f"{name}@production", "inputs": [row]})
-    return shlex.join(["curl", "-s", f"{url}/v1/jobs?wait=10", "-H", "content-type: application/json", "-d", body])
+    line = shlex.join(["curl", "-s", f"{url}/v1/jobs?wait=10", "-H", "content-type: application/json", "-d", body])
+    return f'{line} -H "authorization: Bearer $CELERIAC_API_KEY"' if with_key else line
+
+
+def _check_protected(settings: Settings) -> None:
+    """Raise CLIError if other machines could use the API without a key."""
+    if settings.auth == "none" and not is_loopback(settings.api_host):
+        raise CLIError(
+            f"CELERIAC_API_HOST is {settings.api_host}, and everybody who reaches the API could use it without a key: set CELERIAC_AUTH=keys "
+            "and create a key with `celeriac keys bootstrap`, or set CELERIAC_API_HOST=127.0.0.1",
+            Exit.REFUSED,
+        )
 
 
 def _check_writable(models: Path) -> None:

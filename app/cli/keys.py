@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +16,8 @@ from celeriac_cli.options import JSON
 
 if TYPE_CHECKING:
     from app.core.api_keys import ApiKey
+    from app.services.api_keys import ApiKeyService
+    from app.settings import Settings
 
 Name = Annotated[str, typer.Argument(help="Human-readable name.")]
 Role = Annotated[str, typer.Option(help="Set of scopes: viewer, user, operator or admin.")]
@@ -69,16 +74,36 @@ def _print(text: str) -> None:
 
 
 async def _created(fields: dict[str, Any]) -> tuple[ApiKey, str]:
-    from app.services.api_keys import ApiKeyService
-    from app.services.api_keys_file import ApiKeysFile
     from app.services.requests.api_keys import Creation
     from app.settings import settings
+
+    config = settings()
+    async with _keys(str(running.read(config.state).get("redis_url") or config.redis_url.get_secret_value()), config) as keys:
+        return await keys.create(Creation.parse(fields), created_by="bootstrap")
+
+
+@asynccontextmanager
+async def temporary(redis_url: str, config: Settings, seconds: float) -> AsyncIterator[str]:
+    """A key that predicts while the block runs, and expires after `seconds` if this process is killed before its end."""
+    from app.services.requests.api_keys import Creation
+
+    async with _keys(redis_url, config) as keys:
+        creation = Creation.parse({"name": "celeriac up", "role": "user", "expires_in_s": math.ceil(seconds)})
+        key, text = await keys.create(creation, created_by="up")
+        try:
+            yield text
+        finally:
+            await keys.delete(key.id)
+
+
+@asynccontextmanager
+async def _keys(redis_url: str, config: Settings) -> AsyncIterator[ApiKeyService]:
+    from app.services.api_keys import ApiKeyService
+    from app.services.api_keys_file import ApiKeysFile
     from app.store.redis.client import connect_async
     from app.store.redis.url import Address
 
-    config = settings()
-    address = Address.parse(str(running.read(config.state).get("redis_url") or config.redis_url.get_secret_value()), config)
     file = ApiKeysFile(config.keys_file)
     file.refresh()
-    async with connect_async(address) as client:
-        return await ApiKeyService(client, config, file).create(Creation.parse(fields), created_by="bootstrap")
+    async with connect_async(Address.parse(redis_url, config)) as client:
+        yield ApiKeyService(client, config, file)

@@ -38,9 +38,10 @@ class Answers:
     skipped: dict[str, str]
 
 
-async def ask(url: str, rows: dict[str, list[dict[str, Any]]], timeout_s: float = 60.0) -> Answers:
+async def ask(url: str, rows: dict[str, list[dict[str, Any]]], timeout_s: float = 60.0, key: str = "") -> Answers:
     """Predict the rows of all sample models at once. Models that are not served within `timeout_s` are skipped."""
-    async with httpx.AsyncClient(base_url=url, timeout=timeout_s + 10) as http:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    async with httpx.AsyncClient(base_url=url, timeout=timeout_s + 10, headers=headers) as http:
         skipped = await _not_served(http, set(rows), timeout_s)
         served = {name: examples for name, examples in rows.items() if name not in skipped}
         results = await asyncio.gather(

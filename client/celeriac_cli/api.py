@@ -31,7 +31,9 @@ def connect(url: str = "") -> Iterator[Client]:
         try:
             yield client
         except APIError as error:
-            sentence = with_row(str(error), error.pointer)
+            sentence = (
+                f"{error} Set CELERIAC_API_KEY to a key." if error.code == "credentials_missing" else with_row(str(error), error.pointer)
+            )
             raise CLIError(sentence, exit_of(error.code, error.status), code=error.code, pointer=error.pointer) from None
         except ConnectionFailed as error:
             raise CLIError(_unreachable(address, error), Exit.UNREACHABLE) from None

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -117,6 +118,11 @@ def test_flower_is_recognized_under_its_prefix() -> None:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.parametrize(("auth", "state"), [("none", "note"), ("keys", "ok")])
+def test_an_api_without_keys_is_worth_a_note(auth: Any, state: str) -> None:
+    assert [finding.state for finding in checks.authentication(Settings(auth=auth))] == [state]
 
 
 def test_a_redis_without_a_file_is_worth_a_note(redis_url: str) -> None:

@@ -17,7 +17,7 @@ from celeriac_cli.errors import CLIError, Exit
 
 from app.cli import lock, samples
 from app.cli.dev_stack import _answers
-from app.cli.ports import check_distinct, free_port
+from app.cli.ports import check_distinct, free_port, is_loopback
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
 from app.settings import settings
@@ -67,6 +67,21 @@ def test_two_processes_on_one_port(first: str, second: str, celeriac: Celeriac, 
     assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}: set one of them to another port" in ended.err
 
 
+def test_an_api_for_other_machines_needs_keys(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    place.setenv("CELERIAC_API_HOST", "0.0.0.0")
+    ended = refused(celeriac)
+    assert ended.exit == Exit.REFUSED
+    assert "everybody who reaches the API could use it without a key: set CELERIAC_AUTH=keys" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("box", False)],
+)
+def test_only_this_machine_reaches_a_loopback_address(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
 def test_a_port_on_all_addresses_conflicts_with_that_port_on_one() -> None:
     with pytest.raises(CLIError, match="A and B are both 8000"):
         check_distinct({"A": ("0.0.0.0", 8000), "B": ("127.0.0.1", 8000)})
@@ -74,6 +89,7 @@ def test_a_port_on_all_addresses_conflicts_with_that_port_on_one() -> None:
 
 
 def test_an_address_of_another_machine(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
+    place.setenv("CELERIAC_AUTH", "keys")
     place.setenv("CELERIAC_API_HOST", "192.0.2.1")
     place.setenv("CELERIAC_API_PORT", "8000")
     assert "This machine does not have the address" in refused(celeriac).err
