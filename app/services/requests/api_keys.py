@@ -83,7 +83,7 @@ class Rotation(RequestBody):
 class FileKey(Grant):
     """A key of the keys file, in which every value is text."""
 
-    id: Annotated[str, Pattern(ID, "Use the 8 letters and digits between `cel_` and the next underscore.")]
+    id: Annotated[str, Pattern(ID, "Use the 8 letters and digits between `cel_` and the next underscore.")] = Field(examples=["3kTMd9Qw"])
     name: Name | None = None
     owner: Owner = DEFAULT_OWNER
     hash: Hash = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
