@@ -25,7 +25,9 @@ ID: Final = re.compile("[0-9A-Za-z]{8}")
 ANY: Final = ("*",)
 """The globs of a key that may use every model, or every pool."""
 MAX_GLOBS: Final = 100
-MAX_NAME: Final = 100
+_UNSEEN: Final = r"\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff"
+"""Spaces, control characters, and marks that turn the direction of text around."""
+NAME: Final = re.compile(rf"[^{_UNSEEN}](?:[^{_UNSEEN}]| (?=[^{_UNSEEN}])){{0,99}}")
 OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}")
 DEFAULT_OWNER: Final = "default"
 GLOB: Final = re.compile(r"[a-z0-9_*?-]{1,63}")

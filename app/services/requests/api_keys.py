@@ -5,11 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from app.core.api_keys import DEFAULT_OWNER, GLOB, HASH, ID, MAX_GLOBS, MAX_NAME, OWNER, ROLES, ApiKey, Scope, hash_of_text
+from app.core.api_keys import DEFAULT_OWNER, GLOB, HASH, ID, MAX_GLOBS, NAME, OWNER, ROLES, ApiKey, Scope, hash_of_text
 from app.core.errors import InvalidInput
-from app.services.requests.body import Integer, Pattern, RequestBody, Time, refused
+from app.services.requests.body import Integer, Pattern, RequestBody, Time
 
 HASH_FORM: Final = "Use sha256: and 64 hexadecimal digits."
 MAX_OVERLAP_S: Final = 30 * 24 * 3600
@@ -17,14 +17,8 @@ DEFAULT_OVERLAP_S: Final = 24 * 3600
 MAX_LIFE_S: Final = 10 * 366 * 24 * 3600
 
 
-def _name(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise refused("Use printable characters.")
-    return text.strip()
-
-
 Role = StrEnum("Role", [(name.upper(), name) for name in ROLES])  # type: ignore[misc]
-Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_name)]
+Name = Annotated[str, Pattern(NAME, "Use up to 100 visible characters with single spaces between them, for example ci or team a.")]
 Owner = Annotated[str, Pattern(OWNER, "Use up to 64 letters, digits and . _ : / @ -, for example team-a.")]
 Globs = Annotated[
     list[Annotated[str, Pattern(GLOB, "Use names, in which * and ? are wildcards.")]],
@@ -57,7 +51,9 @@ class Creation(Grant):
     """A key to create."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"name": "ci", "role": "user", "owner": "team-a", "models": ["wine", "digits-*"]}]}
+        json_schema_extra={
+            "examples": [{"name": "ci", "role": "user", "owner": "team-a", "models": ["wine", "digits-*"]}],
+        }
     )
 
     name: Name = Field(description="Human-readable name.", examples=["ci"])

@@ -36,6 +36,7 @@ NOT_ACCEPTED = {
     "POST /v1/trainings": "a trainer, its parameters and a data set must exist",
     "POST /v1/schedules": "one of `cron` and `every_s` is required, a time must come, and what is run must be valid",
     "POST /v1/jobs/table": "a table must be of its format, and have the columns that the model takes",
+    "POST /v1/keys": "a key has either a role or scopes",
     "POST /v1/webhooks": "the host of a URL must have a public address",
     "POST /v1/dead-letters/replay": "one of the filters is required",
     "DELETE /v1/dead-letters": "one of the filters is required",
