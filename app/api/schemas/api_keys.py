@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import Body, Path
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from app.api.schemas.openapi import documented
 from app.core.api_keys import PATTERN, Scope
@@ -57,7 +58,7 @@ def _nothing() -> None: ...
 def _by_id(id: Id) -> None: ...
 
 
-def _rotate(id: Id, body: Annotated[Rotation | None, Body()] = None) -> None: ...
+def _rotate(id: Id, body: Annotated[Rotation | SkipJsonSchema[None], Body()] = None) -> None: ...
 
 
 CREATE: Final = documented(_create, NewKey, status_code=201, response_description="The key, with its text.")
