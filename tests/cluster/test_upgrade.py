@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,6 +33,16 @@ def test_api_and_workers_are_replaced_without_a_failed_request(release: Release)
     assert not before & pods(release)
 
 
+@pytest.mark.extended
+def test_a_starved_machine_fails_no_request_either(release: Release) -> None:
+    before = pods(release)
+    sending = release.sending("calm", rate=RATE)
+    with starved():
+        release.upgrade(POOLS, "--set=settings.webhook_keep=99")
+    unnoticed(sending.stop(), "rolling upgrade on a starved machine")
+    assert not before & pods(release)
+
+
 def test_a_rollback_is_as_quiet(release: Release) -> None:
     before = pods(release)
     sending = release.sending("calm", rate=RATE)
@@ -49,6 +64,18 @@ def test_a_model_version_that_is_copied_to_the_volume_is_served_without_a_restar
     until("version 2", lambda: release.send("calm", 1, factor=3)["right"] == 1, 60)
     # Fewer there may be: the pool shrinks after the load of the tests before.
     assert pods(release) <= before
+
+
+@contextlib.contextmanager
+def starved() -> Iterator[None]:
+    """Three busy processes per core beside the cluster, which runs on the same machine."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def unnoticed(told: dict[str, Any], what: str) -> None:
