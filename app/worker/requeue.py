@@ -109,13 +109,15 @@ def release_on_shutdown(client: redis_py.Redis, queue: str, id: str, body: str |
 def fail_timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
     """Handle a process that was killed at the hard time limit.
 
-    A job that was alone in its delivery has failed. Of several it is not known which one is slow, so each is tried alone.
+    A job that was alone in its delivery has failed. Of several it is not known which one is slow, so each is tried alone. A job that had not
+    begun has not used its time: its process waited for Redis.
     """
     packed = base64.b64decode(body) if body is not None else deliveries.read_body(client, id)
     if packed is None:
         return
     delivery = unpack_delivery(packed)
-    if len(delivery.jobs) > 1:
+    began = not delivery.recorded or any(deliveries.running_attempts(client, delivery.jobs))
+    if len(delivery.jobs) > 1 or not began:
         requeue_lost(client, queue, id, body, limit_s)
         return
     attempt = deliveries.read_attempt(client, delivery.jobs[0])
