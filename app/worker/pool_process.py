@@ -18,6 +18,7 @@ from app.worker.progress import ProgressReporter
 if TYPE_CHECKING:
     import redis
 
+    from app.core.handlers import Handlers
     from app.worker.models import Models
 
 log = logging.getLogger(__name__)
@@ -27,15 +28,17 @@ _current: PoolProcess | None = None
 class PoolProcess:
     """What the code that runs deliveries needs of its process. The main process makes it, and each fork starts its copy."""
 
-    def __init__(self, models: Models, report: Report = lambda *_: None, client: redis.Redis | None = None) -> None:
+    def __init__(self, models: Models, handlers: Handlers, report: Report = lambda *_: None, client: redis.Redis | None = None) -> None:
         """Prepare a process. Call `start` in the fork.
 
         Args:
             models: The models that the main process has loaded.
+            handlers: The handler of each kind of task that is not a prediction.
             report: Receives why this process should be replaced.
             client: A connection to Redis; `start` makes one.
         """
         self.models = models
+        self.handlers = handlers
         self.name = ""
         self.cancellation = Cancellation()
         self.progress = ProgressReporter(lambda: self.redis)

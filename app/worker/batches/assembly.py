@@ -9,9 +9,8 @@ from typing import IO, Any, Final
 import orjson
 import pyarrow as pa
 
-from app.broker.batches import ASSEMBLY
 from app.core.batches import Part, Status
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest
 from app.core.tensors import Tensor
 from app.data import openai_requests
@@ -34,7 +33,6 @@ _UNFINISHED: Final = {
 }
 
 
-@handler(ASSEMBLY)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Assemble a batch. Returns `{output_file, error_file}`: ids, '' if there is nothing, or if it was written to a path or URL."""
     batch, outcome = str(spec["batch"]), Status(spec["outcome"])

@@ -9,10 +9,9 @@ import time
 from dataclasses import replace
 from typing import IO, Any
 
-from app.broker.batches import PLAN
 from app.core.batches import BatchSpec
 from app.core.errors import InvalidFile, InvalidInput
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest
 from app.core.tables import TableOptions
 from app.data import line_index, openai_requests
@@ -30,7 +29,6 @@ from app.worker.batches.time_slice import TimeSlice
 from app.worker.batches.workspace import Plan, Progress, Workspace
 
 
-@handler(PLAN)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Plan a batch. Returns `{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
     order = BatchSpec.from_dict(spec["order"])
