@@ -44,7 +44,7 @@ class Running:
     """Of processes that shared its Redis under a prefix of their own."""
 
     @contextlib.contextmanager
-    def process(self, room: str, module: str = "app", **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    def process(self, room: str, module: str = "app", /, **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         """Another API or worker, ended with SIGTERM after the block if it runs still; and its URL."""
         port = free_port()
         if "key_prefix" in environment:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from tornado import web
 from tornado.web import url
 
-from app.store.redis.client import connect
+from app.store.redis.ping import ping
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Ready(BaseHandler):  # type: ignore[misc]
     async def get(self) -> None:
         """Ping Redis."""
         try:
-            await asyncio.to_thread(_ping)
+            await asyncio.to_thread(ping)
         except (RedisError, OSError) as error:
             self.set_status(503)
             self.write("Redis does not answer. See the log of Flower.")
@@ -73,11 +73,3 @@ def install() -> None:
             urls.handlers[at] = url(pattern, replacement, name=name)
     assert not ours, f"this Flower has no {', '.join(ours)}"
     urls.handlers.insert(0, (r"/readyz", Ready))
-
-
-def _ping() -> None:
-    client = connect(retries=0)
-    try:
-        client.ping()
-    finally:
-        client.close()
