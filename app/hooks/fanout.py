@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -34,8 +34,8 @@ _ERRORS: Final = 5
 class Shown:
     """How the API presents a job and a batch."""
 
-    job: Callable[[Job], dict[str, Any]]
-    batch: Callable[[Batch], dict[str, Any]]
+    job: Callable[[Job], Mapping[str, Any]]
+    batch: Callable[[Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
