@@ -1,4 +1,22 @@
-"""Pages of Flower that differ here: queues without workers are listed, metrics ask for the password, and readiness asks Redis."""
+"""Pages of Flower that differ: queues without workers are listed, metrics need the password, and readiness pings Redis.
+
+Why:
+    Flower lists the queues that workers consume, so a pool that is scaled to zero disappears from its pages although jobs wait for
+    it. Its metrics have the names of workers and tasks, and it serves them without the password. Its `/healthcheck` is OK while Redis
+    is unavailable.
+
+Upstream:
+    https://github.com/mher/flower/issues/335 and https://github.com/mher/flower/issues/559 report queues that are not listed. The
+    answer is that Flower takes them from its workers. https://github.com/mher/flower/issues/1342 reports that the metrics need no
+    password since #1129. Flower has no option to replace or add a page.
+
+Checked with:
+    flower 2.2.0, tornado 6.6.1
+
+Remove:
+    Delete `flower_pages.install()` in `app/cli/flower.py`, and point the readiness probe of the chart to `/healthcheck`. Flower works
+    unchanged with its own pages.
+"""
 
 from __future__ import annotations
 
