@@ -92,9 +92,9 @@ async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, shown: Sho
     batch = await batches.read(client, event.about)
     if batch is None:
         return None
-    order, given = batch.order, batch.order.webhook
+    spec, given = batch.spec, batch.spec.webhook
     own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
-    return _Content(order.model, order.version, own, lambda: batch_body(batch, event, shown))
+    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, shown))
 
 
 def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:

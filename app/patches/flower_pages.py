@@ -47,15 +47,15 @@ class _AllQueues:
         return sorted(configured.union(view.get_active_queue_names()))
 
 
-class Queues(_AllQueues, BrokerView):  # type: ignore[misc]
+class Queues(_AllQueues, BrokerView):
     """The page of the broker."""
 
 
-class QueueLengths(_AllQueues, GetQueueLengths):  # type: ignore[misc]
+class QueueLengths(_AllQueues, GetQueueLengths):
     """The same as JSON."""
 
 
-class ClosedMetrics(Metrics):  # type: ignore[misc]
+class ClosedMetrics(Metrics):
     """Metrics with names of workers and tasks, for those who may see the pages."""
 
     @web.authenticated
@@ -64,7 +64,7 @@ class ClosedMetrics(Metrics):  # type: ignore[misc]
         await super().get()
 
 
-class Ready(BaseHandler):  # type: ignore[misc]
+class Ready(BaseHandler):
     """200 while Redis answers with the configured user and password, otherwise 503. Open to everyone, as it reveals nothing else."""
 
     async def get(self) -> None:

@@ -12,13 +12,13 @@ from app.api.schemas import batches as batch_schemas
 from app.api.schemas import jobs as schemas
 from app.api.schemas.results import result
 from app.core.batches import MOST_ERRORS, Batch, Status
-from app.core.chunks import Chunk
 from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor, as_json
 from app.core.timestamps import rfc3339
+from app.core.tokens import Token
 from app.store.pipelines import VALUE
 
 
@@ -71,7 +71,7 @@ def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
     return value[VALUE] if job.work in (PIPELINE, STEP) else value
 
 
-def present_token(token: Chunk) -> schemas.Token:
+def present_token(token: Token) -> schemas.Token:
     """Return a piece of streamed output."""
     return {"chunk": as_json(token.text), "index": token.index, "row": token.row, "attempt": token.attempt}
 
@@ -86,7 +86,7 @@ def present_inputs(inputs: Sequence[Tensor]) -> Any:
 
 def present_batch(batch: Batch) -> batch_schemas.Batch:
     """Return the batch object: OpenAI's fields, and ours. Times are in seconds since 1970."""
-    spec, now = batch.order, time.time()
+    spec, now = batch.spec, time.time()
     rate = batch.rate(now)
     left = batch.rows - batch.done
     running = not batch.status.final

@@ -34,8 +34,8 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """
     workspace, first, count = Workspace(spec["batch"]), int(spec["first"]), int(spec["count"])
     plan = workspace.plan()
-    model = context.model(plan.order.model, plan.order.version)
-    with reading(Source(**plan.order.input)) as file, drafting(workspace, first) as draft:
+    model = context.model(plan.spec.model, plan.spec.version)
+    with reading(Source(**plan.spec.input)) as file, drafting(workspace, first) as draft:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
             raise InvalidFile(
                 f"{plan.name} is not the file that the batch began with: put that one back and resume, or submit another batch",
