@@ -19,7 +19,7 @@ from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
 from app.core.errors import UnknownField
 from app.core.protocol import parameters
-from app.services.catalog import Readiness, Version
+from app.services.model_entry import Readiness, Version
 from app.services.requests.repository import IndexRequest, LoadRequest
 
 router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)

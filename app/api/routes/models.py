@@ -14,7 +14,7 @@ from app.api.schemas import models as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.promotions import Promotion, PromotionState
-from app.services.catalog import Entry, Version
+from app.services.model_entry import Entry, Version
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 

@@ -13,7 +13,7 @@ from app.api.schemas.inference import Datatype, Name, Parameters, Version
 from app.api.schemas.openapi import documented
 from app.core import models
 from app.core.promotions import PromotionState
-from app.services.catalog import Readiness
+from app.services.model_entry import Readiness
 
 
 class VersionSummary(TypedDict):

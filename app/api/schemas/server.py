@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
-from app.services.catalog import Readiness
+from app.services.model_entry import Readiness
 from app.services.requests.repository import IndexRequest, LoadRequest
 
 
