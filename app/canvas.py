@@ -22,20 +22,14 @@ from app.broker import names
 from app.broker.celery import app
 from app.settings import settings
 from app.store import keys
-from app.store.redis.url import Address, current_address
+from app.store.redis.url import local_address
 
 __all__ = ["app", "predict"]
 
 _LIMIT_S: Final = 300
 
 
-def _address() -> Address:
-    """Return the address in CELERIAC_REDIS_URL, or that of the `celeriac up` that runs in this folder."""
-    url = "" if "redis_url" in settings().model_fields_set else str(running.read(settings().state).get("redis_url", ""))
-    return Address.parse(url, settings()) if url else current_address()
-
-
-_url, _tls, _options = _address().celery()
+_url, _tls, _options = local_address(settings(), running.read(settings().state)).celery()
 app.conf.update(
     broker_url=_url,
     result_backend=_url,

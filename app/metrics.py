@@ -46,8 +46,8 @@ OUT_OF_MEMORY: Final = Counter(
     "Calls of a model that ran out of memory, of the host or a device. Calls with several rows are split in halves.",
     ["model", "version"],
 )
-CHUNKS: Final = Counter("celeriac_chunks", "Tokens that streaming models yielded.")
-CHUNKS_DROPPED: Final = Counter("celeriac_chunks_dropped", "Tokens dropped in favor of newer ones, or because Redis did not accept them.")
+TOKENS: Final = Counter("celeriac_chunks", "Tokens that streaming models yielded.")
+TOKENS_DROPPED: Final = Counter("celeriac_chunks_dropped", "Tokens dropped in favor of newer ones, or because Redis did not accept them.")
 MODELS: Final = Gauge(
     "celeriac_models", "Model versions of this worker, by state: ready, loading, unavailable.", ["state"], multiprocess_mode="mostrecent"
 )

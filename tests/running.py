@@ -44,13 +44,13 @@ class Running:
     """Of processes that shared its Redis under a prefix of their own."""
 
     @contextlib.contextmanager
-    def process(self, room: str, **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    def process(self, room: str, module: str = "app", /, **environment: object) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         """Another API or worker, ended with SIGTERM after the block if it runs still; and its URL."""
         port = free_port()
         if "key_prefix" in environment:
             self.key_prefixes.add(f"{environment['key_prefix']}:")
         values = {f"CELERIAC_{name.upper()}": str(value) for name, value in environment.items()}
-        line = [sys.executable, "-m", "app", room]
+        line = [sys.executable, "-m", module, room]
         with (self.folder / f"{room}-{port}.log").open("wb") as log:
             process = subprocess.Popen(
                 line,

@@ -1,17 +1,18 @@
-"""Work of a kind that only tests have. Workers import it by CELERIAC_IMPORTS."""
+"""A worker with a handler for a kind of task that only tests have."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from app.core.handlers import Context, handler
+from app import logs, startup
+from app.core.handlers import Context
 
 
-@handler("test")
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """`{"answer": …}` is answered; the rest of the spec says how."""
     if spec.get("dies_once_beside") and not Path(spec["dies_once_beside"]).exists():
@@ -24,3 +25,11 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     while "until" in spec and not Path(spec["until"]).exists():
         time.sleep(0.02)
     return {"answer": spec.get("answer"), "attempt": context.attempt}
+
+
+if __name__ == "__main__":
+    startup.exit_on_signals(sys.argv[1])
+    from app.worker.main import serve
+
+    logs.configure("worker")
+    serve({"test": run})

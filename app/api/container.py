@@ -129,8 +129,8 @@ class Container:
         self.job_responses = JobResponses(jobs, catalog, self.offload)
 
         kinds = {
-            "batch": batch_progress.advance,
-            PIPELINE: Runs(redis, settings, jobs.cancel).advance,
+            "batch": batch_progress.reconcile,
+            PIPELINE: Runs(redis, settings, jobs.cancel).reconcile,
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("followups"))

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 import redis
-from redis.exceptions import WatchError
 
 from app import metrics
 from app.broker.celery import app
-from app.core.schedules import PARENT, Missed
+from app.core.schedules import Missed
 from app.loops import Loop
 from app.patches.redbeat_entry import Entry
 from app.patches.redbeat_scheduler import LeaderScheduler
 from app.settings import settings
-from app.store import keys
-from app.store.schedules import add_note, meta
+from app.store import schedules
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +35,8 @@ class Scheduler(LeaderScheduler):
         missed = now - planned > configured.schedule_grace_s and entry.of.missed is Missed.SKIP
         # After missed runs, a run that is still in time starts.
         last = now - configured.schedule_grace_s if missed else now
-        pipe: Any
-        with self.client.pipeline() as pipe:
-            pipe.watch(entry.key)
-            if not pipe.exists(entry.key):
-                return
-            pipe.multi()
-            if missed:
-                add_note(pipe, entry.name, {"planned": planned, "missed": True}, configured.schedule_keep)
-            else:
-                pipe.zadd(keys.FOLLOWUPS, {f"{PARENT}:{entry.name}@{planned}": 0})
-                pipe.publish(keys.event("followups"), "due")
-            pipe.hset(entry.key, "meta", meta(last))
-            pipe.zadd(keys.SCHEDULES, {entry.key: entry.of.after(last)})
-            try:
-                pipe.execute()
-            except WatchError:
-                return
+        if not schedules.start_run(self.client, entry.of, planned, last, missed=missed, keep=configured.schedule_keep):
+            return
         log.info("%s, planned for %s, %s", entry.name, time.strftime("%FT%TZ", time.gmtime(planned)), "was missed" if missed else "is due")
         if missed:
             metrics.SCHEDULED.labels("missed").inc()

@@ -18,7 +18,7 @@ import redis.asyncio
 from app import metrics
 from app.broker import names, submission
 from app.broker.chunk_results import after_job, error_of, result_of
-from app.core.batches import MOST_ERRORS, Batch, Candidate, Piece, Status, choose, cut
+from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choose, cut
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
 from app.store import batches, jobs
@@ -43,7 +43,7 @@ class Batches:
         self._slots = slots
         self._cancel = cancel
 
-    async def advance(self, id: str) -> float | None:
+    async def reconcile(self, id: str) -> float | None:
         """Decide and submit what a batch needs next. Return the seconds until the next look, or None."""
         batch = await batches.read(self._client, id)
         if batch is None:
@@ -54,16 +54,16 @@ class Batches:
             return await self._go_on(batch)
         if not batch.status.final:
             return await self._end(batch)
-        await self._release(batch.order.pool)
+        await self._release(batch.spec.pool)
         return None
 
     async def _validate(self, batch: Batch) -> float | None:
         name = plan_job(batch)
         job = await jobs.read(self._client, name)
         if job is None or not job.state.final:
-            if job is None and name in await batches.out(self._client, batch.order.pool):
+            if job is None and name in await batches.out(self._client, batch.spec.pool):
                 await self._submit_plan(batch)  # released by a process that died before it submitted the job
-            await self._release(batch.order.pool)
+            await self._release(batch.spec.pool)
             return _AGAIN_S
         result = result_of(job)
         if result.get("more"):
@@ -73,36 +73,36 @@ class Batches:
         else:
             change = Change((Status.VALIDATING,), set={"rows": result["rows"], "step": result["step"]}, status=Status.IN_PROGRESS)
         change.back = [name]
-        await batches.apply(self._client, batch.id, batch.order.pool, change)
-        return await self.advance(batch.id)
+        await batches.apply(self._client, batch.id, batch.spec.pool, change)
+        return await self.reconcile(batch.id)
 
     async def _go_on(self, batch: Batch) -> float | None:
         error = await self._fold(batch)
         current = await batches.read(self._client, batch.id)
         if current is None or current.status is not Status.IN_PROGRESS:
-            return await self.advance(batch.id)
+            return await self.reconcile(batch.id)
         left_s = current.expires_at - time.time()
         outcome = Status.FAILED if error else Status.EXPIRED if left_s <= 0 else None
-        if outcome is None and current.done == current.rows and not await batches.pieces(self._client, batch.id):
+        if outcome is None and current.done == current.rows and not await batches.chunks(self._client, batch.id):
             outcome = Status.COMPLETED
         if outcome is None:
-            await self._release(batch.order.pool)
+            await self._release(batch.spec.pool)
             return min(_AGAIN_S, left_s + 0.1)
         settled = {"outcome": outcome, "errors": [error] if error else []}
-        await batches.apply(self._client, batch.id, batch.order.pool, Change((Status.IN_PROGRESS,), set=settled, status=Status.FINALIZING))
-        return await self.advance(batch.id)
+        await batches.apply(self._client, batch.id, batch.spec.pool, Change((Status.IN_PROGRESS,), set=settled, status=Status.FINALIZING))
+        return await self.reconcile(batch.id)
 
     async def _end(self, batch: Batch) -> float | None:
         """Cancel the outstanding chunks, then assemble the finished parts."""
         await self._fold(batch, stop=True)
-        if any(piece.out for piece in await batches.pieces(self._client, batch.id)):
+        if any(chunk.out for chunk in await batches.chunks(self._client, batch.id)):
             return _STOPPING_S
         batch = await batches.read(self._client, batch.id) or batch
         outcome = Status(batch.outcome or Status.CANCELLED)
         change = Change((batch.status,), status=outcome)
         if batch.rows or Status.IN_PROGRESS in batch.times:  # it was planned, perhaps without rows
             job = await self._job(
-                batch, f"{batch.id}-{ASSEMBLY}-{batch.round}", ASSEMBLY, {"order": batch.order.as_dict(), "outcome": outcome}
+                batch, f"{batch.id}-{ASSEMBLY}-{batch.round}", ASSEMBLY, {"order": batch.spec.as_dict(), "outcome": outcome}
             )
             if not job.state.final:
                 return _AGAIN_S
@@ -114,33 +114,33 @@ class Batches:
             change.back = [plan_job(batch)]
             if await jobs.read(self._client, plan_job(batch)):
                 await self._cancel(plan_job(batch))
-        if await batches.apply(self._client, batch.id, batch.order.pool, change) and change.status:
-            metrics.BATCHES_ENDED.labels(batch.order.model, change.status).inc()
+        if await batches.apply(self._client, batch.id, batch.spec.pool, change) and change.status:
+            metrics.BATCHES_ENDED.labels(batch.spec.model, change.status).inc()
             if change.status is Status.COMPLETED:
                 await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / batch.id, ignore_errors=True)
-        await self._release(batch.order.pool)
+        await self._release(batch.spec.pool)
         return None
 
     async def _fold(self, batch: Batch, *, stop: bool = False) -> dict[str, Any] | None:
         """Apply the results of chunks that have ended. Return an error if the batch cannot continue."""
         fatal = None
-        for piece in await batches.pieces(self._client, batch.id):
-            if not piece.out:
+        for chunk in await batches.chunks(self._client, batch.id):
+            if not chunk.out:
                 continue
-            name = batches.chunk(batch.id, piece)
+            name = batches.chunk_job(batch.id, chunk)
             job = await jobs.read(self._client, name)
             if job is None and not stop:
-                await self._submit(batch, piece)
+                await self._submit(batch, chunk)
             elif job is not None and not job.state.final:
                 if stop:
                     await self._cancel(name)
             else:
-                change, error = after_job(batch, piece, job)
+                change, error = after_job(batch, chunk, job)
                 change.back = [name]
                 change.statuses = tuple(status for status in Status if not status.final)
-                await batches.apply(self._client, batch.id, batch.order.pool, change)
+                await batches.apply(self._client, batch.id, batch.spec.pool, change)
                 for outcome, rows in change.increase.items():
-                    metrics.BATCH_ROWS_ENDED.labels(batch.order.model, outcome).inc(rows)
+                    metrics.BATCH_ROWS_ENDED.labels(batch.spec.model, outcome).inc(rows)
                 fatal = fatal or error
                 batch.speed, batch.call_s = change.set.get("speed", batch.speed), change.set.get("call_s", batch.call_s)
         return fatal
@@ -153,18 +153,18 @@ class Batches:
             if len(names_out) >= slots:
                 return
             active = {batch.id: batch for batch in await batches.active(self._client, pool)}
-            owners = {name: active[_batch_of(name)].order.owner for name in names_out if _batch_of(name) in active}
+            owners = {name: active[_batch_of(name)].spec.owner for name in names_out if _batch_of(name) in active}
             stale = [name for name in names_out if name not in owners]
             if stale:
                 await batches.drop(self._client, pool, stale)
             waiting = {}
             for batch in active.values():
                 if batch.status is Status.IN_PROGRESS:
-                    pieces = await batches.pieces(self._client, batch.id)
-                    old = next((piece for piece in pieces if not piece.out), None)
+                    chunks = await batches.chunks(self._client, batch.id)
+                    old = next((chunk for chunk in chunks if not chunk.out), None)
                     if old or batch.next < batch.rows:
                         waiting[batch.id] = old
-            candidates = [Candidate(id, active[id].order.owner, active[id].created_at, active[id].served_at) for id in waiting]
+            candidates = [Candidate(id, active[id].spec.owner, active[id].created_at, active[id].served_at) for id in waiting]
             chosen = active[choose(candidates, owners).batch] if candidates else None
             plan = await self._next_plan(active.values(), names_out, slots)
             if plan and (chosen is None or plan.served_at <= chosen.served_at):
@@ -187,33 +187,33 @@ class Batches:
     async def _release_plan(self, batch: Batch, slots: int) -> None:
         """Release the plan of a batch, unless another process was faster."""
         change = Change((Status.VALIDATING,), window=slots, plans=_most_plans(slots), set={"served_at": time.time()}, out=[plan_job(batch)])
-        if await batches.apply(self._client, batch.id, batch.order.pool, change):
+        if await batches.apply(self._client, batch.id, batch.spec.pool, change):
             await self._submit_plan(batch)
 
     async def _submit_plan(self, batch: Batch) -> None:
-        await self._work(batch, plan_job(batch), PLAN, {"batch": batch.id, "order": batch.order.as_dict()}, _LONG_S)
+        await self._work(batch, plan_job(batch), PLAN, {"batch": batch.id, "order": batch.spec.as_dict()}, _LONG_S)
 
-    async def _release_chunk(self, batch: Batch, old: Piece | None, slots: int) -> None:
+    async def _release_chunk(self, batch: Batch, old: Chunk | None, slots: int) -> None:
         """Release a chunk of rows that wait again, or of the next rows, unless another process was faster."""
         left = batch.rows - batch.done
         if old is not None:
             size = min(old.count, cut(left, old.first, 1, batch.speed, slots))
-            piece = Piece(old.first, size, True, old.tries)
-            rest = [Piece(piece.end, old.count - size, False, old.tries)] if size < old.count else []
-            change = Change(pieces_expect=[old], pieces=[piece, *rest])
+            chunk = Chunk(old.first, size, True, old.tries)
+            rest = [Chunk(chunk.end, old.count - size, False, old.tries)] if size < old.count else []
+            change = Change(chunks_expect=[old], chunks=[chunk, *rest])
         else:
             left = batch.rows - batch.next
-            piece = Piece(batch.next, min(left, cut(left, batch.next, batch.step, batch.speed, slots)), True)
-            change = Change(expect={"next": str(batch.next)}, pieces=[piece], set={"next": piece.end})
+            chunk = Chunk(batch.next, min(left, cut(left, batch.next, batch.step, batch.speed, slots)), True)
+            change = Change(expect={"next": str(batch.next)}, chunks=[chunk], set={"next": chunk.end})
         change.statuses, change.window = (Status.IN_PROGRESS,), slots
-        change.out = [batches.chunk(batch.id, piece)]
+        change.out = [batches.chunk_job(batch.id, chunk)]
         change.set["served_at"] = time.time()
-        if await batches.apply(self._client, batch.id, batch.order.pool, change):
-            await self._submit(batch, piece)
+        if await batches.apply(self._client, batch.id, batch.spec.pool, change):
+            await self._submit(batch, chunk)
 
-    async def _submit(self, batch: Batch, piece: Piece) -> None:
-        spec = {"batch": batch.id, "first": piece.first, "count": piece.count, "slice": batch.slice, "call_s": batch.call_s}
-        await self._work(batch, batches.chunk(batch.id, piece), CHUNK, spec, batch.order.limit_s)
+    async def _submit(self, batch: Batch, chunk: Chunk) -> None:
+        spec = {"batch": batch.id, "first": chunk.first, "count": chunk.count, "slice": batch.slice, "call_s": batch.call_s}
+        await self._work(batch, batches.chunk_job(batch.id, chunk), CHUNK, spec, batch.spec.limit_s)
 
     async def _job(self, batch: Batch, id: str, kind: str, spec: dict[str, Any]) -> Job:
         """Return the batch's single job of this kind, submitting it if needed."""
@@ -225,13 +225,13 @@ class Batches:
         return job
 
     async def _work(self, batch: Batch, id: str, kind: str, spec: dict[str, Any], limit_s: float) -> None:
-        order = batch.order
+        requested = batch.spec
         task = submission.Submission(
             kind,
             spec,
-            names.bulk(order.pool),
+            names.bulk(requested.pool),
             id=id,
-            subject=(order.model, order.version),
+            subject=(requested.model, requested.version),
             parent=f"batch:{batch.id}",
             limit_s=limit_s,
             retries=_TRIES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from app.core.batches import Batch, Part, Piece
+from app.core.batches import Batch, Chunk, Part
 from app.core.codec import unpack
 from app.core.errors import PredictionOutOfMemory, TimeLimitExceeded, WorkerLost
 from app.core.handlers import from_tensor
@@ -15,33 +15,33 @@ _POISON: Final = frozenset({WorkerLost.code, TimeLimitExceeded.code, PredictionO
 """Errors that one row can cause for all rows that run with it: the rows are then tried in halves."""
 
 
-def after_job(batch: Batch, piece: Piece, job: Job | None) -> tuple[Change, dict[str, Any] | None]:
+def after_job(batch: Batch, chunk: Chunk, job: Job | None) -> tuple[Change, dict[str, Any] | None]:
     """Return the change that the end of a chunk's job makes, and an error if the batch cannot continue."""
-    retry = Piece(piece.first, piece.count, False, piece.tries + 1)
+    retry = Chunk(chunk.first, chunk.count, False, chunk.tries + 1)
     if job is None or job.state in (State.CANCELLED, State.EXPIRED):
-        return Change(pieces_expect=[piece], pieces=[retry]), None
+        return Change(chunks_expect=[chunk], chunks=[retry]), None
     if job.state is State.SUCCEEDED:
-        return _succeeded(batch, piece, result_of(job)), None
+        return _succeeded(batch, chunk, result_of(job)), None
     error = error_of(job)
     if error["code"] not in _POISON:
-        return Change(pieces_expect=[piece], pieces=[retry]), error
-    if piece.count == 1:
-        part = Part(piece.first, 1, 0, 1, {"code": error["code"], "detail": error["message"]})
-        return Change(pieces_expect=[piece], gone=[piece], parts=[part], increase={"failed": 1}), None
-    half = piece.count // 2
-    halves = [Piece(piece.first, half, False, piece.tries + 1), Piece(piece.first + half, piece.count - half, False, piece.tries + 1)]
-    return Change(pieces_expect=[piece], pieces=halves), None
+        return Change(chunks_expect=[chunk], chunks=[retry]), error
+    if chunk.count == 1:
+        part = Part(chunk.first, 1, 0, 1, {"code": error["code"], "detail": error["message"]})
+        return Change(chunks_expect=[chunk], gone=[chunk], parts=[part], increase={"failed": 1}), None
+    half = chunk.count // 2
+    halves = [Chunk(chunk.first, half, False, chunk.tries + 1), Chunk(chunk.first + half, chunk.count - half, False, chunk.tries + 1)]
+    return Change(chunks_expect=[chunk], chunks=halves), None
 
 
-def _succeeded(batch: Batch, piece: Piece, result: dict[str, Any]) -> Change:
+def _succeeded(batch: Batch, chunk: Chunk, result: dict[str, Any]) -> Change:
     done, seconds = result["rows"], max(result["seconds"], 1e-4)
     speed = done / seconds
-    part = Part(piece.first, done, result["completed"], result["failed"])
+    part = Part(chunk.first, done, result["completed"], result["failed"])
     return Change(
-        pieces_expect=[piece],
-        gone=[piece],
+        chunks_expect=[chunk],
+        gone=[chunk],
         # The job ended early: it took long, or gave way to single predictions.
-        pieces=[Piece(piece.first + done, piece.count - done, False, piece.tries)] if done < piece.count else [],
+        chunks=[Chunk(chunk.first + done, chunk.count - done, False, chunk.tries)] if done < chunk.count else [],
         parts=[part],
         increase={"completed": part.completed, "failed": part.failed},
         set={

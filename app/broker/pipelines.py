@@ -54,7 +54,7 @@ class Runs:
         self._pauses: dict[str, float] = {}
         """When steps of many branches are counted again. Counting thousands whenever one ends would cost more than the branches themselves."""
 
-    async def advance(self, id: str) -> float | None:
+    async def reconcile(self, id: str) -> float | None:
         """Decide and submit what a run needs next. Return the seconds until the next look, or None."""
         stored = await pipelines.read(self._client, id)
         if stored is None:

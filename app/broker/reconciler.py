@@ -17,7 +17,7 @@ import redis.asyncio
 from app.broker.replies import Replies
 from app.core.errors import CeleriacError, RecordUnreadable
 from app.loops import Loop
-from app.store import followups, keys
+from app.store import keys, parents
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -84,9 +84,9 @@ class Reconciler:
 
     async def round(self) -> int:
         """Reconcile the parents that are due. Returns how many there were."""
-        parents = await followups.claim(self._client, _LEASE_S, _AT_ONCE)
-        await asyncio.gather(*map(self._handle, parents))
-        return len(parents)
+        due = await parents.claim(self._client, _LEASE_S, _AT_ONCE)
+        await asyncio.gather(*map(self._handle, due))
+        return len(due)
 
     async def _handle(self, parent: bytes) -> None:
         # A parent of a known kind is never given up, because its work was accepted. Others are tried a few times.
@@ -106,7 +106,7 @@ class Reconciler:
         except CeleriacError as error:
             log.warning("%s waits: %s", parent, error.detail)
             next_s = _AFTER_AN_ERROR_S
-        await followups.reschedule(self._client, parent, next_s)
+        await parents.reschedule(self._client, parent, next_s)
 
     async def _within_lease(self, kind: str, id: str) -> float | None:
         """Reconcile one parent. One that hangs must not hold up the others: after its lease another process takes it anyway."""

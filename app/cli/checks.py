@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.store import quarantine
 from app.store.redis import health
 from app.store.redis.client import connect
-from app.store.redis.url import Address
+from app.store.redis.url import Address, local_address
 
 _NOTES: Final = 20
 """Maximum number of quarantine notes that are shown, the latest first."""
@@ -66,7 +66,7 @@ def every(settings: Settings) -> Iterator[Finding]:
     yield from folders(settings)
     yield from ports(settings, up)
     yield from authentication(settings)
-    address = Address.parse(str(up.get("redis_url") or settings.redis_url.get_secret_value()), settings)
+    address = local_address(settings, up)
     yield from redis(address)
     yield from set_aside(address)
     yield from models(str(up.get("url") or local(settings.api_host, settings.api_port)), settings.models)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import redis.asyncio
 from celeriac_cli import show
 from celeriac_cli.address import local
 from celeriac_cli.errors import CLIError, Exit
+from redis.exceptions import RedisError
 from rich.panel import Panel
 
 from app.cli import keys, lock, redis_server, samples
@@ -25,6 +25,7 @@ from app.cli.program import PYTHON, Program, ReadinessCheck, python_path
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
 from app.store.redis import health
+from app.store.redis.ping import ping
 from app.store.redis.url import Address
 
 _COLORS: Final = {"up": 96, "redis": 90, "flower": 35, "models": 36, "worker": 33, "training": 34, "beat": 95, "api": 32}
@@ -161,7 +162,7 @@ class DevStack:
         folder.mkdir(parents=True, exist_ok=True)
         self._show("redis", f"{server}, on port {port}, data in {folder}")
         command = redis_server.command(server, port, folder.resolve())
-        return Program("redis", command, _pings(self._redis_url), format=redis_server.log_line)
+        return Program("redis", command, _pings(redis_server.address(port)), format=redis_server.log_line)
 
     def _notice(self, line: str) -> None:
         self._show("up", f"\x1b[33m{line}\x1b[0m" if self._color else line)
@@ -243,12 +244,11 @@ def _reason(response: httpx.Response) -> str:
         return f"{response.url} answers {response.status_code}: {response.text[:200]}"
 
 
-def _pings(url: str) -> ReadinessCheck:
+def _pings(address: Address) -> ReadinessCheck:
     async def check() -> str | None:
         try:
-            async with redis.asyncio.Redis.from_url(url) as client:
-                await client.ping()
-        except redis.RedisError as error:
+            await asyncio.to_thread(ping, address)
+        except RedisError as error:
             return f"Redis does not answer ({error})"
         return None
 

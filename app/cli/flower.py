@@ -59,12 +59,12 @@ def ignore_service_links() -> None:
 def serve() -> None:
     """Run Flower. Blocks until SIGTERM, which ends it with exit code 0."""
     from app.broker.celery import app
-    from app.cli import flower_views as views
+    from app.patches import flower_pages
 
     # Every Celery consumer restores the deliveries of dead workers. Flower must not restore those of a pool.
     own = {f"unacked{part}_key": f"{keys.unacked('_flower')}{end}" for part, end in (("", ""), ("_index", ":index"), ("_mutex", ":mutex"))}
     app.conf.broker_transport_options |= own
     app.conf.task_queues = queues(settings())
     ignore_service_links()
-    views.install()
+    flower_pages.install()
     app.start(argv=["--quiet", "flower", *options(settings())])

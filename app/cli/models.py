@@ -257,7 +257,7 @@ def _serve(version: VersionWait, *, wait: bool, timeout: float | None, quiet: bo
 
 @contextmanager
 def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retention]:
-    """Retention on the Redis of the `celeriac up` that runs in this folder, otherwise on CELERIAC_REDIS_URL."""
+    """Retention on the Redis in CELERIAC_REDIS_URL, or else of the `celeriac up` that runs in this folder."""
     from celeriac_cli import running, show
     from redis.exceptions import RedisError
 
@@ -265,10 +265,10 @@ def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retent
     from app.registry.pipelines import Pipelines
     from app.settings import settings
     from app.store.redis.client import connect
-    from app.store.redis.url import Address
+    from app.store.redis.url import local_address
 
     config = settings()
-    address = Address.parse(str(running.read(config.state).get("redis_url") or config.redis_url.get_secret_value()), config)
+    address = local_address(config, running.read(config.state))
     try:
         with _writing(root, url) as target, connect(address=address) as client:
             if name is not None:

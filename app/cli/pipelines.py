@@ -71,7 +71,7 @@ def _missing(pipeline: Pipeline, repository: Repository) -> Iterator[str]:
     from app.core.errors import CeleriacError
     from app.core.models import ModelRef
     from app.settings import settings
-    from app.worker.handlers import load
+    from app.worker.imports import load
 
     try:
         load(settings().imports)

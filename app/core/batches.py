@@ -92,7 +92,7 @@ class BatchSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """Rows that are not done: `out` in a chunk's job, or waiting for one. `tries` counts the jobs that these rows had."""
 
     first: int
@@ -121,12 +121,12 @@ class Part:
 class Batch:
     """The record of a batch. Times are seconds since 1970, by status.
 
-    `next` is the first row that is in no piece and no part yet. `planned` counts the plan jobs that ended before the last one. `speed` is the
+    `next` is the first row that is in no chunk and no part yet. `planned` counts the plan jobs that ended before the last one. `speed` is the
     rows per second of one process, 0 if unknown; `slice` and `call_s` belong to its `ChunkSize`. `outcome` is its final status, once known.
     """
 
     id: str
-    order: BatchSpec
+    spec: BatchSpec
     status: Status
     created_at: float
     expires_at: float

@@ -7,7 +7,7 @@ limits, cancellation. Its spec and its result are small JSON; data are passed by
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol
 
@@ -54,17 +54,8 @@ class Context(Protocol):
 Handler = Callable[[dict[str, Any], Context], dict[str, Any]]
 """Runs a task in a worker process. A CeleriacError is the job's error; ConnectionError and TimeoutError are retried."""
 
-HANDLERS: Final[dict[str, Handler]] = {}
-
-
-def handler(kind: str) -> Callable[[Handler], Handler]:
-    """Register the decorated function as the handler of a kind."""
-
-    def register(run: Handler) -> Handler:
-        HANDLERS[kind] = run
-        return run
-
-    return register
+Handlers = Mapping[str, Handler]
+"""The handler of each kind of task."""
 
 
 @dataclass(frozen=True, slots=True)

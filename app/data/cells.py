@@ -12,7 +12,6 @@ from enum import Enum
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from app.core.models import TensorSpec
 from app.core.tables import MISSING_NUMBERS
 from app.core.tensors import FLOATS, TIMESTAMP, from_b64, is_binary
 from app.core.values import NO_TIME, RANGES, Unfit, read, shown
+from app.data.json_column import load_values
 
 Array = NDArray[Any]
 Bools = NDArray[np.bool_]
@@ -74,25 +74,6 @@ def convert(spec: TensorSpec, column: Any, cells: Cells) -> Column:
             at: f"{shown(column[at].as_py())} is not a number with a decimal comma that fits into {spec.datatype}" for at in converted.wrong
         }
     return converted
-
-
-def json_values(column: Any) -> list[Any]:
-    """The Python values of a column of JSON, None also for those that cannot be read."""
-    return _loaded(column.fill_null(b"null").to_pylist())[0]
-
-
-def from_json(column: Any, kind: pa.DataType) -> Any:
-    """JSON values as an Arrow type that holds all of them: text as it is, other values as text if the type is text."""
-    if pa.types.is_string(kind):
-        return pa.array((_as_text(value) for value in column.to_pylist()), kind, size=len(column))
-    values, _ = _loaded(column.fill_null(b"null").to_pylist())
-    return pa.array(values, kind)
-
-
-def _as_text(value: bytes | None) -> str | None:
-    if value is None or value == b"null":
-        return None
-    return str(orjson.loads(value)) if value[:1] == b'"' else value.decode()
 
 
 def texts_that_mean_missing(datatype: str, cells: Cells) -> tuple[str, ...]:
@@ -186,7 +167,7 @@ def _whole(datatype: str, column: Any) -> Array:
 
 
 def _from_json(spec: TensorSpec, column: Any) -> Column:
-    values, broken = _loaded(column.fill_null(b"null").to_pylist())
+    values, broken = load_values(column.fill_null(b"null").to_pylist())
     missing = np.fromiter((value is None for value in values), bool, len(values))
     if broken:
         missing[list(broken)] = False
@@ -213,21 +194,6 @@ def _one_kind(values: list[Any]) -> list[Any]:
     if any(type(value) is int and abs(value) > _WHOLE_IN_FLOATS for value in values):
         raise Unfit("too large")
     return [float(value) for value in values]
-
-
-def _loaded(texts: list[bytes]) -> tuple[list[Any], dict[int, str]]:
-    """Return the JSON values, None for each that is invalid, and the errors by index."""
-    try:
-        return orjson.loads(b"[" + b",".join(texts) + b"]"), {}
-    except orjson.JSONDecodeError:
-        values, broken = list[Any](), dict[int, str]()
-    for at, text in enumerate(texts):
-        try:
-            values.append(orjson.loads(text))
-        except orjson.JSONDecodeError as error:
-            values.append(None)
-            broken[at] = f"{text[:100].decode(errors='replace')} cannot be read: {error.msg}"
-    return values, broken
 
 
 def _one_by_one(spec: TensorSpec, values: list[Any], missing: Bools, broken: dict[int, str] | None = None) -> Column:

@@ -11,8 +11,9 @@ import pyarrow as pa
 from app.core.models import Manifest, TensorSpec
 from app.core.tensors import Tensor, encode
 from app.core.values import RANGES, about
-from app.data.cells import Array, Column, convert, from_json
+from app.data.cells import Array, Column, convert
 from app.data.columns import Binding
+from app.data.json_column import from_json
 from app.data.row_batch import INVALID, BadRow, RowBatch
 from app.runtime.arrays import to_array
 

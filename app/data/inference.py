@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from app.core.models import TensorSpec
 from app.core.values import NUMBER
-from app.data.cells import Cells, Form, comma_as_point, convert, json_values, texts_that_mean_missing
+from app.data.cells import Cells, Form, comma_as_point, convert, texts_that_mean_missing
+from app.data.json_column import json_values
 
 _NUMBER: Final = f"^(?:{NUMBER.pattern})$"
 _TRUTH: Final = "^(?i:true|false)$"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -34,8 +34,8 @@ _ERRORS: Final = 5
 class Shown:
     """How the API presents a job and a batch."""
 
-    job: Callable[[Job], dict[str, Any]]
-    batch: Callable[[Batch], dict[str, Any]]
+    job: Callable[[Job], Mapping[str, Any]]
+    batch: Callable[[Batch], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,9 @@ async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, shown: Sho
     batch = await batches.read(client, event.about)
     if batch is None:
         return None
-    order, given = batch.order, batch.order.webhook
+    spec, given = batch.spec, batch.spec.webhook
     own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
-    return _Content(order.model, order.version, own, lambda: batch_body(batch, event, shown))
+    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, shown))
 
 
 def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:

@@ -33,8 +33,8 @@ def read(home: Path) -> dict[str, str]:
     return versions
 
 
-def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType | None) -> None:
-    """Point `alias` to `version`, or remove it if that is None. The caller holds the lock (`alone`).
+def move(home: Path, alias: str, version: str, expect: str | EllipsisType | None) -> None:
+    """Point `alias` to `version`. The caller holds the lock (`alone`).
 
     Raises ModelConflict if `expect` is given and the alias does not point to it.
     """
@@ -42,10 +42,7 @@ def move(home: Path, alias: str, version: str | None, expect: str | EllipsisType
     if expect is not ... and versions.get(alias) != expect:
         detail = f"Alias {alias!r} of {home.name!r} points to {versions.get(alias)}, not to {expect}. Read it again, then decide."
         raise ModelConflict(detail, pointer="/alias")
-    if version is None:
-        versions.pop(alias, None)
-    else:
-        versions[alias] = version
+    versions[alias] = version
     write_text(home / FILE, json.dumps(dict(sorted(versions.items()))) + "\n")
 
 

@@ -142,13 +142,6 @@ class Repository(ReadableRepository):
             self._existing(name, version, self.versions(name))
             yield self._home(name)
 
-    def demote(self, name: str, alias: str, *, expect: str | EllipsisType | None = ...) -> None:
-        """Remove an alias, if it is set. Raises ModelNotFound, or ModelConflict if the alias does not point to `expect`."""
-        self.versions(name)
-        with aliases.alone(self._home(name)):
-            aliases.move(self._home(name), alias, None, expect)
-            promotions.drop(self._home(name), alias)
-
     def remove(self, name: str, version: str) -> None:
         """Remove a version atomically. Processes that have its files open can still read them.
 

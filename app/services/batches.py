@@ -19,7 +19,7 @@ from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNot
 from app.core.jobs import new_id
 from app.services.holds import Holds
 from app.settings import Settings
-from app.store import batches, followups, sources
+from app.store import batches, parents, sources
 from app.store.batches import Change
 from app.store.files import BATCHES, files
 from app.store.sources import Source
@@ -71,7 +71,7 @@ class BatchService:
         except BatchConflict:
             await batches.forget(self._client, id, spec.pool)
             raise
-        await self._progress.advance(id)
+        await self._progress.reconcile(id)
 
     async def get(self, id: str) -> Batch:
         """Return a batch.
@@ -101,11 +101,11 @@ class BatchService:
         """
         batch = await self.get(id)
         change = Change((Status.VALIDATING, Status.IN_PROGRESS), set={"outcome": Status.CANCELLED}, status=Status.CANCELLING)
-        if not await batches.apply(self._client, id, batch.order.pool, change):
+        if not await batches.apply(self._client, id, batch.spec.pool, change):
             batch = await self.get(id)
             if batch.status is not Status.CANCELLING:
                 raise BatchConflict(f"Batch {id} is {batch.status}. Only a running batch can be cancelled.")
-        await followups.due_now(self._client, f"batch:{id}")
+        await parents.due_now(self._client, f"batch:{id}")
         return await self.get(id)
 
     async def resume(self, id: str) -> Batch:
@@ -117,7 +117,7 @@ class BatchService:
             KeyRestricted: The caller may not use the model or its pool.
         """
         batch = await self.get(id)
-        spec = batch.order
+        spec = batch.spec
         callers.check_model(spec.model)
         callers.check_pool(spec.pool)
         await self._claim_output(id, spec)
@@ -132,7 +132,7 @@ class BatchService:
         if not await batches.apply(self._client, id, spec.pool, change):
             batch = await self.get(id)
             raise BatchConflict(f"Batch {id} is {batch.status}. Only a batch that failed, expired or was cancelled can be resumed.")
-        await followups.due_now(self._client, f"batch:{id}")
+        await parents.due_now(self._client, f"batch:{id}")
         return await self.get(id)
 
     async def parts(self, id: str) -> list[Part]:
@@ -203,7 +203,7 @@ class BatchService:
 def _refusal(batch: Batch) -> CeleriacError:
     """Return the error for a batch whose file is invalid."""
     first = batch.errors[0]
-    if not batch.order.endpoint or first["line"] is None:
+    if not batch.spec.endpoint or first["line"] is None:
         error = from_dict({"code": first["code"], "detail": first["message"], "pointer": first["param"]})
         return error if type(error) is not CeleriacError else InvalidFile(f"{first['code']}: {first['message']}", pointer="/input_file_id")
     lines = [f"line {error['line']}: {error['code']}: {error['message']}" for error in batch.errors[:_MAX_ERRORS]]

@@ -10,8 +10,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Any, Final
 
 import redis.asyncio
@@ -23,6 +22,7 @@ from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.core.promotions import BARE_NAME, Promotion, PromotionState
 from app.loops import Loop
 from app.registry.repository import Repository
+from app.services.model_entry import Entry, Readiness, Version
 from app.store import serving, unloaded_models, workers
 from app.store.serving import Serving
 
@@ -31,53 +31,6 @@ _REFRESH_S: Final = 1.0
 _PAUSE_S: Final = 0.1
 """Shortest time between two refreshes, however many requests name what is not there."""
 _UNLOADED: Final = "it was unloaded; POST /v2/repository/models/{}/load serves it again"
-
-
-class Readiness(StrEnum):
-    """State of one version."""
-
-    READY = "READY"
-    """A worker has loaded it."""
-    LOADING = "LOADING"
-    """A worker is loading it."""
-    COLD = "COLD"
-    """No worker has loaded it. A worker loads it with the first request."""
-    UNAVAILABLE = "UNAVAILABLE"
-    """It cannot be served."""
-
-
-@dataclass(slots=True)
-class Version:
-    """One version of a model, its state, and why it cannot be served."""
-
-    manifest: Manifest | None
-    state: Readiness
-    reason: str = ""
-    unloaded: bool = False
-    """Somebody took the model out of service; it can be loaded again."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One model.
-
-    Attributes:
-        name: Name of the model.
-        versions: Its versions, the oldest first.
-        aliases: The version that each alias means.
-        default: The version that the bare name means.
-        promotions: Moves of aliases that are pending or failed. The alias "" is the bare name.
-    """
-
-    name: str
-    versions: dict[str, Version] = field(default_factory=dict)
-    aliases: dict[str, str] = field(default_factory=dict)
-    default: str = ""
-    promotions: list[Promotion] = field(default_factory=list)
-
-    def means(self, ref: ModelRef) -> str:
-        """Return the version that a reference means, or an empty string for an unknown alias."""
-        return ref.version or (self.aliases.get(ref.alias, "") if ref.alias else self.default)
 
 
 class Catalog:

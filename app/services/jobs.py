@@ -18,11 +18,11 @@ from app.broker.batcher.groups import Accepted, Item
 from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
-from app.core.chunks import Chunk
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
 from app.core.tensors import Tensor
+from app.core.tokens import Token
 from app.core.webhooks import JobWebhook
 from app.services.catalog import Catalog
 from app.services.holds import Holds
@@ -46,7 +46,7 @@ class JobEvent:
 
     id: int
     name: str
-    content: Job | Chunk
+    content: Job | Token
 
 
 class JobService:
@@ -167,7 +167,7 @@ class JobService:
             job = await jobs.watch(self._client, id)
             while job is not None:
                 changed.clear()
-                for token in await jobs.chunks(self._client, job, last) if job.streamed else ():
+                for token in await jobs.tokens(self._client, job, last) if job.streamed else ():
                     if last < job.streamed and job.state is State.RUNNING:
                         yield JobEvent(job.streamed, "start", job)
                     last = token.id

@@ -11,7 +11,8 @@ from app.core.errors import DeadlineExceeded, InvalidInput, ModelsReadOnly, Mode
 from app.core.models import ModelRef
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
-from app.services.catalog import Catalog, Entry, Readiness, Version
+from app.services.catalog import Catalog
+from app.services.model_entry import Entry, Readiness, Version
 from app.settings import Settings
 from app.store import unloaded_models
 from app.store.redis.client import connect

@@ -22,9 +22,10 @@ from app.core.timestamps import rfc3339
 from app.core.webhooks import JobWebhook
 from app.registry.pipelines import Pipelines
 from app.services.admission import Admission
-from app.services.catalog import Catalog, Readiness
+from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
+from app.services.model_entry import Readiness
 from app.services.requests.jobs import PipelineSubmission, deadline_s
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings

@@ -1,8 +1,8 @@
--- Changes a batch if it meets the preconditions: its record, its open pieces and its finished parts. All of it or nothing.
--- KEYS: record, open pieces, parts, chunks that are out in the pool, active batches of the pool, index of batches
--- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `pieces_expect` pieces as they must be
+-- Changes a batch if it meets the preconditions: its record, its open chunks and its finished parts. All of it or nothing.
+-- KEYS: record, open chunks, parts, chunks that are out in the pool, active batches of the pool, index of batches
+-- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `chunks_expect` chunks as they must be
 --       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one);
---       then what to change: `set`, `increase`, `pieces` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
+--       then what to change: `set`, `increase`, `chunks` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
 -- Returns 1, or 0 if a precondition is not met.
 local id, change = ARGV[1], cjson.decode(ARGV[2])
 local status = redis.call('HGET', KEYS[1], 'status')
@@ -17,7 +17,7 @@ end
 for name, value in pairs(change.expect or {}) do
   if redis.call('HGET', KEYS[1], name) ~= value then return 0 end
 end
-for first, value in pairs(change.pieces_expect or {}) do
+for first, value in pairs(change.chunks_expect or {}) do
   if redis.call('HGET', KEYS[2], first) ~= value then return 0 end
 end
 if change.window and redis.call('ZCARD', KEYS[4]) >= change.window then return 0 end
@@ -34,7 +34,7 @@ for _, chunk in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], chunk) 
 for _, chunk in ipairs(change.out or {}) do redis.call('ZADD', KEYS[4], now, chunk) end
 for name, value in pairs(change.set or {}) do redis.call('HSET', KEYS[1], name, value) end
 for name, by in pairs(change.increase or {}) do redis.call('HINCRBY', KEYS[1], name, by) end
-for first, value in pairs(change.pieces or {}) do
+for first, value in pairs(change.chunks or {}) do
   if value then redis.call('HSET', KEYS[2], first, value) else redis.call('HDEL', KEYS[2], first) end
 end
 for first, value in pairs(change.parts or {}) do redis.call('HSET', KEYS[3], first, value) end

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
-from app.core.batches import Batch, BatchSpec, Part, Piece, Status
+from app.core.batches import Batch, BatchSpec, Chunk, Part, Status
 from app.core.webhooks import WebhookEvent
 from app.store import keys, scripts
 from app.store.jobs import PAGE
@@ -26,14 +26,14 @@ class Change:
 
     statuses: tuple[Status, ...] = ()
     expect: dict[str, str] = field(default_factory=dict)
-    pieces_expect: list[Piece] = field(default_factory=list)
+    chunks_expect: list[Chunk] = field(default_factory=list)
     window: int | None = None
     plans: int | None = None
     active: int | None = None
     set: dict[str, Any] = field(default_factory=dict)
     increase: dict[str, int] = field(default_factory=dict)
-    pieces: list[Piece] = field(default_factory=list)
-    gone: list[Piece] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    gone: list[Chunk] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     out: list[str] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
@@ -45,10 +45,10 @@ class Change:
         change: dict[str, Any] = {
             "statuses": self.statuses,
             "expect": self.expect,
-            "pieces_expect": {str(item.first): _piece(item) for item in self.pieces_expect},
+            "chunks_expect": {str(item.first): _chunk(item) for item in self.chunks_expect},
             "set": {name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in self.set.items()},
             "increase": self.increase,
-            "pieces": {str(item.first): False for item in self.gone} | {str(item.first): _piece(item) for item in self.pieces},
+            "chunks": {str(item.first): False for item in self.gone} | {str(item.first): _chunk(item) for item in self.chunks},
             "parts": {str(item.first): _part(item) for item in self.parts},
             "out": self.out,
             "back": self.back,
@@ -58,24 +58,24 @@ class Change:
         return orjson.dumps(change | {name: value for name, value in optional.items() if value is not None})
 
 
-def model_of(order: bytes) -> tuple[str, str]:
+def model_of(stored: bytes) -> tuple[str, str]:
     """Return the name and the version of the model in the field `order` of a record."""
-    spec = orjson.loads(order)
+    spec = orjson.loads(stored)
     return spec["model"], spec["version"]
 
 
-def chunk(batch: str, piece: Piece) -> str:
+def chunk_job(batch: str, chunk: Chunk) -> str:
     """Return the id of the job of a chunk."""
-    return f"{batch}-{piece.first}-{piece.count}-{piece.tries}"
+    return f"{batch}-{chunk.first}-{chunk.count}-{chunk.tries}"
 
 
-async def create(client: redis.asyncio.Redis, id: str, order: BatchSpec, now: float, most: int) -> bool:
+async def create(client: redis.asyncio.Redis, id: str, spec: BatchSpec, now: float, most: int) -> bool:
     """Store a new batch. Return False if `most` batches of its pool are active."""
-    created = {"order": order.as_dict(), "next": 0, "created_at": now, "expires_at": now + order.window_s, "round": 0}
-    if order.webhook:
+    created = {"order": spec.as_dict(), "next": 0, "created_at": now, "expires_at": now + spec.window_s, "round": 0}
+    if spec.webhook:
         created["told"] = 1
-    change = Change(active=most, set=created, status=Status.VALIDATING, ttl=order.window_s + order.ttl_s)
-    return await apply(client, id, order.pool, change)
+    change = Change(active=most, set=created, status=Status.VALIDATING, ttl=spec.window_s + spec.ttl_s)
+    return await apply(client, id, spec.pool, change)
 
 
 _TAKE_OVER = """
@@ -112,10 +112,10 @@ async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:
     return required(_KIND, id, [await fields_of(client, keys.batch(id))], partial(_decode, id))
 
 
-async def pieces(client: redis.asyncio.Redis, id: str) -> list[Piece]:
-    """Return the open pieces of a batch, in order."""
+async def chunks(client: redis.asyncio.Redis, id: str) -> list[Chunk]:
+    """Return the open chunks of a batch, in order."""
     stored: Any = await client.hgetall(keys.batch_open(id))
-    return sorted((Piece(int(first), *orjson.loads(text)) for first, text in stored.items()), key=lambda piece: piece.first)
+    return sorted((Chunk(int(first), *orjson.loads(text)) for first, text in stored.items()), key=lambda chunk: chunk.first)
 
 
 def parts_of(stored: Mapping[bytes, bytes]) -> list[Part]:
@@ -142,7 +142,7 @@ async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
 
 
 async def out(client: redis.asyncio.Redis, pool: str) -> list[str]:
-    """Return the ids of the outstanding chunks of a pool, as `chunk` names them."""
+    """Return the ids of the outstanding chunks of a pool, as `chunk_job` names them."""
     members: Any = await client.zrange(keys.batches_out(pool), 0, -1)
     return decodable(members)
 
@@ -182,8 +182,8 @@ async def _many(client: redis.asyncio.Redis, ids: list[str]) -> list[Batch | Non
     return [readable(_KIND, id, [fields], partial(_decode, id)) for id, fields in zip(ids, records, strict=True)]
 
 
-def _piece(piece: Piece) -> str:
-    return orjson.dumps([piece.count, piece.out, piece.tries]).decode()
+def _chunk(chunk: Chunk) -> str:
+    return orjson.dumps([chunk.count, chunk.out, chunk.tries]).decode()
 
 
 def _part(part: Part) -> str:
@@ -216,7 +216,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
     values |= {name: orjson.loads(text[name]) for name in numbers if name in text}
     return Batch(
         id=id,
-        order=BatchSpec.from_dict(orjson.loads(text["order"])),
+        spec=BatchSpec.from_dict(orjson.loads(text["order"])),
         status=Status(text["status"]),
         times={status: float(text[f"{status}_at"]) for status in Status if f"{status}_at" in text},
         errors=orjson.loads(text.get("errors", "[]")),

@@ -12,9 +12,9 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
-from app.core.chunks import Chunk
 from app.core.errors import PayloadLost
 from app.core.jobs import CHOSEN_ID, Job, State
+from app.core.tokens import Token
 from app.loops import Loop
 from app.store import keys, scripts
 from app.store.blobs import blobs, is_reference
@@ -64,10 +64,10 @@ async def watch(client: redis.asyncio.Redis, id: str) -> Job | None:
     return await _whole(required(_KIND, id, [dict(zip(fields[::2], fields[1::2], strict=True))], partial(decode, id)))
 
 
-async def chunks(client: redis.asyncio.Redis, job: Job, after: int) -> list[Chunk]:
+async def tokens(client: redis.asyncio.Redis, job: Job, after: int) -> list[Token]:
     """Return the stored stream events of the job's latest attempt that follow the revision `after`."""
-    entries: Any = await client.xrange(keys.chunks(job.id), min=str(after + 1))
-    events = [_chunk(id, fields) for id, fields in entries]
+    entries: Any = await client.xrange(keys.tokens(job.id), min=str(after + 1))
+    events = [_token(id, fields) for id, fields in entries]
     return [event for event in events if event.attempt == job.attempt]
 
 
@@ -178,11 +178,11 @@ async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
     return int(await client.zremrangebyscore(keys.JOBS, "-inf", time.time() - older_than_s))
 
 
-def _chunk(id: bytes, fields: dict[bytes, bytes]) -> Chunk:
+def _token(id: bytes, fields: dict[bytes, bytes]) -> Token:
     text: str | bytes = fields[b"text"]
     with suppress(UnicodeDecodeError):
         text = fields[b"text"].decode()
-    return Chunk(int(fields[b"index"]), int(fields[b"row"]), text, int(fields[b"attempt"]), int(id.partition(b"-")[0]))
+    return Token(int(fields[b"index"]), int(fields[b"row"]), text, int(fields[b"attempt"]), int(id.partition(b"-")[0]))
 
 
 async def _whole(job: Job | None) -> Job | None:

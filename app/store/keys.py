@@ -176,7 +176,7 @@ def job(id: str) -> str:
     return f"{PREFIX}job:{id}"
 
 
-def chunks(job_id: str) -> str:
+def tokens(job_id: str) -> str:
     """Stream, what the running attempt of a job has yielded, by the revision of its record: `result_ttl_s` after the last."""
     return f"{PREFIX}job:{job_id}:chunks"
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import redis.asyncio
+from redis.exceptions import WatchError
 
 from app.core.errors import ScheduleConflict, ScheduleNotFound
 from app.core.schedules import PARENT, Schedule
@@ -81,6 +82,41 @@ async def delete(client: redis.asyncio.Redis, name: str) -> None:
         pipe.zrem(keys.SCHEDULES, key)
         pipe.delete(key, keys.runs(name))
         await pipe.execute()
+
+
+def start_run(client: redis.Redis, schedule: Schedule, planned: float, last: float, *, missed: bool, keep: int) -> bool:
+    """Make a planned run due, or note that it was missed, and set the time of the next one, in one transaction.
+
+    Args:
+        client: Connection to Redis.
+        schedule: The schedule.
+        planned: The planned time of the run, in seconds since 1970.
+        last: The time after which the next run is planned.
+        missed: The run was missed and does not start.
+        keep: The number of runs that the history keeps.
+
+    Returns:
+        False if the schedule was changed or deleted meanwhile. Nothing is written then.
+    """
+    key = keys.schedule(schedule.name)
+    pipe: Any
+    with client.pipeline() as pipe:
+        pipe.watch(key)
+        if not pipe.exists(key):
+            return False
+        pipe.multi()
+        if missed:
+            add_note(pipe, schedule.name, {"planned": planned, "missed": True}, keep)
+        else:
+            pipe.zadd(keys.FOLLOWUPS, {f"{PARENT}:{schedule.name}@{planned}": 0})
+            pipe.publish(keys.FOLLOWUPS_DUE, "due")
+        pipe.hset(key, "meta", meta(last))
+        pipe.zadd(keys.SCHEDULES, {key: schedule.after(last)})
+        try:
+            pipe.execute()
+        except WatchError:
+            return False
+    return True
 
 
 async def note(client: redis.asyncio.Redis, name: str, run: dict[str, Any], keep: int) -> None:

@@ -13,10 +13,10 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
-from app.core.chunks import Chunk
 from app.core.codec import pack
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
+from app.core.tokens import Token
 from app.store import keys
 from app.store.blobs import Blobs
 from app.store.records import encode_error
@@ -205,7 +205,7 @@ def progress(jobs: Mapping[str, int], encoded: bytes) -> Call:
     return Call("progress", (), (encoded, *(part for item in jobs.items() for part in item)))
 
 
-def chunks(job_id: str, attempt: int, run: str, events: Sequence[Chunk], *, keep: int, ttl: int) -> Call:
+def tokens(job_id: str, attempt: int, run: str, events: Sequence[Token], *, keep: int, ttl: int) -> Call:
     """Append the stream events that a running attempt has yielded since the call before. The newest `keep` are kept.
 
     `run` identifies the process that runs the attempt.
@@ -213,7 +213,7 @@ def chunks(job_id: str, attempt: int, run: str, events: Sequence[Chunk], *, keep
     arguments: list[str | bytes | int] = []
     for event in events:
         arguments += (event.index, event.row, event.text)
-    return Call("chunks", (keys.job(job_id), keys.chunks(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
+    return Call("tokens", (keys.job(job_id), keys.tokens(job_id)), (keys.event(job_id), attempt, run, keep, ttl, *arguments))
 
 
 def reschedule_parent(parent: str, delay_s: float | None) -> Call:

@@ -14,11 +14,11 @@ from app import metrics
 from app.broker import promotions
 from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest, ModelRef
 from app.core.promotions import Promotion
 from app.core.trainers import LESS_IS_BETTER, METRICS
-from app.core.trainings import KIND, Training
+from app.core.trainings import Training
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
@@ -38,7 +38,6 @@ _SAMPLE: Final = 100
 """Rows of the data set for which the published model must return the same output as the one in memory."""
 
 
-@handler(KIND)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run a training, which `spec` describes in the form of `Training.as_dict`. A retry of the same job does not publish a second version."""
     training, began = Training(**spec), time.monotonic()

@@ -1,12 +1,11 @@
-"""Run a delivery that is not a prediction, by the handler of its kind. Handlers register themselves where they are imported."""
+"""Run a delivery that is not a prediction, by the handler of its kind."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
@@ -14,7 +13,7 @@ from redis.exceptions import RedisError
 
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, error_text
-from app.core.handlers import HANDLERS, RESULT, TaskSpec, as_tensor
+from app.core.handlers import RESULT, Handler, TaskSpec, as_tensor
 from app.runtime.model import Model
 from app.store import deliveries
 from app.store.files import full
@@ -22,16 +21,6 @@ from app.worker.log_capture import LogCapture
 from app.worker.outcomes import failed_outcome
 from app.worker.pool_process import PoolProcess
 from app.worker.predict_rows import predict_rows
-
-_MODULES: Final = (
-    "app.worker.batches.plan",
-    "app.worker.batches.chunk",
-    "app.worker.batches.assembly",
-    "app.worker.pipeline_step",
-    "app.trainings.work",
-    "app.samples.steps",
-)
-"""Our modules that register handlers."""
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +57,6 @@ class _Context:
             raise ConnectionError(f"Redis does not answer: {error}") from error
 
 
-def load(imports: str) -> None:
-    """Import our handlers, and the modules that `imports` names, separated by commas. Call it in the main process, before the fork."""
-    for module in (*_MODULES, *filter(None, map(str.strip, imports.split(",")))):
-        import_module(module)
-
-
 def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: float) -> list[Outcome]:
     """Run the handler of a delivery, which has one job. Return its outcome in a list."""
     [job] = delivery.jobs
@@ -81,9 +64,7 @@ def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: floa
     process.cancellation.arm()
     try:
         with process.cancellation.interruptible(), logs.capture():
-            if delivery.work not in HANDLERS:
-                raise WorkFailed(f"this worker has no handler for work of the kind {delivery.work!r}: it is older than what submitted it")
-            result = HANDLERS[delivery.work](spec.spec, _Context(process, job, attempt))
+            result = _handler(process, delivery.work)(spec.spec, _Context(process, job, attempt))
         outcome = Outcome(job, [as_tensor(RESULT, result)])
     except SoftTimeLimitExceeded as error:
         outcome = failed_outcome(job, _caused(TimeLimitExceeded(f"it ran longer than its limit of {limit_s:g} s"), error))
@@ -97,6 +78,14 @@ def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: floa
     outcome.transient |= isinstance(outcome.error, StorageFull)
     outcome.run_s, outcome.logs = time.perf_counter() - began, str(logs)
     return [outcome]
+
+
+def _handler(process: PoolProcess, kind: str) -> Handler:
+    if kind not in process.handlers:
+        raise WorkFailed(
+            f"This worker has no handler for tasks of the kind {kind!r}. The process that submitted the task may be newer: upgrade the worker."
+        )
+    return process.handlers[kind]
 
 
 def _unexpected(error: Exception) -> CeleriacError:

@@ -7,15 +7,23 @@ import os
 import shutil
 import socket
 import warnings
+from types import MappingProxyType
+from typing import Final
 
+from app.core.handlers import Handlers
 from app.settings import settings
 from app.store.redis.health import refuse_unfit
 
+_NONE: Final[Handlers] = MappingProxyType({})
 
-def serve() -> None:
+
+def serve(more: Handlers = _NONE) -> None:
     """Run a worker, and exit with 0 after SIGTERM or SIGINT.
 
     The first signal drains it: it takes no new delivery, and running ones end. A second signal returns them to the queue.
+
+    Args:
+        more: Handlers of kinds of tasks that `app.worker.kinds` does not have.
     """
     refuse_unfit(settings())
     directory = settings().state / "metrics" / f"worker-{os.getpid()}"
@@ -25,7 +33,7 @@ def serve() -> None:
     directory.mkdir(parents=True)
     _name_metric_files()
     try:
-        code = _run()
+        code = _run(more)
         # Here: Celery is imported by now.
         from app.worker.shutdown import end_process
     finally:
@@ -41,7 +49,7 @@ def _name_metric_files() -> None:
     values.ValueClass = values.MultiProcessValue(lambda: f"process{getattr(current_process(), 'index', 'main')}")
 
 
-def _run() -> int:
+def _run(more: Handlers) -> int:
     from app.runtime.threads import start_none
 
     start_none()
@@ -56,9 +64,10 @@ def _run() -> int:
     from app import probes
     from app.canvas import app, predict
     from app.store import serving, unloaded_models
-    from app.worker import control, handlers, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
+    from app.worker import control, imports, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
     from app.worker.heartbeat import Heartbeat
+    from app.worker.kinds import HANDLERS
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
     from app.worker.pool_process import PoolProcess
@@ -72,7 +81,7 @@ def _run() -> int:
     # A container's only user may be root. Celery's long warning about it is not news to those who run it so.
     warnings.simplefilter("ignore", SecurityWarning)
     predict.run = predict_rows.predict_in_task
-    handlers.load(settings().imports)
+    imports.load(settings().imports)
     models = Models(settings())
     status = Status(lambda: models.tests.keys)
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
@@ -84,7 +93,7 @@ def _run() -> int:
     models.preload(served, unloaded)
     main_process.memory_kills()
     reports = Reports()
-    process = PoolProcess(models, reports.write)
+    process = PoolProcess(models, {**HANDLERS, **more}, reports.write)
     pool_process.install(process)
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)

@@ -9,15 +9,14 @@ import redis
 from celeriac._authoring import STEPS
 
 from app.core.errors import InvalidInput, WorkFailed
-from app.core.handlers import Context, handler
-from app.core.pipelines import INDEX, INPUTS, ITEM, STEP, fill
+from app.core.handlers import Context
+from app.core.pipelines import INDEX, INPUTS, ITEM, fill
 from app.core.tensors import as_json, is_binary
 from app.runtime.exit_guard import contained
 from app.store.blobs import blobs
 from app.store.pipelines import VALUE, part, read_inputs, read_results, unpacked_inputs, value_of
 
 
-@handler(STEP)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run a step as `app.broker.pipelines` describes it in `spec`."""
     inputs = fill(spec["inputs"], _Sources(context.redis, spec).value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from app.runtime.threads import limit_threads
 from app.settings import settings
 from app.store.redis.client import connect
+from app.store.redis.ping import open_connection
 from app.worker.cancellation import Cancellation
 from app.worker.process_limits import ProcessLimits, Report
 from app.worker.progress import ProgressReporter
@@ -18,6 +19,7 @@ from app.worker.progress import ProgressReporter
 if TYPE_CHECKING:
     import redis
 
+    from app.core.handlers import Handlers
     from app.worker.models import Models
 
 log = logging.getLogger(__name__)
@@ -27,15 +29,17 @@ _current: PoolProcess | None = None
 class PoolProcess:
     """What the code that runs deliveries needs of its process. The main process makes it, and each fork starts its copy."""
 
-    def __init__(self, models: Models, report: Report = lambda *_: None, client: redis.Redis | None = None) -> None:
+    def __init__(self, models: Models, handlers: Handlers, report: Report = lambda *_: None, client: redis.Redis | None = None) -> None:
         """Prepare a process. Call `start` in the fork.
 
         Args:
             models: The models that the main process has loaded.
+            handlers: The handler of each kind of task that is not a prediction.
             report: Receives why this process should be replaced.
             client: A connection to Redis; `start` makes one.
         """
         self.models = models
+        self.handlers = handlers
         self.name = ""
         self.cancellation = Cancellation()
         self.progress = ProgressReporter(lambda: self.redis)
@@ -63,6 +67,8 @@ class PoolProcess:
             self.name = f"{socket.gethostname()}/{os.getpid()}"
             # An outcome is worth waiting for: a Redis that restarts does not make its work be done again.
             self._client = connect(retries=20)
+            # The name of the server may take long to resolve, and the time limit of the first job is not for that.
+            open_connection(self._client)
             limit_threads(settings().threads)
             self.models.warm_up()
             self._limits = ProcessLimits(settings(), self._report)

@@ -18,8 +18,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.core.chunks import Chunk
 from app.core.jobs import new_id
+from app.core.tokens import Token
 from app.runtime.model import Model
 from app.runtime.streaming import heard
 from app.settings import settings
@@ -62,7 +62,7 @@ class TokenStream:
         self._client = client
         self._stop_requested = stop_requested
         self._count = 0
-        self._waiting: deque[Chunk] = deque()
+        self._waiting: deque[Token] = deque()
         self._sizes: deque[int] = deque()
         """Sizes of what is kept in Redis or will be, the oldest first; `_bytes` is their sum."""
         self._bytes = 0
@@ -82,14 +82,14 @@ class TokenStream:
             raise SoftTimeLimitExceeded
         size = len(text.encode() if isinstance(text, str) else text)
         index, self._count = self._count, self._count + 1
-        metrics.CHUNKS.inc()
+        metrics.TOKENS.inc()
         if size > settings().max_stream_bytes:
-            metrics.CHUNKS_DROPPED.inc()
+            metrics.TOKENS_DROPPED.inc()
             return
         with self._lock:
             self._sizes.append(size)
             self._bytes += size
-            self._waiting.append(Chunk(index, row, text, self._attempt))
+            self._waiting.append(Token(index, row, text, self._attempt))
             self._bound()
         self._some.set()
 
@@ -104,7 +104,7 @@ class TokenStream:
         configured = settings()
         while len(self._sizes) > configured.max_stream_chunks or self._bytes > configured.max_stream_bytes:
             self._bytes -= self._sizes.popleft()
-            metrics.CHUNKS_DROPPED.inc()
+            metrics.TOKENS_DROPPED.inc()
         while len(self._waiting) > len(self._sizes):
             self._waiting.popleft()
 
@@ -118,13 +118,13 @@ class TokenStream:
 
     def _write(self) -> None:
         with self._lock:
-            chunks, keep = list(self._waiting), len(self._sizes)
+            tokens, keep = list(self._waiting), len(self._sizes)
             self._waiting.clear()
-        if not chunks:
+        if not tokens:
             return
         try:
-            call = scripts.chunks(self._job, self._attempt, self._run, chunks, keep=keep, ttl=settings().result_ttl_s)
+            call = scripts.tokens(self._job, self._attempt, self._run, tokens, keep=keep, ttl=settings().result_ttl_s)
             self._wanted = bool(scripts.run(self._client, call))
         except (RedisError, OSError) as error:
-            metrics.CHUNKS_DROPPED.inc(len(chunks))
-            log.warning("Dropped %d tokens of a job: job=%s error=%s", len(chunks), self._job, error)
+            metrics.TOKENS_DROPPED.inc(len(tokens))
+            log.warning("Dropped %d tokens of a job: job=%s error=%s", len(tokens), self._job, error)

@@ -23,14 +23,27 @@ class Event:
 
 
 class EventDecoder:
-    """Turns lines of a stream into events."""
+    """Turns the text of a stream into events.
+
+    Only line feeds end a line. `httpx.Response.iter_lines` also splits at characters such as U+2028, which may be part of a token.
+    """
 
     def __init__(self) -> None:
-        """Wait for the first line."""
+        """Wait for the first text."""
+        self._begun: list[str] = []
         self._fields: dict[str, str] = {}
 
-    def feed(self, line: str) -> Event | None:
-        """Return an event if the line completes one. Comments and unknown fields are ignored."""
+    def feed(self, text: str) -> list[Event]:
+        """Return the events that the text completes. It may end anywhere. Comments and unknown fields are ignored."""
+        *lines, rest = text.split("\n")
+        if not lines:
+            self._begun.append(rest)
+            return []
+        lines[0] = "".join((*self._begun, lines[0]))
+        self._begun = [rest]
+        return [event for line in lines if (event := self._line(line.removesuffix("\r"))) is not None]
+
+    def _line(self, line: str) -> Event | None:
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")

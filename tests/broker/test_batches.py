@@ -59,9 +59,9 @@ async def created(client: redis.asyncio.Redis, id: str, owner: str = "", **more:
 
 
 async def planned(client: redis.asyncio.Redis, conductor: Batches, id: str, rows: int = ROWS) -> None:
-    await conductor.advance(id)
+    await conductor.reconcile(id)
     await end(client, f"{id}-plan-0", {"rows": rows, "step": 1})
-    await conductor.advance(id)
+    await conductor.reconcile(id)
 
 
 async def begun(client: redis.asyncio.Redis, conductor: Batches, id: str, owner: str = "", rows: int = ROWS, **more: Any) -> None:
@@ -90,7 +90,7 @@ async def run(client: redis.asyncio.Redis, conductor: Batches, id: str, result: 
     while waiting := await out(client):
         taken.append(waiting[0])
         await end(client, waiting[0], result(waiting[0]))
-        await conductor.advance(id)
+        await conductor.reconcile(id)
         assert len(taken) < 500
     return taken
 
@@ -101,7 +101,7 @@ async def test_every_row_is_in_one_part_though_several_look_at_once(client: redi
     while waiting := await out(client):
         for chunk in waiting[:2]:
             await end(client, chunk, done(chunk))
-        await asyncio.gather(*(conductor.advance("batch_a") for _ in range(5)))
+        await asyncio.gather(*(conductor.reconcile("batch_a") for _ in range(5)))
         assert len(await out(client)) <= 4
     found = await batches.parts(client, "batch_a")
     assert [row for part in found for row in range(part.first, part.first + part.count)] == list(range(ROWS))
@@ -119,7 +119,7 @@ async def test_a_chunk_begins_with_the_pace_of_the_one_before(client: redis.asyn
     await begun(client, conductor, "b")
     first, *_ = await out(client)
     await end(client, first, done(first, 3) | {"slice": 64, "call_s": 0.25})
-    await conductor.advance("b")
+    await conductor.reconcile("b")
     batch = await batches.read(client, "b")
     assert batch is not None
     assert (batch.slice, batch.call_s) == (64, 0.25)
@@ -144,14 +144,14 @@ async def test_a_chunk_that_was_released_and_never_submitted_is_submitted_by_who
     await begun(client, conductor, "batch_a")
     chunk = (await out(client))[0]
     await client.delete(keys.job(chunk))
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     assert await jobs.read(client, chunk) is not None
 
 
 async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: Batches) -> None:
     for id in ("batch_a1", "batch_a2", "batch_b1"):
         await created(client, id, owner=id[6])
-        await conductor.advance(id)
+        await conductor.reconcile(id)
     for id in ("batch_a1", "batch_a2", "batch_b1"):
         await planned(client, conductor, id, rows=4000)
     taken = []
@@ -159,7 +159,7 @@ async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: Batches
         waiting = await out(client)
         taken.append(waiting[0])
         await end(client, waiting[0], done(waiting[0], rows=1))
-        await conductor.advance(waiting[0].partition("-")[0])
+        await conductor.reconcile(waiting[0].partition("-")[0])
     later = [chunk.partition("-")[0] for chunk in taken[4:]]
     assert (later.count("batch_b1"), later.count("batch_a1") + later.count("batch_a2")) == (10, 10)
 
@@ -176,15 +176,15 @@ async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resume
     change = batches.Change((Status.IN_PROGRESS,), set={"outcome": Status.CANCELLED}, status=Status.CANCELLING)
     assert await batches.apply(client, "batch_a", POOL, change)
     for _ in range(2):
-        await conductor.advance("batch_a")
+        await conductor.reconcile("batch_a")
     assert await out(client) == []
     await end(client, "batch_a-assembly-0", {"output_file": "file-o", "error_file": ""})
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     batch = await read(client, "batch_a")
     assert (batch.status, batch.output_file, batch.completed) == (Status.CANCELLED, "file-o", int(first.split("-")[2]))
     again = batches.Change((Status.CANCELLED,), set={"round": 1, "outcome": ""}, status=Status.IN_PROGRESS)
     assert await batches.apply(client, "batch_a", POOL, again)
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     await run(client, conductor, "batch_a")
     assert (await read(client, "batch_a")).completed == ROWS
 
@@ -192,9 +192,9 @@ async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resume
 async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyncio.Redis, conductor: Batches) -> None:
     order = BatchSpec("m", "1", POOL, "predict", {"path": "rows.csv"})
     await batches.create(client, "batch_a", order, time.time(), 10)
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     await batches.apply(client, "batch_a", POOL, batches.Change((Status.VALIDATING,), status=Status.CANCELLING))
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     assert (await read(client, "batch_a")).status is Status.CANCELLED
     job = await jobs.read(client, plan_job(await read(client, "batch_a")))
     assert job is not None
@@ -205,7 +205,7 @@ async def test_plans_never_take_every_process(client: redis.asyncio.Redis, condu
     ids = [f"batch_{at}" for at in range(6)]
     for id in ids:
         await created(client, id)
-    await asyncio.gather(*(conductor.advance(id) for id in ids for _ in range(3)))
+    await asyncio.gather(*(conductor.reconcile(id) for id in ids for _ in range(3)))
     assert await out(client) == ["batch_0-plan-0", "batch_1-plan-0", "batch_2-plan-0"]
     assert await client.llen(keys.list_of(QUEUE)) == 3
 
@@ -214,12 +214,12 @@ async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: 
     await begun(client, conductor, "batch_a", rows=4000)
     for at in range(6):
         await created(client, f"batch_{at}")
-        await conductor.advance(f"batch_{at}")
+        await conductor.reconcile(f"batch_{at}")
     assert [name.split("-")[0] for name in await out(client)] == ["batch_a"] * 4
     # A new batch is planned as soon as one chunk has ended: a bad file is refused soon, however long the others take.
     [first, *_] = await out(client)
     await end(client, first, done(first))
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     names_out = await out(client)
     assert (len(names_out), names_out[-1]) == (4, "batch_0-plan-0")
 
@@ -228,13 +228,13 @@ async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(
     alone = Batches(client, lambda _: 1, lambda id: asyncio.sleep(0))
     await begun(client, alone, "batch_a", rows=4000)
     await created(client, "batch_b")
-    await alone.advance("batch_b")
+    await alone.reconcile("batch_b")
     taken = []
     for _ in range(9):
         [name] = await out(client)
         taken.append(name)
         await end(client, name, {"more": True} if "plan" in name else done(name))
-        await alone.advance(name.split("-")[0])
+        await alone.reconcile(name.split("-")[0])
     assert [name for name in taken if "plan" in name] == ["batch_b-plan-0", *(f"batch_b-plan-0-{at}" for at in range(1, 4))]
     assert ["plan" in name for name in taken] == [False, True] * 4 + [False]
     assert (await read(client, "batch_b")).status is Status.VALIDATING
@@ -244,9 +244,9 @@ async def test_a_plan_that_was_released_and_never_submitted_is_submitted_by_whoe
     client: redis.asyncio.Redis, conductor: Batches
 ) -> None:
     await created(client, "batch_a")
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     await client.delete(keys.job("batch_a-plan-0"))
-    await conductor.advance("batch_a")
+    await conductor.reconcile("batch_a")
     assert await jobs.read(client, "batch_a-plan-0") is not None
 
 
@@ -257,8 +257,8 @@ async def test_a_batch_that_is_cancelled_while_its_plan_waits_for_a_process_ends
     alone = Batches(client, lambda _: 1, never)
     for id in ("batch_a", "batch_b"):
         await created(client, id)
-        await alone.advance(id)
+        await alone.reconcile(id)
     await batches.apply(client, "batch_b", POOL, batches.Change((Status.VALIDATING,), status=Status.CANCELLING))
-    await alone.advance("batch_b")
+    await alone.reconcile("batch_b")
     assert (await read(client, "batch_b")).status is Status.CANCELLED
     assert await out(client) == ["batch_a-plan-0"]

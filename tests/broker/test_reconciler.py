@@ -14,7 +14,7 @@ from app.broker.replies import Replies
 from app.core.handlers import TaskSpec
 from app.core.jobs import State
 from app.settings import Settings
-from app.store import followups, jobs, keys, scripts
+from app.store import jobs, keys, parents, scripts
 from app.store.jobs import read
 from app.store.quarantine import Quarantine
 
@@ -81,7 +81,7 @@ async def test_a_parent_that_cannot_go_on_is_looked_at_again_later(client: redis
         raise ValueError(id)
 
     reconciling = reconciles(client, advance)
-    await followups.due_now(client, "batch:b1")
+    await parents.due_now(client, "batch:b1")
     await reconciling.round()
     assert await reconciling.round() == 0
     assert await client.zscore(keys.FOLLOWUPS, "batch:b1")
@@ -92,7 +92,7 @@ async def test_a_parent_of_an_unknown_kind_is_tried_again_and_then_set_aside(
 ) -> None:
     reconciling = reconciles(client, lambda id: _noted([], id))
     for _ in range(10):
-        await followups.due_now(client, "cake:c1")
+        await parents.due_now(client, "cake:c1")
         assert await reconciling.round() == 1
     assert "Cannot reconcile 'cake'. This process knows batch." in caplog.text
     assert await client.zscore(keys.FOLLOWUPS, "cake:c1") is None

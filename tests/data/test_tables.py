@@ -16,8 +16,9 @@ from app.core.fields import TOO_DEEP
 from app.core.models import TensorSpec
 from app.core.tables import TableOptions
 from app.data import line_index
-from app.data.cells import convert, from_json
+from app.data.cells import convert
 from app.data.formats import Format, recognize
+from app.data.json_column import from_json
 from app.data.line_index import Index, Lexicon
 from app.data.lines import JsonReader
 from app.data.openai_requests import Checked, RequestReader, check

@@ -17,6 +17,7 @@ import app.patches
 
 PATCHES: Final = sorted(path.stem for path in Path(app.patches.__file__ or "").parent.glob("*.py") if path.stem != "__init__")
 HEADINGS: Final = ("Why:", "Upstream:", "Checked with:", "Remove:")
+ROOT: Final = Path(__file__).parents[2]
 CONTRACTS: Final[dict[str, dict[str, str]]] = {
     "billiard_exit": {
         "billiard.common:_shutdown_cleanup": "19bd05fdfb5b320a",
@@ -41,6 +42,13 @@ CONTRACTS: Final[dict[str, dict[str, str]]] = {
         "celery.worker.request:Request.on_failure": "784538486830be0e",
         "celery.worker.request:Request.on_timeout": "bda2f0c09090443d",
         "celery.worker.state:task_ready": "6535320aa278c3e6",
+    },
+    "flower_pages": {
+        "flower.views:BaseHandler.get_active_queue_names": "9b72fd1d2ad01bfd",
+        "flower.views:BaseHandler.get_current_user": "06096f8e6d6a7cca",
+        "flower.views.broker:BrokerView": "b61b54caa24c62ef",
+        "flower.api.tasks:GetQueueLengths": "0172280c8d1e95d5",
+        "flower.views.monitor:Metrics": "0f5e23adc6db3d13",
     },
     "kombu_connection": {
         "celery.app.base:Celery._connection": "954987e36b968f67",
@@ -82,6 +90,22 @@ CONTRACTS: Final[dict[str, dict[str, str]]] = {
     },
 }
 """Patch -> what it relies on upstream -> the hash of its source."""
+PUBLIC_NAMES: Final[dict[str, dict[str, str]]] = {
+    "app/api/server/shutdown.py": {
+        # It takes the handlers that uvicorn installed, and calls them in the end.
+        "uvicorn.server:Server.capture_signals": "f5efdd178894332d",
+        "uvicorn.server:Server.handle_exit": "33f9602fb6392d71",
+        "uvicorn.server:Server.serve": "727eeda71c6aaecd",
+    },
+    "app/api/server/fast_router.py": {
+        # It matches paths by `path_regex`, and selects a handler of an exception as Starlette does.
+        "starlette.routing:compile_path": "1b31fbc2cbc764ac",
+        "starlette.routing:Route.matches": "e5e2ac6c21472c10",
+        "starlette._exception_handler:_lookup_exception_handler": "3f8ef2af6ba7b6f8",
+        "fastapi.routing:APIRoute.matches": "2a7b275bd29a1b87",
+    },
+}
+"""Module outside of `app.patches` -> what it relies on upstream by public names alone -> the hash of its source."""
 
 
 def source_hash(dotted: str) -> str:
@@ -99,17 +123,28 @@ def docstring(patch: str) -> str:
     return importlib.import_module(f"app.patches.{patch}").__doc__ or ""
 
 
+def current_hash(dotted: str) -> str:
+    try:
+        return source_hash(dotted)
+    except (AttributeError, ImportError) as error:
+        return f"missing: {error}"
+
+
 @pytest.mark.parametrize(
     ("patch", "dotted", "expected"), [(patch, *contract) for patch, contracts in CONTRACTS.items() for contract in contracts.items()]
 )
 def test_upstream_is_what_the_patch_was_checked_with(patch: str, dotted: str, expected: str) -> None:
-    try:
-        found = source_hash(dotted)
-    except (AttributeError, ImportError) as error:
-        found = f"missing: {error}"
-    assert found == expected, (
+    assert current_hash(dotted) == expected, (
         f"{dotted} has changed. Read it, then adapt or remove app/patches/{patch}.py, and write the new hash here.\n\n{docstring(patch)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "dotted", "expected"), [(module, *contract) for module, contracts in PUBLIC_NAMES.items() for contract in contracts.items()]
+)
+def test_upstream_is_what_a_module_outside_of_the_patches_was_checked_with(module: str, dotted: str, expected: str) -> None:
+    assert (ROOT / module).is_file()
+    assert current_hash(dotted) == expected, f"{dotted} has changed. Read it, adapt {module}, and write the new hash here."
 
 
 def test_every_patch_has_a_contract() -> None:

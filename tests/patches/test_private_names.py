@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 APP: Final = Path(__file__).parents[2] / "app"
-LIBRARIES: Final = {"celery", "kombu", "billiard", "redis", "redbeat", "uvicorn", "starlette", "fastapi", "httptools"}
+LIBRARIES: Final = {"celery", "kombu", "billiard", "redis", "redbeat", "uvicorn", "starlette", "fastapi", "httptools", "flower", "tornado"}
 EXTENSION_POINTS: Final = {
     "celery.bootsteps.StartStopStep",  # https://docs.celeryq.dev/en/stable/userguide/extending.html
     "fastapi.routing.APIRoute",  # https://fastapi.tiangolo.com/how-to/custom-request-and-route/

@@ -32,13 +32,6 @@ def test_an_alias_is_moved(two: Repository) -> None:
     assert two.aliases("digits") == {"production": "2"}
 
 
-def test_an_alias_is_taken_away(two: Repository) -> None:
-    two.promote("digits", "canary", "1")
-    two.demote("digits", "canary")
-    two.demote("digits", "canary")
-    assert two.aliases("digits") == {}
-
-
 def test_an_alias_points_only_to_what_is_there(two: Repository) -> None:
     with pytest.raises(VersionNotFound, match="no version '3'"):
         two.promote("digits", "production", "3")

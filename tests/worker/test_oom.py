@@ -52,7 +52,7 @@ def process_of(model: Model) -> PoolProcess:
     """A process that holds one model."""
     models = Models(settings())
     models.loaded["m", "1"] = model
-    return PoolProcess(models)
+    return PoolProcess(models, {})
 
 
 def asked(folder: Path, rows: tuple[int, ...], room: int, width: str = "2") -> list[Outcome]:

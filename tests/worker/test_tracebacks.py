@@ -23,7 +23,7 @@ def asked(estimator: Any) -> Outcome:
     delivery = Delivery("d", "m", "1", ("predict",), "", True, ("job",), (1,), inputs)
     models = Models(settings())
     models.loaded[MANIFEST.key] = Model(MANIFEST, estimator)
-    outcomes = predict(PoolProcess(models), delivery)
+    outcomes = predict(PoolProcess(models, {}), delivery)
     assert outcomes is not None
     return outcomes[0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 from starlette.responses import Response, StreamingResponse
@@ -12,6 +11,7 @@ from app.api.http import sse
 from app.api.http.offload import Offload
 from app.api.http.preferences import Preference
 from app.api.http.responses import json_response
+from app.api.schemas import jobs as schemas
 from app.api.schemas.results import detached, result_json
 from app.api.schemas.serializers import present, present_token
 from app.core.jobs import Job, State
@@ -38,7 +38,7 @@ class JobResponses:
         headers = {"location": f"/v1/jobs/{job.id}", "retry-after": "1", **(preferred.applied(late=True) if preferred else {})}
         return json_response(present(job, place), 202, headers)
 
-    async def complete(self, job: Job) -> dict[str, Any]:
+    async def complete(self, job: Job) -> schemas.Job:
         """Return a job with all that is known of it. A large result is converted to JSON outside the event loop."""
         place = await self._jobs.position(job) if job.state is State.QUEUED else None
         classes = self._catalog.classes(job)
@@ -47,8 +47,12 @@ class JobResponses:
         large = None
         if outputs and size > self._offload.above_bytes:
             large = orjson.Fragment(await self._offload.run(size, result_json, detached(outputs)))
-        labels = {"classes": classes} if classes and job.state is State.SUCCEEDED else {}
-        return present(job, place, large) | labels | ({"logs": job.logs} if job.logs else {})
+        body = present(job, place, large)
+        if classes and job.state is State.SUCCEEDED:
+            body["classes"] = classes
+        if job.logs:
+            body["logs"] = job.logs
+        return body
 
     def stream(self, id: str, last: int = 0) -> StreamingResponse:
         """Return the events of a job after the event `last` as a stream."""

@@ -36,7 +36,7 @@ def last_event_id(request: Request) -> int:
     return params.integer(request.headers.get("last-event-id") or "0", "last-event-id", 0, 1 << 53)
 
 
-def event(id: int, name: str, data: dict[str, Any]) -> bytes:
+def event(id: int, name: str, data: Mapping[str, Any]) -> bytes:
     """Return one event. JSON contains no line breaks, so that its data is one line."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (id, name.encode(), orjson.dumps(data))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.api_keys import ApiKey
 from app.core.timestamps import rfc3339
-from app.services.requests.api_keys import Creation, Rotation
+from app.services.requests.api_keys import Creation, Role, Rotation
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=PlainRoute, responses=PROBLEMS)
 _TYPES: Final = (*JSON, "")
@@ -28,13 +28,13 @@ async def create(request: Request) -> Response:
     """Creates a key. The response contains its text, which is shown only once."""
     root = container(request)
     key, text = await root.api_keys.create(Creation.parse(await root.bodies.read_object(request)))
-    return json_response({**_present(key), "key": text}, 201, {"location": f"/v1/keys/{key.id}", **_SECRET})
+    return json_response(schemas.NewKey(**_present(key), key=text), 201, {"location": f"/v1/keys/{key.id}", **_SECRET})
 
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists every key: those of the keys file, then the others, the oldest first."""
-    return json_response({"items": [_present(key) for key in await container(request).api_keys.all()]})
+    return json_response(schemas.Keys(items=[_present(key) for key in await container(request).api_keys.all()]))
 
 
 @router.get("/{id}", **schemas.READ)
@@ -52,7 +52,7 @@ async def rotate(request: Request) -> Response:
     root = container(request)
     rotation = Rotation.parse(await root.bodies.read_optional(request, _TYPES))
     key, text = await root.api_keys.rotate(request.path_params["id"], rotation)
-    return json_response({**_present(key), "key": text}, headers=_SECRET)
+    return json_response(schemas.NewKey(**_present(key), key=text), headers=_SECRET)
 
 
 @router.post("/{id}/disable", **schemas.DISABLE)
@@ -73,12 +73,12 @@ async def delete(request: Request) -> Response:
     return json_response(_present(await container(request).api_keys.delete(request.path_params["id"])))
 
 
-def _present(key: ApiKey) -> dict[str, Any]:
+def _present(key: ApiKey) -> schemas.Key:
     return {
         "id": key.id,
         "name": key.name,
         "owner": key.owner,
-        "role": key.role or None,
+        "role": Role(key.role) if key.role else None,
         "scopes": key.granted,
         "models": key.models,
         "pools": key.pools,

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, Response
 
 from app.api.container import container
 from app.api.http import params, sse
-from app.api.http.responses import json_response, openai_page
+from app.api.http.responses import ends, json_response
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
 from app.api.schemas.queries import OpenAIPage
@@ -44,7 +44,9 @@ async def listed(request: Request) -> Response:
     """Lists the newest batches first. `after` is the last ID of the previous page."""
     query = OpenAIPage.of(request)
     page, more = await container(request).batches.page(query.after, query.limit)
-    return json_response(openai_page([present_batch(batch) for batch in page], more))
+    items = [present_batch(batch) for batch in page]
+    first_id, last_id = ends(items)
+    return json_response(schemas.Batches(object="list", data=items, first_id=first_id, last_id=last_id, has_more=more))
 
 
 @router.get("/{id}", **schemas.READ)
@@ -69,8 +71,8 @@ async def resume(request: Request) -> Response:
 async def parts(request: Request) -> Response:
     """Lists the finished parts in the order of their rows. They can be read before the batch ends, until they are joined."""
     finished = await container(request).batches.parts(request.path_params["id"])
-    data = [{"first": part.first, "rows": part.count, "completed": part.completed, "failed": part.failed} for part in finished]
-    return json_response({"object": "list", "data": data})
+    data = [schemas.Part(first=part.first, rows=part.count, completed=part.completed, failed=part.failed) for part in finished]
+    return json_response(schemas.Parts(object="list", data=data))
 
 
 @router.get("/{id}/parts/{first}/content", **schemas.PART)

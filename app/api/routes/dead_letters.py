@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -20,6 +20,9 @@ from app.core.jobs import Job
 from app.core.timestamps import rfc3339
 from app.services.requests.dead_letters import BulkReplay, Replay
 
+if TYPE_CHECKING:
+    from app.api.schemas.jobs import JobError
+
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class=PlainRoute, responses=PROBLEMS)
 
 
@@ -27,7 +30,7 @@ router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"], route_class
 async def listed(request: Request) -> Response:
     """Lists the newest first, by model, error code and time of failure. `next` is the cursor of the next page, null on the last."""
     page, following = await _page(request, schemas.DeadLettersQuery)
-    return json_response({"items": [_summary(letter) for letter in page], "next": following})
+    return json_response(schemas.DeadLetters(items=[_summary(letter) for letter in page], next=following))
 
 
 @router.post("/replay", **schemas.REPLAY_MANY)
@@ -39,28 +42,29 @@ async def replay_many(request: Request) -> Response:
     root = container(request)
     changes = BulkReplay.parse(await _body(root, request))
     page, following = await _page(request, schemas.ReplayQuery)
-    jobs: list[dict[str, Any]] = []
-    refused: list[dict[str, Any]] = []
+    jobs: list[schemas.Replayed] = []
+    refused: list[schemas.Refused] = []
     async for letter, result in root.dead_letters.replay_all(page, changes):
         if isinstance(result, Job):
             jobs.append({"id": result.id, "replay_of": letter.id})
         else:
-            refused.append({"id": letter.id, "error": result.as_dict()})
-    return json_response({"replayed": len(jobs), "jobs": jobs, "refused": refused, "next": following}, 202)
+            refused.append({"id": letter.id, "error": cast("JobError", result.as_dict())})
+    return json_response(schemas.Replays(replayed=len(jobs), jobs=jobs, refused=refused, next=following), 202)
 
 
 @router.delete("", **schemas.DISCARD_MANY)
 async def discard_many(request: Request) -> Response:
     """Discards the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow."""
     page, following = await _page(request, schemas.DiscardQuery)
-    return json_response({"discarded": await container(request).dead_letters.discard(page), "next": following})
+    return json_response(schemas.Discarded(discarded=await container(request).dead_letters.discard(page), next=following))
 
 
 @router.get("/{id}", **schemas.READ)
 async def read(request: Request) -> Response:
     """Returns one dead letter: its input, the error with its traceback, and every attempt with its worker and time."""
     letter = await container(request).dead_letters.get(request.path_params["id"])
-    return json_response({**_summary(letter), "traceback": letter.traceback or None, "inputs": present_inputs(letter.inputs)})
+    inputs = present_inputs(letter.inputs)
+    return json_response(schemas.WholeDeadLetter(**_summary(letter), traceback=letter.traceback or None, inputs=inputs))
 
 
 @router.post("/{id}/replay", **schemas.REPLAY)
@@ -72,7 +76,7 @@ async def replay(request: Request) -> Response:
     root, id = container(request), request.path_params["id"]
     changes = Replay.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
-    return json_response({**present(job), "replay_of": id}, 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.DISCARD)
@@ -99,14 +103,14 @@ async def _body(root: Container, request: Request) -> dict[str, Any]:
     return await root.bodies.read_object(request, 4 * SMALL_BYTES)
 
 
-def _summary(letter: DeadLetter) -> dict[str, Any]:
+def _summary(letter: DeadLetter) -> schemas.DeadLetter:
     return {
         "id": letter.id,
         "model": letter.model,
         "version": letter.version,
         "method": letter.outputs[0],
         "rows": letter.rows,
-        "error": letter.error,
+        "error": cast("JobError", letter.error),
         "attempts": [{"started_at": rfc3339(attempt.started_at), "worker": attempt.worker} for attempt in letter.attempts],
         "died_at": rfc3339(letter.died_at),
     }

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
 from app.api.container import container
 from app.api.http import params
 from app.api.http.multipart import Upload
-from app.api.http.responses import json_response, openai_page
+from app.api.http.responses import ends, json_response
 from app.api.schemas import files as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
 from app.api.server.plain_route import PlainRoute
@@ -44,7 +42,9 @@ async def listed(request: Request) -> Response:
     query = schemas.FilesQuery.of(request)
     newest_first = query.order == "desc"
     page, more = await container(request).files.page(query.after, query.limit, query.purpose, newest_first=newest_first)
-    return json_response(openai_page([_present(file) for file in page], more))
+    items = [_present(file) for file in page]
+    first_id, last_id = ends(items)
+    return json_response(schemas.Files(object="list", data=items, first_id=first_id, last_id=last_id, has_more=more))
 
 
 @router.get("/{id}", **schemas.READ)
@@ -65,10 +65,10 @@ async def delete(request: Request) -> Response:
     """Deletes a file. A batch that reads it fails."""
     id = request.path_params["id"]
     await container(request).files.delete(id)
-    return json_response({"id": id, "object": "file", "deleted": True})
+    return json_response(schemas.Deleted(id=id, object="file", deleted=True))
 
 
-def _present(file: File) -> dict[str, Any]:
+def _present(file: File) -> schemas.File:
     return {
         "id": file.id,
         "object": "file",

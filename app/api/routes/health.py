@@ -20,8 +20,8 @@ router = APIRouter(tags=["health"], route_class=PlainRoute)
 async def live(request: Request) -> Response:
     """Reports whether the process answers, and none of its background loops has stood still for `loop_dead_s`."""
     if dead := container(request).loops.dead():
-        return json_response({"ok": False, "detail": dead}, 503)
-    return json_response({"ok": True, "detail": "The process answers."})
+        return json_response(schemas.Health(ok=False, detail=dead), 503)
+    return json_response(schemas.Health(ok=True, detail="The process answers."))
 
 
 @router.get("/readyz", **schemas.READYZ)
@@ -33,10 +33,12 @@ async def ready(request: Request) -> Response:
     """
     root = container(request)
     if obstacle := await root.readiness.obstacle():
-        return json_response({"ok": False, "detail": obstacle}, 503)
-    body = {"ok": True, "detail": "Redis answers.", "workers": len(root.catalog.workers)}
+        return json_response(schemas.Health(ok=False, detail=obstacle), 503)
+    body = schemas.Health(ok=True, detail="Redis answers.", workers=len(root.catalog.workers))
     # A failing item must not make the process unready, because it would fail in every process.
-    return json_response(body | ({"failing": troubles} if (troubles := root.loops.troubles()) else {}))
+    if troubles := root.loops.troubles():
+        body["failing"] = troubles
+    return json_response(body)
 
 
 @router.get("/metrics", **schemas.METRICS)

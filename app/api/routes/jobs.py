@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -122,7 +122,7 @@ async def listed(request: Request) -> Response:
     """Lists the newest jobs first, by state and model. `next` is the cursor of the next page, null on the last."""
     query = schemas.JobsQuery.of(request)
     page, following = await container(request).jobs.page(query.cursor, query.limit, query.model, query.state)
-    return json_response({"items": [present(job) for job in page], "next": following})
+    return json_response(schemas.Jobs(items=[present(job) for job in page], next=following))
 
 
 @router.get("/{id}", **schemas.READ)
@@ -131,9 +131,11 @@ async def read(request: Request) -> Response:
     root = container(request)
     results = params.boolean(request, "results")
     job = await root.jobs.wait(request.path_params["id"], waiting(request, root.settings.max_wait_s)[1])
-    steps = {"steps": await root.pipelines.steps(job, results=results)} if job.work == PIPELINE else {}
+    steps = await root.pipelines.steps(job, results=results) if job.work == PIPELINE else None
     body = await root.job_responses.complete(job)
-    return json_response(body | steps, 200, None if job.state.final else {"retry-after": "1"})
+    if steps is not None:
+        body["steps"] = cast("list[schemas.Step]", steps)
+    return json_response(body, 200, None if job.state.final else {"retry-after": "1"})
 
 
 @router.post("/{id}/retry", **schemas.RETRY)

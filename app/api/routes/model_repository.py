@@ -19,7 +19,7 @@ from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
 from app.core.errors import UnknownField
 from app.core.protocol import parameters
-from app.services.catalog import Readiness, Version
+from app.services.model_entry import Readiness, Version
 from app.services.requests.repository import IndexRequest, LoadRequest
 
 router = APIRouter(prefix="/v2/repository", tags=["repository"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
@@ -34,7 +34,7 @@ async def index(request: Request) -> Response:
     only_ready = IndexRequest.parse(await root.bodies.read_optional(request, _TYPES)).ready
     return json_response(
         [
-            {"name": entry.name, "version": name, **_state(version)}
+            _entry(entry.name, name, version)
             for entry in root.catalog.entries.values()
             for name, version in entry.versions.items()
             if version.state is Readiness.READY or not only_ready
@@ -69,7 +69,8 @@ async def _parameters(root: Container, request: Request) -> dict[str, Any]:
     return parameters({"parameters": body.parameters})
 
 
-def _state(version: Version) -> dict[str, str]:
+def _entry(name: str, number: str, version: Version) -> schemas.IndexEntry:
     if version.state is Readiness.COLD:
-        return {"state": "UNAVAILABLE", "reason": "No worker has loaded it. A worker loads it with the first request."}
-    return {"state": version.state, "reason": version.reason}
+        reason = "No worker has loaded it. A worker loads it with the first request."
+        return {"name": name, "version": number, "state": Readiness.UNAVAILABLE, "reason": reason}
+    return {"name": name, "version": number, "state": version.state, "reason": version.reason}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,7 +13,8 @@ from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
-from app.services.catalog import Entry, Version
+from app.core.promotions import Promotion, PromotionState
+from app.services.model_entry import Entry, Version
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 
@@ -23,7 +24,7 @@ async def listed(request: Request) -> Response:
     """Lists every model of the repository."""
     root = container(request)
     items = [_entry(entry) for entry in root.catalog.entries.values()]
-    return json_response({"items": items, "repository": str(root.settings.models.resolve())})
+    return json_response(schemas.Models(items=items, repository=str(root.settings.models.resolve())))
 
 
 @router.get("/{name}", **schemas.READ)
@@ -36,8 +37,12 @@ async def model(request: Request) -> Response:
 async def version(request: Request) -> Response:
     """Returns one version with its complete manifest. An alias names it, too."""
     _, version = await container(request).catalog.resolve(path_model(request))
-    manifest = {**version.manifest.as_dict(), "runs": version.manifest.runs} if version.manifest else {}
-    return json_response(manifest | _state(version))
+    body: schemas.VersionState = {"state": version.state}
+    if version.manifest:
+        body = cast("schemas.VersionState", version.manifest.as_dict() | body | {"runs": version.manifest.runs})
+    if version.reason:
+        body["reason"] = version.reason
+    return json_response(body)
 
 
 @router.delete("/{name}/versions/{version}", **schemas.DELETE)
@@ -45,29 +50,43 @@ async def remove(request: Request) -> Response:
     """Deletes a version for good. Returns 409 if an alias, a job, a batch, a pipeline or a schedule needs it, or if it is the newest."""
     ref = path_model(request)
     removed = await container(request).models.remove(ref)
-    return json_response({"name": ref.name, "version": ref.version, **_state(removed)})
+    body: schemas.VersionRemoved = {"name": ref.name, "version": request.path_params["version"], "state": removed.state}
+    if removed.reason:
+        body["reason"] = removed.reason
+    return json_response(body)
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: Entry) -> schemas.Model:
     manifests = [version.manifest for version in entry.versions.values() if version.manifest]
-    versions = [
-        {
-            "version": name,
-            **_state(version),
-            "unloaded": version.unloaded,
-            "created_at": version.manifest.created_at if version.manifest else None,
-        }
-        for name, version in entry.versions.items()
-    ]
     return {
         "name": entry.name,
         "description": manifests[-1].description if manifests else "",
         "default": entry.default,
         "aliases": entry.aliases,
-        "versions": versions,
-        "promotions": [promotion.as_dict() | {"alias": promotion.alias or None} for promotion in entry.promotions],
+        "versions": [_version(name, version) for name, version in entry.versions.items()],
+        "promotions": [_promotion(promotion) for promotion in entry.promotions],
     }
 
 
-def _state(version: Version) -> dict[str, Any]:
-    return {"state": version.state, **({"reason": version.reason} if version.reason else {})}
+def _version(name: str, version: Version) -> schemas.VersionSummary:
+    body: schemas.VersionSummary = {
+        "version": name,
+        "state": version.state,
+        "unloaded": version.unloaded,
+        "created_at": version.manifest.created_at if version.manifest else None,
+    }
+    if version.reason:
+        body["reason"] = version.reason
+    return body
+
+
+def _promotion(promotion: Promotion) -> schemas.Promotion:
+    return {
+        "id": promotion.id,
+        "alias": promotion.alias or None,
+        "version": promotion.version,
+        "before": promotion.before,
+        "requested_at": promotion.requested_at,
+        "state": cast("PromotionState", promotion.state),
+        "reason": promotion.reason,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -22,20 +22,28 @@ router = APIRouter(prefix="/v1/pipelines", tags=["pipelines"], route_class=Plain
 async def listed(request: Request) -> Response:
     """Lists every pipeline. One that cannot run has a reason: an error in its file, or a model that is not served."""
     pipelines = container(request).pipelines
-    items = [
+    items: list[schemas.PipelineSummary] = [
         _summary(pipeline, pipelines.obstacle(pipeline)) if isinstance(pipeline, Pipeline) else {"name": name, "reason": pipeline.detail}
         for name, pipeline in (await pipelines.all()).items()
     ]
-    return json_response({"items": items})
+    return json_response(schemas.PipelineList(items=items))
 
 
 @router.get("/{name}", **schemas.READ)
 async def read(request: Request) -> Response:
     """Returns one pipeline: its file as JSON, and a Mermaid flowchart."""
     pipeline, data = await container(request).pipelines.read(request.path_params["name"])
-    return json_response({"name": pipeline.name, **data, "drawing": mermaid(pipeline)})
+    body = cast("schemas.Pipeline", {"name": pipeline.name, **data, "drawing": mermaid(pipeline)})
+    return json_response(body)
 
 
-def _summary(pipeline: Pipeline, reason: str | None) -> dict[str, Any]:
-    body = {"name": pipeline.name, "description": pipeline.description, "inputs": pipeline.inputs, "steps": list(pipeline.steps)}
-    return body | ({"reason": reason} if reason else {})
+def _summary(pipeline: Pipeline, reason: str | None) -> schemas.PipelineSummary:
+    body: schemas.PipelineSummary = {
+        "name": pipeline.name,
+        "description": pipeline.description,
+        "inputs": list(pipeline.inputs),
+        "steps": list(pipeline.steps),
+    }
+    if reason:
+        body["reason"] = reason
+    return body

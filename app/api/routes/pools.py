@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -22,19 +19,26 @@ router = APIRouter(prefix="/v1/pools", tags=["pools"], route_class=PlainRoute, r
 async def listed(request: Request) -> Response:
     """Lists every pool that a model names, that a worker belongs to, or that the release has in the cluster."""
     overview = await container(request).pools.overview()
-    return json_response({"items": [present(pool, overview) for pool in overview.depths], "note": overview.note})
+    return json_response(schemas.Pools(items=[present(pool, overview) for pool in overview.depths], note=overview.note))
 
 
-def present(pool: str, overview: PoolOverview) -> dict[str, Any]:
+def present(pool: str, overview: PoolOverview) -> schemas.Pool:
     """Return one pool as JSON types."""
     workers = [worker for worker in overview.workers if worker.pool == pool]
     obstacles: list[str] = []
-    scaling = None
+    scaling: schemas.PoolScaling | None = None
     if overview.scaling is not None and pool in overview.scaling:
         reported = overview.scaling[pool]
         # A pod that is terminating may not have signed off yet, or was killed before it could.
         workers = [worker for worker in workers if worker.host not in reported.leaving]
-        scaling = {name: value for name, value in asdict(reported).items() if name not in ("leaving", "obstacles")}
+        event = reported.last_event
+        scaling = {
+            "wanted": reported.wanted,
+            "ready": reported.ready,
+            "minimum": reported.minimum,
+            "maximum": reported.maximum,
+            "last_event": {"at": event.at, "reason": event.reason, "message": event.message} if event else None,
+        }
         obstacles = reported.obstacles
     elif overview.scaling is not None:
         obstacles = [f"The release has no such pool, although a model names it. Set pools.{pool} in the chart's values."]

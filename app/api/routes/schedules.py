@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,6 +16,10 @@ from app.core.timestamps import rfc3339
 from app.services.requests.schedules import Creation
 from app.services.schedules import ScheduleRun, ScheduleService
 from app.store.schedules import StoredSchedule
+
+if TYPE_CHECKING:
+    from app.api.schemas.jobs import JobError
+    from app.services.requests.schedules import Run
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=PlainRoute, responses=PROBLEMS)
 _MAX_BYTES: Final = 64 << 10
@@ -34,7 +38,7 @@ async def listed(request: Request) -> Response:
     """Lists every schedule by name."""
     schedules = container(request).schedules
     has_beat = await schedules.has_beat()
-    return json_response({"items": [_present(schedule, has_beat=has_beat) for schedule in await schedules.all()]})
+    return json_response(schemas.Schedules(items=[_present(schedule, has_beat=has_beat) for schedule in await schedules.all()]))
 
 
 @router.get("/{name}", **schemas.READ)
@@ -75,7 +79,7 @@ async def runs(request: Request) -> Response:
     """Lists the latest runs first. The state of a run is null once its job has expired."""
     limit = schemas.RunsQuery.of(request).limit
     history = await container(request).schedules.history(request.path_params["name"], limit)
-    return json_response({"items": [_run(entry) for entry in history]})
+    return json_response(schemas.Runs(items=[_run(entry) for entry in history]))
 
 
 async def _response(
@@ -84,16 +88,16 @@ async def _response(
     return json_response(_present(schedule, has_beat=await schedules.has_beat()), status, headers)
 
 
-def _present(stored: StoredSchedule, *, has_beat: bool) -> dict[str, Any]:
+def _present(stored: StoredSchedule, *, has_beat: bool) -> schemas.Schedule:
     schedule = stored.schedule
-    body = {
+    body: schemas.Schedule = {
         "name": schedule.name,
         "description": schedule.description,
         "cron": schedule.cron or None,
         "every_s": schedule.every_s or None,
         "timezone": schedule.timezone,
         "missed": schedule.missed,
-        "run": {schedule.kind: schedule.request},
+        "run": cast("Run", {schedule.kind: schedule.request}),  # as it was accepted
         "paused": stored.paused,
         "next_at": rfc3339(stored.next_at),
         "created_at": rfc3339(schedule.created_at),
@@ -103,6 +107,8 @@ def _present(stored: StoredSchedule, *, has_beat: bool) -> dict[str, Any]:
     return body
 
 
-def _run(run: ScheduleRun) -> dict[str, Any]:
-    body = {"planned_at": rfc3339(run.planned), "state": run.state, "kind": run.kind, "id": run.id}
-    return body | ({"error": run.error} if run.error else {})
+def _run(run: ScheduleRun) -> schemas.ScheduledRun:
+    body: schemas.ScheduledRun = {"planned_at": rfc3339(run.planned), "state": run.state, "kind": run.kind, "id": run.id}
+    if run.error:
+        body["error"] = cast("JobError", run.error)
+    return body

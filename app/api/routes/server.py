@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import APIRouter, Request
@@ -14,6 +14,7 @@ from app.api.http.params import path_model
 from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
 from app.api.schemas import server as server_schemas
+from app.api.schemas.inference import Parameters
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
 from app.core.models import PYTHON, Manifest, TensorSpec
@@ -27,13 +28,13 @@ _CLASSIFYING: Final = ("predict_proba", "decision_function")
 @router.get("", **server_schemas.SERVER)
 async def server(request: Request) -> Response:
     """Returns the name, the version and the supported extensions of the server."""
-    return json_response({"name": "celeriac", "version": __version__, "extensions": EXTENSIONS})
+    return json_response(server_schemas.Server(name="celeriac", version=__version__, extensions=EXTENSIONS))
 
 
 @router.get("/health/live", **server_schemas.LIVE)
 async def live(request: Request) -> Response:
     """Reports whether the process answers."""
-    return json_response({"live": True})
+    return json_response(server_schemas.Live(live=True))
 
 
 @router.get("/health/ready", **server_schemas.READY)
@@ -44,7 +45,7 @@ async def ready(request: Request) -> Response:
     """
     root = container(request)
     good = bool(root.catalog.workers or root.catalog.autoscaled) and not await root.readiness.obstacle()
-    return json_response({"ready": good, "live": True}, 200 if good else 503)
+    return json_response(server_schemas.Ready(ready=good, live=True), 200 if good else 503)
 
 
 @router.get("/models/{name}", **schemas.METADATA)
@@ -53,8 +54,15 @@ async def metadata(request: Request) -> Response:
     """Returns the inputs and outputs of a model."""
     manifest = await _manifest(request)
     versions = list((await container(request).catalog.entry(manifest.name)).versions)
-    response = {"name": manifest.name, "versions": versions, "platform": _platform(manifest)}
-    return json_response(response | {side: [_tensor(spec, manifest) for spec in getattr(manifest, side)] for side in ("inputs", "outputs")})
+    return json_response(
+        schemas.ModelMetadata(
+            name=manifest.name,
+            versions=versions,
+            platform=_platform(manifest),
+            inputs=[_tensor(spec, manifest) for spec in manifest.inputs],
+            outputs=[_tensor(spec, manifest) for spec in manifest.outputs],
+        )
+    )
 
 
 @router.get("/models/{name}/config", **schemas.CONFIG)
@@ -63,16 +71,16 @@ async def config(request: Request) -> Response:
     """Returns the configuration of a model in the form of Triton's model configuration extension."""
     manifest = await _manifest(request)
     return json_response(
-        {
-            "name": manifest.name,
-            "platform": _platform(manifest),
-            "backend": "celeriac",
-            "version_policy": {"specific": {"versions": [manifest.version]}},
-            "max_batch_size": manifest.batch.max_rows,
-            "input": [_dims(spec) for spec in manifest.inputs],
-            "output": [_dims(spec) for spec in manifest.outputs],
-            "dynamic_batching": {"max_queue_delay_microseconds": round(manifest.batch.max_wait_ms * 1000)},
-        }
+        schemas.ModelConfig(
+            name=manifest.name,
+            platform=_platform(manifest),
+            backend="celeriac",
+            version_policy={"specific": {"versions": [manifest.version]}},
+            max_batch_size=manifest.batch.max_rows,
+            input=[_dims(spec) for spec in manifest.inputs],
+            output=[_dims(spec) for spec in manifest.outputs],
+            dynamic_batching={"max_queue_delay_microseconds": round(manifest.batch.max_wait_ms * 1000)},
+        )
     )
 
 
@@ -83,7 +91,7 @@ async def model_ready(request: Request) -> Response:
     ref, catalog = path_model(request), container(request).catalog
     version, _ = await catalog.resolve(ref)
     good = catalog.answers(ref.name, version)
-    return json_response({"name": ref.name, "ready": good}, 200 if good else 503)
+    return json_response(schemas.ModelReady(name=ref.name, ready=good), 200 if good else 503)
 
 
 async def _manifest(request: Request) -> Manifest:
@@ -99,8 +107,8 @@ def _platform(manifest: Manifest) -> str:
     return PYTHON if manifest.format == PYTHON else f"sklearn_{manifest.format}"
 
 
-def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
-    parameters: dict[str, str | bool] = {}
+def _tensor(spec: TensorSpec, manifest: Manifest) -> schemas.MetadataTensor:
+    parameters: Parameters = {}
     # The protocol's parameters are strings, numbers and truth values: a list travels as JSON in a string.
     if spec.columns:
         parameters["columns"] = orjson.dumps(spec.columns).decode()
@@ -112,11 +120,13 @@ def _tensor(spec: TensorSpec, manifest: Manifest) -> dict[str, Any]:
     if datatype == TIMESTAMP:  # the protocol has none: text, as MLServer sends it
         datatype = "BYTES"
         parameters["content_type"] = "datetime"
-    tensor = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
-    return tensor | ({"parameters": parameters} if parameters else {})
+    tensor: schemas.MetadataTensor = {"name": spec.name, "datatype": datatype, "shape": spec.shape}
+    if parameters:
+        tensor["parameters"] = parameters
+    return tensor
 
 
-def _dims(spec: TensorSpec) -> dict[str, Any]:
+def _dims(spec: TensorSpec) -> schemas.ConfigTensor:
     return {
         "name": spec.name,
         "data_type": f"TYPE_{'STRING' if spec.datatype in ('BYTES', TIMESTAMP) else spec.datatype}",

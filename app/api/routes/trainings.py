@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -28,10 +28,10 @@ _MAX_BYTES: Final = 64 << 10
 async def trainers(request: Request) -> Response:
     """Lists the built-in trainers with their parameters and metrics. Workers may have further ones."""
     items = [
-        {"name": name, "kind": trainer.kind, "estimator": trainer.path, "params": trainer.params, "metrics": METRICS[trainer.kind]}
+        schemas.Trainer(name=name, kind=trainer.kind, estimator=trainer.path, params=trainer.params, metrics=METRICS[trainer.kind])
         for name, trainer in ESTIMATORS.items()
     ]
-    return json_response({"items": items})
+    return json_response(schemas.Trainers(items=items))
 
 
 @router.post("/trainings", **schemas.SUBMIT)
@@ -52,7 +52,7 @@ async def listed(request: Request) -> Response:
     """Lists the newest trainings first, by state and model. `next` is the cursor of the next page, null on the last."""
     root, query = container(request), schemas.TrainingsQuery.of(request)
     page, following = await root.trainings.page(query.cursor, query.limit, state=query.state, model=query.model)
-    return json_response({"items": [await _present(root, job) for job in page], "next": following})
+    return json_response(schemas.Trainings(items=[await _present(root, job) for job in page], next=following))
 
 
 @router.get("/trainings/{id}", **schemas.READ)
@@ -80,7 +80,8 @@ async def events(request: Request) -> Response:
     return root.job_responses.stream(job.id, sse.last_event_id(request))
 
 
-async def _present(root: Container, job: Job) -> dict[str, Any]:
-    body = present(job, await root.jobs.position(job) if job.state is State.QUEUED else None)
-    missing = root.trainings.missing_worker(job)
-    return body | ({"waits_for": missing} if missing else {})
+async def _present(root: Container, job: Job) -> schemas.TrainingJob:
+    body = cast("schemas.TrainingJob", present(job, await root.jobs.position(job) if job.state is State.QUEUED else None))
+    if missing := root.trainings.missing_worker(job):
+        body["waits_for"] = missing
+    return body

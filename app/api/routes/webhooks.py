@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -26,19 +23,19 @@ async def register(request: Request) -> Response:
     """Registers a receiver. The response contains its secret, which is shown only once."""
     root = container(request)
     webhook = await root.webhooks.register(Registration.parse(await root.bodies.read_object(request)))
-    return json_response({**_present(webhook), "secret": webhook.secret}, 201, {"location": f"/v1/webhooks/{webhook.id}"})
+    return json_response(schemas.Registered(**_present(webhook), secret=webhook.secret), 201, {"location": f"/v1/webhooks/{webhook.id}"})
 
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists every registered webhook, in the order of registration."""
-    return json_response({"items": [_present(webhook) for webhook in await container(request).webhooks.all()]})
+    return json_response(schemas.Webhooks(items=[_present(webhook) for webhook in await container(request).webhooks.all()]))
 
 
 @router.get("/default/secret", **schemas.SECRET)
 async def default_secret(request: Request) -> Response:
     """Returns the secret that signs messages to receivers which jobs name, if this server generated it."""
-    return json_response({"secret": await container(request).webhooks.default_secret()}, headers={"cache-control": "no-store"})
+    return json_response(schemas.Secret(secret=await container(request).webhooks.default_secret()), headers={"cache-control": "no-store"})
 
 
 @router.get("/{id}", **schemas.READ)
@@ -66,7 +63,7 @@ async def delete(request: Request) -> Response:
 async def rotate(request: Request) -> Response:
     """Creates a new secret, which is shown only once. For a day, messages carry a signature of the new and of the old one."""
     webhook = await container(request).webhooks.rotate_secret(request.path_params["id"])
-    body = {"secret": webhook.secret, "previous_until": rfc3339(webhook.previous_until)}
+    body = schemas.NewSecret(secret=webhook.secret, previous_until=rfc3339(webhook.previous_until))
     return json_response(body, headers={"cache-control": "no-store"})
 
 
@@ -77,7 +74,7 @@ async def deliveries(request: Request) -> Response:
     await root.webhooks.check(id)
     query = schemas.DeliveriesQuery.of(request)
     page, following = await root.webhooks.deliveries(id, query.state, query.cursor, query.limit)
-    return json_response({"items": [_delivery(delivery) for delivery in page], "next": following})
+    return json_response(schemas.Deliveries(items=[_delivery(delivery) for delivery in page], next=following))
 
 
 @router.get("/{id}/deliveries/{delivery}", **schemas.DELIVERY)
@@ -85,7 +82,7 @@ async def delivery(request: Request) -> Response:
     """Returns one delivery, with the body that is sent."""
     path = request.path_params
     webhook_delivery = await container(request).webhooks.delivery(path["id"], path["delivery"])
-    return json_response({**_delivery(webhook_delivery), "body": orjson.Fragment(webhook_delivery.body)})
+    return json_response(schemas.WholeDelivery(**_delivery(webhook_delivery), body=orjson.Fragment(webhook_delivery.body)))
 
 
 @router.post("/{id}/deliveries/{delivery}/replay", **schemas.REPLAY)
@@ -95,7 +92,7 @@ async def replay(request: Request) -> Response:
     return json_response(_delivery(await container(request).webhooks.replay(path["id"], path["delivery"])), 202)
 
 
-def _present(webhook: Webhook) -> dict[str, Any]:
+def _present(webhook: Webhook) -> schemas.Webhook:
     return {
         "id": webhook.id,
         "url": webhook.url,
@@ -110,15 +107,23 @@ def _present(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-def _delivery(delivery: WebhookDelivery) -> dict[str, Any]:
-    kind = str(orjson.loads(delivery.body)["type"])
-    return {
+def _delivery(delivery: WebhookDelivery) -> schemas.Delivery:
+    type = str(orjson.loads(delivery.body)["type"])
+    body: schemas.Delivery = {
         "id": delivery.message,
-        "type": kind,
-        kind.partition(".")[0]: delivery.about,
-        **({"url": delivery.url} if delivery.webhook == DEFAULT else {}),
+        "type": type,
         "state": delivery.status,
         "created_at": rfc3339(delivery.created_at),
         "next_attempt_at": rfc3339(delivery.next_at),
-        "attempts": [{**asdict(attempt), "at": rfc3339(attempt.at)} for attempt in delivery.attempts],
+        "attempts": [
+            {"at": rfc3339(attempt.at), "status": attempt.status, "error": attempt.error, "took_s": attempt.took_s}
+            for attempt in delivery.attempts
+        ],
     }
+    if type.startswith("batch."):
+        body["batch"] = delivery.about
+    else:
+        body["job"] = delivery.about
+    if delivery.webhook == DEFAULT:
+        body["url"] = delivery.url
+    return body

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import Body, Path
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.core.api_keys import PATTERN, Scope
@@ -16,34 +18,36 @@ _ID: Final = "7Jq2mX0a"
 Id = Annotated[str, Path(description="ID of the key: the 8 characters between `cel_` and the next underscore.", examples=[_ID])]
 
 
-class Key(BaseModel):
+class Key(TypedDict):
     """A key without its secret."""
 
-    id: str = Field(examples=[_ID])
+    id: Annotated[str, Field(examples=[_ID])]
     name: str
     owner: str
     role: Role | None
-    scopes: list[Scope] = Field(description="The scopes of the role, or those of the key itself.")
-    models: list[str]
-    pools: list[str]
-    created_at: str | None = Field(description="Null for a key of the keys file.")
-    created_by: str | None = Field(description="ID of the key that created it, `bootstrap` or `file`. Null if authentication was off.")
+    scopes: Annotated[Sequence[Scope], Field(description="The scopes of the role, or those of the key itself.")]
+    models: Sequence[str]
+    pools: Sequence[str]
+    created_at: Annotated[str | None, Field(description="Null for a key of the keys file.")]
+    created_by: Annotated[
+        str | None, Field(description="ID of the key that created it, `bootstrap` or `file`. Null if authentication was off.")
+    ]
     expires_at: str | None
-    last_used_at: str | None = Field(description="Accurate to about a minute. Null for a key of the keys file.")
+    last_used_at: Annotated[str | None, Field(description="Accurate to about a minute. Null for a key of the keys file.")]
     rotated_at: str | None
-    previous_until: str | None = Field(description="Until when the secret before the last rotation is valid.")
+    previous_until: Annotated[str | None, Field(description="Until when the secret before the last rotation is valid.")]
     disabled: bool
-    disabled_at: str | None = Field(description="Null if the key is enabled, or if it is disabled in the keys file.")
-    source: str = Field(description="`redis`, or `file` for a key that only the keys file can change.", examples=["redis"])
+    disabled_at: Annotated[str | None, Field(description="Null if the key is enabled, or if it is disabled in the keys file.")]
+    source: Annotated[str, Field(description="`redis`, or `file` for a key that only the keys file can change.", examples=["redis"])]
 
 
 class NewKey(Key):
     """A key with its text."""
 
-    key: str = Field(pattern=f"^{PATTERN}$", description="The key, which is shown only now.")
+    key: Annotated[str, Field(pattern=f"^{PATTERN}$", description="The key, which is shown only now.")]
 
 
-class Keys(BaseModel):
+class Keys(TypedDict):
     """Every key."""
 
     items: list[Key]

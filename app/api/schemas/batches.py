@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas.jobs import LastEventId
 from app.api.schemas.openapi import documented
@@ -17,7 +18,7 @@ Id = Annotated[str, Path(description="The batch's id.", examples=["batch_01938d2
 First = Annotated[int, Path(ge=0, le=1 << 53, description="The first row of the part.")]
 
 
-class BatchError(BaseModel):
+class BatchError(TypedDict):
     """What is wrong with the file, or why it failed."""
 
     code: str
@@ -26,14 +27,14 @@ class BatchError(BaseModel):
     param: str | None
 
 
-class Errors(BaseModel):
+class Errors(TypedDict):
     """The first hundred."""
 
     object: Literal["list"]
     data: list[BatchError]
 
 
-class Counts(BaseModel):
+class Counts(TypedDict):
     """Rows or requests, as they are now."""
 
     total: int
@@ -41,35 +42,35 @@ class Counts(BaseModel):
     failed: int
 
 
-class Progress(BaseModel):
+class Progress(TypedDict):
     """How far it has come, and how fast."""
 
     fraction: float
-    rows_per_s: float | None = Field(description="Since it was begun or resumed.")
-    eta_s: float | None = Field(description="Seconds that the rest will take at this rate.")
+    rows_per_s: Annotated[float | None, Field(description="Since it was begun or resumed.")]
+    eta_s: Annotated[float | None, Field(description="Seconds that the rest will take at this rate.")]
 
 
-class Batch(BaseModel):
+class Batch(TypedDict):
     """A batch: OpenAI's fields, and those of Celeriac. Times are seconds since 1970."""
 
-    id: str = Field(description="ID, as in `/v1/batches/{id}`.")
+    id: Annotated[str, Field(description="ID, as in `/v1/batches/{id}`.")]
     object: Literal["batch"]
     endpoint: str
     model: str
     version: str
     method: str | None
-    status: Status = Field(description="completed, failed, expired and cancelled are final; all but completed can be resumed.")
+    status: Annotated[Status, Field(description="completed, failed, expired and cancelled are final; all but completed can be resumed.")]
     errors: Errors | None
-    input_file_id: str = Field(description="File ID; empty if the input is a path or a URL.")
+    input_file_id: Annotated[str, Field(description="File ID; empty if the input is a path or a URL.")]
     input: str
-    output: str | None = Field(description="The path or URL that the request named.")
+    output: Annotated[str | None, Field(description="The path or URL that the request named.")]
     output_file_id: str | None
-    error_file_id: str | None = Field(
-        description="JSONL file with the number, line and reason of each row that failed, or with OpenAI's error lines."
-    )
+    error_file_id: Annotated[
+        str | None, Field(description="JSONL file with the number, line and reason of each row that failed, or with OpenAI's error lines.")
+    ]
     completion_window: str
     request_counts: Counts
-    partial_failure: bool = Field(description="Whether it ended with some rows answered and others not.")
+    partial_failure: Annotated[bool, Field(description="Whether it ended with some rows answered and others not.")]
     progress: Progress
     created_at: int
     expires_at: int
@@ -84,26 +85,26 @@ class Batch(BaseModel):
     metadata: dict[str, str] | None
 
 
-class Batches(BaseModel):
+class Batches(TypedDict):
     """A page of batches."""
 
     object: Literal["list"]
     data: list[Batch]
     first_id: str | None
-    last_id: str | None = Field(description="The `after` of the next page.")
+    last_id: Annotated[str | None, Field(description="The `after` of the next page.")]
     has_more: bool
 
 
-class Part(BaseModel):
+class Part(TypedDict):
     """Rows that are done."""
 
-    first: int = Field(description="The number of its first row, from 0.")
+    first: Annotated[int, Field(description="The number of its first row, from 0.")]
     rows: int
     completed: int
     failed: int
 
 
-class Parts(BaseModel):
+class Parts(TypedDict):
     """The parts that are finished."""
 
     object: Literal["list"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypedDict
 
 from app.api.schemas.jobs import LATER, LOCATION, Job, JobError
 from app.api.schemas.openapi import documented
@@ -46,74 +47,74 @@ class ReplayQuery(DiscardQuery):
     limit: Integer = Field(100, ge=1, le=1000, description="Maximum number of letters per call.")
 
 
-class Attempt(BaseModel):
+class Attempt(TypedDict):
     """One run of the job."""
 
     started_at: str | None
-    worker: str = Field(description="The worker process that ran it.")
+    worker: Annotated[str, Field(description="The worker process that ran it.")]
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(TypedDict):
     """A job that failed for good."""
 
-    id: str = Field(description="The job's id.")
+    id: Annotated[str, Field(description="The job's id.")]
     model: str
     version: str
     method: str
     rows: int
     error: JobError
-    attempts: list[Attempt] = Field(description="Every run, the first one first.")
+    attempts: Annotated[list[Attempt], Field(description="Every run, the first one first.")]
     died_at: str | None
 
 
 class WholeDeadLetter(DeadLetter):
     """A job that failed for good, with its input."""
 
-    traceback: str | None = Field(description="The last frames if the model raised an exception; at most 8 KiB.")
-    inputs: Any = Field(description="The rows, as they may be sent again.")
+    traceback: Annotated[str | None, Field(description="The last frames if the model raised an exception; at most 8 KiB.")]
+    inputs: Annotated[Any, Field(description="The rows, as they may be sent again.")]
 
 
-class DeadLetters(BaseModel):
+class DeadLetters(TypedDict):
     """A page of dead letters."""
 
     items: list[DeadLetter]
-    next: str | None = Field(description="Cursor of the next page; null on the last page. A page may be empty and have one.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page. A page may be empty and have one.")]
 
 
 class ReplayedJob(Job):
     """The new job."""
 
-    replay_of: str = Field(description="The id of the dead letter.")
+    replay_of: Annotated[str, Field(description="The id of the dead letter.")]
 
 
-class Replayed(BaseModel):
+class Replayed(TypedDict):
     """A new job and its letter."""
 
-    id: str = Field(description="The new job.")
-    replay_of: str = Field(description="The dead letter.")
+    id: Annotated[str, Field(description="The new job.")]
+    replay_of: Annotated[str, Field(description="The dead letter.")]
 
 
-class Refused(BaseModel):
+class Refused(TypedDict):
     """A dead letter that was not replayed."""
 
     id: str
     error: JobError
 
 
-class Replays(BaseModel):
+class Replays(TypedDict):
     """Result of replaying a page of dead letters."""
 
     replayed: int
     jobs: list[Replayed]
     refused: list[Refused]
-    next: str | None = Field(description="Cursor of the next page; null on the last page.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page.")]
 
 
-class Discarded(BaseModel):
+class Discarded(TypedDict):
     """Number of discarded letters."""
 
     discarded: int
-    next: str | None = Field(description="Cursor of the next page; null on the last page.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page.")]
 
 
 def _list(query: Annotated[DeadLettersQuery, Query()]) -> None: ...

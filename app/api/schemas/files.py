@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Integer, OpenAIPage
@@ -13,39 +14,38 @@ from app.api.schemas.queries import Integer, OpenAIPage
 Id = Annotated[str, Path(description="The file's id.", examples=["file-01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 
 
-class File(BaseModel):
+@with_config(ConfigDict(
+    json_schema_extra={
+        "example": {
+            "id": "file-01938d2c5f3a7be1c04d5a6f7e8091a2", "object": "file", "bytes": 1024, "created_at": 1767607200,
+            "expires_at": 1770199200, "filename": "rows.parquet", "purpose": "batch", "status": "processed",
+        }
+    }
+))  # fmt: skip
+class File(TypedDict):
     """A file. Times are seconds since 1970."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "file-01938d2c5f3a7be1c04d5a6f7e8091a2", "object": "file", "bytes": 1024, "created_at": 1767607200,
-                "expires_at": 1770199200, "filename": "rows.parquet", "purpose": "batch", "status": "processed",
-            }
-        }
-    )  # fmt: skip
-
-    id: str = Field(description="ID, as in `/v1/files/{id}`.")
+    id: Annotated[str, Field(description="ID, as in `/v1/files/{id}`.")]
     object: Literal["file"]
     bytes: int
     created_at: int
-    expires_at: int = Field(description="When the file is deleted.")
+    expires_at: Annotated[int, Field(description="When the file is deleted.")]
     filename: str
-    purpose: str = Field(description="Purpose of the upload, or `batch_output`.")
+    purpose: Annotated[str, Field(description="Purpose of the upload, or `batch_output`.")]
     status: Literal["processed"]
 
 
-class Files(BaseModel):
+class Files(TypedDict):
     """A page of files."""
 
     object: Literal["list"]
     data: list[File]
     first_id: str | None
-    last_id: str | None = Field(description="The `after` of the next page.")
+    last_id: Annotated[str | None, Field(description="The `after` of the next page.")]
     has_more: bool
 
 
-class Deleted(BaseModel):
+class Deleted(TypedDict):
     """A deleted file."""
 
     id: str

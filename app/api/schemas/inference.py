@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from fastapi import Header, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, with_config
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypedDict
 
 from app.api.schemas.jobs import ACCEPTED, IdempotencyKey, Prefer
 from app.api.schemas.openapi import documented
@@ -63,20 +64,18 @@ class InferenceRequest(BaseModel):
     outputs: list[RequestedOutput] | None = Field(None, description="Outputs to return (default: the model's first).")
 
 
-class OutputTensor(BaseModel):
+class OutputTensor(TypedDict):
     """A tensor, row-major, its data flat. NaN and infinities are null."""
 
     name: str
     shape: list[int]
     datatype: Datatype
-    parameters: Parameters | None = None
-    data: list[Any] | None = None
+    parameters: NotRequired[Parameters]
+    data: NotRequired[list[Any]]
 
 
-class InferenceResponse(BaseModel):
-    """What the model answered."""
-
-    model_config = ConfigDict(
+@with_config(
+    ConfigDict(
         json_schema_extra={
             "example": {
                 "model_name": "diabetes",
@@ -86,6 +85,9 @@ class InferenceResponse(BaseModel):
             }
         }
     )
+)
+class InferenceResponse(TypedDict):
+    """What the model answered."""
 
     model_name: str
     model_version: str

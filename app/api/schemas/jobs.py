@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, NotRequired, Self
 
 from fastapi import Header, Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
 from pydantic.json_schema import SkipJsonSchema
 from starlette.requests import Request
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Boolean, Number, Page, RequestQuery
@@ -45,18 +47,18 @@ Id = Annotated[str, Path(description="The job's id.", examples=[_ID])]
 Receiver = Annotated[JobWebhook, BeforeValidator(lambda url: {"url": url}), WithJsonSchema({"type": "string"})]
 
 
-class JobError(BaseModel):
+class JobError(TypedDict):
     """Why a job failed."""
 
-    code: str = Field(description="The same words as the `code` of a problem.")
-    detail: str = Field(description="What happened, and what would be right.")
-    pointer: str | None = Field(None, description="The field that is wrong, if one is.")
+    code: Annotated[str, Field(description="The same words as the `code` of a problem.")]
+    detail: Annotated[str, Field(description="What happened, and what would be right.")]
+    pointer: NotRequired[Annotated[str, Field(description="The field that is wrong, if one is.")]]
 
 
-class Progress(BaseModel):
+class Progress(TypedDict):
     """Progress that the running attempt reported."""
 
-    fraction: float = Field(ge=0, le=1)
+    fraction: Annotated[float, Field(ge=0, le=1)]
     text: str
 
 
@@ -75,80 +77,108 @@ class StepState(StrEnum):
     EXPIRED = "expired"
 
 
-class Step(BaseModel):
+class Step(TypedDict):
     """A step of a run. If it has `each`, times cover all of its branches."""
 
     name: str
     state: StepState
-    job: str | None = Field(
-        None, description="ID of the step's job, which has its logs. The job of a branch has this ID, `-` and the index of the branch."
-    )
-    branches: dict[str, int] | None = Field(None, description="Number of branches by state, if the step has `each`.")
-    attempt: int | None = None
-    started_at: str | None = None
-    finished_at: str | None = None
-    run_s: float | None = None
-    progress: Progress | None = None
-    error: JobError | None = None
-    result: Any = Field(None, description="Result of the step, with `?results=true`.")
+    job: NotRequired[
+        Annotated[
+            str,
+            Field(
+                description="ID of the step's job, which has its logs. The job of a branch has this ID, `-` and the index of the branch."
+            ),
+        ]
+    ]
+    branches: NotRequired[Annotated[dict[str, int], Field(description="Number of branches by state, if the step has `each`.")]]
+    attempt: NotRequired[int]
+    started_at: NotRequired[str]
+    finished_at: NotRequired[str]
+    run_s: NotRequired[float]
+    progress: NotRequired[Progress]
+    error: NotRequired[JobError]
+    result: NotRequired[Annotated[Any, Field(description="Result of the step, with `?results=true`.")]]
 
 
-class Job(BaseModel):
+@with_config(ConfigDict(
+    json_schema_extra={
+        "example": {
+            "id": _ID, "state": "succeeded", "model": "digits", "version": "1", "method": "predict", "rows": 1, "attempt": 1,
+            "created_at": "2026-01-05T10:00:00.000Z", "started_at": "2026-01-05T10:00:00.004Z",
+            "finished_at": "2026-01-05T10:00:00.021Z", "wait_s": 0.004, "run_s": 0.017, "result": [0],
+        }
+    }
+))  # fmt: skip
+class Job(TypedDict):
     """A prediction and what became of it. Times are RFC 3339 in UTC."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": _ID, "state": "succeeded", "model": "digits", "version": "1", "method": "predict", "rows": 1, "attempt": 1,
-                "created_at": "2026-01-05T10:00:00.000Z", "started_at": "2026-01-05T10:00:00.004Z",
-                "finished_at": "2026-01-05T10:00:00.021Z", "wait_s": 0.004, "run_s": 0.017, "result": [0],
-            }
-        }
-    )  # fmt: skip
-
-    id: str = Field(description="ID, as in `/v1/jobs/{id}`.")
-    state: State = Field(description="queued and running are not final; succeeded, failed, cancelled and expired are final.")
-    kind: str | None = Field(None, description="Kind of the job; absent for a prediction.")
-    parent: str | None = Field(None, description="The batch, run or schedule that started it.")
-    request: dict[str, Any] | None = Field(None, description="The request of a job that is not a prediction.")
-    pipeline: str | None = Field(None, description="Name of the pipeline of a run or of a step.")
-    step: str | None = None
-    steps: list[Step] | None = Field(None, description="Steps of a pipeline run, if the job is read by its ID.")
-    model: str | None = Field(None, description="Name of the model, if the job has one.")
-    version: str | None = None
-    method: str | None = Field(None, description="The requested output; the first of several.")
-    rows: int | None = None
-    attempt: int = Field(description="Number of the attempt; 0 before the first.")
+    id: Annotated[str, Field(description="ID, as in `/v1/jobs/{id}`.")]
+    state: Annotated[State, Field(description="queued and running are not final; succeeded, failed, cancelled and expired are final.")]
+    kind: NotRequired[Annotated[str, Field(description="Kind of the job; absent for a prediction.")]]
+    parent: NotRequired[Annotated[str, Field(description="The batch, run or schedule that started it.")]]
+    request: NotRequired[Annotated[dict[str, Any], Field(description="The request of a job that is not a prediction.")]]
+    pipeline: NotRequired[Annotated[str, Field(description="Name of the pipeline of a run or of a step.")]]
+    step: NotRequired[str]
+    steps: NotRequired[Annotated[list[Step], Field(description="Steps of a pipeline run, if the job is read by its ID.")]]
+    model: NotRequired[Annotated[str, Field(description="Name of the model, if the job has one.")]]
+    version: NotRequired[str]
+    method: NotRequired[Annotated[str, Field(description="The requested output; the first of several.")]]
+    rows: NotRequired[int]
+    attempt: Annotated[int, Field(description="Number of the attempt; 0 before the first.")]
     created_at: str | None
     started_at: str | None
     finished_at: str | None
-    wait_s: float | None = Field(description="Seconds from its creation to its start.")
-    run_s: float | None = Field(description="Seconds from its start to its end.")
-    queue_position: int | None = Field(None, description="Approximate position of a queued job; 1 is next.")
-    estimated_start_s: float | None = Field(
-        None,
-        description="Estimated seconds until a queued job starts, from its position, the duration of recent jobs and the number of processes; absent if unknown.",
-    )
-    progress: Progress | None = Field(None, description="Progress that the model or step reported.")
-    result: Any = Field(
-        None, description="Result of a job that succeeded: one value or list per row, or an object by name if there are several outputs."
-    )
-    result_omitted: bool | None = Field(
-        None, description="True in a list if the result is larger than 4 KiB and therefore left out. Read the job to get it."
-    )
-    classes: list[Any] | None = Field(
-        None,
-        description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several.",
-    )
-    error: JobError | None = Field(None, description="Error of a job that failed.")
-    logs: str | None = Field(None, description="The end of what the model code printed and logged, if the job is read by its ID.")
+    wait_s: Annotated[float | None, Field(description="Seconds from its creation to its start.")]
+    run_s: Annotated[float | None, Field(description="Seconds from its start to its end.")]
+    queue_position: NotRequired[Annotated[int, Field(description="Approximate position of a queued job; 1 is next.")]]
+    estimated_start_s: NotRequired[
+        Annotated[
+            float,
+            Field(
+                description="Estimated seconds until a queued job starts, from its position, the duration of recent jobs and the number of processes; absent if unknown."
+            ),
+        ]
+    ]
+    progress: NotRequired[Annotated[Progress, Field(description="Progress that the model or step reported.")]]
+    result: NotRequired[
+        Annotated[
+            Any,
+            Field(
+                description="Result of a job that succeeded: one value or list per row, or an object by name if there are several outputs."
+            ),
+        ]
+    ]
+    result_omitted: NotRequired[
+        Annotated[
+            bool, Field(description="True in a list if the result is larger than 4 KiB and therefore left out. Read the job to get it.")
+        ]
+    ]
+    classes: NotRequired[
+        Annotated[
+            Sequence[Any],
+            Field(
+                description="The class of each column of `result`, if the method is predict_proba or decision_function; a list for each target if there are several."
+            ),
+        ]
+    ]
+    error: NotRequired[Annotated[JobError, Field(description="Error of a job that failed.")]]
+    logs: NotRequired[Annotated[str, Field(description="The end of what the model code printed and logged, if the job is read by its ID.")]]
 
 
-class Jobs(BaseModel):
+class Token(TypedDict):
+    """A token of streamed output, in an `output` event."""
+
+    chunk: Any
+    index: Annotated[int, Field(description="Number of the token in its attempt, from 0.")]
+    row: int
+    attempt: int
+
+
+class Jobs(TypedDict):
     """A page of jobs."""
 
     items: list[Job]
-    next: str | None = Field(description="Cursor of the next page; null on the last page.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page.")]
 
 
 def _submit(

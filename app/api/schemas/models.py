@@ -2,91 +2,97 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, NotRequired
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
 from app.api.schemas.openapi import documented
 from app.core import models
 from app.core.promotions import PromotionState
-from app.services.catalog import Readiness
+from app.services.model_entry import Readiness
 
 
-class VersionSummary(BaseModel):
+class VersionSummary(TypedDict):
     """One version and whether it can answer."""
 
     version: str
-    state: Readiness = Field(
-        description="READY: a worker holds it. LOADING, COLD: the first request may wait. UNAVAILABLE: see the reason."
-    )
-    reason: str | None = Field(None, description="Why it cannot be served.")
-    unloaded: bool = Field(description="Whether the model was unloaded, and can be loaded again.")
-    created_at: str | None = None
+    state: Annotated[
+        Readiness, Field(description="READY: a worker holds it. LOADING, COLD: the first request may wait. UNAVAILABLE: see the reason.")
+    ]
+    reason: NotRequired[Annotated[str, Field(description="Why it cannot be served.")]]
+    unloaded: Annotated[bool, Field(description="Whether the model was unloaded, and can be loaded again.")]
+    created_at: str | None
 
 
-class Promotion(BaseModel):
+class Promotion(TypedDict):
     """A move of an alias to another version that waits for a worker, or that failed. Until a worker serves the version, the alias stays."""
 
-    id: str = Field(description="The request; empty if a person edited aliases.json, or for the newest version of a bare name.")
-    alias: str | None = Field(description="The alias; null is the bare name.")
-    version: str = Field(description="The version that the alias is to point to; that of `before` if aliases.json cannot be read.")
-    before: str | None = Field(description="The version that it points to.")
+    id: Annotated[str, Field(description="The request; empty if a person edited aliases.json, or for the newest version of a bare name.")]
+    alias: Annotated[str | None, Field(description="The alias; null is the bare name.")]
+    version: Annotated[
+        str, Field(description="The version that the alias is to point to; that of `before` if aliases.json cannot be read.")
+    ]
+    before: Annotated[str | None, Field(description="The version that it points to.")]
     requested_at: str
-    state: PromotionState = Field(description="pending: no worker has served the version yet. failed: see the reason.")
+    state: Annotated[PromotionState, Field(description="pending: no worker has served the version yet. failed: see the reason.")]
     reason: str
 
 
-class Model(BaseModel):
+class Model(TypedDict):
     """One model."""
 
     name: str
     description: str
-    default: str = Field(description="The version that a bare name means.")
-    aliases: dict[str, str] = Field(description="Alias to version.", examples=[{"production": "1"}])
-    versions: list[VersionSummary] = Field(description="The oldest first.")
-    promotions: list[Promotion] = Field(default=[], description="Moves of aliases that are pending or failed.")
+    default: Annotated[str, Field(description="The version that a bare name means.")]
+    aliases: Annotated[dict[str, str], Field(description="Alias to version.", examples=[{"production": "1"}])]
+    versions: Annotated[list[VersionSummary], Field(description="The oldest first.")]
+    promotions: Annotated[list[Promotion], Field(description="Moves of aliases that are pending or failed.")]
 
 
-class Models(BaseModel):
+class Models(TypedDict):
     """Every model of the repository."""
 
     items: list[Model]
-    repository: str = Field(description="The folder of the model repository, as the API sees it.")
+    repository: Annotated[str, Field(description="The folder of the model repository, as the API sees it.")]
 
 
-class VersionRemoved(BaseModel):
+class VersionRemoved(TypedDict):
     """A version that is no longer there, as it was before."""
 
     name: str
     version: str
     state: Readiness
-    reason: str | None = None
+    reason: NotRequired[str]
 
 
-class VersionState(BaseModel):
+@with_config(ConfigDict(extra="allow"))
+class VersionState(TypedDict):
     """The manifest of a version, and whether it can answer."""
 
-    model_config = ConfigDict(extra="allow")
-
     state: Readiness
-    reason: str | None = None
-    runs: str | None = Field(None, description="What answers, in a sentence: the estimator, a graph compiled from it, or code.")
+    reason: NotRequired[str]
+    runs: NotRequired[Annotated[str, Field(description="What answers, in a sentence: the estimator, a graph compiled from it, or code.")]]
 
 
-class MetadataTensor(BaseModel):
+class MetadataTensor(TypedDict):
     """What one input or output is; -1 in a shape varies, the first dimension counts rows."""
 
     name: str
     datatype: Datatype
-    shape: list[int]
-    parameters: Parameters | None = Field(
-        None, description="`columns` and `classes`: their names as a JSON list in a string. `nullable`: missing values are permitted."
-    )
+    shape: Sequence[int]
+    parameters: NotRequired[
+        Annotated[
+            Parameters,
+            Field(description="`columns` and `classes`: their names as a JSON list in a string. `nullable`: missing values are permitted."),
+        ]
+    ]
 
 
-class ModelMetadata(BaseModel):
+class ModelMetadata(TypedDict):
     """What a model takes and gives."""
 
     name: str
@@ -96,28 +102,28 @@ class ModelMetadata(BaseModel):
     outputs: list[MetadataTensor]
 
 
-class ConfigTensor(BaseModel):
+class ConfigTensor(TypedDict):
     """What one input or output is, as Triton writes it: without the dimension of rows."""
 
     name: str
-    data_type: str = Field(examples=["TYPE_FP64"])
-    dims: list[int]
+    data_type: Annotated[str, Field(examples=["TYPE_FP64"])]
+    dims: Sequence[int]
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(TypedDict):
     """Triton's model configuration, as far as it says something here."""
 
     name: str
     platform: str
     backend: str
     version_policy: dict[str, Any]
-    max_batch_size: int = Field(description="Rows that are joined into one call.")
+    max_batch_size: Annotated[int, Field(description="Rows that are joined into one call.")]
     input: list[ConfigTensor]
     output: list[ConfigTensor]
     dynamic_batching: dict[str, Any]
 
 
-class ModelReady(BaseModel):
+class ModelReady(TypedDict):
     """Does a worker hold the model?"""
 
     name: str

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
 from fastapi import Path
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 
 
-class PipelineSummary(BaseModel):
+class PipelineSummary(TypedDict):
     """One pipeline."""
 
     name: str
-    description: str | None = None
-    inputs: list[str] | None = Field(None, description="What a run is given, by name.")
-    steps: list[str] | None = Field(None, description="In an order in which they may run.")
-    reason: str | None = Field(None, description="Why it cannot be run: the line of its file that is wrong, or a model that is not served.")
+    description: NotRequired[str]
+    inputs: NotRequired[Annotated[list[str], Field(description="What a run is given, by name.")]]
+    steps: NotRequired[Annotated[list[str], Field(description="In an order in which they may run.")]]
+    reason: NotRequired[
+        Annotated[str, Field(description="Why it cannot be run: the line of its file that is wrong, or a model that is not served.")]
+    ]
 
 
-class PipelineList(BaseModel):
+class PipelineList(TypedDict):
     """Every pipeline of the folder."""
 
     items: list[PipelineSummary]
 
 
-class Pipeline(BaseModel):
+class Pipeline(TypedDict):
     """What its file says, and a picture."""
 
     name: str
-    description: str | None = None
-    inputs: list[str] | None = None
+    description: NotRequired[str]
+    inputs: NotRequired[list[str]]
     steps: dict[str, dict[str, Any]]
     output: Any
-    drawing: str = Field(description="A Mermaid flowchart.", examples=["flowchart LR\n  decode --> vote\n"])
+    drawing: Annotated[str, Field(description="A Mermaid flowchart.", examples=["flowchart LR\n  decode --> vote\n"])]
 
 
 def _none() -> None: ...

@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 
 
-class Lanes(BaseModel):
+class Lanes(TypedDict):
     """Deliveries that wait, each of one or many jobs."""
 
-    interactive: int = Field(description="Of single predictions; taken first.")
-    bulk: int = Field(description="Of batches.")
+    interactive: Annotated[int, Field(description="Of single predictions; taken first.")]
+    bulk: Annotated[int, Field(description="Of batches.")]
 
 
-class LastEvent(BaseModel):
+class LastEvent(TypedDict):
     """What the scaler did last, in the cluster's words."""
 
     at: str
-    reason: str = Field(examples=["SuccessfulRescale"])
+    reason: Annotated[str, Field(examples=["SuccessfulRescale"])]
     message: str
 
 
-class PoolScaling(BaseModel):
+class PoolScaling(TypedDict):
     """The pods of a pool."""
 
     wanted: int
     ready: int
-    minimum: int | None = Field(description="Null if nothing scales the pool.")
+    minimum: Annotated[int | None, Field(description="Null if nothing scales the pool.")]
     maximum: int | None
     last_event: LastEvent | None
 
 
-class Pool(BaseModel):
+class Pool(TypedDict):
     """Workers with the same models and queues."""
 
     pool: str
     waiting: Lanes
-    running: int = Field(description="Deliveries that workers process.")
-    workers: int = Field(description="Workers with a recent heartbeat.")
-    processes: int = Field(description="Predictions that the workers can run at once.")
-    scaling: PoolScaling | None = Field(description="State of the pods; null outside Kubernetes.")
-    obstacles: list[str] = Field(description="Reasons why the pool does not work or grow, in sentences.")
+    running: Annotated[int, Field(description="Deliveries that workers process.")]
+    workers: Annotated[int, Field(description="Workers with a recent heartbeat.")]
+    processes: Annotated[int, Field(description="Predictions that the workers can run at once.")]
+    scaling: Annotated[PoolScaling | None, Field(description="State of the pods; null outside Kubernetes.")]
+    obstacles: Annotated[list[str], Field(description="Reasons why the pool does not work or grow, in sentences.")]
 
 
-class Pools(BaseModel):
+class Pools(TypedDict):
     """Every pool, by name."""
 
     items: list[Pool]
-    note: str | None = Field(description="Why the state of the cluster is missing; null if it is present.")
+    note: Annotated[str | None, Field(description="Why the state of the cluster is missing; null if it is present.")]
 
 
 def _none() -> None: ...

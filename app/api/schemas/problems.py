@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
 
 from app.core.errors import every_error
 
@@ -15,17 +16,15 @@ _CODE: Final = Field(
 _TOO_FULL: Final = {"Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}}}
 
 
-class Detail(BaseModel):
+class Detail(TypedDict):
     """One field that is wrong."""
 
-    pointer: str = Field(description="The field, as a JSON pointer (RFC 6901) into the request.", examples=["/inputs/0/7"])
-    detail: str = Field(description="What is wrong with it, and what would be right.")
+    pointer: Annotated[str, Field(description="The field, as a JSON pointer (RFC 6901) into the request.", examples=["/inputs/0/7"])]
+    detail: Annotated[str, Field(description="What is wrong with it, and what would be right.")]
 
 
-class Problem(BaseModel):
-    """An error (RFC 9457)."""
-
-    model_config = ConfigDict(
+@with_config(
+    ConfigDict(
         json_schema_extra={
             "example": {
                 "type": "urn:celeriac:error:model_not_found",
@@ -42,25 +41,28 @@ class Problem(BaseModel):
             }
         }
     )
+)
+class Problem(TypedDict):
+    """An error (RFC 9457)."""
 
-    type: str = Field(description="The kind of error, a URI that names and does not lead anywhere.")
-    title: str = Field(description="The kind of error in a sentence.")
-    status: int = Field(description="The HTTP status of this answer.")
-    detail: str = Field(description="What happened, why, and what to do.")
+    type: Annotated[str, Field(description="The kind of error, a URI that names and does not lead anywhere.")]
+    title: Annotated[str, Field(description="The kind of error in a sentence.")]
+    status: Annotated[int, Field(description="The HTTP status of this answer.")]
+    detail: Annotated[str, Field(description="What happened, why, and what to do.")]
     code: Annotated[str, _CODE]
-    errors: list[Detail] = Field(default=[], description="The fields that are wrong, if they are known.")
+    errors: NotRequired[Annotated[list[Detail], Field(description="The fields that are wrong, if they are known.")]]
 
 
 class FileProblem(Problem):
     """An error, as RFC 9457 and OpenAI's SDK want it."""
 
-    error: dict[str, str | None] = Field(description="`message`, `type`, `param` and `code`: the same once more, for OpenAI's SDK.")
+    error: Annotated[
+        dict[str, str | None], Field(description="`message`, `type`, `param` and `code`: the same once more, for OpenAI's SDK.")
+    ]
 
 
-class ProtocolError(BaseModel):
-    """An error, as the Open Inference Protocol wants it."""
-
-    model_config = ConfigDict(
+@with_config(
+    ConfigDict(
         json_schema_extra={
             "example": {
                 "error": "Input 'input' takes 64 values per row, for example [[1, 2, …], …], not the shape [1, 63]. (/inputs/0/shape)",
@@ -68,8 +70,11 @@ class ProtocolError(BaseModel):
             }
         }
     )
+)
+class ProtocolError(TypedDict):
+    """An error, as the Open Inference Protocol wants it."""
 
-    error: str = Field(description="What happened, why, and what to do; the invalid field is in parentheses at the end.")
+    error: Annotated[str, Field(description="What happened, why, and what to do; the invalid field is in parentheses at the end.")]
     code: Annotated[str, _CODE]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NotRequired
 
 from fastapi import Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas.jobs import JobError
 from app.api.schemas.openapi import documented
@@ -16,7 +17,7 @@ from app.services.requests.schedules import Creation, Run
 Name = Annotated[str, Path(description="The schedule's name.", examples=["nightly"])]
 
 
-class Schedule(BaseModel):
+class Schedule(TypedDict):
     """A schedule."""
 
     name: str
@@ -27,31 +28,34 @@ class Schedule(BaseModel):
     missed: Missed
     run: Run
     paused: bool
-    next_at: str | None = Field(description="When it runs next; null if it is paused.")
+    next_at: Annotated[str | None, Field(description="When it runs next; null if it is paused.")]
     created_at: str | None
-    waits_for: str | None = Field(None, description="What the schedule waits for before it runs.")
+    waits_for: NotRequired[Annotated[str, Field(description="What the schedule waits for before it runs.")]]
 
 
-class Schedules(BaseModel):
+class Schedules(TypedDict):
     """Every schedule."""
 
     items: list[Schedule]
 
 
-class ScheduledRun(BaseModel):
+class ScheduledRun(TypedDict):
     """A run that was planned."""
 
     planned_at: str | None
-    state: str | None = Field(
-        description="State of the training, batch or pipeline: `missed` or `failed` if nothing started, null once its job has expired.",
-        examples=["succeeded"],
-    )
-    kind: str | None = Field(description="Kind of the run.", examples=["training"])
-    id: str | None = Field(description="The id of the training, batch or pipeline.")
-    error: JobError | None = Field(None, description="Why it failed, or could not begin.")
+    state: Annotated[
+        str | None,
+        Field(
+            description="State of the training, batch or pipeline: `missed` or `failed` if nothing started, null once its job has expired.",
+            examples=["succeeded"],
+        ),
+    ]
+    kind: Annotated[str | None, Field(description="Kind of the run.", examples=["training"])]
+    id: Annotated[str | None, Field(description="The id of the training, batch or pipeline.")]
+    error: NotRequired[Annotated[JobError, Field(description="Why it failed, or could not begin.")]]
 
 
-class Runs(BaseModel):
+class Runs(TypedDict):
     """The history of a schedule."""
 
     items: list[ScheduledRun]

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
+from app.api.schemas import batches as batch_schemas
+from app.api.schemas import jobs as schemas
 from app.api.schemas.results import result
 from app.core.batches import MOST_ERRORS, Batch, Status
-from app.core.chunks import Chunk
 from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor, as_json
 from app.core.timestamps import rfc3339
+from app.core.tokens import Token
 from app.store.pipelines import VALUE
 
 
-def present(job: Job, place: Place | None = None, large: orjson.Fragment | None = None) -> dict[str, Any]:
+def present(job: Job, place: Place | None = None, large: orjson.Fragment | None = None) -> schemas.Job:
     """Return the job object.
 
     Args:
@@ -28,17 +30,13 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         place: Its position in the queue, if it is queued.
         large: Its result, if it was converted to JSON already.
     """
-    body: dict[str, Any] = {
-        "id": job.id,
-        "state": job.state,
-        **_request(job),
-        "attempt": job.attempt,
-        "created_at": rfc3339(job.created_at),
-        "started_at": rfc3339(job.started_at),
-        "finished_at": rfc3339(job.finished_at),
-        "wait_s": job.wait_s,
-        "run_s": job.run_s,
-    }
+    body = cast("schemas.Job", {"id": job.id, "state": job.state, **_request(job)})
+    body["attempt"] = job.attempt
+    body["created_at"] = rfc3339(job.created_at)
+    body["started_at"] = rfc3339(job.started_at)
+    body["finished_at"] = rfc3339(job.finished_at)
+    body["wait_s"] = job.wait_s
+    body["run_s"] = job.run_s
     if job.state is State.QUEUED and place is not None:
         body["queue_position"] = place.position
         if place.start_s is not None:
@@ -51,7 +49,7 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
     elif job.result_omitted:
         body["result_omitted"] = True
     if job.error is not None:
-        body["error"] = job.error
+        body["error"] = cast("schemas.JobError", job.error)
     return body
 
 
@@ -73,7 +71,7 @@ def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
     return value[VALUE] if job.work in (PIPELINE, STEP) else value
 
 
-def present_token(token: Chunk) -> dict[str, Any]:
+def present_token(token: Token) -> schemas.Token:
     """Return a piece of streamed output."""
     return {"chunk": as_json(token.text), "index": token.index, "row": token.row, "attempt": token.attempt}
 
@@ -86,12 +84,16 @@ def present_inputs(inputs: Sequence[Tensor]) -> Any:
     return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def present_batch(batch: Batch) -> dict[str, Any]:
+def present_batch(batch: Batch) -> batch_schemas.Batch:
     """Return the batch object: OpenAI's fields, and ours. Times are in seconds since 1970."""
-    spec, now = batch.order, time.time()
+    spec, now = batch.spec, time.time()
     rate = batch.rate(now)
     left = batch.rows - batch.done
     running = not batch.status.final
+
+    def at(status: Status) -> int | None:
+        return int(batch.times[status]) if status in batch.times else None
+
     return {
         "id": batch.id,
         "object": "batch",
@@ -100,7 +102,7 @@ def present_batch(batch: Batch) -> dict[str, Any]:
         "version": spec.version,
         "method": spec.method or None,
         "status": batch.status,
-        "errors": {"object": "list", "data": batch.errors[:MOST_ERRORS]} if batch.errors else None,
+        "errors": {"object": "list", "data": cast("list[batch_schemas.BatchError]", batch.errors[:MOST_ERRORS])} if batch.errors else None,
         "input_file_id": spec.input.get("file", ""),
         "input": next(iter(spec.input.values())),
         "output": next(iter(spec.output.values())) if spec.output else None,
@@ -116,11 +118,13 @@ def present_batch(batch: Batch) -> dict[str, Any]:
         },
         "created_at": int(batch.created_at),
         "expires_at": int(batch.expires_at),
-        **{
-            f"{status}_at": int(batch.times[status]) if status in batch.times else None
-            for status in Status
-            if status is not Status.VALIDATING
-        },
+        "in_progress_at": at(Status.IN_PROGRESS),
+        "finalizing_at": at(Status.FINALIZING),
+        "cancelling_at": at(Status.CANCELLING),
+        "completed_at": at(Status.COMPLETED),
+        "failed_at": at(Status.FAILED),
+        "expired_at": at(Status.EXPIRED),
+        "cancelled_at": at(Status.CANCELLED),
         "owner": spec.owner,
         "metadata": dict(spec.metadata) or None,
     }

@@ -2,54 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, NotRequired
 
 from fastapi import Body
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypedDict
 
 from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
+from app.services.model_entry import Readiness
 from app.services.requests.repository import IndexRequest, LoadRequest
 
 
-class Health(BaseModel):
+class Health(TypedDict):
     """A probe's answer."""
 
     ok: bool
-    detail: str = Field(description="Why.")
-    workers: int | None = Field(None, description="Workers with a recent heartbeat.")
-    failing: dict[str, str] | None = Field(None, description="Background loops that continue and fail at something, and at what.")
+    detail: Annotated[str, Field(description="Why.")]
+    workers: NotRequired[Annotated[int, Field(description="Workers with a recent heartbeat.")]]
+    failing: NotRequired[Annotated[dict[str, str], Field(description="Background loops that continue and fail at something, and at what.")]]
 
 
-class Live(BaseModel):
+class Live(TypedDict):
     """Does the process answer?"""
 
     live: bool
 
 
-class Ready(BaseModel):
+class Ready(TypedDict):
     """Whether the server can predict. `live` is true in every answer: the protocol's text names the field so."""
 
     ready: bool
     live: bool
 
 
-class Server(BaseModel):
+class Server(TypedDict):
     """Name, version and extensions of this server."""
 
     name: str
     version: str
-    extensions: list[str] = Field(description="Supported extensions of the protocol.")
+    extensions: Annotated[Sequence[str], Field(description="Supported extensions of the protocol.")]
 
 
-class IndexEntry(BaseModel):
+class IndexEntry(TypedDict):
     """One version of a model."""
 
     name: str
     version: str
-    state: Literal["READY", "LOADING", "UNAVAILABLE"]
-    reason: str = Field(description="Why it is not ready; empty if it is.")
+    state: Literal[Readiness.READY, Readiness.LOADING, Readiness.UNAVAILABLE]
+    reason: Annotated[str, Field(description="Why it is not ready; empty if it is.")]
 
 
 def _none() -> None: ...

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Sequence
+from typing import Annotated, Final, NotRequired
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas import jobs
 from app.api.schemas.openapi import documented
@@ -18,27 +20,27 @@ from app.services.requests.trainings import Training
 class TrainingJob(jobs.Job):
     """A training as a job. Its result holds the version, its metrics, the decision of the promotion gate with its reason, and the data set with its sha256."""
 
-    waits_for: str | None = Field(None, description="What must be there before it can start.")
+    waits_for: NotRequired[Annotated[str, Field(description="What must be there before it can start.")]]
 
 
-class Trainings(BaseModel):
+class Trainings(TypedDict):
     """A page of trainings."""
 
     items: list[TrainingJob]
-    next: str | None = Field(description="Cursor of the next page; null on the last page.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page.")]
 
 
-class Trainer(BaseModel):
+class Trainer(TypedDict):
     """An estimator that a training may name."""
 
     name: str
     kind: Kind
-    estimator: str = Field(description="Import path of the estimator.")
-    params: list[str] = Field(description="What `params` and `search` may set.")
-    metrics: list[str] = Field(description="The measured metrics, which `promote_if` may name.")
+    estimator: Annotated[str, Field(description="Import path of the estimator.")]
+    params: Annotated[Sequence[str], Field(description="What `params` and `search` may set.")]
+    metrics: Annotated[Sequence[str], Field(description="The measured metrics, which `promote_if` may name.")]
 
 
-class Trainers(BaseModel):
+class Trainers(TypedDict):
     """Every trainer of scikit-learn's."""
 
     items: list[Trainer]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, NotRequired
 
 from fastapi import Path, Query
-from pydantic import BaseModel, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Page
@@ -22,36 +24,36 @@ DeliveryId = Annotated[
 ]
 
 
-class Webhook(BaseModel):
+class Webhook(TypedDict):
     """A registered receiver."""
 
-    id: str = Field(examples=[_ID])
+    id: Annotated[str, Field(examples=[_ID])]
     url: str
-    events: list[Event]
-    models: list[str]
+    events: Sequence[Event]
+    models: Sequence[str]
     description: str
     created_at: str | None
-    disabled: bool = Field(description="Nothing is sent to it any longer.")
+    disabled: Annotated[bool, Field(description="Nothing is sent to it any longer.")]
     disabled_reason: str | None
-    failures: int = Field(description="Failed attempts since the last success.")
+    failures: Annotated[int, Field(description="Failed attempts since the last success.")]
     failing_since: str | None
 
 
 class Registered(Webhook):
     """A registered receiver, with its secret."""
 
-    secret: str = Field(
-        description="What messages are signed with; it is shown only now.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
-    )
+    secret: Annotated[
+        str, Field(description="What messages are signed with; it is shown only now.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+    ]
 
 
-class Webhooks(BaseModel):
+class Webhooks(TypedDict):
     """Every registered webhook."""
 
     items: list[Webhook]
 
 
-class Secret(BaseModel):
+class Secret(TypedDict):
     """What messages are signed with."""
 
     secret: str
@@ -60,43 +62,43 @@ class Secret(BaseModel):
 class NewSecret(Secret):
     """A secret that replaces another."""
 
-    previous_until: str | None = Field(description="Until then messages carry a signature of the old secret too.")
+    previous_until: Annotated[str | None, Field(description="Until then messages carry a signature of the old secret too.")]
 
 
-class Attempt(BaseModel):
+class Attempt(TypedDict):
     """One try to deliver."""
 
     at: str | None
-    status: int | None = Field(description="HTTP status of the receiver; null without a response.")
-    error: str = Field(description="Error of the attempt; empty on success.")
+    status: Annotated[int | None, Field(description="HTTP status of the receiver; null without a response.")]
+    error: Annotated[str, Field(description="Error of the attempt; empty on success.")]
     took_s: float
 
 
-class Delivery(BaseModel):
+class Delivery(TypedDict):
     """One event for one receiver."""
 
-    id: str = Field(description="The `webhook-id` of the message, the same in every attempt.")
-    type: str = Field(examples=["job.completed"])
-    job: str | None = Field(None, description="ID of the job, if the event is about one.")
-    batch: str | None = Field(None, description="ID of the batch, if the event is about one.")
-    url: str | None = Field(None, description="URL, if the job or batch named the receiver.")
+    id: Annotated[str, Field(description="The `webhook-id` of the message, the same in every attempt.")]
+    type: Annotated[str, Field(examples=["job.completed"])]
+    job: NotRequired[Annotated[str, Field(description="ID of the job, if the event is about one.")]]
+    batch: NotRequired[Annotated[str, Field(description="ID of the batch, if the event is about one.")]]
+    url: NotRequired[Annotated[str, Field(description="URL, if the job or batch named the receiver.")]]
     state: DeliveryStatus
     created_at: str | None
     next_attempt_at: str | None
-    attempts: list[Attempt] = Field(description="The first one first.")
+    attempts: Annotated[list[Attempt], Field(description="The first one first.")]
 
 
 class WholeDelivery(Delivery):
     """One event for one receiver, and what is sent."""
 
-    body: Any = Field(description="`{type, timestamp, data}`, where `data` is the job or the batch.")
+    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job or the batch.")]
 
 
-class Deliveries(BaseModel):
+class Deliveries(TypedDict):
     """A page of deliveries."""
 
     items: list[Delivery]
-    next: str | None = Field(description="Cursor of the next page; null on the last page.")
+    next: Annotated[str | None, Field(description="Cursor of the next page; null on the last page.")]
 
 
 def _register(body: Registration) -> None: ...

@@ -7,6 +7,7 @@ from redis.exceptions import RedisError
 
 from app.loops import Loops
 from app.services.admission import Admission
+from app.store.redis.ping import ping_over
 
 
 class Readiness:
@@ -27,7 +28,7 @@ class Readiness:
         if self.leaving:
             return "The process is shutting down."
         try:
-            await self._client.ping()
+            await ping_over(self._client)
         except (RedisError, OSError) as error:
             return f"Redis does not answer: {error}"
         return self._admission.unfit or self._loops.stalled()

@@ -11,6 +11,7 @@ User and password are those of Redis. Sentinel has its own user and password, wh
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import quote, unquote, urlsplit
@@ -99,6 +100,20 @@ class Address:
 
     def _authorities(self) -> list[str]:
         return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts]
+
+
+def local_address(settings: Settings, up: Mapping[str, Any]) -> Address:
+    """Return the address for a command on this machine: that of CELERIAC_REDIS_URL, of the running `celeriac up`, or the default.
+
+    Args:
+        settings: The settings.
+        up: What `celeriac_cli.running.read` returned. It is empty if no `up` runs.
+
+    Raises:
+        InvalidInput: CELERIAC_REDIS_URL is not valid.
+    """
+    url = "" if "redis_url" in settings.model_fields_set else up.get("redis_url")
+    return Address.parse(str(url), settings) if url else Address.of(settings)
 
 
 def current_address() -> Address:

@@ -9,9 +9,8 @@ from typing import IO, Any, Final
 import orjson
 import pyarrow as pa
 
-from app.broker.batches import ASSEMBLY
 from app.core.batches import Part, Status
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest
 from app.core.tensors import Tensor
 from app.data import openai_requests
@@ -34,7 +33,6 @@ _UNFINISHED: Final = {
 }
 
 
-@handler(ASSEMBLY)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Assemble a batch. Returns `{output_file, error_file}`: ids, '' if there is nothing, or if it was written to a path or URL."""
     batch, outcome = str(spec["batch"]), Status(spec["outcome"])
@@ -42,7 +40,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     plan = workspace.plan()
     parts = batches.read_parts(context.redis, batch)
     if not plan.rows and plan.binding is not None:
-        model = context.model(plan.order.model, plan.order.version)
+        model = context.model(plan.spec.model, plan.spec.version)
         _write_empty(plan, workspace, model.manifest)
         parts = [Part(0, 0, 1, 0)]  # without rows; its file has the names of the columns
     return {
@@ -55,18 +53,18 @@ def _write_output_file(plan: Plan, workspace: Workspace, parts: list[Part], id: 
     paths = [workspace.part(part) for part in parts if part.completed]
     if not paths:
         return ""
-    if plan.order.output:
-        with writing(Source(**plan.order.output)) as file:
+    if plan.spec.output:
+        with writing(Source(**plan.spec.output)) as file:
             join(paths, file, plan.output)
         return ""
     with files().draft(id) as draft:
         join(paths, draft.file, plan.output)
-        return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.order.ttl_s).id
+        return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.spec.ttl_s).id
 
 
 def _write_empty(plan: Plan, workspace: Workspace, manifest: Manifest) -> None:
     """Write the part of a file without rows: it has the columns of any other part; nothing if the input is empty."""
-    spec = manifest.output(plan.order.method)
+    spec = manifest.output(plan.spec.method)
     shape = (0, *(len(manifest.classes) or 1 if size == -1 else size for size in spec.shape[1:]))
     assert plan.binding is not None
     columns = {name: pa.array([], pa.type_for_alias(plan.carried.get(name, "string"))) for name in plan.binding.keep}
@@ -96,7 +94,7 @@ def _write_error_file(plan: Plan, workspace: Workspace, parts: list[Part], outco
                     draft.file,
                     line(f"batch_req_{row}", openai_requests.parse(text).custom_id, None, None, {"code": code, "message": message}),
                 )
-        return draft.finish(f"{PurePath(plan.name).stem}.errors.jsonl", _PURPOSE, plan.order.ttl_s).id
+        return draft.finish(f"{PurePath(plan.name).stem}.errors.jsonl", _PURPOSE, plan.spec.ttl_s).id
 
 
 def _lost_row(plan: Plan, workspace: Workspace, part: Part) -> dict[str, Any]:
@@ -110,7 +108,7 @@ def _lost_row(plan: Plan, workspace: Workspace, part: Part) -> dict[str, Any]:
 
 
 def _requests(plan: Plan, workspace: Workspace, first: int, count: int) -> Iterator[tuple[int, int, bytes]]:
-    with reading(Source(**plan.order.input)) as file:
+    with reading(Source(**plan.spec.input)) as file:
         yield from RequestReader(file, workspace.index()).lines(first, count)
 
 

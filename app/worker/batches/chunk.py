@@ -6,11 +6,10 @@ import time
 from contextlib import ExitStack
 from typing import IO, Any, Final
 
-from app.broker.batches import CHUNK
 from app.core.batches import Part
 from app.core.chunk_size import ChunkSize
 from app.core.errors import InvalidFile
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest
 from app.data.delimited import CsvReader
 from app.data.lines import JsonReader
@@ -27,7 +26,6 @@ _MOST_VALUES: Final = 1 << 18
 """Rows times columns that are in memory at once."""
 
 
-@handler(CHUNK)
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run a chunk.
 
@@ -36,8 +34,8 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """
     workspace, first, count = Workspace(spec["batch"]), int(spec["first"]), int(spec["count"])
     plan = workspace.plan()
-    model = context.model(plan.order.model, plan.order.version)
-    with reading(Source(**plan.order.input)) as file, drafting(workspace, first) as draft:
+    model = context.model(plan.spec.model, plan.spec.version)
+    with reading(Source(**plan.spec.input)) as file, drafting(workspace, first) as draft:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
             raise InvalidFile(
                 f"{plan.name} is not the file that the batch began with: put that one back and resume, or submit another batch",

@@ -9,10 +9,9 @@ import time
 from dataclasses import replace
 from typing import IO, Any
 
-from app.broker.batches import PLAN
 from app.core.batches import BatchSpec
 from app.core.errors import InvalidFile, InvalidInput
-from app.core.handlers import Context, handler
+from app.core.handlers import Context
 from app.core.models import Manifest
 from app.core.tables import TableOptions
 from app.data import line_index, openai_requests
@@ -30,47 +29,46 @@ from app.worker.batches.time_slice import TimeSlice
 from app.worker.batches.workspace import Plan, Progress, Workspace
 
 
-@handler(PLAN)
-def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
+def run(task: dict[str, Any], context: Context) -> dict[str, Any]:
     """Plan a batch. Returns `{rows, step}`, `{errors}` of a file of requests, or `{more}` if another job must continue."""
-    order = BatchSpec.from_dict(spec["order"])
-    source = Source(**order.input)
-    if order.output:
-        output = Source(**order.output)
+    spec = BatchSpec.from_dict(task["order"])
+    source = Source(**spec.input)
+    if spec.output:
+        output = Source(**spec.output)
         check_output(output)
         if same(source, output):
             raise InvalidInput("output and input are the same file. Name another output, so that the input is kept.", pointer="/output")
     with reading(source) as file:
-        if order.endpoint:
-            return _requests(Workspace(spec["batch"]), order, source.name, file, TimeSlice(context))
-        model = context.model(order.model, order.version)
-        return _table(Workspace(spec["batch"]), order, source.name, file, model.manifest, TimeSlice(context))
+        if spec.endpoint:
+            return _requests(Workspace(task["batch"]), spec, source.name, file, TimeSlice(context))
+        model = context.model(spec.model, spec.version)
+        return _table(Workspace(task["batch"]), spec, source.name, file, model.manifest, TimeSlice(context))
 
 
-def _table(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], manifest: Manifest, time_slice: TimeSlice) -> dict[str, Any]:
-    options = TableOptions.from_dict({**manifest.reading, **order.options})
+def _table(workspace: Workspace, spec: BatchSpec, name: str, file: IO[bytes], manifest: Manifest, time_slice: TimeSlice) -> dict[str, Any]:
+    options = TableOptions.from_dict({**manifest.reading, **spec.options})
     reader, format = open_table(file, name, None, options)
-    output = _output(order, format)
-    keep = [] if output is Format.NPY and order.keep is None else order.keep
+    output = _output(spec, format)
+    keep = [] if output is Format.NPY and spec.keep is None else spec.keep
     progress = workspace.progress(fingerprint(file))
     index, types = None, dict[str, Any]()
     try:
         if isinstance(reader, JsonReader) and (
-            output is not Format.JSONL or not reader.has([*wanted(manifest, order.columns, list(reader.columns)), *(order.keep or ())])
+            output is not Format.JSONL or not reader.has([*wanted(manifest, spec.columns, list(reader.columns)), *(spec.keep or ())])
         ):
             index = reader.look_through(progress.index, time_slice.over)
             if not index.whole:
-                return _more(workspace, order, replace(progress, index=index))
+                return _more(workspace, spec, replace(progress, index=index))
             types = reader.survey()
         if reader.columns or reader.rows:
-            binding = bind(manifest, reader, order.columns, keep)
+            binding = bind(manifest, reader, spec.columns, keep)
         else:  # an empty file: no names, and no rows
             binding = Binding(tuple(() for _ in manifest.inputs), ())
         index = index or reader.look_through(progress.index, time_slice.over)
     except InvalidFile as error:
         raise error if error.pointer else InvalidFile(f"{name}: {error.detail}", pointer="/input") from None
     binding = replace(binding, rest=isinstance(reader, JsonReader) and output is Format.JSONL and keep is None)
-    answers = {order.method, *(f"{order.method}_{label}" for label in manifest.classes)}
+    answers = {spec.method, *(f"{spec.method}_{label}" for label in manifest.classes)}
     for column in binding.keep:
         if column in answers:
             raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
@@ -78,9 +76,9 @@ def _table(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], m
     if not (isinstance(reader, JsonReader) and output is Format.JSONL):
         check_columns(output, {column: carried.get(column, reader.columns[column]) for column in binding.keep})
     if index is not None and not index.whole:
-        return _more(workspace, order, replace(progress, index=index))
+        return _more(workspace, spec, replace(progress, index=index))
     plan = Plan(
-        order,
+        spec,
         name,
         format,
         output,
@@ -90,11 +88,11 @@ def _table(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], m
         options,
         {column: str(kind) for column, kind in carried.items()},
     )
-    workspace.save(plan, index, _until(order))
+    workspace.save(plan, index, _until(spec))
     return {"rows": reader.rows, "step": reader.step}
 
 
-def _requests(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes], time_slice: TimeSlice) -> dict[str, Any]:
+def _requests(workspace: Workspace, spec: BatchSpec, name: str, file: IO[bytes], time_slice: TimeSlice) -> dict[str, Any]:
     progress = workspace.progress(fingerprint(file))
     if progress.index is None or not progress.index.whole:
         try:
@@ -102,29 +100,29 @@ def _requests(workspace: Workspace, order: BatchSpec, name: str, file: IO[bytes]
         except InvalidFile as error:
             return {"errors": [{"code": "invalid_json_line", "line": None, "message": error.detail, "param": None}]}
         if not progress.index.whole:
-            return _more(workspace, order, progress)
+            return _more(workspace, spec, progress)
     reader, checked = RequestReader(file, progress.index), progress.checked
-    model = order.requested_model if order.endpoint == "/v1/jobs" else None
-    if not openai_requests.check(reader, order.endpoint, settings().max_batch_requests, model, checked, time_slice.over):
-        return _more(workspace, order, progress)
+    model = spec.requested_model if spec.endpoint == "/v1/jobs" else None
+    if not openai_requests.check(reader, spec.endpoint, settings().max_batch_requests, model, checked, time_slice.over):
+        return _more(workspace, spec, progress)
     if checked.errors:
         return {"errors": checked.errors}
-    plan = Plan(order, name, Format.JSONL, Format.JSONL, reader.rows, progress.fingerprint)
-    workspace.save(plan, progress.index, _until(order))
+    plan = Plan(spec, name, Format.JSONL, Format.JSONL, reader.rows, progress.fingerprint)
+    workspace.save(plan, progress.index, _until(spec))
     return {"rows": reader.rows, "step": 1}
 
 
-def _more(workspace: Workspace, order: BatchSpec, progress: Progress) -> dict[str, Any]:
-    workspace.save_progress(progress, _until(order))
+def _more(workspace: Workspace, spec: BatchSpec, progress: Progress) -> dict[str, Any]:
+    workspace.save_progress(progress, _until(spec))
     return {"more": True}
 
 
-def _output(order: BatchSpec, format: Format) -> Format:
-    if order.format:
-        return Format(order.format)
-    named = by_name(Source(**order.output).name) if order.output else None
+def _output(spec: BatchSpec, format: Format) -> Format:
+    if spec.format:
+        return Format(spec.format)
+    named = by_name(Source(**spec.output).name) if spec.output else None
     return named or format
 
 
-def _until(order: BatchSpec) -> float:
-    return time.time() + order.window_s + order.ttl_s
+def _until(spec: BatchSpec) -> float:
+    return time.time() + spec.window_s + spec.ttl_s

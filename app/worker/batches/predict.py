@@ -55,7 +55,7 @@ class TablePredictor:
         assert plan.binding is not None
         self._plan, self._binding, self._model = plan, plan.binding, model
         self._draft, self._stack = draft, stack
-        self._bisector = Bisector(lambda inputs: split_on_oom(model, inputs, (plan.order.method,)))
+        self._bisector = Bisector(lambda inputs: split_on_oom(model, inputs, (plan.spec.method,)))
         self._writer: Writer | None = None
         self.columns: list[str] | None = None if plan.binding.rest else plan.binding.columns
 
@@ -103,8 +103,8 @@ class RequestPredictor:
             draft: The part to write.
         """
         self.columns: list[str] | None = [REQUEST]
-        self._order, self._model, self._draft = plan.order, model, draft
-        self._is_job = plan.order.endpoint == "/v1/jobs"
+        self._spec, self._model, self._draft = plan.spec, model, draft
+        self._is_job = plan.spec.endpoint == "/v1/jobs"
 
     def predict(self, rows: RowBatch) -> int:
         """Predict requests of a file."""

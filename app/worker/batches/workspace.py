@@ -29,7 +29,7 @@ class Plan:
     the types of JSONL columns that are written in a format with types.
     """
 
-    order: BatchSpec
+    spec: BatchSpec
     name: str
     format: Format
     output: Format
@@ -89,9 +89,9 @@ class Workspace:
         keep_until(self.path, until)
         if index is not None:
             index.save(self.path / "index")
-        order = plan.order.as_dict()
+        spec = plan.spec.as_dict()
         binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep, "rest": plan.binding.rest}
-        data = {"order": order, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
+        data = {"order": spec, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
         data |= {"fingerprint": plan.fingerprint, "binding": binding, "options": plan.options.as_dict(), "carried": dict(plan.carried)}
         (self.path / "plan.json").write_bytes(orjson.dumps(data))
 
@@ -107,10 +107,10 @@ class Workspace:
             raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
         bound = data["binding"]
         binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
-        order = BatchSpec.from_dict(data["order"])
+        spec = BatchSpec.from_dict(data["order"])
         formats = Format(data["format"]), Format(data["output"])
         options = TableOptions.from_dict(data.get("options", {}))
-        return Plan(order, data["name"], *formats, data["rows"], data.get("fingerprint", ""), binding, options, data.get("carried", {}))
+        return Plan(spec, data["name"], *formats, data["rows"], data.get("fingerprint", ""), binding, options, data.get("carried", {}))
 
     def index(self) -> Index:
         """Return the index of the file."""

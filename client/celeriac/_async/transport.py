@@ -94,9 +94,8 @@ class AsyncTransport:
         decoder = EventDecoder()
         timeout = httpx.Timeout(_CONNECT_S, read=min(_SILENCE_S, deadline.left()))
         async with self._open("GET", path, headers=headers, timeout=timeout) as response:
-            async for line in response.aiter_lines():
-                event = decoder.feed(line)
-                if event is not None:
+            async for text in response.aiter_text():
+                for event in decoder.feed(text):
                     yield event
                 if not deadline.left():
                     return

@@ -94,9 +94,8 @@ class Transport:
         decoder = EventDecoder()
         timeout = httpx.Timeout(_CONNECT_S, read=min(_SILENCE_S, deadline.left()))
         with self._open("GET", path, headers=headers, timeout=timeout) as response:
-            for line in response.iter_lines():
-                event = decoder.feed(line)
-                if event is not None:
+            for text in response.iter_text():
+                for event in decoder.feed(text):
                     yield event
                 if not deadline.left():
                     return

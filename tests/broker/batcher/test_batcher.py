@@ -144,7 +144,7 @@ def _process(client: redis.Redis) -> PoolProcess:
     """A process that holds the model."""
     models = Models(known())
     models.loaded[MANIFEST.key] = Model(MANIFEST, Echo())
-    return PoolProcess(models, client=client)
+    return PoolProcess(models, {}, client=client)
 
 
 def _run(client: redis.Redis, message: bytes, *, again_after_a_death: bool) -> None:

@@ -10,11 +10,22 @@ from pydantic import SecretStr
 
 from app.core.errors import InvalidInput
 from app.settings import Settings
-from app.store.redis.url import Address
+from app.store.redis.url import Address, local_address
 
 
 def address(url: str, **more: Any) -> Address:
     return Address.of(Settings(redis_url=SecretStr(url), **more))
+
+
+UP = {"redis_url": "redis://127.0.0.1:7001/0"}
+
+
+def test_a_command_uses_the_redis_of_up_unless_a_setting_names_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CELERIAC_REDIS_URL", raising=False)
+    assert str(local_address(Settings(), UP)) == "redis://127.0.0.1:7001/0"
+    assert local_address(Settings(), {}) == Address.of(Settings())
+    explicit = Settings(redis_url=SecretStr("redis://redis.example:6379/3"))
+    assert str(local_address(explicit, UP)) == "redis://redis.example:6379/3"
 
 
 def test_a_plain_server() -> None:

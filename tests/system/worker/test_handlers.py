@@ -23,7 +23,7 @@ Submitted = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def worker(running: Running) -> Iterator[None]:
-    with running.process("worker", pool=POOL, processes=1, imports="tests.working"):
+    with running.process("worker", "tests.working", pool=POOL, processes=1):
         yield
 
 

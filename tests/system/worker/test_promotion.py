@@ -344,6 +344,6 @@ def test_what_redis_knew_is_found_out_again(running: Running, worker: object, mo
         until(lambda: store.hget(keys.SERVING, field) == b"1")
         store.hdel(keys.SERVING, field)
         until(lambda: store.hget(keys.SERVING, field) == b"1")
-        model.repository.demote(model.name, "production")
+        (running.models / model.name / "aliases.json").write_text("{}")
         until(lambda: store.hget(keys.SERVING, field) is None)
         until(lambda: model.entry()["aliases"] == {})

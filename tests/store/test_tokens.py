@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.core.chunks import Chunk
+from app.core.tokens import Token
 from app.store import keys, scripts
 from tests.store.conftest import Store, succeeded
 
 
 def tell(store: Store, job: str, *texts: str, attempt: int = 1, run: str = "a", first: int = 0, keep: int = 100) -> int:
-    found = [Chunk(first + at, 0, text) for at, text in enumerate(texts)]
-    return int(scripts.run(store.client, scripts.chunks(job, attempt, run, found, keep=keep, ttl=60)))
+    found = [Token(first + at, 0, text) for at, text in enumerate(texts)]
+    return int(scripts.run(store.client, scripts.tokens(job, attempt, run, found, keep=keep, ttl=60)))
 
 
 def kept(store: Store, job: str) -> list[tuple[int, str]]:
     """Revision and text of each."""
-    found: Any = store.client.xrange(keys.chunks(job))
+    found: Any = store.client.xrange(keys.tokens(job))
     return [(int(id.partition(b"-")[0]), fields[b"text"].decode()) for id, fields in found]
 
 
@@ -64,7 +64,7 @@ def test_only_so_many_are_kept_and_not_for_ever(store: Store) -> None:
     _, job = started(store)
     tell(store, job, "a", "b", "c", keep=2)
     assert [text for _, text in kept(store, job)] == ["b", "c"]
-    assert 0 < store.client.ttl(keys.chunks(job)) <= 60
+    assert 0 < store.client.ttl(keys.tokens(job)) <= 60
 
 
 def test_who_watches_is_told_once_a_call(store: Store, listening: Callable[[str], list[bytes]]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Token:
     """The output number `index` that an attempt of a job yielded for this `row` of the job. `text` is bytes if it is not UTF-8."""
 
     index: int
