@@ -87,6 +87,11 @@ BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 
 
+def broken_versions(pool: str) -> str:
+    """Hash `name/version` -> the stamp of the files of a version that failed its smoke test: until it passes, or a week after the last change."""
+    return f"{PREFIX}broken:{pool}"
+
+
 def batch(id: str) -> str:
     """Hash, the record of a batch: its completion window and then as long as its files."""
     return f"{PREFIX}batch:{id}"
