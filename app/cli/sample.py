@@ -10,7 +10,7 @@ from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.rows import content, filled, is_json, json_rows
 
 from app.core import values
-from app.core.errors import CeleriacError
+from app.core.errors import CeleriacError, InvalidInput
 from app.core.tables import TableOptions
 from app.core.tensors import DECLARED, TIMESTAMP
 
@@ -47,6 +47,15 @@ def read(source: str, types: Mapping[str, str] | None = None, options: TableOpti
         raise CLIError(error.detail, Exit.USAGE) from None
     # Columns of a file without a header have no names, so callers send lists.
     return [list(row.values()) for row in rows] if options.header is False else rows
+
+
+def hint_about_numbers(error: InvalidInput, rows: list[Any]) -> str:
+    """A hint for a sample that the estimator does not take: codes of digits are read as numbers."""
+    columns = list(rows[0]) if error.pointer == "/sample" and rows and isinstance(rows[0], dict) else []
+    numbers = [column for column in columns if any(type(row.get(column)) in (int, float) for row in rows)]
+    if not numbers:
+        return ""
+    return f". These columns of the sample are numbers: {', '.join(numbers)}. If one holds text, declare it: --type {numbers[0]}=BYTES"
 
 
 def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:

@@ -40,6 +40,7 @@ def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(
     (tmp_path / "hang" / "model.yaml").write_text(f"inputs: {spec}\noutputs: {spec}\n")
     ended = celeriac("models", "publish", "hang", str(tmp_path / "hang"), "--models", str(tmp_path / "models"))
     place = tmp_path / "hang" / "model.py"
-    assert ended.err == f"error: Model 'hang' was not published, because {place} cannot be served: {reason}\n"
+    loading = f"note: Loading {place.parent}, which may take up to {limit_s} s (CELERIAC_LOAD_TIMEOUT_S).\n"
+    assert ended.err == f"{loading}error: Model 'hang' was not published, because {place} cannot be served: {reason}\n"
     assert ended.exit == Exit.USAGE
     assert list((tmp_path / "models").iterdir()) == []

@@ -163,6 +163,7 @@ def test_the_command_line_says_when_it_is_served(running: Running, worker: objec
     model.publish(2, promote=None)
     done = celeriac(running, "promote", model.name, "2")
     assert (done.returncode, done.stdout) == (0, f"{model.name}@production is now 2\n"), done.stderr
+    assert done.stderr == f"note: Waiting up to 120 s until a worker serves {model.name}@2.\n"
     assert model.answer("@production") == 2.0
     assert (model.repository.aliases(model.name), model.move()) == ({"production": "2"}, {})
     assert model.repository.promotions(model.name) == {}
