@@ -54,7 +54,7 @@ def test_json_is_rows_a_row_or_a_request(text: str, expected: list[Any], tmp_pat
 @pytest.mark.parametrize("types", [{}, {"at": "TIMESTAMP"}])
 @pytest.mark.parametrize(("cell", "zone"), [("2026-01-31 10:00", None), ("2026-01-31T12:00+02:00", UTC)])
 def test_the_times_of_a_sample_keep_their_zone(cell: str, zone: Any, types: dict[str, str], tmp_path: Path) -> None:
-    expected = [{"at": datetime(2026, 1, 31, 10, tzinfo=zone)}, {"at": None}]
+    expected: list[dict[str, Any]] = [{"at": datetime(2026, 1, 31, 10, tzinfo=zone)}, {"at": None}]
     assert sample.read(file(tmp_path, "rows.csv", f"at,n\n{cell},1\n,2\n"), types) == [row | {"n": n} for n, row in enumerate(expected, 1)]
     if types:
         assert sample.read(file(tmp_path, "rows.json", f'[{{"at": "{cell}"}}, {{"at": null}}]'), types) == expected
