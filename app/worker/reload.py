@@ -93,11 +93,11 @@ class Reload(Periodic):
     def _remember(self, models: Models) -> None:
         """Record which versions are broken, for the next worker that starts. One that is tested again keeps its record until then."""
         broken = models.broken()
-        found = {key: stamp for key, stamp in broken.items() if self.broken.get(key) != stamp}
+        failed = {key: stamp for key, stamp in broken.items() if self.broken.get(key) != stamp}
         mended = self.broken.keys() - broken.keys() - models.arriving
-        if found or mended:
-            broken_versions.update(main_process.redis(), settings().pool, found, mended)
-            self.broken = {key: stamp for key, stamp in self.broken.items() if key not in mended} | found
+        if failed or mended:
+            broken_versions.update(main_process.redis(), settings().pool, failed, mended)
+            self.broken = {key: stamp for key, stamp in self.broken.items() if key not in mended} | failed
 
     def tick(self, parent: Any) -> None:
         """Take the next step of what has begun."""
