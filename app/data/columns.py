@@ -60,8 +60,8 @@ def bind(
             raise InvalidInput(f"the file has no column {name!r}; it has {_listed(there)}", pointer="/keep")
     names = _wanted(manifest, there)
     if isinstance(chosen, Mapping):
-        known = set(names)
-        unknown = [name for name in chosen if name not in known]
+        takes = set(names)
+        unknown = [name for name in chosen if name not in takes]
         if unknown:
             raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(names)}", pointer="/columns")
     taken: list[str]
