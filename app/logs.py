@@ -49,10 +49,14 @@ def configure(process: str, stream: TextIO | None = None) -> None:
     # Celery warns about a setting that we chose on purpose, each time that the connection is lost.
     # A filter of `warnings` has no effect: Celery inserts its own before it when a worker starts.
     logging.getLogger("py.warnings").addFilter(_is_news)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return "In Celery 5.1 we introduced an optional breaking change" not in record.getMessage()
+    """Drop what Celery writes about settings that we chose, each time that Redis is lost. Put its other messages on one line."""
+    text = " ".join(record.getMessage().split())
+    record.msg, record.args = text, ()
+    return "In Celery 5.1 we introduced an optional breaking change" not in text and "Skipping prefetch count reduction" not in text
 
 
 def extras(record: logging.LogRecord) -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Loop:
         """Report that the loop is alive during a long turn."""
         self.turned_at = time.monotonic()
 
+    def recover(self) -> None:
+        """Report that a long turn works: what failed before is over."""
+        self.trouble = ""
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Run one turn: an exception is reported and ends the turn only. A cancellation of the task passes."""

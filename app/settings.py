@@ -186,7 +186,7 @@ class Settings(BaseSettings):
     load_wait_s: float = Field(
         60.0,
         gt=0,
-        description="Time that a starting worker waits for versions that were never served before it takes jobs. They continue to load.",
+        description="Time that a starting worker waits for versions that were never served before it takes jobs. They continue to load. It does not wait for versions that failed before.",
     )
     slow_load_s: float = Field(
         5.0, gt=0, description="A version that takes longer than this to load is loaded after the others, so that they do not wait for it."

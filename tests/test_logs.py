@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from celery.exceptions import CPendingDeprecationWarning
-from celery.worker.consumer.consumer import CANCEL_TASKS_BY_DEFAULT
+from celery.worker.consumer.consumer import CANCEL_TASKS_BY_DEFAULT, CONNECTION_ERROR, CONNECTION_RETRY_STEP
 
 from app import logs
 from app.settings import settings
@@ -116,3 +116,14 @@ def test_what_celery_says_of_a_lost_connection_is_not_written(configure: Configu
         warnings.warn("something else", CPendingDeprecationWarning, stacklevel=1)
     assert "something else" in stream.getvalue()
     assert "Celery 5.1" not in stream.getvalue()
+
+
+def test_what_celery_says_of_a_lost_connection_is_one_line(configure: Configure) -> None:
+    stream = configure(log_format="text")
+    celery = logging.getLogger("celery.worker.consumer.consumer")
+    celery.error(
+        CONNECTION_ERROR, "redis://here", OSError("refused"), CONNECTION_RETRY_STEP.format(when="now", retries=1, max_retries=None)
+    )
+    celery.info("Skipping prefetch count reduction after connection restart because")
+    [line] = stream.getvalue().splitlines()
+    assert line.endswith("Cannot connect to redis://here: refused. Trying again now... (1/None)")

@@ -67,6 +67,7 @@ class Replies:
             self._loop.touch()
             if message is not None:
                 heard_at, pinged = clock(), False
+                self._loop.recover()
                 with self._loop.item("a message"):
                     self._hear(message)
             elif silent > _SILENCE_S and not pinged:

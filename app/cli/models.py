@@ -109,6 +109,8 @@ def publish(
         raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
     options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s}
     with _writing(models, url) as target:
+        if not json:
+            show.note(f"Loading {artifact}, which may take up to {options['timeout_s']:g} s (CELERIAC_LOAD_TIMEOUT_S).")
         if artifact.is_dir():
             from app.runtime.model_yaml import publish_folder
 
@@ -120,7 +122,7 @@ def publish(
             try:
                 manifest = publish_file(target.repository, name, artifact, rows, **options)
             except InvalidInput as error:
-                raise InvalidInput(error.detail + _read_as_numbers(error, rows), pointer=error.pointer) from None
+                raise InvalidInput(error.detail + sample_rows.hint_about_numbers(error, rows), pointer=error.pointer) from None
         if json:
             show.print_json(manifest.as_dict())
         else:
@@ -205,15 +207,6 @@ def samples(json: JSON = False, models: Root = None) -> None:
         show.out().print(f"published {manifest.name}@{manifest.version} ({metrics} on held-out rows)")
 
 
-def _read_as_numbers(error: InvalidInput, rows: list[Any]) -> str:
-    """A hint for a sample that the estimator does not take: codes of digits are read as numbers."""
-    columns = list(rows[0]) if error.pointer == "/sample" and rows and isinstance(rows[0], dict) else []
-    numbers = [column for column in columns if any(type(row.get(column)) in (int, float) for row in rows)]
-    if not numbers:
-        return ""
-    return f". These columns of the sample are numbers: {', '.join(numbers)}. If one holds text, declare it: --type {numbers[0]}=BYTES"
-
-
 def _refuse_unavailable(target: Target, name: str, version: str, alias: str) -> None:
     """Raises CLIError if workers could not serve the version."""
     from celeriac import NotFoundError
@@ -241,7 +234,10 @@ def _serve(version: VersionWait, *, wait: bool, timeout: float | None, quiet: bo
 
     target, promotion = version.target, version.promotion
     if wait and target.served:
-        sentence = version.until_served(settings().promotion_timeout_s if timeout is None else timeout)
+        seconds = settings().promotion_timeout_s if timeout is None else timeout
+        if not quiet:
+            show.note(f"Waiting up to {seconds:g} s until a worker serves {version.which}.")
+        sentence = version.until_served(seconds)
     elif promotion is None:
         sentence = ""
     elif promotion.state == PromotionState.SERVED:

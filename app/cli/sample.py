@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.rows import content, filled, is_json, json_rows
 
 from app.core import values
-from app.core.errors import CeleriacError
+from app.core.errors import CeleriacError, InvalidInput
 from app.core.tables import TableOptions
 from app.core.tensors import DECLARED, TIMESTAMP
-
-_EPOCH: Final = datetime(1970, 1, 1)
 
 
 def declarations(texts: Sequence[str]) -> dict[str, str]:
@@ -45,11 +42,20 @@ def read(source: str, types: Mapping[str, str] | None = None, options: TableOpti
 
     options = options or TableOptions()
     try:
-        rows = filled(name, inferred(io.BytesIO(data), name, options, _datetime, types))
+        rows = filled(name, inferred(io.BytesIO(data), name, options, types))
     except CeleriacError as error:
         raise CLIError(error.detail, Exit.USAGE) from None
     # Columns of a file without a header have no names, so callers send lists.
     return [list(row.values()) for row in rows] if options.header is False else rows
+
+
+def hint_about_numbers(error: InvalidInput, rows: list[Any]) -> str:
+    """A hint for a sample that the estimator does not take: codes of digits are read as numbers."""
+    columns = list(rows[0]) if error.pointer == "/sample" and rows and isinstance(rows[0], dict) else []
+    numbers = [column for column in columns if any(type(row.get(column)) in (int, float) for row in rows)]
+    if not numbers:
+        return ""
+    return f". These columns of the sample are numbers: {', '.join(numbers)}. If one holds text, declare it: --type {numbers[0]}=BYTES"
 
 
 def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
@@ -61,10 +67,6 @@ def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
             try:
                 if row.get(column) is not None:
                     value = values.read(row[column], datatype)
-                    row[column] = _datetime(value) if datatype == TIMESTAMP else value
+                    row[column] = values.time_of(value, zoned=values.has_offset(row[column])) if datatype == TIMESTAMP else value
             except values.Unfit as error:
                 raise CLIError(f"{name}, row {at}: {values.about(column, str(error))}", Exit.USAGE) from None
-
-
-def _datetime(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)

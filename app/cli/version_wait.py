@@ -57,6 +57,7 @@ class VersionWait:
                 if waited > _SETTLE_S:
                     self._check(entry, client)
                 if waited > seconds:
+                    self._check_workers(client)
                     raise self._pending(f"It is not served after {seconds:g} s: {self._reason(entry)}")
                 time.sleep(_POLL_S)
 
@@ -110,6 +111,10 @@ class VersionWait:
                 f"The server at {self.target.url} does not list {self.which}: it uses another folder than {self.target.repository.root}."
             )
             raise CLIError(message, Exit.NOT_FOUND, code="version_not_found")
+        self._check_workers(client)
+
+    def _check_workers(self, client: Client) -> None:
+        """Raises CLIError if the pool of the version has no worker."""
         manifest = self.target.repository.manifest(self.name, self.version)
         workers = {pool["pool"]: pool["workers"] for pool in client.pools.list()}
         if manifest is not None and not workers.get(manifest.pool):

@@ -83,12 +83,13 @@ def shown(value: Any) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """Return `Type: message`, bounded, as text that can be encoded. An exception of another library may have no such message."""
+    """Return `Type: message`, or `Type` without a message, as bounded text that can be encoded. A message of another library may fail."""
     try:
         message = str(error)[:2000]
     except Exception:  # noqa: BLE001 whatever it raises
         message = "its message cannot be read"
-    return f"{type(error).__name__}: {message}".encode(errors="backslashreplace").decode()
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return text.encode(errors="backslashreplace").decode()
 
 
 class CeleriacError(Exception):

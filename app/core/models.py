@@ -266,7 +266,10 @@ def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:
     return TensorSpec(**{**data, "shape": tuple(data["shape"]), **lists})
 
 
-_TYPES: Final[dict[str, Any]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple": (list, tuple), "Mapping": Mapping}
+_TYPES: Final[dict[str, tuple[Any, str]]] = {
+    "str": (str, "text"), "int": (int, "a whole number"), "float": ((int, float), "a number"), "bool": (bool, "true or false"),
+    "tuple": ((list, tuple), "a list"), "Mapping": (Mapping, "an object"),
+}  # fmt: skip
 
 
 def _check_fields(kind: Any, data: Any, pointer: str) -> None:
@@ -279,6 +282,6 @@ def _check_fields(kind: Any, data: Any, pointer: str) -> None:
     for name, item in declared.items():
         if name not in data and item.default is item.default_factory:  # both MISSING: required
             raise InvalidInput(f"the manifest has no field {name!r}", pointer=f"{pointer}/{name}")
-        wanted = _TYPES.get(str(item.type).partition("[")[0])
-        if name in data and wanted and not isinstance(data[name], wanted):
-            raise InvalidInput(f"the manifest's {name!r} must be of the type {item.type}, not {data[name]!r}", pointer=f"{pointer}/{name}")
+        wanted, what = _TYPES.get(str(item.type).partition("[")[0], (object, ""))
+        if name in data and not isinstance(data[name], wanted):
+            raise InvalidInput(f"the manifest's {name!r} must be {what}, not {data[name]!r}", pointer=f"{pointer}/{name}")

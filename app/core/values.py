@@ -85,9 +85,24 @@ def timestamp(value: Any, *, zoned: bool | None = None) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def time_of(microseconds: int, *, zoned: bool = False) -> datetime:
+    """The inverse of `timestamp`: a time of UTC if it is zoned, else of the wall clock."""
+    time = _EPOCH + timedelta(microseconds=microseconds)
+    return time.replace(tzinfo=UTC) if zoned else time
+
+
 def timestamp_text(microseconds: int) -> str:
     """The inverse of `timestamp`, as RFC 3339 text without an offset."""
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat()
+    return time_of(microseconds).isoformat()
+
+
+def has_offset(value: Any) -> bool:
+    """Whether a value is a timestamp with an offset from UTC."""
+    try:
+        timestamp(value, zoned=True)
+    except Unfit:
+        return False
+    return True
 
 
 def _parsed(value: Any) -> tuple[datetime, str | None]:

@@ -40,8 +40,8 @@ class Binding:
 
     def floats(self, manifest: Manifest) -> list[str]:
         """The columns that are declared as floating-point numbers, and are not carried along as text."""
-        pairs = zip(manifest.inputs, self.inputs, strict=True)
-        return [name for spec, names in pairs if spec.datatype in FLOATS for name in names if name not in self.keep]
+        pairs, kept = zip(manifest.inputs, self.inputs, strict=True), set(self.keep)
+        return [name for spec, names in pairs if spec.datatype in FLOATS for name in names if name not in kept]
 
 
 def bind(
@@ -60,14 +60,16 @@ def bind(
             raise InvalidInput(f"the file has no column {name!r}; it has {_listed(there)}", pointer="/keep")
     names = _wanted(manifest, there)
     if isinstance(chosen, Mapping):
-        unknown = [name for name in chosen if name not in names]
+        takes = set(names)
+        unknown = [name for name in chosen if name not in takes]
         if unknown:
             raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(names)}", pointer="/columns")
     taken: list[str]
     if chosen is not None or (names and not _nameless(there)):
         taken = wanted(manifest, chosen, there)
     else:
-        taken = [name for name in there if name not in (keep or ()) and name != INDEX]
+        left = {*(keep or ()), INDEX}
+        taken = [name for name in there if name not in left]
     missing = [name for name in taken if name not in reader.columns]
     if missing:
         message = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"

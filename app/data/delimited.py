@@ -108,14 +108,15 @@ class CsvReader(TextReader):
 
     def _numbers(self, data: bytes, columns: list[str], refuse: Any) -> pa.Table | None:
         """Read the table with numbers parsed by Arrow; None if Arrow may have misread one of them."""
-        floats = [name for name in self._floats if name in columns]
+        wanted = set(columns)
+        floats = [name for name in self._floats if name in wanted]
         if not floats:
             return None
         try:
             table = self._arrow(data, columns, refuse, floats)
         except InvalidFile:
             return None
-        return None if any(pc.any(pc.is_nan(table[name])).as_py() for name in floats) else table
+        return table if all(pc.all(pc.is_finite(table[name])).as_py() is not False for name in floats) else None
 
     def _arrow(self, data: bytes, columns: list[str], refuse: Any, floats: Sequence[str] = ()) -> pa.Table:
         # Given no column to read, Arrow would read all of them.

@@ -1,8 +1,8 @@
-"""The rows of a small table as records of JSON values, for a sample."""
+"""The rows of a small table as records of Python values, for a sample."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -11,8 +11,8 @@ from app.core.errors import InvalidFile, InvalidInput
 from app.core.models import TensorSpec
 from app.core.tables import TableOptions
 from app.core.tensors import TIMESTAMP
-from app.core.values import RANGES, about, timestamp_text
-from app.data.cells import convert
+from app.core.values import RANGES, about, time_of
+from app.data.cells import Cells, convert
 from app.data.inference import infer
 from app.data.lines import JsonReader
 from app.data.row_batch import Reader
@@ -25,12 +25,11 @@ def inferred(
     file: IO[bytes],
     name: str,
     options: TableOptions,
-    times: Callable[[int], Any] = timestamp_text,
     types: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return records whose types follow from whole columns, unless `types` declares the datatype of a column.
 
-    `times` makes a timestamp of microseconds. Raises InvalidFile for the first bad row, InvalidInput for a column that does not exist.
+    Timestamps are datetimes: of UTC in a column whose timestamps have an offset from UTC, else of the wall clock. Raises InvalidFile for the first bad row, InvalidInput for a column that does not exist.
     """
     reader = _opened(file, name, options)
     if not reader.rows:
@@ -48,8 +47,7 @@ def inferred(
     columns = {}
     for column in table.column_names:
         values = table[column].combine_chunks()
-        declared = (types or {}).get(column)
-        spec = TensorSpec(column, declared, (-1,), nullable=True) if declared else infer(column, values, reader.cells)
+        spec = _spec(column, values, reader.cells, (types or {}).get(column))
         converted = convert(spec, values, reader.cells)
         if converted.wrong:
             at = min(converted.wrong)
@@ -58,7 +56,7 @@ def inferred(
         columns[column] = [
             None
             if gone
-            else times(value)
+            else time_of(value, zoned=spec.zoned)
             if spec.datatype == TIMESTAMP
             else bool(value)
             if spec.datatype == "BOOL"
@@ -68,6 +66,15 @@ def inferred(
             for value, gone in zip(converted.values.tolist(), converted.missing.tolist(), strict=True)
         ]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _spec(column: str, values: Any, cells: Cells, declared: str | None) -> TensorSpec:
+    """Return the declared type of a column, or the one that follows from its values, which also say whether timestamps have an offset."""
+    if declared is None or declared == TIMESTAMP:
+        spec = infer(column, values, cells)
+        if declared in (None, spec.datatype):
+            return spec
+    return TensorSpec(column, str(declared), (-1,), nullable=True)
 
 
 def _opened(file: IO[bytes], name: str, options: TableOptions) -> Reader:

@@ -12,7 +12,7 @@ Numbers are NumPy arrays or scalars. BYTES are str, or bytes if they are not UTF
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from app.core.tensors import Tensor
 from app.runtime.arrays import DTYPES, Array, to_array
 from app.runtime.importing import load
 from app.runtime.model import Model
+from app.runtime.requirements import load_problem
 from app.runtime.streaming import whole
 
 
@@ -41,7 +42,7 @@ class CodeModel(Model):
         """Load the code. Raises ModelUnavailable with the exception of the code and its line."""
         if self.estimator is not None:
             return
-        with self._reported("cannot be loaded"):
+        with self._reported(lambda error: load_problem(str(self), error, self.manifest.requires or ())):
             code = load(self._folder)
         if not hasattr(code, "predict") and not hasattr(code, "predict_batch"):
             raise ModelUnavailable(f"{self} must define predict(inputs) or predict_batch(inputs) in model.py.")
@@ -56,7 +57,7 @@ class CodeModel(Model):
     def verify(self) -> None:
         """Load and warm up the model, and check its golden sample. Raises ModelUnavailable."""
         self.load()
-        with self._reported("cannot warm up"):
+        with self._reported(lambda error: f"{self} cannot warm up: {error_text(error)}"):
             getattr(self.estimator, "warm_up", lambda: None)()
         super().verify()
 
@@ -99,7 +100,7 @@ class CodeModel(Model):
         return outputs
 
     @contextmanager
-    def _reported(self, what: str) -> Iterator[None]:
+    def _reported(self, problem: Callable[[BaseException], str]) -> Iterator[None]:
         try:
             yield
         except (Exception, SystemExit) as error:
@@ -107,7 +108,7 @@ class CodeModel(Model):
             if isinstance(error, SystemExit) and own is None:
                 raise  # the pool ends this process
             place = f" (line {own.tb_lineno} of {Path(own.tb_frame.f_code.co_filename).name})" if own else ""
-            raise ModelUnavailable(f"{self} {what}: {error_text(error)}{place}") from error
+            raise ModelUnavailable(f"{problem(error)}{place}") from error
 
     def _own(self, error: BaseException) -> TracebackType | None:
         """Return the traceback from the first frame of the model's own code, or None if there is none."""

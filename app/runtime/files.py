@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,11 @@ class _Stage(Repository):
 def _load(path: Path, kind: str) -> Any:
     try:
         with path.open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise InvalidInput(f"{path} is empty. Save the estimator again.", pointer="/artifact")
             return READERS[kind](file)
+    except InvalidInput:
+        raise
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
     except Exception as error:

@@ -75,8 +75,8 @@ class Model:
                 raise ModelUnavailable(f"The output of {self} differs from its golden sample: {difference}. Publish it again.")
 
     def __str__(self) -> str:
-        """Return `name@version`."""
-        return "@".join(self.manifest.key)
+        """Return `name@version`, or the name of a model that is not published yet."""
+        return "@".join(filter(None, self.manifest.key))
 
     def _answers(self, inputs: Sequence[Tensor], specs: Sequence[TensorSpec], rows: int) -> list[Any]:
         data = self._data(inputs)

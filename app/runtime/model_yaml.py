@@ -134,7 +134,7 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
     except (TypeError, AttributeError, KeyError, ValueError) as error:
         raise InvalidInput(f"{DESCRIPTION} is not valid: {error}", pointer="/artifact") from None
     except InvalidInput as error:
-        where = f" (at {error.pointer})" if error.pointer else ""
+        where = f" (at {error.pointer})" if (error.pointer or "").count("/") > 1 else ""  # the detail names a field at the top
         raise InvalidInput(f"{DESCRIPTION} is not valid: {error.detail}{where}", pointer="/artifact") from None
 
 

@@ -63,7 +63,7 @@ def script_defined(name: str) -> str:
     )
 
 
-def load_problem(which: str, error: Exception, requires: Sequence[str] = ()) -> str:
+def load_problem(which: str, error: BaseException, requires: Sequence[str] = ()) -> str:
     """Return a message that says why an artifact cannot be loaded, and what to do."""
     missing = _GLOBAL.search(str(error)) if isinstance(error, AttributeError) else None
     if missing and missing["module"] in (_SCRIPT, "__mp_main__", "app.__main__"):

@@ -101,6 +101,11 @@ def api_key(id: str) -> str:
     return f"{PREFIX}api-key:{id}"
 
 
+def broken_versions(pool: str) -> str:
+    """Hash `name/version` -> the stamp of the files of a version that failed its smoke test: until it passes, or a week after the last change."""
+    return f"{PREFIX}broken:{pool}"
+
+
 def batch(id: str) -> str:
     """Hash, the record of a batch: its completion window and then as long as its files."""
     return f"{PREFIX}batch:{id}"

@@ -24,7 +24,8 @@ def prepared(rows: pd.DataFrame, estimator: Any) -> Pipeline:
         return make_pipeline(*(step for _, step in numbers.steps), estimator)
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=_CATEGORIES, sparse_output=False)
     encoded = make_pipeline(SimpleImputer(strategy="most_frequent", keep_empty_features=True), encoder)
-    others = [name for name in rows if name not in words]
+    texts = set(words)
+    others = [name for name in rows if name not in texts]
     return make_pipeline(ColumnTransformer([("words", encoded, words), ("numbers", numbers, others)]), estimator)
 
 

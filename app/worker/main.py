@@ -63,7 +63,7 @@ def _run(more: Handlers) -> int:
 
     from app import probes
     from app.canvas import app, predict
-    from app.store import serving, unloaded_models
+    from app.store import broken_versions, serving, unloaded_models
     from app.worker import control, imports, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
     from app.worker.heartbeat import Heartbeat
@@ -87,10 +87,11 @@ def _run(more: Handlers) -> int:
     probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
         served, unloaded = serving.read(main_process.redis()), unloaded_models.read(main_process.redis())
+        broken = broken_versions.read(main_process.redis(), settings().pool)
     except (RedisError, OSError):
         # The worker waits for Redis later, and reads them again then.
-        served, unloaded = serving.Serving(), frozenset()
-    models.preload(served, unloaded)
+        served, unloaded, broken = serving.Serving(), frozenset(), {}
+    models.preload(served, unloaded, broken)
     main_process.memory_kills()
     reports = Reports()
     process = PoolProcess(models, {**HANDLERS, **more}, reports.write)
@@ -111,7 +112,7 @@ def _run(more: Handlers) -> int:
         without_mingle=True,
         quiet=True,
     )
-    worker.models, worker.serving, worker.status = models, served, status
+    worker.models, worker.serving, worker.broken, worker.status = models, served, broken, status
     worker.reports = reports
     # A little more, so that work which ends in time can write its outcomes.
     bound_shutdown(worker, settings().drain_timeout_s + 3)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from app import metrics
@@ -173,26 +174,31 @@ class Models:
         self.arriving.discard(key)
         self.refused[key] = reason
 
-    def preload(self, serving: Serving, unloaded: frozenset[str] = frozenset()) -> None:
+    def preload(self, serving: Serving, unloaded: frozenset[str] = frozenset(), broken: Mapping[Key, str] = MappingProxyType({})) -> None:
         """Load what the pool has to hold, before this worker takes its first job.
 
         Waits for versions that were served before as long as they may take, and for others at most `load_wait_s`: these are loaded while
-        the worker runs.
+        the worker runs. Does not wait for versions that an earlier worker found to be broken; `broken` holds the stamps of their files.
         """
-        for key in self.missing(self.wanted(unloaded, serving)):
+        missing = self.missing(self.wanted(unloaded, serving))
+        doubtful = {key for key in missing if broken.get(key) == self._stamp(key)}
+        for key in sorted(missing, key=doubtful.__contains__):
             self.begin(key)
         proven = {(name, version) for name, served in serving.versions.items() for version in served.values()}
         end = time.monotonic() + self._settings.load_wait_s
         try:
-            while self.tests.keys and (time.monotonic() < end or proven & self.tests.keys):
+            while awaited := self.tests.keys - doubtful:
+                if time.monotonic() > end and not proven & awaited:
+                    names = ", ".join("@".join(key) for key in sorted(awaited))
+                    log.warning("Taking jobs although these versions are still loading after %g s: %s", self._settings.load_wait_s, names)
+                    break
                 for verdict in self.tests.advance(_POLL_S):
                     self.judge(verdict)
         except BaseException:  # a signal ends the worker before it has begun
             self.tests.stop()
             raise
-        if self.tests.keys:
-            late = ", ".join("@".join(key) for key in sorted(self.tests.keys))
-            log.warning("Taking jobs although these versions are still loading after %g s: %s", self._settings.load_wait_s, late)
+        if failed_before := ", ".join("@".join(key) for key in sorted(self.tests.keys & doubtful)):
+            log.warning("Taking jobs before these versions, which could not be served before, are tested again: %s", failed_before)
         while self.passed:
             for key in self.take():
                 self.load(key)
@@ -203,6 +209,10 @@ class Models:
         """Keep the garbage collector from touching, and so copying, the pages that pool processes share."""
         gc.collect()
         gc.freeze()
+
+    def broken(self) -> dict[Key, str]:
+        """Return the stamps of the versions that are not served."""
+        return {key: self._stamps[key] for key in self.refused if key in self._stamps}
 
     def forget(self, wanted: Wanted) -> list[Key]:
         """Drop versions that are no longer wanted. Returns those that were loaded."""

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from app.patches.celery_pool import process_pool
 from app.settings import settings
-from app.store import serving, unloaded_models
+from app.store import broken_versions, serving, unloaded_models
 from app.worker import main_process
 from app.worker.models import Models, Wanted
 from app.worker.periodic import Periodic
@@ -44,6 +44,8 @@ class Reload(Periodic):
         """Loaded versions that are in every process as soon as the old ones are replaced."""
         self.old: set[int] = set()
         self.unloaded: frozenset[str] = frozenset()
+        self.broken: dict[Key, str] = {}
+        """The broken versions that Redis holds, as far as this worker knows."""
 
     @property
     def busy(self) -> bool:
@@ -53,6 +55,7 @@ class Reload(Periodic):
     def start(self, parent: Any) -> None:
         """Start the timer, and read the repository once."""
         self.serving: serving.Serving = parent.serving
+        self.broken = dict(parent.broken)
         self.promotions = Promotions(parent.models, parent.hostname, settings().pool)
         super().start(parent)
         self.scan(parent)
@@ -77,14 +80,24 @@ class Reload(Periodic):
             log.info("Dropping %s", ", ".join("@".join(key) for key in sorted(dropped)))
             # The processes hold the pages until they are replaced.
             self._renew(worker)
-        self._decide(wanted)
+        self._decide(models, wanted)
         models.count()
 
-    def _decide(self, wanted: Wanted) -> None:
+    def _decide(self, models: Models, wanted: Wanted) -> None:
         try:
             self.promotions.decide(main_process.redis(), wanted, self.serving)
+            self._remember(models)
         except (RedisError, OSError) as error:
             log.warning("Postponing promotions until Redis answers: %s", error)
+
+    def _remember(self, models: Models) -> None:
+        """Record which versions are broken, for the next worker that starts. One that is tested again keeps its record until then."""
+        broken = models.broken()
+        failed = {key: stamp for key, stamp in broken.items() if self.broken.get(key) != stamp}
+        mended = self.broken.keys() - broken.keys() - models.arriving
+        if failed or mended:
+            broken_versions.update(main_process.redis(), settings().pool, failed, mended)
+            self.broken = {key: stamp for key, stamp in self.broken.items() if key not in mended} | failed
 
     def tick(self, parent: Any) -> None:
         """Take the next step of what has begun."""

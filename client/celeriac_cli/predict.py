@@ -66,6 +66,7 @@ def predict(
             inputs = rows.filled(name, rows.json_rows(content, name, single))
             job = client.submit(model, inputs, method=method, **webhook_field(webhook))
         else:
+            rows.filled(name, content.strip())
             options = table_options(delimiter, decimal, quote, encoding, na_values, header)
             options |= {"method": method, "columns": names(columns), "webhook": webhook or None}
             job = client.submit_table(model, content if data == "-" else data, **options)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from celeriac_cli.errors import CLIError, Exit
 
+Rows = TypeVar("Rows", list[Any], bytes)
 _TABLES: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet", ".pq", ".npy")
 
 
@@ -28,8 +29,8 @@ def is_json(source: str, data: bytes) -> bool:
     return suffix == ".json" or (suffix not in _TABLES and data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"))
 
 
-def filled(name: str, rows: list[Any]) -> list[Any]:
-    """The rows. Raises CLIError if there are none."""
+def filled(name: str, rows: Rows) -> Rows:
+    """The rows, or the bytes of a table. Raises CLIError if there are none."""
     if not rows:
         raise CLIError(f"{name} contains no rows.", Exit.USAGE)
     return rows

@@ -11,6 +11,7 @@ import pytest
 import redis.asyncio
 
 from app.broker.replies import Replies
+from app.loops import Loop
 from app.settings import settings
 from app.store import keys
 from app.store.redis.client import connect_async
@@ -19,9 +20,9 @@ from tests.chaos.wire import Wire
 
 
 @contextlib.asynccontextmanager
-async def listening(port: int) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
+async def listening(port: int, loop: Loop | None = None) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
     client = connect_async(Address.parse(f"redis://127.0.0.1:{port}/0", settings()))
-    replies = Replies(client, "api", lambda *_: None)
+    replies = Replies(client, "api", lambda *_: None, loop)
     task = asyncio.create_task(replies.run())
     yield replies, task
     task.cancel()
@@ -79,3 +80,17 @@ async def test_a_connection_that_has_gone_silent_is_made_again(
         async with replies.watch("two") as changed:
             await hears(client, changed, "two")
     await wire.close()
+
+
+async def test_a_lost_connection_is_reported_until_there_is_another(client: redis.asyncio.Redis, port: int) -> None:
+    loop = Loop("replies")
+    async with listening(port, loop) as (replies, _), replies.watch("one") as changed:
+        await hears(client, changed, "one")
+        await client.client_kill_filter(_type="pubsub")
+        async with asyncio.timeout(60):
+            while not loop.trouble:  # noqa: ASYNC110 - the loop sets no event
+                await asyncio.sleep(0.01)
+        assert "ConnectionError" in loop.trouble
+        async with replies.watch("two") as changed:
+            await hears(client, changed, "two")
+        assert loop.trouble == ""

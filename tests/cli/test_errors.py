@@ -150,3 +150,14 @@ def test_a_setting_that_is_wrong_is_named(celeriac: Celeriac, monkeypatch: pytes
         settings.cache_clear()
     assert ended.exit == Exit.USAGE
     assert "CELERIAC_API_PORT is 'eighty'" in ended.err
+
+
+@pytest.mark.parametrize("content", ["", "\n \r\n"])
+def test_a_table_without_a_byte_of_text_is_named(celeriac: Celeriac, stranger: Stranger, tmp_path: Path, content: str) -> None:
+    (tmp_path / "rows.csv").write_text(content)
+    ended = celeriac("predict", "m", "--data", str(tmp_path / "rows.csv"), "--url", stranger.url)
+    assert (ended.exit, ended.err) == (Exit.USAGE, f"error: {tmp_path / 'rows.csv'} contains no rows.\n")
+
+
+def test_the_help_says_what_it_is_for(celeriac: Celeriac) -> None:
+    assert "Serve machine-learning models: predictions, batches, pipelines, training." in celeriac("--help").out

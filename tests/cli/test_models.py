@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from app.settings import settings
 from tests.cli.conftest import Celeriac
 
 pytestmark = pytest.mark.slow
+SPEC = "".join(f"{what}: [{{name: x, datatype: FP64, shape: [-1]}}]\n" for what in ("inputs", "outputs"))
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +38,40 @@ def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(
     settings.cache_clear()
     (tmp_path / "hang").mkdir()
     (tmp_path / "hang" / "model.py").write_text(code)
-    spec = "[{name: x, datatype: FP64, shape: [-1]}]"
-    (tmp_path / "hang" / "model.yaml").write_text(f"inputs: {spec}\noutputs: {spec}\n")
+    (tmp_path / "hang" / "model.yaml").write_text(SPEC)
     ended = celeriac("models", "publish", "hang", str(tmp_path / "hang"), "--models", str(tmp_path / "models"))
     place = tmp_path / "hang" / "model.py"
-    assert ended.err == f"error: Model 'hang' was not published, because {place} cannot be served: {reason}\n"
+    loading = f"note: Loading {place.parent}, which may take up to {limit_s} s (CELERIAC_LOAD_TIMEOUT_S).\n"
+    assert ended.err == f"{loading}error: Model 'hang' was not published, because {place} cannot be served: {reason}\n"
     assert ended.exit == Exit.USAGE
     assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "yaml", "sentence"),
+    [
+        (
+            "import lightgbmm",
+            SPEC,
+            r"cannot be served: m needs lightgbmm, which is not installed here\. Run: \S+ install lightgbmm \(line 1 ",
+        ),
+        ("def load(folder): raise OSError()\ndef predict(inputs): ...", SPEC, r"cannot be served: m cannot be loaded: OSError \(line 1 of"),
+        ("", "inputs: 5\n", r"model\.yaml is not valid: the manifest's 'inputs' must be a list, not 5$"),
+        ("", SPEC + "pool: No Such\n", r"'No Such' is not a valid pool name\. .* for example gpu\.$"),
+    ],
+)
+def test_what_is_wrong_with_a_folder_is_said_in_words(code: str, yaml: str, sentence: str, celeriac: Celeriac, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model.py").write_text(code)
+    (tmp_path / "m" / "model.yaml").write_text(yaml)
+    ended = celeriac("models", "publish", "m", str(tmp_path / "m"), "--models", str(tmp_path / "models"))
+    assert ended.exit == Exit.USAGE
+    assert re.search(sentence, ended.err.strip()), ended.err
+
+
+def test_an_empty_artifact_is_said_to_be_empty(celeriac: Celeriac, tmp_path: Path) -> None:
+    (tmp_path / "m.joblib").touch()
+    (tmp_path / "rows.json").write_text("[[1]]")
+    given = str(tmp_path / "m.joblib"), "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path / "models")
+    ended = celeriac("models", "publish", "m", *given)
+    assert ended.err.endswith(f"error: {tmp_path / 'm.joblib'} is empty. Save the estimator again.\n")

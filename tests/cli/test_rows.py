@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,15 @@ def test_a_csv_is_read_as_it_is_meant(text: str, expected: list[Any], tmp_path: 
 )
 def test_json_is_rows_a_row_or_a_request(text: str, expected: list[Any], tmp_path: Path) -> None:
     assert sample.read(file(tmp_path, "rows.json", text)) == expected
+
+
+@pytest.mark.parametrize("types", [{}, {"at": "TIMESTAMP"}])
+@pytest.mark.parametrize(("cell", "zone"), [("2026-01-31 10:00", None), ("2026-01-31T12:00+02:00", UTC)])
+def test_the_times_of_a_sample_keep_their_zone(cell: str, zone: Any, types: dict[str, str], tmp_path: Path) -> None:
+    expected: list[dict[str, Any]] = [{"at": datetime(2026, 1, 31, 10, tzinfo=zone)}, {"at": None}]
+    assert sample.read(file(tmp_path, "rows.csv", f"at,n\n{cell},1\n,2\n"), types) == [row | {"n": n} for n, row in enumerate(expected, 1)]
+    if types:
+        assert sample.read(file(tmp_path, "rows.json", f'[{{"at": "{cell}"}}, {{"at": null}}]'), types) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("[[1]]", [[1]]), ("a,b\n1,2\n", [{"a": 1, "b": 2}])])

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -14,127 +12,34 @@ import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from hypothesis.extra.numpy import arrays
+from sklearn.preprocessing import FunctionTransformer
 
 from app.core.errors import CeleriacError
 from app.core.inputs import from_rows
 from app.core.models import Manifest, TensorSpec
 from app.core.tables import MISSING_NUMBERS, TableOptions
-from app.core.tensors import Tensor, decode
+from app.core.tensors import decode
 from app.data.columns import bind
 from app.data.delimited import CsvReader
 from app.data.features import to_inputs
-from app.data.inputs import from_table
 from app.data.tables import open_table
-from app.runtime.arrays import to_array
-from app.runtime.methods import answers_of, specs_of
 from app.runtime.model import Model
-from app.runtime.signature import inputs_of_sample
+from tests.data.frames import ROWS, answer, fitted, frames, from_file, from_request, from_sample, json_value, parquet, records, served
 
 pytestmark = pytest.mark.slow
 
-ROWS = 6
-# pandas writes a carriage return alone without quotes, and reads it as the end of a line.
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=8) | st.sampled_from(
-    ["NA", "null", "1", "true", '5" pipe', 'a"b', ";", ",", "x\ny", "x\r\ny", "'", "2026-01-31", " a ", "=1+1", "#", "ä"]
+ARRAYS = st.sampled_from(["f8", "f4", "f2", "i8", "i4", "i1", "u8", "u2", "?"]).flatmap(
+    lambda dtype: arrays(dtype, st.tuples(st.integers(1, ROWS), st.integers(1, 4)), elements=_elements(np.dtype(dtype)))
 )
-# The median of two of the largest floats is infinite: the imputer that is fitted here warns.
-FLOATS = st.floats(-1e307, 1e307, allow_nan=False, width=64)
-DATES = st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1))
-KINDS: dict[str, tuple[st.SearchStrategy[Any], str, bool]] = {
-    # values, dtype, may be missing
-    "text": (TEXT, "str", True),
-    "objects": (TEXT, "object", True),
-    "category": (TEXT, "category", True),
-    "whole": (st.integers(-(2**53), 2**53), "int64", False),
-    "unsigned": (st.integers(0, 2**64 - 1), "uint64", False),
-    "real": (FLOATS, "float64", True),
-    "truth": (st.booleans(), "bool", False),
-    "nullable truth": (st.booleans(), "boolean", True),
-    "nullable whole": (st.integers(-(2**53), 2**53), "Int64", True),
-    "decimal": (st.decimals(-(10**6), 10**6, places=3), "object", True),
-    "time": (DATES, "datetime64[us]", True),
-    "zoned": (DATES.map(lambda when: when.replace(tzinfo=UTC)), "datetime64[us, UTC]", True),
-    "day": (st.dates(date(1900, 1, 1), date(2200, 1, 1)), "object", True),
-}
-ENCODED = ("text", "objects", "category", "truth", "nullable truth")
 
 
-@st.composite
-def frames(draw: st.DrawFn) -> pd.DataFrame:
-    names = draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=5, unique=True))
-    columns = {}
-    for name in names:
-        values, dtype, nullable = KINDS[name]
-        cells = draw(st.lists(values | st.none() if nullable else values, min_size=ROWS, max_size=ROWS))
-        if all(value is None for value in cells):
-            cells[0] = draw(values)
-        columns[name] = pd.Series(cells, dtype=dtype)
-    return pd.DataFrame(columns)
-
-
-def seconds(column: pd.DataFrame) -> Any:
-    """Dates and times as numbers, by what pandas offers for the type of the column."""
-    times = [pd.to_datetime(column[name], utc=True) for name in column]
-    return np.column_stack([(time - pd.Timestamp(0, tz="UTC")).dt.total_seconds().fillna(-1.0) for time in times])
-
-
-def as_float(column: pd.DataFrame) -> Any:
-    return np.column_stack([pd.to_numeric(column[name]).astype("float64").to_numpy(dtype=float, na_value=np.nan) for name in column])
-
-
-def fitted(frame: pd.DataFrame) -> Any:
-    """Every value of every column has a part in the answer."""
-    encoded = [name for name in frame if name in ENCODED]
-    times = [name for name in frame if name in ("time", "zoned", "day")]
-    numbers = [name for name in frame if name not in (*encoded, *times)]
-    whole = make_pipeline(FunctionTransformer(as_float), SimpleImputer(strategy="median", keep_empty_features=True))
-    transformer = ColumnTransformer(
-        [("encoded", OneHotEncoder(handle_unknown="ignore", sparse_output=False), encoded), ("times", FunctionTransformer(seconds), times), ("numbers", whole, numbers)]
-    )  # fmt: skip
-    return transformer.fit(frame)
-
-
-def served(frame: pd.DataFrame, estimator: Any) -> Model:
-    inputs = inputs_of_sample(estimator, frame)
-    return Model(Manifest("m", "1", "joblib", "m.joblib", "", inputs, specs_of(answers_of(estimator, frame))), estimator)
-
-
-def from_file(model: Model, content: bytes, name: str, **options: Any) -> Any:
-    """By the code of a batch."""
-    reader, _ = open_table(io.BytesIO(content), name, None, TableOptions.from_dict(options))
-    reader.look_through()
-    binding = bind(model.manifest, reader)
-    if isinstance(reader, CsvReader):
-        reader.expect(binding.floats(model.manifest))
-    answers = []
-    for part in reader.read(0, reader.rows, binding.columns, 4):
-        inputs, good = to_inputs(model.manifest, binding, part)
-        assert not good.bad, good.bad
-        answers.append(answer(model, inputs))
-    return np.concatenate(answers)
-
-
-def answer(model: Model, inputs: list[Tensor]) -> Any:
-    return to_array(model.predict(inputs)[0])
-
-
-def json_value(value: Any) -> Any:
-    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
-        return None
-    if isinstance(value, Decimal):
-        return float(value)
-    return value.isoformat() if isinstance(value, date) else value.item() if isinstance(value, np.generic) else value
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {name: json_value(value) for name, value in zip(frame, row, strict=True)}
-        for row in zip(*(frame[name] for name in frame), strict=True)
-    ]
+def _elements(dtype: np.dtype[Any]) -> Any:
+    if dtype.kind == "f":
+        widths: dict[int, Literal[16, 32, 64]] = {2: 16, 4: 32, 8: 64}
+        return st.floats(-60_000, 60_000, width=widths[dtype.itemsize]) | st.just(np.nan)
+    # Numbers that a float holds exactly: scikit-learn computes with floats.
+    return st.booleans() if dtype.kind == "b" else st.integers(max(np.iinfo(dtype).min, -(2**53)), min(np.iinfo(dtype).max, 2**53))
 
 
 DOORS: dict[str, Callable[[pd.DataFrame, Model], Any]] = {
@@ -146,17 +51,15 @@ DOORS: dict[str, Callable[[pd.DataFrame, Model], Any]] = {
     "JSONL": lambda frame, model: from_file(model, b"\n".join(map(orjson.dumps, records(frame))), "x.jsonl"),
     "Parquet": lambda frame, model: from_file(model, parquet(frame), "x.parquet"),
     "records of JSON": lambda frame, model: answer(model, from_rows(model.manifest, orjson.loads(orjson.dumps(records(frame))))),
-    "a table in a request": lambda frame, model: answer(model, from_table(frame.to_csv(index=False).encode(), "text/csv", {}, None, model.manifest)),
+    "CSV in a request": lambda frame, model: from_request(model, frame.to_csv(index=False).encode(), "text/csv"),
+    "JSONL in a request": lambda frame, model: from_request(model, b"\n".join(map(orjson.dumps, records(frame))), "application/jsonl"),
+    "Parquet in a request": lambda frame, model: from_request(model, parquet(frame), "application/octet-stream"),
+    "CSV of a sample": lambda frame, model: from_sample(model, frame.to_csv(index=False).encode(), "x.csv"),
+    "Parquet of a sample": lambda frame, model: from_sample(model, parquet(frame), "x.parquet"),
 }  # fmt: skip
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
-    file = io.BytesIO()
-    frame.to_parquet(file, index=False)
-    return file.getvalue()
-
-
-@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(frame=frames())
 def test_every_door_gives_the_answer_of_this_process(frame: pd.DataFrame) -> None:
     estimator = fitted(frame)
@@ -164,6 +67,23 @@ def test_every_door_gives_the_answer_of_this_process(frame: pd.DataFrame) -> Non
     model = served(frame, estimator)
     for name, door in DOORS.items():
         np.testing.assert_array_equal(door(frame, model), expected, err_msg=name)
+
+
+@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(array=ARRAYS)
+def test_every_door_takes_an_array(array: np.ndarray[Any, Any]) -> None:
+    estimator: Any = FunctionTransformer(np.asarray, kw_args={"dtype": float}).fit(array)
+    model = served(array, estimator)
+    file = io.BytesIO()
+    np.save(file, array)
+    rows = [[json_value(value) for value in row] for row in array]
+    doors = {
+        "NPY": lambda: from_file(model, file.getvalue(), "x.npy"),
+        "NPY in a request": lambda: from_request(model, file.getvalue(), "application/octet-stream"),
+        "lists of JSON": lambda: answer(model, from_rows(model.manifest, orjson.loads(orjson.dumps(rows)))),
+    }
+    for name, door in doors.items():
+        np.testing.assert_array_equal(door(), estimator.transform(array), err_msg=name)  # type: ignore[no-untyped-call]
 
 
 CELLS = (

@@ -164,7 +164,7 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
     ("code", "about", "reason"),
     [
         ("x = 1", NUMBERS, "must define predict"),
-        ("import no_such_thing", NUMBERS, "ModuleNotFoundError: No module named 'no_such_thing' \\(line 1 of model.py\\)"),
+        ("import no_such_thing", NUMBERS, r"m needs no_such_thing, which is not installed here\. Run: .* \(line 1 of model\.py\)"),
         ("def predict(:", NUMBERS, "SyntaxError"),
         ("import sys\nsys.exit('no')", NUMBERS, "SystemExit: no \\(line 2 of model.py\\)"),
         ("def predict(inputs): return 1\ndef warm_up(): raise OSError('no device')", NUMBERS, "cannot warm up: OSError: no device"),
@@ -176,7 +176,7 @@ def test_bytes_keep_the_zeros_at_their_end(published: Published) -> None:
         ("def predict(inputs): yield 1", NUMBERS + "stream: true\n", "stream requires Python code with one output of text"),
         ("def predict(inputs): yield 'a'", TEXT, "has a predict function that yields. Set `stream: true`"),
         ("def predict_batch(inputs): yield 'a'", TEXT + "stream: true\n", "must define predict\\(inputs\\) that yields text"),
-        ("def predict(inputs): return 1", NUMBERS + "time_limit_s: long\n", "'time_limit_s' must be of the type float"),
+        ("def predict(inputs): return 1", NUMBERS + "time_limit_s: long\n", "'time_limit_s' must be a number, not 'long'"),
         ("def predict(inputs): return 1", "inputs: [", "is not valid YAML"),
         ("def predict(inputs): return 1", "inputs: [{name: x}]\noutputs: []", "no field 'datatype'"),
     ],

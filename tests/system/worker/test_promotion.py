@@ -163,6 +163,7 @@ def test_the_command_line_says_when_it_is_served(running: Running, worker: objec
     model.publish(2, promote=None)
     done = celeriac(running, "promote", model.name, "2")
     assert (done.returncode, done.stdout) == (0, f"{model.name}@production is now 2\n"), done.stderr
+    assert done.stderr == f"note: Waiting up to 120 s until a worker serves {model.name}@2.\n"
     assert model.answer("@production") == 2.0
     assert (model.repository.aliases(model.name), model.move()) == ({"production": "2"}, {})
     assert model.repository.promotions(model.name) == {}
@@ -264,6 +265,25 @@ def test_a_worker_starts_beside_versions_that_hang(running: Running, model: Mode
         assert httpx.get(f"{url}/readyz").status_code == 200
     log = next(path.read_text() for path in running.folder.glob("worker-*.log") if path.name.endswith(f"{url.rpartition(':')[2]}.log"))
     assert f"still loading after 3 s: {others[0].name}@1, {others[1].name}@1" in log
+
+
+def test_a_worker_does_not_wait_for_a_version_that_is_known_to_be_broken(running: Running, model: Model, tmp_path: Path) -> None:
+    """An earlier worker found that it hangs. The next one is ready while it is tested again, and serves it if it passes."""
+    pool = f"{POOL}-broken"
+    other = Model(running, f"{model.name}-other", tmp_path)
+    model.publish(1, pool=pool)
+    other.publish(1, f"wait for {tmp_path / 'go'}", pool=pool)
+    with running.process("worker", pool=pool, processes=1, load_timeout_s=3, scan_interval_s=0.2):
+        until(lambda: (model.state("1"), other.state("1")) == ("READY", "UNAVAILABLE"))
+        with redis.Redis.from_url(running.redis_url) as store:
+            until(lambda: store.hkeys(keys.broken_versions(pool)) == [f"{other.name}/1".encode()])
+    with running.process("worker", pool=pool, processes=1, load_wait_s=3600, load_timeout_s=3600, scan_interval_s=0.2):
+        until(lambda: (model.state("1"), other.state("1")) == ("READY", "LOADING"))
+        assert model.answer() == 1.0
+        (tmp_path / "go").touch()
+        until(lambda: other.state("1") == "READY")
+        with redis.Redis.from_url(running.redis_url) as store:
+            until(lambda: not store.exists(keys.broken_versions(pool)))
 
 
 def test_a_process_that_is_still_starting_is_not_lost(running: Running, model: Model, tmp_path: Path) -> None:
