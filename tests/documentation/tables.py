@@ -20,6 +20,7 @@ from app.api.http.problems import STATUS
 from app.cli.main import app
 from app.settings import ADVANCED, Settings
 from tests.bench.report import told
+from tests.documentation import endpoints
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"
@@ -44,6 +45,16 @@ def settings() -> str:
 def errors() -> str:
     rows = [(f"`{kind.code}`", str(status), kind.title) for kind, status in STATUS.items()]
     return _table(("code", "status", "meaning"), rows)
+
+
+def operations() -> str:
+    """A heading and a table for each tag of the API."""
+    sections = []
+    for tag, rows in endpoints.groups().items():
+        description = endpoints.described(tag)
+        opening = f"## {tag.capitalize()}\n\n" + (f"{description}\n\n" if description else "")
+        sections.append(opening + _table(("endpoint", "header, parameter, body or status", "behavior"), rows))
+    return "\n".join(sections)
 
 
 def exits() -> str:
@@ -107,6 +118,7 @@ def chart() -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "operations/benchmarks.md": bench,
     "reference/settings.md": settings,
+    "reference/http-api.md": operations,
     "reference/errors.md": errors,
     "reference/exit-codes.md": exits,
     "reference/metrics.md": measured,
