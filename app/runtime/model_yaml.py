@@ -26,7 +26,8 @@ from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, values_of,
 DESCRIPTION: Final = "model.yaml"
 GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
-_OWN: Final = ("sample", "tolerance")
+FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance")
+"""The fields that the description may have."""
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
 """Files that are not published: caches, hidden files, and what publishing writes."""
 
@@ -121,10 +122,9 @@ def _description(path: Path) -> dict[str, Any]:
         raise InvalidInput(f"{path} is not valid YAML: {error}", pointer="/artifact") from None
     if not isinstance(declared, dict):
         raise InvalidInput(f"{path} must be an object with inputs and outputs", pointer="/artifact")
-    names = [field.name for field in fields(Manifest) if field.name not in _FILLED_IN] + list(_OWN)
-    unknown = [name for name in declared if name not in names]
+    unknown = [name for name in declared if name not in FIELDS]
     if unknown:
-        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(names)}.", pointer="/artifact")
+        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(FIELDS)}.", pointer="/artifact")
     return declared
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,6 +19,11 @@ from typer.cli import get_docs_for_click
 from app import metrics
 from app.api.http.problems import STATUS
 from app.cli.main import app
+from app.core import errors as core_errors
+from app.core.errors import CeleriacError
+from app.core.tensors import DECLARED, FLOATS, ITEM_SIZE, TIMESTAMP, Tensor
+from app.core.values import RANGES
+from app.runtime.arrays import to_array
 from app.settings import ADVANCED, Settings
 from tests.bench.report import told
 from tests.documentation import endpoints
@@ -43,8 +49,17 @@ def settings() -> str:
 
 
 def errors() -> str:
-    rows = [(f"`{kind.code}`", str(status), kind.title) for kind, status in STATUS.items()]
-    return _table(("code", "status", "meaning"), rows)
+    rows = [
+        (f"`{kind.code}`", str(status), str(int(exit_codes.exit_of(kind.code, status))), occasions()[kind.code])
+        for kind, status in STATUS.items()
+    ]
+    return _table(("code", "status", "exit code", "when"), rows)
+
+
+def occasions() -> dict[str, str]:
+    """Code -> when it occurs, from the tree that the module of errors begins with."""
+    lines = re.findall(r"^[│├└─ ]+\w+ +([a-z_]+) +(\S.*)$", core_errors.__doc__ or "", re.MULTILINE)
+    return {CeleriacError.code: "an error of the server; its log has the traceback"} | dict(lines)
 
 
 def operations() -> str:
@@ -55,6 +70,24 @@ def operations() -> str:
         opening = f"## {tag.capitalize()}\n\n" + (f"{description}\n\n" if description else "")
         sections.append(opening + _table(("endpoint", "header, parameter, body or status", "behavior"), rows))
     return "\n".join(sections)
+
+
+def datatypes() -> str:
+    rows = [(f"`{datatype}`", _values(datatype), f"`{to_array(Tensor('', datatype, (0,), b'')).dtype}`") for datatype in DECLARED]
+    return _table(("datatype", "values", "array in `model.py`"), rows)
+
+
+def _values(datatype: str) -> str:
+    if datatype in RANGES:
+        low, high = RANGES[datatype]
+        return f"whole numbers from {low:,} to {high:,}"
+    if datatype in FLOATS:
+        return f"numbers of {8 * ITEM_SIZE[datatype]} bits; a missing value is NaN"
+    return {
+        "BOOL": "`true` and `false`; a missing value is NaN, in an array of objects",
+        "BYTES": 'text, or bytes that are not UTF-8 (in JSON `{"b64": "…"}`); a missing value is NaN',
+        TIMESTAMP: "dates and times to the microsecond, such as `2026-01-31T12:30:00`; a missing value is NaT",
+    }[datatype]
 
 
 def exits() -> str:
@@ -120,6 +153,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "reference/settings.md": settings,
     "reference/http-api.md": operations,
     "reference/errors.md": errors,
+    "reference/model-yaml.md": datatypes,
     "reference/exit-codes.md": exits,
     "reference/metrics.md": measured,
     "reference/chart-values.md": chart,
