@@ -113,7 +113,7 @@ def bench() -> str:
     versions = machine["versions"]
     where = (
         f"Medians of {run['rounds']} rounds of {run['seconds']:g} s on {machine['cores']} cores ({machine['processor']}, {machine['memory_gib']} GiB), everything on "
-        f"one machine; Python {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
+        f"one machine.\nPython {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
     )
     rows = [_ratio(row) for row in baseline["rows"].values()]
     return where + _table(("what", "Celeriac", "against", "theirs", "ratio (of single rounds)", "goal"), rows)

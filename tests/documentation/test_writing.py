@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from tests.documentation.blocks import pages
 from tests.documentation.tables import ROOT
 
 NAMES: Final = ("again", "asked", "found", "here", "known", "moment", "one", "said", "told")
@@ -21,6 +22,8 @@ PHRASES: Final = (
 )  # fmt: skip
 BRITISH: Final = ("artefact", "behaviour", "recognise")
 """Not `colour`, which is a column of a sample model."""
+LONGEST_LINE: Final = 160
+MOST_WORDS: Final = 30
 FIELDS: Final = ("'told'", '"told"')
 """Names of fields in Redis, which records of earlier versions have."""
 TEXTS: Final = ("app", "client", "docs", "README.md", "charts", "scripts", "k8s")
@@ -84,6 +87,39 @@ def test_a_name_says_what_it_holds(word: str) -> None:
 def test_texts_avoid_the_phrase(phrase: str) -> None:
     places = [f"{path.relative_to(ROOT)}:{line}: {phrase}" for path, text in texts().items() for line in phrases(text, phrase)]
     assert not places, "Write these in plain American English:\n" + "\n".join(places)
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if not page.startswith(".github/")])
+def test_pages_have_short_lines_and_sentences(page: str) -> None:
+    paragraphs = list(prose((ROOT / page).read_text()))
+    lines = [f"{page}:{number}" for number, paragraph in paragraphs for line in paragraph if len(line) > LONGEST_LINE]
+    assert not lines, f"Wrap these lines at {LONGEST_LINE} characters: {lines}"
+    long = [
+        f"{page}:{number}: {text}" for number, paragraph in paragraphs for text in sentences(paragraph) if len(text.split()) > MOST_WORDS
+    ]
+    assert not long, "Split these sentences:\n" + "\n".join(long)
+
+
+def prose(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The paragraphs and list items of a page with the lines in which they begin, without code, headings, tables, comments and images."""
+    paragraph: list[str] = []
+    code = False
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        fence = line.lstrip().startswith("```")
+        code ^= fence
+        item = re.match(r"\s*([-*] |\d+\. |> )", line)
+        other = code or fence or not line.strip() or line.startswith(("|", "<", "#", "!", "    "))
+        if (other or item) and paragraph:
+            yield number - len(paragraph), paragraph
+            paragraph = []
+        if not other:
+            paragraph.append(line)
+    assert not code
+
+
+def sentences(paragraph: list[str]) -> list[str]:
+    text = re.sub(r"`[^`]*`", "X", " ".join(line.strip() for line in paragraph))
+    return re.split(r"(?<=[.!?:;])\s+(?=[A-Z\[*(])", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text))
 
 
 @pytest.mark.parametrize(
