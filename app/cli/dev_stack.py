@@ -189,7 +189,7 @@ def _check_writable(models: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        message = f"{models} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
+        message = f"{models} cannot be written ({error.strerror}). Allow it, or set CELERIAC_MODELS to another folder."
         raise CLIError(message, Exit.REFUSED) from None
 
 

@@ -60,7 +60,7 @@ def _load(path: Path, kind: str) -> Any:
         with path.open("rb") as file:
             return READERS[kind](file)
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", pointer="/artifact") from None
     except Exception as error:
         raise InvalidInput(load_problem(str(path), error), pointer="/artifact") from error
 

@@ -54,7 +54,7 @@ def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatc
         place.setenv(f"CELERIAC_{process}_PORT", str(port))
         ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
-    assert f"port {port}, which is taken: set CELERIAC_{process}_PORT" in ended.err
+    assert f"port {port}, which is taken. Set CELERIAC_{process}_PORT" in ended.err
 
 
 @pytest.mark.parametrize(("first", "second"), [("API", "FLOWER"), ("API", "WORKER"), ("FLOWER", "WORKER")])
@@ -64,7 +64,7 @@ def test_two_processes_on_one_port(first: str, second: str, celeriac: Celeriac, 
     place.setenv(f"CELERIAC_{second}_PORT", str(port))
     ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
-    assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}: set one of them to another port" in ended.err
+    assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}. Set one of them to another port" in ended.err
 
 
 def test_a_port_on_all_addresses_conflicts_with_that_port_on_one() -> None:

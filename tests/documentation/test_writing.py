@@ -26,7 +26,17 @@ LONGEST_LINE: Final = 160
 MOST_WORDS: Final = 30
 FIELDS: Final = ("'told'", '"told"')
 """Names of fields in Redis, which records of earlier versions have."""
-TEXTS: Final = ("app", "client", "docs", "README.md", "charts", "scripts", "k8s")
+TEXTS: Final = (
+    "app", "client", "docs", "README.md", "CHANGELOG.md", "charts", "scripts", "k8s", ".github", "Dockerfile", "skaffold.yaml", "pyproject.toml",
+    ".pre-commit-config.yaml",
+)  # fmt: skip
+SCRIPTED: Final = (
+    (".lua", re.compile(r"\blocal\s+(?:function\s+)?([\w, ]+)|\bfor\s+([\w, ]+)\s+in\b")),
+    ("", re.compile(r"^[ \t]*(?:export )?(\w+)=|\bfor (\w+) in\b|\blocal ([\w=() ]+)|\bread -r (\w+)", re.MULTILINE)),
+)
+"""How Lua and shell scripts, which have no suffix, name variables."""
+CHANGED_WITH_CI: Final = ("test",)
+"""Scripts that are changed together with the pipeline of CI."""
 SKIPPED: Final = (".json", ".pyc", ".svg")
 """Suffixes of generated files and images, among them the chart's schema and the dashboards."""
 
@@ -60,9 +70,19 @@ def phrases(text: str, phrase: str) -> Iterator[int]:
 def named() -> list[tuple[str, str]]:
     """Return the place and name of every identifier in the code."""
     paths = sorted(path for folder in ("app", "client") for path in (ROOT / folder).rglob("*.py") if "_sync" not in path.parts)
-    return [
-        (f"{path.relative_to(ROOT)}:{line}", name) for path in paths for line, name in names(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    found = [(path, line, name) for path in paths for line, name in names(ast.parse(path.read_text(encoding="utf-8")))]
+    for suffix, pattern in SCRIPTED:
+        for path in sorted((ROOT / ("app/store" if suffix else "scripts")).iterdir()):
+            if path.suffix == suffix and path.is_file() and path.name not in CHANGED_WITH_CI:
+                found += [(path, line, name) for line, name in variables(path.read_text(encoding="utf-8"), pattern)]
+    return [(f"{path.relative_to(ROOT)}:{line}", name) for path, line, name in found]
+
+
+def variables(text: str, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """Yield the line and name of every variable that a pattern recognizes."""
+    for match in pattern.finditer(text):
+        for name in re.findall(r"\w+", " ".join(filter(None, match.groups()))):
+            yield text.count("\n", 0, match.start()) + 1, name
 
 
 @cache
@@ -138,6 +158,41 @@ def sentences(paragraph: list[str]) -> list[str]:
 )
 def test_names_of_every_kind_are_recognized(code: str, name: str) -> None:
     assert name in [name for _, name in names(ast.parse(code))]
+
+
+@cache
+def described() -> list[tuple[str, str]]:
+    """Return the place of every docstring of the tests and of every name of a test, and its words."""
+    texts = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                name = getattr(node, "name", "")
+                place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+                texts += [(place, text) for text in (ast.get_docstring(node), name.startswith("test_") and name.replace("_", " ")) if text]
+    return texts
+
+
+@pytest.mark.parametrize("phrase", [*PHRASES, *BRITISH])
+def test_tests_avoid_the_phrase(phrase: str) -> None:
+    places = [f"{place}: {phrase}: {text}" for place, text in described() for _ in phrases(f" {text} .", phrase)]
+    assert len(described()) > 2000
+    assert not places, "Write these in plain American English:\n" + "\n".join(places)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "code", "name"),
+    [
+        (".lua", "local found = 1", "found"),
+        (".lua", "local a, told = 1, 2", "told"),
+        (".lua", "for one in pairs(x) do", "one"),
+        ("", "here=1", "here"),
+        ("", "    local here=() one", "one"),
+        ("", "for one in a b; do", "one"),
+    ],
+)
+def test_variables_of_scripts_are_recognized(suffix: str, code: str, name: str) -> None:
+    assert name in [variable for _, variable in variables(code, dict(SCRIPTED)[suffix])]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ FIRST, OWN_MODEL, BATCH, PIPELINE, TRAIN = (
     f"docs/tutorial/{name}.md" for name in ("1-first-prediction", "2-your-own-model", "3-a-batch", "4-a-pipeline", "5-train-and-promote")
 )
 MODELS = "docs/how-to/models.md"
-STREAMING, SCHEDULES = "docs/how-to/streaming.md", "docs/how-to/schedules.md"
+SCHEDULES = "docs/how-to/schedules.md"
 
 
 def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +115,7 @@ def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_pa
     assert "pixels --> linear" in command(running, "pipelines", "show", "digit-image")
 
 
-def test_the_sample_pipeline_surveys_a_table_and_tells_how_far_it_is(running: Running, tmp_path: Path) -> None:
+def test_the_sample_pipeline_surveys_a_table_and_reports_how_far_it_is(running: Running, tmp_path: Path) -> None:
     command(running, "pipelines", "samples")
     data = SAMPLES["wine"].data()
     table = pd.concat([data.held_out] * 30).to_csv(index=False)

@@ -90,7 +90,7 @@ def test_a_body_of_unknown_length_is_bounded_too(client: httpx.Client) -> None:
     assert response.status_code == 413
 
 
-def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(running: Running) -> None:
+def test_a_caller_who_leaves_in_the_middle_of_a_body_is_not_an_error_of_ours(running: Running) -> None:
     host, _, port = running.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
@@ -272,7 +272,7 @@ def test_a_path_that_is_not_there_is_a_problem_too(client: httpx.Client, path: s
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_a_method_that_is_not_there_tells_which_are(client: httpx.Client) -> None:
+def test_a_method_that_does_not_exist_is_answered_with_those_that_do(client: httpx.Client) -> None:
     response = client.patch("/v1/jobs")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert response.headers["allow"]
