@@ -263,7 +263,7 @@ def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Runn
 
 def test_missing_values_in_json_and_empty_files(api: httpx.Client) -> None:  # T12
     answer = api.post("/v1/jobs", content=b'{"model": "line", "inputs": [[NaN]]}', headers={"content-type": "application/json"})
-    assert (answer.status_code, "write null" in answer.json()["detail"]) == (400, True), answer.text
+    assert (answer.status_code, "Write null" in answer.json()["detail"]) == (400, True), answer.text
     for content, name, output in (("", "rows.csv", ""), ("x,id\n", "rows.csv", '"id","predict"\n'), ("", "rows.jsonl", "")):
         assert answered(api, "line", content, name) == (output, []), name
     request = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model": "line", "inputs": [[1.0]]}}

@@ -186,7 +186,7 @@ ROW = struct.pack("<30d", *NUMBERS)
         (raw(232, ROW[:-8]), "holds 29 elements, the shape [1, 30] says 30"),
         (raw(240, ROW + b"more"), "4 bytes of raw data follow"),
         (raw(-1, ROW), "binary_data_size is -1"),
-        (raw(240, ROW, data=NUMBERS), "give one of them"),
+        (raw(240, ROW, data=NUMBERS), "Give one of them"),
         (raw(None, ROW), "must be a string, a number"),
         (raw(240, ROW, 100_000), "Invalid inference-header-content-length '100000'. Use an integer from 0 to"),
         (raw(240, ROW, int("9" * 20)), "Use an integer from 0 to"),

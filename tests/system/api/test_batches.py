@@ -215,7 +215,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
         ("a.csv", b"a,b\n1,2\n", {"keep": ["c"]}, 422, "The file has no column 'c'"),
         ("a.csv", b"a,b\n1,2\n", {"columns": ["a", "z"]}, 422, "The file lacks 'z'"),
         ("a.csv", b"a,b\n1,2\n", {"columns": "a"}, 422, "Use a list of the file's columns"),
-        ("a.csv", b"a,b\n1,\xff\n", {}, 422, "line 2: the byte 0xff is not UTF-8"),
+        ("a.csv", b"a,b\n1,\xff\n", {}, 422, "Line 2: the byte 0xff is not UTF-8"),
         ("a.csv", b'a,b\n1,"2\n', {}, 422, "a quote that opens here is never closed"),
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
         ("a.parquet", as_bytes(pa.table({"a": [1.0] * 9, "b": [2.0] * 9}), "parquet")[:-9], {}, 422, "cut off or damaged"),
