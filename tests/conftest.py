@@ -20,7 +20,7 @@ from app.cli import redis_server as servers
 from tests import tools
 from tests.sharing import made_once
 
-NEED_AN_INSTALLATION = {f"tests/system/test_{name}.py" for name in ("commands", "laptop", "readme", "up")}
+NEED_AN_INSTALLATION = {f"tests/system/test_{name}.py" for name in ("commands", "how_to", "laptop", "readme", "up")}
 pytest_plugins = ["tests.running", "tests.disks"]
 
 # How long an example takes says how busy the machine is, and nothing of the code.

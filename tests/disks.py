@@ -13,12 +13,12 @@ import pytest
 
 @dataclass(frozen=True)
 class Disk:
-    """What `fill` writes lies beside the folder that a test uses."""
+    """What `fill` writes is beside the folder that a test uses."""
 
     folder: Path
 
     def fill(self, left: int = 0) -> None:
-        """So many bytes stay free, in whole pages."""
+        """This many bytes stay free, in whole pages."""
         self.free()
         with self._ballast.open("wb", buffering=0) as file:
             with pytest.raises(OSError, match="No space left"):  # noqa: PT012

@@ -24,7 +24,7 @@ PORTS = sorted(name for name in Settings.model_fields if name.endswith("_port"))
 
 @pytest.mark.parametrize("link", ["tcp://10.0.0.1:8000", "udp://10.0.0.1:53", "sctp://10.0.0.1:1", "tcp://[fd00::1]:8000"])
 @pytest.mark.parametrize("name", PORTS)
-def test_a_service_link_is_no_setting(name: str, link: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_link_is_not_a_setting(name: str, link: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"CELERIAC_{name.upper()}", link)
     assert getattr(settings(), name) == Settings.model_fields[name].default
 

@@ -12,7 +12,7 @@ _kept: list[Any] = []
 
 
 class Worn(BaseEstimator):  # type: ignore[misc]
-    """Answers the sum of a row. A row that begins with LEAK leaks so many MiB; one that begins with BREAK breaks `json` for the process."""
+    """Answers the sum of a row. A row that begins with LEAK leaks this many MiB; one that begins with BREAK breaks `json` for the process."""
 
     def predict(self, data: Any) -> Any:
         for mood, value in data[:, :2]:

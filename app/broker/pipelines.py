@@ -102,7 +102,7 @@ class Runs:
                     return Settled(skipped=True), None
                 run.counts[step.name] = await self._count(run, step)
             except InvalidInput as error:
-                raise _Failed(InvalidInput(f"the step {step.name!r}: {error.detail}")) from error
+                raise _Failed(InvalidInput(f"Step {step.name!r}: {error.detail}")) from error
             await pipelines.count(self._client, run.job.id, step.name, run.counts[step.name])
         count = run.counts[step.name]
         if self._pauses.get(run.part(step.name, None), 0.0) > time.monotonic():
@@ -137,10 +137,10 @@ class Runs:
             return None
         elements = await self._filled(run, step.each)
         if not isinstance(elements, list):
-            raise InvalidInput(f"{step.each} is not a list; `each` needs a list")
+            raise InvalidInput(f"{step.each} is not a list; `each` needs a list.")
         if len(elements) > self._settings.max_branches:
             raise InvalidInput(
-                f"{step.each} has {len(elements)} elements; the limit is {self._settings.max_branches} (CELERIAC_MAX_BRANCHES)"
+                f"{step.each} has {len(elements)} elements; the limit is {self._settings.max_branches} (CELERIAC_MAX_BRANCHES)."
             )
         return len(elements)
 
@@ -173,10 +173,10 @@ class Runs:
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)
-        which = f"the step {step.name!r}" + ("" if index is None else f" for element {index}")
+        which = f"Step {step.name!r}" + ("" if index is None else f" for element {index}")
         if job and job.state is State.EXPIRED:
-            return DeadlineExceeded(f"{which}: the deadline of the run passed before it was begun")
-        error = from_dict(job.error) if job and job.error else WorkFailed(f"it was {job.state if job else 'lost'}")
+            return DeadlineExceeded(f"{which}: the deadline of the run passed before it was begun.")
+        error = from_dict(job.error) if job and job.error else WorkFailed(f"Its job was {job.state if job else 'lost'}.")
         error.detail = f"{which}: {error.detail}"
         return error
 

@@ -49,7 +49,7 @@ class Retention:
         """Remove a version. Raises ModelNotFound, or ModelConflict if the version is in use."""
         used = self._used(name, [version])
         if version in used:
-            raise ModelConflict(f"{name}@{version} is used by {used[version]}: remove it when that has ended or names another")
+            raise ModelConflict(f"{name}@{version} is used by {used[version]}. Remove it when that has ended or names another.")
         self._remove(name, version)
 
     def _remove(self, name: str, version: str) -> None:

@@ -89,5 +89,5 @@ async def submit(client: redis.asyncio.Redis, submission: Submission) -> tuple[s
     )
     status, *_ = await scripts.run_async(client, call)
     if status == b"full":
-        raise QueueFull(f"the queue {submission.queue!r} is at its limit of {chosen.max_queue} deliveries: try again later")
+        raise QueueFull(f"The queue {submission.queue!r} is at its limit of {chosen.max_queue} deliveries. Try again later.")
     return id, bool(status == b"ok")

@@ -205,8 +205,8 @@ def _check_protected(settings: Settings) -> None:
     """Raise CLIError if other machines could use the API without a key."""
     if settings.auth == "none" and not is_loopback(settings.api_host):
         raise CLIError(
-            f"CELERIAC_API_HOST is {settings.api_host}, and everybody who reaches the API could use it without a key: set CELERIAC_AUTH=keys "
-            "and create a key with `celeriac keys bootstrap`, or set CELERIAC_API_HOST=127.0.0.1",
+            f"CELERIAC_API_HOST is {settings.api_host}, and everybody who reaches the API could use it without a key. Set CELERIAC_AUTH=keys "
+            "and create a key with `celeriac keys bootstrap`, or set CELERIAC_API_HOST=127.0.0.1.",
             Exit.REFUSED,
         )
 
@@ -218,7 +218,7 @@ def _check_writable(models: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        message = f"{models} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
+        message = f"{models} cannot be written ({error.strerror}). Allow it, or set CELERIAC_MODELS to another folder."
         raise CLIError(message, Exit.REFUSED) from None
 
 

@@ -30,7 +30,7 @@ def doctor(json: JSON = False) -> None:
         show.out().print(report(findings))
     wrong = sum(finding.state == "wrong" for finding in findings)
     if wrong:
-        raise CLIError(f"{wrong} of {len(findings)} checks found something wrong", Exit.FAILED)
+        raise CLIError(f"{wrong} of {len(findings)} checks found something wrong.", Exit.FAILED)
 
 
 def report(findings: Sequence[Finding]) -> Table:

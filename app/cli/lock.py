@@ -30,7 +30,7 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
         handle = os.open(state / FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise CLIError(
-            f"{state} cannot be written ({error.strerror}): allow it, or set CELERIAC_STATE to another folder", Exit.REFUSED
+            f"{state} cannot be written ({error.strerror}). Allow it, or set CELERIAC_STATE to another folder.", Exit.REFUSED
         ) from None
     try:
         try:
@@ -38,7 +38,7 @@ def held(state: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
         except BlockingIOError:
             other = read(state)
             message = f"`celeriac up` already runs here (process {other.get('pid')}{', ' + other['url'] if 'url' in other else ''})"
-            raise CLIError(f"{message}: use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`", Exit.CONFLICT) from None
+            raise CLIError(f"{message}. Use that one, or stop it with Ctrl-C or `kill {other.get('pid')}`.", Exit.CONFLICT) from None
 
         def publish(facts: dict[str, Any]) -> None:
             os.truncate(handle, 0)

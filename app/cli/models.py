@@ -288,7 +288,7 @@ def _writing(root: Path | None, url: str) -> Iterator[Target]:
         yield target
     except OSError as error:
         place = error.filename or target.repository.root
-        message = f"{place} cannot be written ({error.strerror}): allow it, or set CELERIAC_MODELS to another folder"
+        message = f"{place} cannot be written ({error.strerror}). Allow it, or set CELERIAC_MODELS to another folder."
         raise CLIError(message, Exit.REFUSED) from None
     finally:
         signal.signal(signal.SIGTERM, previous)

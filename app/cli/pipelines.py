@@ -103,5 +103,5 @@ def _writing(models: Path | None) -> Iterator[tuple[Pipelines, Repository]]:
     try:
         yield Pipelines(config.pipelines_folder), target.repository
     except OSError as error:
-        message = f"{error.filename} cannot be written ({error.strerror}): allow it, or set CELERIAC_PIPELINES to another folder"
+        message = f"{error.filename} cannot be written ({error.strerror}). Allow it, or set CELERIAC_PIPELINES to another folder."
         raise CLIError(message, Exit.REFUSED) from None

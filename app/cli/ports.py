@@ -26,7 +26,7 @@ def is_free(host: str, port: int) -> bool:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except PermissionError:
-        raise CLIError(f"port {port} needs root: choose one above 1023", Exit.REFUSED) from None
+        raise CLIError(f"Port {port} needs root. Choose one above 1023.", Exit.REFUSED) from None
     except socket.gaierror as error:
         raise CLIError(f"Invalid address {host!r} ({error.strerror}). Use 127.0.0.1, or 0.0.0.0 for all addresses.", Exit.USAGE) from None
     except OSError as error:
@@ -44,7 +44,7 @@ def claim(host: str, port: int, setting: str, what: str) -> int:
         return free_port()
     if not is_free(host, port):
         raise CLIError(
-            f"{what} cannot listen on port {port}, which is taken: set {setting} to another port, or to 0 for any", Exit.CONFLICT
+            f"{what} cannot listen on port {port}, which is taken. Set {setting} to another port, or to 0 for any.", Exit.CONFLICT
         )
     return port
 
@@ -54,7 +54,7 @@ def check_distinct(places: Mapping[str, tuple[str, int]]) -> None:
     for (first, (host, port)), (second, (other_host, other_port)) in combinations(places.items(), 2):
         overlap = host == other_host or host in _ALL_ADDRESSES or other_host in _ALL_ADDRESSES
         if port == other_port != 0 and overlap:
-            raise CLIError(f"{first} and {second} are both {port}: set one of them to another port, or to 0 for any", Exit.CONFLICT)
+            raise CLIError(f"{first} and {second} are both {port}. Set one of them to another port, or to 0 for any.", Exit.CONFLICT)
 
 
 def is_loopback(host: str) -> bool:

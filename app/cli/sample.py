@@ -62,7 +62,7 @@ def _declare(rows: list[Any], name: str, types: Mapping[str, str]) -> None:
     """Read values of records as the datatypes that are declared for them."""
     for column, datatype in types.items():
         if not all(isinstance(row, dict) for row in rows) or not any(column in row for row in rows):
-            raise CLIError(f"{name} has no column {column!r}, which --type declares", Exit.USAGE)
+            raise CLIError(f"{name} has no column {column!r}, which --type declares.", Exit.USAGE)
         for at, row in enumerate(rows):
             try:
                 if row.get(column) is not None:

@@ -52,7 +52,7 @@ class Cron:
         cron = cls(minutes, hours, days, months, frozenset(day % 7 for day in weekdays), either)
         # A leap year and the next seven: if no day is right in them, none ever is.
         if not any(cron._on(date(2024, 1, 1) + timedelta(later)) for later in range(_HORIZON_DAYS)):
-            raise InvalidInput(f"{text!r} never fires: no month of these has such a day", pointer=pointer)
+            raise InvalidInput(f"{text!r} never fires: no month of these has such a day.", pointer=pointer)
         return cron
 
     def after(self, seconds: float, zone: tzinfo) -> float:

@@ -21,7 +21,7 @@ def not_json(text: bytes, error: Exception) -> str:
     if isinstance(error, JSONDecodeError) and "surrogate" in error.msg:
         return f"not Unicode text: the escape at character {error.pos + 1} is half of a surrogate pair. Write both halves, or none."
     if _CONSTANT.search(text):
-        return "not JSON: NaN and Infinity are not numbers there: write null for a missing value"
+        return "not JSON: NaN and Infinity are not numbers there. Write null for a missing value."
     return f"not JSON: {error}"
 
 

@@ -35,7 +35,7 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     Raises InvalidInput or InvalidTensor that names the row and the column.
     """
     if not isinstance(rows, list) or not rows:
-        raise InvalidInput('inputs must be a list of at least one row, as in [[5.1, 3.5]] or [{"column": 5.1}]', pointer=pointer)
+        raise InvalidInput('inputs must be a list of at least one row, as in [[5.1, 3.5]] or [{"column": 5.1}].', pointer=pointer)
     if isinstance(rows[0], dict) and not is_binary(rows[0]):
         return _from_records(manifest, rows, pointer)
     if len(manifest.inputs) > 1:
@@ -64,7 +64,7 @@ def method_of(method: object, manifest: Manifest) -> str:
     if method is None:
         return manifest.outputs[0].name
     if not isinstance(method, str):
-        raise InvalidInput(f"method must be a string, as in {manifest.outputs[0].name!r}", pointer="/method")
+        raise InvalidInput(f"method must be a string, as in {manifest.outputs[0].name!r}.", pointer="/method")
     return manifest.output(method).name
 
 
@@ -81,19 +81,19 @@ def from_tensors(manifest: Manifest, tensors: Sequence[Tensor], pointer: str = "
     for index, tensor in enumerate(tensors):
         if not single and tensor.name not in declared:
             raise InvalidTensor(
-                f"{manifest.name!r} has no input {shown(tensor.name)}; it has {_names(manifest)}", pointer=f"{pointer}/{index}/name"
+                f"{manifest.name!r} has no input {shown(tensor.name)}; it has {_names(manifest)}.", pointer=f"{pointer}/{index}/name"
             )
     if len(given) != len(tensors):
-        raise InvalidTensor("two inputs have the same name", pointer=pointer)
+        raise InvalidTensor("Two inputs have the same name.", pointer=pointer)
     fitted = []
     for spec in manifest.inputs:
         if not single and spec.name not in given:
-            raise InvalidTensor(f"the input {spec.name!r} is missing; {manifest.name!r} takes {_names(manifest)}", pointer=pointer)
+            raise InvalidTensor(f"The input {spec.name!r} is missing; {manifest.name!r} takes {_names(manifest)}.", pointer=pointer)
         # A model of one input takes it under any name: clients of other servers call it input-0.
         index, tensor = given.get(spec.name) or (0, tensors[0])
         fitted.append(_fit(spec, tensor, f"{pointer}/{index}"))
     if not single and len({tensor.rows for tensor in fitted}) > 1:
-        raise InvalidTensor(f"the inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in fitted)}", pointer=pointer)
+        raise InvalidTensor(f"The inputs differ in rows: {', '.join(f'{t.name} has {t.rows}' for t in fitted)}.", pointer=pointer)
     return fitted
 
 
@@ -108,17 +108,19 @@ def _joined(spec: TensorSpec, tensors: Sequence[Tensor], pointer: str) -> Tensor
     """Join one tensor per column to a two-dimensional input."""
     given = {tensor.name: (index, tensor) for index, tensor in enumerate(tensors)}
     if len(given) != len(tensors):
-        raise InvalidTensor("two inputs have the same name", pointer=pointer)
+        raise InvalidTensor("Two inputs have the same name.", pointer=pointer)
     missing = [name for name in spec.columns if name not in given]
     if missing:
-        raise InvalidTensor(f"the column {missing[0]!r} is missing. The model takes the columns {', '.join(spec.columns)}", pointer=pointer)
+        raise InvalidTensor(
+            f"The column {missing[0]!r} is missing. The model takes the columns {', '.join(spec.columns)}.", pointer=pointer
+        )
     columns = []
     for name in spec.columns:
         index, tensor = given[name]
         columns.append(_fit(replace(spec, name=name, shape=(-1,), columns=()), tensor, f"{pointer}/{index}"))
     rows = columns[0].rows
     if any(column.rows != rows for column in columns):
-        raise InvalidTensor(f"the columns differ in rows: {', '.join(f'{c.name} has {c.rows}' for c in columns)}", pointer=pointer)
+        raise InvalidTensor(f"The columns differ in rows: {', '.join(f'{c.name} has {c.rows}' for c in columns)}.", pointer=pointer)
     shape = (rows, len(columns))
     if spec.datatype == "BYTES":
         cells = [elements(column.data) for column in columns]
@@ -138,7 +140,7 @@ def _complete(spec: TensorSpec, tensor: Tensor, pointer: str, *, flat: bool) -> 
     place = place_of(index, tensor.shape)
     column = f" in the column {spec.columns[place[1]]!r}" if len(place) == 2 and spec.columns else ""
     kind = "NaN or an infinity" if tensor.datatype in FLOATS else "a missing value"
-    reason = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values"
+    reason = f"{spec.name!r} holds {kind}{column} of row {place[0]}, and the model takes no missing values."
     raise InvalidTensor(reason, pointer=pointer if flat else "/".join((pointer, *map(str, place))))
 
 
@@ -160,7 +162,7 @@ def _converted(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], pointer
     fits = tensor.datatype == "BYTES" if spec.datatype == TIMESTAMP else "BYTES" not in (spec.datatype, tensor.datatype)
     if not fits:
         wanted = "BYTES (timestamps as text)" if spec.datatype == TIMESTAMP else spec.datatype
-        raise InvalidTensor(f"{spec.name!r} takes {wanted}, not {tensor.datatype}", pointer=f"{pointer}/datatype")
+        raise InvalidTensor(f"{spec.name!r} takes {wanted}, not {tensor.datatype}.", pointer=f"{pointer}/datatype")
     values = decode(tensor.data, tensor.datatype)
     if spec.datatype not in FLOATS:
         values = [None if value != value else value for value in values]
@@ -174,26 +176,26 @@ def _from_records(manifest: Manifest, rows: list[Any], pointer: str) -> list[Ten
     single = manifest.inputs[0] if len(manifest.inputs) == 1 else None
     columns = single.columns if single and len(single.shape) == 2 else tuple(spec.name for spec in manifest.inputs)
     if not columns:
-        raise InvalidInput(f"{manifest.name!r} has no column names: give its inputs as a list of lists", pointer=pointer)
+        raise InvalidInput(f"{manifest.name!r} has no column names. Give its inputs as a list of lists.", pointer=pointer)
     if len(rows) * len(columns) > _MAX_VALUES:
         raise PayloadTooLarge(
-            f"{len(rows)} rows of {len(columns)} columns are more than {_MAX_VALUES} values: split the rows, or submit a batch"
+            f"{len(rows)} rows of {len(columns)} columns are more than {_MAX_VALUES} values. Split the rows, or submit a batch."
         )
     names = set(columns)
     required = names - {name for spec in manifest.inputs if spec.nullable for name in (spec.name, *spec.columns)}
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise InvalidInput(f"row {index} must be a record, like row 0", pointer=f"{pointer}/{index}")
+            raise InvalidInput(f"Row {index} must be a record, like row 0.", pointer=f"{pointer}/{index}")
         if row.keys() != names:
             for name in row:
                 if name not in names:
                     raise UnknownField(
-                        f"row {index} has a column {shown(name)} that the model does not know; it has {', '.join(columns)}",
+                        f"Row {index} has a column {shown(name)} that the model does not know; it has {', '.join(columns)}.",
                         pointer=f"{pointer}/{index}/{name}",
                     )
             if not required <= row.keys():
                 missing = next(name for name in columns if name not in row)
-                raise InvalidInput(f"row {index} lacks the column {missing!r}", pointer=f"{pointer}/{index}")
+                raise InvalidInput(f"Row {index} lacks the column {missing!r}.", pointer=f"{pointer}/{index}")
     return _from_columns(manifest, [[row.get(name) for name in columns] for row in rows], pointer, columns)
 
 
@@ -209,7 +211,9 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
     width = len(manifest.inputs)
     for index, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != width:
-            raise InvalidInput(f"row {index} must be a list of {counted(width, 'value')}: {_names(manifest)}", pointer=f"{pointer}/{index}")
+            raise InvalidInput(
+                f"Row {index} must be a list of {counted(width, 'value')}: {_names(manifest)}.", pointer=f"{pointer}/{index}"
+            )
     tensors = []
     for at, spec in enumerate(manifest.inputs):
         values: list[Any] = [row[at] for row in rows]
@@ -219,7 +223,7 @@ def _from_columns(manifest: Manifest, rows: list[Any], pointer: str, names: tupl
         for index, value in enumerate(values):
             if is_nested(value):
                 raise InvalidTensor(
-                    f"row {index} holds a list or a record in the column {spec.name!r}",
+                    f"Row {index} holds a list or a record in the column {spec.name!r}.",
                     pointer=f"{pointer}/{index}/{(names and spec.name) or at}",
                 )
         try:
@@ -249,7 +253,7 @@ def _check_shape(spec: TensorSpec, shape: tuple[int, ...], pointer: str, *, colu
         detail = f"{what} {spec.name!r} takes {_per_row(spec)} per row, for example {example}, not the shape {list(given)}."
         raise InvalidTensor(detail, pointer=pointer)
     if size_of(shape) <= 0 or min(shape) < 1:
-        raise InvalidTensor(f"{spec.name!r} is empty: the shape {list(shape)} holds no element", pointer=pointer)
+        raise InvalidTensor(f"{spec.name!r} is empty: the shape {list(shape)} holds no element.", pointer=pointer)
 
 
 def _per_row(spec: TensorSpec) -> str:

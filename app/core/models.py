@@ -86,7 +86,7 @@ class TensorSpec:
         if self.datatype not in DECLARED:
             raise InvalidInput(f"{self.datatype!r} is not a datatype. Use one of {', '.join(DECLARED)}.", pointer="/datatype")
         if not self.shape or self.shape[0] != -1:
-            raise InvalidInput(f"the shape of {self.name!r} must begin with -1, the rows", pointer="/shape")
+            raise InvalidInput(f"The shape of {self.name!r} must begin with -1, the rows.", pointer="/shape")
 
     @property
     def zoned(self) -> bool:
@@ -177,10 +177,12 @@ class Manifest:
                 f"{self.pool!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer="/pool"
             )
         if self.load not in ("parent", "child"):
-            raise InvalidInput(f"load is {self.load!r}: parent, or child for code that starts threads or opens a device", pointer="/load")
+            raise InvalidInput(
+                f"load is {self.load!r}. Use parent, or child for code that starts threads or opens a device.", pointer="/load"
+            )
         if self.stream and (self.format != PYTHON or [(spec.datatype, spec.shape) for spec in self.outputs] != [("BYTES", (-1,))]):
             message = (
-                "stream requires Python code with one output of text, for example outputs: [{name: text, datatype: BYTES, shape: [-1]}]"
+                "stream requires Python code with one output of text, for example outputs: [{name: text, datatype: BYTES, shape: [-1]}]."
             )
             raise InvalidInput(message, pointer="/stream")
 
@@ -232,7 +234,7 @@ class Manifest:
             if spec.name == name:
                 return spec
         raise InvalidInput(
-            f"{self.name!r} has no output {name!r}; it has {', '.join(spec.name for spec in self.outputs)}", pointer="/method"
+            f"{self.name!r} has no output {name!r}; it has {', '.join(spec.name for spec in self.outputs)}.", pointer="/method"
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -246,7 +248,7 @@ class Manifest:
         values = dict(data)
         for name in ("inputs", "outputs"):
             if not values.get(name):
-                raise InvalidInput(f"the manifest names no {name}", pointer=f"/{name}")
+                raise InvalidInput(f"The manifest names no {name}.", pointer=f"/{name}")
             values[name] = tuple(_spec(spec, f"/{name}/{index}") for index, spec in enumerate(values[name]))
         for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden)):
             if values.get(name) is not None:
@@ -274,14 +276,14 @@ _TYPES: Final[dict[str, tuple[Any, str]]] = {
 
 def _check_fields(kind: Any, data: Any, pointer: str) -> None:
     if not isinstance(data, Mapping):
-        raise InvalidInput(f"the manifest must have an object at {pointer or '/'}, not {data!r}", pointer=pointer)
+        raise InvalidInput(f"The manifest must have an object at {pointer or '/'}, not {data!r}.", pointer=pointer)
     declared = {item.name: item for item in fields(kind)}
     for name in data:
         if name not in declared:
-            raise InvalidInput(f"the manifest has a field {name!r} that nothing reads", pointer=f"{pointer}/{name}")
+            raise InvalidInput(f"The manifest has a field {name!r} that nothing reads.", pointer=f"{pointer}/{name}")
     for name, item in declared.items():
         if name not in data and item.default is item.default_factory:  # both MISSING: required
-            raise InvalidInput(f"the manifest has no field {name!r}", pointer=f"{pointer}/{name}")
+            raise InvalidInput(f"The manifest has no field {name!r}.", pointer=f"{pointer}/{name}")
         wanted, what = _TYPES.get(str(item.type).partition("[")[0], (object, ""))
         if name in data and not isinstance(data[name], wanted):
-            raise InvalidInput(f"the manifest's {name!r} must be {what}, not {data[name]!r}", pointer=f"{pointer}/{name}")
+            raise InvalidInput(f"The manifest's {name!r} must be {what}, not {data[name]!r}.", pointer=f"{pointer}/{name}")

@@ -24,7 +24,7 @@ _EXAMPLES: Final = {
 def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
     """Return the values of nested lists and their shape. Raises InvalidTensor if rows differ in length or depth."""
     if not isinstance(data, list):
-        raise InvalidTensor("the data must be a list", pointer=pointer)
+        raise InvalidTensor("The data must be a list.", pointer=pointer)
     # From the outside in: the cost is the number of lists and values.
     flat, shape = data, [len(data)]
     while flat and isinstance(flat[0], list):
@@ -33,9 +33,9 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
             if not isinstance(part, list) or len(part) != width:
                 place = place_of(index, shape)
                 reason = (
-                    f"row {index} differs from row 0, which has {counted(width, 'value')}"
+                    f"Row {index} differs from row 0, which has {counted(width, 'value')}."
                     if len(shape) == 1
-                    else "the nested lists differ in length"
+                    else "The nested lists differ in length."
                 )
                 raise InvalidTensor(reason, pointer="/".join((pointer, *map(str, place))))
         flat = list(chain.from_iterable(flat))
@@ -47,7 +47,7 @@ def flatten(data: Any, pointer: str) -> tuple[list[Any], tuple[int, ...]]:
 def _no_lists(flat: list[Any], pointer: str) -> None:
     # The set of types of thousands of numbers is found faster than each number is checked.
     if not _NESTED.isdisjoint(map(type, flat)) and any(map(is_nested, flat)):
-        raise InvalidTensor("values and lists are mixed at the same depth", pointer=pointer)
+        raise InvalidTensor("Values and lists are mixed at the same depth.", pointer=pointer)
 
 
 def is_nested(value: Any) -> bool:

@@ -49,7 +49,7 @@ class Condition:
         try:
             return bool(TESTS[self.test](value, self.than) if self.test else value)
         except TypeError:
-            raise InvalidInput(f"{self.value} is {value!r}, which cannot be compared with {self.than!r}") from None
+            raise InvalidInput(f"{self.value} is {value!r}, which cannot be compared with {self.than!r}.") from None
 
     def __str__(self) -> str:
         """Return the condition as a short text, as in `$sure.score below 0.9`."""
@@ -98,10 +98,10 @@ class Pipeline:
         _fields(data, ("description", "inputs", "steps", "output"), ("steps", "output"), "")
         inputs = data.get("inputs") or []
         if not isinstance(inputs, list) or not all(isinstance(item, str) and NAME.fullmatch(item) for item in inputs):
-            raise InvalidInput("inputs must be a list of names, as in [image]", pointer="/inputs")
+            raise InvalidInput("inputs must be a list of names, as in [image].", pointer="/inputs")
         given = data["steps"]
         if not isinstance(given, Mapping) or not given:
-            raise InvalidInput("steps must name at least one step", pointer="/steps")
+            raise InvalidInput("steps must name at least one step.", pointer="/steps")
         steps = {str(key): _step(str(key), about, f"/steps/{key}") for key, about in given.items()}
         for step in steps.values():
             for part in ("inputs", "each", "when"):
@@ -111,7 +111,7 @@ class Pipeline:
             order = list(TopologicalSorter({step.name: sorted(step.sources) for step in steps.values()}).static_order())
         except CycleError as error:
             circle = " -> ".join(error.args[1])
-            raise InvalidInput(f"the steps wait for each other: {circle}", pointer=f"/steps/{error.args[1][0]}") from None
+            raise InvalidInput(f"The steps wait for each other: {circle}.", pointer=f"/steps/{error.args[1][0]}") from None
         return cls(name, tuple(inputs), {key: steps[key] for key in order}, data["output"], str(data.get("description") or ""))
 
 
@@ -158,7 +158,7 @@ def _part(value: Any, part: str, whole: str) -> Any:
     if isinstance(value, list) and part.isdigit() and int(part) < len(value):
         return value[int(part)]
     there = f"has {', '.join(map(str, value))}" if isinstance(value, Mapping) else f"is a {type(value).__name__}"
-    raise InvalidInput(f"{whole} has no part {part!r}: it {there}")
+    raise InvalidInput(f"{whole} has no part {part!r}: it {there}.")
 
 
 def _step(name: str, about: Any, pointer: str) -> Step:
@@ -171,22 +171,22 @@ def _step(name: str, about: Any, pointer: str) -> Step:
     values = dict(about)
     for key in ("run", "model", "method", "each", "pool"):
         if key in values and not isinstance(values[key], str):
-            raise InvalidInput(f"{key} must be a string", pointer=f"{pointer}/{key}")
+            raise InvalidInput(f"{key} must be a string.", pointer=f"{pointer}/{key}")
     if values.get("pool") and not POOL.fullmatch(values["pool"]):
         raise InvalidInput(
             f"{values['pool']!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer=f"{pointer}/pool"
         )
     if bool(values.get("run")) == bool(values.get("model")):
-        raise InvalidInput(f"the step {name!r} must have either run (a function) or model", pointer=pointer)
+        raise InvalidInput(f"The step {name!r} must have either run (a function) or model.", pointer=pointer)
     if values.get("model"):
         _at(lambda: ModelRef.parse(values["model"]), f"{pointer}/model")
     elif not isinstance(values.get("inputs") or {}, Mapping):
-        raise InvalidInput("the inputs of a function are its arguments by name, as in {image: $inputs.image}", pointer=f"{pointer}/inputs")
+        raise InvalidInput("The inputs of a function are its arguments by name, as in {image: $inputs.image}.", pointer=f"{pointer}/inputs")
     if "each" in values and not list(_at(lambda: list(references(values["each"])), f"{pointer}/each")):
-        raise InvalidInput("each must be a reference to a list, as in $split.pages", pointer=f"{pointer}/each")
+        raise InvalidInput("each must be a reference to a list, as in $split.pages.", pointer=f"{pointer}/each")
     limit = values.get("timeout_s", 300.0)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
-        raise InvalidInput(f"timeout_s is {limit!r}: give seconds", pointer=f"{pointer}/timeout_s")
+        raise InvalidInput(f"timeout_s is {limit!r}. Give seconds.", pointer=f"{pointer}/timeout_s")
     values["when"] = _condition(values["when"], f"{pointer}/when") if "when" in values else None
     if "retries" in values:
         _fields(values["retries"], [item.name for item in fields(RetryPolicy)], (), f"{pointer}/retries")
@@ -200,7 +200,7 @@ def _condition(given: Any, pointer: str) -> Condition:
     _fields(given, ("value", *TESTS), ("value",), pointer)
     tests = [key for key in given if key != "value"]
     if len(tests) != 1:
-        raise InvalidInput(f"when compares value by one of {', '.join(TESTS)}", pointer=pointer)
+        raise InvalidInput(f"when must compare value by one of {', '.join(TESTS)}.", pointer=pointer)
     return Condition(str(given["value"]), tests[0], given[tests[0]])
 
 
@@ -211,7 +211,7 @@ def _check(template: Any, steps: Mapping[str, Step], inputs: Sequence[str], poin
                 raise InvalidInput(f"${'.'.join((name, *path))} is not an input. Inputs: {', '.join(inputs) or 'none'}.", pointer=pointer)
         elif name in (ITEM, INDEX):
             if not each:
-                raise InvalidInput(f"${name} is there only in a step with each", pointer=pointer)
+                raise InvalidInput(f"${name} exists only in a step with each.", pointer=pointer)
         elif name not in steps:
             raise InvalidInput(f"${name} is not a step. Steps: {', '.join(steps)}.", pointer=pointer)
 
@@ -224,7 +224,7 @@ def _fields(data: Any, supported: Sequence[str], required: Sequence[str], pointe
             raise InvalidInput(f"Unknown field {name!r}. Supported fields: {', '.join(supported)}.", pointer=f"{pointer}/{name}")
     for name in required:
         if name not in data:
-            raise InvalidInput(f"{name} is missing", pointer=pointer)
+            raise InvalidInput(f"{name} is missing.", pointer=pointer)
 
 
 def _retries(given: Mapping[str, Any], pointer: str) -> RetryPolicy:
@@ -232,7 +232,7 @@ def _retries(given: Mapping[str, Any], pointer: str) -> RetryPolicy:
         whole = name == "max_attempts"
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not whole <= value < math.inf:
             raise InvalidInput(
-                f"{name} is {value!r}: give {'a whole number from 1 on' if whole else 'seconds'}", pointer=f"{pointer}/{name}"
+                f"{name} is {value!r}. Give {'a whole number from 1 on' if whole else 'seconds'}", pointer=f"{pointer}/{name}"
             )
     return RetryPolicy(**given)
 

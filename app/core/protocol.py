@@ -24,9 +24,9 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
         reject_unknown_fields(item, "name", "datatype", "shape", "parameters", "data", pointer=where)
         name, datatype = item.get("name"), item.get("datatype")
         if not isinstance(name, str):
-            raise InvalidTensor("name must be a string", pointer=f"{where}/name")
+            raise InvalidTensor("name must be a string.", pointer=f"{where}/name")
         if datatype not in DATATYPES:
-            raise InvalidTensor(f"datatype is {shown(datatype)}: one of {', '.join(DATATYPES)}", pointer=f"{where}/datatype")
+            raise InvalidTensor(f"datatype is {shown(datatype)}. Use one of {', '.join(DATATYPES)}.", pointer=f"{where}/datatype")
         shape = checked_shape(item.get("shape"), f"{where}/shape")
         size = parameters(item, where).get("binary_data_size")
         if size is None:
@@ -38,7 +38,7 @@ def read(given: Sequence[Mapping[str, Any]], raw: memoryview, pointer: str = "/i
             _check(tensor, f"{where}/parameters/binary_data_size")
         tensors.append(tensor)
     if at != len(raw):
-        raise InvalidTensor(f"{len(raw) - at} bytes of raw data follow the JSON that no tensor's binary_data_size claims", pointer=pointer)
+        raise InvalidTensor(f"{len(raw) - at} bytes of raw data follow the JSON that no tensor's binary_data_size claims.", pointer=pointer)
     return tensors
 
 
@@ -46,7 +46,7 @@ def listed(body: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The tensors in a field of a request. Raises InvalidInput if it has none."""
     tensors = body.get(name)
     if not isinstance(tensors, list) or not tensors or not all(isinstance(item, dict) for item in tensors):
-        raise InvalidInput(f"{name} must be a list of at least one tensor", pointer=f"/{name}")
+        raise InvalidInput(f"{name} must be a list of at least one tensor.", pointer=f"/{name}")
     return tensors
 
 
@@ -75,13 +75,14 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, dict):
-        raise InvalidInput("parameters must be an object", pointer=f"{pointer}/parameters")
+        raise InvalidInput("parameters must be an object.", pointer=f"{pointer}/parameters")
     for name, value in given.items():
         if not isinstance(value, str | int | float):
-            raise InvalidInput(f"{shown(name)} must be a string, a number, true or false", pointer=f"{pointer}/parameters/{name}")
+            raise InvalidInput(f"{shown(name)} must be a string, a number, true or false.", pointer=f"{pointer}/parameters/{name}")
         if name.startswith(_UNSPOKEN):
             raise UnknownField(
-                f"Parameter {shown(name)} belongs to an extension that this server does not support", pointer=f"{pointer}/parameters/{name}"
+                f"Parameter {shown(name)} belongs to an extension that this server does not support.",
+                pointer=f"{pointer}/parameters/{name}",
             )
     return given
 
@@ -92,7 +93,7 @@ def timeout_s(given: Mapping[str, Any]) -> float | None:
         value = given.get(name, 0)
         if type(value) is not int or value < 0:
             what = "microseconds to wait" if name == "timeout" else "priority, 1 is the highest"
-            raise InvalidInput(f"{name} is {shown(value)}: give the {what}, a whole number", pointer=f"/parameters/{name}")
+            raise InvalidInput(f"{name} is {shown(value)}. Give the {what}, a whole number.", pointer=f"/parameters/{name}")
     return given.get("timeout", 0) / 1e6 or None
 
 
@@ -135,7 +136,7 @@ def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...], wher
         )
     flat, nested = flatten(data, f"{where}/data")
     if len(flat) != size_of(shape):
-        raise InvalidTensor(f"the data holds {len(flat)} elements, the shape {list(shape)} says {size_of(shape)}", pointer=f"{where}/data")
+        raise InvalidTensor(f"The data holds {len(flat)} elements, the shape {list(shape)} says {size_of(shape)}.", pointer=f"{where}/data")
     try:
         return make(name, datatype, tuple(shape), flat, nullable=True)
     except InvalidTensor as error:
@@ -145,12 +146,12 @@ def _from_json(name: str, data: Any, datatype: str, shape: tuple[int, ...], wher
 def _from_raw(item: Mapping[str, Any], size: Any, left: memoryview, where: str) -> memoryview:
     pointer = f"{where}/parameters/binary_data_size"
     if "data" in item:
-        raise InvalidTensor(f"{shown(item['name'])} has data and binary_data_size: give one of them", pointer=pointer)
+        raise InvalidTensor(f"{shown(item['name'])} has data and binary_data_size. Give one of them.", pointer=pointer)
     if type(size) is not int or size < 0:
-        raise InvalidTensor(f"binary_data_size is {shown(size)}: give the number of bytes", pointer=pointer)
+        raise InvalidTensor(f"binary_data_size is {shown(size)}. Give the number of bytes.", pointer=pointer)
     if size > len(left):
         raise InvalidTensor(
-            f"{shown(item['name'])} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left", pointer=pointer
+            f"{shown(item['name'])} is cut off: it has {size} bytes by its binary_data_size, and {len(left)} are left.", pointer=pointer
         )
     return left[:size]
 

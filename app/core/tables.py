@@ -61,13 +61,13 @@ class TableOptions:
         if "na_values" in given:
             given["na_values"] = _na_values(given["na_values"])
         if type(given.get("header", True)) is not bool:
-            raise InvalidInput("header must be true or false", pointer="/header")
+            raise InvalidInput("header must be true or false.", pointer="/header")
         options = cls(**given)
         # A decimal comma in a file that is parted by commas is inside quotes.
         if options.quote and options.quote in (options.delimiter, options.decimal):
-            raise InvalidInput("quote must differ from delimiter and decimal", pointer="/quote")
+            raise InvalidInput("quote must differ from delimiter and decimal.", pointer="/quote")
         if options.delimiter == options.decimal and (options.decimal == "." or not options.quote):
-            raise InvalidInput("delimiter and decimal must differ from each other", pointer="/delimiter")
+            raise InvalidInput("delimiter and decimal must differ from each other.", pointer="/delimiter")
         return options
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,6 +109,6 @@ def _na_values(value: Any) -> tuple[str, ...]:
     fits = isinstance(value, list | tuple) and len(value) <= MOST_NA_VALUES
     if not fits or not all(isinstance(text, str) and len(text) <= LONGEST_NA_VALUE for text in value):
         raise InvalidInput(
-            f"na_values must be a list of at most {MOST_NA_VALUES} texts of at most {LONGEST_NA_VALUE} characters", pointer="/na_values"
+            f"na_values must be a list of at most {MOST_NA_VALUES} texts of at most {LONGEST_NA_VALUE} characters.", pointer="/na_values"
         )
     return tuple(value)

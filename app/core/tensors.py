@@ -80,13 +80,13 @@ def checked_shape(shape: Any, pointer: str) -> tuple[int, ...]:
     Read every shape with it before anything multiplies its dimensions: the product of 60,000 of them takes seconds.
     """
     if not isinstance(shape, list):
-        raise InvalidTensor(f"shape must be a list of whole numbers, not {shown(shape)}", pointer=pointer)
+        raise InvalidTensor(f"shape must be a list of whole numbers, not {shown(shape)}.", pointer=pointer)
     if len(shape) > MAX_RANK:
-        raise InvalidTensor(f"shape has {len(shape)} dimensions: a tensor has at most {MAX_RANK}", pointer=pointer)
+        raise InvalidTensor(f"shape has {len(shape)} dimensions: a tensor has at most {MAX_RANK}.", pointer=pointer)
     if not all(type(size) is int and 0 <= size < 1 << 31 for size in shape):
-        raise InvalidTensor(f"shape must be a list of whole numbers from 0 to {(1 << 31) - 1}, not {shown(shape)}", pointer=pointer)
+        raise InvalidTensor(f"shape must be a list of whole numbers from 0 to {(1 << 31) - 1}, not {shown(shape)}.", pointer=pointer)
     if size_of(shape) > MAX_ELEMENTS:
-        raise InvalidTensor(f"the shape {shown(shape)} has more than {MAX_ELEMENTS} elements", pointer=pointer)
+        raise InvalidTensor(f"The shape {shown(shape)} has more than {MAX_ELEMENTS} elements.", pointer=pointer)
     return tuple(shape)
 
 
@@ -117,7 +117,7 @@ def make(
 def encode(values: Sequence[Any], datatype: str, *, nullable: bool = False, pointer: str = "", zoned: bool | None = None) -> bytes:
     """Return flat Python values as raw bytes. For whole numbers that may be missing see `make`. Raises InvalidTensor with the index of the value."""
     if None in values and (not nullable or datatype in RANGES):
-        raise InvalidTensor("a value is null, and this input takes no missing values", pointer=_at(pointer, values.index(None)))
+        raise InvalidTensor("A value is null, and this input takes no missing values.", pointer=_at(pointer, values.index(None)))
     if datatype == "BYTES":
         return _encode_bytes(values, pointer)
     if datatype == "BOOL":
@@ -162,14 +162,14 @@ def elements(data: Buffer) -> list[bytes | None]:
     at, view = 0, memoryview(data)
     while at < len(view):
         if at + 4 > len(view):
-            raise InvalidTensor("the BYTES tensor is cut off inside the length of an element")
+            raise InvalidTensor("The BYTES tensor is cut off inside the length of an element.")
         (size,) = struct.unpack_from("<I", view, at)
         at += 4
         if size == MISSING_LENGTH:
             parts.append(None)
             continue
         if at + size > len(view):
-            raise InvalidTensor(f"the BYTES tensor is cut off inside element {len(parts)}, which says it has {size} bytes")
+            raise InvalidTensor(f"The BYTES tensor is cut off inside element {len(parts)}, which says it has {size} bytes.")
         parts.append(bytes(view[at : at + size]))
         at += size
     return parts
@@ -183,9 +183,9 @@ def check_size(tensor: Tensor, pointer: str = "") -> None:
     else:
         held, rest = divmod(len(tensor.data), ITEM_SIZE[tensor.datatype])
         if rest:
-            raise InvalidTensor(f"{len(tensor.data)} bytes are not a whole number of {tensor.datatype} elements", pointer=pointer or None)
+            raise InvalidTensor(f"{len(tensor.data)} bytes are not a whole number of {tensor.datatype} elements.", pointer=pointer or None)
     if held != count:
-        raise InvalidTensor(f"the data holds {held} elements, the shape {list(tensor.shape)} says {count}", pointer=pointer or None)
+        raise InvalidTensor(f"The data holds {held} elements, the shape {list(tensor.shape)} says {count}.", pointer=pointer or None)
 
 
 def has_missing(tensor: Tensor) -> bool:
@@ -231,7 +231,7 @@ def _read(values: Sequence[Any], datatype: str, pointer: str, zoned: bool | None
             if datatype in _NARROW:
                 struct.pack(f"<{_NARROW[datatype]}", number)
         except (OverflowError, struct.error):
-            raise InvalidTensor(f"{value!r} does not fit into {datatype}", pointer=_at(pointer, index)) from None
+            raise InvalidTensor(f"{value!r} does not fit into {datatype}.", pointer=_at(pointer, index)) from None
         except Unfit as error:
             raise InvalidTensor(str(error), pointer=_at(pointer, index)) from None
         values_.append(number)
@@ -259,7 +259,7 @@ def _utf8(text: str, pointer: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        raise InvalidTensor(f"{text[:100]!r} holds half of a surrogate pair, which is not a character", pointer=pointer) from None
+        raise InvalidTensor(f"{text[:100]!r} holds half of a surrogate pair, which is not a character.", pointer=pointer) from None
 
 
 def _read_error(value: Any, datatype: str) -> str:

@@ -23,7 +23,7 @@ def check_url(url: str, *, allow_private: bool, pointer: str = "/url") -> str:
     """Return the URL. Raises InvalidInput if webhooks may not use it. `allow_private` also allows plain http."""
     if not url.isascii() or len(url) > LONGEST or any(char <= " " for char in url):
         raise InvalidInput(
-            f"the url must be a string of at most {LONGEST} ASCII characters, as in https://example.com/hook", pointer=pointer
+            f"The url must be a string of at most {LONGEST} ASCII characters, as in https://example.com/hook.", pointer=pointer
         )
     try:
         parts = urlsplit(url)
@@ -31,15 +31,15 @@ def check_url(url: str, *, allow_private: bool, pointer: str = "/url") -> str:
     except ValueError as error:
         raise InvalidInput(f"{url!r} is not a URL: {error}", pointer=pointer) from None
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
-        raise InvalidInput(f"{url!r} is not an https URL: what is sent to it could be read and changed on its way", pointer=pointer)
+        raise InvalidInput(f"{url!r} is not an https URL: what is sent to it could be read and changed on its way.", pointer=pointer)
     if "@" in parts.netloc or "\\" in url or parts.fragment:
-        raise InvalidInput(f"{url!r} holds a user, a backslash or a fragment: leave it out", pointer=pointer)
+        raise InvalidInput(f"{url!r} holds a user, a backslash or a fragment. Leave it out.", pointer=pointer)
     if not host or port == 0:
-        raise InvalidInput(f"{url!r} names no host and port to call", pointer=pointer)
+        raise InvalidInput(f"{url!r} names no host and port to call.", pointer=pointer)
     if allow_private:
         return url
     if port is not None and port not in (80, 443) and port < 1024:
-        raise InvalidInput(f"port {port} belongs to another protocol than HTTP: use 443, or one above 1023", pointer=pointer)
+        raise InvalidInput(f"Port {port} belongs to another protocol than HTTP. Use 443, or one above 1023.", pointer=pointer)
     address = _literal(host)
     if address is None and _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
         # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver: such spellings only hide an address.

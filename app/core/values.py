@@ -51,6 +51,7 @@ def read(value: Any, datatype: str, *, zoned: bool | None = None) -> Any:
 
 def about(column: str, reason: str, what: str = "Column") -> str:
     """A sentence: what is wrong with a value of this column."""
+    reason = reason.removesuffix(".")
     return f"{what} {column!r} {reason}." if reason.startswith("expects ") else f"{what} {column!r}: {reason}."
 
 

@@ -45,10 +45,10 @@ class ParquetReader(_Located):
             # Pages are read when they are needed: a row group of a million rows is never completely in memory.
             self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         except (pa.ArrowException, OSError) as error:
-            raise InvalidFile(f"the Parquet file is cut off or damaged: {_first_line(error)}") from None
+            raise InvalidFile(f"The Parquet file is cut off or damaged: {_first_line(error)}") from None
         self.columns = {field.name: field.type for field in self._file.schema_arrow}
         if len(self.columns) < len(self._file.schema_arrow):
-            raise InvalidFile("two columns of the Parquet file have the same name: give each column a name of its own")
+            raise InvalidFile("Two columns of the Parquet file have the same name. Give each column a name of its own.")
         about = self._file.metadata
         self.rows = int(about.num_rows)
         self._groups = [about.row_group(at).num_rows for at in range(about.num_row_groups)]
@@ -71,7 +71,7 @@ class ParquetReader(_Located):
                     yield RowBatch(pa.table(batch).slice(begin, end - begin), np.arange(at + begin, at + end))
                 at += batch.num_rows
         except (pa.ArrowException, OSError) as error:
-            raise InvalidFile(f"the Parquet file is damaged near row {at}: {_first_line(error)}") from None
+            raise InvalidFile(f"The Parquet file is damaged near row {at}: {_first_line(error)}") from None
 
 
 class ArrayReader(_Located):
@@ -87,20 +87,20 @@ class ArrayReader(_Located):
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, column_major, dtype = read(file)
         except (ValueError, EOFError) as error:
-            raise InvalidFile(f"the NPY file is damaged: {error}") from None
+            raise InvalidFile(f"The NPY file is damaged: {error}") from None
         if column_major and len(shape) > 1:
-            raise InvalidFile("the NPY file is stored in column-major order: save np.ascontiguousarray(array)")
+            raise InvalidFile("The NPY file is stored in column-major order. Save np.ascontiguousarray(array).")
         if dtype.kind not in "biuf" or dtype.itemsize > 8 or not shape or min(shape) < 0 or (0 in shape[1:] and shape[0]):
-            raise InvalidFile(f"the NPY file holds {dtype} values in the shape {list(shape)}: rows of numbers are expected")
+            raise InvalidFile(f"The NPY file holds {dtype} values in the shape {list(shape)}: rows of numbers are expected.")
         self._begin, self._dtype, self.rows = file.tell(), dtype, int(shape[0])
         self._width = math.prod(shape[1:])
         if self._width > (_WIDEST if self.rows else _WIDEST_EMPTY):
-            raise InvalidFile(f"the NPY file has rows of {self._width} values, more than {_WIDEST}: its shape is {list(shape)}")
+            raise InvalidFile(f"The NPY file has rows of {self._width} values, more than {_WIDEST}: its shape is {list(shape)}.")
         kind = pa.from_numpy_dtype(dtype.newbyteorder("="))
         self.columns = {str(at): kind for at in range(self._width)}
         have, want = file.seek(0, 2) - self._begin, self.rows * self._width * dtype.itemsize
         if have < want:
-            raise InvalidFile(f"the NPY file is cut off: {have} bytes of data, and its shape {list(shape)} needs {want}")
+            raise InvalidFile(f"The NPY file is cut off: {have} bytes of data, and its shape {list(shape)} needs {want}.")
 
     def read(self, first: int, count: int, columns: Sequence[str] | None, most: int) -> Iterator[RowBatch]:
         """Yield rows, as `Reader.read` describes."""

@@ -57,13 +57,13 @@ def bind(
     there = list(reader.columns)
     for name in keep or ():
         if name not in reader.columns:
-            raise InvalidInput(f"the file has no column {name!r}; it has {_listed(there)}", pointer="/keep")
+            raise InvalidInput(f"The file has no column {name!r}; it has {_listed(there)}.", pointer="/keep")
     names = _wanted(manifest, there)
     if isinstance(chosen, Mapping):
         takes = set(names)
         unknown = [name for name in chosen if name not in takes]
         if unknown:
-            raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(names)}", pointer="/columns")
+            raise InvalidInput(f"{manifest.name!r} takes no column {unknown[0]!r}; it takes {_listed(names)}.", pointer="/columns")
     taken: list[str]
     if chosen is not None or (names and not _nameless(there)):
         taken = wanted(manifest, chosen, there)
@@ -72,8 +72,8 @@ def bind(
         taken = [name for name in there if name not in left]
     missing = [name for name in taken if name not in reader.columns]
     if missing:
-        message = f"the file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
-        raise InvalidFile(f"{message}: rename them, or say which is which in columns", pointer="/columns")
+        message = f"The file lacks {_listed(missing)}, which {manifest.name!r} takes; it has {_listed(there)}"
+        raise InvalidFile(f"{message}. Rename them, or say which is which in columns.", pointer="/columns")
     inputs = _dealt(manifest, taken)
     for spec, columns in zip(manifest.inputs, inputs, strict=True):
         for name in columns if reader.typed else ():
@@ -109,7 +109,7 @@ def _dealt(manifest: Manifest, taken: Sequence[str]) -> tuple[tuple[str, ...], .
         widths = [len(taken)]
     if sum(widths) != len(taken):
         message = f"{manifest.name!r} takes {sum(widths)} columns, and these are {len(taken)}: {_listed(taken)}"
-        raise InvalidFile(f"{message}; name those that it takes in columns", pointer="/columns")
+        raise InvalidFile(f"{message}. Name those that it takes in columns.", pointer="/columns")
     given = iter(taken)
     return tuple(tuple(next(given) for _ in range(width)) for width in widths)
 
@@ -123,7 +123,7 @@ def _check_type(spec: TensorSpec, name: str, kind: Any) -> None:
     # Numbers and times may be written as text; see `app.data.cells`.
     fits = text or (raw if spec.datatype == "BYTES" else time if spec.datatype == TIMESTAMP else number)
     if not fits and not pa.types.is_null(value):
-        raise InvalidFile(f"the column {name!r} holds {kind}, and the model takes {spec.datatype}", pointer="/columns")
+        raise InvalidFile(f"The column {name!r} holds {kind}, and the model takes {spec.datatype}.", pointer="/columns")
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ class CsvReader(TextReader):
             return  # no names, and no rows
         head, begin, line = self._first_record(look)
         if self.options.header is not False and line_index.after_quotes(head, self._lexicon):
-            raise InvalidFile(f"line 1: {_TORN}")
+            raise InvalidFile(f"Line 1: {_TORN}.")
         cells = self._parsed_line(head)
         if self.options.header is False:
             self._names = [str(at) for at in range(len(cells))]
@@ -138,7 +138,7 @@ class CsvReader(TextReader):
                 ),
             )
         except pa.ArrowInvalid as error:
-            raise InvalidFile(f"it cannot be read as CSV: {str(error).partition(chr(10))[0]}") from None
+            raise InvalidFile(f"The file cannot be read as CSV: {str(error).partition(chr(10))[0]}") from None
 
     def _guessed(self, look: bytes) -> str:
         """The most frequent of the usual delimiters in the first line, outside quotes; the decimal comma is not a delimiter."""
@@ -153,15 +153,15 @@ class CsvReader(TextReader):
         """The first record, and the offset and line after it. Raises InvalidFile."""
         [(_, head), *_] = line_index.split(look, 0, self._lexicon) or [(0, b"")]
         if not look[: len(head)].strip() or not look.startswith(head):
-            raise InvalidFile("line 1: it is blank, where the names of the columns are expected")
+            raise InvalidFile("Line 1 is blank, where the names of the columns are expected.")
         if len(head) >= LOOK - 2:
-            raise InvalidFile(f"line 1: it is longer than {LOOK} bytes")
+            raise InvalidFile(f"Line 1 is longer than {LOOK} bytes.")
         try:
             head.decode(self.options.encoding)
         except UnicodeDecodeError as error:
             name = "UTF-8" if self.options.encoding == UTF8 else self.options.encoding
             raise InvalidFile(
-                f"line 1: the byte {head[error.start]:#x} is not {name}: save the file as UTF-8, or name its encoding"
+                f"Line 1: the byte {head[error.start]:#x} is not {name}. Save the file as UTF-8, or name its encoding."
             ) from None
         end = len(head) + (2 if look[len(head) : len(head) + 2] == b"\r\n" else 1)
         return head, min(end, len(look)), line_index.lines_in(look[:end], self._lexicon)
@@ -176,15 +176,15 @@ class CsvReader(TextReader):
         names = [name.strip() for name in cells]
         for name, count in Counter(names).items():
             if count > 1 and name:
-                raise InvalidFile(f"line 1: two columns are called {name!r}: give each column a name of its own")
+                raise InvalidFile(f"Line 1: two columns are called {name!r}. Give each column a name of its own.")
         if "" in names[1:] or names == [""]:
             at = names.index("", 1) + 1 if len(names) > 1 else 1
-            raise InvalidFile(f"line 1: column {at} has no name: give each column a name of its own")
+            raise InvalidFile(f"Line 1: column {at} has no name. Give each column a name of its own.")
         if any("\n" in name or "\r" in name for name in names):
-            raise InvalidFile("line 1: the name of a column holds a line break")
+            raise InvalidFile("Line 1: the name of a column holds a line break.")
         if self.options.header is None and all(NUMBER.fullmatch(name) for name in names):
-            problem = "line 1: it holds numbers, where the names of the columns are expected"
-            raise InvalidFile(f"{problem}: set header to false (--no-header) if it is a row, or to true (--header) if these are names")
+            problem = "Line 1 holds numbers, where the names of the columns are expected"
+            raise InvalidFile(f"{problem}. Set header to false (--no-header) if it is a row, or to true (--header) if these are names.")
         return names
 
 

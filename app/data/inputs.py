@@ -46,7 +46,7 @@ def from_table(
     try:
         reader.look_through()
         if not reader.rows:
-            raise InvalidFile("it has no rows")
+            raise InvalidFile("It has no rows.")
         binding = bind(manifest, reader, columns, keep=())
         if isinstance(reader, CsvReader):
             reader.expect(binding.floats(manifest))
@@ -55,7 +55,7 @@ def from_table(
             inputs, good = to_inputs(manifest, binding, batch)
             if good.bad:
                 first = min(good.bad, key=lambda bad: bad.row)
-                raise InvalidFile(f"row {first.row}: {first.detail}" if first.line is None else f"line {first.line}: {first.detail}")
+                raise InvalidFile(f"Row {first.row}: {first.detail}" if first.line is None else f"Line {first.line}: {first.detail}")
             parts.append(inputs)
     except InvalidFile as error:
         # One with a pointer is about the columns, and names the file itself.
@@ -69,7 +69,7 @@ def _format(file: IO[bytes], media_type: str) -> Format:
     declared = _DECLARED.get(media_type, recognized)
     if declared is recognized or (declared in _TEXT and recognized in _TEXT):
         return declared
-    raise InvalidFile(f"{_NAME} is {recognized}, and its content type is {media_type}: send {recognized.media_type}")
+    raise InvalidFile(f"{_NAME} is {recognized}, and its content type is {media_type}. Send {recognized.media_type}.")
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:

@@ -22,7 +22,7 @@ from app.core.tables import UTF8
 _BLOCK: Final = 4 << 20
 _LONGEST: Final = 16 << 20
 _BREAK, _RETURN = b"\n\r"
-CHANGED: Final = "the file was changed while it was read: submit the batch again when the file is whole"
+CHANGED: Final = "The file was changed while it was read. Submit the batch again when the file is complete."
 
 Numbers = NDArray[np.int64]
 
@@ -185,10 +185,10 @@ def index(
         else:
             left = data
         if len(left) > _LONGEST:
-            raise InvalidFile(f"line {line + 1}: it is longer than {_LONGEST} bytes{', or a quote is not closed' * opened}")
+            raise InvalidFile(f"Line {line + 1} is longer than {_LONGEST} bytes{', or a quote is not closed' * opened}")
     _check_text(decoder, b"", line, encoding, final=True)
     if left and breaks(left, lexicon)[2]:
-        raise InvalidFile(f"line {line + 1}: a quote that opens here is never closed")
+        raise InvalidFile(f"Line {line + 1}: a quote that opens here is never closed.")
     if left.strip(b"\r"):
         entries[-1][3] = zlib.crc32(left)
         entries.append([record + 1, line + 1, offset + len(left), 0])
@@ -264,5 +264,5 @@ def _check_text(decoder: Any, block: bytes, line: int, encoding: str, *, final: 
     except UnicodeDecodeError as error:
         line += error.object.count(b"\n", 0, error.start)
         name = "UTF-8" if encoding == UTF8 else encoding
-        hint = "save the file as UTF-8, or name its encoding" if encoding == UTF8 else "name another encoding"
-        raise InvalidFile(f"line {line + 1}: the byte {error.object[error.start]:#x} is not {name}: {hint}") from None
+        hint = "Save the file as UTF-8, or name its encoding." if encoding == UTF8 else "Name another encoding."
+        raise InvalidFile(f"Line {line + 1}: the byte {error.object[error.start]:#x} is not {name}. {hint}") from None

@@ -49,7 +49,7 @@ class JsonReader(TextReader):
         for line, record in line_index.split(whole, 0, LINES):
             row = _parsed(record)
             if isinstance(row, str) and first and not _names(record):
-                raise InvalidFile(f"line {line + 1}: {row}")
+                raise InvalidFile(f"Line {line + 1}: {row}")
             names |= dict.fromkeys(_names(record) if isinstance(row, str) else row)
             first = False
             _check_names(names, line)
@@ -154,4 +154,4 @@ def _type(kinds: set[str]) -> pa.DataType:
 
 def _check_names(names: Mapping[str, Any], line: int) -> None:
     if len(names) > _MOST_NAMES:
-        raise InvalidFile(f"line {line + 1}: the rows have more than {_MOST_NAMES} different columns")
+        raise InvalidFile(f"Line {line + 1}: the rows have more than {_MOST_NAMES} different columns.")

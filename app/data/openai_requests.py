@@ -139,21 +139,21 @@ def _parsed(text: bytes) -> tuple[BatchRequest, Any]:
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise InvalidJSON(f"it is {not_json(text, error)}") from None
+        raise InvalidJSON(f"The line is {not_json(text, error)}") from None
     if not isinstance(parsed, dict):
-        raise InvalidJSON("it must be an object")
+        raise InvalidJSON("The line must be an object.")
     if too_deep(parsed):
         raise InvalidInput(TOO_DEEP, pointer="")
     for name in _FIELDS:
         if name not in parsed:
-            raise InvalidInput(f"{name} is missing", pointer=f"/{name}")
+            raise InvalidInput(f"{name} is missing.", pointer=f"/{name}")
     custom_id, method, body = parsed["custom_id"], parsed["method"], parsed["body"]
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= _LONGEST_ID:
-        raise InvalidInput(f"custom_id must be a text of 1 to {_LONGEST_ID} characters", pointer="/custom_id")
+        raise InvalidInput(f"custom_id must be a text of 1 to {_LONGEST_ID} characters.", pointer="/custom_id")
     if method != "POST":
-        raise InvalidInput(f"method is {method!r}: POST is the only one", pointer="/method")
+        raise InvalidInput(f"method is {method!r}. Use POST.", pointer="/method")
     if not isinstance(body, dict):
-        raise InvalidInput("body must be an object", pointer="/body")
+        raise InvalidInput("body must be an object.", pointer="/body")
     return BatchRequest(custom_id, body), parsed["url"]
 
 

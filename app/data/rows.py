@@ -43,7 +43,7 @@ def inferred(
     table = pa.concat_tables([part.table for part in parts])
     for column in types or ():
         if column not in table.column_names:
-            raise InvalidInput(f"{name} has no column {column!r}, which is declared", pointer="/sample")
+            raise InvalidInput(f"{name} has no column {column!r}, which is declared.", pointer="/sample")
     columns = {}
     for column in table.column_names:
         values = table[column].combine_chunks()

@@ -66,4 +66,4 @@ def after_bom(file: IO[bytes]) -> int:
 
 def changed(line: int) -> InvalidFile:
     """Return the error for a block whose records have changed since it was indexed."""
-    return InvalidFile(f"line {line + 1}: {line_index.CHANGED}")
+    return InvalidFile(f"Line {line + 1}: {line_index.CHANGED}")

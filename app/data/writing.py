@@ -76,11 +76,13 @@ def check_columns(format: Format, columns: dict[str, pa.DataType]) -> None:
     for name, kind in columns.items():
         if format is Format.CSV and (not _is_one_text(kind) or "\n" in name):
             message = f"CSV cannot hold the column {name!r} of type {kind}"
-            raise InvalidInput(f"{message}: write Parquet or JSONL, or set keep to the columns to carry, without this one", pointer="/keep")
+            raise InvalidInput(
+                f"{message}. Write Parquet or JSONL, or set keep to the columns to carry, without this one.", pointer="/keep"
+            )
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         if format is Format.NPY and not number:
             raise InvalidInput(
-                f"the column {name!r} holds {kind}, and NPY holds numbers only: set output to parquet, jsonl or csv", pointer="/output"
+                f"The column {name!r} holds {kind}, and NPY holds numbers only. Set output to parquet, jsonl or csv.", pointer="/output"
             )
 
 

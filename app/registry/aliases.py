@@ -29,7 +29,7 @@ def read(home: Path) -> dict[str, str]:
     except ModelUnavailable as error:
         raise ModelUnavailable(f"{path.parent.name}: {error.detail}") from None
     if not isinstance(versions, dict) or not all(isinstance(version, str) for version in versions.values()):
-        raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}')
+        raise ModelUnavailable(f'{path} must be an object of strings, as in {{"production": "3"}}.')
     return versions
 
 

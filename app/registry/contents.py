@@ -25,13 +25,13 @@ def read_json(path: Path) -> Any:
     """Read a small file of the repository. Raises ModelUnavailable if it is not valid JSON, is too large or too deeply nested."""
     size = regular_size(path)
     if size > _MAX_JSON_BYTES:
-        raise ModelUnavailable(f"{path.name} has {size} bytes; at most {_MAX_JSON_BYTES} are read")
+        raise ModelUnavailable(f"{path.name} has {size} bytes; at most {_MAX_JSON_BYTES} are read.")
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:
         raise ModelUnavailable(f"{path.name} is not valid JSON: {error}") from None
     except RecursionError:
-        raise ModelUnavailable(f"{path.name} is not valid: its values are nested too deeply") from None
+        raise ModelUnavailable(f"{path.name} is not valid because its values are nested too deeply.") from None
 
 
 def regular_size(path: Path) -> int:
@@ -41,9 +41,9 @@ def regular_size(path: Path) -> int:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise ModelUnavailable(f"{path.name} is a link that leads back to itself") from None
+        raise ModelUnavailable(f"{path.name} is a link that leads back to itself.") from None
     if not stat.S_ISREG(status.st_mode):
-        raise ModelUnavailable(f"{path.name} is not a regular file")
+        raise ModelUnavailable(f"{path.name} is not a regular file.")
     return status.st_size
 
 
@@ -59,7 +59,7 @@ def digest(folder: Path, manifest: Manifest) -> str:
     try:
         lines = sorted(f"{digest_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     except FileNotFoundError as error:
-        raise ModelUnavailable(f"the file {error.filename} does not exist") from None
+        raise ModelUnavailable(f"The file {error.filename} does not exist.") from None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -72,6 +72,6 @@ def _inside(folder: Path, paths: Iterable[Path]) -> Iterator[Path]:
         if not path.is_dir():
             regular_size(path)
         if not path.resolve().is_relative_to(home):
-            raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}: replace the link with the file")
+            raise ModelUnavailable(f"{path} leads out of its version, to {path.resolve()}. Replace the link with the file.")
         if not path.is_dir():
             yield path

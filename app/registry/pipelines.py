@@ -70,7 +70,7 @@ def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
             lines[pointer] = line
             if len(lines) > _MOST_NODES:
                 raise InvalidInput(
-                    f"the file holds more than {_MOST_NODES} values, including those that YAML aliases repeat", pointer=pointer
+                    f"The file holds more than {_MOST_NODES} values, including those that YAML aliases repeat.", pointer=pointer
                 )
         data = yaml.safe_load(text)
         return Pipeline.from_dict(name, data), data
@@ -79,7 +79,7 @@ def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:
         where = f", line {mark.line + 1}" if mark else ""
         raise PipelineUnavailable(f"{file}{where}: {getattr(error, 'problem', None) or error}") from None
     except RecursionError:
-        raise PipelineUnavailable(f"{file}: its values are nested too deeply or contain themselves") from None
+        raise PipelineUnavailable(f"The values of {file} are nested too deeply or contain themselves.") from None
     except InvalidInput as error:
         pointer = error.pointer or ""
         while pointer not in lines and pointer:
@@ -97,9 +97,9 @@ def _lines(node: yaml.Node, pointer: str) -> Iterator[tuple[str, int]]:
             where = f"{pointer}/{key.value}"
             yield where, key.start_mark.line + 1
             if _kind(key) not in ("str", "merge"):
-                raise InvalidInput(f"{key.value!r} is not a string: put it in quotes", pointer=where)
+                raise InvalidInput(f"{key.value!r} is not a string. Put it in quotes.", pointer=where)
             if where in seen:
-                raise InvalidInput(f"the key {key.value!r} is repeated", pointer=where)
+                raise InvalidInput(f"The key {key.value!r} is repeated.", pointer=where)
             seen.add(where)
             yield from ((inner, line) for inner, line in _lines(value, where) if inner != where)
     elif isinstance(node, yaml.SequenceNode):
@@ -111,11 +111,11 @@ def _check(node: yaml.Node, pointer: str) -> None:
     """Raise InvalidInput for a date, a set, infinity and other values that JSON lacks."""
     kind = _kind(node)
     if kind not in _KINDS:
-        raise InvalidInput(f"JSON has no {kind}: put text in quotes", pointer=pointer)
+        raise InvalidInput(f"JSON has no {kind}. Put text in quotes.", pointer=pointer)
     if kind in ("int", "float"):
         value = yaml.safe_load(node.value)
         if not math.isfinite(value) or (kind == "int" and not -(1 << 63) <= value < 1 << 63):
-            raise InvalidInput(f"{node.value} is not a finite number of at most 64 bits", pointer=pointer)
+            raise InvalidInput(f"{node.value} is not a finite number of at most 64 bits.", pointer=pointer)
 
 
 def _kind(node: yaml.Node) -> str:

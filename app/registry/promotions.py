@@ -29,7 +29,7 @@ def read(home: Path) -> dict[str, Promotion]:
     except FileNotFoundError:
         return {}
     except (ValueError, AttributeError, ModelUnavailable) as error:
-        raise ModelUnavailable(f"{path} is damaged ({error}): delete it, then promote the version again") from None
+        raise ModelUnavailable(f"{path} is damaged ({error}). Delete it, then promote the version again.") from None
 
 
 def request(home: Path, alias: str, version: str) -> Promotion:

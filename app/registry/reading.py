@@ -78,7 +78,7 @@ class ReadableRepository:
             contents.regular_size(path)
             manifest = Manifest.from_dict(contents.read_json(self._inside(path)))
         except FileNotFoundError:
-            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is a link to a file that does not exist") from None
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is a link to a file that does not exist.") from None
         except ModelUnavailable as error:
             raise ModelUnavailable(f"{name}@{version}: {error.detail}") from None
         except CeleriacError as error:
@@ -87,7 +87,7 @@ class ReadableRepository:
         except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as error:
             raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is not valid: {error}") from None
         if manifest.key != (name, version):
-            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}: publish a version, do not copy a folder")
+            raise ModelUnavailable(f"{name}@{version}: {MANIFEST} is of {'@'.join(manifest.key)}. Publish a version, do not copy a folder.")
         return manifest
 
     def artifact(self, name: str, version: str) -> Path:
@@ -198,7 +198,7 @@ class ReadableRepository:
     def _inside(self, path: Path) -> Path:
         real = path.resolve()
         if not real.is_relative_to(self.root.resolve()):
-            raise ModelUnavailable(f"{path} leads out of the repository, to {real}: replace the link with the files")
+            raise ModelUnavailable(f"{path} leads out of the repository, to {real}. Replace the link with the files.")
         return real
 
 

@@ -89,7 +89,7 @@ class Artifact:
         if manifest and digest != manifest.sha256:
             what = " and ".join((self.path.name, *manifest.weights))
             detail = f"{self.which}: the sha256 of {what} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
-            raise ModelUnavailable(f"{detail}: the file is damaged or was changed")
+            raise ModelUnavailable(f"{detail}: the file is damaged or was changed.")
         return digest
 
     def _load(self, file: IO[bytes]) -> Any:

@@ -48,8 +48,8 @@ def signature_of(estimator: Any) -> Signature:
             continue
         return Signature(_completed(estimator, inputs, sample), specs_of(answers), isinstance(sample, pd.DataFrame))
     raise ModelUnavailable(
-        f"the artifact alone does not show which inputs {type(estimator).__name__} takes ({problem or 'it shows no columns'}). "
-        "Publish it with a few sample rows: celeriac models publish NAME FILE --sample rows.json"
+        f"The artifact alone does not show which inputs {type(estimator).__name__} takes ({problem or 'it shows no columns'}). "
+        "Publish it with a few sample rows: `celeriac models publish NAME FILE --sample rows.json`."
     )
 
 

@@ -65,7 +65,7 @@ def _load(path: Path, kind: str) -> Any:
     except InvalidInput:
         raise
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}", pointer="/artifact") from None
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", pointer="/artifact") from None
     except Exception as error:
         raise InvalidInput(load_problem(str(path), error), pointer="/artifact") from error
 

@@ -66,7 +66,7 @@ class Graph:
             onnxruntime.preload_dlls()
         session = onnxruntime.InferenceSession(self.path, options, providers=self._providers)
         if _identity(self.path.stat()) != self._seen:
-            raise ModelUnavailable(f"{self.path} was changed while it was loaded. Versions are immutable: publish another one.")
+            raise ModelUnavailable(f"{self.path} was changed while it was loaded. Versions are immutable. Publish another one.")
         # ONNX Runtime silently falls back to the CPU.
         if self._device == "cuda" and session.get_providers()[0] != _CUDA:
             raise ModelUnavailable("CELERIAC_DEVICE is cuda, but ONNX Runtime cannot open a device. Check the driver, CUDA and cuDNN.")

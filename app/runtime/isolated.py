@@ -47,11 +47,11 @@ def isolated(function: Callable[[], Any], timeout_s: float, *, setting: str = ""
         _kill(pid)
         _, status = os.waitpid(pid, 0)
     if content is None:
-        raise ModelUnavailable(f"its process did not finish within {timeout_s:g} s" + (f" ({setting})" if setting else ""))
+        raise ModelUnavailable(f"Its process did not finish within {timeout_s:g} s{f' ({setting})' if setting else ''}.")
     if not content.endswith(_END):
         code = os.waitstatus_to_exitcode(status)
         raise ModelUnavailable(
-            f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"its process ended with code {code}"
+            f"Its process was killed by {signal.Signals(-code).name}." if code < 0 else f"Its process ended with code {code}."
         )
     answer = json.loads(content)
     if "error" in answer:

@@ -48,7 +48,7 @@ def load(
     kind = manifest.format if manifest else next(format for format, file in FORMATS.items() if file == path.name)
     which = f"{name}@{version}"
     if kind not in READERS:
-        raise ModelUnavailable(f"{which} is in the format {kind!r}; this worker reads {', '.join(READERS)}")
+        raise ModelUnavailable(f"{which} is in the format {kind!r}; this worker reads {', '.join(READERS)}.")
     if kind == "joblib" and not allow_pickle:
         detail = f"{which} is a joblib file, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as skops."
         raise ModelUnavailable(detail)
@@ -98,7 +98,7 @@ def _load_code(repository: Repository, manifest: Manifest, allowed: bool) -> Mod
     digest = contents.digest(folder, manifest)
     if digest != manifest.sha256:
         detail = f"{which}: the sha256 of its files is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
-        raise ModelUnavailable(f"{detail}: a file is damaged, or was changed, added or removed")
+        raise ModelUnavailable(f"{detail}: a file is damaged, or was changed, added or removed.")
     model = CodeModel(manifest, folder)
     if manifest.load == "parent":
         model.load()

@@ -47,7 +47,7 @@ def answers_of(estimator: Any, sample: Any) -> dict[str, Array]:
     names = methods_of(estimator)
     if not names:
         raise InvalidInput(
-            f"{type(estimator).__name__} cannot be served: it has none of the methods {', '.join(METHODS)}", pointer="/estimator"
+            f"{type(estimator).__name__} cannot be served: it has none of the methods {', '.join(METHODS)}.", pointer="/estimator"
         )
     answers: dict[str, Array] = {}
     for name in names:

@@ -26,7 +26,8 @@ from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, values_of,
 DESCRIPTION: Final = "model.yaml"
 GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
-_OWN: Final = ("sample", "tolerance")
+FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance")
+"""The fields that the description may have."""
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
 """Files that are not published: caches, hidden files, and what publishing writes."""
 
@@ -102,7 +103,7 @@ def _beside(folder: Path) -> tuple[str, ...]:
         raise ModelUnavailable(f"{GRAPH} is not a valid graph: {type(error).__name__}: {str(error)[:2000]}") from error
     for name in names:
         if not (folder / name).resolve().is_relative_to(folder.resolve()) or not (folder / name).is_file():
-            raise ModelUnavailable(f"the graph needs the weights in {name!r}, which is not in its folder: copy the file into the folder")
+            raise ModelUnavailable(f"The graph needs the weights in {name!r}, which is not in its folder. Copy the file into the folder.")
     return names
 
 
@@ -120,11 +121,10 @@ def _description(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InvalidInput(f"{path} is not valid YAML: {error}", pointer="/artifact") from None
     if not isinstance(declared, dict):
-        raise InvalidInput(f"{path} must be an object with inputs and outputs", pointer="/artifact")
-    names = [field.name for field in fields(Manifest) if field.name not in _FILLED_IN] + list(_OWN)
-    unknown = [name for name in declared if name not in names]
+        raise InvalidInput(f"{path} must be an object with inputs and outputs.", pointer="/artifact")
+    unknown = [name for name in declared if name not in FIELDS]
     if unknown:
-        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(names)}.", pointer="/artifact")
+        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(FIELDS)}.", pointer="/artifact")
     return declared
 
 

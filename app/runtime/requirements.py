@@ -44,7 +44,7 @@ def requirements_of(estimator: Any) -> Requirements:
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
         raise InvalidInput(
             f"{type(estimator).__name__} cannot be saved: {error}. Lambdas and functions inside functions cannot be loaded "
-            "by workers: use functions of a module that workers can import, or publish a folder with model.py",
+            "by workers. Use functions of a module that workers can import, or publish a folder with model.py.",
             pointer="/estimator",
         ) from error
     script = sorted(name for module, name in recorder.names if module == _SCRIPT)

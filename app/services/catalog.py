@@ -132,7 +132,7 @@ class Catalog:
             version = entry.means(ref)
         if version not in entry.versions:
             there = ", ".join([*entry.versions, *entry.aliases])
-            raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}", pointer="/model")
+            raise VersionNotFound(f"{ref.name!r} has no version or alias {ref.version or ref.alias!r}; it has {there}.", pointer="/model")
         return version, entry.versions[version]
 
     def answers(self, name: str, version: str) -> bool:

@@ -60,7 +60,7 @@ class Draft:
         """Append data. Raises PayloadTooLarge, or StorageFull above the limit of all files together."""
         size = self.file.tell() + len(data)
         if size > self._longest:
-            raise PayloadTooLarge(f"the file is larger than {self._longest} bytes, the limit of this server (CELERIAC_MAX_FILE_BYTES)")
+            raise PayloadTooLarge(f"The file is larger than {self._longest} bytes, the limit of this server (CELERIAC_MAX_FILE_BYTES).")
         if size > self._room:
             raise StorageFull(
                 "All files together exceed the limit of this server (CELERIAC_MAX_FILES_BYTES). Delete some, or try again later."
@@ -103,7 +103,7 @@ class Files:
     def folder(self) -> Path:
         """The folder of all files. Raises FilesUnavailable."""
         if self._folder is None:
-            raise FilesUnavailable("this server keeps no files: set CELERIAC_FILES to a folder that the API and all workers mount")
+            raise FilesUnavailable("This server keeps no files. Set CELERIAC_FILES to a folder that the API and all workers mount.")
         return self._folder
 
     @contextlib.contextmanager
@@ -210,7 +210,7 @@ def _storage_errors(folder: Path) -> Iterator[None]:
     except (ConnectionError, TimeoutError):  # of what is copied, not of the disk
         raise
     except OSError as error:
-        raise full(error) or FilesUnavailable(f"the folder of files {folder} cannot be written: {error.strerror}") from error
+        raise full(error) or FilesUnavailable(f"The folder of files {folder} cannot be written: {error.strerror}.") from error
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -180,7 +180,7 @@ async def values(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Any]:
 def value_of(id: str, kept: bytes | None) -> Any:
     """Return the value in the stored result of a step's job. Raises PayloadLost."""
     if kept is None:
-        raise PayloadLost(f"the result of {id} is gone: results are kept for a while only")
+        raise PayloadLost(f"The result of {id} is gone: results are kept for a while only.")
     return from_tensor(unpack(blobs().fetch(kept))[1][0])[VALUE]
 
 

@@ -12,8 +12,8 @@ local taken = 0
 for i = 3, #ARGV, 6 do
   local id, body, message, wait, job, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
   local key, delivery = keys.job .. job, keys.delivery .. id
-  local found = redis.pcall('HMGET', key, 'state', 'attempt', 'watched')
-  if old[1] and found[1] == 'running' and found[2] == attempt then
+  local record = redis.pcall('HMGET', key, 'state', 'attempt', 'watched')
+  if old[1] and record[1] == 'running' and record[2] == attempt then
     redis.call('HSET', delivery, 'body', body, 'jobs', job, 'attempts', old[1], 'limit', old[2], 'queue', old[3])
     redis.call('EXPIRE', delivery, ttl)
     redis.call('HSET', key, 'state', 'queued', 'delivery', id, 'position', redis.call('HINCRBY', KEYS[5], 'entered', 1))
@@ -25,7 +25,7 @@ for i = 3, #ARGV, 6 do
       redis.call('ZADD', KEYS[3], now, id)
       redis.call('LPUSH', KEYS[2], message)
     end
-    if found[3] then redis.call('PUBLISH', keys.event .. job, 'changed') end
+    if record[3] then redis.call('PUBLISH', keys.event .. job, 'changed') end
     taken = taken + 1
   end
 end

@@ -43,7 +43,7 @@ class Source:
 def parse(text: Any, pointer: str) -> Source:
     """Parse `file-…`, `scheme://…`, or else a path. Raises InvalidInput if it is not allowed; whether it exists shows when it is opened."""
     if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInput(f"{text!r} names no file: give the id of an uploaded file, a path or a URL", pointer=pointer)
+        raise InvalidInput(f"{text!r} names no file. Give the id of an uploaded file, a path or a URL.", pointer=pointer)
     if text.startswith("file-"):
         return Source(file=text)
     scheme, separator, _ = text.partition("://")
@@ -51,7 +51,7 @@ def parse(text: Any, pointer: str) -> Source:
         allowed = [scheme_.strip() for scheme_ in settings().file_schemes.split(",") if scheme_.strip()]
         if scheme not in allowed:
             raise InvalidInput(
-                f"{scheme}:// is not allowed here; allowed are: {', '.join(allowed) or 'none'} (CELERIAC_FILE_SCHEMES)", pointer=pointer
+                f"{scheme}:// is not allowed here; allowed are: {', '.join(allowed) or 'none'} (CELERIAC_FILE_SCHEMES).", pointer=pointer
             )
         return Source(url=text)
     source = Source(path=text)
@@ -93,10 +93,10 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
     path = files().content(source.file) if source.file else _resolved(source, pointer)
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise FileNotFound(f"{source.path} cannot be read: it is not a file", pointer=pointer)
+            raise FileNotFound(f"{source.path} cannot be read: it is not a file.", pointer=pointer)
         file = path.open("rb")
     except OSError as error:
-        raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}", pointer=pointer) from None
+        raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}.", pointer=pointer) from None
     with file:
         yield file
 
@@ -141,7 +141,7 @@ def writing(source: Source, pointer: str = "/output") -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         half.replace(path)
     except OSError as error:
-        raise full(error) or InvalidInput(f"{source.path} cannot be written: {error.strerror}", pointer=pointer) from error
+        raise full(error) or InvalidInput(f"{source.path} cannot be written: {error.strerror}.", pointer=pointer) from error
     finally:
         with contextlib.suppress(OSError):
             half.unlink()
@@ -151,14 +151,14 @@ def _resolved(source: Source, pointer: str) -> Path:
     """Return the path without links and dots. Raises InvalidInput if it is outside the roots."""
     roots = [Path(root.strip()).resolve() for root in settings().file_roots.split(",") if root.strip()]
     if not roots:
-        raise InvalidInput("paths are not allowed here (CELERIAC_FILE_ROOTS is not set): upload the file", pointer=pointer)
+        raise InvalidInput("Paths are not allowed here (CELERIAC_FILE_ROOTS is not set). Upload the file.", pointer=pointer)
     path = Path(source.path)
     try:
         resolved = (path if path.is_absolute() else roots[0] / path).resolve()
     except (OSError, RuntimeError):
         resolved = Path("/")
     if not any(resolved.is_relative_to(root) and resolved != root for root in roots):
-        raise InvalidInput(f"{source.path} is not below {' or '.join(map(str, roots))}", pointer=pointer)
+        raise InvalidInput(f"{source.path} is not below {' or '.join(map(str, roots))}.", pointer=pointer)
     return resolved
 
 

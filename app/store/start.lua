@@ -2,22 +2,22 @@
 -- KEYS: delivery, running deliveries
 -- ARGV: id of the delivery, worker, seconds that a finished record is kept, seconds without a heartbeat after which a run is over
 -- Returns nil if the delivery has ended or another process runs it, else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
-local found = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
-if not found[1] then return nil end
+local fields = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
+if not fields[1] then return nil end
 local delivery, worker, keep = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 -- A broken connection returns a message to the queue while its delivery still runs.
 local alive = redis.call('ZSCORE', KEYS[2], delivery)
 alive = alive and tonumber(alive) > tonumber(now) - tonumber(ARGV[4])
-if alive and found[6] ~= worker then return nil end
+if alive and fields[6] ~= worker then return nil end
 -- HDEL is allowed although Redis is full, and then the other commands are too: queued jobs can run and free memory.
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[2], now, delivery)
 redis.call('HSET', KEYS[1], 'runner', worker)
-local answer, count = {found[1], now}, 0
+local answer, count = {fields[1], now}, 0
 local webhooks = redis.call('EXISTS', keys.WEBHOOKS) == 1
-for id in found[2]:gmatch('%S+') do
+for id in fields[2]:gmatch('%S+') do
   count = count + 1
   local key = keys.job .. id
   -- A record of a wrong type has no state: its job does not run, the others do.
@@ -37,7 +37,7 @@ for id in found[2]:gmatch('%S+') do
     elseif alive and job[1] == 'running' then
       -- The same process repeats the call: the first answer did not arrive.
       run = tonumber(job[4])
-    elseif tonumber(job[4]) >= tonumber(found[3]) then
+    elseif tonumber(job[4]) >= tonumber(fields[3]) then
       run = -1
     else
       run = redis.call('HINCRBY', key, 'attempt', 1)
@@ -50,8 +50,8 @@ for id in found[2]:gmatch('%S+') do
   end
   answer[#answer + 1] = run
 end
-if not found[5] then
+if not fields[5] then
   redis.call('HSET', KEYS[1], 'started', now)
-  redis.call('HINCRBY', keys.counts .. found[4], 'left', count)
+  redis.call('HINCRBY', keys.counts .. fields[4], 'left', count)
 end
 return answer

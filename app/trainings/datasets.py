@@ -64,7 +64,7 @@ def read(file: IO[bytes], name: str, target: str, columns: Sequence[str], kind: 
     except InvalidInput as error:
         failure = error
     if _stamp(file) != before:
-        raise InvalidInput(f"{name} was changed while it was read: train again when it is complete", pointer="/dataset")
+        raise InvalidInput(f"{name} was changed while it was read. Train again when it is complete.", pointer="/dataset")
     if failure is not None:
         raise failure
     return choose(table, name, target, columns, kind, digest, cells)
@@ -81,9 +81,9 @@ def choose(table: pa.Table, name: str, target: str, columns: Sequence[str], kind
     # An index is not a feature: pandas writes it without a name, or as __index_level_0__.
     taken = list(columns) or [column for column in names if column != target and column != INDEX and not _INDEX.fullmatch(column)]
     if not taken:
-        raise InvalidInput(f"{name} has no column other than the target {target!r}", pointer="/dataset")
+        raise InvalidInput(f"{name} has no column other than the target {target!r}.", pointer="/dataset")
     if not table.num_rows:
-        raise InvalidInput(f"{name} has no rows", pointer="/dataset")
+        raise InvalidInput(f"{name} has no rows.", pointer="/dataset")
     features = {column: _feature(table[column].combine_chunks(), column, cells) for column in taken}
     # pandas would make text a type of its own, and callers' rows come as objects.
     rows = pd.DataFrame({column: pd.Series(values, dtype=values.dtype) for column, values in features.items()})

@@ -67,11 +67,11 @@ def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: floa
             result = _handler(process, delivery.work)(spec.spec, _Context(process, job, attempt))
         outcome = Outcome(job, [as_tensor(RESULT, result)])
     except SoftTimeLimitExceeded as error:
-        outcome = failed_outcome(job, _caused(TimeLimitExceeded(f"it ran longer than its limit of {limit_s:g} s"), error))
+        outcome = failed_outcome(job, _caused(TimeLimitExceeded(f"The task ran longer than its limit of {limit_s:g} s."), error))
     except CeleriacError as error:
         outcome = failed_outcome(job, error)
     except MemoryError as error:
-        outcome = failed_outcome(job, _caused(PredictionOutOfMemory("it needed more memory than there is"), error))
+        outcome = failed_outcome(job, _caused(PredictionOutOfMemory("The task needed more memory than there is."), error))
     except Exception as error:
         log.exception("A handler failed: kind=%s job=%s", delivery.work, job)
         outcome = failed_outcome(job, _caused(_unexpected(error), error))

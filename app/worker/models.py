@@ -295,4 +295,4 @@ class Models:
                 self.repository, *key, version_policy=options.version_policy, allow_pickle=options.allow_pickle, device=options.device
             )
         except FileNotFoundError as error:
-            raise ModelUnavailable(f"{'@'.join(key)} was removed while it was loaded ({error.filename} is gone)") from None
+            raise ModelUnavailable(f"{'@'.join(key)} was removed while it was loaded ({error.filename} is gone).") from None

@@ -32,5 +32,5 @@ def split_on_oom(model: Model, inputs: Sequence[Tensor], outputs: Sequence[str] 
             raise
     first, second = (split_on_oom(model, half, outputs) for half in split(inputs, (rows // 2, rows - rows // 2)))
     if [tensor.shape[1:] for tensor in first] != [tensor.shape[1:] for tensor in second]:
-        raise PredictionOutOfMemory(f"{model} needed more memory than there is, and answers halves of the rows in different shapes")
+        raise PredictionOutOfMemory(f"{model} needed more memory than there is, and answers halves of the rows in different shapes.")
     return concatenate([first, second])

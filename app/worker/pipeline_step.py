@@ -46,7 +46,7 @@ class _Sources:
         if name == INPUTS:
             packed = read_inputs(self._client, run)
             if packed is None:
-                raise WorkFailed(f"the run {run} is gone")
+                raise WorkFailed(f"The run {run} is gone.")
             return unpacked_inputs(blobs().fetch(packed))
         source = self._spec["sources"][name]
         if source["skipped"]:
@@ -65,7 +65,7 @@ def _function(spec: dict[str, Any], inputs: dict[str, Any] | None) -> Any:
     if name not in STEPS:
         registered = ", ".join(sorted(STEPS)) or "none"
         raise InvalidInput(
-            f"this worker has no function {name!r}; registered: {registered}. Register it with @step, and name its module in CELERIAC_IMPORTS"
+            f"This worker has no function {name!r}; registered: {registered}. Register it with @step, and name its module in CELERIAC_IMPORTS."
         )
     with contained():
         answer = STEPS[name](**_received(inputs or {}))

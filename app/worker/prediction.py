@@ -70,6 +70,6 @@ def _bisect(process: PoolProcess, model: Model, delivery: Delivery) -> list[Outc
 
 
 def _time_limit_exceeded(model: Model, cause: BaseException) -> TimeLimitExceeded:
-    error = TimeLimitExceeded(f"{model} ran longer than its limit of {model.manifest.time_limit_s:g} s")
+    error = TimeLimitExceeded(f"{model} ran longer than its limit of {model.manifest.time_limit_s:g} s.")
     error.__cause__ = cause
     return error

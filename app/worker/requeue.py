@@ -122,7 +122,7 @@ def fail_timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None
         return
     attempt = deliveries.read_attempt(client, delivery.jobs[0])
     what = delivery.work or f"{delivery.model}@{delivery.version}"
-    error = TimeLimitExceeded(f"{what} ran longer than its limit of {limit_s:g} s, and its process was killed")
+    error = TimeLimitExceeded(f"{what} ran longer than its limit of {limit_s:g} s, and its process was killed.")
     write_outcomes(client, queue, delivery, [Outcome(delivery.jobs[0], error=error, attempt=attempt)])
 
 

@@ -63,7 +63,7 @@ def run(
     if not source.is_file():
         raise CLIError(f"The file {source} does not exist or is not a regular file.", Exit.NOT_FOUND)
     if not output.absolute().parent.is_dir():
-        raise CLIError(f"the folder {output.absolute().parent} does not exist", Exit.NOT_FOUND)
+        raise CLIError(f"The folder {output.absolute().parent} does not exist.", Exit.NOT_FOUND)
     errors_file = output.with_name(f"{output.name}.errors.jsonl")
     for target in (output, errors_file):
         if same_file(source, target):
@@ -75,7 +75,7 @@ def run(
         try:
             file = client.files.upload(source)["id"]
         except OSError as error:
-            raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.REFUSED) from None
+            raise CLIError(f"{source} cannot be read: {error.strerror}.", Exit.REFUSED) from None
         try:
             batch = client.batches.start(model, file, **options)
             _follow(batch, quiet=json)
@@ -85,7 +85,7 @@ def run(
         finally:
             client.files.delete(file)
     _print(batch.record, as_json=json)
-    _check(batch.record, f"{errors} says why" if errors else "")
+    _check(batch.record, f"{errors} says why." if errors else "")
 
 
 @app.command("list")
@@ -208,12 +208,12 @@ def _check(batch: dict[str, Any], hint: str) -> None:
     counts = batch["request_counts"]
     if batch["status"] != "completed" or counts["failed"]:
         left = counts["total"] - counts["completed"]
-        sentence = f"the batch is {batch['status']}, and {left} of {counts['total']} rows were not answered"
-        raise CLIError(f"{sentence}: {hint or 'see `celeriac batch show`'}", Exit.FAILED)
+        sentence = f"The batch is {batch['status']}, and {left} of {counts['total']} rows were not answered"
+        raise CLIError(f"{sentence}. {hint or 'See `celeriac batch show`.'}", Exit.FAILED)
 
 
 def _format(output: Path) -> str:
     format = _FORMATS.get(output.suffix.removeprefix(".").lower())
     if format is None:
-        raise CLIError(f"{output} must end in .csv, .jsonl, .npy or .parquet", Exit.USAGE)
+        raise CLIError(f"{output} must end in .csv, .jsonl, .npy or .parquet.", Exit.USAGE)
     return format

@@ -80,7 +80,7 @@ def replay(
     from celeriac_cli.api import connect
 
     if data and len(ids or ()) != 1:
-        raise CLIError("--data holds the rows of one letter: name its id", Exit.USAGE)
+        raise CLIError("--data holds the rows of one letter. Name its id.", Exit.USAGE)
     inputs = None
     if data:
         name, content = rows.content(data)
@@ -143,4 +143,4 @@ def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
 def _require_selection(*options: str | bool | None) -> None:
     """Raises CLIError if nothing selects dead letters: a forgotten option must not reach all of them."""
     if not any(options):
-        raise CLIError("name ids, choose by --model, --error, --after or --before, or say --all", Exit.USAGE)
+        raise CLIError("Name ids, choose by --model, --error, --after or --before, or say --all.", Exit.USAGE)

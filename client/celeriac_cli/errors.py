@@ -62,9 +62,9 @@ def with_row(sentence: str, pointer: str | None) -> str:
     Rows count from 0, as in every message about rows.
     """
     match = re.match(r"/inputs/(\d+)(?:/|$)", pointer or "")
-    if match is None or re.search(rf"\brow {match[1]}\b", sentence):
+    if match is None or re.search(rf"\brow {match[1]}\b", sentence, re.IGNORECASE):
         return sentence
-    return f"row {match[1]}: {sentence}"
+    return f"Row {match[1]}: {sentence}"
 
 
 EXIT_OF_CODE: Final[dict[str, Exit]] = {

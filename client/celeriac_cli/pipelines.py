@@ -87,12 +87,12 @@ def _input(text: str) -> tuple[str, Any]:
 
     name, equals, value = text.partition("=")
     if not equals:
-        raise CLIError(f"{text!r} gives no input: write name=value, or name=@file", Exit.USAGE)
+        raise CLIError(f"{text!r} gives no input. Write name=value, or name=@file.", Exit.USAGE)
     if value.startswith("@"):
         try:
             return name, {"b64": base64.b64encode(Path(value[1:]).read_bytes()).decode()}
         except OSError as error:
-            raise CLIError(f"{value[1:]} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+            raise CLIError(f"{value[1:]} cannot be read: {error.strerror}.", Exit.NOT_FOUND) from None
     try:
         return name, json_module.loads(value)
     except ValueError:

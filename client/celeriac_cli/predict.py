@@ -120,10 +120,10 @@ def check(record: dict[str, Any], *, waited: bool = True) -> None:
     """Raises CLIError unless the job succeeded, or was not waited for."""
     state, error = record["state"], record.get("error") or {}
     if state in ("queued", "running") and waited:
-        raise CLIError(f"job {record['id']} is still {state}: wait for it with `celeriac jobs watch {record['id']}`", Exit.NOT_NOW)
+        raise CLIError(f"Job {record['id']} is still {state}. Wait for it with `celeriac jobs watch {record['id']}`.", Exit.NOT_NOW)
     if state in _ENDED:
         reason = with_row(error.get("detail") or "", error.get("pointer"))
-        sentence = f"job {record['id']} {_ENDED[state]}" + (f": {reason}" if reason else "")
+        sentence = f"Job {record['id']} {_ENDED[state]}" + (f": {reason}" if reason else "")
         raise CLIError(sentence, Exit.FAILED, code=str(error.get("code", state)), pointer=error.get("pointer"))
 
 

@@ -20,7 +20,7 @@ def content(source: str) -> tuple[str, bytes]:
             return source, Path(source).read_bytes()
         return "Standard input", sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read().encode()
     except OSError as error:
-        raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{source} cannot be read: {error.strerror}.", Exit.NOT_FOUND) from None
 
 
 def is_json(source: str, data: bytes) -> bool:
@@ -44,13 +44,13 @@ def json_rows(data: bytes, name: str, single: bool | None) -> list[Any]:
     try:
         document = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise CLIError(f"{name} is not UTF-8 (byte {error.start}): save it as UTF-8", Exit.USAGE) from None
+        raise CLIError(f"{name} is not UTF-8 (byte {error.start}). Save it as UTF-8.", Exit.USAGE) from None
     except (ValueError, RecursionError) as error:
         raise CLIError(f"{name} is not valid JSON: {error}", Exit.USAGE) from None
     if isinstance(document, dict):
         document = document.get("inputs", [document])
     if not isinstance(document, list):
-        raise CLIError(f'{name} must hold a list of rows, as in [[5.1, 3.5]] or [{{"column": 5.1}}]', Exit.USAGE)
+        raise CLIError(f'{name} must hold a list of rows, as in [[5.1, 3.5]] or [{{"column": 5.1}}].', Exit.USAGE)
     if document and not isinstance(document[0], list | dict):
         # A plain list: one row, unless each value is a row.
         rows = all(isinstance(value, str) for value in document) if single is None else single

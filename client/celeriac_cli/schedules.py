@@ -148,6 +148,6 @@ def _read(source: str) -> Any:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
         return json_module.loads(text)
     except OSError as error:
-        raise CLIError(f"{source} cannot be read: {error.strerror}", Exit.NOT_FOUND) from None
+        raise CLIError(f"{source} cannot be read: {error.strerror}.", Exit.NOT_FOUND) from None
     except ValueError as error:
         raise CLIError(f"{source} is not JSON: {error}", Exit.USAGE) from None

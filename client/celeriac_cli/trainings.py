@@ -82,7 +82,7 @@ def train(
         try:
             fields["dataset"] = client.files.upload(dataset)["id"] if Path(dataset).is_file() else dataset
         except OSError as error:
-            raise CLIError(f"{dataset} cannot be read: {error.strerror}", Exit.REFUSED) from None
+            raise CLIError(f"{dataset} cannot be read: {error.strerror}.", Exit.REFUSED) from None
         job = client.trainings.start(**{name: value for name, value in fields.items() if value not in (None, {}, [])})
         if wait:
             _follow(job, quiet=json)
@@ -230,14 +230,14 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
 def _param(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise CLIError(f"--param takes name=value, as in max_depth=8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--param takes name=value, as in max_depth=8, not {text!r}.", Exit.USAGE)
     return name, _value(value)
 
 
 def _search(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals:
-        raise CLIError(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}", Exit.USAGE)
+        raise CLIError(f"--search takes name=value,value, as in max_depth=4,8, not {text!r}.", Exit.USAGE)
     return name, list(map(_value, values.split(",")))
 
 
@@ -254,7 +254,7 @@ def _gate(conditions: list[str] | tuple[str, ...]) -> dict[str, dict[str, Any]]:
     for text in conditions:
         match = re.fullmatch(r"(\w+)\s*(>=|<=)\s*(\S+)", text)
         if match is None:
-            raise CLIError(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}", Exit.USAGE)
+            raise CLIError(f"--promote-if takes a condition as in accuracy>=0.9 or accuracy>=production, not {text!r}.", Exit.USAGE)
         bound = _value(match[3])
         kind = "not_worse_than" if isinstance(bound, str) else {">=": "at_least", "<=": "at_most"}[match[2]]
         gates.setdefault(match[1], {})[kind] = bound

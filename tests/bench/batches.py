@@ -157,7 +157,7 @@ def _lanes(ours: Ours, data: Path, rounds: int) -> dict[str, Any]:
 
 
 def _singles(ours: Ours, over: Callable[..., bool]) -> list[float]:
-    """One caller, so many a second; milliseconds of each."""
+    """One caller, this many a second; milliseconds of each."""
     body, found, began = ours.tensors()[0], list[float](), time.perf_counter()
     with httpx.Client(base_url=ours.url, timeout=60) as http:
         while not over(began):

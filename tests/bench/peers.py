@@ -26,7 +26,7 @@ _INSTALL_S: Final = 600
 
 
 class Peer(System):
-    """`package` is what pip installs, beside the libraries that the artefacts need."""
+    """`package` is what pip installs, beside the libraries that the artifacts need."""
 
     package: str
     more: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ def free_port() -> int:
 
 
 def until(done: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
-    """Waits until `done()`; raises Trouble that tells `what` was waited for."""
+    """Waits until `done()`; raises Trouble that reports `what` was waited for."""
     end = time.monotonic() + timeout_s
     while not done():
         if time.monotonic() > end:

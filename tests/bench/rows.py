@@ -12,7 +12,7 @@ Samples = dict[str, dict[str, dict[str, list[float]]]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`at_least` is the goal of a ratio that should be large, `at_most` of one that should be small; neither: only told."""
+    """`at_least` is the goal of a ratio that should be large, `at_most` of one that should be small; neither: only reported."""
 
     id: str
     what: str

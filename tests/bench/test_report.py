@@ -41,7 +41,7 @@ def test_every_row_has_an_id_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("id", "factor"), [("jobs-lr", 0.7), ("one-lr", 1.4)])
-def test_a_ratio_that_became_worse_than_the_tolerance_is_told(tmp_path: Path, id: str, factor: float) -> None:
+def test_a_ratio_that_became_worse_than_the_tolerance_is_reported(tmp_path: Path, id: str, factor: float) -> None:
     before = report.as_json({}, {}, {}, SAMPLES)
     report.write(tmp_path / "baseline.json", before)
     now = json.loads(json.dumps(before))

@@ -41,7 +41,7 @@ class Empty(Ours):
         return Exchange(self.url, f"/v2/models/{APART}/infer", self.tensors(), self.artefacts.labels[model], r'"data":%[(%d+)%]')
 
     def prepare(self) -> None:
-        """Before it is measured: no job is there. What the workers told of themselves stays."""
+        """Before it is measured: no job is there. What the workers reported about themselves stays."""
         kept = {key: self.redis.dump(key) for key in (keys.MANIFESTS, keys.WORKERS)}
         with self.redis.pipeline() as pipe:
             pipe.flushdb()

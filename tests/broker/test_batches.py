@@ -1,4 +1,4 @@
-"""What a batch does next, without a worker: its chunks are taken by hand. Whoever looks, and however often, no row is lost or done twice."""
+"""What a batch does next, without a worker: its chunks are taken by hand. Whichever process looks, and however often, no row is lost or done twice."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_a_row_that_no_worker_survives_fails_alone(client: redis.asyncio.R
     assert (lost.first, lost.count, lost.error) == (17, 1, {"code": "worker_lost", "detail": "it died"})
 
 
-async def test_a_chunk_that_was_released_and_never_submitted_is_submitted_by_whoever_looks_next(
+async def test_the_next_reconciler_submits_a_chunk_that_was_released_and_never_submitted(
     client: redis.asyncio.Redis, conductor: Batches
 ) -> None:
     await begun(client, conductor, "batch_a")
@@ -240,7 +240,7 @@ async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(
     assert (await read(client, "batch_b")).status is Status.VALIDATING
 
 
-async def test_a_plan_that_was_released_and_never_submitted_is_submitted_by_whoever_looks_next(
+async def test_the_next_reconciler_submits_a_plan_that_was_released_and_never_submitted(
     client: redis.asyncio.Redis, conductor: Batches
 ) -> None:
     await created(client, "batch_a")

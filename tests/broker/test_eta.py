@@ -3,11 +3,11 @@ from __future__ import annotations
 from app.broker.eta import StartEstimate
 
 
-def test_nothing_is_told_of_a_queue_that_nothing_is_known_of() -> None:
+def test_an_unknown_queue_has_no_eta() -> None:
     assert StartEstimate().until_start("gpu", 3, 1) is None
 
 
-def test_nothing_is_told_where_no_process_runs() -> None:
+def test_a_pool_without_processes_has_no_eta() -> None:
     waits = StartEstimate()
     waits.seen("gpu", 2.0, 1)
     assert waits.until_start("gpu", 3, 0) is None

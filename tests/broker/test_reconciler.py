@@ -1,4 +1,4 @@
-"""What has parts is looked at when a part of it ends, whoever dies meanwhile."""
+"""What has parts is looked at when a part of it ends, whichever process dies meanwhile."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_part_that_ends_while_its_parent_is_looked_at_is_not_missed(clie
     assert seen == ["b1", "b1"]
 
 
-async def test_a_parent_that_cannot_go_on_is_looked_at_again_later(client: redis.asyncio.Redis) -> None:
+async def test_a_parent_that_cannot_continue_is_looked_at_again_later(client: redis.asyncio.Redis) -> None:
     async def advance(id: str) -> None:
         raise ValueError(id)
 

@@ -25,7 +25,7 @@ class Answer:
 
 
 async def ask(method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, *, seconds: float = 25) -> Answer:
-    """Raises OSError (TimeoutError is one) where there is no whole answer."""
+    """Raises OSError (TimeoutError is one) if the answer is incomplete."""
     async with asyncio.timeout(seconds), _asked(method, url, body, headers or {}) as reader:
         return await _answer(reader)
 

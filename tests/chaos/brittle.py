@@ -1,4 +1,4 @@
-"""A model that does as the first column of a row tells it: answer, take its time, or take the process with it."""
+"""A model that does as the first column of a row says: answer, take its time, or take the process with it."""
 
 from __future__ import annotations
 

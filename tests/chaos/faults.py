@@ -130,7 +130,7 @@ async def api_drained(scene: Scene) -> None:
 
 @fault
 async def redis_restarted(scene: Scene) -> None:
-    """Three times, by turns told to end and killed; what it had acknowledged is in its AOF."""
+    """Three times, by turns asked to end and killed; what it had acknowledged is in its AOF."""
 
     async def hurt() -> None:
         for turn in range(3):
@@ -221,7 +221,7 @@ async def messages_lost(scene: Scene) -> None:
 
 @fault
 async def workers_frozen(scene: Scene) -> None:
-    """SIGSTOP of a worker for longer than the visibility timeout: its work is given to another, and then it goes on with it."""
+    """SIGSTOP of a worker for longer than the visibility timeout: another worker takes its work, and then it continues, too."""
 
     async def hurt() -> None:
         for _ in range(scene.size):

@@ -1,4 +1,4 @@
-"""A process under test, which can be killed, told to end, frozen and started again. Each leads a process group of its own."""
+"""A process under test, which can be killed, asked to end, frozen and started again. Each leads a process group of its own."""
 
 from __future__ import annotations
 

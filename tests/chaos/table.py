@@ -1,4 +1,4 @@
-"""The table: for people, for programs, and for the documentation."""
+"""The table: for readers, for programs, and for the documentation."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Table:
 
 
 def line(row: Row) -> str:
-    """What is told of a row as soon as it is over."""
+    """What is reported of a row as soon as it is over."""
     said = "".join(f"\n    {note}" for note in row.notes)
     return f"{'ok  ' if row.good else 'FAIL'} {row.name}: {row.right} of {row.accepted} answered right, {row.lost} lost, {row.seconds:g} s{said}"
 

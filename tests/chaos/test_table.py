@@ -27,6 +27,6 @@ def test_the_table_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     "worse",
     [{"lost": 1, "right": 799}, {"wrong": 1, "right": 799}, {"twice": 1}, {"notes": ["a worker ended"]}, {"accepted": 0, "right": 0}],
 )
-def test_a_row_with_a_loss_is_told_as_one(worse: dict[str, object]) -> None:
+def test_a_row_with_a_loss_is_reported_as_one(worse: dict[str, object]) -> None:
     assert Table(7, False, [ROW]).as_dict()["good"]
     assert not Table(7, False, [ROW, replace(ROW, **worse)]).as_dict()["good"]  # type: ignore[arg-type]

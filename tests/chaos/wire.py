@@ -21,7 +21,7 @@ class Wire:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def cut(self) -> int:
-        """How many connections were silenced. The sockets stay open: neither side is told."""
+        """How many connections were silenced. The sockets stay open, and neither side learns of it."""
         silenced = len(self._open)
         for task in self._open:
             task.cancel()

@@ -12,7 +12,7 @@ def test_the_claim_that_the_chart_makes_outlives_the_release() -> None:
     assert "annotations" not in one("PersistentVolumeClaim", "models", models__keep=False)["metadata"]
 
 
-def test_a_claim_tells_later_revisions_which_class_the_first_one_named() -> None:
+def test_a_claim_records_for_later_revisions_which_class_the_first_one_named() -> None:
     claim = one("PersistentVolumeClaim", "models", models__storageClass="fast")
     assert claim["metadata"]["annotations"]["celeriac/storage-class"] == claim["spec"]["storageClassName"] == "fast"
     assert "storageClassName" not in one("PersistentVolumeClaim", "models")["spec"]

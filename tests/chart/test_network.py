@@ -30,7 +30,7 @@ def test_processes_may_call_redis_and_the_names_service_and_nothing_else() -> No
         assert redis["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "redis"
 
 
-def test_who_asks_the_cluster_may_call_it() -> None:
+def test_components_that_read_the_cluster_may_call_it() -> None:
     cluster = {"ports": [{"port": 443}, {"port": 6443}]}
     assert cluster in one("NetworkPolicy", "api")["spec"]["egress"]
     assert cluster in one("NetworkPolicy", "worker")["spec"]["egress"]

@@ -30,7 +30,7 @@ def test_every_container_says_what_it_needs_and_what_it_may_take(example: str) -
             assert "memory" in container["resources"]["limits"], name
 
 
-def test_only_who_asks_the_cluster_has_a_token(example: str) -> None:
+def test_only_components_that_read_the_cluster_have_a_token(example: str) -> None:
     def with_token(**values: Any) -> set[str]:
         return {name for name, pod in pods(example, **values).items() if pod.get("automountServiceAccountToken") is not False}
 
@@ -50,7 +50,7 @@ def test_every_process_is_the_image_s_entry_point(example: str) -> None:
     assert not any("command" in c for c in ours.values())
 
 
-def test_no_secret_stands_in_the_manifests(example: str) -> None:
+def test_no_secret_is_in_the_manifests(example: str) -> None:
     assert not [o for o in objects(example) if o["kind"] == "Secret"]
     for pod in pods(example).values():
         for container in pod["containers"]:

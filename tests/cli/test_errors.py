@@ -83,10 +83,10 @@ def test_a_problem_is_its_sentence_without_the_pointer_of_the_api(celeriac: Cele
 @pytest.mark.parametrize(
     ("detail", "pointer", "shown"),
     [
-        ("Column 'x': 'thirty' is not a number.", "/inputs/1/x", "row 1: Column 'x': 'thirty' is not a number."),
-        ("Input 'text' expects text, got the number 1.", "/inputs/12", "row 12: Input 'text' expects text, got the number 1."),
-        ("row 1 lacks the column 'x'", "/inputs/1", "row 1 lacks the column 'x'"),
-        ("Column 'row 1': 'a' is not a number.", "/inputs/11/row 1", "row 11: Column 'row 1': 'a' is not a number."),
+        ("Column 'x': 'thirty' is not a number.", "/inputs/1/x", "Row 1: Column 'x': 'thirty' is not a number."),
+        ("Input 'text' expects text, got the number 1.", "/inputs/12", "Row 12: Input 'text' expects text, got the number 1."),
+        ("Row 1 lacks the column 'x'.", "/inputs/1", "Row 1 lacks the column 'x'."),
+        ("Column 'row 1': 'a' is not a number.", "/inputs/11/row 1", "Row 11: Column 'row 1': 'a' is not a number."),
         ("'x' takes FP64, not BYTES", "/inputs", "'x' takes FP64, not BYTES"),
         ("'image' is not text", "/inputs/image", "'image' is not text"),
         ("it is wrong", "/events/0", "it is wrong"),
@@ -104,7 +104,7 @@ def test_a_refused_value_is_reported_with_its_row(command: str, celeriac: Celeri
     problem = {"code": "invalid_tensor", "detail": detail, "errors": [{"pointer": "/inputs/1/x", "detail": detail}]}
     stranger.status, stranger.content = 422, json.dumps(problem).encode()
     ended = celeriac(*command.split(), "--data", str(tmp_path / "rows.json"), "--url", stranger.url)
-    assert (ended.exit, ended.err) == (Exit.USAGE, f"error: row 1: {detail}\n")
+    assert (ended.exit, ended.err) == (Exit.USAGE, f"error: Row 1: {detail}\n")
 
 
 def test_a_job_that_failed_at_a_value_is_reported_with_its_row(celeriac: Celeriac, stranger: Stranger, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_job_that_failed_at_a_value_is_reported_with_its_row(celeriac: Celeria
     error = {"code": "invalid_tensor", "detail": "Column 'x': 'thirty' is not a number.", "pointer": "/inputs/1/x"}
     stranger.content = json.dumps({"id": "7", "state": "failed", "error": error}).encode()
     ended = celeriac("predict", "m", "--data", str(tmp_path / "rows.json"), "--url", stranger.url)
-    assert "job 7 failed: row 1: Column 'x': 'thirty' is not a number." in ended.err
+    assert "Job 7 failed: Row 1: Column 'x': 'thirty' is not a number." in ended.err
 
 
 def test_a_problem_is_one_json_object_for_a_script(celeriac: Celeriac, stranger: Stranger) -> None:

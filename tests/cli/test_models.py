@@ -27,8 +27,8 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.parametrize(
     ("code", "limit_s", "reason"),
     [
-        ("import time; time.sleep(1000)", "1", "its process did not finish within 1 s (CELERIAC_LOAD_TIMEOUT_S)"),
-        ("import os; os._exit(7)", "300", "its process ended with code 7"),
+        ("import time; time.sleep(1000)", "1", "Its process did not finish within 1 s (CELERIAC_LOAD_TIMEOUT_S)."),
+        ("import os; os._exit(7)", "300", "Its process ended with code 7."),
     ],
 )
 def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(

@@ -61,7 +61,7 @@ def test_the_times_of_a_sample_keep_their_zone(cell: str, zone: Any, types: dict
 
 
 @pytest.mark.parametrize(("text", "expected"), [("[[1]]", [[1]]), ("a,b\n1,2\n", [{"a": 1, "b": 2}])])
-def test_standard_input_tells_by_its_first_character(text: str, expected: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_character_of_standard_input_decides_its_format(text: str, expected: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     assert sample.read("-") == expected
 
@@ -72,8 +72,8 @@ def test_standard_input_tells_by_its_first_character(text: str, expected: list[A
         ("rows.csv", "a,b\n1,2\n3\n", "line 3: it has 1 value, and the first line has 2 columns"),
         ("rows.csv", "", "contains no rows"),
         ("rows.csv", "a,b\n", "contains no rows"),
-        ("rows.csv", 'a\n"open\n', "line 2"),
-        ("rows.csv", "0\n1.0\n2.0\n", "line 1: it holds numbers, where the names of the columns are expected: set header to false"),
+        ("rows.csv", 'a\n"open\n', "Line 2"),
+        ("rows.csv", "0\n1.0\n2.0\n", "Line 1 holds numbers, where the names of the columns are expected. Set header to false"),
         ("rows.json", "[1,", "not valid JSON"),
         ("rows.json", "[[NaN]]", "write null for a missing value"),
         ("rows.json", "3", "must hold a list of rows"),

@@ -54,7 +54,7 @@ def test_a_taken_port(process: str, celeriac: Celeriac, place: pytest.MonkeyPatc
         place.setenv(f"CELERIAC_{process}_PORT", str(port))
         ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
-    assert f"port {port}, which is taken: set CELERIAC_{process}_PORT" in ended.err
+    assert f"port {port}, which is taken. Set CELERIAC_{process}_PORT" in ended.err
 
 
 @pytest.mark.parametrize(("first", "second"), [("API", "FLOWER"), ("API", "WORKER"), ("FLOWER", "WORKER")])
@@ -64,14 +64,14 @@ def test_two_processes_on_one_port(first: str, second: str, celeriac: Celeriac, 
     place.setenv(f"CELERIAC_{second}_PORT", str(port))
     ended = refused(celeriac)
     assert ended.exit == Exit.CONFLICT
-    assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}: set one of them to another port" in ended.err
+    assert f"CELERIAC_{first}_PORT and CELERIAC_{second}_PORT are both {port}. Set one of them to another port" in ended.err
 
 
 def test_an_api_for_other_machines_needs_keys(celeriac: Celeriac, place: pytest.MonkeyPatch) -> None:
     place.setenv("CELERIAC_API_HOST", "0.0.0.0")
     ended = refused(celeriac)
     assert ended.exit == Exit.REFUSED
-    assert "everybody who reaches the API could use it without a key: set CELERIAC_AUTH=keys" in ended.err
+    assert "everybody who reaches the API could use it without a key. Set CELERIAC_AUTH=keys" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ from sklearn.datasets import load_diabetes
 
 from tests.client.flaky import FlakyProxy
 from tests.code import publish
+from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, SLEEP
 from tests.running import Running
-from tests.system.test_readme import STREAMING, block
+from tests.system.test_how_to import STREAMING
 
 pytestmark = pytest.mark.slow
 ROWS = load_diabetes().data[:5]

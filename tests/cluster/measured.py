@@ -1,4 +1,4 @@
-"""What the suite measures on its way: told at its end, to be put into k8s/README.md."""
+"""What the suite measures on its way: reported at its end, to be put into k8s/README.md."""
 
 from __future__ import annotations
 

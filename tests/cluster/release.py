@@ -117,7 +117,7 @@ class Release:
 
     @contextmanager
     def held(self, pool: str, replicas: int) -> Iterator[None]:
-        """KEDA keeps the pool at so many pods."""
+        """KEDA keeps the pool at this number of pods."""
         scaler, key = f"scaledobject/{self.name}-worker-{pool}", "autoscaling.keda.sh/paused-replicas"
         before = self.at.get(scaler)["metadata"].get("annotations", {}).get(key)
         self.at.kubectl("annotate", scaler, f"{key}={replicas}", "--overwrite")

@@ -1,4 +1,4 @@
-"""A mistake in the values is told in words, and never ends in a crash loop that says nothing."""
+"""A mistake in the values is reported in words, and never ends in a crash loop that says nothing."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def nothing_is_there(release: Release) -> bool:
 
 
 def versions(release: Release) -> dict[str, int]:
-    """What each workload was told to be, counted up by Kubernetes at each change."""
+    """What each workload was asked to be, counted up by Kubernetes at each change."""
     return {
         f"{o['kind']}/{o['metadata']['name']}": o["metadata"]["generation"] for o in release.at.get("deployments,statefulsets")["items"]
     }

@@ -1,4 +1,4 @@
-"""What a person is told of the pools, and what workers tell the cluster."""
+"""What a person learns about the pools, and what workers write to the cluster."""
 
 from __future__ import annotations
 

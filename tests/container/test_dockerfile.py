@@ -1,4 +1,4 @@
-"""What the Dockerfile installs, told without building it."""
+"""What the Dockerfile installs, read without building it."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_the_image_carries_no_compiler_and_no_installer(image: str) -> None:
     assert docker("run", "--rm", "--entrypoint=python", image, "-c", script) == "[]"
 
 
-def test_a_slot_has_one_thread_unless_told_otherwise(image: str) -> None:
+def test_a_slot_has_one_thread_unless_configured_otherwise(image: str) -> None:
     script = "import os; print([os.environ[f'{n}_NUM_THREADS'] for n in ('OMP', 'OPENBLAS', 'MKL')])"
     assert docker("run", "--rm", "--entrypoint=python", image, "-c", script) == "['1', '1', '1']"
 

@@ -97,7 +97,7 @@ def model(columns: int, *, nullable: bool) -> Manifest:
 
 
 def test_records_that_leave_out_nearly_everything_do_not_become_gigabytes() -> None:
-    with pytest.raises(PayloadTooLarge, match="split the rows"):
+    with pytest.raises(PayloadTooLarge, match="Split the rows"):
         from_rows(model(1000, nullable=True), [{}] * 20_000)
 
 

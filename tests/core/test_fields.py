@@ -29,7 +29,7 @@ def test_what_is_nested_deeper_is(found: Any) -> None:
     ("text", "sentence"),
     [
         (rb'{"a":"\ud83d"}', "not Unicode text: the escape at character 7 is half of a surrogate pair. Write both halves, or none."),
-        (b'{"a": NaN}', "not JSON: NaN and Infinity are not numbers there: write null for a missing value"),
+        (b'{"a": NaN}', "not JSON: NaN and Infinity are not numbers there. Write null for a missing value."),
         (b'{"a": 1', "not JSON: unexpected end of data: line 1 column 8 (char 7)"),
     ],
 )

@@ -96,14 +96,14 @@ def test_a_wrong_shape_is_reported_in_words_with_an_example(datatype: str, shape
     [
         (TABLE, "no list", "invalid_input", "/inputs", "at least one row"),
         (TABLE, [], "invalid_input", "/inputs", "at least one row"),
-        (TABLE, [[1, 2], [3]], "invalid_tensor", "/inputs/1", "row 1 differs from row 0, which has 2 values"),
-        (TABLE, [[1], [2, 3]], "invalid_tensor", "/inputs/1", "row 1 differs from row 0, which has 1 value$"),
+        (TABLE, [[1, 2], [3]], "invalid_tensor", "/inputs/1", "Row 1 differs from row 0, which has 2 values"),
+        (TABLE, [[1], [2, 3]], "invalid_tensor", "/inputs/1", r"Row 1 differs from row 0, which has 1 value\.$"),
         (TABLE, [[1, 2, 3]], "invalid_tensor", "/inputs", r"takes 2 values per row, for example .* not the shape \[1, 3\]"),
         (TABLE, [[]], "invalid_tensor", "/inputs", r"\[1, 0\]"),
         (TABLE, [[1, [2]]], "invalid_tensor", "/inputs", "mixed"),
         (TABLE, [[[1, 2]]], "invalid_tensor", "/inputs", r"\[1, 1, 2\]"),
         (TABLE, [[1, 2], [3, "x"]], "invalid_tensor", "/inputs/1/1", "Column 'width': 'x' is not a number."),
-        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "Column 'height': a value is null"),
+        (TABLE, [[1, 2], [None, 3]], "invalid_tensor", "/inputs/1/0", "Column 'height': A value is null"),
         (TABLE, [{"width": 1, "height": "tall"}], "invalid_tensor", "/inputs/0/height", "Column 'height': 'tall' is not a number."),
         (NARROW, [[1, 2], [3, 1e300]], "invalid_tensor", "/inputs/1/1", "300 does not fit into FP32"),
         (TABLE, [{"height": 1}], "invalid_input", "/inputs/0", "lacks the column 'width'"),
@@ -203,10 +203,10 @@ def test_a_tensor_for_each_column_makes_the_one_input() -> None:  # M7
 @pytest.mark.parametrize(
     ("tensors", "reason"),
     [
-        ([_column("age", [1.0, 2.0])], "the column 'income' is missing. The model takes the columns age, income"),
-        ([_column("age", [1.0, 2.0]), _column("income", [1.0], shape=(1, 1))], "the columns differ in rows: age has 2, income has 1"),
+        ([_column("age", [1.0, 2.0])], "The column 'income' is missing. The model takes the columns age, income"),
+        ([_column("age", [1.0, 2.0]), _column("income", [1.0], shape=(1, 1))], "The columns differ in rows: age has 2, income has 1"),
         ([_column("age", [1.0, 2.0]), _column("size", [1.0, 2.0])], "has no input 'age'"),
-        ([_column("age", [1.0, 2.0]), _column("age", [1.0, 2.0])], "two inputs have the same name"),
+        ([_column("age", [1.0, 2.0]), _column("age", [1.0, 2.0])], "Two inputs have the same name"),
         ([_column("age", [1.0, 2.0]), _column("income", [1.0, 2.0], shape=(1, 2))], "Input 'income' takes one value per row"),
     ],
 )

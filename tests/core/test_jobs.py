@@ -27,7 +27,7 @@ def test_ids_sort_by_the_time_they_tell() -> None:
     assert created_at(first) == 1_700_000_000.0
 
 
-def test_an_id_of_the_callers_tells_no_time() -> None:
+def test_an_id_of_the_callers_contains_no_time() -> None:
     assert created_at("order-4711") is None
 
 
@@ -49,7 +49,7 @@ def test_a_reference_names_a_version_or_an_alias(text: str, version: str | None,
 
 
 @pytest.mark.parametrize("text", ["", "Digits", "../digits", "digits@", "digits@../1", "digits@A", "a b"])
-def test_what_is_no_reference_is_refused(text: str) -> None:
+def test_what_is_not_a_reference_is_refused(text: str) -> None:
     with pytest.raises(errors.InvalidInput, match="Invalid model reference"):
         ModelRef.parse(text)
 
@@ -91,7 +91,7 @@ def test_a_reply_holds_each_jobs_own_rows_or_error() -> None:
     ]
 
 
-def test_a_reply_of_recorded_jobs_tells_what_their_records_say() -> None:
+def test_a_reply_of_recorded_jobs_reports_what_their_records_say() -> None:
     sent = delivery((1,))
     output = Tensor("predict", "INT64", (1,), encode([7], "INT64"))
     sent.recorded, sent.jobs, sent.rows = True, ("a",), (1,)

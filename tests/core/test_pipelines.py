@@ -63,7 +63,7 @@ def test_a_condition_holds_or_not(condition: Condition, value: object, holds: bo
     assert condition.holds(lambda name: value) is holds
 
 
-def test_what_cannot_be_compared_is_told() -> None:
+def test_what_cannot_be_compared_is_reported() -> None:
     with pytest.raises(InvalidInput, match=r"\$a is 'x', which cannot be compared with 3"):
         Condition("$a", "above", 3).holds(lambda name: "x")
 
@@ -74,15 +74,15 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("run: vote", "run: vote\n    model: digits", 4, "either run \\(a function\\) or model"),
         ("$forest, $linear", "$forest, $lineal", 6, "\\$lineal is not a step. Steps: vote, forest"),
         ("$inputs.image}", "$inputs.picture}", 9, "\\$inputs.picture is not an input. Inputs: image"),
-        ("$inputs.image}", "$vote}", 4, "the steps wait for each other: "),
-        ("$inputs.image}", "$item}", 9, "\\$item is there only in a step with each"),
+        ("$inputs.image}", "$vote}", 4, "The steps wait for each other: "),
+        ("$inputs.image}", "$item}", 9, "\\$item exists only in a step with each"),
         ("above: 3", "over: 3", 8, "Unknown field 'over'"),
-        ("above: 3", "above: 3, below: 9", 8, "compares value by one of"),
-        ("timeout_s: 5", "timeout_s: soon", 9, "timeout_s is 'soon': give seconds"),
-        ("max_attempts: 2", "max_attempts: 0", 9, "max_attempts is 0: give a whole number"),
+        ("above: 3", "above: 3, below: 9", 8, "must compare value by one of"),
+        ("timeout_s: 5", "timeout_s: soon", 9, "timeout_s is 'soon'. Give seconds"),
+        ("max_attempts: 2", "max_attempts: 0", 9, "max_attempts is 0. Give a whole number"),
         ("max_attempts: 2", "tries: 2", 9, "Unknown field 'tries'"),
         ("  forest:", "  Forest:", 7, "'Forest' is not a valid step name"),
-        ("  forest:", "  vote:", 7, "the key 'vote' is repeated"),
+        ("  forest:", "  vote:", 7, "The key 'vote' is repeated"),
         ("digits@production", "Digits", 7, "Invalid model reference 'Digits'"),
         ("{image: $inputs.image}", "$inputs.image", 9, "arguments by name"),
         ("timeout_s: 5", "each: no", 9, "each must be a string"),
@@ -92,21 +92,21 @@ def test_what_cannot_be_compared_is_told() -> None:
         ("description: From", "description: [From", 2, ""),
         ("timeout_s: 5", "timeout_s: .inf", 9, ".inf is not a finite number"),
         ("timeout_s: 5", "timeout_s: 99999999999999999999", 9, "99999999999999999999 is not a finite number of at most 64 bits"),
-        ("$inputs.image}", "2024-01-01}", 9, "JSON has no timestamp: put text in quotes"),
+        ("$inputs.image}", "2024-01-01}", 9, "JSON has no timestamp. Put text in quotes"),
         ("$inputs.image}", "!!set {a, b}}", 9, "JSON has no set"),
-        ("$inputs.image}", "{1: a}}", 9, "'1' is not a string: put it in quotes"),
-        ("  forest:", "  yes:", 7, "'yes' is not a string: put it in quotes"),
+        ("$inputs.image}", "{1: a}}", 9, "'1' is not a string. Put it in quotes"),
+        ("  forest:", "  yes:", 7, "'yes' is not a string. Put it in quotes"),
         ("timeout_s: 5", "pool: a b", 9, "'a b' is not a valid pool name"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(wrong: str, right: str, line: int, reason: str) -> None:
+def test_what_is_wrong_is_reported_with_its_line(wrong: str, right: str, line: int, reason: str) -> None:
     assert wrong in GOOD
     with pytest.raises(PipelineUnavailable, match=f"^digits.yaml, line {line}: .*{reason}"):
         parse("digits", GOOD.replace(wrong, right, 1), "digits.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "word", "steps: {}\noutput: 1"])
-def test_what_is_no_pipeline_is_told(text: str) -> None:
+def test_what_is_not_a_pipeline_is_reported(text: str) -> None:
     with pytest.raises(PipelineUnavailable, match=r"digits\.yaml, line 1: "):
         parse("digits", text, "digits.yaml")
 
@@ -123,7 +123,7 @@ BOMB = (
     [
         (DEEP, "nested too deeply or contain themselves"),
         (ITSELF, "or contain themselves"),
-        (BOMB, "line 2: the file holds more than 20000 values"),
+        (BOMB, "line 2: The file holds more than 20000 values"),
     ],
 )
 def test_a_file_that_would_not_end_is_refused(text: str, told: str) -> None:

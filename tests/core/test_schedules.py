@@ -15,7 +15,7 @@ ZURICH = ZoneInfo("Europe/Zurich")
 
 
 def times(cron: str, begin: str, count: int, zone: ZoneInfo = ZURICH) -> list[str]:
-    """The first so many times after one, with their offsets from UTC."""
+    """The first `count` times after one, with their offsets from UTC."""
     at, found = datetime.fromisoformat(begin).replace(tzinfo=zone).timestamp(), []
     for _ in range(count):
         at = Cron.parse(cron).after(at, zone)
@@ -40,7 +40,7 @@ def test_the_next_times(cron: str, expected: list[str]) -> None:
     assert times(cron, "2026-01-01T00:00", 3) == expected
 
 
-def test_29_february_is_found_across_a_year_that_is_no_leap_year() -> None:
+def test_29_february_is_found_across_a_year_that_is_not_a_leap_year() -> None:
     assert times("0 0 29 2 *", "2097-01-01T00:00", 1) == ["Fri 2104-02-29 00:00 +0100"]
 
 
@@ -112,7 +112,7 @@ def test_what_is_planned_for_a_time_has_one_job() -> None:
         ({"timezone": "../etc/passwd"}, "/timezone", "Time zone '../etc/passwd' does not exist"),
     ],
 )
-def test_bad_input_is_told_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
+def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         schedule(**more)
     assert caught.value.pointer == pointer

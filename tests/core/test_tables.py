@@ -11,7 +11,7 @@ from app.core.tables import TableOptions
 @pytest.mark.parametrize(
     "options", [{"delimiter": ",", "decimal": ","}, {"quote": "", "decimal": ","}, {"delimiter": ";", "decimal": ",", "quote": "'"}]
 )
-def test_characters_that_can_be_told_from_each_other_are_taken(options: dict[str, Any]) -> None:
+def test_characters_that_differ_are_accepted(options: dict[str, Any]) -> None:
     assert TableOptions.from_dict(options).as_dict() == options
 
 

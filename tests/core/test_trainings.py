@@ -48,7 +48,7 @@ def test_without_a_search_there_is_one_candidate() -> None:
         ({"columns": ["x" * 100] * 400}, "", "Name fewer columns"),
     ],
 )  # fmt: skip
-def test_bad_input_is_told_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
+def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         training(**more)
     assert caught.value.pointer == pointer

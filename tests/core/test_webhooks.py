@@ -11,7 +11,7 @@ def webhook(**values: object) -> Webhook:
     return Webhook(**{"id": "wh_1", "url": "https://example.com", "secret": "whsec_new", "events": (Event.COMPLETED,), **values})  # type: ignore[arg-type]
 
 
-def test_attempts_go_on_for_three_days_and_end() -> None:
+def test_attempts_continue_for_three_days_and_end() -> None:
     waits = [delay(SCHEDULE, tried, jitter=0) for tried in range(1, len(SCHEDULE) + 2)]
     assert waits[:2] == [5, 300]
     assert sum(wait or 0 for wait in waits) > 3 * 24 * 3600

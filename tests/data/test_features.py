@@ -50,11 +50,11 @@ def test_columns_are_found_by_name_or_by_place(
 @pytest.mark.parametrize(
     ("model", "head", "columns", "keep", "message"),
     [
-        (NAMED, "a,id", None, None, "the file lacks 'b', which 'm' takes; it has 'a', 'id'"),
+        (NAMED, "a,id", None, None, "The file lacks 'b', which 'm' takes; it has 'a', 'id'"),
         (NAMED, "a,b", {"c": "a"}, None, "'m' takes no column 'c'"),
         (NAMED, "a,b", ["a"], None, "'m' takes 2 columns, and these are 1"),
-        (NAMED, "a,b", None, ["z"], "the file has no column 'z'"),
-        (NAMELESS, "id,p,q", None, None, "'m' takes 2 columns, and these are 3: 'id', 'p', 'q'; name those"),
+        (NAMED, "a,b", None, ["z"], "The file has no column 'z'"),
+        (NAMELESS, "id,p,q", None, None, "'m' takes 2 columns, and these are 3: 'id', 'p', 'q'. Name those"),
     ],
 )
 def test_columns_that_do_not_fit_are_named(model: Manifest, head: str, columns: object, keep: list[str], message: str) -> None:

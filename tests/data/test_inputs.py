@@ -67,7 +67,7 @@ def test_every_format_holds_the_same_rows() -> None:
         assert read(IRIS, content, media_type) == read(IRIS, content, BYTES) == [[[1.0, 2.0], [3.0, 4.0]]]
 
 
-def test_the_content_type_tells_csv_from_jsonl() -> None:
+def test_the_content_type_decides_between_csv_and_jsonl() -> None:
     assert read(manifest(TensorSpec("[a]", "INT64", (-1,))), "[a]\n1\n") == [[1]]
 
 
@@ -88,12 +88,12 @@ def test_a_missing_whole_number_far_down_does_not_change_the_rows_above() -> Non
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a,c\n1,2\n", "the file lacks 'b', which 'm' takes; it has 'a', 'c'"),
-        ("a,b\n1,2\n3\n", "The table: line 3: it has 1 value, and the first line has 2 columns"),
-        ("a,b\n1,2\n3,ten\nx,y\n", "The table: line 3: Column 'b': 'ten' is not a number."),
-        ("a,b\n", "The table: it has no rows"),
-        ("", "The table: it has no rows"),
-        ("1,2\n", "The table: line 1: it holds numbers, where the names of the columns are expected: set header to false"),
+        ("a,c\n1,2\n", "The file lacks 'b', which 'm' takes; it has 'a', 'c'"),
+        ("a,b\n1,2\n3\n", "The table: Line 3: it has 1 value, and the first line has 2 columns"),
+        ("a,b\n1,2\n3,ten\nx,y\n", "The table: Line 3: Column 'b': 'ten' is not a number."),
+        ("a,b\n", "The table: It has no rows"),
+        ("", "The table: It has no rows"),
+        ("1,2\n", "The table: Line 1 holds numbers, where the names of the columns are expected. Set header to false"),
         ("a,b\n\xff,1\n", "The table"),
     ],
 )
@@ -104,12 +104,14 @@ def test_a_table_is_refused_as_a_whole_with_the_place(text: str, sentence: str) 
 
 
 def test_a_row_of_a_format_without_lines_is_counted() -> None:
-    with pytest.raises(InvalidFile, match="The table: row 1: Column 'b'"):
+    with pytest.raises(InvalidFile, match="The table: Row 1: Column 'b'"):
         read(IRIS, pd.DataFrame({"a": [1, 2], "b": ["1", "ten"]}).to_parquet(), PARQUET)
 
 
 def test_another_format_than_the_content_type_says_is_refused() -> None:
-    with pytest.raises(InvalidFile, match=r"The table is parquet, and its content type is text/csv: send application/vnd\.apache\.parquet"):
+    with pytest.raises(
+        InvalidFile, match=r"The table is parquet, and its content type is text/csv\. Send application/vnd\.apache\.parquet"
+    ):
         read(IRIS, pd.DataFrame({"a": [1], "b": [2]}).to_parquet())
 
 

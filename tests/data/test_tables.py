@@ -94,7 +94,7 @@ CELLS = (
 
 @pytest.mark.parametrize("kind", BINARY, ids=str)
 def test_csv_does_not_take_a_column_that_is_not_text(kind: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"CSV cannot hold the column 'raw' of type .*: write Parquet or JSONL, or set keep"):
+    with pytest.raises(InvalidInput, match=r"CSV cannot hold the column 'raw' of type .*\. Write Parquet or JSONL, or set keep"):
         check_columns(Format.CSV, {"raw": kind})
     check_columns(Format.JSONL, {"raw": kind})
     check_columns(Format.PARQUET, {"raw": kind})
@@ -207,7 +207,7 @@ def test_text_after_a_closing_quote_is_found_by_the_characters_of_the_file() -> 
     reader, _ = open_table(io.BytesIO(b'x,y\n1,"a"b\n'), "x.csv", None, TableOptions(quote=""))
     reader.look_through()
     assert all_of(reader)[0]["y"].to_pylist() == ['"a"b']
-    with pytest.raises(InvalidFile, match="line 1: text follows a closing quote"):
+    with pytest.raises(InvalidFile, match="Line 1: text follows a closing quote"):
         opened(b'"x"y,z\n1,2\n', "x.csv")
 
 
@@ -281,18 +281,18 @@ def npy() -> bytes:
     [
         (parquet()[:-20], "x.parquet", "cut off or damaged"),
         (b"a,b\n1,2\n", "x.parquet", "does not begin as such a file"),
-        (npy()[:-8], "x.npy", "the NPY file is cut off: 232 bytes of data, and its shape [10, 3] needs 240"),
-        (npy()[:20], "x.npy", "the NPY file is damaged"),
-        ("a,ü\n".encode("latin-1"), "x.csv", "line 1: the byte 0xfc is not UTF-8"),
+        (npy()[:-8], "x.npy", "The NPY file is cut off: 232 bytes of data, and its shape [10, 3] needs 240"),
+        (npy()[:20], "x.npy", "The NPY file is damaged"),
+        ("a,ü\n".encode("latin-1"), "x.csv", "Line 1: the byte 0xfc is not UTF-8"),
         ("a,b\n".encode("utf-16"), "x.csv", "x.csv is text in UTF-16 or UTF-32. Save it as UTF-8."),
         ("a,b\n".encode("utf-16-le"), "x.csv", "holds zero bytes"),
         (b"PK\x03\x04\x14\0", "x.xlsx", "x.xlsx is a ZIP archive or an Excel workbook"),
         (b"\x1f\x8b\x08\0", "x.csv.gz", "is compressed with gzip"),
         (b"a,a\n1,2\n", "x.csv", "two columns are called 'a'"),
-        (b"a,\n1,2\n", "x.csv", "line 1: column 2 has no name"),
-        (b"1,2\n3,4\n", "x.csv", "it holds numbers, where the names of the columns are expected"),
-        (b"\na,b\n1,2\n", "x.csv", "line 1: it is blank"),
-        (b'{"a": \n', "x.jsonl", "line 1: it is not JSON"),
+        (b"a,\n1,2\n", "x.csv", "Line 1: column 2 has no name"),
+        (b"1,2\n3,4\n", "x.csv", "Line 1 holds numbers, where the names of the columns are expected"),
+        (b"\na,b\n1,2\n", "x.csv", "Line 1 is blank"),
+        (b'{"a": \n', "x.jsonl", "Line 1: it is not JSON"),
     ],
 )
 def test_an_unusable_file_is_refused_when_it_is_opened(content: bytes, name: str, message: str) -> None:
@@ -304,8 +304,8 @@ def test_an_unusable_file_is_refused_when_it_is_opened(content: bytes, name: str
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,x\n2,ü\n".encode("latin-1"), "line 3: the byte 0xfc is not UTF-8"),
-        (b'a,b\n1,x\n2,"y\n3,z\n', "line 3: a quote that opens here is never closed"),
+        ("a,b\n1,x\n2,ü\n".encode("latin-1"), "Line 3: the byte 0xfc is not UTF-8"),
+        (b'a,b\n1,x\n2,"y\n3,z\n', "Line 3: a quote that opens here is never closed"),
     ],
 )
 def test_an_unusable_file_is_refused_when_it_is_indexed(content: bytes, message: str) -> None:
@@ -334,7 +334,7 @@ def test_a_damaged_page_of_parquet_is_reported() -> None:
 
 
 @pytest.mark.parametrize(("content", "name", "format"), [(b"[1]\n", "x", "jsonl"), (b"a;b\n", "x", "csv"), (b"{}", "x.csv", "csv")])
-def test_the_content_tells_the_format_where_the_name_does_not(content: bytes, name: str, format: str) -> None:
+def test_the_content_decides_the_format_if_the_name_does_not(content: bytes, name: str, format: str) -> None:
     assert recognize(io.BytesIO(content), name) == format
 
 

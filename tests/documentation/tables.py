@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,8 +19,14 @@ from typer.cli import get_docs_for_click
 from app import metrics
 from app.api.http.problems import STATUS
 from app.cli.main import app
+from app.core import errors as core_errors
+from app.core.errors import CeleriacError
+from app.core.tensors import DECLARED, FLOATS, ITEM_SIZE, TIMESTAMP, Tensor
+from app.core.values import RANGES
+from app.runtime.arrays import to_array
 from app.settings import ADVANCED, Settings
 from tests.bench.report import told
+from tests.documentation import endpoints
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"
@@ -42,8 +49,45 @@ def settings() -> str:
 
 
 def errors() -> str:
-    rows = [(f"`{kind.code}`", str(status), kind.title) for kind, status in STATUS.items()]
-    return _table(("code", "status", "meaning"), rows)
+    rows = [
+        (f"`{kind.code}`", str(status), str(int(exit_codes.exit_of(kind.code, status))), occasions()[kind.code])
+        for kind, status in STATUS.items()
+    ]
+    return _table(("code", "status", "exit code", "when"), rows)
+
+
+def occasions() -> dict[str, str]:
+    """Code -> when it occurs, from the tree that the module of errors begins with."""
+    lines = re.findall(r"^[│├└─ ]+\w+ +([a-z_]+) +(\S.*)$", core_errors.__doc__ or "", re.MULTILINE)
+    return {CeleriacError.code: "an error of the server; its log has the traceback"} | dict(lines)
+
+
+def operations() -> str:
+    """A heading and a table for each tag of the API."""
+    sections = []
+    for tag, rows in endpoints.groups().items():
+        description = endpoints.described(tag)
+        opening = f"## {tag.capitalize()}\n\n" + (f"{description}\n\n" if description else "")
+        sections.append(opening + _table(("endpoint", "header, parameter, body or status", "behavior"), rows))
+    return "\n".join(sections)
+
+
+def datatypes() -> str:
+    rows = [(f"`{datatype}`", _values(datatype), f"`{to_array(Tensor('', datatype, (0,), b'')).dtype}`") for datatype in DECLARED]
+    return _table(("datatype", "values", "array in `model.py`"), rows)
+
+
+def _values(datatype: str) -> str:
+    if datatype in RANGES:
+        low, high = RANGES[datatype]
+        return f"whole numbers from {low:,} to {high:,}"
+    if datatype in FLOATS:
+        return f"numbers of {8 * ITEM_SIZE[datatype]} bits; a missing value is NaN"
+    return {
+        "BOOL": "`true` and `false`; a missing value is NaN, in an array of objects",
+        "BYTES": 'text, or bytes that are not UTF-8 (in JSON `{"b64": "…"}`); a missing value is NaN',
+        TIMESTAMP: "dates and times to the microsecond, such as `2026-01-31T12:30:00`; a missing value is NaT",
+    }[datatype]
 
 
 def exits() -> str:
@@ -69,7 +113,7 @@ def bench() -> str:
     versions = machine["versions"]
     where = (
         f"Medians of {run['rounds']} rounds of {run['seconds']:g} s on {machine['cores']} cores ({machine['processor']}, {machine['memory_gib']} GiB), everything on "
-        f"one machine; Python {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
+        f"one machine.\nPython {versions['python']}, Redis {versions['redis-server']}, Celery {versions['celery']}, scikit-learn {versions['scikit-learn']}, wrk {versions['wrk']}.\n\n"
     )
     rows = [_ratio(row) for row in baseline["rows"].values()]
     return where + _table(("what", "Celeriac", "against", "theirs", "ratio (of single rounds)", "goal"), rows)
@@ -107,7 +151,9 @@ def chart() -> str:
 PAGES: Final[dict[str, Callable[[], str]]] = {
     "operations/benchmarks.md": bench,
     "reference/settings.md": settings,
+    "reference/http-api.md": operations,
     "reference/errors.md": errors,
+    "reference/model-yaml.md": datatypes,
     "reference/exit-codes.md": exits,
     "reference/metrics.md": measured,
     "reference/chart-values.md": chart,

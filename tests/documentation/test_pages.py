@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
+from typing import Final
 
 import pytest
 import yaml
 
+from app.core.models import TensorSpec
+from app.core.tensors import DECLARED
+from app.runtime.model_yaml import FIELDS
 from app.settings import Settings
 from tests.chart.test_monitoring import rules
 from tests.documentation.tables import CLI, DOCS, PAGES, README, ROOT, commands, rendered
+
+VOCABULARY: Final = (
+    "job", "delivery", "dynamic batching", "batcher", "batch", "chunk", "token", "stream event", "webhook delivery", "requeue", "retry",
+    "reconcile", "heartbeat", "smoke test", "cancellation", "shutdown", "ETA", "split on OOM", "model reference", "unloaded model",
+    "promotion gate", "Redis check", "probe", "concurrency limit", "chunk size", "RFC 3339 timestamp",
+)  # fmt: skip
+"""The words that have one meaning in the code."""
 
 
 @pytest.mark.parametrize("page", [*PAGES, CLI])
@@ -58,3 +70,16 @@ def pages_of(item: object) -> list[str]:
         return [item]
     children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else []
     return [page for child in children for page in pages_of(child)]
+
+
+def test_every_field_of_model_yaml_is_described() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \|", (DOCS / "reference/model-yaml.md").read_text(), re.MULTILINE)
+    described = {name for cell in rows for name in re.findall(r"`(\w+)`", cell)}
+    spec = {field.name for field in fields(TensorSpec)}
+    assert {*FIELDS, *spec, *DECLARED} <= described
+
+
+def test_the_glossary_is_complete_and_sorted() -> None:
+    terms = [line.split("|")[1].strip() for line in (DOCS / "glossary.md").read_text().splitlines() if re.match(r"\| [A-Za-z]", line)][1:]
+    assert terms == sorted(terms, key=str.casefold)
+    assert {part for term in terms for part in term.split(", ")} >= set(VOCABULARY)

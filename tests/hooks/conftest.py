@@ -1,4 +1,4 @@
-"""A real receiver on this machine, and jobs on a real Redis whose events it is told of."""
+"""A real receiver on this machine, and jobs on a real Redis whose events it receives."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def receiver() -> Iterator[Receiver]:
 
 @dataclass
 class Hooked:
-    """Jobs without an API and a worker: the scripts that both use, and a sender that moves when it is told to."""
+    """Jobs without an API and a worker: the scripts that both use, and a sender that moves when the test asks it to."""
 
     client: redis.asyncio.Redis
     url: str

@@ -1,4 +1,4 @@
-"""Batches, whose records change as the API changes them, and who is told of it."""
+"""Batches, whose records change as the API changes them, and which webhooks are notified."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_registered_webhooks_hear_of_batches_of_their_models(
     assert len(receiver.all()) == told
 
 
-async def test_a_batch_that_is_resumed_is_told_again(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_batch_that_is_resumed_sends_its_events_again(hooked: Hooked, receiver: Receiver) -> None:
     await begin(hooked, receiver.url, (Event.COMPLETED,))
     await become(hooked, Status.FAILED, errors=[{"code": "x", "message": "y", "line": None, "param": None}])
     await become(hooked, Status.IN_PROGRESS, tuple(RESUMABLE), round=1, errors=[])
@@ -91,7 +91,7 @@ async def test_a_batch_that_is_resumed_is_told_again(hooked: Hooked, receiver: R
     assert sorted(delivery.message for delivery in await hooked.deliveries("default")) == ["evt_failed_batch_1.0", "evt_failed_batch_1.1"]
 
 
-async def test_nobody_is_told_of_a_batch_that_was_refused(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_batch_that_was_refused_sends_no_event(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
     await begin(hooked, receiver.url)
     await become(hooked, Status.FAILED)
@@ -109,7 +109,7 @@ async def test_a_batch_of_nobody_leaves_no_event(hooked: Hooked) -> None:
     assert await hooked.events() == []
 
 
-async def test_a_change_that_is_not_made_is_told_to_nobody(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_change_that_is_not_made_sends_no_event(hooked: Hooked, receiver: Receiver) -> None:
     await begin(hooked, receiver.url)
     await become(hooked, Status.CANCELLED)
     assert not await batches.apply(hooked.client, ID, "default", Change(GOING, status=Status.COMPLETED))
@@ -117,7 +117,7 @@ async def test_a_change_that_is_not_made_is_told_to_nobody(hooked: Hooked, recei
     assert types(receiver) == ["batch.cancelled"]
 
 
-async def test_of_many_errors_a_few_are_told(hooked: Hooked, receiver: Receiver) -> None:
+async def test_of_many_errors_a_few_are_sent(hooked: Hooked, receiver: Receiver) -> None:
     await begin(hooked, receiver.url)
     await become(hooked, Status.IN_PROGRESS)
     await become(hooked, Status.FAILED, errors=[{"code": "x", "message": "y" * 500, "line": at, "param": None} for at in range(100)])

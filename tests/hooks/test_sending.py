@@ -24,7 +24,7 @@ async def test_the_official_library_verifies_what_is_sent(hooked: Hooked, receiv
     assert Verifier(registered.secret).verify(got.body, got.headers)["type"] == "job.completed"
 
 
-async def test_a_job_tells_its_own_webhook_under_the_secret_of_the_installation(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_job_notifies_its_own_webhook_under_the_secret_of_the_installation(hooked: Hooked, receiver: Receiver) -> None:
     sent = await hooked.submit(receiver.url)
     await hooked.succeed(sent)
     await hooked.send()
@@ -62,7 +62,7 @@ async def test_the_body_holds_the_job_with_its_result(hooked: Hooked, receiver: 
 
 
 @pytest.mark.parametrize("values", [LARGEST // 10, LARGEST])
-async def test_a_large_result_is_left_out_and_told_where_it_is(hooked: Hooked, receiver: Receiver, values: int) -> None:
+async def test_a_large_result_is_left_out_and_its_address_sent(hooked: Hooked, receiver: Receiver, values: int) -> None:
     sent = await hooked.submit(receiver.url, (Event.COMPLETED,))
     await hooked.succeed(sent, values)
     await hooked.send()
@@ -72,7 +72,7 @@ async def test_a_large_result_is_left_out_and_told_where_it_is(hooked: Hooked, r
     assert got.json["data"]["result_url"] == f"/v1/jobs/{sent.jobs[0]}"
 
 
-async def test_a_failed_job_tells_its_error_and_no_traceback(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_failed_job_reports_its_error_and_no_traceback(hooked: Hooked, receiver: Receiver) -> None:
     sent = await hooked.submit(receiver.url, (Event.COMPLETED,))
     await hooked.start(sent)
     await hooked.finish(sent, Outcome(sent.jobs[0], error=PredictionFailed("it raised"), traceback="secret frames"))
@@ -96,7 +96,7 @@ async def test_a_job_of_nobody_leaves_no_event(hooked: Hooked) -> None:
     assert await hooked.events() == []
 
 
-async def test_the_chunks_of_a_batch_are_told_to_nobody(hooked: Hooked, receiver: Receiver) -> None:
+async def test_the_chunks_of_a_batch_send_no_event(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
     await hooked.succeed(await hooked.submit(parent="batch:batch_1"))
     await hooked.send()
@@ -229,7 +229,7 @@ async def test_a_private_address_is_refused_when_it_is_called_and_not_tried_agai
     assert receiver.all() == []
 
 
-async def test_a_host_that_is_no_name_is_told_and_not_tried_again(hooked: Hooked) -> None:
+async def test_a_host_that_is_not_a_name_is_reported_and_not_retried(hooked: Hooked) -> None:
     await hooked.register("https://xn--/hook")
     await hooked.cancel(await hooked.submit())
     await hooked.send()
@@ -320,7 +320,7 @@ async def expire(hooked: Hooked) -> None:
 
 
 @pytest.mark.parametrize("registered", [True, False])
-async def test_a_job_that_expires_unseen_in_the_queue_is_told(hooked: Hooked, receiver: Receiver, registered: bool) -> None:
+async def test_a_job_that_expires_unseen_in_the_queue_sends_its_event(hooked: Hooked, receiver: Receiver, registered: bool) -> None:
     if registered:
         await hooked.register(receiver.url)
     sent = await hooked.submit("" if registered else receiver.url, wait_s=-1)
@@ -331,7 +331,7 @@ async def test_a_job_that_expires_unseen_in_the_queue_is_told(hooked: Hooked, re
     assert not await hooked.client.exists(keys.EXPIRING)
 
 
-async def test_a_job_that_runs_past_its_deadline_is_told_when_it_ends(hooked: Hooked, receiver: Receiver) -> None:
+async def test_a_job_that_runs_past_its_deadline_sends_its_event_when_it_ends(hooked: Hooked, receiver: Receiver) -> None:
     sent = await hooked.submit(receiver.url, events=(Event.COMPLETED,))
     await hooked.start(sent)
     assert await hooked.client.zadd(keys.EXPIRING, {sent.jobs[0]: 0}, xx=True, ch=True), "as when its deadline is over"
@@ -344,6 +344,6 @@ async def test_a_job_that_runs_past_its_deadline_is_told_when_it_ends(hooked: Ho
     assert not await hooked.client.exists(keys.EXPIRING)
 
 
-async def test_a_job_that_nobody_is_to_be_told_of_costs_no_index(hooked: Hooked) -> None:
+async def test_a_job_without_a_webhook_costs_no_index(hooked: Hooked) -> None:
     await hooked.submit()
     assert not await hooked.client.exists(keys.EXPIRING)

@@ -14,7 +14,7 @@ NAME = "receiver.example"
 
 
 class Names:
-    """Stands in for the resolver of the system: `answers` are given one after the other, the last for ever."""
+    """Replaces the resolver of the system: `answers` are given one after the other, the last for ever."""
 
     def __init__(self) -> None:
         self.answers = [["127.0.0.1"]]
@@ -76,7 +76,7 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(names: Names,
     assert (await post(f"http://{NAME}:{receiver.port}/hook")).status_code == 204
 
 
-async def test_a_name_that_leads_nowhere_is_told() -> None:
+async def test_a_name_that_leads_nowhere_is_reported() -> None:
     with pytest.raises(ssrf_transport.Unresolved):
         await post("http://nobody.invalid/")
 

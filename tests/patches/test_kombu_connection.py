@@ -24,7 +24,7 @@ def test_a_channel_whose_transport_has_gone_is_closed_without_a_word(redis_url: 
     broker.close()
 
 
-def test_a_redis_that_is_away_is_asked_again_soon() -> None:
+def test_a_redis_that_is_unavailable_is_asked_again_soon() -> None:
     asked: list[float] = []
 
     def again(error: BaseException, interval: float) -> None:

@@ -88,7 +88,7 @@ def test_a_rejected_message_is_in_the_queue_again(take: Take, client: redis.Redi
     assert client.llen(keys.list_of("default")) == 1
 
 
-def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Redis) -> None:
+def test_what_a_broken_connection_did_not_answer_is_sent_again(client: redis.Redis) -> None:
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):
         pipeline = ScriptPipeline(pool)
@@ -101,7 +101,7 @@ def test_what_a_broken_connection_did_not_answer_is_told_again(client: redis.Red
     assert client.hkeys(HELD) == [b"first", b"second", b"third"]
 
 
-def test_a_script_that_failed_is_told_of_later_and_keeps_nothing_back_that_comes_after_it(client: redis.Redis) -> None:
+def test_a_script_that_failed_is_reported_later_and_delays_nothing_that_follows_it(client: redis.Redis) -> None:
     client.set(HELD, "no hash")
     pool = redis.ConnectionPool(**client.connection_pool.connection_kwargs)
     with contextlib.closing(pool):

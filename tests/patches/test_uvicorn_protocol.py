@@ -144,7 +144,7 @@ def test_headers_trailers_and_chunk_extensions_are_bounded(server: Server, sent:
 
 
 @pytest.mark.parametrize("first", [1000, MAX_HEAD_BYTES])
-def test_a_target_that_is_too_long_is_told_in_however_many_pieces_it_comes(server: Server, first: int) -> None:
+def test_a_target_that_is_too_long_is_refused_in_however_many_pieces_it_comes(server: Server, first: int) -> None:
     sent = b"GET /" + LONG + b" HTTP/1.1\r\n" + HOST + b"\r\n"
     with server.connect() as connection, server.connect() as another:
         connection.sendall(sent[:first])

@@ -1,4 +1,4 @@
-"""What a person is told of a pool, from objects that a real cluster made."""
+"""What a person learns about a pool, from objects that a real cluster made."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 from tests.pools.recorded import FOLDER, pool
 
 
-def test_a_pool_that_can_go_on_has_nothing_in_its_way() -> None:
+def test_a_pool_that_can_grow_has_no_obstacle() -> None:
     found = pool("full", "idle")
     assert (found.wanted, found.ready, found.minimum, found.maximum, found.obstacles) == (0, 0, 0, 3, [])
 
 
-def test_the_maximum_and_the_pods_that_find_no_node_are_told() -> None:
+def test_the_maximum_and_the_pods_that_find_no_node_are_reported() -> None:
     found = pool("full")
     assert (found.wanted, found.ready, found.maximum) == (5, 3, 5)
     most, room = found.obstacles
@@ -26,7 +26,7 @@ def test_the_last_event_is_the_scaler_s_newest() -> None:
     assert (event.at, event.reason, event.message[:11]) == ("2026-11-21T13:44:20Z", "SuccessfulRescale", "New size: 5")
 
 
-def test_a_pause_is_told_by_its_annotation() -> None:
+def test_a_pause_is_reported_by_its_annotation() -> None:
     assert pool("paused").obstacles == ["scaling is paused by the annotation autoscaling.keda.sh/paused-replicas"]
 
 
@@ -45,7 +45,7 @@ def test_without_a_scaler_the_number_is_fixed_and_that_is_said() -> None:
     assert found.obstacles == ["no ScaledObject watches this pool: the number of pods stays at 1"]
 
 
-def test_a_cluster_without_keda_is_told_so() -> None:
+def test_a_cluster_without_keda_is_reported() -> None:
     assert pool("fixed", scalers=None).obstacles == ["KEDA is not installed in this cluster: the number of pods stays at 1"]
 
 

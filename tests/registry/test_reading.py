@@ -252,7 +252,7 @@ def test_a_file_that_is_none_hides_no_other_model_and_is_never_waited_for(
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, _loop, _dangling])
-def test_a_manifest_that_is_no_file_is_reported(repository: Repository, make: Callable[[Path], None]) -> None:
+def test_a_manifest_that_is_not_a_file_is_reported(repository: Repository, make: Callable[[Path], None]) -> None:
     repository.publish("digits", write)
     path = repository.root / "digits" / "1" / "model.json"
     path.unlink()

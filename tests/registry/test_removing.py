@@ -54,12 +54,12 @@ def test_a_bare_artifact_is_not_ours_to_remove(three: Repository) -> None:
 
 
 @pytest.mark.parametrize("version", ["7", "..", "../digits/1"])
-def test_what_is_no_version_of_the_model_is_reported(three: Repository, version: str) -> None:
+def test_what_is_not_a_version_of_the_model_is_reported(three: Repository, version: str) -> None:
     with pytest.raises(VersionNotFound):
         three.remove("digits", version)
 
 
-def test_whoever_has_the_file_open_reads_on(three: Repository) -> None:
+def test_a_process_that_has_the_file_open_reads_on(three: Repository) -> None:
     with three.artifact("digits", "1").open("rb") as file:
         three.remove("digits", "1")
         assert file.read() == b"an estimator"

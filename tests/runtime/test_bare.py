@@ -183,6 +183,6 @@ def test_one_column_that_takes_missing_values_is_enough(repository: Repository) 
 def test_what_does_not_show_its_inputs_is_unavailable_with_what_to_do(repository: Repository, first: Any) -> None:  # M6
     data: Any = np.arange(100.0).reshape(20, 5) if type(first) is Length else ROWS
     with pytest.raises(
-        ModelUnavailable, match=r"m@0 cannot be served: the artifact alone does not show which inputs .* --sample rows\.json"
+        ModelUnavailable, match=r"m@0 cannot be served: The artifact alone does not show which inputs .* --sample rows\.json"
     ):
         _served(repository, make_pipeline(first, LogisticRegression()).fit(data, LABELS))

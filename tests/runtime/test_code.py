@@ -126,7 +126,7 @@ def test_memory_above_the_limit_is_an_error_and_no_death(published: Published) -
     assert answers(model, [10 << 20]) == [10 << 20]
 
 
-def test_what_is_no_text_is_reported_by_its_type(published: Published) -> None:
+def test_what_is_not_text_is_reported_by_its_type(published: Published) -> None:
     model = published("def predict(inputs): return None", about=NUMBERS.replace("{name: y, datatype: FP64", "{name: y, datatype: BYTES"))
     with pytest.raises(InvalidOutput, match=r"Output 'y' holds NoneType, but text is declared \(BYTES\)"):
         answers(model, [1.0])

@@ -54,7 +54,7 @@ def bare(repository: Repository, content: bytes) -> None:
     (repository.root / "sums" / "1" / "model.onnx").write_bytes(content)
 
 
-def test_a_bare_graph_tells_what_it_takes_and_gives(repository: Repository) -> None:
+def test_a_bare_graph_reports_what_it_takes_and_gives(repository: Repository) -> None:
     bare(repository, graph())
     manifest = load(repository, "sums", "1").manifest
     assert [(spec.name, spec.datatype, spec.shape) for spec in manifest.inputs] == [("numbers", "FP32", (-1, 2)), ("text", "BYTES", (-1,))]
@@ -80,7 +80,7 @@ def test_a_graph_of_a_fixed_number_of_rows_is_refused_with_what_to_do(repository
         load(repository, "sums", "1")
 
 
-def test_what_is_no_graph_is_refused(repository: Repository) -> None:
+def test_what_is_not_a_graph_is_refused(repository: Repository) -> None:
     bare(repository, b"not a graph")
     with pytest.raises(ModelUnavailable, match=r"sums@1 cannot be loaded: .*Protobuf"):
         load(repository, "sums", "1")
@@ -148,7 +148,7 @@ def test_weights_beside_a_graph_are_published_with_it_and_checked(repository: Re
     with pytest.raises(ModelUnavailable, match=r"the sha256 of model\.onnx and model\.onnx\.data is .* damaged or was changed"):
         load(repository, "heavy", "1")
     data.unlink()
-    with pytest.raises(ModelUnavailable, match=r"the file .*model\.onnx\.data does not exist"):
+    with pytest.raises(ModelUnavailable, match=r"The file .*model\.onnx\.data does not exist"):
         load(repository, "heavy", "1")
 
 
@@ -156,7 +156,7 @@ def test_a_graph_without_its_weights_is_not_published(repository: Repository, tm
     heavy(tmp_path / "split" / "model.onnx", megabytes=1)
     (tmp_path / "split" / "model.onnx.data").rename(tmp_path / "model.onnx.data")
     with pytest.raises(
-        InvalidInput, match=r"the graph needs the weights in 'model\.onnx\.data', which is not in its folder: copy the file"
+        InvalidInput, match=r"The graph needs the weights in 'model\.onnx\.data', which is not in its folder\. Copy the file"
     ):
         publish_folder(repository, "heavy", tmp_path / "split")
     assert "heavy" not in repository.models()

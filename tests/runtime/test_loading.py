@@ -154,7 +154,7 @@ def test_a_format_that_nobody_reads_is_reported(repository: Repository) -> None:
         load(repository, "toy", "1")
 
 
-def test_what_is_no_model_is_reported(repository: Repository) -> None:
+def test_what_is_not_a_model_is_reported(repository: Repository) -> None:
     _bare(repository, {"a": "dictionary"})
     with pytest.raises(ModelUnavailable, match=r"churn@0 cannot be served: .* dict .* Publish it with a few sample rows"):
         load(repository, "churn", "0")

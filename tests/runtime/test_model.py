@@ -39,7 +39,7 @@ def test_numbers_share_the_memory_of_the_request() -> None:
     assert estimator.seen[0, 0] == 9.0
 
 
-def test_memory_that_lies_across_a_number_is_copied_straight() -> None:
+def test_memory_that_begins_within_a_number_is_copied_straight() -> None:
     estimator, crooked = Sees(), memoryview(b"x" + bytes(TWO[0].data))[1:]
     _model(estimator, PREDICT).predict([Tensor("input", "FP64", (2, 2), crooked)])
     assert estimator.seen.flags.aligned

@@ -39,6 +39,6 @@ def test_text_that_is_returned_is_one_piece() -> None:
     assert whole(0, "all at once") == b"all at once"
 
 
-def test_what_is_no_text_is_refused() -> None:
+def test_what_is_not_text_is_refused() -> None:
     with pytest.raises(InvalidOutput, match="predict yielded int, but text is declared"):
         whole(0, iter([1]))

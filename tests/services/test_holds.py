@@ -20,7 +20,7 @@ async def test_a_wait_ends_silently_after_its_seconds() -> None:
         assert not await Holds().wait(asyncio.Event().wait(), 0.01)
 
 
-async def test_a_wait_that_fails_tells_why() -> None:
+async def test_a_wait_that_fails_reports_why() -> None:
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     failed.set_exception(TimeoutError("of its own"))
     with pytest.raises(TimeoutError, match="of its own"):

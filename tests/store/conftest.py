@@ -35,7 +35,7 @@ class Store:
         return sent if answer[0] == b"ok" else answer
 
     def start(self, sent: Delivery, worker: str = "worker/1", silent_s: float = 0.0) -> Any:
-        """As after the death of whoever started it before, unless `silent_s` says that its sign of life still holds."""
+        """As after the death of the process that started it before, unless `silent_s` says that its sign of life still holds."""
         answer = scripts.run(self.client, scripts.start(QUEUE, sent.id, worker, keep=60, silent_s=silent_s))
         return answer and answer[2:]
 

@@ -48,7 +48,7 @@ def test_packed_bytes_are_never_taken_for_a_reference() -> None:
     assert not is_reference(delivery(("a",)).pack())
 
 
-def test_a_reference_tells_what_it_stands_for_without_the_blob(blobs: Blobs, tmp_path: Path) -> None:
+def test_a_reference_describes_its_blob_without_reading_it(blobs: Blobs, tmp_path: Path) -> None:
     sent = delivery(tuple(f"job-{number}" for number in range(20)))
     reference = blobs.keep_delivery(sent, 60)
     files(tmp_path)[0].unlink()
@@ -62,7 +62,7 @@ def test_a_removed_blob_is_lost_and_says_so(blobs: Blobs) -> None:
         blobs.fetch(reference)
 
 
-def test_a_process_without_the_folder_is_told_what_to_set(blobs: Blobs) -> None:
+def test_the_error_of_a_process_without_the_folder_names_the_setting(blobs: Blobs) -> None:
     with pytest.raises(PayloadLost, match="CELERIAC_BLOBS"):
         Blobs(None, 100, 1000).fetch(blobs.keep(LARGE, 60))
 

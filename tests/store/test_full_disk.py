@@ -33,7 +33,7 @@ def roots(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("size", [100, 1 << 16], ids=["buffered", "large"])
-def test_a_file_for_which_there_is_no_room_is_not_there(disk: Disk, size: int) -> None:
+def test_a_file_without_room_is_not_there(disk: Disk, size: int) -> None:
     files = Files(disk.folder, longest=1 << 30, most_bytes=1 << 30)
     disk.fill()
     with pytest.raises(StorageFull, match=FULL):
@@ -60,7 +60,7 @@ def test_what_is_written_to_a_path_is_whole_or_not_there(disk: Disk, roots: Path
     assert list(roots.iterdir()) == []
 
 
-def test_a_blob_for_which_there_is_no_room_goes_another_way(disk: Disk) -> None:
+def test_a_blob_without_room_goes_another_way(disk: Disk) -> None:
     blobs = Blobs(disk.folder, 10, 1 << 30)
     disk.fill()
     body = bytes(1 << 16)

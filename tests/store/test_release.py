@@ -1,4 +1,4 @@
-"""One key prefix, one release: who may use it, and what the others are told."""
+"""One key prefix, one release: who may use it, and which error the others get."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_record_that_cannot_be_read_is_replaced(client: redis.Redis) -> None:
     assert conflict(client, FRAUD, takeover=False)
 
 
-def test_a_full_redis_is_no_conflict(client: redis.Redis) -> None:
+def test_a_full_redis_is_not_a_conflict(client: redis.Redis) -> None:
     client.config_set("maxmemory", "1")
     try:
         assert conflict(client, SHOP, takeover=False) == ""

@@ -29,7 +29,7 @@ def test_an_id_is_taken_once(store: Store) -> None:
     assert store.client.exists(keys.job("order-4712")) == 0
 
 
-def test_twins_in_one_delivery_are_told_apart(store: Store) -> None:
+def test_twins_in_one_delivery_are_distinguished(store: Store) -> None:
     assert store.submit(ids=("order-4711", "order-4711")) == [b"exists", 1]
 
 
@@ -51,7 +51,7 @@ def test_nothing_but_the_record_stays_behind(store: Store) -> None:
     assert found == {keys.job(sent.jobs[0]), keys.JOBS, keys.counts(QUEUE)}
 
 
-def test_every_record_ends_by_itself(store: Store) -> None:
+def test_every_record_ends_on_its_own(store: Store) -> None:
     sent = store.submit(wait_s=30)
     for key in (keys.job(sent.jobs[0]), keys.delivery(sent.id)):
         assert 30 < store.client.ttl(key) <= 90, "some time after its deadline"
@@ -187,7 +187,7 @@ def test_a_lost_delivery_is_found_behind_a_long_queue(store: Store) -> None:
     assert waiting
 
 
-def test_the_api_process_that_waits_is_told_once_and_what_came_late(store: Store, listening: Callable[[str], list[bytes]]) -> None:
+def test_the_api_process_that_waits_is_notified_once_and_of_what_came_late(store: Store, listening: Callable[[str], list[bytes]]) -> None:
     sent = store.submit(jobs=2)
     store.start(sent)
     scripts.run(store.client, scripts.end_job(sent.jobs[1], State.CANCELLED, keep=60))

@@ -52,7 +52,7 @@ def test_another_process_at_the_same_attempt_begins_anew(store: Store) -> None:
     assert store.job(job).streamed == 4
 
 
-def test_what_comes_too_late_is_dropped_and_told(store: Store) -> None:
+def test_what_comes_too_late_is_dropped_and_reported(store: Store) -> None:
     sent, job = started(store)
     assert tell(store, job, "a", attempt=2) == 0
     store.finish(sent, succeeded(job))
@@ -60,14 +60,14 @@ def test_what_comes_too_late_is_dropped_and_told(store: Store) -> None:
     assert kept(store, job) == []
 
 
-def test_only_so_many_are_kept_and_not_for_ever(store: Store) -> None:
+def test_a_bounded_number_is_kept_for_a_bounded_time(store: Store) -> None:
     _, job = started(store)
     tell(store, job, "a", "b", "c", keep=2)
     assert [text for _, text in kept(store, job)] == ["b", "c"]
     assert 0 < store.client.ttl(keys.tokens(job)) <= 60
 
 
-def test_who_watches_is_told_once_a_call(store: Store, listening: Callable[[str], list[bytes]]) -> None:
+def test_watchers_are_notified_once_per_call(store: Store, listening: Callable[[str], list[bytes]]) -> None:
     _, job = started(store)
     scripts.run(store.client, scripts.watch(job))
     listening(keys.event(job))

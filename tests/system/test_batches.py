@@ -135,7 +135,7 @@ def test_what_was_done_can_be_read_while_it_runs_and_after_it_was_cancelled_and_
     assert httpx.get(f"{address}/parts").json()["data"] == []
 
 
-def test_requests_that_were_not_run_in_time_are_told(running: Running, worker: None) -> None:
+def test_requests_that_were_not_run_in_time_are_reported(running: Running, worker: None) -> None:
     values = slow(100, 0.2)
     url = f"/v2/models/{MODEL}/infer"
     lines = (
@@ -158,7 +158,7 @@ def test_requests_that_were_not_run_in_time_are_told(running: Running, worker: N
     assert set(told.values()) <= {"answered", "batch_expired"}
 
 
-def test_what_failed_for_want_of_a_folder_goes_on_when_it_is_there(running: Running, worker: None) -> None:
+def test_what_failed_for_want_of_a_folder_continues_when_it_is_there(running: Running, worker: None) -> None:
     values, later = slow(600), running.folder / "tables" / "later"
     later.mkdir()
     batch = started(running.url, values, output="later/answers.csv", keep=["id"])
@@ -194,7 +194,7 @@ def test_a_prediction_is_answered_while_large_files_are_looked_through(running: 
 
 
 def validating(url: str, count: int) -> set[str]:
-    """The batches whose files are looked through, once there are so many."""
+    """The batches whose files are looked through, once there are this many."""
     end = time.monotonic() + 60
     while True:
         found = {one["id"] for one in httpx.get(f"{url}/v1/batches").json()["data"] if one["status"] == "validating"}

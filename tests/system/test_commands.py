@@ -53,12 +53,12 @@ def test_another_method_can_be_asked(celeriac: Celeriac, installation: Installat
     assert all(sum(row) == pytest.approx(1) for row in ended.json["result"])
 
 
-def test_a_table_for_people(celeriac: Celeriac, installation: Installation, wine_csv: str, wine: list[dict[str, Any]]) -> None:
+def test_a_table_that_is_printed(celeriac: Celeriac, installation: Installation, wine_csv: str, wine: list[dict[str, Any]]) -> None:
     ended = celeriac("predict", "wine", "--data", wine_csv, "--url", installation.url)
     assert [line.split() for line in ended.out.splitlines()[2:]] == [[str(at), row["label"]] for at, row in enumerate(wine)]
 
 
-def test_rows_that_do_not_fit_are_told_with_their_place(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
+def test_rows_that_do_not_fit_are_reported_with_their_place(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text("[[1, 2, 3]]")
     ended = celeriac("predict", "wine", "--data", str(tmp_path / "rows.json"), "--url", installation.url)
     assert (ended.exit, "(at /" in ended.err) == (Exit.USAGE, False)
@@ -66,11 +66,11 @@ def test_rows_that_do_not_fit_are_told_with_their_place(celeriac: Celeriac, inst
     good = dict.fromkeys(("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"), 0.0)
     (tmp_path / "rows.json").write_text(json.dumps([good, good | {"age": "thirty"}]))
     ended = celeriac("predict", "diabetes", "--data", str(tmp_path / "rows.json"), "--url", installation.url)
-    assert (ended.exit, ended.err) == (Exit.USAGE, "error: row 1: Column 'age': 'thirty' is not a number.\n")
+    assert (ended.exit, ended.err) == (Exit.USAGE, "error: Row 1: Column 'age': 'thirty' is not a number.\n")
     lines = "".join(json.dumps(row) + "\n" for row in (good, good | {"age": "thirty"}))
     (tmp_path / "rows.jsonl").write_text(lines)
     ended = celeriac("predict", "diabetes", "--data", str(tmp_path / "rows.jsonl"), "--url", installation.url)
-    assert (ended.exit, "line 2: Column 'age': 'thirty' is not a number." in ended.err) == (Exit.USAGE, True)
+    assert (ended.exit, "Line 2: Column 'age': 'thirty' is not a number." in ended.err) == (Exit.USAGE, True)
 
 
 def test_an_unknown_model_is_not_found(celeriac: Celeriac, installation: Installation, wine_csv: str) -> None:
@@ -133,7 +133,7 @@ def test_a_file_is_published_promoted_and_answers(celeriac: Celeriac, installati
 
 
 def answer_of(model: str, celeriac: Celeriac, installation: Installation, folder: Path) -> Ended:
-    """Asks until the worker has found the new model: it looks every two seconds, and nothing tells us when."""
+    """Asks until the worker has found the new model: it looks every two seconds, and nothing says when."""
     end = time.monotonic() + 30
     while True:
         ended = celeriac("predict", model, "--data", str(folder / "rows.csv"), "--json", "--url", installation.url)
@@ -143,7 +143,7 @@ def answer_of(model: str, celeriac: Celeriac, installation: Installation, folder
 
 
 @pytest.mark.parametrize("given", ["missing.skops", "model.txt", "broken.joblib"])
-def test_a_file_that_is_no_model_is_told(given: str, celeriac: Celeriac, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_reported(given: str, celeriac: Celeriac, tmp_path: Path) -> None:
     (tmp_path / "model.txt").touch()
     (tmp_path / "broken.joblib").write_bytes(b"nothing")
     (tmp_path / "rows.json").write_text("[[1]]")
@@ -171,7 +171,7 @@ def test_a_file_is_answered_into_a_file(
     assert celeriac("batch", "cancel", found.json["id"], "--url", installation.url).exit == Exit.CONFLICT
 
 
-def test_rows_that_were_not_answered_are_told(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
+def test_rows_that_were_not_answered_are_reported(celeriac: Celeriac, installation: Installation, tmp_path: Path) -> None:
     row = ",".join(["0.0"] * 10)
     (tmp_path / "rows.csv").write_text(f"age,sex,bmi,bp,s1,s2,s3,s4,s5,s6\n{row}\n{row.replace('0.0', 'x', 1)}\n")
     found = celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), str(tmp_path / "out.csv"), "--url", installation.url)

@@ -1,4 +1,4 @@
-"""The folder of files on a disk that is really full: nothing is half done, and all goes on when there is room."""
+"""The folder of files on a disk that is really full: nothing is half done, and all continues when there is room."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_batch_waits_for_room_and_is_then_as_any_other(url: str, disk: Disk, r
     assert left_half_done(disk) == []
 
 
-def test_a_batch_for_which_there_is_no_room_fails_with_the_reason_and_can_be_resumed(url: str, disk: Disk) -> None:
+def test_a_batch_without_room_fails_with_the_reason_and_can_be_resumed(url: str, disk: Disk) -> None:
     batch = ended(url, begun(url, disk))
     [error] = batch["errors"]["data"]
     assert (batch["status"], error["code"]) == ("failed", "storage_full")

@@ -175,11 +175,11 @@ def test_bytes_go_through_as_they_are_and_prints_are_kept(piping: Piping) -> Non
     assert piping.job(step["job"])["logs"] == "measuring 100 bytes\n"
 
 
-def test_what_fails_is_told_with_its_step_and_only_that_is_run_again(piping: Piping, tmp_path: Path) -> None:
+def test_what_fails_is_reported_with_its_step_and_only_that_is_run_again(piping: Piping, tmp_path: Path) -> None:
     file, counted = tmp_path / "go", tmp_path / "counted"
     job = piping.run("twice", file=str(file), counted=str(counted))
     assert (job["state"], job["error"]["code"]) == ("failed", "time_limit_exceeded")
-    assert job["error"]["detail"].startswith("the step 'until': ")
+    assert job["error"]["detail"].startswith("Step 'until': ")
     assert {name: step["state"] for name, step in piping.steps(job["id"]).items()} == {"count": "succeeded", "until": "failed"}
     file.write_text("gone")
     again = httpx.post(f"{piping.url}/v1/jobs/{job['id']}/retry")
@@ -225,8 +225,8 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
     [
         ({"pipeline": "none"}, 404, "pipeline_not_found", "Pipelines: broken, choice"),
         ({"pipeline": "../models"}, 404, "pipeline_not_found", "Pipeline '../models' does not exist"),
-        ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: the step 'lost' must have either run"),
-        ({"pipeline": "circle"}, 409, "pipeline_unavailable", "the steps wait for each other: "),
+        ({"pipeline": "broken"}, 409, "pipeline_unavailable", "broken.yaml, line 3: The step 'lost' must have either run"),
+        ({"pipeline": "circle"}, 409, "pipeline_unavailable", "The steps wait for each other: "),
         ({"pipeline": "modelless"}, 404, "model_not_found", "Model 'nobody' does not exist"),
         ({"pipeline": "squares"}, 422, "invalid_input", "Input 'count' is missing"),
         ({"pipeline": "squares", "inputs": {"count": 1, "size": 2}}, 422, "unknown_field", "no input 'size'"),
@@ -235,7 +235,7 @@ def test_a_run_is_watched_to_its_end(piping: Piping) -> None:
         ({"pipeline": "squares", "model": "digits"}, 422, "unknown_field", "'model'"),
     ],
 )
-def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, code: str, words: str) -> None:
+def test_a_mistake_is_reported(piping: Piping, body: dict[str, Any], status: int, code: str, words: str) -> None:
     answer = httpx.post(f"{piping.url}/v1/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert words in answer.json()["detail"]
@@ -244,13 +244,13 @@ def test_a_mistake_is_told(piping: Piping, body: dict[str, Any], status: int, co
 @pytest.mark.parametrize(
     ("pipeline", "inputs", "words"),
     [
-        ("unknown", {}, "the step 'lost': this worker has no function 'no_such_function'; registered: choose, count"),
-        ("squares", {"count": "many"}, "the step 'numbers': TypeError"),
-        ("leaving", {}, "the step 'leave': RuntimeError: the code raised SystemExit, which would end the process"),
+        ("unknown", {}, "Step 'lost': This worker has no function 'no_such_function'; registered: choose, count"),
+        ("squares", {"count": "many"}, "Step 'numbers': TypeError"),
+        ("leaving", {}, "Step 'leave': RuntimeError: the code raised SystemExit, which would end the process"),
         ("digit", {"pixels": [1, 2]}, "takes 64 values per row, for example [[1, 2, …], …], not the shape [1, 2]."),
     ],
 )
-def test_a_step_that_cannot_is_told(piping: Piping, pipeline: str, inputs: dict[str, Any], words: str) -> None:
+def test_a_step_that_cannot_run_is_reported(piping: Piping, pipeline: str, inputs: dict[str, Any], words: str) -> None:
     job = piping.run(pipeline, **inputs)
     assert job["state"] == "failed"
     assert words in job["error"]["detail"]

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pandas as pd
 import pytest
-import tritonclient.http as triton
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -24,22 +20,18 @@ from app.registry.pipelines import parse
 from app.registry.repository import Repository
 from app.samples.models import SAMPLES
 from app.trainings.trainers import find
-from tests.code import publish
+from tests.documentation.blocks import block
 from tests.running import ROOT, Running, wait_until_ready
 from tests.system.conftest import Installation
+from tests.system.pages import run_block
 from tests.trainings.conftest import breast_cancer
 
+README = "README.md"
 FIRST, OWN_MODEL, BATCH, PIPELINE, TRAIN = (
     f"docs/tutorial/{name}.md" for name in ("1-first-prediction", "2-your-own-model", "3-a-batch", "4-a-pipeline", "5-train-and-promote")
 )
 MODELS = "docs/how-to/models.md"
-STREAMING, SCHEDULES = "docs/how-to/streaming.md", "docs/how-to/schedules.md"
-
-
-def block(page: str, word: str, language: str = "python") -> str:
-    """The one block of a page in that language that contains the word."""
-    (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL) if word in one]
-    return str(found)
+SCHEDULES = "docs/how-to/schedules.md"
 
 
 def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,51 +41,28 @@ def test_the_example_of_publishing_makes_a_version_in_production(tmp_path: Path,
 
 
 def test_the_page_about_models_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / MODELS).read_text(), re.DOTALL)
     namespace: dict[str, Any] = {}
-    printing = [code for code in blocks if "celeriac.publish(" in code]
-    for code in printing:
+    for code in (block(MODELS, "OneHotEncoder"), block(MODELS, "TfidfVectorizer")):
         exec(compile(code, MODELS, "exec"), namespace)
         expected = [line.removeprefix("# ") for line in code.splitlines() if line.startswith("# ")]
+        assert expected
         assert capsys.readouterr().out.splitlines() == expected
-    assert len(printing) == 2
 
 
 def test_the_readmes_call_from_python_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    code = block("README.md", "from celeriac import Client").replace("http://127.0.0.1:8000", running.url)
+    code = block(README, "from celeriac import Client").replace("http://127.0.0.1:8000", running.url)
     exec(compile(code, "README.md", "exec"), {})
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
 
 
 def test_the_readmes_call_from_the_shell_prints_a_job_that_succeeded(installation: Installation, tmp_path: Path) -> None:
-    command = block("README.md", "curl", "sh").replace("http://127.0.0.1:8000", installation.url)
-    done = subprocess.run(["sh", "-ec", command], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-    assert json.loads(done.stdout)["state"] == "succeeded"
+    assert json.loads(run_block(README, "curl", installation, tmp_path))["state"] == "succeeded"
 
 
 def test_the_example_of_tritons_client_prints_a_prediction(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     code = block(FIRST, "tritonclient").replace("127.0.0.1:8000", running.url.removeprefix("http://"))
     exec(compile(code, "documentation", "exec"), {})
     assert re.fullmatch(r"\[\d+\.\d+\]\n", capsys.readouterr().out)
-
-
-def run_block(page: str, word: str, installation: Installation, folder: Path) -> str:
-    """What a block of commands prints, with the command of this checkout, wherever another one is installed."""
-    (folder / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
-    (folder / "celeriac").chmod(0o755)
-    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    own = {
-        "PATH": path,
-        "PYTHONPATH": str(ROOT),
-        "CELERIAC_URL": installation.url,
-        "CELERIAC_MODELS": str(installation.folder / "models"),
-    }
-    done = subprocess.run(
-        ["sh", "-ec", block(page, word, "sh")], cwd=folder, env=os.environ | own, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
-    return done.stdout
 
 
 def test_the_tour_predicts_a_whole_file(installation: Installation, tmp_path: Path) -> None:
@@ -134,38 +103,6 @@ def test_the_example_of_openais_sdk_starts_a_batch(running: Running, capsys: pyt
     assert capsys.readouterr().out.strip() in ("in_progress", "finalizing", "completed")
 
 
-def test_the_example_of_code_as_a_model_answers_as_lightgbm_does_at_home(
-    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    home: dict[str, Any] = {}
-    exec(compile(block(OWN_MODEL, "from lightgbm import"), "documentation", "exec"), home)
-    X, trees, folder = home["X"], home["trees"], tmp_path / "tumours"
-    (folder / "model.py").write_text(block(OWN_MODEL, "import lightgbm\n"))
-    (folder / "model.yaml").write_text(block(OWN_MODEL, "name: features", "yaml"))
-    assert "celeriac models publish tumours ./tumours --sample tumours.json" in (ROOT / OWN_MODEL).read_text()
-    publish(running, "tumours", folder, "--sample", str(tmp_path / "tumours.json"))
-    rows = triton.InferInput("features", [50, 30], "FP64")
-    rows.set_data_from_numpy(X[:50])
-    with triton.InferenceServerClient(running.url.removeprefix("http://")) as client:
-        found = client.infer("tumours", [rows]).as_numpy("benign")
-    shutil.rmtree(running.models / "tumours")
-    assert np.allclose(found, trees.predict(X[:50]))
-
-
-def test_the_example_of_a_generator_tells_its_words(running: Running, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "model.py").write_text(block(STREAMING, "yield word"))
-    (folder / "model.yaml").write_text(block(STREAMING, "name: about", "yaml"))
-    publish(running, "echo", folder)
-    [body] = re.findall(r"-d '(.*)'", block(STREAMING, "accept: text/event-stream", "sh"))
-    headers = {"accept": "text/event-stream", "content-type": "application/json"}
-    events = httpx.post(f"{running.url}/v1/jobs", content=body, headers=headers, timeout=30).text
-    shutil.rmtree(running.models / "echo")
-    assert re.findall(r'"chunk":"(\w+) "', events) == ["once", "upon", "a", "time"]
-
-
 def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_path: Path) -> None:
     command(running, "pipelines", "samples")
     found = load_digits()
@@ -178,7 +115,7 @@ def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_pa
     assert "pixels --> linear" in command(running, "pipelines", "show", "digit-image")
 
 
-def test_the_sample_pipeline_surveys_a_table_and_tells_how_far_it_is(running: Running, tmp_path: Path) -> None:
+def test_the_sample_pipeline_surveys_a_table_and_reports_how_far_it_is(running: Running, tmp_path: Path) -> None:
     command(running, "pipelines", "samples")
     data = SAMPLES["wine"].data()
     table = pd.concat([data.held_out] * 30).to_csv(index=False)

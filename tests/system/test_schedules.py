@@ -203,13 +203,13 @@ def test_a_name_is_taken_once(api: httpx.Client) -> None:
         ({"paused": "yes"}, "/paused"),
     ],
 )
-def test_bad_input_is_told_with_its_field(api: httpx.Client, more: dict[str, Any], pointer: str) -> None:
+def test_bad_input_is_reported_with_its_field(api: httpx.Client, more: dict[str, Any], pointer: str) -> None:
     answer = api.post("/v1/schedules", json=body("bad", **more))
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
     assert api.get("/v1/schedules/bad").status_code == 404
 
 
-def test_a_run_that_fails_is_told(running: Running, api: httpx.Client) -> None:
+def test_a_run_that_fails_is_reported(running: Running, api: httpx.Client) -> None:
     train = {**body("x")["run"]["training"], "dataset": "not-yet.csv"}
     create(api, "early", run={"training": train})
     api.post("/v1/schedules/early/run")

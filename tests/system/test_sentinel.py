@@ -1,4 +1,4 @@
-"""The whole platform behind sentinels: the master dies under it, and goes on elsewhere."""
+"""The whole platform behind sentinels: the master dies under it, and continues elsewhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def replicated(redis_: Watched) -> None:
 
 
 def asked(url: str, path: str, body: Any = None) -> Any:
-    """The job; while there is no master the answer is 503, and the caller comes again."""
+    """The job; while the master is missing the answer is 503, and the caller tries again."""
     end = time.monotonic() + 60
     while True:
         with httpx.Client(base_url=url, timeout=30) as client:

@@ -1,4 +1,4 @@
-"""How an API and a worker start where Redis is away, or unfit."""
+"""How an API and a worker start if Redis is unavailable, or unfit."""
 
 from __future__ import annotations
 

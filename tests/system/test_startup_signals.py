@@ -77,7 +77,7 @@ class Starting:
             self._grew.notify_all()
 
     def wait_for(self, moment: int | str) -> None:
-        """Returns after so many imports, or when a line holds the text; 0 is the moment of the exec."""
+        """Returns after this many imports, or when a line holds the text; 0 is the moment of the exec."""
         if moment == 0:
             until(lambda: "python" in self._command() or self._blocked(), "it is executed")
             return

@@ -171,9 +171,9 @@ def test_a_table_that_is_sent_again_is_the_same_job(api: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "refusal"),
     [
-        ("age,income\n30,1\nten,2\n", {}, (422, "invalid_file", None, "The table: line 3: Column 'age': 'ten' is not a number.")),
-        ("age\n30\n", {}, (422, "invalid_file", "/columns", "the file lacks 'income', which 'ages' takes; it has 'age': rename them, or say which is which in columns")),
-        ("", {}, (422, "invalid_file", None, "The table: it has no rows")),
+        ("age,income\n30,1\nten,2\n", {}, (422, "invalid_file", None, "The table: Line 3: Column 'age': 'ten' is not a number.")),
+        ("age\n30\n", {}, (422, "invalid_file", "/columns", "The file lacks 'income', which 'ages' takes; it has 'age'. Rename them, or say which is which in columns")),
+        ("", {}, (422, "invalid_file", None, "The table: It has no rows")),
         ("age,income\n30,1\n", {"decimal": "x"}, (422, "invalid_input", "/decimal", "Parameter decimal must be '.' or ',', not 'x'.")),
         ("age,income\n30,1\n", {"separator": ";"}, (422, "unknown_field", "/separator", "Unknown field 'separator'.")),
         ("age,income\n30,1\n", {"media_type": "application/xml"}, (415, "unsupported_media_type", None, "Unsupported content type 'application/xml'. Send text/csv, for example with curl -H 'Content-Type: text/csv'.")),
@@ -192,7 +192,7 @@ def test_a_table_that_cannot_be_predicted_is_refused(api: httpx.Client, content:
 def test_a_header_of_numbers_is_not_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T6
     (tmp_path / "f.csv").write_text("0\n1.0\n2.0\n")
     ended = celeriac("predict", "line", "--data", str(tmp_path / "f.csv"), "--url", running.url)
-    assert (ended.exit, "set header to false" in ended.err) == (Exit.USAGE, True)
+    assert (ended.exit, "Set header to false" in ended.err) == (Exit.USAGE, True)
     for option, count in (("--header", 2), ("--no-header", 3)):
         assert (
             len(celeriac("predict", "line", "--json", "--data", str(tmp_path / "f.csv"), option, "--url", running.url).json["result"])
@@ -241,7 +241,7 @@ def test_bytes_are_carried_where_the_output_can_hold_them(api: httpx.Client) -> 
     answer = api.post("/v1/batches", json=batch).json()
     assert (answer["code"], answer["detail"]) == (
         "invalid_input",
-        "CSV cannot hold the column 'raw' of type binary: write Parquet or JSONL, or set keep to the columns to carry, without this one",
+        "CSV cannot hold the column 'raw' of type binary. Write Parquet or JSONL, or set keep to the columns to carry, without this one",
     )
 
 
@@ -251,7 +251,7 @@ def test_text_after_a_closing_quote_is_not_joined_to_the_value(api: httpx.Client
     assert [json.loads(line)["y"] for line in output.splitlines()] == ["c", 'a "b"']
     assert [(error["line"], error["detail"]) for error in errors] == [(2, f"Column 'y': {reason}")]
     answer = table(api, 'age,income\n1,2\n"3"0,1\n')
-    assert (answer.status_code, answer.json()["detail"]) == (422, f"The table: line 3: Column 'age': {reason}")
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"The table: Line 3: Column 'age': {reason}")
 
 
 def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Running, tmp_path: Path) -> None:  # T11
@@ -263,7 +263,7 @@ def test_text_is_one_value_a_row(celeriac: Celeriac, models: None, running: Runn
 
 def test_missing_values_in_json_and_empty_files(api: httpx.Client) -> None:  # T12
     answer = api.post("/v1/jobs", content=b'{"model": "line", "inputs": [[NaN]]}', headers={"content-type": "application/json"})
-    assert (answer.status_code, "write null" in answer.json()["detail"]) == (400, True), answer.text
+    assert (answer.status_code, "Write null" in answer.json()["detail"]) == (400, True), answer.text
     for content, name, output in (("", "rows.csv", ""), ("x,id\n", "rows.csv", '"id","predict"\n'), ("", "rows.jsonl", "")):
         assert answered(api, "line", content, name) == (output, []), name
     request = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model": "line", "inputs": [[1.0]]}}

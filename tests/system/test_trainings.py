@@ -145,12 +145,12 @@ def test_a_training_that_takes_too_long_is_ended(running: Running, api: httpx.Cl
     assert versions(running, name) == []
 
 
-def test_what_a_trainer_raises_is_told(api: httpx.Client, name: str) -> None:
+def test_what_a_trainer_raises_is_reported(api: httpx.Client, name: str) -> None:
     job = ended(api, submit(api, training(name, trainer="fallible")))
     assert (job["state"], job["error"]) == ("failed", {"code": "work_failed", "detail": "RuntimeError: no sun today"})
 
 
-def test_progress_is_told_for_each_fold(api: httpx.Client, name: str) -> None:
+def test_progress_is_reported_for_each_fold(api: httpx.Client, name: str) -> None:
     body = training(name, trainer="random-forest-classifier", params={"n_estimators": 60}, cv=8)
     with api.stream("GET", f"/v1/trainings/{submit(api, body)['id']}/events") as answer:
         lines = [line for line in answer.iter_lines() if line.startswith("data:")]
@@ -174,7 +174,7 @@ def test_trainings_are_listed_by_model(api: httpx.Client, name: str) -> None:
     assert api.get("/v1/trainings?cursor=x").status_code == 422
 
 
-def test_a_prediction_is_no_training(api: httpx.Client) -> None:
+def test_a_prediction_is_not_a_training(api: httpx.Client) -> None:
     job = api.post("/v1/jobs", json={"model": "diabetes", "inputs": [[0] * 10]}).json()
     assert api.get(f"/v1/trainings/{job['id']}").status_code == 404
 
@@ -204,7 +204,7 @@ def test_bad_input_is_refused_at_once(api: httpx.Client, name: str, more: dict[s
     assert (answer.status_code, answer.json().get("errors", [{}])[0].get("pointer")) == (status, pointer), answer.text
 
 
-def test_what_only_the_worker_finds_is_told_in_the_same_words(api: httpx.Client, name: str) -> None:
+def test_what_only_the_worker_finds_is_reported_in_the_same_words(api: httpx.Client, name: str) -> None:
     job = ended(api, submit(api, training(name, params={"C": -1})))
     assert (job["error"]["code"], job["error"]["pointer"]) == ("invalid_input", "/params")
 

@@ -50,7 +50,7 @@ def test_what_a_killed_process_was_sending_is_delivered_by_another(
     assert Verifier(secret).verify(again.body, again.headers)["data"]["id"] == job
 
 
-def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_with_the_models_frames(
+def test_a_worker_that_fails_a_job_reports_its_start_its_end_and_leaves_a_letter_with_the_models_frames(
     here: Running, receiver: Receiver
 ) -> None:
     with here.process("worker"), here.process("api") as (_, url):
@@ -63,7 +63,7 @@ def test_a_worker_that_fails_a_job_tells_its_start_its_end_and_leaves_a_letter_w
     assert "misbehaving.py" in letter["traceback"]
 
 
-def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(here: Running, receiver: Receiver) -> None:
+def test_a_batch_reports_its_start_and_its_end_and_one_that_is_refused_nothing(here: Running, receiver: Receiver) -> None:
     with here.process("worker"), here.process("api") as (_, url):
         hook = {"url": receiver.url, "events": ["start", "completed"]}
 
@@ -82,7 +82,7 @@ def test_a_batch_tells_its_start_and_its_end_and_one_that_is_refused_nothing(her
     assert {(one["type"], one["batch"]) for one in deliveries} == {("batch.started", batch), ("batch.completed", batch)}
 
 
-def test_a_batch_from_the_command_line_tells_its_end(here: Running, receiver: Receiver, celeriac: Celeriac, tmp_path: Path) -> None:
+def test_a_batch_from_the_command_line_reports_its_end(here: Running, receiver: Receiver, celeriac: Celeriac, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n0,1\n0,2\n")
     with here.process("worker"), here.process("api") as (_, url):
         files = str(tmp_path / "rows.csv"), str(tmp_path / "out.csv")

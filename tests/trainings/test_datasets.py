@@ -68,17 +68,17 @@ def test_parquet_is_known_by_its_content(write: Write) -> None:
         (b"left\nyes\n", "no column other than the target"),
         (ROWS + b"50,b\n", "rows, line 5: it has 2 values, and the first line has 3 columns"),
         (ROWS + b"50,b,no,1\n", "rows, line 5: it has 4 values, and the first line has 3 columns"),
-        (ROWS + "50,b,né\n".encode("latin-1"), "rows: line 5: the byte 0xe9 is not UTF-8"),
+        (ROWS + "50,b,né\n".encode("latin-1"), "rows: Line 5: the byte 0xe9 is not UTF-8"),
         (ROWS.decode().encode("utf-16"), "rows is text in UTF-16 or UTF-32. Save it as UTF-8."),
-        ("größe,left\n1,yes\n".encode("latin-1"), "rows: line 1: the byte 0xf6 is not UTF-8"),
+        ("größe,left\n1,yes\n".encode("latin-1"), "rows: Line 1: the byte 0xf6 is not UTF-8"),
         (as_parquet(x=pa.array([], pa.float64()), left=pa.array([], pa.string())), "rows has no rows"),
-        (b"age,age,left\n1,2,yes\n", "rows: line 1: two columns are called 'age'"),
+        (b"age,age,left\n1,2,yes\n", "rows: Line 1: two columns are called 'age'"),
         (b"age,left\n1,yes\n2,\n", "has no value in 1 rows, the first of which is row 2. Remove"),
         (as_parquet(x=[1.0, float("inf")], left=[0, 1]), "Column 'x': the number inf does not fit into FP64 (row 2)"),
         (as_parquet(x=[datetime.date(2026, 1, 1)], left=[0]), "'x' holds dates or times, which trainers do not take"),
         (as_parquet(x=[1.0], left=[[1]]), "Column 'left' expects text"),
-        (as_parquet(x=list(range(1000)), left=[0] * 1000)[:900], "the Parquet file is cut off or damaged"),
-        (b"PAR1", "the Parquet file is cut off or damaged"),
+        (as_parquet(x=list(range(1000)), left=[0] * 1000)[:900], "The Parquet file is cut off or damaged"),
+        (b"PAR1", "The Parquet file is cut off or damaged"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_learned_from(write: Write, content: bytes, reason: str) -> None:
@@ -107,7 +107,7 @@ def test_a_regressor_learns_numbers(write: Write) -> None:
         read("y", kind=Kind.REGRESSOR)
 
 
-def test_what_lies_outside_the_roots_is_refused(write: Write, home: Path) -> None:
+def test_what_is_outside_the_roots_is_refused(write: Write, home: Path) -> None:
     (home / "secret.csv").write_bytes(ROWS)
     (home / "tables" / "link").symlink_to(home / "secret.csv")
     for name in ("../secret.csv", "link", str(home / "secret.csv")):
@@ -117,7 +117,7 @@ def test_what_lies_outside_the_roots_is_refused(write: Write, home: Path) -> Non
         load("nowhere.csv", "left", (), Kind.CLASSIFIER)
 
 
-def test_what_is_no_file_is_not_waited_for(home: Path) -> None:
+def test_what_is_not_a_file_is_not_waited_for(home: Path) -> None:
     os.mkfifo(home / "tables" / "pipe")
     for name in ("pipe", "folder"):
         (home / "tables" / "folder").mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def test_a_file_that_is_deleted_or_changed_while_it_is_read(write: Write, home: 
         path.unlink()
         assert datasets.read(file, "rows", "left", (), Kind.CLASSIFIER).target.tolist() == ["yes", "no", "yes"]
     write(ROWS)
-    with path.open("rb") as file, pytest.raises(InvalidInput, match="rows was changed while it was read: train again when it is complete"):
+    with path.open("rb") as file, pytest.raises(InvalidInput, match=r"rows was changed while it was read. Train again when it is complete"):
         datasets.read(Changing(file, path), "rows", "left", (), Kind.CLASSIFIER)
 
 

@@ -153,7 +153,7 @@ def test_a_job_that_nobody_wants_any_longer_publishes_nothing(home: Path) -> Non
     assert not (home / "models").exists()
 
 
-def test_a_redis_that_is_away_for_a_while_loses_no_work(home: Path) -> None:
+def test_a_redis_that_is_unavailable_for_a_while_loses_no_work(home: Path) -> None:
     assert train(home, RecordingContext(failures=3), cv=5)["version"] == "1"
 
 
@@ -232,7 +232,7 @@ def test_a_training_does_not_fail_where_old_versions_cannot_be_removed(home: Pat
     assert Repository(home / "models").versions("cancer") == ["1", "2"]
 
 
-def test_a_training_for_whose_model_there_is_no_room_leaves_no_version(home: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_whose_model_has_no_room_leaves_no_version(home: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CELERIAC_MODELS", str(disk.folder))
     settings.cache_clear()
     disk.fill()

@@ -39,7 +39,7 @@ def write(folder: Workspace, format: Format, rows: pa.Table, errors: int = 0) ->
 
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize("rows", [10, 20_000])
-def test_a_part_for_which_there_is_no_room_is_not_there(folder: Workspace, disk: Disk, format: Format, rows: int) -> None:
+def test_a_part_without_room_is_not_there(folder: Workspace, disk: Disk, format: Format, rows: int) -> None:
     disk.fill(4096 if rows > 10 else 0)
     with pytest.raises(StorageFull, match="The volume of the files is full"):
         write(folder, format, ROWS[:rows])
@@ -49,7 +49,7 @@ def test_a_part_for_which_there_is_no_room_is_not_there(folder: Workspace, disk:
     assert [path.name for path in folder.path.rglob("*") if path.is_file()] == [f"000000000000-{rows}"]
 
 
-def test_nor_is_one_for_whose_errors_there_is_no_room(folder: Workspace, disk: Disk) -> None:
+def test_nor_is_one_without_room_for_its_errors(folder: Workspace, disk: Disk) -> None:
     disk.fill(4096)
     with pytest.raises(StorageFull):
         write(folder, Format.CSV, ROWS[:10], errors=1000)

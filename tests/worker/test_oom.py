@@ -39,7 +39,7 @@ def predict_batch(inputs):
 
 
 def scarce(folder: Path, room: int, width: str = "2") -> Model:
-    """A model with room for so many rows."""
+    """A model with room for this many rows."""
     (folder / "model").mkdir()
     (folder / "model" / "model.py").write_text(CODE.replace("ROOM", str(room)).replace("WIDTH", width))
     (folder / "model" / "model.yaml").write_text(ENDS)
@@ -56,7 +56,7 @@ def process_of(model: Model) -> PoolProcess:
 
 
 def asked(folder: Path, rows: tuple[int, ...], room: int, width: str = "2") -> list[Outcome]:
-    """What becomes of jobs of so many rows each."""
+    """What becomes of jobs of this many rows each."""
     model, count = scarce(folder, room, width), sum(rows)
     inputs = [Tensor("x", "FP64", (count,), encode([float(at) for at in range(count)], "FP64"))]
     jobs = tuple(f"job-{at}" for at in range(len(rows)))

@@ -36,7 +36,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         ("4:memory:/docker/1\n", "memory/memory.oom_control", "oom_kill {}\n"),
     ],
 )
-def test_the_counter_of_the_control_group_tells_a_kill_for_memory(own: str, counter: str, text: str, tmp_path: Path) -> None:
+def test_the_counter_of_the_control_group_reports_a_kill_for_memory(own: str, counter: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / counter
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.format(2))

@@ -58,7 +58,7 @@ def test_a_tick_that_fails_is_reported_and_the_next_one_runs(parent: Any, step: 
     assert "test" not in main_process.loops().troubles()
 
 
-def test_a_step_that_is_stopped_ticks_no_more_and_is_no_stalled_loop(parent: Any, step: Step) -> None:
+def test_a_step_that_is_stopped_ticks_no_more_and_is_not_a_stalled_loop(parent: Any, step: Step) -> None:
     timer = step.timer
     step.stop(parent)
     assert timer.canceled

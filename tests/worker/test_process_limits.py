@@ -61,7 +61,7 @@ def test_a_model_that_leaks_is_held_to_its_own_limit_and_others_are_not() -> Non
     assert process.reports == [(MEMORY, True)]
 
 
-def test_memory_that_is_given_back_or_that_a_model_is_loaded_into_is_no_leak() -> None:
+def test_memory_that_is_given_back_or_that_a_model_is_loaded_into_is_not_a_leak() -> None:
     process = Process(max_process_memory_mb=100)
     for _ in range(10):
         process.call(grows=90)

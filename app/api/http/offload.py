@@ -70,6 +70,6 @@ def _bounded(memory_mb: int, function: Callable[..., T], arguments: tuple[object
     try:
         return function(*arguments)
     except MemoryError:
-        raise PayloadTooLarge(f"The body takes more than {memory_mb} MiB of memory to read: split the rows, or submit a batch.") from None
+        raise PayloadTooLarge(f"The body takes more than {memory_mb} MiB of memory to read. Split the rows, or submit a batch.") from None
     finally:
         gc.collect()

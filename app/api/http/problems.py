@@ -152,7 +152,7 @@ def install(app: FastAPI) -> None:
             return problem(
                 request, errors.RecordUnreadable(f"Redis refused a command because a record has a wrong type or content: {error}")
             )
-        return problem(request, errors.StoreUnavailable(f"Redis does not answer, try again: {error}"))
+        return problem(request, errors.StoreUnavailable(f"Redis does not answer. Try again: {error}"))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:

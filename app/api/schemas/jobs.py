@@ -242,7 +242,7 @@ def _read(
     id: Id,
     wait: Wait = None,
     prefer: Prefer = None,
-    results: Annotated[bool, Query(description="Of a pipeline: show what each step answered.")] = False,
+    results: Annotated[bool, Query(description="Adds the result of each step of a pipeline run.")] = False,
 ) -> None: ...
 
 

@@ -174,14 +174,14 @@ class Batcher:
                 delivery = self._delivery(group, items, delivery.id) if items else delivery
             if items and status == b"full":
                 error = QueueFull(
-                    f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit: try again later"
+                    f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit. Try again later."
                 )
             elif items:
                 created_at, left = float(when[0]), int(when[1])
         except (QueueFull, StoreUnavailable) as failure:
             error = failure
         except (RedisError, OSError) as failure:
-            error = StoreUnavailable(f"Redis did not take the job, try again: {failure}")
+            error = StoreUnavailable(f"Redis did not take the job. Try again: {failure}")
         group.committing -= 1
         if error is not None or not items:
             self._forget(delivery.id)

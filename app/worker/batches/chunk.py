@@ -38,7 +38,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     with reading(Source(**plan.spec.input)) as file, drafting(workspace, first) as draft:
         if plan.fingerprint not in ("", fingerprint(file)):  # empty: planned by an older version
             raise InvalidFile(
-                f"{plan.name} is not the file that the batch began with: put that one back and resume, or submit another batch",
+                f"{plan.name} is not the file that the batch began with. Put that one back and resume, or submit another batch.",
                 pointer="/input",
             )
         reader = _reader(plan, workspace, file, model.manifest)

@@ -71,7 +71,7 @@ def _table(workspace: Workspace, spec: BatchSpec, name: str, file: IO[bytes], ma
     answers = {spec.method, *(f"{spec.method}_{label}" for label in manifest.classes)}
     for column in binding.keep:
         if column in answers:
-            raise InvalidInput(f"the answers have a column {column!r} too: leave it out of keep", pointer="/keep")
+            raise InvalidInput(f"The answers have a column {column!r} too. Leave it out of keep.", pointer="/keep")
     carried = {column: types[column] for column in binding.keep if column in types and output is not Format.JSONL}
     if not (isinstance(reader, JsonReader) and output is Format.JSONL):
         check_columns(output, {column: carried.get(column, reader.columns[column]) for column in binding.keep})

@@ -82,7 +82,7 @@ class TablePredictor:
         columns = carried(table, self._binding, self._plan.carried)
         for name in columns:
             if name in answers:
-                raise InvalidInput(f"the answers have a column {name!r} too: leave it out of keep", pointer="/keep")
+                raise InvalidInput(f"The answers have a column {name!r} too. Leave it out of keep.", pointer="/keep")
         answered = pa.table(columns | answers)
         if self._writer is None:
             kinds = {field.name: field.type for field in answered.schema}
@@ -109,7 +109,7 @@ class RequestPredictor:
     def predict(self, rows: RowBatch) -> int:
         """Predict requests of a file."""
         lines = [openai_requests.parse(text) for text in rows.table[REQUEST].to_pylist()]
-        results: list[list[Tensor] | CeleriacError] = [CeleriacError("it was not answered")] * len(lines)
+        results: list[list[Tensor] | CeleriacError] = [CeleriacError("The row was not answered.")] * len(lines)
         together: dict[tuple[str, ...], list[tuple[int, list[Tensor]]]] = {}
         for at, request in enumerate(lines):
             try:

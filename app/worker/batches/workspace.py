@@ -104,7 +104,7 @@ class Workspace:
         try:
             data = orjson.loads((self.path / "plan.json").read_bytes())
         except FileNotFoundError:
-            raise FileNotFound(f"the folder {self.path} of the batch has gone: do all processes mount CELERIAC_FILES?") from None
+            raise FileNotFound(f"The folder {self.path} of the batch is gone. Mount CELERIAC_FILES in all processes.") from None
         bound = data["binding"]
         binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
         spec = BatchSpec.from_dict(data["order"])

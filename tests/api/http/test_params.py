@@ -20,6 +20,6 @@ def test_seconds_to_wait_are_bounded(text: bytes, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"-1", b"nan", b"inf", b"1_0", b"%D9%A3", b" 1", b"ten"])
-def test_what_is_no_number_of_seconds_is_refused(text: bytes) -> None:
+def test_what_is_not_a_number_of_seconds_is_refused(text: bytes) -> None:
     with pytest.raises(InvalidInput, match="Use a number of seconds, up to 60"):
         params.wait_s(asked(text), 60)

@@ -31,7 +31,7 @@ def test_a_caller_who_names_json_first_gets_json(accept: str, streamed: bool) ->
     assert sse.requested(request(accept=accept)) is streamed
 
 
-def test_without_accept_there_is_no_stream() -> None:
+def test_without_accept_nothing_is_streamed() -> None:
     assert not sse.requested(request())
 
 
@@ -41,7 +41,7 @@ def test_a_stream_continues_after_the_last_event(headers: dict[str, str], last: 
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "x", "9" * 30])
-def test_a_last_event_that_is_no_integer_is_refused(text: str) -> None:
+def test_a_last_event_that_is_not_an_integer_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="Use an integer from 0"):
         sse.last_event_id(request(last_event_id=text))
 

@@ -148,7 +148,7 @@ async def test_letters_are_replayed_by_filter_and_what_is_refused_stays(
     assert [one["id"] for one in (await api.get("/v1/dead-letters")).json()["items"]] == [other]
 
 
-async def test_letters_are_discarded_by_filter_and_the_rest_is_told(api: httpx.AsyncClient, worker: Worker) -> None:
+async def test_letters_are_discarded_by_filter_and_the_rest_is_reported(api: httpx.AsyncClient, worker: Worker) -> None:
     for _ in range(3):
         await die(api, worker)
     first = (await api.delete("/v1/dead-letters", params={"model": "digits", "limit": 2})).json()

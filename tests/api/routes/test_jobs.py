@@ -139,7 +139,7 @@ def ask(path: str, headers: dict[str, str] | None = None, method: str = "POST") 
         ask("/v2/models/wine/infer", {"prefer": "wait=1"}),
     ],
 )
-async def test_every_202_says_where_the_job_stands_in_the_queue(api: httpx.AsyncClient, wine: dict[str, Any], send: Ask) -> None:
+async def test_every_202_says_where_the_job_is_in_the_queue(api: httpx.AsyncClient, wine: dict[str, Any], send: Ask) -> None:
     await behind(api, wine, 3)
     answer = await send(api, wine)
     assert answer.status_code == 202, answer.text

@@ -51,10 +51,10 @@ async def test_another_version_may_have_its_number(api: httpx.AsyncClient, tmp_p
         ("2", 409, "digits@2 is 'production'. Promote another version to that alias first."),
         ("3", 409, "digits@3 is the newest version, which cannot be removed. Publish another version first."),
         ("production", 422, "'production' is an alias. Name the version itself, for example 3."),
-        ("9", 404, "'digits' has no version or alias '9'; it has 1, 2, 3, production"),
+        ("9", 404, "'digits' has no version or alias '9'; it has 1, 2, 3, production."),
     ],
 )
-async def test_what_stays_is_told(api: httpx.AsyncClient, version: str, status: int, told: str) -> None:
+async def test_what_stays_is_reported(api: httpx.AsyncClient, version: str, status: int, told: str) -> None:
     answer = await api.delete(f"/v1/models/digits/versions/{version}")
     assert (answer.status_code, answer.json()["detail"]) == (status, told)
     assert await versions(api) == ["1", "2", "3"]
@@ -69,7 +69,7 @@ async def test_a_version_that_a_schedule_names_stays(api: httpx.AsyncClient) -> 
     assert "digits@1 is used by the schedule 'nightly'" in answer.json()["detail"]
 
 
-async def test_a_repository_that_cannot_be_written_is_told(api: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_a_repository_that_cannot_be_written_is_reported(api: httpx.AsyncClient, tmp_path: Path) -> None:
     lock = tmp_path / "models" / "digits" / ".aliases.json.lock"
     lock.unlink()
     lock.mkdir()  # root may write what it likes, but not open a folder for writing

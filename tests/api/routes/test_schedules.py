@@ -69,7 +69,7 @@ async def test_a_run_waits_where_the_queue_is_full(api: httpx.AsyncClient, store
     store.lpush(QUEUE, "{}")
     now = int(time.time())
     plan(store, now)
-    await until(lambda: "waits: the queue" in caplog.text)
+    await until(lambda: "waits: The queue" in caplog.text)
     assert await runs(api) == []
     store.delete(QUEUE)
     plan(store, now)

@@ -54,7 +54,7 @@ async def deliveries(api: httpx.AsyncClient, id: str) -> list[Any]:
             return list(found)
 
 
-async def test_a_registered_webhook_is_told_and_can_verify_it(near: httpx.AsyncClient, receiver: Receiver) -> None:
+async def test_a_registered_webhook_is_called_and_can_verify_the_signature(near: httpx.AsyncClient, receiver: Receiver) -> None:
     registered = await register(near, receiver.url)
     id = await submit(near)
     await near.delete(f"/v1/jobs/{id}")
@@ -203,7 +203,9 @@ async def test_a_dead_letter_that_is_replayed_keeps_its_webhook(near: httpx.Asyn
     assert (await got(receiver)).json["data"]["id"] == again
 
 
-async def test_trainings_and_runs_of_pipelines_are_told_as_jobs(configured: pytest.MonkeyPatch, tmp_path: Path, receiver: Receiver) -> None:
+async def test_webhooks_receive_trainings_and_pipeline_runs_as_jobs(
+    configured: pytest.MonkeyPatch, tmp_path: Path, receiver: Receiver
+) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
     Pipelines(tmp_path).publish("echo", "inputs: [x]\nsteps: {a: {run: note, inputs: {text: $inputs.x}}}\noutput: $a")
     for name, value in {"WEBHOOK_ALLOW_PRIVATE": "1", "FILE_ROOTS": str(tmp_path), "PIPELINES": str(tmp_path)}.items():

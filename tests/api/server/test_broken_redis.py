@@ -1,4 +1,4 @@
-"""Keys of a wrong type and members that make no sense: no list is refused for them, no loop ends, and what is right goes on."""
+"""Keys of a wrong type and members that make no sense: no list is refused for them, no loop ends, and what is right continues."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def spoil(client: redis.Redis, key: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("key", FIXED)
-async def test_a_key_of_a_wrong_type_is_moved_aside_and_everything_goes_on(
+async def test_a_key_of_a_wrong_type_is_moved_aside_and_everything_continues(
     configured: pytest.MonkeyPatch, worker: Worker, wine: dict[str, Any], key: str
 ) -> None:
     configured.setattr("app.broker.maintenance._INTERVAL_S", 0.02)
@@ -192,7 +192,7 @@ async def test_one_broken_webhook_or_worker_hides_no_other(api: httpx.AsyncClien
     assert await refused_lists(api) == {}
 
 
-async def test_a_loop_that_stands_still_turns_readiness_red_and_then_liveness(configured: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_makes_no_progress_turns_readiness_red_and_then_liveness(configured: pytest.MonkeyPatch) -> None:
     configured.setenv("CELERIAC_LOOP_STALL_S", "0.5")
     configured.setenv("CELERIAC_LOOP_DEAD_S", "1.5")
     settings.cache_clear()

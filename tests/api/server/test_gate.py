@@ -250,7 +250,7 @@ async def test_a_pool_that_the_key_does_not_allow_is_403(configured: pytest.Monk
         assert "pool 'default'" in response.json()["detail"]
 
 
-async def test_a_schedule_is_no_way_around_the_scope_of_what_it_starts(configured: pytest.MonkeyPatch) -> None:
+async def test_a_schedule_cannot_start_what_the_scopes_of_its_caller_forbid(configured: pytest.MonkeyPatch) -> None:
     _, text = await bootstrap(scopes=["operate"])
     run = {"training": {"trainer": "ridge", "dataset": "a.csv", "target": "y", "model": "m"}}
     async with secured(configured) as api:

@@ -1,4 +1,4 @@
-"""A process that is told to stop lingers while it is asked, and not for ever."""
+"""A process that is asked to stop lingers while requests arrive, and not for ever."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ async def test_it_stops_in_the_end_though_it_is_asked_all_the_time(server_told: 
     assert seconds >= LINGERS_AT_MOST * LINGER_S
 
 
-async def test_told_again_it_stops_at_once(server_told: asyncio.Event) -> None:
+async def test_a_second_signal_stops_it_at_once(server_told: asyncio.Event) -> None:
     assert await end_of(time.monotonic, 600.0, server_told, times=2)

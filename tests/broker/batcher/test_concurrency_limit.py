@@ -21,7 +21,7 @@ def test_what_was_never_seen_keeps_every_slot_busy_and_one_waiting() -> None:
 @pytest.mark.parametrize(
     ("run_s", "way_s", "most"), [(0.0003, 0.003, 1), (0.005, 0.0075, 3), (2.0, 2.003, 4), (1.0, 4.0, 2), (0.0, 0.0, 5)]
 )
-def test_the_share_of_the_run_tells_how_many_of_four_slots_are_worth_feeding(run_s: float, way_s: float, most: int) -> None:
+def test_the_share_of_the_run_reports_how_many_of_four_slots_are_worth_feeding(run_s: float, way_s: float, most: int) -> None:
     assert after(run_s, way_s).most(4) == most
 
 

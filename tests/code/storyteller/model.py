@@ -1,4 +1,4 @@
-"""Tells a story word by word, and stumbles as it is asked to."""
+"""Yields a story word by word, and stumbles as it is asked to."""
 
 import os
 import time

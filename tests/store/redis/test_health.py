@@ -73,7 +73,7 @@ def test_valkey_is_called_by_its_name() -> None:
     assert "Valkey 9.1.2" in health.judge(SOMEWHERE, info).server
 
 
-def test_a_managed_server_that_tells_nothing_is_used_with_a_warning(redis_url: str) -> None:
+def test_a_managed_server_that_reports_nothing_is_used_with_a_warning(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as admin:
         admin.execute_command("ACL", "SETUSER", "plain", "reset", "on", ">plain", "~*", "+ping", "+hello", "+select")
     report = health.inspect(address(redis_url.replace("redis://", "redis://plain:plain@")))
@@ -81,13 +81,13 @@ def test_a_managed_server_that_tells_nothing_is_used_with_a_warning(redis_url: s
     assert "Make sure that noeviction" in report.warnings[0]
 
 
-def test_a_dead_server_is_told_in_one_sentence_without_its_password() -> None:
+def test_a_dead_server_is_reported_in_one_sentence_without_its_password() -> None:
     with pytest.raises(StoreUnavailable, match="does not answer") as caught:
         health.inspect(address(f"redis://me:secret@127.0.0.1:{free_port()}/0"))
     assert "secret" not in caught.value.detail
     assert "\n" not in caught.value.detail
 
 
-def test_a_wrong_password_is_told(redis_url: str) -> None:
+def test_a_wrong_password_is_reported(redis_url: str) -> None:
     with pytest.raises(StoreUnavailable, match="Put user and password into"):
         health.inspect(address(redis_url.replace("redis://", "redis://nobody:wrong@")))

@@ -86,7 +86,7 @@ def test_what_people_read_holds_no_password() -> None:
         ("rediss://here?ssl_ca_certs=/ca.crt", "CELERIAC_REDIS_CA"),
     ],
 )
-def test_an_address_that_is_none_is_told_with_what_to_write(url: str, reason: str) -> None:
+def test_an_address_that_is_none_is_reported_with_what_to_write(url: str, reason: str) -> None:
     with pytest.raises(InvalidInput, match=reason) as caught:
         address(url)
     assert "sentinel://user:password@host1" in caught.value.detail

@@ -90,7 +90,7 @@ def test_a_body_of_unknown_length_is_bounded_too(client: httpx.Client) -> None:
     assert response.status_code == 413
 
 
-def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_error_of_ours(running: Running) -> None:
+def test_a_caller_who_leaves_in_the_middle_of_a_body_is_not_an_error_of_ours(running: Running) -> None:
     host, _, port = running.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
@@ -186,7 +186,7 @@ ROW = struct.pack("<30d", *NUMBERS)
         (raw(232, ROW[:-8]), "holds 29 elements, the shape [1, 30] says 30"),
         (raw(240, ROW + b"more"), "4 bytes of raw data follow"),
         (raw(-1, ROW), "binary_data_size is -1"),
-        (raw(240, ROW, data=NUMBERS), "give one of them"),
+        (raw(240, ROW, data=NUMBERS), "Give one of them"),
         (raw(None, ROW), "must be a string, a number"),
         (raw(240, ROW, 100_000), "Invalid inference-header-content-length '100000'. Use an integer from 0 to"),
         (raw(240, ROW, int("9" * 20)), "Use an integer from 0 to"),
@@ -272,7 +272,7 @@ def test_a_path_that_is_not_there_is_a_problem_too(client: httpx.Client, path: s
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_a_method_that_is_not_there_tells_which_are(client: httpx.Client) -> None:
+def test_a_method_that_does_not_exist_is_answered_with_those_that_do(client: httpx.Client) -> None:
     response = client.patch("/v1/jobs")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert response.headers["allow"]

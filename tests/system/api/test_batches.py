@@ -121,7 +121,7 @@ def test_paths_and_columns_of_other_names(client: httpx.Client, running: Running
     assert found["predict"].to_pylist() == estimator.predict(data.held_out).tolist()
 
 
-def test_bad_rows_are_told_and_the_good_ones_kept(client: httpx.Client, running: Running) -> None:
+def test_bad_rows_are_reported_and_the_good_ones_kept(client: httpx.Client, running: Running) -> None:
     lines = [f"{WELL},{at},key{at}" for at in range(300)]
     lines[7], lines[100], lines[200] = f"{RAISE},1,raises", "x,1,text", "1,2"
     text = "a,b,key\n" + "\n".join(lines) + "\n"
@@ -212,20 +212,20 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
     [
         ("a.csv", b"a,b,c\n1,2,3\n", {}, 422, "'moody' takes 2 columns, and these are 3: 'a', 'b', 'c'"),
         ("a.csv", b"a\n1\n", {}, 422, "'moody' takes 2 columns, and these are 1"),
-        ("a.csv", b"a,b\n1,2\n", {"keep": ["c"]}, 422, "the file has no column 'c'"),
-        ("a.csv", b"a,b\n1,2\n", {"columns": ["a", "z"]}, 422, "the file lacks 'z'"),
+        ("a.csv", b"a,b\n1,2\n", {"keep": ["c"]}, 422, "The file has no column 'c'"),
+        ("a.csv", b"a,b\n1,2\n", {"columns": ["a", "z"]}, 422, "The file lacks 'z'"),
         ("a.csv", b"a,b\n1,2\n", {"columns": "a"}, 422, "Use a list of the file's columns"),
-        ("a.csv", b"a,b\n1,\xff\n", {}, 422, "line 2: the byte 0xff is not UTF-8"),
+        ("a.csv", b"a,b\n1,\xff\n", {}, 422, "Line 2: the byte 0xff is not UTF-8"),
         ("a.csv", b'a,b\n1,"2\n', {}, 422, "a quote that opens here is never closed"),
         ("a.parquet", b"PAR1 and no more", {}, 422, "cut off or damaged"),
         ("a.parquet", as_bytes(pa.table({"a": [1.0] * 9, "b": [2.0] * 9}), "parquet")[:-9], {}, 422, "cut off or damaged"),
-        ("a.npy", array(np.ones((2, 2)))[:-8], {}, 422, "the NPY file is cut off"),
+        ("a.npy", array(np.ones((2, 2)))[:-8], {}, 422, "The NPY file is cut off"),
         ("a.csv", "a,b\n1,2\n".encode("utf-16"), {}, 422, "is text in UTF-16 or UTF-32. Save it as UTF-8."),
         ("a.csv", b"a,a\n1,2\n", {}, 422, "two columns are called 'a'"),
-        ("a.csv", b"bmi,bp\n1,2\n", {"model": "diabetes"}, 422, "the file lacks 'age', 'sex'"),
+        ("a.csv", b"bmi,bp\n1,2\n", {"model": "diabetes"}, 422, "The file lacks 'age', 'sex'"),
         ("a.csv", b"a,b\n1,2\n", {"input": "folder"}, 404, "folder cannot be read: it is not a file"),
         ("a.csv", b"a,b\n1,2\n", {"input": "outside/secret.csv"}, 422, "outside/secret.csv is not below"),
-        ("a.csv", b"a,b,predict\n1,2,3\n", {"keep": ["predict"]}, 422, "the answers have a column 'predict' too"),
+        ("a.csv", b"a,b,predict\n1,2,3\n", {"keep": ["predict"]}, 422, "The answers have a column 'predict' too"),
         ("a.csv", b"a,b,k\n1,2,x\n", {"keep": ["k"], "format": "npy"}, 422, "NPY holds numbers only"),
         ("a.csv", b"a,b\n1,2\n", {"format": "xlsx"}, 422, "Field format must be 'csv', 'jsonl', 'npy' or 'parquet', not 'xlsx'"),
         ("a.csv", b"a,b\n1,2\n", {"method": "guess"}, 422, "guess"),
@@ -307,7 +307,7 @@ def test_a_file_that_another_takes_the_place_of_is_not_mixed_with_it(client: htt
     batch = ended(running, made)
     [error] = batch["errors"]["data"]
     assert (batch["status"], error["code"], error["param"]) == ("failed", "invalid_file", "/input")
-    assert "other.csv is not the file that the batch began with: put that one back and resume" in error["message"]
+    assert "other.csv is not the file that the batch began with. Put that one back and resume" in error["message"]
     kept.replace(path)
     client.post(f"/v1/batches/{made['id']}/resume").raise_for_status()
     assert ended(running, batch)["status"] == "completed"

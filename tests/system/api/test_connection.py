@@ -1,4 +1,4 @@
-"""What comes over one connection and is no request as we want it."""
+"""What comes over one connection and is not a request as we want it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_who_waits_for_an_answer_may_be_silent(impatient: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"\x00\x01\x02\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n", POST + b"Content-Length: -1\r\n\r\n"])
-def test_what_is_no_http_is_a_problem_too(running: Running, sent: bytes) -> None:
+def test_what_is_not_http_is_a_problem_too(running: Running, sent: bytes) -> None:
     with connected(running.url) as connection:
         connection.sendall(sent)
         [(status, problem)] = answers(connection)

@@ -95,7 +95,7 @@ def test_who_waits_too_short_gets_a_job(client: httpx.Client) -> None:
     assert client.get(f"{response.headers['location']}?wait=20").json()["state"] == "succeeded"
 
 
-def test_a_failure_within_the_wait_is_told_as_one(client: httpx.Client) -> None:
+def test_a_failure_within_the_wait_is_reported_as_one(client: httpx.Client) -> None:
     response = infer(client, {"inputs": [{**ROW, "data": [RAISE, 0]}]}, prefer="wait=20")
     assert (response.status_code, response.json()["code"]) == (422, "prediction_failed")
 
@@ -121,7 +121,7 @@ def test_metadata_name_columns_and_classes(client: httpx.Client) -> None:
     assert json.loads(proba["parameters"]["classes"]) == [0, 1]
 
 
-def test_the_server_tells_its_extensions(client: httpx.Client) -> None:
+def test_the_server_reports_its_extensions(client: httpx.Client) -> None:
     found = client.get("/v2").json()
     assert (found["name"], found["extensions"]) == ("celeriac", ["binary_tensor_data", "model_configuration", "model_repository"])
 

@@ -35,7 +35,7 @@ def test_probabilities_come_with_the_classes_of_their_columns(client: httpx.Clie
     assert "classes" not in client.post("/v1/jobs?wait=20", json=asked("breast-cancer", row)).json()
 
 
-def test_a_job_is_accepted_at_once_and_tells_where_it_is(client: httpx.Client) -> None:
+def test_a_job_is_accepted_at_once_and_reports_where_it_is(client: httpx.Client) -> None:
     response = client.post("/v1/jobs", json=asked())
     assert response.status_code == 202
     job = client.get(f"{response.headers['location']}?wait=20").json()
@@ -48,7 +48,7 @@ def test_prefer_wait_holds_the_answer(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("mood", [WELL, RAISE])
-def test_who_waits_is_told_what_the_record_says(client: httpx.Client, mood: int) -> None:
+def test_a_waiting_caller_receives_what_the_record_says(client: httpx.Client, mood: int) -> None:
     told = client.post("/v1/jobs?wait=20", json={"model": "moody", "inputs": [[mood, 3]]}).json()
     assert told == client.get(f"/v1/jobs/{told['id']}").json()
 
@@ -73,7 +73,7 @@ def test_a_prediction_that_fails_says_why_and_the_worker_lives_on(client: httpx.
     assert client.post("/v1/jobs?wait=20", json=asked()).json()["state"] == "succeeded"
 
 
-def test_who_waits_for_a_job_that_expires_in_the_queue_is_told_then(client: httpx.Client) -> None:
+def test_a_caller_who_waits_for_a_job_that_expires_in_the_queue_is_answered_then(client: httpx.Client) -> None:
     own = client.post("/v1/jobs?wait=60", json=asked("orphan", deadline_s=0.5), timeout=30)
     assert own.json()["state"] == "expired"
     location = client.post("/v1/jobs", json=asked("orphan", deadline_s=0.5)).headers["location"]
@@ -85,7 +85,7 @@ def test_a_queued_job_is_cancelled(client: httpx.Client) -> None:
     assert client.delete(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"
 
 
-def test_a_queued_job_tells_its_place(client: httpx.Client) -> None:
+def test_a_queued_job_reports_its_place(client: httpx.Client) -> None:
     first, second = (client.post("/v1/jobs", json=asked("orphan")).json()["id"] for _ in range(2))
     places = [client.get(f"/v1/jobs/{id}").json()["queue_position"] for id in (first, second)]
     assert places[1] == places[0] + 1
@@ -126,7 +126,7 @@ def test_events_tell_the_life_of_a_job(client: httpx.Client) -> None:
     assert found[-1][2] == client.get(f"/v1/jobs/{id}").json()
 
 
-def test_events_go_on_after_the_last_that_was_seen(client: httpx.Client) -> None:
+def test_events_continue_after_the_last_that_was_seen(client: httpx.Client) -> None:
     id = client.post("/v1/jobs?wait=20", json=asked()).json()["id"]
     with client.stream("GET", f"/v1/jobs/{id}/events") as response:
         (last, name, _), *_ = events(response)

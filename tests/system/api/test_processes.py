@@ -39,7 +39,7 @@ def test_a_job_is_awaited_at_another_process(twins: str, running: Running) -> No
     assert found == httpx.get(f"{twins}/v1/jobs/{submitted['id']}").json()
 
 
-def test_events_are_told_by_another_process(twins: str, running: Running) -> None:
+def test_events_are_sent_by_another_process(twins: str, running: Running) -> None:
     submitted = httpx.post(f"{twins}/v1/jobs", json=job("moody", SLEEP, 0.3)).json()
     stream = httpx.get(f"{running.url}/v1/jobs/{submitted['id']}/events", timeout=30).text
     assert "event: completed" in stream
@@ -108,7 +108,7 @@ def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, proce
         assert time.monotonic() - began < 10
 
 
-def test_a_process_that_is_told_to_stop_works_on_un_ready_until_it_is_told_again(running: Running) -> None:
+def test_a_process_that_is_asked_to_stop_works_on_un_ready_until_a_second_signal(running: Running) -> None:
     with running.process("api", api_linger_s=600) as (process, url), httpx.Client(base_url=url, timeout=30) as client:
         assert "connection" not in client.get("/livez").headers
         process.send_signal(signal.SIGTERM)
@@ -136,14 +136,14 @@ def test_a_process_that_kubernetes_stops_stays_ready_while_it_lingers(running: R
         process.wait(30)
 
 
-def test_a_process_that_lingers_ends_by_itself(running: Running) -> None:
+def test_a_process_that_lingers_ends_on_its_own(running: Running) -> None:
     with running.process("api", api_linger_s=0.5) as (process, _):
         process.send_signal(signal.SIGTERM)
         process.wait(30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_several_processes_that_linger_end_when_they_are_told_again(running: Running, number: signal.Signals) -> None:
+def test_several_processes_that_linger_end_at_a_second_signal(running: Running, number: signal.Signals) -> None:
     with running.process("api", api_processes=2, api_linger_s=600) as (process, url):
         process.send_signal(number)
         while httpx.get(f"{url}/readyz").status_code == 200:

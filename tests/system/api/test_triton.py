@@ -82,7 +82,7 @@ def test_health_and_metadata(server: Any) -> None:
     assert server.get_model_config("digits")["input"][0]["data_type"] == "TYPE_FP64"
 
 
-def test_an_error_is_told_in_words(server: Any) -> None:
+def test_an_error_is_reported_in_words(server: Any) -> None:
     with pytest.raises(InferenceServerException, match=r"Model 'nobody' does not exist\. Available models: .*breast-cancer"):
         server.infer("nobody", tensors(np.zeros((1, 2)), True))
 

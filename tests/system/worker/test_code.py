@@ -88,7 +88,7 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
         ("stop", "StopIteration: "),
     ],
 )
-def test_whatever_it_raises_is_told_as_that(running: Running, troublesome: Ended, what: str, told: str) -> None:
+def test_whatever_it_raises_is_reported_as_that(running: Running, troublesome: Ended, what: str, told: str) -> None:
     job = troublesome(what)
     assert job["error"] == {"code": "prediction_failed", "detail": f"troublesome@1 raised {told}"}
     traceback = httpx.get(f"{running.url}/v1/dead-letters/{job['id']}").json()["traceback"]

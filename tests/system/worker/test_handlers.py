@@ -1,4 +1,4 @@
-"""Work that is no prediction has all that a prediction has."""
+"""Work that is not a prediction has all that a prediction has."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_it_is_tried_again_when_its_worker_dies(running: Running, submitted: Sub
     assert job["result"] == {"answer": 1, "attempt": 2}
 
 
-def test_what_it_raises_is_told_and_leaves_no_dead_letter(running: Running, submitted: Submitted) -> None:
+def test_what_it_raises_is_reported_and_leaves_no_dead_letter(running: Running, submitted: Submitted) -> None:
     id = submitted({"raises": "no such column"})
     job = ended(running, id)
     assert (job["state"], job["error"]) == ("failed", {"code": "work_failed", "detail": "ValueError: no such column"})

@@ -118,7 +118,7 @@ Stranger.__module__ = "the_notebook"
 
 
 def test_a_version_that_no_worker_can_import_is_not_promoted(running: Running, worker: object, model: Model) -> None:  # M1
-    """M1, published from Python: version 1 goes on, and the API says why."""
+    """M1, published from Python: version 1 continues, and the API says why."""
     model.publish(1)
     until(lambda: model.state("1") == "READY")
     sys.modules["the_notebook"] = sys.modules[__name__]

@@ -1,4 +1,4 @@
-"""A model that yields: its pieces are seen while it goes on, and its answer is all of them."""
+"""A model that yields: its pieces are seen while it continues, and its answer is all of them."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_who_submits_and_streams_gets_the_pieces_and_then_the_whole(api: httpx.C
     assert (name, job["state"], job["result"]) == ("completed", "succeeded", [STORY])
 
 
-def test_each_row_is_told_apart(api: httpx.Client) -> None:
+def test_rows_are_distinguished(api: httpx.Client) -> None:
     events = streamed(api, "one", "another")
     assert ["".join(one["chunk"] for one in outputs(events) if one["row"] == row) for row in (0, 1)] == [STORY, STORY]
     assert events[-1][2]["result"] == [STORY, STORY]
@@ -92,7 +92,7 @@ def test_a_piece_is_seen_before_the_next_one_is_there(api: httpx.Client, state: 
         assert [name for _, name, _ in events][-2:] == ["output", "completed"]
 
 
-def test_a_stream_goes_on_after_the_last_event_that_was_seen(api: httpx.Client) -> None:
+def test_a_stream_continues_after_the_last_event_that_was_seen(api: httpx.Client) -> None:
     events = streamed(api, "words")
     first = next(id for id, name, _ in events if name == "output")
     assert events_of(api, events[-1][2]["id"], first) == [event for event in events if event[0] > first]
@@ -105,7 +105,7 @@ def test_who_comes_late_gets_what_is_kept_and_the_whole(api: httpx.Client) -> No
     assert events[-1][2]["result"] == ["Once upon " + "and " * 200 + "a time."]
 
 
-def test_a_piece_that_is_too_large_to_be_told_is_in_the_answer_all_the_same(api: httpx.Client) -> None:
+def test_a_piece_that_is_too_large_to_be_reported_is_in_the_answer_all_the_same(api: httpx.Client) -> None:
     events = streamed(api, "a flood")
     assert [one["index"] for one in outputs(events)] == [0, 1, 3]
     assert events[-1][2]["result"] == ["Once upon " + "water " * 1000 + "a time."]
@@ -142,7 +142,9 @@ def test_a_synchronous_request_gets_the_whole(api: httpx.Client) -> None:
     assert api.post("/v2/models/storyteller/infer", json=body).json()["outputs"][0]["data"] == [STORY]
 
 
-def test_a_step_of_a_pipeline_gets_the_whole_and_its_own_job_tells_the_pieces(running: Running, api: httpx.Client, tmp_path: Path) -> None:
+def test_a_step_of_a_pipeline_gets_the_whole_and_its_own_job_reports_the_pieces(
+    running: Running, api: httpx.Client, tmp_path: Path
+) -> None:
     (tmp_path / "tales.yaml").write_text("inputs: [of]\nsteps:\n  tell: {model: storyteller, inputs: $inputs.of}\noutput: $tell\n")
     with running.process("api", pipelines=tmp_path) as (_, url):
         body = {"pipeline": "tales", "inputs": {"of": ["words", "more"]}}

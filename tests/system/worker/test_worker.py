@@ -116,7 +116,7 @@ def test_one_that_does_not_listen_is_killed_and_those_that_travel_with_it_lose_n
     assert children(worker[0].pid) != [child]
 
 
-def test_a_worker_that_is_told_to_stop_ends_what_runs(running: Running, worker: Worker) -> None:
+def test_a_worker_that_is_asked_to_stop_ends_what_runs(running: Running, worker: Worker) -> None:
     with running.process("worker", pool=POOL, processes=1) as (second, _):
         jobs = [sleep_for(running, 1.5), sleep_for(running, 1.5)]
         second.send_signal(signal.SIGTERM)
@@ -163,7 +163,7 @@ def broken(running: Running) -> Iterator[None]:
     shutil.rmtree(folder)
 
 
-def test_a_broken_version_is_told_and_the_others_are_served(running: Running, worker: Worker, broken: None) -> None:
+def test_a_broken_version_is_reported_and_the_others_are_served(running: Running, worker: Worker, broken: None) -> None:
     until(lambda: "cannot be loaded" in httpx.get(f"{running.url}/v1/models/broken").text)
     (version,) = httpx.get(f"{running.url}/v1/models/broken").json()["versions"]
     assert version["state"] == "UNAVAILABLE"
