@@ -83,3 +83,12 @@ def test_the_glossary_is_complete_and_sorted() -> None:
     terms = [line.split("|")[1].strip() for line in (DOCS / "glossary.md").read_text().splitlines() if re.match(r"\| [A-Za-z]", line)][1:]
     assert terms == sorted(terms, key=str.casefold)
     assert {part for term in terms for part in term.split(", ")} >= set(VOCABULARY)
+
+
+def test_the_table_of_places_names_files_that_exist() -> None:
+    rows = re.findall(r"^\| ([\w -]+) \| (`app/.+`) \|$", (ROOT / ".github" / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    assert [noun for noun, _ in rows] == sorted((noun for noun, _ in rows), key=str.lower)
+    for noun, places in rows:
+        for place in re.findall(r"`(app/[^`]+)`", places):
+            assert list(ROOT.glob(place)), f"{noun}: {place} does not exist"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from tests.cli.conftest import Ended
 from tests.client.conftest import client_wheel as client_wheel
 from tests.client.conftest import laptop as laptop
 from tests.client.environments import Environment, clean
+from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, Moody
 from tests.running import wait_until_ready
 from tests.system.conftest import Installation
 
+ON_THE_SERVER = (". .venv/", "celeriac doctor", "celeriac pipelines samples")
+"""Lines of the tutorial for the machine of the server."""
 ALL_COMMANDS = """
 import typer
 from celeriac_cli import main
@@ -80,6 +84,26 @@ def celeriac(laptop: Environment, installation: Installation, tmp_path_factory: 
     subprocess.run(line, env=installation.environment, capture_output=True, check=True)
     wait_until_ready(f"{installation.url}/v2/models/moody/ready")
     return Laptop(laptop, folder, installation.url, set())
+
+
+@pytest.mark.parametrize(
+    ("page", "word", "printed"),
+    [
+        ("docs/tutorial/1-first-prediction.md", "celeriac models list", "succeeded"),
+        ("docs/tutorial/3-a-batch.md", "celeriac batch run", "442 of 442 answered"),
+        ("docs/tutorial/4-a-pipeline.md", "celeriac pipelines run", '"digit": 7'),
+        ("docs/tutorial/5-train-and-promote.md", "celeriac train", "cancer@production"),
+    ],
+)
+def test_the_tutorial_runs_with_the_client_alone(celeriac: Laptop, tmp_path: Path, page: str, word: str, printed: str) -> None:
+    lines = [line for line in block(page, word, "sh").splitlines() if not line.startswith(ON_THE_SERVER)]
+    (tmp_path / "celeriac").symlink_to(celeriac.environment.command)
+    # The `python` of this test has scikit-learn, which makes the data.
+    path = f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = clean(CELERIAC_URL=celeriac.url) | {"PATH": path}
+    done = subprocess.run(["sh", "-ec", "\n".join(lines)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
 
 
 def test_predictions_and_jobs(celeriac: Laptop) -> None:
