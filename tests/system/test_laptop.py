@@ -145,6 +145,14 @@ def test_dead_letters(celeriac: Laptop) -> None:
     assert celeriac("dead-letters", "discard", "--model", "moody").out == "1 discarded\n"
 
 
+def test_keys_cannot_be_changed_while_none_is_needed(celeriac: Laptop) -> None:
+    assert celeriac("keys", "list").out == "No keys.\n"
+    celeriac("keys", "show", "7Jq2mX0a", exit=Exit.NOT_FOUND)
+    assert "CELERIAC_AUTH is none" in celeriac("keys", "create", "ci", "--role", "user", exit=Exit.CONFLICT).err
+    for command in ("rotate", "disable", "enable", "delete"):
+        celeriac("keys", command, "7Jq2mX0a", exit=Exit.CONFLICT)
+
+
 def test_pipelines(celeriac: Laptop) -> None:
     assert "digit-image" in celeriac("pipelines", "list").out
     assert "flowchart" in celeriac("pipelines", "show", "digit-image").out

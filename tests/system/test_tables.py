@@ -241,7 +241,7 @@ def test_bytes_are_carried_where_the_output_can_hold_them(api: httpx.Client) -> 
     answer = api.post("/v1/batches", json=batch).json()
     assert (answer["code"], answer["detail"]) == (
         "invalid_input",
-        "CSV cannot hold the column 'raw' of type binary. Write Parquet or JSONL, or set keep to the columns to carry, without this one",
+        "CSV cannot hold the column 'raw' of type binary. Write Parquet or JSONL, or set keep to the columns to carry, without this one.",
     )
 
 
