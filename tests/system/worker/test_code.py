@@ -85,7 +85,7 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
         ("interrupt", "RuntimeError: the code raised KeyboardInterrupt, which would end the process"),
         ("mute", "Mute: its message cannot be read"),
         ("surrogate", "ValueError: half \\ud83d a sign"),
-        ("stop", "StopIteration: "),
+        ("stop", "StopIteration"),
     ],
 )
 def test_whatever_it_raises_is_reported_as_that(running: Running, troublesome: Ended, what: str, told: str) -> None:

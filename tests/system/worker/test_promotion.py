@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -264,7 +265,10 @@ def test_a_worker_starts_beside_versions_that_hang(running: Running, model: Mode
         assert [other.state("1") for other in others] == ["LOADING", "LOADING"]
         assert httpx.get(f"{url}/readyz").status_code == 200
     log = next(path.read_text() for path in running.folder.glob("worker-*.log") if path.name.endswith(f"{url.rpartition(':')[2]}.log"))
-    assert f"still loading after 3 s: {others[0].name}@1, {others[1].name}@1" in log
+    late = re.search("still loading after 3 s: (.*)", log)
+    assert late
+    # On a busy machine the third one may be late, too.
+    assert {f"{other.name}@1" for other in others} <= set(late[1].split(", "))
 
 
 def test_a_worker_does_not_wait_for_a_version_that_is_known_to_be_broken(running: Running, model: Model, tmp_path: Path) -> None:
