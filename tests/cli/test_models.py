@@ -56,7 +56,7 @@ def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(
             r"cannot be served: m needs lightgbmm, which is not installed here\. Run: \S+ install lightgbmm \(line 1 ",
         ),
         ("def load(folder): raise OSError()\ndef predict(inputs): ...", SPEC, r"cannot be served: m cannot be loaded: OSError \(line 1 of"),
-        ("", "inputs: 5\n", r"model\.yaml is not valid: the manifest's 'inputs' must be a list, not 5$"),
+        ("", "inputs: 5\n", r"model\.yaml is not valid: The manifest's 'inputs' must be a list, not 5\.$"),
         ("", SPEC + "pool: No Such\n", r"'No Such' is not a valid pool name\. .* for example gpu\.$"),
     ],
 )
