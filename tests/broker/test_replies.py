@@ -90,7 +90,8 @@ async def test_a_lost_connection_is_reported_until_there_is_another(client: redi
         async with asyncio.timeout(60):
             while not loop.trouble:  # noqa: ASYNC110 - the loop sets no event
                 await asyncio.sleep(0.01)
-        assert "ConnectionError" in loop.trouble
+            assert "ConnectionError" in loop.trouble
+            while loop.trouble:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
         async with replies.watch("two") as changed:
             await hears(client, changed, "two")
-        assert loop.trouble == ""
