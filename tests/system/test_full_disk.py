@@ -88,6 +88,7 @@ def test_a_batch_waits_for_room_and_is_then_as_any_other(url: str, disk: Disk, r
     assert left_half_done(disk) == []
 
 
+@pytest.mark.extended
 def test_a_batch_without_room_fails_with_the_reason_and_can_be_resumed(url: str, disk: Disk) -> None:
     batch = ended(url, begun(url, disk))
     [error] = batch["errors"]["data"]

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -149,9 +150,19 @@ def queued_job(running: Running) -> Iterator[Callable[[], tuple[str, int]]]:
     httpx.delete(f"{running.url}/v1/jobs/{id}")
 
 
+def extended(value: int | str) -> Any:
+    """A moment between others that are tested in every run."""
+    return pytest.param(value, marks=pytest.mark.extended)
+
+
 @pytest.mark.parametrize(
     ("moment", "number"),
-    [*((moment, signal.SIGTERM) for moment in (0, 1, 60, 150, 300)), *((moment, signal.SIGINT) for moment in (0, 150))],
+    [
+        *((moment, signal.SIGTERM) for moment in (0, 150)),
+        (150, signal.SIGINT),
+        *(pytest.param(moment, signal.SIGTERM, marks=pytest.mark.extended) for moment in (1, 60, 300)),
+        pytest.param(0, signal.SIGINT, marks=pytest.mark.extended),
+    ],
 )
 @pytest.mark.parametrize("process", ["api", "worker", "beat", "flower"])
 def test_a_signal_during_the_imports_ends_the_process(process: str, moment: int, number: signal.Signals, start: Start) -> None:
@@ -161,7 +172,7 @@ def test_a_signal_during_the_imports_ends_the_process(process: str, moment: int,
     assert starting.end() == 0, starting.tail()
 
 
-@pytest.mark.parametrize("moment", [0, 200, 500, 800, 1100, "Process is warm"])
+@pytest.mark.parametrize("moment", [0, extended(200), 500, extended(800), 1100, "Process is warm"])
 def test_a_worker_that_is_stopped_while_it_starts_takes_no_job(moment: int | str, start: Start, running: Running) -> None:
     with queued_job(running) as read:
         starting = start("worker", POOL=POOL, PROCESSES=1)
@@ -172,7 +183,7 @@ def test_a_worker_that_is_stopped_while_it_starts_takes_no_job(moment: int | str
         assert read() in ({("queued", 0), ("succeeded", 1)} if moment == "Process is warm" else {("queued", 0)})
 
 
-@pytest.mark.parametrize("moment", [600, 900, "Started server process", "startup complete"])
+@pytest.mark.parametrize("moment", [600, extended(900), extended("Started server process"), "startup complete"])
 def test_an_api_that_is_stopped_late_in_its_start_ends(moment: int | str, start: Start) -> None:
     starting = start("api", API_LINGER_S=0)
     starting.wait_for(moment)
@@ -180,7 +191,7 @@ def test_an_api_that_is_stopped_late_in_its_start_ends(moment: int | str, start:
     assert starting.end() == 0, starting.tail()
 
 
-@pytest.mark.parametrize("moment", [400, "Started parent process", "Started server process"])
+@pytest.mark.parametrize("moment", [400, extended("Started parent process"), "Started server process"])
 def test_an_api_of_several_processes_ends(moment: int | str, start: Start) -> None:
     starting = start("api", API_PROCESSES=2)
     starting.wait_for(moment)

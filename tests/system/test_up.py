@@ -64,7 +64,7 @@ def test_a_second_one_beside_it_says_so_and_stops(installation: Installation) ->
     assert httpx.get(f"{installation.url}/readyz").is_success
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.extended)])
 def test_whatever_ends_it_nobody_stays(number: signal.Signals, sample_models: Path, tmp_path: Path) -> None:
     if number is signal.SIGKILL:  # once, `up` trains the samples itself
         shutil.copytree(sample_models, tmp_path / "models")

@@ -26,7 +26,7 @@ from app.settings import Settings
 from tests.running import Running
 from tests.system.api.conftest import Contract
 
-EXAMPLES = 25
+FEW, MANY = 8, 25
 PASSED_OVER = {
     "/v2/repository/models/{name}/unload": "it would take the models of other tests out of service",
     "/v2/repository/models/{name}/load": "it waits for models that no worker holds",
@@ -105,16 +105,21 @@ def checks(operation: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "mode", [GenerationMode.NEGATIVE, pytest.param(GenerationMode.POSITIVE, marks=pytest.mark.extended)], ids=lambda mode: str(mode.value)
+    ("mode", "examples"),
+    [
+        (GenerationMode.NEGATIVE, FEW),
+        pytest.param(GenerationMode.NEGATIVE, MANY, marks=pytest.mark.extended),
+        pytest.param(GenerationMode.POSITIVE, MANY, marks=pytest.mark.extended),
+    ],
 )
-def test_requests_of_all_kinds_find_no_hole(strangers: Any, running: Running, mode: GenerationMode) -> None:
+def test_requests_of_all_kinds_find_no_hole(strangers: Any, running: Running, mode: GenerationMode, examples: int) -> None:
     """Half of them for models that there are; `mode`: as documented, or not."""
     for found in strangers.get_all_operations():
         operation = found.ok()
         if operation.path in PASSED_OVER:
             continue
 
-        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode), model=st.sampled_from(("", "diabetes", "wine", "moody", "")))
         def ask(case: Any, model: str) -> None:
             if model and "name" in case.path_parameters:

@@ -87,7 +87,9 @@ def in_background(work: Callable[[], httpx.Response]) -> Future[httpx.Response]:
     return found
 
 
-@pytest.mark.parametrize(("processes", "number"), [(1, signal.SIGTERM), (1, signal.SIGINT), (2, signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("processes", "number"), [(1, signal.SIGTERM), pytest.param(1, signal.SIGINT, marks=pytest.mark.extended), (2, signal.SIGTERM)]
+)
 def test_the_end_of_a_process_answers_everyone_who_waits(running: Running, processes: int, number: signal.Signals) -> None:
     with running.process("api", api_processes=processes) as (process, url):
         ids = [httpx.post(f"{running.url}/v1/jobs", json=job("orphan", 0, 1)).json()["id"] for _ in range(2)]
@@ -142,7 +144,7 @@ def test_a_process_that_lingers_ends_on_its_own(running: Running) -> None:
         process.wait(30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.extended)])
 def test_several_processes_that_linger_end_at_a_second_signal(running: Running, number: signal.Signals) -> None:
     with running.process("api", api_processes=2, api_linger_s=600) as (process, url):
         process.send_signal(number)

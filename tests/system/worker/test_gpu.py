@@ -97,6 +97,7 @@ def test_rows_for_which_memory_is_short_are_halved_and_the_process_lives(running
     assert set(result["pid"]) == {pid}
 
 
+@pytest.mark.extended
 def test_so_are_those_of_a_step_of_a_pipeline(running: Running, worker: tuple[int, str], tmp_path: Path) -> None:
     (tmp_path / "doubled.yaml").write_text("inputs: [rows]\nsteps:\n  ask: {model: scarce, inputs: $inputs.rows}\noutput: $ask\n")
     before = out_of_memory(worker[1])
