@@ -26,6 +26,8 @@ pytest_plugins = ["tests.running", "tests.disks"]
 # How long an example takes says how busy the machine is, and nothing of the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+# For a run that decides about a change: the same examples each time. The weekly run draws others.
+hypothesis.settings.register_profile("repeatable", hypothesis.settings.get_profile("untimed"), derandomize=True)
 
 
 # Nor does how long an answer of a server takes.
