@@ -139,6 +139,7 @@ def test_the_version(celeriac: Celeriac) -> None:
     assert celeriac("--version").out == f"celeriac {__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands(shell: str) -> None:
     environment = os.environ | {"_CELERIAC_COMPLETE": f"source_{shell}"}

@@ -121,7 +121,7 @@ BOMB = (
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (DEEP, "nested too deeply or contain themselves"),
+        pytest.param(DEEP, "nested too deeply or contain themselves", marks=pytest.mark.slow),
         (ITSELF, "or contain themselves"),
         (BOMB, "line 2: The file holds more than 20000 values"),
     ],

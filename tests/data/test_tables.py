@@ -233,6 +233,7 @@ def torn(text: str) -> list[str] | None:
     return None if state == "quoted" else hits
 
 
+@pytest.mark.slow
 def test_text_after_a_closing_quote_is_found_as_character_by_character() -> None:
     for length in range(1, 8):
         for characters in itertools.product('a",\n', repeat=length):
@@ -338,6 +339,7 @@ def test_the_content_decides_the_format_if_the_name_does_not(content: bytes, nam
     assert recognize(io.BytesIO(content), name) == format
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", [Format.CSV, Format.JSONL])
 def test_a_file_that_is_looked_through_in_steps_has_the_same_rows(tmp_path: Path, format: Format) -> None:
     path = written(tmp_path / "table", format, table(50_000), times=6)

@@ -66,6 +66,7 @@ def offences(source: str) -> Iterator[str]:
                     yield f"line {node.lineno}: from {node.module} import {name}"
 
 
+@pytest.mark.slow
 def test_private_names_stay_in_patches() -> None:
     modules = [path for path in sorted(APP.rglob("*.py")) if path.parent.name != "patches"]
     assert len(modules) > 200

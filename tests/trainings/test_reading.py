@@ -96,6 +96,7 @@ def preprocessed(rows: pd.DataFrame) -> Any:
     return ColumnTransformer([("words", encoder, words), ("numbers", numbers, others)]).fit(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(frame=frames())
 def test_a_training_sees_what_pandas_holds_and_a_batch_gives_its_answers(frame: pd.DataFrame) -> None:

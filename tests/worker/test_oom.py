@@ -28,6 +28,8 @@ ENDS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, da
 CODE = """
 import numpy as np
 
+pytestmark = pytest.mark.slow
+
 class OutOfMemoryError(RuntimeError): pass
 
 def predict_batch(inputs):

@@ -20,6 +20,8 @@ from app.store import keys
 from tests.api.conftest import lifespan, until
 from tests.api.keys import bearer, bootstrap, secured
 
+pytestmark = pytest.mark.slow
+
 ROW = [0.0] * 64
 
 

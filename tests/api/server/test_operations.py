@@ -13,6 +13,8 @@ from app.api.server.operations import OPERATIONS, Access
 from app.core.api_keys import ROLES, Scope
 from tests.api.keys import bearer, bootstrap, secured
 
+pytestmark = pytest.mark.slow
+
 OPEN = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
 
 

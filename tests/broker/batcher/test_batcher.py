@@ -79,6 +79,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(callers=CALLERS, most=st.integers(1, 8), slots=st.integers(1, 3), seed=st.integers(0, 1 << 32))
 def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Caller], most: int, slots: int, seed: int) -> None:
