@@ -24,11 +24,11 @@ from app.worker.pool_process import PoolProcess
 from app.worker.predict_rows import predict_rows
 from app.worker.prediction import predict
 
+pytestmark = pytest.mark.slow
+
 ENDS = "inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1, -1]}]\n"
 CODE = """
 import numpy as np
-
-pytestmark = pytest.mark.slow
 
 class OutOfMemoryError(RuntimeError): pass
 
