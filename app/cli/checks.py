@@ -33,6 +33,8 @@ _READY: Final = "/readyz"
 _HEALTHY: Final = "/healthcheck"
 """The probe of Flower, which answers in its own way."""
 _LOCK: Final = Path(app.__file__).parent.parent / "scripts" / "lock.txt"
+_OF_ENVIRONMENTS: Final = frozenset({"pip", "setuptools", "wheel"})
+"""Packages that `venv` installs. Celeriac does not use them when it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def every(settings: Settings) -> Iterator[Finding]:
 
 
 def packages(pins: Path = _LOCK) -> Iterator[Finding]:
-    """Installed versions against the lock of the checkout. Packages that are not installed are ignored."""
+    """Installed versions against the lock of the checkout. Ignores packages that are not installed, and those that a new environment has."""
     version = ".".join(map(str, sys.version_info[:3]))
     if not pins.is_file():
         yield Finding("packages", "note", f"Python {version}; no {pins.name} here to compare with")
@@ -83,7 +85,8 @@ def packages(pins: Path = _LOCK) -> Iterator[Finding]:
     for name, pin in re.findall(r"^([\w.-]+)==([^\s;]+)", pins.read_text(), re.MULTILINE):
         pinned.setdefault(name, set()).add(pin)
     drifted = []
-    for name, allowed in pinned.items():
+    for name in pinned.keys() - _OF_ENVIRONMENTS:
+        allowed = pinned[name]
         try:
             installed = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -91,7 +94,7 @@ def packages(pins: Path = _LOCK) -> Iterator[Finding]:
         if installed not in allowed:
             drifted.append(f"{name} is {installed}, not {' or '.join(sorted(allowed))}")
     if drifted:
-        yield Finding("packages", "wrong", "; ".join(drifted), "scripts/setup installs what the tests ran with")
+        yield Finding("packages", "wrong", "; ".join(sorted(drifted)), "scripts/setup installs what the tests ran with")
     else:
         yield Finding("packages", "ok", f"Python {version}; all as in {pins.name}")
 
