@@ -120,7 +120,9 @@ class Settings(BaseSettings):
     )
     max_keys: int = Field(10_000, gt=0, description="Maximum API keys in Redis. Those of `keys_file` do not count.")
     keys_stale_s: float = Field(
-        60.0, ge=0, description="Time that an API key is accepted after it was last read while Redis does not answer; after it 503."
+        60.0,
+        ge=0,
+        description="Time that an API key is still accepted after it was last read while Redis does not answer. After that, the response is 503.",
     )
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")

@@ -58,9 +58,9 @@ class DevStack:
                     "CELERIAC_WORKER_PORT": (settings.worker_host, settings.worker_port),
                 }
             )
-            api = claim(settings.api_host, settings.api_port, "CELERIAC_API_PORT", "the API")
+            api = claim(settings.api_host, settings.api_port, "CELERIAC_API_PORT", "The API")
             flower = claim(settings.flower_host, settings.flower_port, "CELERIAC_FLOWER_PORT", "Flower")
-            worker = claim(settings.worker_host, settings.worker_port, "CELERIAC_WORKER_PORT", "the worker")
+            worker = claim(settings.worker_host, settings.worker_port, "CELERIAC_WORKER_PORT", "The worker")
             self._api, self._worker = local(settings.api_host, api), local(settings.worker_host, worker)
             self._flower = "/".join(filter(None, (local(settings.flower_host, flower), settings.flower_url_prefix.strip("/"))))
             redis_port = 0 if "redis_url" in settings.model_fields_set else free_port()

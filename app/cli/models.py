@@ -99,12 +99,16 @@ def publish(
     from app.cli.version_wait import VersionWait
     from app.settings import settings
 
+    if not artifact.exists():
+        raise CLIError(f"{artifact} does not exist.", Exit.USAGE)
     reading = table_options(delimiter, decimal, quote, encoding, na_values, header)
     if (types or reading) and not sample:
         raise CLIError("--type and the CSV options describe a sample. Give --sample too.", Exit.USAGE)
     rows = sample_rows.read(sample, sample_rows.declarations(types or ()), TableOptions.from_dict(reading)) if sample else []
     if not rows and not artifact.is_dir():
-        raise CLIError("An estimator needs --sample with a few rows such as callers send.", Exit.USAGE)
+        raise CLIError(
+            f"{artifact} needs --sample with a few rows such as callers send. Only a folder with model.yaml can do without.", Exit.USAGE
+        )
     if alias is not None and not ALIAS.fullmatch(alias):
         raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
     options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s}

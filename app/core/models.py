@@ -248,7 +248,7 @@ class Manifest:
         values = dict(data)
         for name in ("inputs", "outputs"):
             if not values.get(name):
-                raise InvalidInput(f"The manifest names no {name}.", pointer=f"/{name}")
+                raise InvalidInput(f"The manifest has no {name}. Describe at least one.", pointer=f"/{name}")
             values[name] = tuple(_spec(spec, f"/{name}/{index}") for index, spec in enumerate(values[name]))
         for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden)):
             if values.get(name) is not None:

@@ -31,15 +31,15 @@ def check_url(url: str, *, allow_private: bool, pointer: str = "/url") -> str:
     except ValueError as error:
         raise InvalidInput(f"{url!r} is not a URL: {error}", pointer=pointer) from None
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):
-        raise InvalidInput(f"{url!r} is not an https URL: what is sent to it could be read and changed on its way.", pointer=pointer)
+        raise InvalidInput(f"{url!r} is not an https URL. Others could read and change what is sent to it.", pointer=pointer)
     if "@" in parts.netloc or "\\" in url or parts.fragment:
-        raise InvalidInput(f"{url!r} holds a user, a backslash or a fragment. Leave it out.", pointer=pointer)
+        raise InvalidInput(f"{url!r} contains a user, a backslash or a fragment. Remove it.", pointer=pointer)
     if not host or port == 0:
-        raise InvalidInput(f"{url!r} names no host and port to call.", pointer=pointer)
+        raise InvalidInput(f"{url!r} has no host, or port 0. Use a URL such as https://example.com/hook.", pointer=pointer)
     if allow_private:
         return url
     if port is not None and port not in (80, 443) and port < 1024:
-        raise InvalidInput(f"Port {port} belongs to another protocol than HTTP. Use 443, or one above 1023.", pointer=pointer)
+        raise InvalidInput(f"Port {port} is reserved for another protocol. Use 80, 443 or a port above 1023.", pointer=pointer)
     address = _literal(host)
     if address is None and _NUMERIC.fullmatch(host.rstrip(".").rpartition(".")[2]):
         # 2130706433, 0x7f.1 and 0177.0.0.1 are 127.0.0.1 to a resolver: such spellings only hide an address.

@@ -72,6 +72,8 @@ def load_problem(which: str, error: BaseException, requires: Sequence[str] = ())
         return f"{which} uses {missing['name']} of the module {missing['module']!r}, which the installed version lacks. Install the same version."
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{which} needs {_install(error.name.partition('.')[0], requires)}"
+    if isinstance(error, EOFError):
+        return f"{which} cannot be loaded: {error_text(error)}. The file may be incomplete."
     return f"{which} cannot be loaded: {error_text(error)}"
 
 

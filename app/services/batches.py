@@ -65,7 +65,7 @@ class BatchService:
         """
         most = self._settings.max_batches
         if not await batches.create(self._client, id, spec, time.time(), most) and await batches.read(self._client, id) is None:
-            raise QueueFull(f"{most} batches are running in pool {spec.pool!r}, which is the limit. Try again later.", retry_after_s=30)
+            raise QueueFull(f"The limit of {most} running batches in pool {spec.pool!r} is reached. Try again later.", retry_after_s=30)
         try:
             await self._claim_output(id, spec)
         except BatchConflict:

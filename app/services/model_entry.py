@@ -30,7 +30,7 @@ class Version:
     state: Readiness
     reason: str = ""
     unloaded: bool = False
-    """Somebody took the model out of service; it can be loaded again."""
+    """The model was unloaded. It can be loaded again."""
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ EXPIRING: Final = f"{PREFIX}expiring"
 """Sorted set of watched jobs by deadline; a job that has ended is removed."""
 
 WEBHOOKS: Final = f"{PREFIX}webhooks"
-"""Hash, registered webhook -> JSON. Where there is none, and a job brings none along, nothing is kept of its events."""
+"""Hash, registered webhook -> JSON. The events of a job are kept only if there is one, or if the job has a webhook of its own."""
 
 WEBHOOK_SECRET: Final = f"{PREFIX}webhook-secret"
 """String, what the webhooks of jobs are signed with, where `webhook_secret` is not set."""

@@ -43,7 +43,7 @@ class Source:
 def parse(text: Any, pointer: str) -> Source:
     """Parse `file-…`, `scheme://…`, or else a path. Raises InvalidInput if it is not allowed; whether it exists shows when it is opened."""
     if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInput(f"{text!r} names no file. Give the id of an uploaded file, a path or a URL.", pointer=pointer)
+        raise InvalidInput(f"{text!r} is not a file. Use the ID of an uploaded file, a path or a URL.", pointer=pointer)
     if text.startswith("file-"):
         return Source(file=text)
     scheme, separator, _ = text.partition("://")

@@ -143,4 +143,4 @@ def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
 def _require_selection(*options: str | bool | None) -> None:
     """Raises CLIError if nothing selects dead letters: a forgotten option must not reach all of them."""
     if not any(options):
-        raise CLIError("Name ids, choose by --model, --error, --after or --before, or say --all.", Exit.USAGE)
+        raise CLIError("Pass IDs, filter with --model, --error, --after or --before, or use --all.", Exit.USAGE)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import joblib
 import pytest
 from celeriac_cli.errors import Exit
+from sklearn.linear_model import LinearRegression
 
 from app.settings import settings
 from tests.cli.conftest import Celeriac
@@ -75,3 +77,18 @@ def test_an_empty_artifact_is_said_to_be_empty(celeriac: Celeriac, tmp_path: Pat
     given = str(tmp_path / "m.joblib"), "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path / "models")
     ended = celeriac("models", "publish", "m", *given)
     assert ended.err.endswith(f"error: {tmp_path / 'm.joblib'} is empty. Save the estimator again.\n")
+
+
+def test_a_file_that_does_not_exist_is_named_before_anything_is_loaded(celeriac: Celeriac, tmp_path: Path) -> None:
+    ended = celeriac("models", "publish", "m", str(tmp_path / "m.joblib"), "--models", str(tmp_path / "models"))
+    assert (ended.exit, ended.err) == (Exit.USAGE, f"error: {tmp_path / 'm.joblib'} does not exist.\n")
+
+
+def test_a_file_that_is_cut_off_may_be_incomplete(celeriac: Celeriac, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[[1.0]]")
+    joblib.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.joblib")
+    (tmp_path / "m.joblib").write_bytes((tmp_path / "m.joblib").read_bytes()[:200])
+    file = str(tmp_path / "m.joblib")
+    ended = celeriac("models", "publish", "m", file, "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path / "models"))
+    assert ended.exit == Exit.USAGE
+    assert ended.err.endswith(f"error: {file} cannot be loaded: EOFError. The file may be incomplete.\n")

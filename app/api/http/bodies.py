@@ -120,4 +120,4 @@ def _inflate(body: bytes, encoding: str, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is larger than {limit} bytes, which is the limit. Split the rows, or submit a batch.")
+    return PayloadTooLarge(f"The body is larger than the limit of {limit} bytes. Split the rows, or submit a batch.")

@@ -41,7 +41,7 @@ class Offload:
         """Return `function(*arguments)`, called in another process. Raises the errors of `run`."""
         if self._waiting >= self._most:
             metrics.OFFLOADED.labels(Overloaded.code).inc()
-            raise Overloaded(f"{self._waiting} large bodies or results are converted or wait for it, which is the limit. Try again.")
+            raise Overloaded(f"The limit of {self._most} large bodies and results that are converted or waiting is reached. Try again.")
         self._waiting += 1
         metrics.OFFLOAD_WAITING.inc()
         outcome = "error"

@@ -100,7 +100,7 @@ def problem(request: Request, error: CeleriacError) -> Response:
 
 
 def _challenge(error: CeleriacError) -> str:
-    """Return what RFC 6750 (section 3) demands beside an error of authentication, or an empty string."""
+    """Return the value of `WWW-Authenticate` for an error (RFC 6750, section 3), or an empty string."""
     match error:
         case errors.InvalidKey():
             return 'Bearer error="invalid_token"'

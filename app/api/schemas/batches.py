@@ -46,8 +46,8 @@ class Progress(TypedDict):
     """How far it has come, and how fast."""
 
     fraction: float
-    rows_per_s: Annotated[float | None, Field(description="Since it was begun or resumed.")]
-    eta_s: Annotated[float | None, Field(description="Seconds that the rest will take at this rate.")]
+    rows_per_s: Annotated[float | None, Field(description="Rate since the batch was started or resumed.")]
+    eta_s: Annotated[float | None, Field(description="Seconds until the batch ends at this rate.")]
 
 
 class Batch(TypedDict):
@@ -70,7 +70,7 @@ class Batch(TypedDict):
     ]
     completion_window: str
     request_counts: Counts
-    partial_failure: Annotated[bool, Field(description="Whether it ended with some rows answered and others not.")]
+    partial_failure: Annotated[bool, Field(description="Whether the batch ended with some rows predicted and others failed.")]
     progress: Progress
     created_at: int
     expires_at: int

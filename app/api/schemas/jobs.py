@@ -50,8 +50,8 @@ Receiver = Annotated[JobWebhook, BeforeValidator(lambda url: {"url": url}), With
 class JobError(TypedDict):
     """Why a job failed."""
 
-    code: Annotated[str, Field(description="The same words as the `code` of a problem.")]
-    detail: Annotated[str, Field(description="What happened, and what would be right.")]
+    code: Annotated[str, Field(description="Error code, as in the `code` of a problem.")]
+    detail: Annotated[str, Field(description="What happened and what to do.")]
     pointer: NotRequired[Annotated[str, Field(description="The field that is wrong, if one is.")]]
 
 

@@ -20,7 +20,7 @@ class Detail(TypedDict):
     """One field that is wrong."""
 
     pointer: Annotated[str, Field(description="The field, as a JSON pointer (RFC 6901) into the request.", examples=["/inputs/0/7"])]
-    detail: Annotated[str, Field(description="What is wrong with it, and what would be right.")]
+    detail: Annotated[str, Field(description="What is wrong and what to do.")]
 
 
 @with_config(
@@ -45,7 +45,7 @@ class Detail(TypedDict):
 class Problem(TypedDict):
     """An error (RFC 9457)."""
 
-    type: Annotated[str, Field(description="The kind of error, a URI that names and does not lead anywhere.")]
+    type: Annotated[str, Field(description="URI that identifies the kind of error. It cannot be opened.")]
     title: Annotated[str, Field(description="The kind of error in a sentence.")]
     status: Annotated[int, Field(description="The HTTP status of this answer.")]
     detail: Annotated[str, Field(description="What happened, why, and what to do.")]
@@ -72,7 +72,7 @@ class FileProblem(Problem):
     )
 )
 class ProtocolError(TypedDict):
-    """An error, as the Open Inference Protocol wants it."""
+    """An error in the form of the Open Inference Protocol."""
 
     error: Annotated[str, Field(description="What happened, why, and what to do; the invalid field is in parentheses at the end.")]
     code: Annotated[str, _CODE]

@@ -43,7 +43,8 @@ class Registered(Webhook):
     """A registered receiver, with its secret."""
 
     secret: Annotated[
-        str, Field(description="What messages are signed with; it is shown only now.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
+        str,
+        Field(description="Secret that signs the messages. It is shown only once.", examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]),
     ]
 
 
