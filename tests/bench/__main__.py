@@ -124,8 +124,8 @@ def _take(chosen: list[Measure], systems: dict[str, System], rounds: int, second
                     taken = measure.take(system, seconds)
                 for figure, value in taken.items():
                     samples[measure.name][system.name][figure].append(value)
-                told = ", ".join(f"{name} {report.told(name, value)}" for name, value in taken.items() if name != "count")
-                console.print(f"{measure.name} {number + 1}/{rounds} {system.name}: {told}", highlight=False)
+                reported = ", ".join(f"{name} {report.formatted(name, value)}" for name, value in taken.items() if name != "count")
+                console.print(f"{measure.name} {number + 1}/{rounds} {system.name}: {reported}", highlight=False)
     return samples
 
 

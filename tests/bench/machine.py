@@ -42,5 +42,5 @@ def _processor() -> str:
 def _wrk() -> str:
     if shutil.which("wrk") is None:
         return ""
-    told = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
-    return told[1] if len(told) > 1 else ""
+    reported = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()
+    return reported[1] if len(reported) > 1 else ""

@@ -47,7 +47,7 @@ def show(console: Console, samples: Samples, systems: Mapping[str, Mapping[str, 
         mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[found.reached]
         figure = found.row.figure
         table.add_row(
-            found.row.what, found.row.against, told(figure, found.ours), told(figure, found.other), f"{found.ratio:.2f}×",
+            found.row.what, found.row.against, formatted(figure, found.ours), formatted(figure, found.other), f"{found.ratio:.2f}×",
             f"{found.least:.2f}–{found.most:.2f}", found.row.goal, mark,
         )  # fmt: skip
     console.print(table)
@@ -57,7 +57,7 @@ def show(console: Console, samples: Samples, systems: Mapping[str, Mapping[str, 
     for measure, one in samples.items():
         for system, figures in one.items():
             shown = [
-                told(figure, median(figures[figure])) if figure in figures else ""
+                formatted(figure, median(figures[figure])) if figure in figures else ""
                 for figure in ("rate", "p50_ms", "p99_ms", "started_ms", "cpu_s_per_1000", "memory")
             ]
             plain.add_row(measure, system, *shown)
@@ -66,7 +66,7 @@ def show(console: Console, samples: Samples, systems: Mapping[str, Mapping[str, 
         console.print(f"{name}: first answer after {facts['started_s']:.1f} s, {facts['memory_idle'] / 2**20:.0f} MiB idle")
 
 
-def told(figure: str, value: float) -> str:
+def formatted(figure: str, value: float) -> str:
     """With its unit."""
     if figure.endswith("rate"):
         return f"{value:,.0f}/s"

@@ -47,8 +47,8 @@ def test_a_ratio_that_became_worse_than_the_tolerance_is_reported(tmp_path: Path
     now = json.loads(json.dumps(before))
     assert report.worse(now, tmp_path / "baseline.json", 0.2) == []
     now["rows"][id]["ratio"] *= factor
-    (told,) = report.worse(now, tmp_path / "baseline.json", 0.2)
-    assert ROW[id].what in told
+    (reported,) = report.worse(now, tmp_path / "baseline.json", 0.2)
+    assert ROW[id].what in reported
 
 
 def test_the_chart_has_a_bar_for_each_system() -> None:

@@ -25,6 +25,6 @@ def test_the_run_time_is_that_of_late() -> None:
         waits.seen("gpu", 1.0, 1)
     for _ in range(50):
         waits.seen("gpu", 10.0, 1)
-    told = waits.until_start("gpu", 1, 1)
-    assert told is not None
-    assert 9.9 < told < 10.0
+    reported = waits.until_start("gpu", 1, 1)
+    assert reported is not None
+    assert 9.9 < reported < 10.0

@@ -53,10 +53,10 @@ def pruned(retention: Retention, keep: int = 1) -> list[str]:
 
 
 def refused(retention: Retention, version: str) -> str:
-    with pytest.raises(ModelConflict) as told:
+    with pytest.raises(ModelConflict) as reported:
         retention.remove("digits", version)
     assert version in retention.repository.versions("digits")
-    return told.value.detail
+    return reported.value.detail
 
 
 @pytest.mark.parametrize(("keep", "removed"), [(0, []), (1, ["1", "2", "3", "5"]), (2, ["1", "2", "3"]), (5, ["1"]), (9, [])])

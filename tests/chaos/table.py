@@ -50,8 +50,8 @@ class Table:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        told = {"seed": self.seed, "quick": self.quick, "good": self.good, "machine": self.machine}
-        return {**told, "rows": [asdict(row) for row in self.rows]}
+        reported = {"seed": self.seed, "quick": self.quick, "good": self.good, "machine": self.machine}
+        return {**reported, "rows": [asdict(row) for row in self.rows]}
 
     def markdown(self) -> str:
         here, versions = self.machine, self.machine["versions"]

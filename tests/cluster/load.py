@@ -44,8 +44,10 @@ def main() -> None:
                 live.update(table(seen.moments, given.jobs))
                 sending.wait(1)
             live.update(table(seen.moments, given.jobs))
-        told = sending.result()
-        print(f"{told['right']} of {given.jobs} right in {told['seconds']:.0f} s: {given.jobs / told['seconds']:.0f} jobs a second")
+        reported = sending.result()
+        print(
+            f"{reported['right']} of {given.jobs} right in {reported['seconds']:.0f} s: {given.jobs / reported['seconds']:.0f} jobs a second"
+        )
     finally:
         at.kubectl("delete", "pod", "client", "--wait=false")
 

@@ -41,11 +41,11 @@ class Release:
         repository, _, tag = self.image.rpartition(":")
         given = [f"--set=image.repository={repository},image.tag={tag},redis.bundled.image={self.redis}"]
         begun = time.monotonic()
-        told = self.at.helm(
+        reported = self.at.helm(
             "upgrade", "--install", self.name, "charts/celeriac", *VALUES, *given, *more, f"--wait={json.dumps(wait)}", "--timeout=5m"
         )
         self.installed_s = time.monotonic() - begun
-        return told
+        return reported
 
     def place_client(self) -> None:
         """The pod `client`: our image, the models to write to, nothing running."""
@@ -75,15 +75,15 @@ class Release:
     def inside(self, script: str, *arguments: str, timeout: float = 600) -> Any:
         """Runs `inside/SCRIPT.py` in the client and returns the JSON of its last line."""
         given = (INSIDE / f"{script}.py").read_text()
-        told = self.at.kubectl("exec", "-i", "client", "--", "python", "-", *arguments, given=given, timeout=timeout)
-        return json.loads(told.splitlines()[-1])
+        reported = self.at.kubectl("exec", "-i", "client", "--", "python", "-", *arguments, given=given, timeout=timeout)
+        return json.loads(reported.splitlines()[-1])
 
     def predict(self, model: str, rows: list[Any]) -> list[Any]:
         """What the API answers to this machine, by kubectl port-forward."""
         with self.at.forward(f"svc/{self.name}-api", 8000) as api:
-            told = httpx.post(f"{api}/v1/jobs", json={"model": model, "inputs": rows}, headers={"Prefer": "wait=60"}, timeout=90)
-        assert told.status_code == 200, told.text
-        return list(told.json()["result"])
+            reported = httpx.post(f"{api}/v1/jobs", json={"model": model, "inputs": rows}, headers={"Prefer": "wait=60"}, timeout=90)
+        assert reported.status_code == 200, reported.text
+        return list(reported.json()["result"])
 
     def publish_slow(
         self, model: str, *, seconds: float, pool: str = "default", version: str = "1", factor: float = 2, mebibytes: int = 0

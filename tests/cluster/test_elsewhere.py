@@ -67,8 +67,8 @@ def wakes_and_rests(release: Release) -> None:
         sending = pool.submit(release.send, "guarded", 20)
         # While the jobs run: on a slow machine the cooldown is over before their answers are here.
         until("one worker", lambda: release.at.replicas(WORKER) == 1, 120)
-        told = sending.result()
-    assert (told["right"], told["changed"]) == (20, 0), told
+        reported = sending.result()
+    assert (reported["right"], reported["changed"]) == (20, 0), reported
     until("no worker again", lambda: release.at.replicas(WORKER) == 0, 120)
 
 

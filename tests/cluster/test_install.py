@@ -44,9 +44,9 @@ def test_flower_asks_for_the_password_and_lists_what_was_done(release: Release) 
             release.predict("diabetes", [[0.0] * 10])
             return httpx.get(f"{flower}/api/tasks", auth=(user, password)).json()
 
-        told = until("tasks in Flower", tasks, 30)
+        reported = until("tasks in Flower", tasks, 30)
     # Without a name are those that were under way when Flower began to listen.
-    assert {task["name"] for task in told.values()} <= {"celeriac.predict", None}
+    assert {task["name"] for task in reported.values()} <= {"celeriac.predict", None}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

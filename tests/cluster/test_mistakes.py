@@ -105,8 +105,8 @@ def versions(release: Release) -> dict[str, int]:
 
 
 def test_a_secret_that_is_not_there_is_named_in_the_notes_and_in_an_event(mistaken: Release) -> None:
-    told = mistaken.upgrade("--set=redis.bundled.existingSecret=typo,flower.enabled=false", wait=False)
-    assert "The Secret typo was not seen" in told
+    reported = mistaken.upgrade("--set=redis.bundled.existingSecret=typo,flower.enabled=false", wait=False)
+    assert "The Secret typo was not seen" in reported
 
     def events() -> str:
         return mistaken.at.kubectl("get", "events", "-o", "jsonpath={.items[*].message}")

@@ -46,9 +46,9 @@ def test_busy_workers_cost_more_than_idle_ones(telling: Release) -> None:
 
 def pool(release: Release, name: str) -> dict[str, Any]:
     with release.at.forward("svc/celeriac-api", 8000) as api:
-        told = httpx.get(f"{api}/v1/pools", timeout=30).json()
-    assert told["note"] is None
-    return next(one for one in told["items"] if one["pool"] == name)
+        reported = httpx.get(f"{api}/v1/pools", timeout=30).json()
+    assert reported["note"] is None
+    return next(one for one in reported["items"] if one["pool"] == name)
 
 
 def costs(release: Release) -> list[str]:

@@ -28,9 +28,11 @@ def test_a_burst_of_short_jobs_that_one_worker_soon_answers_adds_none(release: R
     release.publish_slow("quick", seconds=0.001)
     until("one worker", lambda: release.at.replicas("celeriac-worker-default") == 1 == release.at.ready("celeriac-worker-default"), 300)
     with Timeline(release, "default") as seen:
-        told = release.send("quick", 5000)
-    measured("5,000 jobs of 1 ms at once on one worker: the last answer, workers wanted", f"{told['seconds']:.0f} s, {seen.most('wanted')}")
-    assert (told["right"], told["again"], told["changed"]) == (5000, 0, 0), told
+        reported = release.send("quick", 5000)
+    measured(
+        "5,000 jobs of 1 ms at once on one worker: the last answer, workers wanted", f"{reported['seconds']:.0f} s, {seen.most('wanted')}"
+    )
+    assert (reported["right"], reported["again"], reported["changed"]) == (5000, 0, 0), reported
     assert seen.most("wanted") == 1
 
 
@@ -48,26 +50,26 @@ def test_workers_that_are_taken_away_end_the_long_jobs_that_they_run(release: Re
         until("each process at work", lambda: release.running() == 6, 60)
         with release.held("default", 1):
             until("one worker wanted", lambda: release.at.replicas("celeriac-worker-default") == 1, 60)
-            told = sending.result()
-    measured("jobs lost, answered twice, run again as 3 workers at work on 6 jobs of 20 s become 1", losses(told, 6))
-    assert (told["right"], told["again"], told["changed"]) == (6, 0, 0), told
+            reported = sending.result()
+    measured("jobs lost, answered twice, run again as 3 workers at work on 6 jobs of 20 s become 1", losses(reported, 6))
+    assert (reported["right"], reported["again"], reported["changed"]) == (6, 0, 0), reported
 
 
 def burst(release: Release, pool: str, model: str, jobs: int, *, least: int, drawing: str) -> None:
     """Sends them at once; the pool grows, drains and is as small again as before."""
     deployment = f"celeriac-worker-{pool}"
     with Timeline(release, pool) as seen:
-        told = release.send(model, jobs)
+        reported = release.send(model, jobs)
         until("as few workers as before", lambda: release.at.replicas(deployment) == release.at.ready(deployment) == least, 300)
-    seen.save(DRAWINGS / drawing, told["answered"])
+    seen.save(DRAWINGS / drawing, reported["answered"])
     what = f"{jobs} jobs of 0.2 s at once on {least or 'no'} worker{'s' if not least else ''}"
     measured(f"{what}: another is ready", f"{seen.first('ready', least + 1):.0f} s")
-    measured(f"{what}: the last answer", f"{told['answered'][-1] - told['began']:.0f} s, by up to {seen.most('ready')} workers")
-    measured(f"{what}: jobs lost, answered twice, run again", losses(told, jobs))
-    assert (told["right"], told["again"], told["changed"]) == (jobs, 0, 0), told
+    measured(f"{what}: the last answer", f"{reported['answered'][-1] - reported['began']:.0f} s, by up to {seen.most('ready')} workers")
+    measured(f"{what}: jobs lost, answered twice, run again", losses(reported, jobs))
+    assert (reported["right"], reported["again"], reported["changed"]) == (jobs, 0, 0), reported
     # Wanted, not ready: how many are in time to help is the machine's affair.
     assert seen.most("wanted") == {"default": 5, "idle": 3}[pool]
 
 
-def losses(told: dict[str, int], jobs: int) -> str:
-    return f"{jobs - told['right']}, {told['changed']}, {told['again']}"
+def losses(reported: dict[str, int], jobs: int) -> str:
+    return f"{jobs - reported['right']}, {reported['changed']}, {reported['again']}"

@@ -29,11 +29,11 @@ def test_workers_that_are_deleted_while_they_start_end_at_once(release: Release)
         until("two workers", lambda: release.at.ready("celeriac-worker-default") == 2 == len(pods(release, "worker")), 180)
         sending = release.sending("brief", rate=10)
         slow = delete_young_pods(release, "worker")
-        told = sending.stop()
+        reported = sending.stop()
     what = f"{len(AGES)} workers deleted 0 to {AGES[-1]} s after their start: still there {SOON_S['worker']} s later, jobs lost, run again"
-    measured(what, f"{len(slow)}, {told['sent'] - told['right']}, {told['again']}")
+    measured(what, f"{len(slow)}, {reported['sent'] - reported['right']}, {reported['again']}")
     assert slow == []
-    assert (told["right"], told["again"]) == (told["sent"], 0), told
+    assert (reported["right"], reported["again"]) == (reported["sent"], 0), reported
 
 
 def test_api_pods_that_are_deleted_while_they_start_end_at_once(release: Release) -> None:

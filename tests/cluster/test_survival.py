@@ -24,8 +24,8 @@ def test_a_worker_killed_by_force_loses_no_job(release: Release) -> None:
         [victim] = workers(release)
         sending = release.sending("patient", 4)
         release.at.kubectl("delete", "pod", victim, "--force", "--grace-period=0")
-        told = all_right(sending, "their worker pod is killed")
-    assert told["again"] > 0, "the worker was killed after it had ended its jobs"
+        reported = all_right(sending, "their worker pod is killed")
+    assert reported["again"] > 0, "the worker was killed after it had ended its jobs"
 
 
 def test_an_api_that_dies_loses_no_job_that_it_took(release: Release) -> None:
@@ -60,8 +60,8 @@ def workers(release: Release) -> list[str]:
 
 
 def all_right(sending: Sending, what: str) -> dict[str, Any]:
-    told = sending.result()
-    losses = f"{sending.jobs - told['right']}, {told['changed']}, {told['again']}"
+    reported = sending.result()
+    losses = f"{sending.jobs - reported['right']}, {reported['changed']}, {reported['again']}"
     measured(f"{sending.jobs} jobs while {what}: lost, answered twice, run again", losses)
-    assert (told["right"], told["changed"]) == (sending.jobs, 0), told
-    return told
+    assert (reported["right"], reported["changed"]) == (sending.jobs, 0), reported
+    return reported

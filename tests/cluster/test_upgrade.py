@@ -28,8 +28,8 @@ def test_api_and_workers_are_replaced_without_a_failed_request(release: Release)
     before = pods(release)
     sending = release.sending("calm", rate=RATE)
     release.upgrade(POOLS, "--set=settings.log_format=json")
-    told = sending.stop()
-    unnoticed(told, "rolling upgrade")
+    reported = sending.stop()
+    unnoticed(reported, "rolling upgrade")
     assert not before & pods(release)
 
 
@@ -78,13 +78,13 @@ def starved() -> Iterator[None]:
             process.wait()
 
 
-def unnoticed(told: dict[str, Any], what: str) -> None:
+def unnoticed(reported: dict[str, Any], what: str) -> None:
     """Every request brought its answer at once, and every job the right one, at the first attempt."""
     measured(
         f"{what} under {RATE} jobs/s: requests failed, jobs lost, run again",
-        f"{sum(told['failed'].values())}, {told['sent'] - told['right']}, {told['again']} of {told['sent']}",
+        f"{sum(reported['failed'].values())}, {reported['sent'] - reported['right']}, {reported['again']} of {reported['sent']}",
     )
-    assert (told["failed"], told["wrong"], told["again"], told["changed"]) == ({}, [], 0, 0)
+    assert (reported["failed"], reported["wrong"], reported["again"], reported["changed"]) == ({}, [], 0, 0)
 
 
 def pods(release: Release) -> set[str]:

@@ -25,8 +25,8 @@ def strict(context: str) -> Iterator[Release]:
 
 def test_jobs_are_answered_by_processes_that_may_do_no_more_than_they_need(strict: Release) -> None:
     strict.publish_slow("guarded", seconds=0.0)
-    told = strict.send("guarded", 50)
-    assert (told["right"], told["changed"]) == (50, 0), told
+    reported = strict.send("guarded", 50)
+    assert (reported["right"], reported["changed"]) == (50, 0), reported
 
 
 def test_keda_counts_as_its_own_user(strict: Release) -> None:

@@ -28,7 +28,7 @@ def install(folder: Path, gpu: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", step], cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def told(folder: Path) -> tuple[list[str], list[str]]:
+def reported(folder: Path) -> tuple[list[str], list[str]]:
     """What is asked of ONNX Runtime, and what the lock holds it to."""
     asked = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
     locked = (folder / "scripts" / "lock.txt").read_text().splitlines()
@@ -41,13 +41,13 @@ def test_the_cpu_is_the_default() -> None:
 
 def test_for_the_cpu_what_is_declared_is_installed(tmp_path: Path) -> None:
     assert install(tmp_path, "false").returncode == 0
-    assert told(tmp_path) == told(ROOT)
+    assert reported(tmp_path) == reported(ROOT)
     assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt ./client .\n")
 
 
 def test_for_a_gpu_its_onnx_runtime_takes_the_place_of_the_other_in_the_same_version(tmp_path: Path) -> None:
     assert install(tmp_path, "true").returncode == 0
-    ([asked], [locked]), ([there], [pinned]) = told(ROOT), told(tmp_path)
+    ([asked], [locked]), ([there], [pinned]) = reported(ROOT), reported(tmp_path)
     assert there == asked.replace("onnxruntime", "onnxruntime-gpu[cuda,cudnn]")
     assert pinned == locked.replace("onnxruntime", "onnxruntime-gpu")
     assert (tmp_path / "pip.log").read_text().startswith("install -c scripts/lock.txt ./client .\n")

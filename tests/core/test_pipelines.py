@@ -119,15 +119,15 @@ BOMB = (
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         pytest.param(DEEP, "nested too deeply or contain themselves", marks=pytest.mark.slow),
         (ITSELF, "or contain themselves"),
         (BOMB, "line 2: The file holds more than 20000 values"),
     ],
 )
-def test_a_file_that_would_not_end_is_refused(text: str, told: str) -> None:
-    with pytest.raises(PipelineUnavailable, match=told):
+def test_a_file_that_would_not_end_is_refused(text: str, reported: str) -> None:
+    with pytest.raises(PipelineUnavailable, match=reported):
         parse("endless", text, "endless.yaml")
 
 

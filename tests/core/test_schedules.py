@@ -58,7 +58,7 @@ def test_every_hour_fires_in_both_hours_that_have_the_same_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cron", "told"),
+    ("cron", "reported"),
     [
         ("0 0 31 2 *", "never fires"),
         ("0 0 31 4,6,9,11 *", "never fires"),
@@ -75,10 +75,10 @@ def test_every_hour_fires_in_both_hours_that_have_the_same_name() -> None:
         ("@sometimes", "or one of @hourly, @daily, @weekly, @monthly, @yearly."),
     ],
 )
-def test_a_cron_that_is_wrong(cron: str, told: str) -> None:
+def test_a_cron_that_is_wrong(cron: str, reported: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         Cron.parse(cron)
-    assert told in caught.value.detail
+    assert reported in caught.value.detail
     assert caught.value.pointer == "/cron"
 
 
@@ -102,7 +102,7 @@ def test_what_is_planned_for_a_time_has_one_job() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "pointer", "told"),
+    ("more", "pointer", "reported"),
     [
         ({"cron": ""}, "/cron", "Set either cron"),
         ({"every_s": 60}, "/cron", "Set either cron"),
@@ -112,8 +112,8 @@ def test_what_is_planned_for_a_time_has_one_job() -> None:
         ({"timezone": "../etc/passwd"}, "/timezone", "Time zone '../etc/passwd' does not exist"),
     ],
 )
-def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
+def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, reported: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         schedule(**more)
     assert caught.value.pointer == pointer
-    assert told in caught.value.detail
+    assert reported in caught.value.detail

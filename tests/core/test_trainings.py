@@ -36,7 +36,7 @@ def test_without_a_search_there_is_one_candidate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "pointer", "told"),
+    ("more", "pointer", "reported"),
     [
         ({"trainer": "sklearn.svm.NuSVC"}, "/trainer", "Trainer 'sklearn.svm.NuSVC' does not exist"),
         ({"params": {"n_jobs": 8}}, "/params/n_jobs", "not support the parameter 'n_jobs'. Supported parameters: n_estimators"),
@@ -48,11 +48,11 @@ def test_without_a_search_there_is_one_candidate() -> None:
         ({"columns": ["x" * 100] * 400}, "", "Name fewer columns"),
     ],
 )  # fmt: skip
-def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, told: str) -> None:
+def test_bad_input_is_reported_with_its_field(more: dict[str, Any], pointer: str, reported: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         training(**more)
     assert caught.value.pointer == pointer
-    assert told in caught.value.detail
+    assert reported in caught.value.detail
 
 
 def test_workers_judge_trainers_of_their_own() -> None:

@@ -25,7 +25,7 @@ from app.core.tensors import DECLARED, FLOATS, ITEM_SIZE, TIMESTAMP, Tensor
 from app.core.values import RANGES
 from app.runtime.arrays import to_array
 from app.settings import ADVANCED, Settings
-from tests.bench.report import told
+from tests.bench.report import formatted
 from tests.documentation import endpoints
 
 ROOT: Final = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ def bench() -> str:
 
 
 def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
-    ours, other = (told(row["figure"], row[whose]) for whose in ("ours", "other"))
+    ours, other = (formatted(row["figure"], row[whose]) for whose in ("ours", "other"))
     least, most = row["spread"]
     mark = {True: " ✓", False: " ✗", None: ""}[row["reached"]]
     return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark

@@ -30,7 +30,7 @@ FIELDS: Final = (
 """Fields, functions and programs that a message may begin with, as users write them. Those with an underscore need no entry."""
 PROGRAMS: Final = ("redis-server",)
 GIVEN: Final = "\0"
-"""Stands for a value in a text."""
+"""Replaces a formatted value in a text."""
 
 
 @cache

@@ -19,9 +19,9 @@ GOING = (Status.VALIDATING, Status.IN_PROGRESS)
 
 
 async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = tuple(Event)) -> None:
-    told: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
+    reported: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
     assert await batches.create(
-        hooked.client, ID, BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, webhook=told), time.time(), 10
+        hooked.client, ID, BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, webhook=reported), time.time(), 10
     )
 
 
@@ -47,10 +47,10 @@ async def test_the_webhook_that_a_batch_brought_along_hears_of_its_start_and_its
     await become(hooked, status, (Status.FINALIZING,))
     await hooked.send()
     ended = receiver.get()
-    told = Verifier(secret).verify(ended.body, ended.headers)
-    assert (told["type"], told["data"]["id"], told["data"]["status"]) == (f"batch.{status}", ID, status)
-    assert told["data"]["request_counts"]["total"] == 7
-    assert int(told["data"][f"{status}_at"]) > 0
+    reported = Verifier(secret).verify(ended.body, ended.headers)
+    assert (reported["type"], reported["data"]["id"], reported["data"]["status"]) == (f"batch.{status}", ID, status)
+    assert reported["data"]["request_counts"]["total"] == 7
+    assert int(reported["data"][f"{status}_at"]) > 0
     assert receiver.all() == []
     assert sorted(delivery.about for delivery in await hooked.deliveries("default")) == [ID, ID]
 
@@ -63,16 +63,16 @@ async def test_the_end_alone_where_that_was_asked(hooked: Hooked, receiver: Rece
     assert types(receiver) == ["batch.failed"]
 
 
-@pytest.mark.parametrize(("models", "told"), [((), 2), (("m",), 2), (("m@1",), 2), (("other",), 0)])
+@pytest.mark.parametrize(("models", "reported"), [((), 2), (("m",), 2), (("m@1",), 2), (("other",), 0)])
 async def test_registered_webhooks_hear_of_batches_of_their_models(
-    hooked: Hooked, receiver: Receiver, models: tuple[str, ...], told: int
+    hooked: Hooked, receiver: Receiver, models: tuple[str, ...], reported: int
 ) -> None:
     await hooked.register(receiver.url, models=models)
     await begin(hooked)
     await become(hooked, Status.IN_PROGRESS)
     await become(hooked, Status.COMPLETED)
     await hooked.send()
-    assert len(receiver.all()) == told
+    assert len(receiver.all()) == reported
 
 
 async def test_a_batch_that_is_resumed_sends_its_events_again(hooked: Hooked, receiver: Receiver) -> None:

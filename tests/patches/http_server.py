@@ -36,14 +36,14 @@ class Echo:
         if scope["path"] == "/slow":
             self.waiting.set()
             await self.go.wait()
-        told = {
+        reported = {
             "method": scope["method"],
             "path": scope["path"],
             "query": scope["query_string"].decode(),
             "body": body.decode("latin-1"),
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
         }
-        text = orjson.dumps(told)
+        text = orjson.dumps(reported)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": text})

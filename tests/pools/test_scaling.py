@@ -31,8 +31,8 @@ def test_a_pause_is_reported_by_its_annotation() -> None:
 
 
 def test_one_pod_that_asks_for_more_than_a_node_has() -> None:
-    [told] = pool("no-room").obstacles
-    assert told.startswith("a pod waits for a node: 0/1 nodes are available: 1 Insufficient memory.")
+    [reported] = pool("no-room").obstacles
+    assert reported.startswith("a pod waits for a node: 0/1 nodes are available: 1 Insufficient memory.")
 
 
 def test_a_secret_that_is_missing_is_named() -> None:

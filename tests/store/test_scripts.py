@@ -193,8 +193,8 @@ def test_the_api_process_that_waits_is_notified_once_and_of_what_came_late(store
     scripts.run(store.client, scripts.end_job(sent.jobs[1], State.CANCELLED, keep=60))
     listening(keys.reply("api"))
     store.finish(sent, succeeded(sent.jobs[0]), succeeded(sent.jobs[1]))
-    (told,) = listening(keys.reply("api"))
-    head, _, reply = told.partition(b"\n")
+    (reported,) = listening(keys.reply("api"))
+    head, _, reply = reported.partition(b"\n")
     late, _, ended_at = head.partition(b" ")
     assert late == b"1"
     assert [outcome.job for outcome in unpack_reply(reply)[1]] == list(sent.jobs)

@@ -147,15 +147,15 @@ def test_requests_that_were_not_run_in_time_are_reported(running: Running, worke
     order = {"input_file_id": file, "endpoint": url, "completion_window": "1s"}
     batch = ended(running.url, httpx.post(f"{running.url}/v1/batches", json=order, timeout=30).json())
     assert batch["status"] == "expired"
-    told = {}
+    reported = {}
     for which in ("output_file_id", "error_file_id"):
         if batch[which]:
             for line in httpx.get(f"{running.url}/v1/files/{batch[which]}/content").text.splitlines():
                 one = json.loads(line)
-                told[one["custom_id"]] = one["error"]["code"] if one["error"] else "answered"
-    assert len(told) == 100
-    assert list(told.values()).count("answered") == batch["request_counts"]["completed"] < 100
-    assert set(told.values()) <= {"answered", "batch_expired"}
+                reported[one["custom_id"]] = one["error"]["code"] if one["error"] else "answered"
+    assert len(reported) == 100
+    assert list(reported.values()).count("answered") == batch["request_counts"]["completed"] < 100
+    assert set(reported.values()) <= {"answered", "batch_expired"}
 
 
 def test_what_failed_for_want_of_a_folder_continues_when_it_is_there(running: Running, worker: None) -> None:

@@ -61,8 +61,8 @@ def test_an_upload_is_refused_with_507_and_leaves_nothing(url: str, disk: Disk) 
     for content in (b"a\n1\n", b"a\n" + b"1\n" * 200_000):
         disk.fill()
         answer = upload(url, content)
-        told = "The volume of the files is full (No space left on device). Free some space, then try again."
-        assert (answer.status_code, answer.json()["code"], answer.json()["error"]["message"]) == (507, "storage_full", told)
+        reported = "The volume of the files is full (No space left on device). Free some space, then try again."
+        assert (answer.status_code, answer.json()["code"], answer.json()["error"]["message"]) == (507, "storage_full", reported)
         assert list(disk.folder.iterdir()) == []
         disk.free()
         assert upload(url, content).status_code == 200

@@ -124,12 +124,12 @@ def test_the_sample_pipeline_surveys_a_table_and_reports_how_far_it_is(running: 
     seen = set()
     with httpx.Client(base_url=running.url, timeout=60) as api:
         job = api.post("/v1/jobs", json=submitted).json()
-        while (told := api.get(f"/v1/jobs/{job['id']}?wait=0.2").json())["state"] == "running":
-            seen.add((told["steps"][-1].get("progress") or {}).get("text", ""))
-    assert told["state"] == "succeeded", told
+        while (reported := api.get(f"/v1/jobs/{job['id']}?wait=0.2").json())["state"] == "running":
+            seen.add((reported["steps"][-1].get("progress") or {}).get("text", ""))
+    assert reported["state"] == "succeeded", reported
     assert len([text for text in seen if text.startswith("resample ")]) > 2, seen
-    shares = told["result"]["shares"]
-    assert told["result"]["wines"] == 30 * len(data.held_out)
+    shares = reported["result"]["shares"]
+    assert reported["result"]["wines"] == 30 * len(data.held_out)
     assert sum(share for share, _, _ in shares.values()) == pytest.approx(1, abs=0.001)
     assert all(low <= share <= high for share, low, high in shares.values())
 

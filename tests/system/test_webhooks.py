@@ -87,6 +87,6 @@ def test_a_batch_from_the_command_line_reports_its_end(here: Running, receiver: 
     with here.process("worker"), here.process("api") as (_, url):
         files = str(tmp_path / "rows.csv"), str(tmp_path / "out.csv")
         ended = celeriac("batch", "run", "moody", *files, "--columns", "a,b", "--webhook", receiver.url, "--json", "--url", url)
-        told = receiver.get().json
-    assert (told["type"], told["data"]["id"]) == ("batch.completed", ended.json["id"])
+        reported = receiver.get().json
+    assert (reported["type"], reported["data"]["id"]) == ("batch.completed", ended.json["id"])
     assert receiver.all() == []

@@ -66,9 +66,9 @@ def test_the_error_says_oomkilled_when_the_parent_knows(client: redis.Redis, rec
     one = delivery(recorded=recorded)
     assert "memory" not in oom_kills.explain(client, one, one.jobs[0])
     deliveries.note_oom_kill(client, one.id)
-    told = oom_kills.explain(client, one, one.jobs[0])
-    assert "OOMKilled" in told
-    assert "raise the memory limit" in told
+    reported = oom_kills.explain(client, one, one.jobs[0])
+    assert "OOMKilled" in reported
+    assert "raise the memory limit" in reported
     assert 0 < client.ttl(keys.death(one.id)) <= 24 * 3600
 
 

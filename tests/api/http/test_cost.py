@@ -135,8 +135,8 @@ async def test_bodies_cost_in_proportion_to_their_size(api: httpx.AsyncClient) -
     wrong = []
     for name, made in BODIES.items():
         for method, path in routes:
-            if told := await _grows(api, partial(_with_body, api, method, path, "application/json", made)):
-                wrong.append(f"{method} {path}, {name}: {told}")
+            if reported := await _grows(api, partial(_with_body, api, method, path, "application/json", made)):
+                wrong.append(f"{method} {path}, {name}: {reported}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -145,11 +145,11 @@ async def test_queries_and_headers_cost_in_proportion_to_their_size(api: httpx.A
     names = ("prefer", "accept", "idempotency-key", "last-event-id", "content-type", "content-encoding", "celeriac-owner", "if-match")
     wrong = []
     for path in ("/v1/jobs", "/v1/models", "/v1/webhooks", "/v1/dead-letters", "/v1/batches", "/v1/trainings"):
-        if told := await _grows(api, partial(_with_query, api, path, text)):
-            wrong.append(f"{path}, query: {told}")
+        if reported := await _grows(api, partial(_with_query, api, path, text)):
+            wrong.append(f"{path}, query: {reported}")
     for name in names:
-        if told := await _grows(api, partial(_with_header, api, name, text)):
-            wrong.append(f"{name}: {told}")
+        if reported := await _grows(api, partial(_with_header, api, name, text)):
+            wrong.append(f"{name}: {reported}")
     assert not wrong, "\n".join(wrong)
 
 
@@ -163,8 +163,8 @@ async def test_forms_cost_in_proportion_to_their_size(api: httpx.AsyncClient) ->
     }
     wrong = []
     for name, made in bodies.items():
-        if told := await _grows(api, partial(_with_body, api, "POST", "/v1/files", "multipart/form-data; boundary=x", made)):
-            wrong.append(f"{name}: {told}")
+        if reported := await _grows(api, partial(_with_body, api, "POST", "/v1/files", "multipart/form-data; boundary=x", made)):
+            wrong.append(f"{name}: {reported}")
     assert not wrong, "\n".join(wrong)
 
 

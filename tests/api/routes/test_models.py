@@ -46,7 +46,7 @@ async def test_another_version_may_have_its_number(api: httpx.AsyncClient, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("version", "status", "told"),
+    ("version", "status", "reported"),
     [
         ("2", 409, "digits@2 is 'production'. Promote another version to that alias first."),
         ("3", 409, "digits@3 is the newest version, which cannot be removed. Publish another version first."),
@@ -54,9 +54,9 @@ async def test_another_version_may_have_its_number(api: httpx.AsyncClient, tmp_p
         ("9", 404, "'digits' has no version or alias '9'; it has 1, 2, 3, production."),
     ],
 )
-async def test_what_stays_is_reported(api: httpx.AsyncClient, version: str, status: int, told: str) -> None:
+async def test_a_version_that_cannot_be_deleted_says_why(api: httpx.AsyncClient, version: str, status: int, reported: str) -> None:
     answer = await api.delete(f"/v1/models/digits/versions/{version}")
-    assert (answer.status_code, answer.json()["detail"]) == (status, told)
+    assert (answer.status_code, answer.json()["detail"]) == (status, reported)
     assert await versions(api) == ["1", "2", "3"]
 
 

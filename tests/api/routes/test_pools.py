@@ -16,8 +16,8 @@ ROW = [0.0] * 64
 
 async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api: httpx.AsyncClient) -> None:
     await api.post("/v1/jobs", json={"model": "digits", "inputs": [ROW]})
-    told = (await api.get("/v1/pools")).json()
-    [pool] = told["items"]
+    reported = (await api.get("/v1/pools")).json()
+    [pool] = reported["items"]
     assert pool == {
         "pool": "default",
         "waiting": {"interactive": 1, "bulk": 0},
@@ -27,8 +27,8 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "scaling": None,
         "obstacles": ["No worker of this pool is alive. Start one with CELERIAC_POOL=default."],
     }
-    assert told["note"].startswith("The API does not read the cluster")
-    assert "cluster.read=true" in told["note"]
+    assert reported["note"].startswith("The API does not read the cluster")
+    assert "cluster.read=true" in reported["note"]
     assert yaml.safe_load((ROOT / "charts/celeriac/values.yaml").read_text())["cluster"]["read"] is True
 
 
@@ -45,6 +45,6 @@ async def test_workers_that_live_are_counted_with_their_processes(configured: py
 async def test_a_process_that_is_in_no_cluster_says_so_and_answers_from_redis(configured: pytest.MonkeyPatch) -> None:
     configured.setenv("CELERIAC_CLUSTER_SELECTOR", "app=celeriac")
     async with running() as api:
-        told = (await api.get("/v1/pools")).json()
-    assert told["note"].startswith("this process does not run in a pod with a service account token")
-    assert [pool["scaling"] for pool in told["items"]] == [None]
+        reported = (await api.get("/v1/pools")).json()
+    assert reported["note"].startswith("this process does not run in a pod with a service account token")
+    assert [pool["scaling"] for pool in reported["items"]] == [None]

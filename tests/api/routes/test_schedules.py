@@ -104,7 +104,7 @@ async def test_there_are_no_more_schedules_than_may_be(configured: pytest.Monkey
 
 async def test_a_run_may_bring_a_webhook_along(api: httpx.AsyncClient) -> None:
     train = {**BODY["run"]["training"], "webhook": {"url": "not a url"}}
-    refused = await api.post("/v1/schedules", json={**BODY, "name": "told", "run": {"training": train}})
+    refused = await api.post("/v1/schedules", json={**BODY, "name": "reported", "run": {"training": train}})
     assert refused.json()["errors"][0]["pointer"] == "/run/training/webhook/url"
 
 

@@ -59,8 +59,8 @@ async def test_a_registered_webhook_is_called_and_can_verify_the_signature(near:
     id = await submit(near)
     await near.delete(f"/v1/jobs/{id}")
     request = await got(receiver)
-    told = Verifier(registered["secret"]).verify(request.body, request.headers)
-    assert (told["type"], told["data"]["id"], told["data"]["state"]) == ("job.completed", id, "cancelled")
+    reported = Verifier(registered["secret"]).verify(request.body, request.headers)
+    assert (reported["type"], reported["data"]["id"], reported["data"]["state"]) == ("job.completed", id, "cancelled")
 
 
 async def test_a_job_brings_its_webhook_along(near: httpx.AsyncClient, receiver: Receiver, worker: Worker) -> None:
@@ -215,21 +215,21 @@ async def test_webhooks_receive_trainings_and_pipeline_runs_as_jobs(
     async with running() as api:
         trained = (await api.post("/v1/trainings", json=training)).json()["id"]
         await api.delete(f"/v1/trainings/{trained}")
-        told = (await got(receiver)).json
-        assert (told["type"], told["data"]["id"], told["data"]["kind"], told["data"]["state"]) == (
+        reported = (await got(receiver)).json
+        assert (reported["type"], reported["data"]["id"], reported["data"]["kind"], reported["data"]["state"]) == (
             "job.completed", trained, "training", "cancelled"
         )  # fmt: skip
         run = (await api.post("/v1/jobs", json={"pipeline": "echo", "inputs": {"x": "y"}, "webhook": hook})).json()["id"]
         assert (await got(receiver)).json["type"] == "job.started"
         await api.delete(f"/v1/jobs/{run}")
-        told = (await got(receiver)).json
-        assert (told["type"], told["data"]["id"], told["data"]["kind"], told["data"]["state"]) == (
+        reported = (await got(receiver)).json
+        assert (reported["type"], reported["data"]["id"], reported["data"]["kind"], reported["data"]["state"]) == (
             "job.completed", run, "pipeline", "cancelled"
         )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("hook", "pointer", "told"),
+    ("hook", "pointer", "reported"),
     [
         ("https://example.com", "/webhook", "webhook must be an object"),
         ({"url": "http://127.0.0.1/"}, "/webhook/url", ""),
@@ -238,7 +238,7 @@ async def test_webhooks_receive_trainings_and_pipeline_runs_as_jobs(
     ],
 )
 async def test_a_batch_with_a_webhook_that_will_not_do_is_refused(
-    configured: pytest.MonkeyPatch, tmp_path: Path, hook: Any, pointer: str, told: str
+    configured: pytest.MonkeyPatch, tmp_path: Path, hook: Any, pointer: str, reported: str
 ) -> None:
     (tmp_path / "a.csv").write_text("x\n1\n")
     configured.setenv("CELERIAC_FILES", str(tmp_path / "files"))
@@ -246,4 +246,4 @@ async def test_a_batch_with_a_webhook_that_will_not_do_is_refused(
     async with running() as api:
         answer = await api.post("/v1/batches", json={"model": "digits", "input": "a.csv", "webhook": hook})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer)
-    assert told in answer.json()["detail"]
+    assert reported in answer.json()["detail"]

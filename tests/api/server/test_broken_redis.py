@@ -117,11 +117,11 @@ async def test_members_that_make_no_sense_end_no_loop(configured: pytest.MonkeyP
         delivery = worker.take()
         worker.finish(delivery, Outcome(job["id"], [Tensor("predict", "INT64", (1,), encode([1], "INT64"))], attempt=1))
 
-        async def told() -> bool:
+        async def reported() -> bool:
             listed = (await api.get("/v1/webhooks/default/deliveries")).json()["items"]
             return any(one["id"].endswith(job["id"]) for one in listed)
 
-        await until(told, "the webhook is told")
+        await until(reported, "the webhook is told")
         client.zadd(keys.FOLLOWUPS, {"batch:one": 0})
 
         async def reconciled() -> bool:

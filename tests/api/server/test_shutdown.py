@@ -17,20 +17,20 @@ LINGER_S = 0.2
 @pytest.fixture
 def server_told() -> Iterator[asyncio.Event]:
     """Set when the handler that a server has put in place is called."""
-    told = asyncio.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
-    yield told
+    reported = asyncio.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: reported.set())
+    yield reported
     signal.signal(signal.SIGTERM, before)
 
 
-async def end_of(asked_at: Callable[[], float], linger_s: float, told: asyncio.Event, times: int = 1) -> tuple[float, list[str]]:
+async def end_of(asked_at: Callable[[], float], linger_s: float, reported: asyncio.Event, times: int = 1) -> tuple[float, list[str]]:
     """Seconds from the first signal to the server's end, and what was called before it."""
     called: list[str] = []
     with graceful_shutdown(lambda: called.append("leave"), lambda: called.append("drain"), asked_at, linger_s):
         began = time.monotonic()
         for _ in range(times):
             signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(told.wait(), 30)
+        await asyncio.wait_for(reported.wait(), 30)
         return time.monotonic() - began, called
 
 

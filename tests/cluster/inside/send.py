@@ -84,7 +84,7 @@ stop.unlink(missing_ok=True)
 begun, started = time.monotonic(), time.time()
 seconds, others = asyncio.run(main())
 answered = sorted(datetime.datetime.fromisoformat(job["finished_at"]).timestamp() for job in ended.values())
-told = {
+reported = {
     "sent": len(ended),
     "right": len(ended) - len(wrong),
     "wrong": wrong[:5],
@@ -95,4 +95,4 @@ told = {
     "answered": [round(at, 1) for at in answered],
     "seconds": seconds,
 }
-print(json.dumps(told))
+print(json.dumps(reported))

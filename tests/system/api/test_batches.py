@@ -180,7 +180,7 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "reported"),
     [
         ([LINE, "{"], "line 2: invalid_json_line"),
         ([LINE, LINE], "line 2: duplicate_custom_id: custom_id 'a' is already used in line 1"),
@@ -197,18 +197,18 @@ LINE = {"custom_id": "a", "method": "POST", "url": "/v1/jobs", "body": {"model":
         ([], "file contains no requests"),
     ],
 )
-def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Client, lines: list[Any], told: str) -> None:
+def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Client, lines: list[Any], reported: str) -> None:
     text = "".join(line if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
     file = sdk.files.create(file=("requests.jsonl", text.encode()), purpose="batch")
     before = [one["id"] for one in client.get("/v1/batches").json()["data"]]
     with pytest.raises(openai.UnprocessableEntityError) as caught:
         sdk.batches.create(input_file_id=file.id, endpoint="/v1/jobs", completion_window="24h")  # type: ignore[arg-type]
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
     assert [one["id"] for one in client.get("/v1/batches").json()["data"]] == before
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "more", "status", "told"),
+    ("name", "data", "more", "status", "reported"),
     [
         ("a.csv", b"a,b,c\n1,2,3\n", {}, 422, "'moody' takes 2 columns, and these are 3: 'a', 'b', 'c'"),
         ("a.csv", b"a\n1\n", {}, 422, "'moody' takes 2 columns, and these are 1"),
@@ -248,7 +248,7 @@ def test_a_bad_file_of_requests_is_refused(sdk: openai.OpenAI, client: httpx.Cli
     ],
 )  # fmt: skip
 def test_a_bad_table_or_order_is_refused(
-    client: httpx.Client, running: Running, name: str, data: bytes, more: dict[str, Any], status: int, told: str
+    client: httpx.Client, running: Running, name: str, data: bytes, more: dict[str, Any], status: int, reported: str
 ) -> None:
     tables = running.folder / "tables"
     (tables / "folder").mkdir(exist_ok=True)
@@ -257,7 +257,7 @@ def test_a_bad_table_or_order_is_refused(
     (running.folder / "secret.csv").write_text("a,b\n1,2\n")
     before = [one["id"] for one in client.get("/v1/batches").json()["data"]]
     answer = client.post("/v1/batches", json={"model": "moody", "input": uploaded(client, name, data)} | more)
-    assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
+    assert (answer.status_code, reported in answer.json()["detail"]) == (status, True), answer.text
     assert answer.json()["error"]["message"] == answer.json()["detail"]
     assert [one["id"] for one in client.get("/v1/batches").json()["data"]] == before
 

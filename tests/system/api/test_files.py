@@ -35,7 +35,7 @@ def test_a_file_may_end_earlier(sdk: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "files", "status", "told"),
+    ("form", "files", "status", "reported"),
     [
         ({}, {"file": ("big", bytes(MAX_FILE_BYTES + 1))}, 413, "CELERIAC_MAX_FILE_BYTES"),
         ({"purpose": "Two Words"}, {"file": ("a", b"1")}, 422, "Invalid purpose 'Two Words'"),
@@ -45,14 +45,14 @@ def test_a_file_may_end_earlier(sdk: openai.OpenAI) -> None:
         ({"purpose": "x" * 5000}, {"file": ("a", b"1")}, 422, "longer than 4096 bytes"),
     ],
 )
-def test_bad_uploads(client: httpx.Client, contract: Contract, form: object, files: object, status: int, told: str) -> None:
+def test_bad_uploads(client: httpx.Client, contract: Contract, form: object, files: object, status: int, reported: str) -> None:
     answer = client.post("/v1/files", data=form, files=files)  # type: ignore[arg-type]
     contract.check(answer)
-    assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
+    assert (answer.status_code, reported in answer.json()["detail"]) == (status, True), answer.text
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "status", "told"),
+    ("kind", "body", "status", "reported"),
     [
         ("application/json", b"{}", 415, "multipart/form-data"),
         ("multipart/form-data", b"", 415, "multipart/form-data"),
@@ -66,10 +66,10 @@ def test_bad_uploads(client: httpx.Client, contract: Contract, form: object, fil
         ("multipart/form-data; boundary=x", b"--x--\r\n", 422, "The form has no file"),
     ],
 )
-def test_bad_forms(client: httpx.Client, contract: Contract, kind: str, body: bytes, status: int, told: str) -> None:
+def test_bad_forms(client: httpx.Client, contract: Contract, kind: str, body: bytes, status: int, reported: str) -> None:
     answer = client.post("/v1/files", content=body, headers={"content-type": kind})
     contract.check(answer)
-    assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
+    assert (answer.status_code, reported in answer.json()["detail"]) == (status, True), answer.text
 
 
 def test_a_path_in_the_name_is_dropped(client: httpx.Client, contract: Contract) -> None:

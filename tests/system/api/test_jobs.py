@@ -49,8 +49,8 @@ def test_prefer_wait_holds_the_answer(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize("mood", [WELL, RAISE])
 def test_a_waiting_caller_receives_what_the_record_says(client: httpx.Client, mood: int) -> None:
-    told = client.post("/v1/jobs?wait=20", json={"model": "moody", "inputs": [[mood, 3]]}).json()
-    assert told == client.get(f"/v1/jobs/{told['id']}").json()
+    reported = client.post("/v1/jobs?wait=20", json={"model": "moody", "inputs": [[mood, 3]]}).json()
+    assert reported == client.get(f"/v1/jobs/{reported['id']}").json()
 
 
 def test_a_wait_that_is_over_answers_with_the_job_as_it_is(client: httpx.Client) -> None:

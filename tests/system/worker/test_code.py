@@ -79,7 +79,7 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "reported"),
     [
         ("exit", "RuntimeError: the code raised SystemExit, which would end the process"),
         ("interrupt", "RuntimeError: the code raised KeyboardInterrupt, which would end the process"),
@@ -88,9 +88,9 @@ def test_what_it_raises_shows_its_own_frames_to_who_runs_it(running: Running, tr
         ("stop", "StopIteration"),
     ],
 )
-def test_whatever_it_raises_is_reported_as_that(running: Running, troublesome: Ended, what: str, told: str) -> None:
+def test_an_exception_of_the_code_is_the_error_of_the_job(running: Running, troublesome: Ended, what: str, reported: str) -> None:
     job = troublesome(what)
-    assert job["error"] == {"code": "prediction_failed", "detail": f"troublesome@1 raised {told}"}
+    assert job["error"] == {"code": "prediction_failed", "detail": f"troublesome@1 raised {reported}"}
     traceback = httpx.get(f"{running.url}/v1/dead-letters/{job['id']}").json()["traceback"]
     assert "in predict" in traceback
     assert "app/runtime" not in traceback

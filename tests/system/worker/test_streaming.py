@@ -42,7 +42,7 @@ def asked(*about: str) -> dict[str, Any]:
     return {"model": "storyteller", "inputs": list(about)}
 
 
-def told(lines: Iterator[str]) -> Iterator[Event]:
+def reported(lines: Iterator[str]) -> Iterator[Event]:
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(": ")
@@ -55,12 +55,12 @@ def streamed(api: httpx.Client, *about: str) -> list[Event]:
     """All events of a job that is submitted so."""
     with api.stream("POST", "/v1/jobs", json=asked(*about), headers={"accept": "text/event-stream"}) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
-        return list(told(stream.iter_lines()))
+        return list(reported(stream.iter_lines()))
 
 
 def events_of(api: httpx.Client, id: str, after: int = 0) -> list[Event]:
     with api.stream("GET", f"/v1/jobs/{id}/events", headers={"last-event-id": str(after)}) as stream:
-        return list(told(stream.iter_lines()))
+        return list(reported(stream.iter_lines()))
 
 
 def outputs(events: list[Event]) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ def test_rows_are_distinguished(api: httpx.Client) -> None:
 
 def test_a_piece_is_seen_before_the_next_one_is_there(api: httpx.Client, state: Path) -> None:
     with api.stream("POST", "/v1/jobs", json=asked("patience"), headers={"accept": "text/event-stream"}) as stream:
-        events = told(stream.iter_lines())
+        events = reported(stream.iter_lines())
         assert next(data for _, name, data in events if name == "output" and data["index"] == 1)["chunk"] == "upon "
         # Only now does it go on.
         (state / "story-go").touch()
@@ -127,7 +127,7 @@ def test_another_attempt_begins_anew_and_says_so(api: httpx.Client) -> None:
 
 def test_who_cancels_stops_the_generator(api: httpx.Client, state: Path) -> None:
     with api.stream("POST", "/v1/jobs", json=asked("eternity"), headers={"accept": "text/event-stream"}) as stream:
-        events = told(stream.iter_lines())
+        events = reported(stream.iter_lines())
         id = next(data["id"] for _, _, data in events if "id" in data)
         next(data for _, name, data in events if name == "output" and data["index"] == 10)
         assert api.delete(f"/v1/jobs/{id}").json()["state"] == "cancelled"
