@@ -34,6 +34,13 @@ def test_every_fence_is_a_block_with_a_language(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", pages())
+def test_code_is_fenced_and_not_only_indented(page: str) -> None:
+    """Indented code has no language, and the tests here would overlook it."""
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\n\n {4}(?![-*\d|]).*", text) == []
+
+
+@pytest.mark.parametrize("page", pages())
 def test_every_block_is_executed_or_says_why_not(page: str) -> None:
     code = [found for found in blocks(page) if found.language in EXECUTED]
     silent = [str(found) for found in code if found not in run() and not found.reason]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from celeriac_cli.errors import Exit
 
+from app.core.api_keys import PATTERN
+from tests.documentation.blocks import block
 from tests.running import Running
 
+PAGE = "docs/how-to/keys.md"
 SETTINGS = {"auth": "keys", "key_prefix": "guarded"}
 
 
@@ -94,3 +100,23 @@ def test_a_generated_key_works_once_its_entry_is_in_the_file(guarded: Guarded, r
         headers = {"x-api-key": made["key"]}
         assert httpx.get(f"{url}/metrics", headers=headers).status_code == 200
         assert httpx.get(f"{url}/metrics").status_code == 401
+
+
+def test_the_commands_of_the_page_work_in_their_order(running: Running, tmp_path: Path) -> None:
+    commands = [
+        block(PAGE, "celeriac keys bootstrap", "sh"),
+        block(PAGE, "curl", "sh"),
+        block(PAGE, "celeriac keys create", "sh"),
+        block(PAGE, "celeriac keys generate", "sh"),
+        block(PAGE, "celeriac keys rotate", "sh").replace("7Jq2mX0a", "$(echo $CELERIAC_API_KEY | cut -c 5-12)"),
+    ]
+    (tmp_path / "celeriac").write_text(f'#!/bin/sh\nexec {sys.executable} -m app "$@"\n')
+    (tmp_path / "celeriac").chmod(0o755)
+    with running.process("api", auth="keys", key_prefix="page") as (_, url):
+        own = {"CELERIAC_AUTH": "keys", "CELERIAC_KEY_PREFIX": "page", "CELERIAC_URL": url, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        line = ["sh", "-ec", "".join(commands).replace("http://127.0.0.1:8000", url)]
+        done = subprocess.run(line, env=running.environment | own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"name":"breast-cancer"' in done.stdout
+    # The first key is in a variable. Then one is created, one is generated, and the first one gets a new secret.
+    assert len(set(re.findall(PATTERN, done.stdout))) == 3
