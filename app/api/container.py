@@ -58,7 +58,7 @@ from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
 
 
-class _Runs(Protocol):
+class _BackgroundLoop(Protocol):
     """A background loop."""
 
     async def run(self) -> None:
@@ -134,7 +134,7 @@ class Container:
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("followups"))
-        self._loops: tuple[_Runs, ...] = (
+        self._loops: tuple[_BackgroundLoop, ...] = (
             admission,
             Pauses(loops.add("pauses")),
             catalog,

@@ -31,7 +31,7 @@ class ApiKeyService:
         self._file = file
 
     async def create(self, creation: Creation, created_by: str = "") -> tuple[ApiKey, str]:
-        """Create a key. Return its record and its text, which is shown only now.
+        """Create a key. Return its record and its text, which is shown only once.
 
         Args:
             creation: The key to create.
@@ -84,7 +84,7 @@ class ApiKeyService:
         return key
 
     async def rotate(self, id: str, rotation: Rotation) -> tuple[ApiKey, str]:
-        """Give a key a new secret under the same ID. Return its record and its new text, which is shown only now.
+        """Give a key a new secret under the same ID. Return its record and its new text, which is shown only once.
 
         Args:
             id: The key.
@@ -135,7 +135,7 @@ class ApiKeyService:
         return await self._change(id, None, "deleted")
 
     async def _change(self, id: str, changed: Callable[[ApiKey, float], ApiKey] | None, verb: str) -> ApiKey:
-        """Change a key, or delete it (None). A change of somebody else in between is observed."""
+        """Change a key, or delete it (None). Repeats if the key was changed concurrently."""
         self._check_authenticated()
         for _ in range(_TRIES):
             key, now = await self.get(id), time.time()
@@ -157,7 +157,7 @@ class ApiKeyService:
         raise KeyConflict(f"API key {id} changes too often at the moment. Try again.")
 
     def _check_authenticated(self) -> None:
-        """Raise KeyConflict while everybody is admitted: a key that a stranger made would outlast that."""
+        """Raise KeyConflict while authentication is off: a key that anyone creates then would stay valid afterwards."""
         if self._anonymous:
             raise KeyConflict(
                 "Keys cannot be changed through this API while CELERIAC_AUTH is none. Create the first key with `celeriac keys bootstrap`, "

@@ -44,7 +44,7 @@ class Key(TypedDict):
 class NewKey(Key):
     """A key with its text."""
 
-    key: Annotated[str, Field(pattern=f"^{PATTERN}$", description="The key, which is shown only now.")]
+    key: Annotated[str, Field(pattern=f"^{PATTERN}$", description="The key, which is shown only once.")]
 
 
 class Keys(TypedDict):

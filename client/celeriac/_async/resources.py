@@ -172,7 +172,7 @@ class AsyncWebhooks(AsyncResource):
     """`client.webhooks`."""
 
     async def register(self, url: str, **fields: Any) -> Record:
-        """Register a receiver. The record contains its secret, which is shown only now."""
+        """Register a receiver. The record contains its secret, which is shown only once."""
         record: Record = await self._transport.post("/v1/webhooks", {"url": url, **fields})
         return record
 

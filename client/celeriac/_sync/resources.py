@@ -172,7 +172,7 @@ class Webhooks(Resource):
     """`client.webhooks`."""
 
     def register(self, url: str, **fields: Any) -> Record:
-        """Register a receiver. The record contains its secret, which is shown only now."""
+        """Register a receiver. The record contains its secret, which is shown only once."""
         record: Record = self._transport.post("/v1/webhooks", {"url": url, **fields})
         return record
 
