@@ -35,7 +35,7 @@ async def listed(request: Request) -> Response:
 
 @router.post("/replay", **schemas.REPLAY_MANY)
 async def replay_many(request: Request) -> Response:
-    """Replays the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow.
+    """Replays the dead letters that the filter matches. A call replays up to `limit`; `next` is the cursor of those that follow.
 
     The body may name another `model`, for example after a corrected version was published, and a `deadline_s`. A refused letter is kept.
     """
@@ -54,7 +54,7 @@ async def replay_many(request: Request) -> Response:
 
 @router.delete("", **schemas.DISCARD_MANY)
 async def discard_many(request: Request) -> Response:
-    """Discards the dead letters that the filter matches, up to `limit` per call. `next` is the cursor of those that follow."""
+    """Discards the dead letters that the filter matches. A call discards up to `limit`; `next` is the cursor of those that follow."""
     page, following = await _page(request, schemas.DiscardQuery)
     return json_response(schemas.Discarded(discarded=await container(request).dead_letters.discard(page), next=following))
 
@@ -69,9 +69,10 @@ async def read(request: Request) -> Response:
 
 @router.post("/{id}/replay", **schemas.REPLAY)
 async def replay(request: Request) -> Response:
-    """Makes a new job of a dead letter, unchanged or with other `inputs`, `model`, `method` or `deadline_s`.
+    """Makes a new job of a dead letter.
 
-    The letter is discarded when the new job is durable. Sent twice, the request makes one job.
+    The body may name other `inputs`, `model`, `method` or `deadline_s`. The letter is discarded when the new job is
+    durable. Sent twice, the request makes one job.
     """
     root, id = container(request), request.path_params["id"]
     changes = Replay.parse(await _body(root, request))

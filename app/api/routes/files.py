@@ -22,7 +22,7 @@ _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 
 @router.post("", **schemas.CREATE)
 async def create(request: Request) -> Response:
-    """Uploads a file: a form with `file`, `purpose` and, to keep it for another time than the default, `expires_after`."""
+    """Uploads a file. The form has `file`, `purpose` and, to keep it for another time than the default, `expires_after`."""
     files = container(request).files
     with files.draft() as draft:
         upload = Upload(draft)

@@ -18,7 +18,7 @@ router = APIRouter(tags=["health"], route_class=PlainRoute)
 
 @router.get("/livez", **schemas.LIVEZ)
 async def live(request: Request) -> Response:
-    """Reports whether the process answers, and none of its background loops has stood still for `loop_dead_s`."""
+    """Reports whether the process is alive. A background loop that has stood still for `loop_dead_s` makes it fail."""
     if dead := container(request).loops.dead():
         return json_response(schemas.Health(ok=False, detail=dead), 503)
     return json_response(schemas.Health(ok=True, detail="The process answers."))

@@ -27,7 +27,10 @@ _MAX_BYTES: Final = 64 << 10
 
 @router.post("", **schemas.CREATE)
 async def create(request: Request) -> Response:
-    """Creates a schedule, by `cron` in a time zone or by `every_s`. What it runs has the form that its own endpoint takes."""
+    """Creates a schedule.
+
+    Its times come from `cron` in a time zone or from `every_s`. What it runs has the form that its own endpoint takes.
+    """
     root = container(request)
     schedule = await root.schedules.create(Creation.parse(await root.bodies.read_object(request, _MAX_BYTES)))
     return await _response(root.schedules, schedule, 201, {"location": f"/v1/schedules/{schedule.schedule.name}"})

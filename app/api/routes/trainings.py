@@ -74,7 +74,7 @@ async def cancel(request: Request) -> Response:
 
 @router.get("/trainings/{id}/events", **schemas.EVENTS)
 async def events(request: Request) -> Response:
-    """Sends the events `queued`, `start`, `progress` and `completed`, each with the training."""
+    """Sends the events of a training until it ends. `queued`, `start`, `progress` and `completed` carry the training."""
     root = container(request)
     job = await root.trainings.get(request.path_params["id"])
     return root.job_responses.stream(job.id, sse.last_event_id(request))

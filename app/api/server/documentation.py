@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -28,8 +29,11 @@ _TAGS: Final = [
     {"name": "schedules", "description": "Start trainings, batches and pipeline runs at planned times."},
     {"name": "pipelines", "description": "Steps that run models and functions; a run is a job."},
     {"name": "models", "description": "The models of the repository and their versions."},
+    {"name": "pools", "description": "Groups of workers with a queue of their own: waiting jobs, running jobs and scaling."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
+    {"name": "dead letters", "description": "Jobs that failed for good, kept with their input: inspect, replay or discard them."},
+    {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "health", "description": "Probes and metrics."},
 ]
@@ -65,10 +69,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS)
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            # The first paragraph of a handler's docstring, not the name of its function.
-            summary, _, operation["description"] = operation["description"].partition("\n\n")
-            # The page shows a summary as plain text, in which backticks stay.
-            operation["summary"] = summary.replace("`", "")
+            operation["summary"], operation["description"] = _split(operation["description"])
             for response in operation["responses"].values():
                 content = response.get("content", {})
                 if "application/json" in content:
@@ -82,6 +83,12 @@ def _described(app: FastAPI) -> dict[str, Any]:
         _secure(document)
     app.openapi_schema = document
     return document
+
+
+def _split(docstring: str) -> tuple[str, str]:
+    """Return the first sentence of a handler's docstring, which the page shows as plain text, and the rest, which it reads as Markdown."""
+    summary, *rest = re.split(r"(?<=\.)\s+", docstring, maxsplit=1)
+    return summary, "".join(rest)
 
 
 def _secure(document: dict[str, Any]) -> None:
