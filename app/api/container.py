@@ -133,7 +133,7 @@ class Container:
             PIPELINE: Runs(redis, settings, jobs.cancel).reconcile,
             PARENT: self.schedules.reconcile,
         }
-        self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("followups"))
+        self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))
         self._loops: tuple[_BackgroundLoop, ...] = (
             admission,
             Pauses(loops.add("pauses")),

@@ -64,14 +64,14 @@ class Reconciler:
         self._replies = replies
         self._quarantine = quarantine
         self._kinds = dict(kinds)
-        self._loop = loop or Loop("followups")
+        self._loop = loop or Loop("reconciler")
 
     async def run(self) -> None:
         """Reconcile what is due, until the task is cancelled."""
         await self._loop.run(self._watch)
 
     async def _watch(self) -> float:
-        async with self._replies.listen(keys.FOLLOWUPS_DUE) as due:
+        async with self._replies.listen(keys.RECONCILE_DUE) as due:
 
             async def turn() -> float:
                 if not await self.round():
@@ -92,7 +92,7 @@ class Reconciler:
         # A parent of a known kind is never given up, because its work was accepted. Others are tried a few times.
         supported = parent.partition(b":")[0].decode(errors="replace") in self._kinds
         attempts = 0 if supported else _UNKNOWN_ATTEMPTS
-        await self._quarantine.handle(self._loop, keys.FOLLOWUPS, parent, self._reconcile, attempts=attempts)
+        await self._quarantine.handle(self._loop, keys.RECONCILE, parent, self._reconcile, attempts=attempts)
 
     async def _reconcile(self, parent: str) -> None:
         kind, _, id = parent.partition(":")

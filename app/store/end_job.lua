@@ -17,8 +17,8 @@ if ARGV[2] == 'cancelled' or (job[1] == 'queued' and tonumber(job[3]) < tonumber
     redis.call('ZADD', keys.EVENTS, 'NX', now, ARGV[1] .. ' completed')
   end
   if job[5] then
-    redis.call('ZADD', keys.FOLLOWUPS, now, job[5])
-    redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
+    redis.call('ZADD', keys.RECONCILE, now, job[5])
+    redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
   end
   if job[2] then redis.call('PUBLISH', keys.event .. ARGV[1], 'changed') end
 end

@@ -36,8 +36,8 @@ for i = 7, #ARGV, 7 do
     if webhooks or job[3] or job[6] or job[7] then redis.call('ZREM', keys.EXPIRING, id) end
     if webhooks or job[6] then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed') end
     if job[7] then
-      redis.call('ZADD', keys.FOLLOWUPS, now, job[7])
-      redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
+      redis.call('ZADD', keys.RECONCILE, now, job[7])
+      redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   else

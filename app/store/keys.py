@@ -50,11 +50,11 @@ SCHEDULES: Final = f"{PREFIX}redbeat::schedule"
 BEAT: Final = f"{PREFIX}redbeat::lock"
 """String, the beat that fires; expires seconds after its last heartbeat."""
 
-FOLLOWUPS: Final = f"{PREFIX}followups"
+RECONCILE: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 
-FOLLOWUPS_DUE: Final = f"{PREFIX}event:followups"
-"""Channel: a message when a parent in `FOLLOWUPS` is due."""
+RECONCILE_DUE: Final = f"{PREFIX}event:followups"
+"""Channel: a message when a parent in `RECONCILE` is due."""
 
 CANVAS: Final = f"{PREFIX}canvas"
 """What the keys of Celery's result backend begin with, for `app.canvas` alone: `result_ttl_s`, those of chords `job_ttl_s`."""

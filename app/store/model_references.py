@@ -50,9 +50,9 @@ def _of_batches(client: redis.Redis, pools: Iterable[str]) -> Iterator[tuple[str
 
 
 def _of_pipeline_runs(client: redis.Redis) -> Iterator[tuple[str, str]]:
-    # Every run that has not ended is among the follow-ups.
-    followups: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
-    for parents in _portions(followups):
+    # Every run that has not ended waits to be reconciled.
+    waiting: Any = client.zrange(keys.RECONCILE, 0, -1)
+    for parents in _portions(waiting):
         ids = [id for kind, _, id in (parent.decode().partition(":") for parent in parents) if kind == PIPELINE]
         for id, plan in zip(ids, _fields(client, [keys.pipeline(id) for id in ids], "plan"), strict=True):
             if plan:

@@ -9,14 +9,14 @@ from app.store import keys, scripts
 
 async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
     """Claim up to `most` parents that are due. Each is due again after `lease_s` unless it is rescheduled before."""
-    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.FOLLOWUPS,), (lease_s, most)))
+    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.RECONCILE,), (lease_s, most)))
     return claimed
 
 
 async def due_now(client: redis.asyncio.Redis, parent: str) -> None:
     """Make a parent due at once, and wake the process that waits for one."""
-    await client.zadd(keys.FOLLOWUPS, {parent: 0})
-    await client.publish(keys.FOLLOWUPS_DUE, "due")
+    await client.zadd(keys.RECONCILE, {parent: 0})
+    await client.publish(keys.RECONCILE_DUE, "due")
 
 
 async def reschedule(client: redis.asyncio.Redis, parent: str, after_s: float | None) -> None:

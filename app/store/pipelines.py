@@ -87,7 +87,7 @@ async def begin(
     taken = (id_ for pair in inherited for id_ in pair)
     call = scripts.Call(
         "start_pipeline",
-        (keys.job(id), keys.JOBS, keys.pipeline(id), keys.FOLLOWUPS),
+        (keys.job(id), keys.JOBS, keys.pipeline(id), keys.RECONCILE),
         (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
     )
     status, _ = await scripts.run_async(client, call)

@@ -114,7 +114,7 @@ class Quarantine:
 def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
-        keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.FOLLOWUPS, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
+        keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
         keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS,
     ]  # fmt: skip
     hashes = [keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES]

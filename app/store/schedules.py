@@ -1,7 +1,7 @@
 """Schedules in Redis, in celery-redbeat's format, so that any beat process can take over from another.
 
 A schedule is one of redbeat's entries. The `Schedule` itself is stored as the keyword arguments of a task that is never sent:
-beat marks the planned run as due in `keys.FOLLOWUPS`, and an API process starts it.
+beat marks the planned run as due in `keys.RECONCILE`, and an API process starts it.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def start_run(client: redis.Redis, schedule: Schedule, planned: float, last: flo
         if missed:
             add_note(pipe, schedule.name, {"planned": planned, "missed": True}, keep)
         else:
-            pipe.zadd(keys.FOLLOWUPS, {f"{PARENT}:{schedule.name}@{planned}": 0})
-            pipe.publish(keys.FOLLOWUPS_DUE, "due")
+            pipe.zadd(keys.RECONCILE, {f"{PARENT}:{schedule.name}@{planned}": 0})
+            pipe.publish(keys.RECONCILE_DUE, "due")
         pipe.hset(key, "meta", meta(last))
         pipe.zadd(keys.SCHEDULES, {key: schedule.after(last)})
         try:

@@ -218,7 +218,7 @@ def tokens(job_id: str, attempt: int, run: str, events: Sequence[Token], *, keep
 
 def reschedule_parent(parent: str, delay_s: float | None) -> Call:
     """Make a parent that was reconciled due after `delay_s` seconds, or only when one of its jobs ends (None)."""
-    return Call("reschedule_parent", (keys.FOLLOWUPS,), (parent, "" if delay_s is None else delay_s))
+    return Call("reschedule_parent", (keys.RECONCILE,), (parent, "" if delay_s is None else delay_s))
 
 
 def reserve(held: tuple[str, str], tag: str, message: str, now: float) -> Call:

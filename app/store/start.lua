@@ -31,8 +31,8 @@ for id in fields[2]:gmatch('%S+') do
       redis.call('ZREM', keys.EXPIRING, id)
       event = ' completed'
       if job[8] then
-        redis.call('ZADD', keys.FOLLOWUPS, now, job[8])
-        redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
+        redis.call('ZADD', keys.RECONCILE, now, job[8])
+        redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
       end
     elseif alive and job[1] == 'running' then
       -- The same process repeats the call: the first answer did not arrive.

@@ -1,5 +1,5 @@
 -- Starts a pipeline run: writes its job and its plan, and makes it due, in one step.
--- KEYS: job, index of jobs, pipeline, follow-ups
+-- KEYS: job, index of jobs, pipeline, parents to reconcile
 -- ARGV: id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`),
 --       then for each part that it takes over: id of the part of another run, id of its own
 -- Returns 'ok' or 'exists', and now.
@@ -27,5 +27,5 @@ redis.call('HSET', KEYS[3], 'plan', ARGV[6], 'inputs', ARGV[7])
 redis.call('EXPIRE', KEYS[3], ttl)
 if ARGV[5] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1 then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' start') end
 redis.call('ZADD', KEYS[4], now, ARGV[8])
-redis.call('PUBLISH', keys.FOLLOWUPS_DUE, 'due')
+redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
 return {'ok', now}

@@ -1,4 +1,4 @@
-"""Beat on a real Redis: what is due is put into the follow-ups, once, by one of several beats."""
+"""Beat on a real Redis: what is due is put among the parents to reconcile, once, by one of several beats."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def history(redis_url: str) -> list[dict[str, Any]]:
 
 
 def due(client: redis.Redis) -> list[str]:
-    members: Any = client.zrange(keys.FOLLOWUPS, 0, -1)
+    members: Any = client.zrange(keys.RECONCILE, 0, -1)
     return list(members)
 
 

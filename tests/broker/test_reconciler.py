@@ -57,7 +57,7 @@ async def test_a_parent_is_due_when_a_part_of_it_ends(client: redis.asyncio.Redi
     await scripts.run_async(client, scripts.end_job("b1-0", State.CANCELLED, keep=60))
     assert await reconciling.round() == 1
     assert seen == ["b1"]
-    assert await client.zcard(keys.FOLLOWUPS) == 0
+    assert await client.zcard(keys.RECONCILE) == 0
 
 
 async def test_a_part_that_ends_while_its_parent_is_looked_at_is_not_missed(client: redis.asyncio.Redis) -> None:
@@ -84,7 +84,7 @@ async def test_a_parent_that_cannot_continue_is_looked_at_again_later(client: re
     await parents.due_now(client, "batch:b1")
     await reconciling.round()
     assert await reconciling.round() == 0
-    assert await client.zscore(keys.FOLLOWUPS, "batch:b1")
+    assert await client.zscore(keys.RECONCILE, "batch:b1")
 
 
 async def test_a_parent_of_an_unknown_kind_is_tried_again_and_then_set_aside(
@@ -95,7 +95,7 @@ async def test_a_parent_of_an_unknown_kind_is_tried_again_and_then_set_aside(
         await parents.due_now(client, "cake:c1")
         assert await reconciling.round() == 1
     assert "Cannot reconcile 'cake'. This process knows batch." in caplog.text
-    assert await client.zscore(keys.FOLLOWUPS, "cake:c1") is None
+    assert await client.zscore(keys.RECONCILE, "cake:c1") is None
 
 
 async def _noted(seen: list[str], id: str) -> None:

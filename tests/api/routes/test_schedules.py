@@ -40,8 +40,8 @@ async def api(configured: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient
 
 def plan(store: redis.Redis, planned: int) -> None:
     """What beat does when a run is due."""
-    store.zadd(keys.FOLLOWUPS, {f"schedule:hourly@{planned}": 0})
-    store.publish(keys.event("followups"), "due")
+    store.zadd(keys.RECONCILE, {f"schedule:hourly@{planned}": 0})
+    store.publish(keys.RECONCILE_DUE, "due")
 
 
 async def runs(api: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ async def test_a_run_begins_once_however_often_it_is_said_to_be_due(api: httpx.A
     now = int(time.time())
     for _ in range(3):
         plan(store, now)
-        await until(lambda: store.zcard(keys.FOLLOWUPS) == 0)
+        await until(lambda: store.zcard(keys.RECONCILE) == 0)
     [run] = await runs(api)
     assert (run["state"], run["kind"]) == ("queued", "training")
     assert store.llen(QUEUE) == 1
@@ -83,13 +83,13 @@ async def test_a_run_that_waited_until_the_next_is_given_up(api: httpx.AsyncClie
     await until(lambda: runs(api))
     [run] = await runs(api)
     assert (run["state"], run["id"], run["error"]["code"]) == ("failed", None, "queue_full")
-    await until(lambda: store.zcard(keys.FOLLOWUPS) == 0)
+    await until(lambda: store.zcard(keys.RECONCILE) == 0)
 
 
 async def test_a_run_of_a_schedule_that_was_deleted_is_let_go(api: httpx.AsyncClient, store: redis.Redis) -> None:
     await api.delete("/v1/schedules/hourly")
     plan(store, int(time.time()))
-    await until(lambda: store.zcard(keys.FOLLOWUPS) == 0)
+    await until(lambda: store.zcard(keys.RECONCILE) == 0)
     assert store.llen(QUEUE) == 0
     assert store.keys("*hourly*") == []
 

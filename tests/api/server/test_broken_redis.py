@@ -122,20 +122,20 @@ async def test_members_that_make_no_sense_end_no_loop(configured: pytest.MonkeyP
             return any(one["id"].endswith(job["id"]) for one in listed)
 
         await until(reported, "the webhook is told")
-        client.zadd(keys.FOLLOWUPS, {"batch:one": 0})
+        client.zadd(keys.RECONCILE, {"batch:one": 0})
 
         async def reconciled() -> bool:
-            return client.zscore(keys.FOLLOWUPS, "batch:one") is None
+            return client.zscore(keys.RECONCILE, "batch:one") is None
 
         await until(reconciled, "a parent is reconciled")
 
         async def gone() -> bool:
-            left = [(key, member) for key in (keys.EVENTS, keys.FOLLOWUPS, keys.EXPIRING) for member in client.zrange(key, 0, -1)]
+            left = [(key, member) for key in (keys.EVENTS, keys.RECONCILE, keys.EXPIRING) for member in client.zrange(key, 0, -1)]
             return not any(b"\xff" in member for _, member in left)
 
         await until(gone, "what is no UTF-8 is set aside")
         notes = {(note.index, note.member) for note in read(client, 1000)}
-        assert {(key, "\\xff\\xfe\x00") for key in (keys.EVENTS, keys.FOLLOWUPS, keys.EXPIRING)} <= notes
+        assert {(key, "\\xff\\xfe\x00") for key in (keys.EVENTS, keys.RECONCILE, keys.EXPIRING)} <= notes
 
 
 RECORDS: Final[dict[str, tuple[str, Callable[[str], str], str]]] = {
