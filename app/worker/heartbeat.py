@@ -20,7 +20,7 @@ class Heartbeat(Periodic):
     """A worker step: from the start of the pool to the end of the drain."""
 
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
-    loop_name = "presence"
+    loop_name = "heartbeat"
     interval_s = 2.0
 
     def start(self, parent: Any) -> None:

@@ -52,7 +52,7 @@ class Watchdog(Periodic):
     """A consumer step: it watches only while the worker is connected."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
-    loop_name = "stillness"
+    loop_name = "watchdog"
 
     def start(self, parent: Any) -> None:
         """Begin to measure."""
