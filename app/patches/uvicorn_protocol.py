@@ -71,7 +71,7 @@ class Connection(Protocol):
     _in_pieces = False
     """Did the headers not come at once?"""
     _deadline: float | None = None
-    """When the headers must be complete, or the rest of a body that is read in vain. None while each part of a body renews the patience."""
+    """When the headers must be complete, or the rest of a body that is read in vain. None while each part of a body extends it."""
     _outside = 0
     """Bytes of that request since it began, or since the last part of its body."""
     _trailer_bytes = 0
