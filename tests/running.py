@@ -26,7 +26,7 @@ from tests import tools
 from tests.misbehaving import Moody
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 180.0
+TIMEOUT_S = 180.0
 MAX_BODY_BYTES = 200_000
 MAX_FILE_BYTES = 20_000_000
 
@@ -71,7 +71,7 @@ class Running:
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes] | None = None, log: Path | None = None) -> None:
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while True:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(url).status_code == 200:

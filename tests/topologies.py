@@ -24,11 +24,11 @@ from tests import tools
 MASTER = "mymaster"
 
 
-def until(true: Callable[[], bool], what: str, patience_s: float = 120) -> None:
+def until(true: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
     """Waits for a change in another process, which sends no event."""
-    end = time.monotonic() + patience_s
+    end = time.monotonic() + timeout_s
     while not true():
-        assert time.monotonic() < end, f"not within {patience_s:g} s: {what}"
+        assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}"
         time.sleep(0.02)
 
 

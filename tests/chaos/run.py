@@ -21,11 +21,11 @@ async def run(
     *,
     seed: int = 1,
     size: int = 1,
-    patience_s: float = 60,
+    timeout_s: float = 60,
     cuts: Sequence[str] = (),
     done: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """`size` 1 is the quick form; `patience_s` is how long after its traffic a row's jobs may take before they count as lost."""
+    """`size` 1 is the quick form; `timeout_s` is how long after its traffic a row's jobs may take before they count as lost."""
     stack, questions, rows = Stack(folder, cuts), Questions(seed), []
     questions.publish(stack.models)
     try:
@@ -38,7 +38,7 @@ async def run(
                 except (TimeoutError, RuntimeError) as error:
                     # What was to end or to start did not: the row has failed, and the next starts what is missing.
                     ledger.notes.append(str(error))
-                await traffic.settle(patience_s)
+                await traffic.settle(timeout_s)
                 ledger.submits = await stack.submits(list(ledger.entries))
                 ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
             rows.append(ledger.row(name, time.monotonic() - began))

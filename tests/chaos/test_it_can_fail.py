@@ -14,7 +14,7 @@ pytestmark = pytest.mark.chaos
 
 
 def loss(name: str, folder: Path, *cuts: str) -> Row:
-    """What the suite itself says of this row, after its own patience."""
+    """What the suite itself says of this row, after its own timeout."""
     (row,) = asyncio.run(run([name], folder, seed=1, cuts=cuts))
     return row
 

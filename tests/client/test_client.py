@@ -100,8 +100,8 @@ def test_a_key_makes_one_job_and_refuses_another_payload(client: Client) -> None
 
 def test_a_request_whose_answer_was_lost_makes_no_second_job(flaky: FlakyProxy, client: Client) -> None:
     flaky.lose_answers(1)
-    with Client(flaky.url) as unlucky:
-        job = unlucky.submit("diabetes", ROWS[:1])
+    with Client(flaky.url) as proxied:
+        job = proxied.submit("diabetes", ROWS[:1])
     assert flaky.lost == 1
     bodies = [request for request in flaky.requests if b"POST /v1/jobs" in request]
     assert len(bodies) == 2

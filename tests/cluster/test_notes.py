@@ -98,7 +98,7 @@ def test_the_commands_of_the_page_work_as_printed(release: Release, shell: dict[
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if not line.startswith(("helm ", "kubectl drain "))]
     assert len(lines) >= 15
-    text = elsewhere("\n".join(["trap 'kill $(jobs -p)' EXIT", *(with_patience(line) for line in lines if "--watch" not in line)]))
+    text = elsewhere("\n".join(["trap 'kill $(jobs -p)' EXIT", *(with_timeout(line) for line in lines if "--watch" not in line)]))
     text = text.replace("-n celeriac ", f"-n {release.at.name} ")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text], env=shell, cwd=folder, capture_output=True, text=True, check=False, timeout=300
@@ -110,7 +110,7 @@ def test_the_commands_of_the_page_work_as_printed(release: Release, shell: dict[
     assert kept.version in {version["version"] for version in models["iris"]["versions"]}
 
 
-def with_patience(line: str) -> str:
+def with_timeout(line: str) -> str:
     """A person waits until a port is forwarded."""
     ready = "curl -s --retry 9 --retry-delay 1 --retry-connrefused http://127.0.0.1:8000/livez >/dev/null"
     return f"{line}\n{ready}" if line.endswith("&") else line

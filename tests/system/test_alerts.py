@@ -25,7 +25,7 @@ from tests.tools import need
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 """Name and labels of a sample -> its value."""
 _MINUTES = 45
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ MOVED: dict[str, tuple[dict[str, str], float]] = {
 
 
 def until_all_moved(*urls: str) -> Series:
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + _TIMEOUT_S
     while True:
         found = scrape(*urls)
         still = {

@@ -15,7 +15,7 @@ from celeriac_cli.errors import Exit
 from app.registry.repository import Repository
 from tests.cli.conftest import Celeriac, Ended
 from tests.cli.conftest import celeriac as celeriac
-from tests.running import PATIENCE_S, Running
+from tests.running import TIMEOUT_S, Running
 from tests.trainings.conftest import breast_cancer
 
 GATE = {"accuracy": {"at_least": 0.9, "not_worse_than": "production"}}
@@ -57,7 +57,7 @@ def submit(api: httpx.Client, body: dict[str, Any], **options: Any) -> dict[str,
 
 def ended(api: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
     """A training with a gate may wait longer for a worker than one request may."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while True:
         found = dict(api.get(f"/v1/trainings/{job['id']}?wait=60").json())
         if found["state"] not in ("queued", "running") or time.monotonic() > end:
@@ -65,7 +65,7 @@ def ended(api: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def until(look: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not look():
         assert time.monotonic() < end
         time.sleep(0.02)  # another process sets no event of ours

@@ -28,7 +28,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 @pytest.fixture
 def tests(request: pytest.FixtureRequest, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmokeTests]:
-    """With a patience that only a version which hangs outlasts, or with the seconds that are the fixture's parameter."""
+    """With a timeout that only a version which hangs exceeds, or with the seconds that are the fixture's parameter."""
 
     def in_a_worker(key: Key) -> Model:
         os.environ["CELERIAC_WORKER_PORT"] = "0"

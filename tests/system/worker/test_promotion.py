@@ -30,12 +30,12 @@ from tests.code import HERE
 from tests.running import ROOT, Running
 
 POOL = "promoting"
-PATIENCE_S = 180.0
+TIMEOUT_S = 180.0
 
 
 def until(done: Callable[[], Any]) -> Any:
     """What `done` returns as soon as it is true."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not (found := done()):
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)  # other processes set no event of ours
@@ -105,7 +105,7 @@ def celeriac(running: Running, *arguments: str, folder: Path = ROOT, without: st
     line = [sys.executable, "-m", "app", "models", *arguments]
     environment = running.environment | {"CELERIAC_URL": running.url}
     environment.pop(without, None)
-    return subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    return subprocess.run(line, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
 
 
 class Stranger(BaseEstimator):  # type: ignore[misc]

@@ -28,7 +28,7 @@ from tests.misbehaving import DEAF, SLEEP, WELL, Moody
 from tests.running import Running
 
 POOL = "apart"
-PATIENCE_S = 180.0
+TIMEOUT_S = 180.0
 Worker = tuple[subprocess.Popen[bytes], str]
 
 
@@ -42,7 +42,7 @@ def worker(running: Running) -> Iterator[Worker]:
 
 
 def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while not done():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.05)  # other processes set no event of ours
@@ -147,7 +147,7 @@ def test_a_new_version_answers_without_a_restart_and_without_a_gap(running: Runn
     asking.start()
     until(lambda: len(answers) > 5)
     publish(repository, constant[1], "constant", sample=rows, pool=POOL, promote="production")
-    asking.join(PATIENCE_S)
+    asking.join(TIMEOUT_S)
     assert changed.is_set()
     assert {status for status, _ in answers} == {200}
     values = [value for _, value in answers]
