@@ -1,4 +1,4 @@
-"""The client against a running system."""
+"""Both clients against a running system."""
 
 from __future__ import annotations
 
@@ -20,21 +20,14 @@ import pytest
 from celeriac import AsyncClient, BadRequestError, Client, ConflictError, ConnectionFailed, JobCancelled, JobFailed, NotFoundError, Timeout
 from sklearn.datasets import load_diabetes
 
+from tests.client.blocking import KINDS
+from tests.client.conftest import Connect
 from tests.client.flaky import FlakyProxy
-from tests.code import publish
-from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, SLEEP
 from tests.running import Running
-from tests.system.test_how_to import STREAMING
 
 pytestmark = pytest.mark.slow
 ROWS = load_diabetes().data[:5]
-
-
-@pytest.fixture
-def client(running: Running) -> Iterator[Client]:
-    with Client(running.url) as made:
-        yield made
 
 
 @pytest.fixture
@@ -98,28 +91,28 @@ def test_a_key_makes_one_job_and_refuses_another_payload(client: Client) -> None
         client.submit("diabetes", ROWS[:1], key=key)
 
 
-def test_a_request_whose_answer_was_lost_makes_no_second_job(flaky: FlakyProxy, client: Client) -> None:
+def test_a_request_whose_answer_was_lost_makes_no_second_job(flaky: FlakyProxy, client: Client, connect: Connect) -> None:
     flaky.lose_answers(1)
-    with Client(flaky.url) as proxied:
+    with connect(flaky.url) as proxied:
         job = proxied.submit("diabetes", ROWS[:1])
     assert flaky.lost == 1
     bodies = [request for request in flaky.requests if b"POST /v1/jobs" in request]
     assert len(bodies) == 2
     assert len({line for request in bodies for line in request.split(b"\r\n") if line.lower().startswith(b"idempotency-key")}) == 1
-    assert job.result(60) == pytest.approx(client.predict("diabetes", ROWS[:1]))
+    assert client.jobs.get(job.id).result(60) == pytest.approx(client.predict("diabetes", ROWS[:1]))
 
 
-def test_a_stream_is_resumed_where_its_connection_broke(running: Running, flaky: FlakyProxy, tmp_path: Path) -> None:
-    (tmp_path / "model.py").write_text(block(STREAMING, "yield word"))
-    (tmp_path / "model.yaml").write_text(block(STREAMING, "name: about", "yaml"))
-    publish(running, "teller", tmp_path)
-    with Client(flaky.url) as client:
+def test_a_stream_is_resumed_where_its_connection_broke(teller: str, flaky: FlakyProxy, connect: Connect) -> None:
+    with connect(flaky.url) as client:
         flaky.lose_answers(1, path=b"/events")
-        assert "".join(client.stream("teller", "once upon a time", timeout=60)).split() == ["once", "upon", "a", "time"]
+        assert "".join(client.stream(teller, "once upon a time", timeout=60)).split() == ["once", "upon", "a", "time"]
 
 
-def test_an_unreachable_server_is_named() -> None:
-    with Client("http://127.0.0.1:9", timeout=0.2) as client, pytest.raises(ConnectionFailed, match=r"No response from http://127.0.0.1:9"):
+def test_an_unreachable_server_is_named(connect: Connect) -> None:
+    with (
+        connect("http://127.0.0.1:9", timeout=0.2) as client,
+        pytest.raises(ConnectionFailed, match=r"No response from http://127.0.0.1:9"),
+    ):
         client.predict("diabetes", ROWS)
 
 
@@ -148,10 +141,10 @@ def test_models_and_dead_letters_are_listed(client: Client) -> None:
     client.dead_letters.discard(str(caught.value.job["id"]))
 
 
-def test_threads_share_a_client(client: Client) -> None:
-    with ThreadPoolExecutor(8) as pool:
+def test_threads_share_a_client(running: Running) -> None:
+    with Client(running.url) as client, ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda row: client.predict("diabetes", [row])[0], ROWS))
-    assert answers == pytest.approx(client.predict("diabetes", ROWS))
+        assert answers == pytest.approx(client.predict("diabetes", ROWS))
 
 
 def test_threads_that_start_together_leave_no_connection_open(running: Running) -> None:
@@ -207,21 +200,21 @@ def test_a_job_shows_itself_in_a_notebook(client: Client) -> None:
     assert job.id in repr(job)
 
 
-def test_a_url_without_a_scheme_is_refused() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_url_without_a_scheme_is_refused(kind: type[Client] | type[AsyncClient]) -> None:
     with pytest.raises(ValueError, match="Use http:// or https://"):
-        Client("localhost:8000")
+        kind("localhost:8000")
 
 
-def test_the_key_is_sent_as_a_bearer_token(flaky: FlakyProxy) -> None:
-    with Client(flaky.url, api_key="cel_test") as client:
+def test_the_key_is_sent_as_a_bearer_token(flaky: FlakyProxy, connect: Connect) -> None:
+    with connect(flaky.url, api_key="cel_test") as client:
         client.models.list()
     assert b"authorization: Bearer cel_test" in flaky.requests[0]
 
 
-def test_the_server_agrees_that_the_job_was_made_once(running: Running) -> None:
-    with Client(running.url) as client:
-        job = client.submit("diabetes", ROWS[:1], key="one-job-only")
-    response = httpx.post(
-        f"{running.url}/v1/jobs", json={"model": "diabetes", "inputs": ROWS[:1].tolist()}, headers={"idempotency-key": '"one-job-only"'}
-    )
+def test_the_server_agrees_that_the_job_was_made_once(running: Running, client: Client) -> None:
+    key = os.urandom(8).hex()
+    job = client.submit("diabetes", ROWS[:1], key=key)
+    body = {"model": "diabetes", "inputs": ROWS[:1].tolist()}
+    response = httpx.post(f"{running.url}/v1/jobs", json=body, headers={"idempotency-key": f'"{key}"'})
     assert response.json()["id"] == job.id

@@ -12,6 +12,7 @@ import pytest
 from celeriac import Client, ConnectionFailed, Timeout
 from celeriac._retries import Deadline, Retries
 
+from tests.client.conftest import Connect
 from tests.client.flaky import FlakyProxy
 from tests.running import Running
 
@@ -25,21 +26,20 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_call_ends_at_its_deadline_although_the_server_is_silent(silent: str) -> None:
-    with Client(silent, timeout=0.2) as client, pytest.raises(Timeout, match=f"No response from {silent} within the timeout"):
+def test_a_call_ends_at_its_deadline_although_the_server_is_silent(silent: str, connect: Connect) -> None:
+    with connect(silent, timeout=0.2) as client, pytest.raises(Timeout, match=f"No response from {silent} within the timeout"):
         client.models.list()
 
 
-def test_events_end_at_their_deadline_although_the_stream_is_silent(running: Running) -> None:
-    with Client(running.url) as client:
-        job = client.submit("orphan", [[0.0, 0.0]])
-        with pytest.raises(Timeout) as caught:
-            list(job.events(timeout=0.5))
-        assert caught.value.job_id == job.cancel().id
+def test_events_end_at_their_deadline_although_the_stream_is_silent(client: Client) -> None:
+    job = client.submit("orphan", [[0.0, 0.0]])
+    with pytest.raises(Timeout) as caught:
+        list(job.events(timeout=0.5))
+    assert caught.value.job_id == job.cancel().id
 
 
-def test_without_retries_a_lost_answer_is_reported_at_once(running: Running) -> None:
-    with FlakyProxy(running.url) as proxy, Client(proxy.url, max_retries=0) as client:
+def test_without_retries_a_lost_answer_is_reported_at_once(running: Running, connect: Connect) -> None:
+    with FlakyProxy(running.url) as proxy, connect(proxy.url, max_retries=0) as client:
         proxy.lose_answers(1)
         with pytest.raises(ConnectionFailed):
             client.submit("diabetes", [[0.0] * 10])
