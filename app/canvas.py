@@ -29,15 +29,16 @@ __all__ = ["app", "predict"]
 _LIMIT_S: Final = 300
 
 
-_url, _tls, _options = local_address(settings(), running.read(settings().state)).celery()
+_settings = settings()
+_url, _tls, _options = local_address(_settings, running.read(_settings.state)).celery()
 app.conf.update(
     broker_url=_url,
     result_backend=_url,
     redis_backend_use_ssl=_tls,
     result_backend_transport_options={"global_keyprefix": keys.CANVAS, **_options},
-    result_expires=settings().result_ttl_s,
+    result_expires=_settings.result_ttl_s,
     # If this time passes before the last task of a chord ends, the body of the chord never runs.
-    result_chord_expires=settings().job_ttl_s,
+    result_chord_expires=_settings.job_ttl_s,
 )
 
 

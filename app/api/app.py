@@ -85,7 +85,7 @@ def create() -> ASGIApp:
     for module in modules:
         app.include_router(module.router)
     problems.install(app)
-    documentation.install(app)
+    documentation.install(app, locked=settings().auth != "none")
     router = FastRouter(app, [module.router for module in modules])
     measured = MetricsMiddleware(router)
     return measured

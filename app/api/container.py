@@ -95,7 +95,7 @@ class Container:
         self.predictions = PredictionService(settings, batcher)
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds)
 
-        batch_progress = Batches(redis, catalog.slots, jobs.cancel)
+        batch_progress = Batches(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs)

@@ -26,7 +26,7 @@ def serve() -> None:
     configured = settings()
     loops = Loops(configured.loop_stall_s, configured.loop_dead_s)
     loop = loops.add("beat")
-    beat = Beat(Scheduler(connect(decode=True), loop), loops, loop)
+    beat = Beat(Scheduler(connect(decode=True), configured, loop), loops, loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: beat.stopping.set())
     probes.serve(configured.beat_host, configured.beat_port, {"/livez": beat.live, "/readyz": beat.ready})

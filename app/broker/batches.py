@@ -21,6 +21,7 @@ from app.broker.chunk_results import after_job, error_of, result_of
 from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choose, cut
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
+from app.settings import Settings
 from app.store import batches, jobs
 from app.store.batches import Change
 from app.store.files import BATCHES, files
@@ -37,9 +38,12 @@ _TRIES: Final = RetryPolicy(max_attempts=2)
 class Batches:
     """The reconciliation of batches in one API process."""
 
-    def __init__(self, client: redis.asyncio.Redis, slots: Callable[[str], int], cancel: Callable[[str], Awaitable[Any]]) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, slots: Callable[[str], int], cancel: Callable[[str], Awaitable[Any]]
+    ) -> None:
         """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job."""
         self._client = client
+        self._settings = settings
         self._slots = slots
         self._cancel = cancel
 
@@ -236,7 +240,7 @@ class Batches:
             limit_s=limit_s,
             retries=_TRIES,
         )
-        await submission.submit(self._client, task)
+        await submission.submit(self._client, self._settings, task)
 
 
 def plan_job(batch: Batch) -> str:

@@ -169,7 +169,7 @@ class Runs:
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
         )
-        await submission.submit(self._client, task)
+        await submission.submit(self._client, self._settings, task)
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)

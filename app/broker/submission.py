@@ -17,7 +17,7 @@ from app.core.handlers import RESULT, TaskSpec
 from app.core.jobs import new_id
 from app.core.models import RetryPolicy
 from app.core.webhooks import JobWebhook
-from app.settings import settings
+from app.settings import Settings
 from app.store import scripts
 from app.store.records import encode_spec, encode_webhook
 
@@ -55,12 +55,12 @@ class Submission:
     webhook: JobWebhook | None = None
 
 
-async def submit(client: redis.asyncio.Redis, submission: Submission) -> tuple[str, bool]:
+async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Submission) -> tuple[str, bool]:
     """Submit a task. Return the id of its job, and whether the job is new.
 
     Raises QueueFull, InvalidInput for a spec that is not JSON, or RedisError.
     """
-    now, chosen = time.time(), settings()
+    now = time.time()
     id, (name, version) = submission.id or new_id(now), submission.subject
     inputs = TaskSpec(submission.spec, submission.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=submission.kind)
@@ -79,15 +79,15 @@ async def submit(client: redis.asyncio.Redis, submission: Submission) -> tuple[s
         message,
         delivery,
         [encode_spec(name, version, (RESULT,), 1, submission.fingerprint, submission.kind, submission.request)],
-        [chosen.job_ttl_s if submission.deadline_s is None else submission.deadline_s],
+        [settings.job_ttl_s if submission.deadline_s is None else submission.deadline_s],
         [encode_webhook(submission.webhook)],
         attempts=submission.retries.max_attempts,
         limit_s=submission.limit_s,
-        max_queue=chosen.max_queue,
-        ttl=chosen.job_ttl_s,
+        max_queue=settings.max_queue,
+        ttl=settings.job_ttl_s,
         parent=submission.parent,
     )
     status, *_ = await scripts.run_async(client, call)
     if status == b"full":
-        raise QueueFull(f"The queue {submission.queue!r} is at its limit of {chosen.max_queue} deliveries. Try again later.")
+        raise QueueFull(f"The queue {submission.queue!r} is at its limit of {settings.max_queue} deliveries. Try again later.")
     return id, bool(status == b"ok")

@@ -91,7 +91,9 @@ class Connection(Protocol):
         """Count the connection, and refuse one too many."""
         super().connection_made(transport)
         metrics.HTTP_CONNECTIONS.inc()
-        most = settings().api_max_connections
+        # uvicorn makes the connection, and passes no settings of ours.
+        configured = settings()
+        self._silence_s, most = configured.api_silence_s, configured.api_max_connections
         if len(self.connections) > most:
             self._refuse(Refusal(503, "Too Many Connections", f"This process has {most} open connections, which is its limit. Try again."))
             return
@@ -201,7 +203,7 @@ class Connection(Protocol):
         super().on_response_complete()
         if self._reading and self.cycle.response_complete:
             # The rest of the body is read in vain, but not for ever.
-            self._deadline = self.loop.time() + settings().api_silence_s
+            self._deadline = self.loop.time() + self._silence_s
         if not self._unanswered:
             if self._refusal is not None:
                 self._say(self._refusal)
@@ -244,7 +246,7 @@ class Connection(Protocol):
     def _wait(self) -> None:
         """Give the client `api_silence_s` to send more; and no longer for all of the headers."""
         now = self.loop.time()
-        end = self._deadline or now + settings().api_silence_s
+        end = self._deadline or now + self._silence_s
         if self._head:
             self._deadline = end
         self._silence = self.loop.call_later(max(0.0, end - now), self._silent)
@@ -259,7 +261,7 @@ class Connection(Protocol):
             # It is us who do not read.
             self._wait()
         else:
-            self._refuse(Refusal(408, "Request Timeout", f"The request was not complete after {settings().api_silence_s:g} s."))
+            self._refuse(Refusal(408, "Request Timeout", f"The request was not complete after {self._silence_s:g} s."))
 
     def _refused(self, refusal: Refusal) -> Refusal:
         """Remember why a callback of the parser raises: the parser reports an error of its own."""

@@ -89,7 +89,7 @@ class TrainingService:
             request={name: value for name, value in spec.items() if value not in ({}, [], None)},
             webhook=webhook,
         )
-        _, new = await submission.submit(self._client, job)
+        _, new = await submission.submit(self._client, self._settings, job)
         return new
 
     async def get(self, id: str) -> Job:

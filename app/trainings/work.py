@@ -22,7 +22,7 @@ from app.core.trainings import Training
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
-from app.settings import settings
+from app.settings import Settings, settings
 from app.store.files import full
 from app.store.redis.client import connect
 from app.trainings import memory_limit
@@ -40,13 +40,13 @@ _SAMPLE: Final = 100
 
 def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     """Run a training, which `spec` describes in the form of `Training.as_dict`. A retry of the same job does not publish a second version."""
-    training, began = Training(**spec), time.monotonic()
+    training, config, began = Training(**spec), settings(), time.monotonic()
     try:
-        with memory_limit.memory_limit(settings().training_memory_mb << 20):
-            result = _result(training, context)
+        with memory_limit.memory_limit(config.training_memory_mb << 20):
+            result = _result(training, context, config)
     except MemoryError:
         metrics.TRAININGS.labels("out_of_memory").inc()
-        detail = f"The training needed more than {settings().training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)."
+        detail = f"The training needed more than {config.training_memory_mb} MB (CELERIAC_TRAINING_MEMORY_MB)."
         raise WorkFailed(f"{detail} Use fewer rows or columns, or a smaller model.") from None
     except OSError as error:
         metrics.TRAININGS.labels(WorkFailed.code).inc()
@@ -64,22 +64,22 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
     return result
 
 
-def _result(training: Training, context: Context) -> dict[str, Any]:
-    repository = Repository(settings().models)
+def _result(training: Training, context: Context, config: Settings) -> dict[str, Any]:
+    repository = Repository(config.models)
     manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
     context.progress(1.0, "at the gate")
-    gate = promote(repository, manifest, training.promote_if, lambda promotion: _outcome(repository, manifest, promotion, context))
+    gate = promote(repository, manifest, training.promote_if, lambda promotion: _outcome(repository, manifest, promotion, context, config))
     return {
         "model": manifest.name,
         "version": manifest.version,
         "metrics": dict(manifest.metrics),
         "gate": gate,
-        "removed": _prune(repository, manifest.name, gate["before"]),
+        "removed": _prune(repository, manifest.name, gate["before"], config),
         **{name: value for name, value in manifest.provenance.items() if name != "job"},
     }
 
 
-def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, context: Context) -> Promotion:
+def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, context: Context, config: Settings) -> Promotion:
     """Wait until a worker of the version's pool serves it or fails to."""
     context.progress(1.0, f"waiting until a worker serves {manifest.name}@{manifest.version}")
 
@@ -88,12 +88,11 @@ def _outcome(repository: Repository, manifest: Manifest, promotion: Promotion, c
             _still(context)
 
     with connect() as client:
-        return promotions.outcome(client, repository, manifest, promotion, settings().promotion_timeout_s, still)
+        return promotions.outcome(client, repository, manifest, promotion, config.promotion_timeout_s, still)
 
 
-def _prune(repository: Repository, name: str, before: str | None) -> list[str]:
+def _prune(repository: Repository, name: str, before: str | None, config: Settings) -> list[str]:
     """Remove old versions and return them. Version `before` stays, because a rollback would return to it."""
-    config = settings()
     try:
         with connect() as client:
             return Retention(repository, Pipelines(config.pipelines_folder), client).prune(

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from app.core.handlers import Handlers
-from app.settings import settings
+from app.settings import Settings, settings
 from app.store.redis.health import refuse_unfit
 
 _NONE: Final[Handlers] = MappingProxyType({})
@@ -25,15 +25,16 @@ def serve(more: Handlers = _NONE) -> None:
     Args:
         more: Handlers of kinds of tasks that `app.worker.kinds` does not have.
     """
-    refuse_unfit(settings())
-    directory = settings().state / "metrics" / f"worker-{os.getpid()}"
+    configured = settings()
+    refuse_unfit(configured)
+    directory = configured.state / "metrics" / f"worker-{os.getpid()}"
     # Before prometheus_client is imported: it decides then whether the numbers of pool processes are added up.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     _name_metric_files()
     try:
-        code = _run(more)
+        code = _run(configured, more)
         # Here: Celery is imported by now.
         from app.worker.shutdown import end_process
     finally:
@@ -49,7 +50,7 @@ def _name_metric_files() -> None:
     values.ValueClass = values.MultiProcessValue(lambda: f"process{getattr(current_process(), 'index', 'main')}")
 
 
-def _run(more: Handlers) -> int:
+def _run(configured: Settings, more: Handlers) -> int:
     from app.runtime.threads import start_none
 
     start_none()
@@ -81,13 +82,13 @@ def _run(more: Handlers) -> int:
     # A container's only user may be root. Celery's long warning about it is not news to those who run it so.
     warnings.simplefilter("ignore", SecurityWarning)
     predict.run = predict_rows.predict_in_task
-    imports.load(settings().imports)
-    models = Models(settings())
+    imports.load(configured.imports)
+    models = Models(configured)
     status = Status(lambda: models.tests.keys)
-    probes.serve(settings().worker_host, settings().worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
+    probes.serve(configured.worker_host, configured.worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     try:
         served, unloaded = serving.read(main_process.redis()), unloaded_models.read(main_process.redis())
-        broken = broken_versions.read(main_process.redis(), settings().pool)
+        broken = broken_versions.read(main_process.redis(), configured.pool)
     except (RedisError, OSError):
         # The worker waits for Redis later, and reads them again then.
         served, unloaded, broken = serving.Serving(), frozenset(), {}
@@ -103,10 +104,10 @@ def _run(more: Handlers) -> int:
     app.steps["consumer"].update({RedisCheck, Watchdog, TaskEvents, LeaseRenewal, Health})
     app.steps["worker"].update({Heartbeat, Reload, RepositoryScan, Recycling})
     worker = app.Worker(
-        hostname=f"{settings().pool}@{socket.gethostname()}-{os.getpid()}",
+        hostname=f"{configured.pool}@{socket.gethostname()}-{os.getpid()}",
         # Also with a device: the main process never opens it, so a pool process that hangs in a kernel, or dies, can be replaced.
         pool="app.patches.celery_pool:TaskPool",
-        concurrency=settings().processes + settings().spare_processes,
+        concurrency=configured.processes + configured.spare_processes,
         optimization="fair",
         without_gossip=True,
         without_mingle=True,
@@ -115,8 +116,8 @@ def _run(more: Handlers) -> int:
     worker.models, worker.serving, worker.broken, worker.status = models, served, broken, status
     worker.reports = reports
     # A little more, so that work which ends in time can write its outcomes.
-    bound_shutdown(worker, settings().drain_timeout_s + 3)
-    if settings().deletion_cost:
+    bound_shutdown(worker, configured.drain_timeout_s + 3)
+    if configured.deletion_cost:
         from app.cluster import deletion_cost
 
         deletion_cost.keep_updated(lambda: bool(state.active_requests))

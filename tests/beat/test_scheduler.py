@@ -17,6 +17,7 @@ from app.beat.scheduler import Scheduler
 from app.core.schedules import Schedule
 from app.loops import Loops
 from app.services.requests.schedules import Creation
+from app.settings import settings
 from app.store import keys, schedules
 
 Make = Callable[..., Any]
@@ -31,7 +32,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def beat(client: redis.Redis) -> Scheduler:
-    scheduler = Scheduler(client)
+    scheduler = Scheduler(client, settings())
     assert scheduler.leads()
     return scheduler
 
@@ -113,7 +114,7 @@ async def test_a_paused_schedule_does_not_run(beat: Scheduler, client: redis.Red
 
 
 async def test_one_beat_fires_and_another_takes_over(beat: Scheduler, client: redis.Redis) -> None:
-    other = Scheduler(client)
+    other = Scheduler(client, settings())
     assert not other.leads()
     beat.close()
     assert other.leads()
@@ -123,7 +124,7 @@ async def test_one_beat_fires_and_another_takes_over(beat: Scheduler, client: re
 async def test_a_beat_that_lost_the_lead_does_not_fire(beat: Scheduler, client: redis.Redis, redis_url: str) -> None:
     await make(redis_url, schedule(missed="run_once"), last_s=HOUR)
     client.delete(keys.BEAT)
-    assert Scheduler(client).leads()
+    assert Scheduler(client, settings()).leads()
     with pytest.raises(LockError):
         beat.tick()
     assert due(client) == []
@@ -164,7 +165,7 @@ async def test_a_schedule_that_cannot_be_read_costs_no_other_its_run(
 def test_an_index_of_a_wrong_type_ends_no_beat(client: redis.Redis) -> None:
     loops = Loops(60, 120)
     loop = loops.add("test beat")
-    process = Beat(Scheduler(client, loop), loops, loop)
+    process = Beat(Scheduler(client, settings(), loop), loops, loop)
     client.rpush(keys.SCHEDULES, "x")
     thread = threading.Thread(target=process.run)
     thread.start()

@@ -17,6 +17,7 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.errors import WorkerLost
 from app.core.handlers import RESULT, as_tensor
 from app.core.jobs import State
+from app.settings import settings
 from app.store import batches, jobs, keys, scripts
 
 POOL = "default"
@@ -35,7 +36,7 @@ def conductor(client: redis.asyncio.Redis) -> Batches:
     async def cancel(id: str) -> None:
         await scripts.run_async(client, scripts.end_job(id, State.CANCELLED, keep=60))
 
-    return Batches(client, lambda _: 4, cancel)
+    return Batches(client, settings(), lambda _: 4, cancel)
 
 
 async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | WorkerLost) -> None:
@@ -225,7 +226,7 @@ async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: 
 
 
 async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(client: redis.asyncio.Redis, redis_url: str) -> None:
-    alone = Batches(client, lambda _: 1, lambda id: asyncio.sleep(0))
+    alone = Batches(client, settings(), lambda _: 1, lambda id: asyncio.sleep(0))
     await begun(client, alone, "batch_a", rows=4000)
     await created(client, "batch_b")
     await alone.reconcile("batch_b")
@@ -254,7 +255,7 @@ async def test_a_batch_that_is_cancelled_while_its_plan_waits_for_a_process_ends
     async def never(id: str) -> None:
         raise AssertionError(f"{id} was never submitted")
 
-    alone = Batches(client, lambda _: 1, never)
+    alone = Batches(client, settings(), lambda _: 1, never)
     for id in ("batch_a", "batch_b"):
         await created(client, id)
         await alone.reconcile(id)

@@ -13,7 +13,7 @@ from app.broker.reconciler import Reconcile, Reconciler
 from app.broker.replies import Replies
 from app.core.handlers import TaskSpec
 from app.core.jobs import State
-from app.settings import Settings
+from app.settings import Settings, settings
 from app.store import jobs, keys, parents, scripts
 from app.store.jobs import read
 from app.store.quarantine import Quarantine
@@ -32,7 +32,9 @@ def reconciles(client: redis.asyncio.Redis, batch: Reconcile) -> Reconciler:
 
 
 async def submit(client: redis.asyncio.Redis, id: str = "b1-0", parent: str = "batch:b1") -> tuple[str, bool]:
-    return await submission.submit(client, submission.Submission("chunk", {"from": 0}, QUEUE, id=id, parent=parent, subject=("wine", "1")))
+    return await submission.submit(
+        client, settings(), submission.Submission("chunk", {"from": 0}, QUEUE, id=id, parent=parent, subject=("wine", "1"))
+    )
 
 
 async def test_a_part_is_a_job_of_its_kind_that_is_listed_with_its_parent_alone(client: redis.asyncio.Redis) -> None:

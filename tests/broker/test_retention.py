@@ -20,6 +20,7 @@ from app.core.jobs import State
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.services.requests.schedules import Creation
+from app.settings import settings
 from app.store import batches, jobs, pipelines, schedules, scripts
 from tests.registry.conftest import write
 
@@ -75,7 +76,7 @@ def test_a_dry_run_removes_nothing(retention: Retention) -> None:
 
 async def test_a_version_that_a_job_waits_for_stays_until_that_has_ended(retention: Retention, client: redis.asyncio.Redis) -> None:
     id, _ = await submission.submit(
-        client, submission.Submission("chunk", {}, names.bulk("default"), id="j1", subject=("digits", "2"), limit_s=9)
+        client, settings(), submission.Submission("chunk", {}, names.bulk("default"), id="j1", subject=("digits", "2"), limit_s=9)
     )
     assert "a job that waits or runs" in refused(retention, "2")
     assert pruned(retention) == ["1", "3", "5"]

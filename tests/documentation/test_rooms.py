@@ -33,6 +33,28 @@ def called(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"{named}.{name}"
 
 
+SETTINGS = {
+    # What starts a process reads the settings, and passes their values on.
+    "app/api/app.py": "starts the API",
+    "app/beat/main.py": "starts beat",
+    "app/canvas.py": "is imported by the user's own process",
+    "app/cli/": "starts a command",
+    "app/logs.py": "is configured before anything else exists",
+    # A library makes these objects, and passes nothing of ours.
+    "app/broker/celery.py": "Celery imports the application by its name",
+    "app/patches/uvicorn_protocol.py": "uvicorn makes a connection",
+    "app/trainings/work.py": "a worker calls the handler of a task",
+    "app/worker/": "Celery makes boot steps, requests and tasks",
+    # What a process has once, for callers of both kinds.
+    "app/store/blobs.py": "the folder of blobs",
+    "app/store/files.py": "the folder of files",
+    "app/store/keys.py": "the prefix of every key",
+    "app/store/redis/url.py": "the address of Redis",
+    "app/store/sources.py": "the roots and schemes that files may have",
+}
+"""Where `settings()` may be called: a file, or a folder and everything below it. Everything else gets settings in its constructor."""
+
+
 @pytest.mark.parametrize("path", sorted(APP.rglob("*.py")), ids=lambda path: path.relative_to(APP).as_posix())
 def test_redis_commands_are_called_in_the_store_only(path: Path) -> None:
     if path.relative_to(APP.parent).as_posix().startswith(ALLOWED):
@@ -59,3 +81,17 @@ def test_commands_in_the_store_are_recognized() -> None:
 )
 def test_the_rule_finds_commands(source: str) -> None:
     assert list(called(ast.parse(source)))
+
+
+def reads_settings(tree: ast.AST) -> bool:
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(isinstance(function, ast.Name) and function.id == "settings" for function in calls)
+
+
+def test_settings_are_read_where_a_process_starts_and_passed_on() -> None:
+    """A place that no longer reads them must leave the list, so that the list only shrinks."""
+    paths = (path for path in sorted(APP.rglob("*.py")) if path != APP / "settings.py")
+    reading = [path.relative_to(APP.parent).as_posix() for path in paths if reads_settings(ast.parse(path.read_text()))]
+    allowed = {name: next((place for place in SETTINGS if name.startswith(place)), "") for name in reading}
+    assert [name for name, place in allowed.items() if not place] == []
+    assert set(allowed.values()) == set(SETTINGS)

@@ -13,7 +13,6 @@ from starlette.staticfiles import StaticFiles
 
 from app.api.server.operations import Access, required
 from app.core.api_keys import Scope
-from app.settings import settings
 
 _ASSETS: Final = "/docs/assets"
 _PAGES: Final = ("/", "/docs", "/openapi.json")
@@ -44,9 +43,9 @@ def serves(path: str) -> bool:
     return path in _PAGES or path.startswith(f"{_ASSETS}/")
 
 
-def install(app: FastAPI) -> None:
-    """Add the pages to an application that was made with `docs_url=None`."""
-    app.openapi = lambda: app.openapi_schema or _described(app)  # type: ignore[method-assign]
+def install(app: FastAPI, locked: bool) -> None:
+    """Add the pages to an application that was made with `docs_url=None`. `locked`: its operations need a key."""
+    app.openapi = lambda: app.openapi_schema or _described(app, locked)  # type: ignore[method-assign]
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
 
     @app.get("/", include_in_schema=False)
@@ -65,7 +64,7 @@ def install(app: FastAPI) -> None:
         )
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI, locked: bool) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes, tags=_TAGS)
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -79,7 +78,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
                     content["application/problem+json"] = content.pop("application/json")
             if path.endswith(("/events", "/content")) and "get" in operations:
                 operation["responses"]["200"]["content"].pop("application/json", None)
-    if settings().auth != "none":
+    if locked:
         _secure(document)
     app.openapi_schema = document
     return document

@@ -14,6 +14,7 @@ import redis.asyncio
 
 from app.broker import submission
 from app.core.models import RetryPolicy
+from app.settings import settings
 from tests.running import Running
 
 POOL = "working"
@@ -31,7 +32,7 @@ def worker(running: Running) -> Iterator[None]:
 def submitted(running: Running, worker: None) -> Submitted:
     async def submit(spec: dict[str, Any], more: dict[str, Any]) -> str:
         async with redis.asyncio.Redis.from_url(running.redis_url) as client:
-            id, new = await submission.submit(client, submission.Submission("test", spec, POOL, **more))
+            id, new = await submission.submit(client, settings(), submission.Submission("test", spec, POOL, **more))
         assert new
         return id
 
