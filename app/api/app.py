@@ -69,7 +69,7 @@ def create() -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         container = app.state.container = Container(settings())
         async with container.running():
-            router.gate = container.gate
+            router.access_control = container.access_control
             # What exists now stays. The collector stops everything while it looks, and need not look at it again.
             gc.collect()
             gc.freeze()

@@ -16,7 +16,7 @@ from app.api.http.job_responses import JobResponses
 from app.api.http.offload import Offload
 from app.api.http.open_inference import OpenInference
 from app.api.schemas.serializers import present, present_batch
-from app.api.server.gate import Gate
+from app.api.server.access_control import AccessControl
 from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
 from app.broker.batches import Batches
@@ -120,8 +120,8 @@ class Container:
         self._authentication: Authentication | None = None
         if settings.auth == "keys":
             self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
-        self.gate = Gate(self._authentication) if self._authentication else None
-        metrics.AUTHENTICATION_REQUIRED.set(self.gate is not None)
+        self.access_control = AccessControl(self._authentication) if self._authentication else None
+        metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)
         self.bodies = Bodies(settings, self.offload)

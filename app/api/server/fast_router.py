@@ -22,7 +22,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
 from app.api.server import documentation
-from app.api.server.gate import Gate
+from app.api.server.access_control import AccessControl
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
 
@@ -35,11 +35,11 @@ class FastRouter:
     """An ASGI application in front of `app`. The first route that matches a request serves it.
 
     Attributes:
-        gate: Authenticates requests, or None while authentication is off.
+        access_control: Authenticates requests, or None while authentication is off.
     """
 
     def __init__(self, app: FastAPI, routers: Iterable[APIRouter]) -> None:
-        self.gate: Gate | None = None
+        self.access_control: AccessControl | None = None
         self._app = app
         self._fixed: dict[tuple[str, str], PlainRoute] = {}
         self._varying: defaultdict[tuple[str, int], list[tuple[Pattern[str], PlainRoute]]] = defaultdict(list)
@@ -67,13 +67,13 @@ class FastRouter:
         if match is None:
             allowed = self._allowed(path)
             # A preflight request carries no key, and its response says no more than the documentation.
-            if self.gate is not None and not (allowed and method == "OPTIONS") and not documentation.serves(path):
+            if self.access_control is not None and not (allowed and method == "OPTIONS") and not documentation.serves(path):
                 scope["app"] = self._app
-                refusal = await self._refusal(self.gate, Request(scope, receive))
+                refusal = await self._refusal(self.access_control, Request(scope, receive))
                 if refusal is not None:
                     await refusal(scope, receive, send)
                     return
-            if self.gate is not None:
+            if self.access_control is not None:
                 scope[UNROUTED] = True
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
@@ -84,7 +84,7 @@ class FastRouter:
         scope["route"], scope["path_params"] = match
         request = Request(scope, receive)
         try:
-            endpoint = match[0].endpoint if self.gate is None else partial(self.gate.serve, route=match[0])
+            endpoint = match[0].endpoint if self.access_control is None else partial(self.access_control.serve, route=match[0])
             response = await self._call(request, endpoint)
         finally:
             release(scope)
@@ -104,11 +104,11 @@ class FastRouter:
         methods = {method for method in self._methods if self._find(method, path)} | self._others.get(path, set())
         return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
 
-    async def _refusal(self, gate: Gate, request: Request) -> Response | None:
+    async def _refusal(self, access_control: AccessControl, request: Request) -> Response | None:
         """Return why a caller must not learn whether a path exists, or None."""
 
         async def admit(request: Request) -> Response:
-            await gate.admit(request.scope)
+            await access_control.admit(request.scope)
             return _ADMITTED
 
         response = await self._call(request, admit)

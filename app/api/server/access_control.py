@@ -20,7 +20,7 @@ from app.services.authentication import Authenticated, Authentication
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
 
 
-class Gate:
+class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
     def __init__(self, authentication: Authentication) -> None:
