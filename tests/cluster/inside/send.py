@@ -1,8 +1,9 @@
 """Sends jobs of known answers and waits for each: API MODEL JOBS FACTOR RATE STOP. Runs in a pod, over the Service.
 
 No job is sent any more once there is a file STOP. The last line is JSON: `sent`, `right`, `wrong` (the first), `again` (jobs that took
-more than one attempt), `changed` (jobs whose answer is another at the end than when it was first seen), `failed` (requests that brought
-no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each answer; `seconds` to the last.
+more than one attempt), `repeated` (the first of those), `changed` (jobs whose answer is another at the end than when it was first seen),
+`failed` (requests that brought no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each
+answer; `seconds` to the last.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ failed: collections.Counter[str] = collections.Counter()
 ended: dict[str, dict[str, Any]] = {}
 wrong: list[Any] = []
 ABREAST = 48
+RECORD = ("id", "attempt", "created_at", "started_at", "finished_at")
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) -> Any:
@@ -89,6 +91,7 @@ reported = {
     "right": len(ended) - len(wrong),
     "wrong": wrong[:5],
     "again": sum(job["attempt"] > 1 for job in ended.values()),
+    "repeated": [{key: job.get(key) for key in RECORD} for job in ended.values() if job["attempt"] > 1][:5],
     "changed": others,
     "failed": failed,
     "began": started,
