@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from app.api.container import Container, container
 from app.api.http.bodies import SMALL_BYTES
+from app.api.http.job_responses import address
 from app.api.http.responses import json_response
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
@@ -76,7 +77,7 @@ async def replay(request: Request) -> Response:
     root, id = container(request), request.path_params["id"]
     changes = Replay.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
-    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": address(job), "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.DISCARD)
