@@ -12,7 +12,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -100,6 +100,19 @@ class Caller:
     def sees(self, owner: str) -> bool:
         """Return whether the caller sees what belongs to an owner."""
         return owner == self.owner or self.sees_all
+
+    def acting_for(self, owner: str) -> Caller:
+        """Return this caller acting for an owner: what it creates belongs to that owner.
+
+        Raises:
+            ScopeMissing: It is another owner, and the caller lacks the scope `admin`.
+        """
+        if owner == self.owner:
+            return self
+        if Scope.ADMIN not in self.scopes:
+            text = f"Key {self.id} belongs to owner {self.owner!r}. Acting for owner {owner!r} needs the scope {Scope.ADMIN}."
+            raise ScopeMissing(text, scope=Scope.ADMIN)
+        return replace(self, owner=owner)
 
     def require(self, scope: Scope) -> None:
         """Raise ScopeMissing unless the caller has the scope."""

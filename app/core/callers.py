@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Final
 
 from app.core import owners
@@ -83,3 +84,11 @@ def acting(caller: Caller | None) -> Iterator[None]:
         yield
     finally:
         CALLER.reset(token)
+
+
+@contextmanager
+def on_behalf_of(owner: str) -> Iterator[None]:
+    """Let the block act for an owner: it sees nothing of others. The models and pools that the caller may use stay the same."""
+    caller = CALLER.get() or Caller("", "", owner, frozenset(Scope))
+    with acting(replace(caller, owner=owner, scopes=caller.scopes - {Scope.OPERATE, Scope.ADMIN})):
+        yield

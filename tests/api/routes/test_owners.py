@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
 from app.core.deliveries import Outcome
 from app.core.tensors import Tensor, encode
 from app.store import keys
 from tests.api.conftest import Worker
-from tests.api.keys import bearer, bootstrap, secured
+from tests.api.keys import bearer
+from tests.api.owners import Owners, owned
 
 pytestmark = pytest.mark.slow
 
 
-@dataclass
-class Owner:
-    """A client of the API with a key of one owner."""
-
-    api: httpx.AsyncClient
-    key: str
-    wine: dict[str, Any]
-
-    async def __call__(self, method: str, path: str, status: int = 200, **values: Any) -> Any:
-        headers = {**bearer(self.key), **values.pop("headers", {})}
-        response = await self.api.request(method, path, headers=headers, **values)
-        assert response.status_code == status, response.text
-        return response.json()
-
-    async def submit(self, status: int = 202, **values: Any) -> Any:
-        return await self("POST", "/v1/jobs", status, json={"model": "wine", "inputs": [self.wine]}, **values)
-
-    async def put(self, id: str, status: int = 202, deadline_s: int = 60) -> Any:
-        return await self("PUT", f"/v1/jobs/{id}", status, json={"model": "wine", "inputs": [self.wine], "deadline_s": deadline_s})
-
-    async def listed(self) -> list[str]:
-        return [job["id"] for job in (await self("GET", "/v1/jobs"))["items"]]
-
-
-@dataclass
-class Owners:
-    """Two owners, a key of the default owner, and an operator who owns nothing."""
-
-    a: Owner
-    b: Owner
-    default: Owner
-    operator: Owner
-
-
 @pytest.fixture
 async def owners(configured: pytest.MonkeyPatch, wine: dict[str, Any]) -> AsyncIterator[Owners]:
-    made = [
-        await bootstrap(owner=owner, role=role) for owner, role in (("a", "user"), ("b", "user"), ("default", "user"), ("ops", "operator"))
-    ]
-    async with secured(configured) as api:
-        yield Owners(*(Owner(api, text, wine) for _, text in made))
+    async with owned(configured, wine) as made:
+        yield made
 
 
 def ended(worker: Worker) -> None:
