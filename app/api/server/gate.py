@@ -93,13 +93,13 @@ def _key(scope: Connection) -> bytes:
 
 def _owner(scope: Connection) -> str | None:
     """Return the owner for whom the caller acts, or None for its own."""
-    values = [value for name, value in scope["headers"] if name == b"celeriac-owner"]
-    if not values:
-        return None
-    owner: str = values[0].decode("latin-1")
-    if len(values) > 1:
-        raise InvalidInput(f"The request has {len(values)} headers celeriac-owner. Send one.", pointer="")
-    if not OWNER.fullmatch(owner):
+    owner: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"celeriac-owner":
+            if owner is not None:
+                raise InvalidInput("The request has several headers celeriac-owner. Send one.", pointer="")
+            owner = value.decode("latin-1")
+    if owner is not None and not OWNER.fullmatch(owner):
         raise InvalidInput(f"Invalid owner {shown(owner)} in celeriac-owner. Use 1 to 64 letters, digits and . _ : / @ -.", pointer="")
     return owner
 

@@ -230,6 +230,7 @@ class Batcher:
             inputs=concatenate([item.inputs for item in items]),
             enqueued_at=now,
             expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
+            mixed=any(item.owner != items[0].owner for item in items),
         )
 
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
