@@ -24,7 +24,7 @@ _GENERATED: Final = re.compile(r"(batch_)?(s[0-9a-f]{39}|[0-9a-f]{32})")
 
 @lru_cache(maxsize=1024)
 def mark(owner: str) -> str:
-    """Return what stands before the IDs that an owner chose."""
+    """Return the mark before the IDs that an owner chose."""
     return hashlib.sha256(owner.encode()).hexdigest()[:16] + "~"
 
 
