@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from redis.exceptions import RedisError
 from starlette.requests import Request
 
 from app import metrics
@@ -54,6 +55,7 @@ from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
+from app.store import owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
 
@@ -154,6 +156,8 @@ class Container:
         """
         await self.admission.check()
         await self.catalog.refresh()
+        with contextlib.suppress(RedisError, OSError):
+            await owners.adopt(self._redis)
         if self._authentication:
             await self._authentication.start()
         tasks = [asyncio.create_task(loop.run()) for loop in self._loops]

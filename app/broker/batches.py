@@ -18,6 +18,7 @@ import redis.asyncio
 from app import metrics
 from app.broker import names, submission
 from app.broker.chunk_results import after_job, error_of, result_of
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choose, cut
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
@@ -239,6 +240,7 @@ class Batches:
             parent=f"batch:{batch.id}",
             limit_s=limit_s,
             retries=_TRIES,
+            owner=requested.owner or DEFAULT_OWNER,
         )
         await submission.submit(self._client, self._settings, task)
 

@@ -17,7 +17,7 @@ from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, dead_letters, deliveries, jobs, keys, leases, queues, scripts
+from app.store import batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -104,14 +104,22 @@ class Maintenance:
         async def letters() -> None:
             metrics.DEAD_LETTERS.set(await dead_letters.sweep(client, settings.dead_letter_ttl_s))
 
+        # No record outlives these times.
+        jobs_s, batches_s = 2 * settings.job_ttl_s + settings.result_ttl_s, 2 * settings.file_ttl_s
+        longest_s = max(jobs_s, batches_s, 2 * settings.job_ttl_s + settings.training_ttl_s)
+
+        async def indexes() -> None:
+            metrics.OWNERS.set(await owners.sweep(client, self._quarantine, jobs_s=jobs_s, batches_s=batches_s, longest_s=longest_s))
+
         async def notes() -> None:
             metrics.QUARANTINE.set(await self._quarantine.count())
 
         return {
             "the folder of blobs": blob_bytes,
             "the folder of files": file_bytes,
-            "the index of jobs": partial(jobs.sweep, client, 2 * settings.job_ttl_s + settings.result_ttl_s),
-            "the index of batches": partial(batches.sweep, client, 2 * settings.file_ttl_s),
+            "the index of jobs": partial(jobs.sweep, client, jobs_s),
+            "the index of batches": partial(batches.sweep, client, batches_s),
+            "the indexes of owners": indexes,
             "dead letters": letters,
             "the quarantine": notes,
         }

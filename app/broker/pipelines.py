@@ -168,6 +168,7 @@ class Runs:
             limit_s=step.timeout_s,
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
+            owner=run.job.owner,
         )
         await submission.submit(self._client, self._settings, task)
 

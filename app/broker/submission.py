@@ -11,6 +11,7 @@ import redis.asyncio
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery
 from app.core.errors import QueueFull
 from app.core.handlers import RESULT, TaskSpec
@@ -39,6 +40,7 @@ class Submission:
         fingerprint: A hash of the request, which recognizes a repeated one.
         request: What is shown with the job, also after its spec has expired.
         webhook: The webhook that the job brings along.
+        owner: The owner of the job.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Submission:
     fingerprint: str = ""
     request: dict[str, Any] | None = None
     webhook: JobWebhook | None = None
+    owner: str = DEFAULT_OWNER
 
 
 async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Submission) -> tuple[str, bool]:
@@ -86,6 +89,7 @@ async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Su
         max_queue=settings.max_queue,
         ttl=settings.job_ttl_s,
         parent=submission.parent,
+        owners=[submission.owner],
     )
     status, *_ = await scripts.run_async(client, call)
     if status == b"full":

@@ -12,7 +12,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -56,9 +56,9 @@ class Scope(StrEnum):
     MODELS_WRITE = "models:write"
     """Delete versions, and load and unload models."""
     OPERATE = "operate"
-    """Dead letters, schedules and metrics."""
+    """Dead letters, schedules and metrics; and what belongs to other owners."""
     ADMIN = "admin"
-    """Keys and webhooks."""
+    """Keys and webhooks; what belongs to other owners; and acting for them."""
 
 
 _USER: Final = (Scope.PREDICT, Scope.JOBS_READ, Scope.BATCH)
@@ -91,6 +91,28 @@ class Caller:
     scopes: frozenset[Scope]
     models: tuple[str, ...] = ANY
     pools: tuple[str, ...] = ANY
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether the caller sees and changes what belongs to other owners."""
+        return Scope.OPERATE in self.scopes or Scope.ADMIN in self.scopes
+
+    def sees(self, owner: str) -> bool:
+        """Return whether the caller sees what belongs to an owner."""
+        return owner == self.owner or self.sees_all
+
+    def acting_for(self, owner: str) -> Caller:
+        """Return this caller acting for an owner: what it creates belongs to that owner.
+
+        Raises:
+            ScopeMissing: It is another owner, and the caller lacks the scope `admin`.
+        """
+        if owner == self.owner:
+            return self
+        if Scope.ADMIN not in self.scopes:
+            text = f"Key {self.id} belongs to owner {self.owner!r}. Acting for owner {owner!r} needs the scope {Scope.ADMIN}."
+            raise ScopeMissing(text, scope=Scope.ADMIN)
+        return replace(self, owner=owner)
 
     def require(self, scope: Scope) -> None:
         """Raise ScopeMissing unless the caller has the scope."""

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 
@@ -36,6 +37,7 @@ class DeadLetter:
     traceback: str = ""
     inputs: list[Tensor] = field(default_factory=list)
     webhook: JobWebhook | None = None
+    owner: str = DEFAULT_OWNER
 
     @property
     def replay_id(self) -> str:

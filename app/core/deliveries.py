@@ -22,7 +22,8 @@ class Delivery:
 
     `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before a split. `recorded` says
     whether the jobs have records; synchronous predictions have none, and `tried` counts their runs that a worker did not survive. `work` names
-    the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job.
+    the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job. `mixed` says whether the
+    jobs have several owners.
     """
 
     id: str
@@ -39,10 +40,12 @@ class Delivery:
     group: str = ""
     tried: int = 0
     work: str = ""
+    mixed: bool = False
 
     def pack(self) -> bytes:
-        """Encode the delivery with its inputs."""
-        return pack({field_.name: getattr(self, field_.name) for field_ in fields(self) if field_.name != "inputs"}, self.inputs)
+        """Encode the delivery with its inputs. A release without owners can decode it unless it is mixed."""
+        omitted = ("inputs",) if self.mixed else ("inputs", "mixed")
+        return pack({field_.name: getattr(self, field_.name) for field_ in fields(self) if field_.name not in omitted}, self.inputs)
 
     @classmethod
     def unpack(cls, packed: Buffer) -> Self:
@@ -64,6 +67,7 @@ class Delivery:
             jobs=tuple(self.jobs[at] for at in chosen),
             rows=tuple(self.rows[at] for at in chosen),
             inputs=concatenate([parts[at] for at in chosen]) if chosen else [],
+            mixed=self.mixed and len(chosen) > 1,
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import unpack
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
@@ -47,7 +48,7 @@ TRANSITIONS: Final[dict[State, frozenset[State]]] = {
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 CHOSEN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
-"""The form of the ids of all listed jobs, including ids that callers chose."""
+"""The form of ids that callers choose. Generated ids have it, too."""
 
 
 def new_id(now: float) -> str:
@@ -85,7 +86,7 @@ class Job:
     `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction, else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
     its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
-    if the caller chose the id.
+    if the caller chose the id. `owner` is the owner of the key that submitted the job.
     """
 
     id: str
@@ -118,6 +119,7 @@ class Job:
     progress: Progress | None = None
     traceback: str = ""
     logs: str = ""
+    owner: str = DEFAULT_OWNER
 
     @property
     def wait_s(self) -> float | None:

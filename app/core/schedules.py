@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.cron import Cron
 from app.core.errors import InvalidInput
 
@@ -34,7 +35,10 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Runs by `cron` in a time zone, or every `every_s` seconds since `created_at`. `request` is the API request of this `kind`."""
+    """Runs by `cron` in a time zone, or every `every_s` seconds since `created_at`. `request` is the API request of this `kind`.
+
+    What it starts belongs to its `owner`.
+    """
 
     name: str
     kind: str
@@ -45,15 +49,17 @@ class Schedule:
     missed: Missed = Missed.SKIP
     description: str = ""
     created_at: int = 0
+    owner: str = DEFAULT_OWNER
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the schedule as JSON."""
-        return asdict(self)
+        """Return the schedule as JSON. A release without owners can decode it if it belongs to the default owner."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("owner", DEFAULT_OWNER)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Decode what `as_dict` returned."""
-        return cls(**{**data, "missed": Missed(data["missed"])})
+        """Decode what `as_dict` returned. A release without owners wrote the owner of a batch into its request only."""
+        owner = data.get("owner") or (data["kind"] == "batch" and data["request"].get("owner")) or DEFAULT_OWNER
+        return cls(**{**data, "missed": Missed(data["missed"]), "owner": owner})
 
     def after(self, seconds: float) -> int:
         """Return the first planned time after `seconds` (both since 1970)."""

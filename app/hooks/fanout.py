@@ -11,6 +11,7 @@ import orjson
 import redis.asyncio
 
 from app import metrics
+from app.core import callers
 from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
 from app.core.timestamps import rfc3339
@@ -98,7 +99,15 @@ async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, shown: Sho
 
 
 def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
-    """Return `{type, timestamp, data}`. `data` is the job at the time of the event, without a result that is too large."""
+    """Return `{type, timestamp, data}`. `data` is the job at the time of the event, without a result that is too large.
+
+    Its ID is the one that its owner knows.
+    """
+    with callers.on_behalf_of(job.owner):
+        return _body(job, event, shown)
+
+
+def _body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
     if event.event is Event.START:
         job = replace(job, state=State.RUNNING, finished_at=None, result=None, error=None)
     large = job.result is not None and (is_reference(job.result) or len(job.result) > LARGEST)
@@ -106,7 +115,7 @@ def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
     happened = data["started_at"] if event.event is Event.START else data["finished_at"]
     text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     if large or len(text) > LARGEST:
-        data = {name: value for name, value in data.items() if name != "result"} | {"result_url": f"/v1/jobs/{job.id}"}
+        data = {name: value for name, value in data.items() if name != "result"} | {"result_url": f"/v1/jobs/{data['id']}"}
         text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     return text
 

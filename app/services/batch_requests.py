@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.core import callers
 from app.core.batches import BatchSpec
 from app.core.errors import InvalidInput
 from app.core.inputs import method_of
@@ -39,20 +40,25 @@ class BatchRequests:
 
         Args:
             request: The body of the request.
-            owner: Owner of the batch, if the body does not name one.
+            owner: Owner of the batch, if the body does not name one and nobody authenticated the caller.
 
         Raises:
             InvalidInput: A field is invalid.
+            ScopeMissing: The caller may not act for the owner.
             CeleriacError: The model cannot be served, or a file cannot be read.
         """
-        fields = await (self._requests(request) if isinstance(request, RequestBatch) else self._table(request))
-        owner = owner if request.owner is None else request.owner
+        caller = callers.CALLER.get()
+        if caller is not None:
+            owner = (caller.acting_for(request.owner) if request.owner else caller).owner
+        elif request.owner is not None:
+            owner = request.owner
         if len(owner) > 64:
             raise InvalidInput(f"Invalid owner {owner!r}. Use a string of at most 64 characters.", pointer="/owner")
         if request.window_s > _LONGEST_S:
             raise InvalidInput(
                 f"Invalid completion_window {request.completion_window!r}. Use a duration of at most 30d.", pointer="/completion_window"
             )
+        fields = await (self._requests(request) if isinstance(request, RequestBatch) else self._table(request))
         webhook = job_webhook(request.webhook, self._settings)
         receiver = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}
         return BatchSpec(
@@ -68,6 +74,7 @@ class BatchRequests:
         """Parse a body as OpenAI defines it."""
         reference = request.model or await asyncio.to_thread(_first_model, request.input_file_id)
         model = await self._model(ModelRef.parse(reference))
+        await asyncio.to_thread(files().get, request.input_file_id)
         source = Source(file=request.input_file_id).as_dict()
         return model | {"requested_model": reference, "input": source, "endpoint": request.endpoint, "method": ""}
 

@@ -51,7 +51,7 @@ class BatchService:
         await self.begin(spec, id)
         batch = await self._checked(id)
         if batch.status is Status.FAILED:
-            await batches.forget(self._client, id, spec.pool)
+            await batches.forget(self._client, id, spec)
             await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / id, ignore_errors=True)
             raise _refusal(batch)
         return batch
@@ -69,18 +69,18 @@ class BatchService:
         try:
             await self._claim_output(id, spec)
         except BatchConflict:
-            await batches.forget(self._client, id, spec.pool)
+            await batches.forget(self._client, id, spec)
             raise
         await self._progress.reconcile(id)
 
     async def get(self, id: str) -> Batch:
-        """Return a batch.
+        """Return a batch. A batch that the caller does not see does not exist.
 
         Raises:
             BatchNotFound: The batch does not exist.
         """
         batch = await self.find(id)
-        if batch is None:
+        if batch is None or not callers.sees(batch.spec.owner):
             raise BatchNotFound(f"Batch {id!r} does not exist or has passed its retention period.")
         return batch
 
@@ -89,8 +89,8 @@ class BatchService:
         return await batches.read(self._client, id)
 
     async def page(self, after: str | None, limit: int) -> tuple[list[Batch], bool]:
-        """Return the newest batches after an ID, and whether there are more."""
-        return await batches.page(self._client, after, limit)
+        """Return the newest batches after an ID that the caller sees, and whether there are more."""
+        return await batches.page(self._client, after, limit, callers.only_owner())
 
     async def cancel(self, id: str) -> Batch:
         """Stop a batch. Finished rows are kept. Returns the batch.
@@ -188,7 +188,9 @@ class BatchService:
         identity = await asyncio.to_thread(sources.identity, Source(**spec.output))
         holder = await batches.claim_output(self._client, identity, id, spec.window_s + spec.ttl_s)
         if holder != id:
-            raise BatchConflict(f"Batch {holder} writes the same output. Wait until it ends, or name another output.", pointer="/output")
+            other = await self.find(holder)
+            which = f"Batch {holder}" if other is not None and callers.sees(other.spec.owner) else "Another batch"
+            raise BatchConflict(f"{which} writes the same output. Wait until it ends, or name another output.", pointer="/output")
 
     async def _checked(self, id: str) -> Batch:
         end = time.monotonic() + self._settings.batch_validate_s

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Final
 
 import redis.asyncio
 
+from app.core import callers, owners
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, JobConflict
 from app.core.inputs import from_rows, from_tensors
@@ -41,17 +41,18 @@ class DeadLetterService:
         Raises:
             DeadLetterNotFound: The dead letter does not exist.
         """
-        letter = await dead_letters.read(self._client, id)
-        if letter is None:
-            raise DeadLetterNotFound(f"Dead letter {id!r} does not exist. It was replayed, discarded, or has passed its retention period.")
-        return letter
+        for record in callers.record_ids(id):
+            letter = await dead_letters.read(self._client, record)
+            if letter is not None and callers.sees(letter.owner):
+                return letter
+        raise DeadLetterNotFound(f"Dead letter {id!r} does not exist. It was replayed, discarded, or has passed its retention period.")
 
     async def page(self, filters: Wanted, cursor: str | None, limit: int) -> tuple[list[DeadLetter], str | None]:
         """Return the newest dead letters after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
         return await dead_letters.page(self._client, filters, cursor, limit)
 
     async def replay(self, id: str, changes: BulkReplay) -> Job:
-        """Submit a dead letter as a new job and discard it. Calling it twice makes one job.
+        """Submit a dead letter as a new job of its owner and discard it. Calling it twice makes one job.
 
         Args:
             id: ID of the dead letter.
@@ -68,9 +69,8 @@ class DeadLetterService:
         outputs = tuple(manifest.output(name).name for name in (letter.outputs if method is None else [method]))
         inputs = from_tensors(manifest, letter.inputs) if rows is None else from_rows(manifest, rows)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
-        identity = replace(
-            JobIdentity.chosen(letter.replay_id, fingerprint(changes.model_dump(mode="json", exclude_unset=True))), conflict=conflict
-        )
+        changed = fingerprint(changes.model_dump(mode="json", exclude_unset=True))
+        identity = JobIdentity(owners.record_id(letter.owner, letter.replay_id), changed, conflict)
         job = await self._jobs.submit(
             manifest,
             inputs,
@@ -79,8 +79,9 @@ class DeadLetterService:
             wait_s=0,
             identity=identity,
             webhook=letter.webhook,
+            owner=letter.owner,
         )
-        await dead_letters.discard(self._client, [id])
+        await dead_letters.discard(self._client, [letter.id])
         return job
 
     async def replay_all(self, letters: Sequence[DeadLetter], changes: BulkReplay) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:

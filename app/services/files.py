@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from app.core import callers
 from app.core.errors import InvalidInput
 from app.settings import Settings
 from app.store.files import Draft, File, files
@@ -22,8 +23,8 @@ class FileService:
         self.max_ttl_s = settings.file_ttl_s
 
     def draft(self) -> AbstractContextManager[Draft]:
-        """Return a new file that is discarded at the end of the block unless it was kept."""
-        return files().draft()
+        """Return a new file of the caller's owner that is discarded at the end of the block unless it was kept."""
+        return files().draft(owner=callers.owner())
 
     async def keep(self, draft: Draft, filename: str | None, purpose: str, ttl_s: int) -> File:
         """Keep a draft as a file for `ttl_s` seconds.
@@ -44,7 +45,7 @@ class FileService:
         return await self.get(id), await asyncio.to_thread(files().content, id)
 
     async def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:
-        """Return the files after an ID, and whether there are more."""
+        """Return the files after an ID that the caller sees, and whether there are more."""
         return await asyncio.to_thread(files().page, after, limit, purpose, newest_first=newest_first)
 
     async def delete(self, id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.core import callers
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, shown
 from app.core.jobs import CHOSEN_ID
 from app.services.large_json import dumps
@@ -18,7 +19,7 @@ class JobIdentity:
     """The job that a request names.
 
     Attributes:
-        id: ID of the job.
+        id: ID of the job's record: that of the request, and for most owners a mark before it.
         fingerprint: Fingerprint of the payload.
         conflict: Error to raise if a job with this ID has another payload.
     """
@@ -36,7 +37,9 @@ class JobIdentity:
         """
         if not CHOSEN_ID.fullmatch(id):
             raise InvalidInput(f"Invalid job ID {shown(id)}. Use 8 to 64 letters, digits, - and _.", pointer="/id")
-        return cls(id, payload_fingerprint, JobConflict(f"Job {id!r} already exists with another payload. Choose another ID."))
+        return cls(
+            callers.record_id(id), payload_fingerprint, JobConflict(f"Job {id!r} already exists with another payload. Choose another ID.")
+        )
 
 
 def fingerprint(*payload: Any) -> str:

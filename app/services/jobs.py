@@ -18,6 +18,7 @@ from app.broker.batcher.groups import Accepted, Item
 from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
+from app.core import callers
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
@@ -80,6 +81,7 @@ class JobService:
         wait_s: float,
         identity: JobIdentity | None = None,
         webhook: JobWebhook | None = None,
+        owner: str | None = None,
     ) -> Job:
         """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
 
@@ -91,6 +93,7 @@ class JobService:
             wait_s: Seconds to wait for its end.
             identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
             webhook: Receiver to notify of the job's events.
+            owner: Owner of the job (default: the owner of the caller).
 
         Raises:
             QueueFull: The queue or Redis is full. No job was made.
@@ -98,7 +101,8 @@ class JobService:
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
-        item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook)
+        owner = callers.owner() if owner is None else owner
+        item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner)
         if identity and accepted is None:
             job = await self.get(id)
             if job.fingerprint != fingerprint:
@@ -113,35 +117,35 @@ class JobService:
         return job
 
     async def get(self, id: str) -> Job:
-        """Return a job.
+        """Return a job. A job that the caller does not see does not exist.
 
         Raises:
             JobExpired: The record has passed its retention period, as its ID shows.
             JobNotFound: The job does not exist.
         """
-        job = self._existing(id, await jobs.read(self._client, id))
-        if job.state is State.QUEUED and job.expires_at < time.time():
-            # No worker has taken it from the queue, which is when an expired job is noticed.
-            await scripts.run_async(self._client, scripts.end_job(id, State.EXPIRED, keep=self._settings.result_ttl_s))
-            job = self._existing(id, await jobs.read(self._client, id))
-        return job
+        return await self._current(id, await self._read(id))
 
     async def find(self, id: str) -> Job | None:
         """Return a job without its inputs and its result, or None if the job does not exist."""
-        return await jobs.read(self._client, id, whole=False)
+        return await self._read(id, whole=False)
 
     async def wait(self, id: str, seconds: float) -> Job:
         """Return a job when it has ended, or as it is after `seconds`. Raises the errors of `get`."""
         if seconds <= 0:
             return await self.get(id)
-        item = self._batcher.items.get(id)
-        if item is not None and item.record is not None:
-            return await self._end_of(item, item.record, seconds)
+        for record in callers.record_ids(id):
+            item = self._batcher.items.get(record)
+            if item is not None and item.record is not None and callers.sees(item.owner):
+                return await self._end_of(item, item.record, seconds)
         return await self._watched(id, seconds)
 
     async def cancel(self, id: str) -> Job:
         """Cancel a job that has not ended, and interrupt it if it runs. Returns the job. Raises the errors of `get`."""
-        before = await scripts.run_async(self._client, scripts.end_job(id, State.CANCELLED, keep=self._settings.result_ttl_s))
+        keep, owner = self._settings.result_ttl_s, callers.only_owner()
+        for record in callers.record_ids(id):
+            before = await scripts.run_async(self._client, scripts.end_job(record, State.CANCELLED, keep=keep, owner=owner))
+            if before is not None:
+                break
         job = await self.get(id)
         if before == b"running" and job.delivery:
             await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
@@ -155,11 +159,11 @@ class JobService:
         return Place(position, self._estimate.until_start(job.queue, position, slots))
 
     async def page(self, cursor: str | None, limit: int, model: str | None, state: State | None) -> tuple[list[Job], str | None]:
-        """Return the newest jobs after a cursor, and the cursor of the next page."""
-        return await jobs.page(self._client, cursor, limit, model, state)
+        """Return the newest jobs after a cursor that the caller sees, and the cursor of the next page."""
+        return await jobs.page(self._client, cursor, limit, model, state, callers.only_owner())
 
     async def events(self, id: str, last: int = 0) -> AsyncIterator[JobEvent | None]:
-        """Yield the events of a job after the event `last`, until it ends or the process shuts down.
+        """Yield the events of a job that `get` returned after the event `last`, until it ends or the process shuts down.
 
         None is yielded when nothing has happened for 15 seconds. A queued job is repeated then, with its new position.
         """
@@ -188,12 +192,16 @@ class JobService:
     async def _watched(self, id: str, seconds: float) -> Job:
         """Wait for a job that any process may have submitted."""
         end = time.monotonic() + seconds
-        async with self._replies.watch(id) as changed:
-            job = self._existing(id, await jobs.watch(self._client, id))
-            while not job.state.final and await self._holds.wait(changed.wait(), end - time.monotonic()):
-                changed.clear()
-                job = await self.get(id)
-            return job
+        for record in callers.record_ids(id):
+            async with self._replies.watch(record) as changed:
+                job = await jobs.watch(self._client, record, callers.only_owner())
+                if job is None:
+                    continue
+                while not job.state.final and await self._holds.wait(changed.wait(), end - time.monotonic()):
+                    changed.clear()
+                    job = await self._current(id, await jobs.read(self._client, record))
+                return job
+        raise self._missing(id)
 
     async def _end_of(self, item: Item, job: Job, seconds: float) -> Job:
         """Wait for a job that this process submitted: the reply of the worker says how it ended, without a look into Redis."""
@@ -211,13 +219,30 @@ class JobService:
             ended.state, ended.error = State.FAILED, outcome.error.as_dict()
         return ended
 
-    def _existing(self, id: str, job: Job | None) -> Job:
-        if job is not None:
-            return job
+    async def _read(self, id: str, *, whole: bool = True) -> Job | None:
+        """Return the job that an ID means to the caller, or None."""
+        for record in callers.record_ids(id):
+            job = await jobs.read(self._client, record, whole=whole)
+            if job is not None and callers.sees(job.owner):
+                return job
+        return None
+
+    async def _current(self, id: str, job: Job | None) -> Job:
+        """Return a job that was read, after it has expired if it waited too long. Raises the errors of `get`."""
+        if job is not None and job.state is State.QUEUED and job.expires_at < time.time():
+            # No worker has taken it from the queue, which is when an expired job is noticed.
+            await scripts.run_async(self._client, scripts.end_job(job.id, State.EXPIRED, keep=self._settings.result_ttl_s))
+            job = await jobs.read(self._client, job.id)
+        if job is None:
+            raise self._missing(id)
+        return job
+
+    def _missing(self, id: str) -> JobExpired | JobNotFound:
+        """Return the error for a job that does not exist for the caller."""
         created = created_at(id)
         if created is not None and created < time.time() - self._settings.result_ttl_s:
-            raise JobExpired(f"Job {id} has expired. Results are kept for {self._settings.result_ttl_s} s.")
-        raise JobNotFound(f"Job {id!r} does not exist.")
+            return JobExpired(f"Job {id} has expired. Results are kept for {self._settings.result_ttl_s} s.")
+        return JobNotFound(f"Job {id!r} does not exist.")
 
 
 def outputs_of(job: Job) -> list[Tensor]:
@@ -234,8 +259,8 @@ def outputs_of(job: Job) -> list[Tensor]:
     if job.state is State.FAILED and job.error is not None:
         raise from_dict(job.error)
     if job.state is State.EXPIRED:
-        raise DeadlineExceeded(f"Job {job.id} did not start before its deadline.")
-    raise JobConflict(f"Job {job.id} was cancelled.")
+        raise DeadlineExceeded(f"Job {callers.shown_id(job.id)} did not start before its deadline.")
+    raise JobConflict(f"Job {callers.shown_id(job.id)} was cancelled.")
 
 
 def _event_name(job: Job) -> str:
@@ -257,4 +282,5 @@ def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[s
         position=accepted.position,
         left=accepted.left,
         queue=names.interactive(manifest.pool),
+        owner=item.owner,
     )

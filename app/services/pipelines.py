@@ -109,7 +109,7 @@ class PipelineService:
         return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook)
 
     async def begin(self, request: RunRequest, *, id: str, fingerprint: str = "") -> bool:
-        """Begin a durable run under an ID. Returns False if a job with this ID exists already.
+        """Begin a durable run of the caller's owner under an ID. Returns False if a job with this ID exists already.
 
         Raises:
             QueueFull: Redis is full.
@@ -121,7 +121,9 @@ class PipelineService:
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
         kept = await pipelines.keep_inputs(packed, ttl)
         webhook = encode_webhook(request.webhook)
-        return await pipelines.begin(self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, webhook=webhook)
+        return await pipelines.begin(
+            self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, owner=callers.owner(), webhook=webhook
+        )
 
     async def submit(self, submission: PipelineSubmission, identity: JobIdentity | None) -> Job:
         """Begin a run and return its job, or the job of the first request if this one repeats it.
@@ -145,7 +147,7 @@ class PipelineService:
             KeyRestricted: The caller may not use one of the models or pools.
         """
         before = await self._jobs.get(id)
-        stored = await pipelines.read(self._client, id)
+        stored = await pipelines.read(self._client, before.id)
         if before.work != PIPELINE or stored is None:
             raise JobConflict(f"Job {id} is not a pipeline run. Submit it again instead.")
         run, kept = stored
@@ -156,14 +158,27 @@ class PipelineService:
             if target.name:
                 callers.check_model(target.name)
         ttl, new = self._settings.job_ttl_s, new_id(time.time())
-        plan = await pipelines.plan(self._client, id)
+        plan = await pipelines.plan(self._client, before.id)
         spec = encode_spec(run.pipeline.name, "", (RESULT,), 1, "", PIPELINE)
         inherited = [
-            (old, new + old.removeprefix(id)) for step, count in run.counts.items() for old in await self._succeeded(run, step, count)
+            (old, new + old.removeprefix(before.id))
+            for step, count in run.counts.items()
+            for old in await self._succeeded(run, step, count)
         ]
         expires_s = run.job.expires_at - run.job.created_at
         webhook = encode_webhook(run.job.webhook)
-        await pipelines.begin(self._client, new, spec, plan, kept, expires_s=expires_s, ttl=ttl, webhook=webhook, inherited=inherited)
+        await pipelines.begin(
+            self._client,
+            new,
+            spec,
+            plan,
+            kept,
+            expires_s=expires_s,
+            ttl=ttl,
+            owner=before.owner,
+            webhook=webhook,
+            inherited=inherited,
+        )
         return await self._jobs.get(new)
 
     async def steps(self, job: Job, *, results: bool) -> list[dict[str, Any]]:
@@ -174,7 +189,7 @@ class PipelineService:
         """
         stored = await pipelines.read(self._client, job.id)
         if stored is None:
-            raise JobNotFound(f"The steps of job {job.id} have expired.")
+            raise JobNotFound(f"The steps of job {callers.shown_id(job.id)} have expired.")
         return [await self._step(stored[0], step, results=results) for step in stored[0].pipeline.steps]
 
     def obstacle(self, pipeline: Pipeline) -> str | None:
@@ -190,7 +205,7 @@ class PipelineService:
         if step not in run.counts:
             return {"name": step, "state": "waiting"}
         count = run.counts[step]
-        summary: dict[str, Any] = {"name": step, "job": run.part(step, None)}
+        summary: dict[str, Any] = {"name": step, "job": callers.shown_id(run.part(step, None))}
         summary |= await (self._single(run, step) if count is None else self._branches(run, step, count))
         if results and summary["state"] == State.SUCCEEDED:
             values = await pipelines.values(self._client, run.parts(step, count))

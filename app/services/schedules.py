@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import redis.asyncio
@@ -62,6 +63,8 @@ class ScheduleService:
             CeleriacError: What the schedule starts cannot be started.
         """
         schedule = creation.checked(time.time())
+        # The owner that a batch names is allowed when it is checked.
+        schedule = replace(schedule, owner=(schedule.kind == "batch" and schedule.request.get("owner")) or callers.owner())
         callers.require(_SCOPES[schedule.kind])
         try:
             await self._targets[schedule.kind].check(schedule.request)
@@ -72,16 +75,19 @@ class ScheduleService:
         return await self.get(schedule.name)
 
     async def get(self, name: str) -> StoredSchedule:
-        """Return a schedule.
+        """Return a schedule. A schedule that the caller does not see does not exist.
 
         Raises:
             ScheduleNotFound: The schedule does not exist.
         """
-        return await schedules.read(self._client, name)
+        stored = await schedules.read(self._client, name)
+        if stored is None or not callers.sees(stored.schedule.owner):
+            raise ScheduleNotFound(f"Schedule {name!r} does not exist.")
+        return stored
 
     async def all(self) -> list[StoredSchedule]:
-        """Return every schedule by name."""
-        return await schedules.every(self._client)
+        """Return every schedule that the caller sees, by name."""
+        return [stored for stored in await schedules.every(self._client) if callers.sees(stored.schedule.owner)]
 
     async def has_beat(self) -> bool:
         """Return whether a beat process is running."""
@@ -103,7 +109,8 @@ class ScheduleService:
         Raises:
             ScheduleNotFound: The schedule does not exist.
         """
-        return await schedules.pause(self._client, name, paused=paused)
+        await schedules.pause(self._client, await self.get(name), paused=paused)
+        return await self.get(name)
 
     async def run(self, name: str) -> ScheduleRun:
         """Start a run now, even if the schedule is paused.
@@ -144,11 +151,16 @@ class ScheduleService:
             await schedules.note(self._client, name, note, self._settings.schedule_keep)
 
     async def _begin(self, schedule: Schedule, planned: int) -> dict[str, Any]:
-        id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(planned))
+        with self._acting_for(schedule.owner):
+            id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(planned))
         note = {"planned": planned, "kind": schedule.kind, "id": id}
         await schedules.note(self._client, schedule.name, note, self._settings.schedule_keep)
         metrics.SCHEDULED.labels("begun").inc()
         return note
+
+    def _acting_for(self, owner: str) -> AbstractContextManager[None]:
+        """Return a block that acts for the owner of a schedule. Without authentication, everybody uses everything."""
+        return nullcontext() if self._settings.auth == "none" else callers.on_behalf_of(owner)
 
     async def _described(self, note: dict[str, Any]) -> ScheduleRun:
         state, error = "missed" if note.get("missed") else "failed" if "error" in note else None, note.get("error")

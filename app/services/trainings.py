@@ -69,14 +69,15 @@ class TrainingService:
         return job
 
     async def begin(self, training: Training, *, id: str, fingerprint: str = "", webhook: JobWebhook | None = None) -> bool:
-        """Submit a training under an ID. Returns False if a job with this ID exists already.
+        """Submit a training of the caller's owner under an ID. Returns False if a job with this ID exists already.
 
         Raises:
             QueueFull: The queue or Redis is full.
         """
         if (reason := self._admission.refusal()) and await jobs.read(self._client, id, whole=False) is None:
             raise QueueFull(reason)
-        await trainings.add(self._client, id, self._settings.max_trainings)
+        owner = callers.owner()
+        await trainings.add(self._client, id, self._settings.max_trainings, owner)
         spec = training.as_dict()
         job = submission.Submission(
             KIND,
@@ -88,6 +89,7 @@ class TrainingService:
             fingerprint=fingerprint,
             request={name: value for name, value in spec.items() if value not in ({}, [], None)},
             webhook=webhook,
+            owner=owner,
         )
         _, new = await submission.submit(self._client, self._settings, job)
         return new
@@ -104,12 +106,12 @@ class TrainingService:
         return job
 
     async def page(self, cursor: str | None, limit: int, *, state: str | None, model: str | None) -> tuple[list[Job], str | None]:
-        """Return the newest trainings after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
+        """Return the newest trainings after a cursor that the caller sees, and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
         def matches(job: Job) -> bool:
-            return job.work == KIND and state in (None, job.state) and model in (None, job.model)
+            return job.work == KIND and state in (None, job.state) and model in (None, job.model) and callers.sees(job.owner)
 
-        return await trainings.page(self._client, matches, cursor, limit)
+        return await trainings.page(self._client, matches, cursor, limit, callers.only_owner())
 
     def missing_worker(self, job: Job) -> str | None:
         """Return what a queued training waits for, if no worker of its pool is alive."""

@@ -1,7 +1,7 @@
 -- Changes a batch if it meets the preconditions: its record, its open chunks and its finished parts. All of it or nothing.
 -- KEYS: record, open chunks, parts, chunks that are out in the pool, active batches of the pool, index of batches
 -- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `chunks_expect` chunks as they must be
---       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one);
+--       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one, of `owner`);
 --       then what to change: `set`, `increase`, `chunks` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
 -- Returns 1, or 0 if a precondition is not met.
 local id, change = ARGV[1], cjson.decode(ARGV[2])
@@ -48,7 +48,11 @@ if change.status then
   end
   if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
 end
-if change.active then redis.call('ZADD', KEYS[6], now, id) end
+if change.active then
+  redis.call('ZADD', keys.OWNERS, now, change.owner)
+  redis.call('ZADD', KEYS[6], now, id)
+  redis.call('ZADD', keys.batches_of .. change.owner, now, id)
+end
 if change.ttl then redis.call('HSET', KEYS[1], 'ttl', change.ttl) end
 local ttl = redis.call('HGET', KEYS[1], 'ttl')
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import Batch, BatchSpec, Chunk, Part, Status
 from app.core.webhooks import WebhookEvent
 from app.store import keys, scripts
@@ -30,6 +31,7 @@ class Change:
     window: int | None = None
     plans: int | None = None
     active: int | None = None
+    owner: str | None = None
     set: dict[str, Any] = field(default_factory=dict)
     increase: dict[str, int] = field(default_factory=dict)
     chunks: list[Chunk] = field(default_factory=list)
@@ -54,7 +56,14 @@ class Change:
             "back": self.back,
             "final": self.status is not None and self.status.final,
         }
-        optional = {"window": self.window, "plans": self.plans, "active": self.active, "status": self.status, "ttl": self.ttl}
+        optional = {
+            "window": self.window,
+            "plans": self.plans,
+            "active": self.active,
+            "owner": self.owner,
+            "status": self.status,
+            "ttl": self.ttl,
+        }
         return orjson.dumps(change | {name: value for name, value in optional.items() if value is not None})
 
 
@@ -74,7 +83,7 @@ async def create(client: redis.asyncio.Redis, id: str, spec: BatchSpec, now: flo
     created = {"order": spec.as_dict(), "next": 0, "created_at": now, "expires_at": now + spec.window_s, "round": 0}
     if spec.webhook:
         created["told"] = 1
-    change = Change(active=most, set=created, status=Status.VALIDATING, ttl=spec.window_s + spec.ttl_s)
+    change = Change(active=most, owner=spec.owner or DEFAULT_OWNER, set=created, status=Status.VALIDATING, ttl=spec.window_s + spec.ttl_s)
     return await apply(client, id, spec.pool, change)
 
 
@@ -152,21 +161,22 @@ async def drop(client: redis.asyncio.Redis, pool: str, chunks: Sequence[str]) ->
     await client.zrem(keys.batches_out(pool), *chunks)
 
 
-async def forget(client: redis.asyncio.Redis, id: str, pool: str) -> None:
+async def forget(client: redis.asyncio.Redis, id: str, spec: BatchSpec) -> None:
     """Delete a batch that was refused, with its webhook event."""
     async with client.pipeline(transaction=True) as pipe:
         pipe.delete(keys.batch(id), keys.batch_open(id), keys.batch_parts(id))
         pipe.zrem(keys.BATCHES, id)
-        pipe.zrem(keys.batches_active(pool), id)
+        pipe.zrem(keys.batches_of(spec.owner or DEFAULT_OWNER), id)
+        pipe.zrem(keys.batches_active(spec.pool), id)
         pipe.zrem(keys.EVENTS, str(WebhookEvent(id, Status.FAILED, 0)))
         await pipe.execute()
 
 
-async def page(client: redis.asyncio.Redis, after: str | None, limit: int) -> tuple[list[Batch], bool]:
-    """Return batches, the newest first, and whether more follow."""
-    ids: Any = await client.eval(PAGE, 1, keys.BATCHES, after or "", limit + 1)
+async def page(client: redis.asyncio.Redis, after: str | None, limit: int, owner: str | None = None) -> tuple[list[Batch], bool]:
+    """Return batches of an owner, or of all owners, the newest first, and whether more follow."""
+    ids: Any = await client.eval(PAGE, 1, keys.BATCHES if owner is None else keys.batches_of(owner), after or "", limit + 1)
     batches = await _many(client, decodable(ids[:limit]))
-    return [batch for batch in batches if batch is not None], len(ids) > limit
+    return [batch for batch in batches if batch is not None and owner in (None, batch.spec.owner or DEFAULT_OWNER)], len(ids) > limit
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> None:

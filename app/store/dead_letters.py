@@ -16,10 +16,10 @@ from app.core.deliveries import Delivery
 from app.store import keys, pages
 from app.store.blobs import blobs
 from app.store.reading import answers, fields_of, readable, required
-from app.store.records import decode_webhook
+from app.store.records import decode_webhook, owner_of
 
 _KIND: Final = "dead letter"
-_SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback")
+_SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback", "owner")
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
@@ -64,11 +64,11 @@ async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
 
 
 def _decode(id: str, values: list[bytes | None]) -> DeadLetter | None:
-    spec, error, tries, died_at, traceback = values
+    spec, error, tries, died_at, traceback, owner = values
     if spec is None or error is None or died_at is None:
         return None
     model, version, outputs, rows, *_ = orjson.loads(spec)
     lines = (line.partition(" ") for line in (tries or b"").decode().splitlines())
     attempts = [Attempt(float(started_at), worker) for started_at, _, worker in lines]
     text = (traceback or b"").decode(errors="replace")
-    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, text)
+    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, text, owner=owner_of(owner))

@@ -1,7 +1,8 @@
 -- Ends a job without an outcome: cancelled by its caller, or expired in the queue. A result that a worker still computes is dropped.
--- KEYS: job     ARGV: id, state ('cancelled' or 'expired'), seconds to keep
--- Returns the state before, or nil if the job does not exist.
-local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent')
+-- KEYS: job     ARGV: id, state ('cancelled' or 'expired'), seconds to keep, owner that it must have ('' for any), owner of records without one
+-- Returns the state before, or nil if the job does not exist or has another owner.
+local job = redis.call('HMGET', KEYS[1], 'state', 'watched', 'expires_at', 'webhook', 'parent', 'owner')
+if ARGV[4] ~= '' and (job[6] or ARGV[5]) ~= ARGV[4] then return nil end
 if job[1] ~= 'queued' and job[1] ~= 'running' then
   redis.call('ZREM', keys.EXPIRING, ARGV[1])
   return job[1]

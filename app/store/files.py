@@ -20,6 +20,8 @@ from typing import Final
 
 import orjson
 
+from app.core import callers, owners
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import FileNotFound, FilesUnavailable, PayloadTooLarge, StorageFull
 from app.core.jobs import new_id
 from app.settings import Settings, settings
@@ -27,6 +29,7 @@ from app.settings import Settings, settings
 BATCHES: Final = "batches"
 """The name of the folder that holds the folders of batches."""
 _ID: Final = re.compile(r"file-[0-9a-z]{8,60}")
+_MARK: Final = re.compile("x[0-9a-f]{16}$")
 _HALF: Final = ".half-"
 _SPARE_S: Final = 3600.0
 """How long the partly written files of dead processes are kept."""
@@ -43,14 +46,15 @@ class File:
     purpose: str
     created_at: float
     expires_at: float
+    owner: str = DEFAULT_OWNER
 
 
 class Draft:
     """A file that is being written."""
 
-    def __init__(self, folder: Path, id: str, room: int, longest: int) -> None:
+    def __init__(self, folder: Path, id: str, owner: str, room: int, longest: int) -> None:
         """Start a file of at most `longest` bytes in a folder that has `room` bytes left."""
-        self.id = id
+        self.id, self._owner = id, owner
         self._folder, self._room, self._longest = folder, room, longest
         self._half = folder / f"{_HALF}{id}-{os.urandom(4).hex()}"
         self._half.mkdir(parents=True)
@@ -72,9 +76,9 @@ class Draft:
         self.file.flush()
         os.fsync(self.file.fileno())
         now = time.time()
-        file = File(self.id, filename, self.file.seek(0, os.SEEK_END), purpose, now, now + ttl_s)
+        file = File(self.id, filename, self.file.seek(0, os.SEEK_END), purpose, now, now + ttl_s, self._owner)
         self.file.close()
-        (self._half / "file.json").write_bytes(orjson.dumps(asdict(file)))
+        (self._half / "file.json").write_bytes(_packed(file))
         keep_until(self._half, file.expires_at)
         place = self._folder / self.id
         with contextlib.suppress(FileNotFoundError):
@@ -107,10 +111,13 @@ class Files:
         return self._folder
 
     @contextlib.contextmanager
-    def draft(self, id: str = "") -> Iterator[Draft]:
-        """Yield a new file, which exists only if the block finishes it. Raises StorageFull if the disk is full."""
+    def draft(self, id: str = "", owner: str = DEFAULT_OWNER) -> Iterator[Draft]:
+        """Yield a new file of an owner, which exists only if the block finishes it. Raises StorageFull if the disk is full.
+
+        Its id is `id`, or a new one, with the mark of the owner.
+        """
         with _storage_errors(self.folder):
-            draft = Draft(self.folder, id or new_file_id(), self._most - self._taken(), self._longest)
+            draft = Draft(self.folder, (id or new_file_id()) + mark(owner), owner, self._most - self._taken(), self._longest)
         try:
             with _storage_errors(self.folder):
                 yield draft
@@ -118,12 +125,12 @@ class Files:
             draft.close()
 
     def get(self, id: str) -> File:
-        """Return the description of a file. Raises FileNotFound."""
-        try:
+        """Return the description of a file. Raises FileNotFound, also if it belongs to an owner whom the caller does not see."""
+        with contextlib.suppress(FileNotFoundError):
             file = File(**orjson.loads((self._place(id) / "file.json").read_bytes()))
-        except FileNotFoundError:
-            raise FileNotFound(f"File {id!r} does not exist. It was deleted or has expired.") from None
-        return file
+            if callers.sees(file.owner):
+                return file
+        raise FileNotFound(f"File {id!r} does not exist. It was deleted or has expired.")
 
     def content(self, id: str) -> Path:
         """Return the path of a file's content. Raises FileNotFound."""
@@ -131,9 +138,12 @@ class Files:
         return self._place(id) / "content"
 
     def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:
-        """Return files in the order of their creation, and whether more follow."""
+        """Return files that the caller sees in the order of their creation, and whether more follow."""
+        owner = callers.only_owner()
         with contextlib.suppress(FileNotFoundError):
-            ids = sorted((entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name)), reverse=newest_first)
+            names = (entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name))
+            # By their names: the descriptions of the files of other owners are not read.
+            ids = sorted((name for name in names if owner is None or _mark_of(name) == mark(owner)), reverse=newest_first)
             if after is not None:
                 ids = [id for id in ids if (id < after if newest_first else id > after)]
             files: list[File] = []
@@ -188,6 +198,21 @@ def _of(settings: Settings) -> Files:
 def new_file_id() -> str:
     """Return a new id. Ids sort by creation time."""
     return f"file-{new_id(time.time())}"
+
+
+def mark(owner: str) -> str:
+    """Return what the ids of an owner's files end with. Those of the default owner have no mark."""
+    return "" if owner == DEFAULT_OWNER else f"x{owners.mark(owner).rstrip('~')}"
+
+
+def _packed(file: File) -> bytes:
+    """Encode a description. A release without owners can read it if the file belongs to the default owner."""
+    return orjson.dumps({name: value for name, value in asdict(file).items() if (name, value) != ("owner", DEFAULT_OWNER)})
+
+
+def _mark_of(id: str) -> str:
+    match = _MARK.search(id)
+    return match[0] if match else ""
 
 
 def keep_until(folder: Path, until: float) -> None:

@@ -16,7 +16,7 @@ for i = 7, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
-  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent')
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
@@ -28,6 +28,7 @@ for i = 7, #ARGV, 7 do
       local dead = keys.dead .. id
       redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
       if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
+      if job[8] then redis.call('HSET', dead, 'owner', job[8]) end
       redis.call('EXPIRE', dead, ARGV[5])
       redis.call('ZADD', KEYS[3], now, id)
     elseif trace ~= '' then

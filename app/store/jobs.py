@@ -13,7 +13,8 @@ import orjson
 import redis.asyncio
 
 from app.core.errors import PayloadLost
-from app.core.jobs import CHOSEN_ID, Job, State
+from app.core.jobs import Job, State
+from app.core.owners import RECORD_ID
 from app.core.tokens import Token
 from app.loops import Loop
 from app.store import keys, scripts
@@ -58,9 +59,12 @@ async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> J
     return await _whole(job) if whole else job
 
 
-async def watch(client: redis.asyncio.Redis, id: str) -> Job | None:
-    """Return a job, and have its next changes published. Subscribe first, so that none is missed."""
-    fields = await scripts.run_async(client, scripts.watch(id))
+async def watch(client: redis.asyncio.Redis, id: str, owner: str | None = None) -> Job | None:
+    """Return a job, and have its next changes published. Subscribe first, so that none is missed.
+
+    With an `owner`, the job of another one does not exist.
+    """
+    fields = await scripts.run_async(client, scripts.watch(id, owner=owner))
     return await _whole(required(_KIND, id, [dict(zip(fields[::2], fields[1::2], strict=True))], partial(decode, id)))
 
 
@@ -77,26 +81,32 @@ async def left(client: redis.asyncio.Redis, queue: str) -> int:
 
 
 async def page(
-    client: redis.asyncio.Redis, before: str | None, count: int, model: str | None = None, state: State | None = None
+    client: redis.asyncio.Redis,
+    before: str | None,
+    count: int,
+    model: str | None = None,
+    state: State | None = None,
+    owner: str | None = None,
 ) -> tuple[list[Job], str | None]:
-    """Return up to `count` jobs of a model and a state, the newest first, and the cursor of the next page (None at the end).
+    """Return up to `count` jobs of an owner, a model and a state, the newest first, and the cursor of the next page (None at the end).
 
     Results of more than `LISTED_RESULT_BYTES` are omitted. Only jobs older than the job `before` are returned. A page examines at most `LOOKED_AT` jobs: it may be short or empty and still have
     a cursor. The number of round trips is bounded. Pages go by rank, not by time: the jobs of one delivery are created in the same
     microsecond.
     """
     filtered = model is not None or state is not None
+    index = keys.JOBS if owner is None else keys.jobs_of(owner)
     jobs: list[Job] = []
     start: str | bytes = before or ""
     last, looked = before, 0
     while looked < LOOKED_AT and len(jobs) < count:
         size = _AT_ONCE if filtered or looked else count
-        members: Any = await client.eval(PAGE, 1, keys.JOBS, start, size, *(["after"] if looked else []))
+        members: Any = await client.eval(PAGE, 1, index, start, size, *(["after"] if looked else []))
         looked += size
-        ids = [id for id in decodable(members) if CHOSEN_ID.fullmatch(id)]
+        ids = [id for id in decodable(members) if RECORD_ID.fullmatch(id)]
         matching = await _matching(client, ids, model, state) if filtered or looked > size else ids
         chosen = matching[: count - len(jobs)]
-        jobs += [job for job in await _summaries(client, chosen) if job is not None]
+        jobs += [job for job in await _summaries(client, chosen) if job is not None and owner in (None, job.owner)]
         if len(chosen) < len(matching):
             return jobs, chosen[-1]
         last = ids[-1] if ids else last
@@ -174,7 +184,7 @@ async def expire(client: redis.asyncio.Redis, quarantine: Quarantine, loop: Loop
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:
-    """Drop ids of expired records from the index. Return how many were dropped."""
+    """Drop ids of expired records from the index of all jobs. Return how many were dropped."""
     return int(await client.zremrangebyscore(keys.JOBS, "-inf", time.time() - older_than_s))
 
 

@@ -20,6 +20,9 @@ RELEASE: Final = f"{PREFIX}release"
 JOBS: Final = f"{PREFIX}jobs"
 """Sorted set of job ids by creation time; those of records that are gone are dropped."""
 
+OWNERS: Final = f"{PREFIX}owners"
+"""Sorted set of the owners that have created something, by the time they last did; dropped when nothing of theirs can be left."""
+
 MANIFESTS: Final = f"{PREFIX}manifests"
 """Hash `name/version` -> the manifest that a worker inferred for a bare folder; a field ends with the folder."""
 
@@ -94,6 +97,21 @@ API_KEYS_CHANGED: Final = f"{PREFIX}event:api-keys"
 
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
+
+
+def jobs_of(owner: str) -> str:
+    """Sorted set of the ids of an owner's jobs by creation time; those of records that are gone are dropped."""
+    return f"{PREFIX}jobs:of:{owner}"
+
+
+def batches_of(owner: str) -> str:
+    """Sorted set of the ids of an owner's batches by creation time; members older than any record can be are dropped now and then."""
+    return f"{PREFIX}batches:of:{owner}"
+
+
+def trainings_of(owner: str) -> str:
+    """Sorted set of an owner's trainings by creation time; bounded by `max_trainings`, gone with the owner's last thing."""
+    return f"{PREFIX}trainings:of:{owner}"
 
 
 def api_key(id: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import redis
 
-from app.core import gates
+from app.core import callers, gates
 from app.core.models import references
 from app.core.pipelines import PIPELINE
 from app.store import batches, keys, pipelines, records, schedules
@@ -46,7 +46,7 @@ def _of_batches(client: redis.Redis, pools: Iterable[str]) -> Iterator[tuple[str
             ids = [member.decode() for member in members]
             for id, spec in zip(ids, _fields(client, [keys.batch(id) for id in ids], "order"), strict=True):
                 if spec:
-                    yield _reference(*batches.model_of(spec)), f"the batch {id}"
+                    yield _reference(*batches.model_of(spec)), _user(f"the batch {id}", "a batch")
 
 
 def _of_pipeline_runs(client: redis.Redis) -> Iterator[tuple[str, str]]:
@@ -57,7 +57,7 @@ def _of_pipeline_runs(client: redis.Redis) -> Iterator[tuple[str, str]]:
         for id, plan in zip(ids, _fields(client, [keys.pipeline(id) for id in ids], "plan"), strict=True):
             if plan:
                 for name, version in pipelines.models_of(plan):
-                    yield _reference(name, version), f"the run {id} of a pipeline"
+                    yield _reference(name, version), _user(f"the run {id} of a pipeline", "a pipeline run")
 
 
 def _of_schedules(client: redis.Redis) -> Iterator[tuple[str, str]]:
@@ -67,11 +67,16 @@ def _of_schedules(client: redis.Redis) -> Iterator[tuple[str, str]]:
             if not definition:
                 continue
             name, request = schedules.request_of(definition)
-            user = f"the schedule {name!r}"
+            user = _user(f"the schedule {name!r}", "a schedule")
             for reference in references(request):
                 yield reference, user
             for version in gates.named(request.get("promote_if") or {}):
                 yield _reference(request["model"], version), user
+
+
+def _user(named: str, unnamed: str) -> str:
+    """Return words for a message. A caller who does not see everything must not learn the names of what others have."""
+    return named if callers.only_owner() is None else unnamed
 
 
 def _reference(name: str, version: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import unpack
 from app.core.errors import PayloadLost
 from app.core.handlers import as_tensor, from_tensor
@@ -79,6 +80,7 @@ async def begin(
     *,
     expires_s: float,
     ttl: int,
+    owner: str = DEFAULT_OWNER,
     webhook: bytes = b"",
     inherited: Iterable[tuple[str, str]] = (),
 ) -> bool:
@@ -88,7 +90,7 @@ async def begin(
     call = scripts.Call(
         "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.RECONCILE),
-        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), *taken),
+        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), owner, *taken),
     )
     status, _ = await scripts.run_async(client, call)
     return bool(status == b"ok")

@@ -91,7 +91,10 @@ class Quarantine:
 
     async def check_types(self, queues: Mapping[str, Iterable[str]]) -> None:
         """Move keys aside that hold another type than they must. Nothing could use them, and every command on them would fail."""
-        expected = key_types(queues)
+        await self.check_keys(key_types(queues))
+
+    async def check_keys(self, expected: Mapping[str, str]) -> None:
+        """Do what `check_types` does for other keys. `expected` is the type of each."""
         call = scripts.Call("types", tuple(expected), (keys.ASIDE, self._settings.quarantine_ttl_s, *expected.values()))
         moved: list[bytes] = await scripts.run_async(self._client, call)
         for key, kind in zip(moved[::2], moved[1::2], strict=True):
@@ -115,7 +118,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
-        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS,
+        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS,
     ]  # fmt: skip
     hashes = [keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES]
     lists = []

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 import orjson
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError
 from app.core.jobs import Job, Progress, State
 from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
     b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
-    b"started_at finished_at worker error".split()
+    b"started_at finished_at worker error owner".split()
 )
 """The fields of a record that `decode` reads, except the result."""
 
@@ -87,7 +88,13 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         worker=fields[b"worker"].decode() if b"worker" in fields else None,
         result=fields.get(b"result"),
         error=orjson.loads(fields[b"error"]) if b"error" in fields else None,
+        owner=owner_of(fields.get(b"owner")),
     )
+
+
+def owner_of(field: bytes | None) -> str:
+    """Return the owner in the field of a record. Records of earlier releases have none: they belong to the default owner."""
+    return field.decode() if field else DEFAULT_OWNER
 
 
 def _time(fields: Mapping[bytes, bytes], name: bytes) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import redis.asyncio
 from redis.exceptions import WatchError
 
-from app.core.errors import ScheduleConflict, ScheduleNotFound
+from app.core.errors import ScheduleConflict
 from app.core.schedules import PARENT, Schedule
 from app.store import keys
 from app.store.reading import answers, decodable, readable, required
@@ -47,11 +47,9 @@ async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: boo
         raise ScheduleConflict(f"Schedule {schedule.name!r} exists already. Delete it first, or choose another name.", pointer="/name")
 
 
-async def read(client: redis.asyncio.Redis, name: str) -> StoredSchedule:
-    """Return the schedule of that name. Raises ScheduleNotFound."""
+async def read(client: redis.asyncio.Redis, name: str) -> StoredSchedule | None:
+    """Return the schedule of that name, or None. Raises RecordUnreadable."""
     [stored] = await _read(client, [name], required)
-    if stored is None:
-        raise ScheduleNotFound(f"Schedule {name!r} does not exist.")
     return stored
 
 
@@ -63,16 +61,14 @@ async def every(client: redis.asyncio.Redis) -> list[StoredSchedule]:
     return [stored for stored in await _read(client, names) if stored]
 
 
-async def pause(client: redis.asyncio.Redis, name: str, *, paused: bool) -> StoredSchedule:
-    """Pause a schedule, or resume it from now on: runs planned while it was paused are not missed. Raises ScheduleNotFound."""
-    before = await read(client, name)
+async def pause(client: redis.asyncio.Redis, before: StoredSchedule, *, paused: bool) -> None:
+    """Pause a schedule, or resume it from now on: runs planned while it was paused are not missed."""
     if before.paused != paused:
-        key, now = keys.schedule(name), time.time()
+        key, now = keys.schedule(before.schedule.name), time.time()
         async with client.pipeline(transaction=True) as pipe:
             pipe.hset(key, mapping={"definition": definition(before.schedule, paused), "meta": meta(now)})
             pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else before.schedule.after(now)})
             await pipe.execute()
-    return await read(client, name)
 
 
 async def delete(client: redis.asyncio.Redis, name: str) -> None:

@@ -13,6 +13,7 @@ import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import pack
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
@@ -85,6 +86,7 @@ def submit(
     ttl: int,
     body: bytes = b"",
     parent: str = "",
+    owners: Sequence[str] = (),
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -101,11 +103,13 @@ def submit(
         ttl: Seconds to keep a record after its deadline.
         body: The packed delivery, if the caller has packed it already.
         parent: The parent that becomes due when one of the jobs ends, or empty.
+        owners: The owner of each job (default: the default owner).
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
-        for id, spec, wait, webhook in zip(delivery.jobs, specs, waits, webhooks, strict=True):
-            jobs += (id, spec, wait, webhook)
+        owners = owners or [DEFAULT_OWNER] * len(delivery.jobs)
+        for id, spec, wait, webhook, owner in zip(delivery.jobs, specs, waits, webhooks, owners, strict=True):
+            jobs += (id, spec, wait, webhook, owner)
     body = (body or delivery.pack()) if delivery.recorded else b""
     return Call(
         "submit",
@@ -190,14 +194,14 @@ def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: i
     )
 
 
-def end_job(job_id: str, state: State, *, keep: int) -> Call:
-    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long."""
-    return Call("end_job", (keys.job(job_id),), (job_id, state, keep))
+def end_job(job_id: str, state: State, *, keep: int, owner: str | None = None) -> Call:
+    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long. With an `owner`, the job of another one does not exist."""
+    return Call("end_job", (keys.job(job_id),), (job_id, state, keep, owner or "", DEFAULT_OWNER))
 
 
-def watch(job_id: str) -> Call:
-    """Have the next changes of a job published, and return its record."""
-    return Call("watch", (keys.job(job_id), keys.EXPIRING), (job_id,))
+def watch(job_id: str, *, owner: str | None = None) -> Call:
+    """Have the next changes of a job published, and return its record. With an `owner`, the job of another one does not exist."""
+    return Call("watch", (keys.job(job_id), keys.EXPIRING), (job_id, owner or "", DEFAULT_OWNER))
 
 
 def progress(jobs: Mapping[str, int], encoded: bytes) -> Call:

@@ -1,15 +1,15 @@
 -- Submits a delivery: checks the limit, and writes the records of the jobs, the delivery and Celery's message. All of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
---       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none)
+--       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now, jobs that have ever left the queue}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl = ARGV[1], ARGV[5]
-local jobs = (#ARGV - 9) / 4
+local jobs = (#ARGV - 9) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[6 + 4 * i]
+  local id = ARGV[5 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -18,19 +18,23 @@ local length = redis.call('LLEN', KEYS[1])
 if length >= tonumber(ARGV[2]) then return {'full', length} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
-  local ids, longest = {}, 0
+  local ids, owners, longest = {}, {}, 0
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook = ARGV[6 + 4 * i], ARGV[7 + 4 * i], ARGV[8 + 4 * i], ARGV[9 + 4 * i]
+    local id, spec, wait, webhook, owner = unpack(ARGV, 5 + 5 * i, 9 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
-      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1)
+      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
     if webhooks or webhook ~= '' then redis.call('ZADD', keys.EXPIRING, string.format('%.3f', now + wait), id) end
     if ARGV[9] == '' then
+      -- Once for each owner of the delivery.
+      if not owners[owner] then redis.call('ZADD', keys.OWNERS, now, owner) end
+      owners[owner] = true
       redis.call('ZADD', KEYS[3], now, id)
+      redis.call('ZADD', keys.jobs_of .. owner, now, id)
     else
       -- The job is listed with its parent, not among the jobs.
       redis.call('HSET', key, 'parent', ARGV[9])

@@ -12,18 +12,22 @@ from app.store import keys, pages
 from app.store.jobs import read_all
 
 
-async def add(client: redis.asyncio.Redis, id: str, most: int) -> None:
+async def add(client: redis.asyncio.Redis, id: str, most: int, owner: str) -> None:
     """List a training. Call it before the job is submitted: readers skip an id without a job, but never find a job without an id."""
     async with client.pipeline(transaction=False) as pipe:
-        pipe.zadd(keys.TRAININGS, {id: time.time()}, nx=True)
-        pipe.zremrangebyrank(keys.TRAININGS, 0, -most - 1)
+        for index in (keys.TRAININGS, keys.trainings_of(owner)):
+            pipe.zadd(index, {id: time.time()}, nx=True)
+            pipe.zremrangebyrank(index, 0, -most - 1)
         await pipe.execute()
 
 
-async def page(client: redis.asyncio.Redis, wanted: Callable[[Job], bool], cursor: str | None, count: int) -> tuple[list[Job], str | None]:
-    """Return matching trainings, the newest first, and the cursor of the next page. Raises ValueError for an invalid cursor."""
+async def page(
+    client: redis.asyncio.Redis, wanted: Callable[[Job], bool], cursor: str | None, count: int, owner: str | None = None
+) -> tuple[list[Job], str | None]:
+    """Return matching trainings of an owner, or of all owners, the newest first, and the cursor of the next page. Raises ValueError for an invalid cursor."""
 
     async def fetch(ids: Sequence[str]) -> list[Job | None]:
         return await read_all(client, ids)
 
-    return await pages.page(client, keys.TRAININGS, fetch, wanted, cursor=cursor, count=count)
+    index = keys.TRAININGS if owner is None else keys.trainings_of(owner)
+    return await pages.page(client, index, fetch, wanted, cursor=cursor, count=count)

@@ -56,7 +56,9 @@ def _bisect(process: PoolProcess, model: Model, delivery: Delivery) -> list[Outc
         with streaming(process, model), process.cancellation.interruptible(), captured:
             outputs = split_on_oom(model, delivery.inputs, delivery.outputs, one_caller=len(delivery.jobs) == 1)
         parts = split(outputs, delivery.rows)
-        return [Outcome(job, part, logs=str(logs)) for job, part in zip(delivery.jobs, parts, strict=True)]
+        # A line of the log may be about the rows of any of the owners.
+        text = "" if delivery.mixed else str(logs)
+        return [Outcome(job, part, logs=text) for job, part in zip(delivery.jobs, parts, strict=True)]
     except (CeleriacError, SoftTimeLimitExceeded) as raised:
         late = isinstance(raised, SoftTimeLimitExceeded) or isinstance(raised.__cause__, SoftTimeLimitExceeded)
         if late and len(delivery.jobs) > 1:

@@ -34,11 +34,12 @@ class ProgressReporter:
         self.jobs: Mapping[str, int] = {}
         """The recorded jobs that run: job -> attempt."""
         self._reported_at = 0.0
+        self._mixed = False
 
     @contextmanager
-    def of(self, jobs: Mapping[str, int]) -> Iterator[None]:
-        """Write what is reported in the block to these recorded jobs: job -> attempt."""
-        self.jobs, self._reported_at = jobs, 0.0
+    def of(self, jobs: Mapping[str, int], *, mixed: bool = False) -> Iterator[None]:
+        """Write what is reported in the block to these recorded jobs: job -> attempt. Jobs of several owners (`mixed`) get no text."""
+        self.jobs, self._reported_at, self._mixed = jobs, 0.0, mixed
         _authoring.listen(self.report)
         try:
             yield
@@ -55,7 +56,8 @@ class ProgressReporter:
         if not self.jobs or time.monotonic() - self._reported_at < _EVERY_S:
             return
         self._reported_at = time.monotonic()
-        progress = Progress(min(1.0, max(0.0, float(fraction))), str(text)[:_MAX_TEXT].encode(errors="backslashreplace").decode())
+        shown = "" if self._mixed else str(text)[:_MAX_TEXT].encode(errors="backslashreplace").decode()
+        progress = Progress(min(1.0, max(0.0, float(fraction))), shown)
         try:
             scripts.run(self._client(), scripts.progress(self.jobs, encode_progress(progress)))
         except RedisError as error:

@@ -56,7 +56,7 @@ def _outcomes(process: PoolProcess, claim: Claim) -> list[Outcome] | None:
         # One of them may have killed the worker: alone, it takes none of the others with it.
         return None
     running = delivery.only([at for at, attempt in enumerate(attempts) if attempt > 0])
-    with process.progress.of(dict(zip(delivery.jobs, attempts, strict=True)) if delivery.recorded else {}):
+    with process.progress.of(dict(zip(delivery.jobs, attempts, strict=True)) if delivery.recorded else {}, mixed=delivery.mixed):
         if not running.jobs:
             return []
         if not running.inputs:

@@ -108,7 +108,11 @@ async def test_a_paused_schedule_does_not_run(beat: Scheduler, client: redis.Red
     beat.tick()
     assert due(client) == []
     async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
-        resumed = await schedules.pause(asynchronous, "often", paused=False)
+        paused = await schedules.read(asynchronous, "often")
+        assert paused is not None
+        await schedules.pause(asynchronous, paused, paused=False)
+        resumed = await schedules.read(asynchronous, "often")
+    assert resumed is not None
     assert not resumed.paused
     assert (resumed.next_at or 0) > time.time()
 

@@ -22,6 +22,7 @@ from app.settings import settings
 from tests.bench import artefacts, machine, report
 from tests.bench.chart import draw
 from tests.bench.check import check
+from tests.bench.keyed import Keyed
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.peers import PEERS, Peer
 from tests.bench.processes import Trouble
@@ -61,7 +62,7 @@ def main(
         Peer.cache = settings().cache / "bench"
         kinds |= {one.name: one for one in PEERS}
     Waiting.jobs = 100_000 if quick else waiting
-    kinds |= {one.name: one for one in (Empty, Waiting)}
+    kinds |= {one.name: one for one in (Empty, Waiting, Keyed)}
     seconds = 1.0 if quick else seconds
     rounds = rounds or (2 if quick else 3)
     load = machine.load_average()

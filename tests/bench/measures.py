@@ -107,6 +107,13 @@ def _drain(model: str) -> Callable[[System, float], Figures]:
     return take
 
 
+def _keyed(system: System, seconds: float) -> Figures:
+    """The CPU of the API for a prediction of many callers."""
+    before = system.usage("api").cpu_s
+    found = _figures(load.closed(system.predict("lr"), 64, seconds))
+    return {**found, "cpu_us": (system.usage("api").cpu_s - before) / found["count"] * 1e6}
+
+
 def _waiting(ask: Callable[[Empty], Exchange]) -> Callable[[System, float], Figures]:
     """Beside an empty queue or one of many jobs: the CPU of all processes for a request of many callers, and how long one alone waits."""
 
@@ -164,6 +171,7 @@ MEASURES: Final = {
         *(Measure(f"one-{model}", ("ours", "compiled", "before", "plain", "inline"), _one(model)) for model in ("lr", "rf")),
         *(Measure(f"drain-{model}", QUEUED, _drain(model), model == "lr") for model in ("lr", "rf")),
         *(Measure(f"open-{rate}", ("ours", "before", "inline ×2"), _open("lr", rate), False) for rate in (200, 1000)),
+        Measure("keyed-infer", ("ours", "keyed"), _keyed),
         Measure("up", ("ours", "before"), _up, quick=False),
         Measure("waiting-submit", ("empty", "waiting"), _waiting(lambda system: system.submit("lr"))),
         Measure("waiting-infer", ("empty", "waiting"), _waiting(lambda system: system.predict("lr"))),

@@ -114,12 +114,13 @@ class Process:
         self._popen.wait()
 
 
-def answers(url: str) -> Callable[[], bool]:
+def answers(url: str, headers: Mapping[str, str] | None = None) -> Callable[[], bool]:
     """Does a GET of `url` answer 200?"""
+    request = urllib.request.Request(url, headers=dict(headers or {}))
 
     def ask() -> bool:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with urllib.request.urlopen(request, timeout=2) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False

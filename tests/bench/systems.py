@@ -140,6 +140,8 @@ class Ours(Queued):
     name = "ours"
     checkout = ROOT
     settings: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    """What each request carries besides its media type."""
 
     @property
     def models(self) -> Path:
@@ -156,9 +158,8 @@ class Ours(Queued):
             "API_PORT": self.url.rpartition(":")[2], "WORKER_PORT": self.worker_url.rpartition(":")[2], "PROCESSES": str(os.cpu_count()),
             **self.settings, **more,
         }  # fmt: skip
-        command = f"from app.{process}.main import serve; serve()"
         known = {f"CELERIAC_{name}": value for name, value in env.items()}
-        return self.run(process, sys.executable, "-c", command, env=known, cwd=self.checkout)
+        return self.run(process, sys.executable, "-m", "app", process, env=known, cwd=self.checkout)
 
     def launch_worker(self) -> None:
         self.serve("worker")
@@ -169,17 +170,19 @@ class Ours(Queued):
     def start_api(self) -> None:
         api = self.serve("api")
         for model in self.artefacts.labels:
-            api.wait(answers(f"{self.url}/v2/models/{model}/ready"))
+            api.wait(answers(f"{self.url}/v2/models/{model}/ready", self.headers))
 
     def predict(self, model: str) -> Exchange:
-        return Exchange(self.url, f"/v2/models/{model}/infer", self.tensors(), self.artefacts.labels[model], r'"data":%[(%d+)%]')
+        return self.exchange(f"/v2/models/{model}/infer", self.tensors(), model, r'"data":%[(%d+)%]')
 
     def submit(self, model: str) -> Exchange:
         bodies = [text.replace('"row":', '"inputs":[').replace("]}", "]]}") for text in self.bodies("row", model=model)]
-        return Exchange(
-            self.url, "/v1/jobs", bodies, self.artefacts.labels[model], r'"result":%[(%d+)%]', "/v1/jobs/", query="?wait=30",
-            ended='"state":"succeeded"',
-        )  # fmt: skip
+        found = self.exchange("/v1/jobs", bodies, model, r'"result":%[(%d+)%]')
+        return replace(found, address="/v1/jobs/", query="?wait=30", ended='"state":"succeeded"')
+
+    def exchange(self, path: str, bodies: list[str], model: str, pick: str) -> Exchange:
+        found = Exchange(self.url, path, bodies, self.artefacts.labels[model], pick)
+        return replace(found, headers={**found.headers, **self.headers})
 
     def submit_and_wait(self, model: str) -> Exchange:
         """One request: the job is durable as any other, and its answer is held until it has ended."""

@@ -38,7 +38,7 @@ class Empty(Ours):
 
     def predict(self, model: str) -> Exchange:
         """`model` is the same in both pools."""
-        return Exchange(self.url, f"/v2/models/{APART}/infer", self.tensors(), self.artefacts.labels[model], r'"data":%[(%d+)%]')
+        return self.exchange(f"/v2/models/{APART}/infer", self.tensors(), model, r'"data":%[(%d+)%]')
 
     def prepare(self) -> None:
         """Before it is measured: no job is there. What the workers reported about themselves stays."""

@@ -55,7 +55,7 @@ def test_no_secret_is_in_the_manifests(example: str) -> None:
     for pod in pods(example).values():
         for container in pod["containers"]:
             for variable in container.get("env", []):
-                if variable["name"].endswith(("PASSWORD", "AUTH")):
+                if variable["name"].endswith(("PASSWORD", "BASIC_AUTH", "API_KEY")):
                     assert "secretKeyRef" in variable["valueFrom"]
 
 

@@ -81,7 +81,7 @@ def test_redis_starts_anew_when_its_configuration_changes() -> None:
 
 
 def test_a_secret_of_one_s_own_needs_neither_job_nor_role() -> None:
-    ours: dict[str, Any] = {"flower__existingSecret": "b", "models__samples": False, "cluster__read": False}
+    ours: dict[str, Any] = {"flower__existingSecret": "b", "auth__existingSecret": "c", "models__samples": False, "cluster__read": False}
     for redis in ({"redis__bundled__existingSecret": "a"}, {"redis__usersSecret": "a"}):
         kinds = {o["kind"] for o in objects(**ours, **redis)}
         assert not kinds & {"Job", "Role", "RoleBinding"}

@@ -78,6 +78,7 @@ def on_a_terminal(celeriac: Celeriac, stranger: Stranger, monkeypatch: pytest.Mo
     return written
 
 
+@pytest.mark.slow
 def test_a_real_terminal(stranger: Stranger) -> None:
     stranger.content = json.dumps({"items": [JOB], "next": None}).encode()
     ours, theirs = pty.openpty()

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import celeriac
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +31,7 @@ def test_importing_the_client_imports_no_library_of_the_server() -> None:
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.slow
 def test_the_old_imports_of_model_code_still_work_and_warn() -> None:
     code = "from app.extensions import progress, step; import celeriac; assert step is celeriac.step"
     done = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -53,9 +54,11 @@ class Release:
         [container] = pod["containers"]
         for mount in container["volumeMounts"]:
             mount["readOnly"] = False
-        for key in ("startupProbe", "readinessProbe", "livenessProbe", "ports", "env", "args"):
-            container.pop(key, None)
-        container |= {"name": "client", "command": ["sleep", "infinity"], "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}]}
+        for field in ("startupProbe", "readinessProbe", "livenessProbe", "ports", "env", "args"):
+            container.pop(field, None)
+        key = {"secretKeyRef": {"name": f"{self.name}-passwords", "key": "api-key"}}
+        environment: list[dict[str, Any]] = [{"name": "PYTHONUNBUFFERED", "value": "1"}, {"name": "CELERIAC_API_KEY", "valueFrom": key}]
+        container |= {"name": "client", "command": ["sleep", "infinity"], "env": environment}
         # Little, for it takes room from the workers that shall come; something, or it starves while others start.
         container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}}
         pod["serviceAccountName"] = self.name
@@ -64,6 +67,11 @@ class Release:
         pod["terminationGracePeriodSeconds"] = 0
         self.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod})
         self.at.kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
+
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        """The header with the key that the installation made."""
+        return {"X-API-Key": self.at.secret(f"{self.name}-passwords", "api-key")}
 
     def make_users(self, prefix: str = "celeriac") -> None:
         """The Secret `celeriac-users`, by the lines of the chart's README."""
@@ -81,7 +89,8 @@ class Release:
     def predict(self, model: str, rows: list[Any]) -> list[Any]:
         """What the API answers to this machine, by kubectl port-forward."""
         with self.at.forward(f"svc/{self.name}-api", 8000) as api:
-            reported = httpx.post(f"{api}/v1/jobs", json={"model": model, "inputs": rows}, headers={"Prefer": "wait=60"}, timeout=90)
+            headers = {"Prefer": "wait=60", **self.headers}
+            reported = httpx.post(f"{api}/v1/jobs", json={"model": model, "inputs": rows}, headers=headers, timeout=90)
         assert reported.status_code == 200, reported.text
         return list(reported.json()["result"])
 

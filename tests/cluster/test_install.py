@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -31,6 +33,44 @@ def test_the_sample_models_answer_as_the_same_estimator_does_here(release: Relea
 
 def test_helm_test_passes(release: Release) -> None:
     assert "succeeded" in release.at.helm("test", release.name, "--logs")
+
+
+def test_the_api_asks_for_a_key(release: Release) -> None:
+    with release.at.forward("svc/celeriac-api", 8000) as api:
+        assert httpx.get(f"{api}/livez").status_code == 200
+        refused = httpx.get(f"{api}/v1/models")
+        assert (refused.status_code, refused.json()["code"]) == (401, "credentials_missing")
+        assert httpx.get(f"{api}/v1/models", headers=release.headers).status_code == 200
+
+
+def test_prometheus_reads_the_metrics_with_a_key_that_manages_no_keys(release: Release) -> None:
+    headers = {"Authorization": f"Bearer {release.at.secret('celeriac-passwords', 'metrics-key')}"}
+    with release.at.forward("svc/celeriac-api", 8000) as api:
+        assert "celeriac_authentication_required 1.0" in httpx.get(f"{api}/metrics", headers=headers).text
+        assert httpx.get(f"{api}/v1/keys", headers=headers).status_code == 403
+
+
+def test_a_deleted_key_is_refused_by_every_pod(release: Release) -> None:
+    release.at.kubectl("scale", "deploy/celeriac-api", "--replicas=2")
+    release.at.kubectl("rollout", "status", "deploy/celeriac-api", "--timeout=120s")
+    try:
+        names = pods_of(release, "app.kubernetes.io/component=api")
+        with ExitStack() as stack:
+            pods = [stack.enter_context(release.at.forward(f"pod/{name}", 8000)) for name in names]
+            made = httpx.post(f"{pods[0]}/v1/keys", json={"name": "short-lived", "role": "viewer"}, headers=release.headers).json()
+            headers = {"X-API-Key": made["key"]}
+            assert [httpx.get(f"{pod}/v1/models", headers=headers).status_code for pod in pods] == [200, 200]
+            assert httpx.delete(f"{pods[0]}/v1/keys/{made['id']}", headers=release.headers).is_success
+            begun = time.monotonic()
+            until(
+                "both refuse the key",
+                lambda: {httpx.get(f"{pod}/v1/models", headers=headers).status_code for pod in pods} == {401},
+                30,
+                0.05,
+            )
+            measured("a deleted key: refused by both API pods", f"{time.monotonic() - begun:.1f} s after the answer")
+    finally:
+        release.at.kubectl("scale", "deploy/celeriac-api", "--replicas=1")
 
 
 def test_flower_asks_for_the_password_and_lists_what_was_done(release: Release) -> None:

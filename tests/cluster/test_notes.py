@@ -40,7 +40,9 @@ def commands(release: Release) -> list[str]:
 def test_notes_print_the_commands_that_these_tests_run(release: Release) -> None:
     found = commands(release)
     kinds = [next(name for name, pattern in KINDS.items() if re.search(pattern, line)) for line in found]
-    assert sorted(kinds) == sorted(["forward", "ask", "ask", "send", "exec", "exec", "password", "forward", "watch", "list", "delete"])
+    assert sorted(kinds) == sorted(
+        ["forward", "ask", "ask", "send", "exec", "exec", "password", "password", "forward", "watch", "list", "delete"]
+    )
 
 
 KINDS = {

@@ -46,7 +46,7 @@ def test_busy_workers_cost_more_than_idle_ones(telling: Release) -> None:
 
 def pool(release: Release, name: str) -> dict[str, Any]:
     with release.at.forward("svc/celeriac-api", 8000) as api:
-        reported = httpx.get(f"{api}/v1/pools", timeout=30).json()
+        reported = httpx.get(f"{api}/v1/pools", headers=release.headers, timeout=30).json()
     assert reported["note"] is None
     return next(one for one in reported["items"] if one["pool"] == name)
 

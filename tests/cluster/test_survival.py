@@ -43,10 +43,10 @@ def test_a_redis_that_restarts_loses_no_job(release: Release) -> None:
 def test_a_job_that_needs_more_memory_than_its_worker_has_fails_and_says_so(release: Release) -> None:
     release.publish_slow("hungry", seconds=0.0, mebibytes=2048)
     with release.at.forward("svc/celeriac-api", 8000) as api:
-        job = httpx.post(f"{api}/v1/jobs", json={"model": "hungry", "inputs": [[1.0]]}, timeout=30).json()
+        job = httpx.post(f"{api}/v1/jobs", json={"model": "hungry", "inputs": [[1.0]]}, headers=release.headers, timeout=30).json()
 
         def ended() -> dict[str, Any] | None:
-            found = httpx.get(f"{api}/v1/jobs/{job['id']}", timeout=30).json()
+            found = httpx.get(f"{api}/v1/jobs/{job['id']}", headers=release.headers, timeout=30).json()
             return dict(found) if found["state"] in ("succeeded", "failed") else None
 
         error = until("the job fails", ended, 300)["error"]

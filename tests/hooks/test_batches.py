@@ -96,7 +96,9 @@ async def test_a_batch_that_was_refused_sends_no_event(hooked: Hooked, receiver:
     await begin(hooked, receiver.url)
     await become(hooked, Status.FAILED)
     await hooked.send()
-    await batches.forget(hooked.client, ID, "default")
+    batch = await batches.read(hooked.client, ID)
+    assert batch is not None
+    await batches.forget(hooked.client, ID, batch.spec)
     assert await hooked.events() == []
     await hooked.send()
     assert receiver.all() == []

@@ -65,6 +65,7 @@ def test_an_alias_of_a_version_that_is_gone_is_reported(two: Repository) -> None
     assert two.problems() == ["Alias 'production' of 'digits' points to version '1', which does not exist"]
 
 
+@pytest.mark.slow
 def test_a_reader_sees_an_alias_before_or_after_a_move_and_never_between(two: Repository) -> None:
     two.promote("digits", "production", "1")
     mover = SPAWN.Process(target=_swing, args=(two.root, "production", 150))
@@ -77,6 +78,7 @@ def test_a_reader_sees_an_alias_before_or_after_a_move_and_never_between(two: Re
     assert seen <= {"1", "2"}
 
 
+@pytest.mark.slow
 def test_promoters_at_once_lose_none_of_each_others_aliases(two: Repository) -> None:
     movers = [SPAWN.Process(target=_swing, args=(two.root, alias, 40)) for alias in ("production", "canary", "shadow")]
     for mover in movers:

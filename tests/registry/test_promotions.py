@@ -122,6 +122,7 @@ def _request(root: Path, version: str, times: int) -> None:
         repository.settle("digits", promotion)
 
 
+@pytest.mark.slow
 def test_promoters_at_once_leave_nothing_half_done(three: Repository) -> None:
     movers = [SPAWN.Process(target=_request, args=(three.root, version, 25)) for version in ("1", "2", "3")]
     for mover in movers:

@@ -127,6 +127,7 @@ def test_a_publisher_that_fails_leaves_nothing(repository: Repository) -> None:
     assert list(repository.root.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_publisher_that_is_killed_leaves_nothing_that_is_served(repository: Repository) -> None:
     assert _together(repository.root, _die_while_writing) == [-signal.SIGKILL]
     assert list((repository.root / "digits").glob(".staging-*"))
@@ -147,17 +148,20 @@ def test_what_a_crash_left_is_swept_by_a_later_publisher_and_what_is_being_writt
     assert [path.name for path in home.glob(".staging-*")] == [".staging-new"]
 
 
+@pytest.mark.slow
 def test_publishers_at_once_each_get_a_version_of_their_own(repository: Repository) -> None:
     assert _together(repository.root, *[_publish_five] * 3) == [0, 0, 0]
     assert repository.versions("digits") == [str(number) for number in range(1, 16)]
     assert repository.problems() == []
 
 
+@pytest.mark.slow
 def test_of_publishers_of_the_same_version_one_wins_and_the_others_are_reported(repository: Repository) -> None:
     assert sorted(_together(repository.root, *[_publish_seven] * 3), key=str) == [0, 3, 3]
     assert repository.versions("digits") == ["7"]
 
 
+@pytest.mark.slow
 def test_a_reader_beside_a_publisher_sees_whole_versions_only(repository: Repository) -> None:
     assert _together(repository.root, _publish_large, _read_eight) == [0, 0]
 
@@ -191,6 +195,7 @@ def _publish_one_job(barrier: Barrier, root: Path) -> None:
     Repository(root).publish("digits", of_job, job="j1")
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_twice_at_once_publishes_once(repository: Repository) -> None:
     assert _together(repository.root, *[_publish_one_job] * 3) == [0, 0, 0]
     assert repository.versions("digits") == ["1"]

@@ -95,6 +95,7 @@ def _read_on(root: Path, reading: Event, removed: Event) -> None:
         os._exit(5)
 
 
+@pytest.mark.slow
 def test_a_reader_beside_it_sees_a_version_whole_or_not_at_all(repository: Repository) -> None:
     for _ in range(21):
         repository.publish("digits", write)
@@ -119,6 +120,7 @@ def _promote(root: Path, ready: Event) -> None:
             continue
 
 
+@pytest.mark.slow
 def test_an_alias_never_points_to_what_is_removed_at_that_moment(repository: Repository) -> None:
     for _ in range(31):
         repository.publish("digits", write)

@@ -48,7 +48,7 @@ def test_nothing_but_the_record_stays_behind(store: Store) -> None:
     store.finish(sent, succeeded(sent.jobs[0]))
     store.client.lpop(keys.list_of(QUEUE))
     found = {key.decode() for key in store.client.scan_iter()}
-    assert found == {keys.job(sent.jobs[0]), keys.JOBS, keys.counts(QUEUE)}
+    assert found == {keys.job(sent.jobs[0]), keys.JOBS, keys.jobs_of("default"), keys.OWNERS, keys.counts(QUEUE)}
 
 
 def test_every_record_ends_on_its_own(store: Store) -> None:
@@ -121,7 +121,7 @@ def test_a_failed_job_leaves_a_dead_letter_with_its_input(store: Store) -> None:
     store.start(sent)
     store.finish(sent, succeeded(sent.jobs[0]), failed(sent.jobs[1]))
     letter = store.client.hgetall(keys.dead(sent.jobs[1]))
-    assert set(letter) == {b"spec", b"error", b"traceback", b"body", b"tries", b"died_at"}
+    assert set(letter) == {b"spec", b"error", b"traceback", b"body", b"tries", b"died_at", b"owner"}
     assert store.client.exists(keys.dead(sent.jobs[0])) == 0
 
 

@@ -38,6 +38,7 @@ class Process:
         self.limits.record_delivery(what, manifest, jobs, loaded=loaded)
 
 
+@pytest.mark.slow
 def test_a_process_that_leaks_is_reported_and_then_urgently() -> None:
     process = Process(max_process_memory_mb=100)
     for _ in range(5):
@@ -51,6 +52,7 @@ def test_a_process_that_leaks_is_reported_and_then_urgently() -> None:
     assert len(process.reports) == 2
 
 
+@pytest.mark.slow
 def test_a_model_that_leaks_is_held_to_its_own_limit_and_others_are_not() -> None:
     process = Process(max_process_memory_mb=1000)
     process.call("other@1", grows=400)

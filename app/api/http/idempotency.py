@@ -1,6 +1,7 @@
 """Requests that are sent again: the header `Idempotency-Key` (IETF httpapi draft) and IDs that callers choose.
 
-The ID of a job follows from the key, so that the job's record remembers the key for as long as it is kept.
+The ID of a job follows from the key, so that the job's record remembers the key for as long as it is kept. Both mean a job of the caller's
+owner: another owner may use the same key and the same ID for another job.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from app.api.http.headers import header
+from app.core import callers
 from app.core.errors import IdempotencyMismatch, InvalidIdempotencyKey, shown
 from app.core.large_inputs import LargeInputs
 from app.services.identity import JobIdentity, fingerprint
@@ -51,7 +53,9 @@ def by_key(request: Request, payload: Any) -> JobIdentity | None:
     if key is None:
         return None
     id = "k" + hashlib.sha256(key.encode()).hexdigest()[:39]
-    return JobIdentity(id, _fingerprint(payload), IdempotencyMismatch("This Idempotency-Key was used before with another payload."))
+    return JobIdentity(
+        callers.record_id(id), _fingerprint(payload), IdempotencyMismatch("This Idempotency-Key was used before with another payload.")
+    )
 
 
 def by_id(id: str, payload: Any) -> JobIdentity:

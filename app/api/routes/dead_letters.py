@@ -9,11 +9,14 @@ from starlette.responses import Response
 
 from app.api.container import Container, container
 from app.api.http.bodies import SMALL_BYTES
+from app.api.http.job_responses import address
 from app.api.http.responses import json_response
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present, present_inputs
 from app.api.server.plain_route import PlainRoute
+from app.core import callers
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import InvalidInput
 from app.core.jobs import Job
@@ -46,9 +49,9 @@ async def replay_many(request: Request) -> Response:
     refused: list[schemas.Refused] = []
     async for letter, result in root.dead_letters.replay_all(page, changes):
         if isinstance(result, Job):
-            jobs.append({"id": result.id, "replay_of": letter.id})
+            jobs.append({"id": callers.shown_id(result.id), "replay_of": callers.shown_id(letter.id)})
         else:
-            refused.append({"id": letter.id, "error": cast("JobError", result.as_dict())})
+            refused.append({"id": callers.shown_id(letter.id), "error": cast("JobError", result.as_dict())})
     return json_response(schemas.Replays(replayed=len(jobs), jobs=jobs, refused=refused, next=following), 202)
 
 
@@ -77,7 +80,7 @@ async def replay(request: Request) -> Response:
     root, id = container(request), request.path_params["id"]
     changes = Replay.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
-    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": address(job), "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.DISCARD)
@@ -105,8 +108,8 @@ async def _body(root: Container, request: Request) -> dict[str, Any]:
 
 
 def _summary(letter: DeadLetter) -> schemas.DeadLetter:
-    return {
-        "id": letter.id,
+    summary: schemas.DeadLetter = {
+        "id": callers.shown_id(letter.id),
         "model": letter.model,
         "version": letter.version,
         "method": letter.outputs[0],
@@ -115,3 +118,6 @@ def _summary(letter: DeadLetter) -> schemas.DeadLetter:
         "attempts": [{"started_at": rfc3339(attempt.started_at), "worker": attempt.worker} for attempt in letter.attempts],
         "died_at": rfc3339(letter.died_at),
     }
+    if letter.owner != DEFAULT_OWNER:
+        summary["owner"] = letter.owner
+    return summary

@@ -10,11 +10,13 @@ from starlette.responses import Response
 from app.api.container import container
 from app.api.http.bodies import JSON
 from app.api.http.idempotency import by_key, idempotency_key
+from app.api.http.job_responses import address
 from app.api.http.params import path_model
 from app.api.http.preferences import preference
 from app.api.schemas import inference as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
+from app.core import callers
 from app.services.jobs import outputs_of
 
 router = APIRouter(prefix="/v2/models", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
@@ -50,6 +52,6 @@ async def infer(request: Request) -> Response:
     )
     if not job.state.final:
         return await root.job_responses.accepted(job, preferred)
-    response = await root.open_inference.response(manifest, parsed.id or job.id, outputs_of(job), parsed.binary)
-    response.headers.update({"location": f"/v1/jobs/{job.id}", **preferred.applied(late=False)})
+    response = await root.open_inference.response(manifest, parsed.id or callers.shown_id(job.id), outputs_of(job), parsed.binary)
+    response.headers.update({"location": address(job), **preferred.applied(late=False)})
     return response

@@ -11,6 +11,7 @@ from app.api.container import Container, container
 from app.api.http import params, sse
 from app.api.http.headers import media_type
 from app.api.http.idempotency import by_id, by_key
+from app.api.http.job_responses import address
 from app.api.http.preferences import Preference, waiting
 from app.api.http.reading import rows, table
 from app.api.http.responses import json_response
@@ -113,7 +114,7 @@ async def _predict(
 
 async def _response(root: Container, request: Request, job: Job, preferred: Preference) -> Response:
     if sse.requested(request):
-        return root.job_responses.stream(job.id)
+        return root.job_responses.stream(job)
     return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
 
 
@@ -142,7 +143,7 @@ async def read(request: Request) -> Response:
 async def retry(request: Request) -> Response:
     """Runs a pipeline that failed, expired or was cancelled again, as another job: only the steps that have not succeeded."""
     job = await container(request).pipelines.retry(request.path_params["id"])
-    return json_response(present(job), 202, {"location": f"/v1/jobs/{job.id}", "retry-after": "1"})
+    return json_response(present(job), 202, {"location": address(job), "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.CANCEL)
@@ -159,6 +160,6 @@ async def events(request: Request) -> Response:
     `{chunk, index, row, attempt}`. `queued` is repeated now and then with the position. `Last-Event-ID` resumes an interrupted
     stream. `index` has a gap if older tokens were dropped, and restarts at 0 with another attempt.
     """
-    root, id, last = container(request), request.path_params["id"], sse.last_event_id(request)
-    await root.jobs.get(id)
-    return root.job_responses.stream(id, last)
+    root, last = container(request), sse.last_event_id(request)
+    job = await root.jobs.get(request.path_params["id"])
+    return root.job_responses.stream(job, last)

@@ -12,6 +12,7 @@ from app.api.http.responses import json_response
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.timestamps import rfc3339
 from app.services.requests.schedules import Creation
 from app.services.schedules import ScheduleRun, ScheduleService
@@ -105,6 +106,8 @@ def _present(stored: StoredSchedule, *, has_beat: bool) -> schemas.Schedule:
         "next_at": rfc3339(stored.next_at),
         "created_at": rfc3339(schedule.created_at),
     }
+    if schedule.owner != DEFAULT_OWNER:
+        body["owner"] = schedule.owner
     if not has_beat and not stored.paused:
         body["waits_for"] = "No beat is running: start one, for example with `celeriac up --beat`."
     return body

@@ -16,6 +16,7 @@ from app.api.schemas import trainings as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
+from app.core import callers
 from app.core.jobs import Job, State
 from app.core.trainers import ESTIMATORS, METRICS
 from app.services.requests.trainings import Training
@@ -44,7 +45,7 @@ async def submit(request: Request) -> Response:
     root = container(request)
     body = await root.bodies.read_object(request, _MAX_BYTES)
     job = await root.trainings.submit(Training.parse(body), by_key(request, body))
-    return json_response(await _present(root, job), 202, {"location": f"/v1/trainings/{job.id}", "retry-after": "1"})
+    return json_response(await _present(root, job), 202, {"location": f"/v1/trainings/{callers.shown_id(job.id)}", "retry-after": "1"})
 
 
 @router.get("/trainings", **schemas.LIST)
@@ -77,7 +78,7 @@ async def events(request: Request) -> Response:
     """Sends the events of a training until it ends. `queued`, `start`, `progress` and `completed` carry the training."""
     root = container(request)
     job = await root.trainings.get(request.path_params["id"])
-    return root.job_responses.stream(job.id, sse.last_event_id(request))
+    return root.job_responses.stream(job, sse.last_event_id(request))
 
 
 async def _present(root: Container, job: Job) -> schemas.TrainingJob:

@@ -113,7 +113,13 @@ class Parts(TypedDict):
 
 def _create(
     body: TableBatch | RequestBatch,
-    celeriac_owner: Annotated[str | None, Header(max_length=64, description="Owner of the batch, if the body names none.")] = None,
+    celeriac_owner: Annotated[
+        str | None,
+        Header(
+            max_length=64,
+            description="Owner of the batch, if the body names none. With API keys, only a key with the scope `admin` may name another owner than its own.",
+        ),
+    ] = None,
 ) -> None: ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
 from fastapi import Path, Query
 from pydantic import Field
@@ -58,6 +58,7 @@ class DeadLetter(TypedDict):
     """A job that failed for good."""
 
     id: Annotated[str, Field(description="The job's id.")]
+    owner: NotRequired[Annotated[str, Field(description="Owner of the job; absent for the default owner.")]]
     model: str
     version: str
     method: str

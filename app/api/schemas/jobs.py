@@ -14,7 +14,8 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Boolean, Number, Page, RequestQuery
-from app.core.jobs import CHOSEN_ID, State
+from app.core.jobs import State
+from app.core.owners import RECORD_ID
 from app.services.requests.body import Pattern
 from app.services.requests.jobs import AT_MOST, PipelineSubmission, Submission
 from app.services.requests.models import Reference
@@ -114,6 +115,7 @@ class Job(TypedDict):
 
     id: Annotated[str, Field(description="ID, as in `/v1/jobs/{id}`.")]
     state: Annotated[State, Field(description="queued and running are not final; succeeded, failed, cancelled and expired are final.")]
+    owner: NotRequired[Annotated[str, Field(description="Owner of the job; absent for the default owner.")]]
     kind: NotRequired[Annotated[str, Field(description="Kind of the job; absent for a prediction.")]]
     parent: NotRequired[Annotated[str, Field(description="The batch, run or schedule that started it.")]]
     request: NotRequired[Annotated[dict[str, Any], Field(description="The request of a job that is not a prediction.")]]
@@ -232,7 +234,7 @@ class JobsQuery(Page):
 
     state: Annotated[State, Field(strict=False)] | None = Field(None, description="Only jobs in this state.")
     model: str | None = Field(None, description="Only jobs of this model.")
-    cursor: Annotated[str, Pattern(CHOSEN_ID, NEXT)] | None = Field(None, description="The `next` of the previous page.")
+    cursor: Annotated[str, Pattern(RECORD_ID, NEXT)] | None = Field(None, description="The `next` of the previous page.")
 
 
 def _list(query: Annotated[JobsQuery, Query()]) -> None: ...

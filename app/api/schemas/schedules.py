@@ -21,6 +21,7 @@ class Schedule(TypedDict):
     """A schedule."""
 
     name: str
+    owner: NotRequired[Annotated[str, Field(description="Owner of the schedule and of what it starts; absent for the default owner.")]]
     description: str
     cron: str | None
     every_s: int | None

@@ -11,6 +11,8 @@ import orjson
 from app.api.schemas import batches as batch_schemas
 from app.api.schemas import jobs as schemas
 from app.api.schemas.results import result
+from app.core import callers
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import MOST_ERRORS, Batch, Status
 from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
@@ -30,7 +32,9 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         place: Its position in the queue, if it is queued.
         large: Its result, if it was converted to JSON already.
     """
-    body = cast("schemas.Job", {"id": job.id, "state": job.state, **_request(job)})
+    body = cast("schemas.Job", {"id": callers.shown_id(job.id), "state": job.state, **_request(job)})
+    if job.owner != DEFAULT_OWNER:
+        body["owner"] = job.owner
     body["attempt"] = job.attempt
     body["created_at"] = rfc3339(job.created_at)
     body["started_at"] = rfc3339(job.started_at)
@@ -59,9 +63,14 @@ def _request(job: Job) -> dict[str, Any]:
     if job.work == PIPELINE:
         return {"kind": PIPELINE, "pipeline": job.model}
     if job.work == STEP:
-        return {"kind": STEP, "pipeline": job.model, "step": job.version, "parent": job.parent}
-    fields = {"kind": job.work, "model": job.model, "version": job.version, "parent": job.parent, "request": job.request}
+        return {"kind": STEP, "pipeline": job.model, "step": job.version, "parent": _parent(job)}
+    fields = {"kind": job.work, "model": job.model, "version": job.version, "parent": _parent(job), "request": job.request}
     return {name: value for name, value in fields.items() if value}
+
+
+def _parent(job: Job) -> str:
+    kind, separator, id = job.parent.partition(":")
+    return kind + separator + callers.shown_id(id)
 
 
 def _result(job: Job, outputs: Sequence[Tensor]) -> Any:

@@ -12,9 +12,9 @@ from starlette.types import Scope as Connection
 from app import metrics
 from app.api.server.operations import Access, required
 from app.api.server.plain_route import PlainRoute
-from app.core.api_keys import Caller, Scope
-from app.core.callers import CALLER
-from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidKey, ScopeMissing
+from app.core import callers
+from app.core.api_keys import OWNER, Caller, Scope
+from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidInput, InvalidKey, ScopeMissing, shown
 from app.services.authentication import Authenticated, Authentication
 
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
@@ -33,7 +33,8 @@ class AccessControl:
             CredentialsMissing: The request has no key.
             InvalidKey: The key is not valid.
             CredentialsConflict: The request has two different keys.
-            ScopeMissing: The key lacks the scope of the operation.
+            ScopeMissing: The key lacks the scope of the operation, or may not act for the owner in `Celeriac-Owner`.
+            InvalidInput: `Celeriac-Owner` is not one owner.
             StoreUnavailable: The key cannot be verified, because Redis does not answer.
         """
         requirement = required(route.unique_id)
@@ -42,13 +43,12 @@ class AccessControl:
         caller, rotation = await self.admit(request.scope)
         try:
             _check(caller, requirement)
+            if (owner := _owner(request.scope)) is not None:
+                caller = caller.acting_for(owner)
         except ScopeMissing as error:
             raise _counted(error) from None
-        token = CALLER.set(caller)
-        try:
+        with callers.acting(caller):
             response: Response = await route.endpoint(request)
-        finally:
-            CALLER.reset(token)
         if rotation is not None:
             # RFC 9745 and RFC 8594: of the secret, which the client should replace.
             response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
@@ -89,6 +89,19 @@ def _key(scope: Connection) -> bytes:
     if key is None:
         raise CredentialsMissing(_MISSING)
     return key
+
+
+def _owner(scope: Connection) -> str | None:
+    """Return the owner for whom the caller acts, or None for its own."""
+    owner: str | None = None
+    for name, value in scope["headers"]:
+        if name == b"celeriac-owner":
+            if owner is not None:
+                raise InvalidInput("The request has several headers celeriac-owner. Send one.", pointer="")
+            owner = value.decode("latin-1")
+    if owner is not None and not OWNER.fullmatch(owner):
+        raise InvalidInput(f"Invalid owner {shown(owner)} in celeriac-owner. Use 1 to 64 letters, digits and . _ : / @ -.", pointer="")
+    return owner
 
 
 def _counted(error: CeleriacError) -> CeleriacError:

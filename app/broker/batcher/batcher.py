@@ -22,6 +22,7 @@ from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
@@ -84,12 +85,13 @@ class Batcher:
         id: str = "",
         fingerprint: str = "",
         webhook: JobWebhook | None = None,
+        owner: str = DEFAULT_OWNER,
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
         Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull or StoreUnavailable; then no job was created.
         """
-        item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook)
+        item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook, owner=owner)
         return item, await item.accepted
 
     def _add(
@@ -103,6 +105,7 @@ class Batcher:
         id: str = "",
         fingerprint: str = "",
         webhook: JobWebhook | None = None,
+        owner: str = DEFAULT_OWNER,
     ) -> Item:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
@@ -124,6 +127,7 @@ class Batcher:
             now + wait_s,
             loop.create_future(),
             loop.create_future(),
+            owner,
         )
         group.add(item)
         self._kick(group)
@@ -226,6 +230,7 @@ class Batcher:
             inputs=concatenate([item.inputs for item in items]),
             enqueued_at=now,
             expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
+            mixed=any(item.owner != items[0].owner for item in items),
         )
 
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
@@ -262,6 +267,7 @@ class Batcher:
             max_queue=self._settings.max_queue,
             ttl=self._settings.job_ttl_s,
             body=body,
+            owners=[item.owner for item in items],
         )
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:

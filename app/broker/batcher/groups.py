@@ -42,6 +42,7 @@ class Item:
     expires_at: float
     accepted: asyncio.Future[Accepted | None]
     outcome: asyncio.Future[Outcome | None]
+    owner: str
     record: Job | None = None
 
 

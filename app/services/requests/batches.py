@@ -47,7 +47,9 @@ class _Common(RequestBody):
     )
     webhook: OptionalWebhook = None
     owner: str | None = Field(
-        None, max_length=64, description="Owner of the batch (default: the header Celeriac-Owner). Owners take turns."
+        None,
+        max_length=64,
+        description="Owner of the batch. Owners take turns. With API keys it is the owner of the key; only a key with the scope `admin` may name another one.",
     )
 
     @property

@@ -9,6 +9,7 @@ from typing import IO, Any, Final
 import orjson
 import pyarrow as pa
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import Part, Status
 from app.core.handlers import Context
 from app.core.models import Manifest
@@ -57,7 +58,7 @@ def _write_output_file(plan: Plan, workspace: Workspace, parts: list[Part], id: 
         with writing(Source(**plan.spec.output)) as file:
             join(paths, file, plan.output)
         return ""
-    with files().draft(id) as draft:
+    with files().draft(id, plan.spec.owner or DEFAULT_OWNER) as draft:
         join(paths, draft.file, plan.output)
         return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.spec.ttl_s).id
 
@@ -81,7 +82,7 @@ def _write_error_file(plan: Plan, workspace: Workspace, parts: list[Part], outco
     gaps = list(_gaps(plan, parts)) if unfinished else []
     if not gaps and not any(part.failed for part in parts):
         return ""
-    with files().draft(id) as draft:
+    with files().draft(id, plan.spec.owner or DEFAULT_OWNER) as draft:
         for part in parts:
             if part.error is not None:
                 _write(draft.file, _lost_row(plan, workspace, part))

@@ -100,7 +100,20 @@ metadata:
 {{- $keys := list }}
 {{- if and .Values.redis.bundled.enabled (not .Values.redis.bundled.existingSecret) (not .Values.redis.usersSecret) }}{{ $keys = append $keys "redis-password" }}{{ end }}
 {{- if and .Values.flower.enabled (not .Values.flower.existingSecret) }}{{ $keys = append $keys "flower-basic-auth" }}{{ end }}
+{{- if and (eq .Values.auth.mode "keys") (not .Values.auth.existingSecret) }}{{ $keys = append $keys "keys.yaml" }}{{ end }}
 {{- join " " $keys }}
+{{- end }}
+
+{{- define "celeriac.keysSecret" -}}
+{{- if eq .Values.auth.mode "keys" }}{{ default (include "celeriac.madeSecret" .) .Values.auth.existingSecret }}{{ end }}
+{{- end }}
+
+{{/* The API key of a process that calls the API. A Secret of the user may lack it: then the API refuses the process. */}}
+{{- define "celeriac.apiKey" -}}
+{{- with include "celeriac.keysSecret" . }}
+- name: CELERIAC_API_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: api-key{{ if $.Values.auth.existingSecret }}, optional: true{{ end }}}}
+{{- end }}
 {{- end }}
 
 {{/* What an uninstalled release leaves, as kubectl names it. */}}

@@ -13,6 +13,7 @@ The one pod template: every process of ours is made of it.
   login       the Redis user where each process has its own, else the component
   models      ro | rw, or nothing where the models are not mounted
   shared      true: it reads and writes files, and large inputs and results
+  keys        Secret with the file of API keys, or nothing
   port        number, or nothing
   probes      YAML of the probes, or nothing
   grace       seconds
@@ -101,6 +102,9 @@ spec:
         {{- if and .redis $root.Values.redis.external.caSecret }}
         - {name: redis-ca, mountPath: /redis-ca, readOnly: true}
         {{- end }}
+        {{- if .keys }}
+        - {name: keys, mountPath: /keys, readOnly: true}
+        {{- end }}
         {{- include "celeriac.extraMounts" $v | nindent 8 }}
     {{- include "celeriac.containers" $v.sidecars | nindent 4 }}
   volumes:
@@ -117,6 +121,10 @@ spec:
     {{- if and .redis $root.Values.redis.external.caSecret }}
     - name: redis-ca
       secret: {secretName: {{ $root.Values.redis.external.caSecret }}}
+    {{- end }}
+    {{- with .keys }}
+    - name: keys
+      secret: {secretName: {{ . }}, items: [{key: keys.yaml, path: keys.yaml}]}
     {{- end }}
     {{- include "celeriac.extraVolumes" $v | nindent 4 }}
   {{- include "celeriac.placement" . | nindent 2 }}

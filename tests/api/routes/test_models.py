@@ -12,6 +12,8 @@ from app.registry.repository import Repository
 from tests.api.conftest import running
 from tests.registry.conftest import write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def api(configured: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:

@@ -22,6 +22,8 @@ from app.store import workers
 from tests.api.conftest import Worker, running
 from tests.misbehaving import Moody
 
+pytestmark = pytest.mark.slow
+
 READY = "/v2/models/digits/ready"
 WORKER = workers.Worker("default@pod-1-7", "default", 2, 0.0)
 

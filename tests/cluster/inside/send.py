@@ -1,14 +1,16 @@
 """Sends jobs of known answers and waits for each: API MODEL JOBS FACTOR RATE STOP. Runs in a pod, over the Service.
 
 No job is sent any more once there is a file STOP. The last line is JSON: `sent`, `right`, `wrong` (the first), `again` (jobs that took
-more than one attempt), `changed` (jobs whose answer is another at the end than when it was first seen), `failed` (requests that brought
-no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each answer; `seconds` to the last.
+more than one attempt), `repeated` (the first of those), `changed` (jobs whose answer is another at the end than when it was first seen),
+`failed` (requests that brought no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each
+answer; `seconds` to the last.
 """
 
 import asyncio
 import collections
 import datetime
 import json
+import os
 import secrets
 import sys
 import time
@@ -23,6 +25,7 @@ failed: collections.Counter[str] = collections.Counter()
 ended: dict[str, dict[str, Any]] = {}
 wrong: list[Any] = []
 ABREAST = 48
+RECORD = ("id", "attempt", "created_at", "started_at", "finished_at")
 
 
 async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) -> Any:
@@ -74,7 +77,8 @@ async def changed(client: httpx.AsyncClient, asking: asyncio.Semaphore, id: str)
 async def main() -> tuple[float, int]:
     """Seconds to the last answer, and how many answers are others now."""
     sending, asking = asyncio.Semaphore(ABREAST), asyncio.Semaphore(ABREAST)
-    async with httpx.AsyncClient(base_url=api, timeout=40, limits=httpx.Limits(max_connections=2 * ABREAST)) as client:
+    headers, limits = {"X-API-Key": os.environ["CELERIAC_API_KEY"]}, httpx.Limits(max_connections=2 * ABREAST)
+    async with httpx.AsyncClient(base_url=api, headers=headers, timeout=40, limits=limits) as client:
         await asyncio.gather(*(one(client, sending, asking, number) for number in range(jobs)))
         seconds = time.monotonic() - begun
         return seconds, sum(await asyncio.gather(*(changed(client, asking, id) for id in ended)))
@@ -89,6 +93,7 @@ reported = {
     "right": len(ended) - len(wrong),
     "wrong": wrong[:5],
     "again": sum(job["attempt"] > 1 for job in ended.values()),
+    "repeated": [{key: job.get(key) for key in RECORD} for job in ended.values() if job["attempt"] > 1][:5],
     "changed": others,
     "failed": failed,
     "began": started,
