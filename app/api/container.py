@@ -20,16 +20,16 @@ from app.api.schemas.serializers import present, present_batch
 from app.api.server.access_control import AccessControl
 from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
-from app.broker.batches import Batches
+from app.broker.batches import BatchReconciler
 from app.broker.eta import StartEstimate
 from app.broker.maintenance import Maintenance
-from app.broker.pipelines import Runs
+from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
 from app.core.schedules import PARENT
-from app.hooks.fanout import Shown
+from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.loops import Loops
 from app.pauses import Pauses
@@ -97,7 +97,7 @@ class Container:
         self.predictions = PredictionService(settings, batcher)
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds)
 
-        batch_progress = Batches(redis, settings, catalog.slots, jobs.cancel)
+        batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs)
@@ -132,7 +132,7 @@ class Container:
 
         kinds = {
             "batch": batch_progress.reconcile,
-            PIPELINE: Runs(redis, settings, jobs.cancel).reconcile,
+            PIPELINE: PipelineReconciler(redis, settings, jobs.cancel).reconcile,
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))
@@ -142,7 +142,7 @@ class Container:
             catalog,
             replies,
             self.maintenance,
-            Sender(redis, settings, Shown(present, present_batch), loop=loops.add("webhooks")),
+            Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
             *([self._authentication] if self._authentication else []),
         )

@@ -36,7 +36,7 @@ _LONG_S: Final = 24 * 3600.0
 _TRIES: Final = RetryPolicy(max_attempts=2)
 
 
-class Batches:
+class BatchReconciler:
     """The reconciliation of batches in one API process."""
 
     def __init__(

@@ -43,7 +43,7 @@ class _Failed(Exception):
         self.error = error
 
 
-class Runs:
+class PipelineReconciler:
     """The reconciliation of pipeline runs in one API process."""
 
     def __init__(self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]]) -> None:

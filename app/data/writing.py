@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,21 +30,6 @@ class Writer(Protocol):
     def write(self, table: pa.Table) -> None:
         """Write the next rows. All tables have the same columns."""
         ...
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that gets its name when the block ends without an error. Concurrent writers of the same file do not conflict."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
-    try:
-        with half.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

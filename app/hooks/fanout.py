@@ -32,7 +32,7 @@ _ERRORS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Presenters:
     """How the API presents a job and a batch."""
 
     job: Callable[[Job], Mapping[str, Any]]
@@ -50,7 +50,7 @@ class _Content:
     public: bool = True
 
 
-async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
+async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
     """Handle the events that are due. Return how many there were."""
     claimed = await webhook_deliveries.claim_events(client, _LEASE_S, _AT_ONCE)
     if not claimed:
@@ -59,7 +59,7 @@ async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings,
 
     async def handle(text: str) -> None:
         event = WebhookEvent.parse(text)
-        content = await (_of_job if event.round is None else _of_batch)(client, event, shown)
+        content = await (_of_job if event.round is None else _of_batch)(client, event, presenters)
         receivers: dict[str, str] = {}
         if content and content.public:
             receivers = {hook.id: "" for hook in registered if hook.wants(event.event, content.model, content.version)}
@@ -77,7 +77,7 @@ async def fan_out(client: redis.asyncio.Redis, shown: Shown, settings: Settings,
     return len(claimed)
 
 
-async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, shown: Shown) -> _Content | None:
+async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:
     job = await jobs.read(client, event.about, whole=False)
     if job is None:
         log.warning("Dropped webhook event %s of job %s: the job record has expired.", event.type, event.about)
@@ -85,33 +85,33 @@ async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, shown: Shown
         return None
     # The chunks of a batch are not events for registered webhooks.
     public = not job.parent.startswith("batch:")
-    return _Content(job.model, job.version, job.webhook, lambda: body(job, event, shown), public)
+    return _Content(job.model, job.version, job.webhook, lambda: body(job, event, presenters), public)
 
 
-async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, shown: Shown) -> _Content | None:
+async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:
     """Return None if the batch was refused or has expired."""
     batch = await batches.read(client, event.about)
     if batch is None:
         return None
     spec, given = batch.spec, batch.spec.webhook
     own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
-    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, shown))
+    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, presenters))
 
 
-def body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
+def body(job: Job, event: WebhookEvent, presenters: Presenters) -> bytes:
     """Return `{type, timestamp, data}`. `data` is the job at the time of the event, without a result that is too large.
 
     Its ID is the one that its owner knows.
     """
     with callers.on_behalf_of(job.owner):
-        return _body(job, event, shown)
+        return _body(job, event, presenters)
 
 
-def _body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
+def _body(job: Job, event: WebhookEvent, presenters: Presenters) -> bytes:
     if event.event is Event.START:
         job = replace(job, state=State.RUNNING, finished_at=None, result=None, error=None)
     large = job.result is not None and (is_reference(job.result) or len(job.result) > LARGEST)
-    data = shown.job(replace(job, result=None) if large else job)
+    data = presenters.job(replace(job, result=None) if large else job)
     happened = data["started_at"] if event.event is Event.START else data["finished_at"]
     text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     if large or len(text) > LARGEST:
@@ -120,13 +120,13 @@ def _body(job: Job, event: WebhookEvent, shown: Shown) -> bytes:
     return text
 
 
-def batch_body(batch: Batch, event: WebhookEvent, shown: Shown) -> bytes:
+def batch_body(batch: Batch, event: WebhookEvent, presenters: Presenters) -> bytes:
     """Return the body for a batch, with fewer errors if it is too large. The batch may have been resumed since the event."""
     status = Status.IN_PROGRESS if event.event is Event.START else Status(event.what)
     at = rfc3339(batch.times[status])
 
     def text(batch: Batch) -> bytes:
-        return orjson.dumps({"type": event.type, "timestamp": at, "data": shown.batch(batch)})
+        return orjson.dumps({"type": event.type, "timestamp": at, "data": presenters.batch(batch)})
 
     then = replace(batch, status=status)
     encoded = text(then)

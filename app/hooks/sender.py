@@ -20,7 +20,7 @@ from standardwebhooks import Webhook as Signer
 from app import metrics
 from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, DeliveryStatus, Webhook, WebhookDelivery, delay
 from app.hooks import ssrf_transport
-from app.hooks.fanout import Shown, fan_out
+from app.hooks.fanout import Presenters, fan_out
 from app.loops import Loop
 from app.settings import Settings
 from app.store import keys, webhook_deliveries, webhooks
@@ -43,7 +43,7 @@ class Sender:
         self,
         client: redis.asyncio.Redis,
         settings: Settings,
-        shown: Shown,
+        presenters: Presenters,
         schedule: Sequence[float] = SCHEDULE,
         jitter: Callable[[], float] = random.random,
         loop: Loop | None = None,
@@ -53,7 +53,7 @@ class Sender:
         self._loop = loop or Loop("webhooks")
         self._quarantine = Quarantine(client, settings)
         self._settings = settings
-        self._shown = shown
+        self._presenters = presenters
         self._schedule = schedule
         self._jitter = jitter
         self._http = ssrf_transport.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
@@ -79,7 +79,7 @@ class Sender:
         return _INTERVAL_S
 
     async def _fan_out(self) -> int:
-        return await fan_out(self._client, self._shown, self._settings, self._quarantine, self._loop)
+        return await fan_out(self._client, self._presenters, self._settings, self._quarantine, self._loop)
 
     async def round(self) -> int:
         """Send the deliveries that are due now, and wait for them. Return how many there were."""

@@ -16,9 +16,9 @@ import pandas as pd
 from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.core.models import TensorSpec
 from app.runtime.methods import answers_of, specs_of
-from app.runtime.probes import takes_missing
 from app.runtime.signature import inputs_of_sample
 from app.runtime.structure import column_names, example_labels, example_values, takes_documents, width
+from app.runtime.unseen_rows import takes_missing
 
 _ROWS: Final = 3
 _NUMBERS: Final = (0.0, 1.0, 0.5)

@@ -27,7 +27,7 @@ from app.runtime.arrays import DTYPES, Array, to_array
 from app.runtime.importing import load
 from app.runtime.model import Model
 from app.runtime.requirements import load_problem
-from app.runtime.streaming import whole
+from app.runtime.streaming import collected
 
 
 class CodeModel(Model):
@@ -79,7 +79,7 @@ class CodeModel(Model):
             return [_fitted(spec, answers[spec.name]) for spec in specs]
         if self.manifest.stream:
             streams = (self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows))
-            return [_fitted(specs[0], [whole(row, stream) for row, stream in enumerate(streams)])]
+            return [_fitted(specs[0], [collected(row, stream) for row, stream in enumerate(streams)])]
         # A list, because a generator would turn a StopIteration of that code into a RuntimeError.
         called = [self.estimator.predict({name: array[row] for name, array in arrays.items()}) for row in range(rows)]
         answered = [self._named(answer, specs, "predict") for answer in called]

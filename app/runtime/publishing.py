@@ -32,10 +32,10 @@ from app.runtime.compiled import write_onnx
 from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
-from app.runtime.probes import accepts_rejected, disagreement, takes_missing
 from app.runtime.requirements import Requirements, requirements_of, script_defined
 from app.runtime.signature import inputs_of_sample, tensors_of_sample
 from app.runtime.structure import column_names, takes_documents
+from app.runtime.unseen_rows import accepts_rejected, disagreement, takes_missing
 
 log = logging.getLogger(__name__)
 LOAD_TIMEOUT_S: Final = 300.0

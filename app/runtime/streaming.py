@@ -23,7 +23,7 @@ def heard(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def whole(row: int, answer: Any) -> bytes:
+def collected(row: int, answer: Any) -> bytes:
     """Return everything that a generator yields for a row. Raises InvalidOutput for a token that is not text, and the exceptions of the generator."""
     if isinstance(answer, str | bytes):
         answer = [answer]

@@ -11,7 +11,7 @@ from typing import Final
 
 import redis.asyncio
 
-from app.broker.batches import Batches
+from app.broker.batches import BatchReconciler
 from app.broker.replies import Replies
 from app.core import callers
 from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
@@ -32,7 +32,7 @@ _MAX_ERRORS: Final = 5
 class BatchService:
     """The batches of the platform."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, progress: Batches, replies: Replies, holds: Holds) -> None:
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, progress: BatchReconciler, replies: Replies, holds: Holds) -> None:
         self._client = client
         self._settings = settings
         self._progress = progress

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 
 from app.broker import names
-from app.broker.batches import Batches, plan_job
+from app.broker.batches import BatchReconciler, plan_job
 from app.core.batches import Batch, BatchSpec, Status
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import WorkerLost
@@ -32,11 +32,11 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 @pytest.fixture
-def conductor(client: redis.asyncio.Redis) -> Batches:
+def conductor(client: redis.asyncio.Redis) -> BatchReconciler:
     async def cancel(id: str) -> None:
         await scripts.run_async(client, scripts.end_job(id, State.CANCELLED, keep=60))
 
-    return Batches(client, settings(), lambda _: 4, cancel)
+    return BatchReconciler(client, settings(), lambda _: 4, cancel)
 
 
 async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | WorkerLost) -> None:
@@ -59,13 +59,13 @@ async def created(client: redis.asyncio.Redis, id: str, owner: str = "", **more:
     assert await batches.create(client, id, order, time.time(), 10)
 
 
-async def planned(client: redis.asyncio.Redis, conductor: Batches, id: str, rows: int = ROWS) -> None:
+async def planned(client: redis.asyncio.Redis, conductor: BatchReconciler, id: str, rows: int = ROWS) -> None:
     await conductor.reconcile(id)
     await end(client, f"{id}-plan-0", {"rows": rows, "step": 1})
     await conductor.reconcile(id)
 
 
-async def begun(client: redis.asyncio.Redis, conductor: Batches, id: str, owner: str = "", rows: int = ROWS, **more: Any) -> None:
+async def begun(client: redis.asyncio.Redis, conductor: BatchReconciler, id: str, owner: str = "", rows: int = ROWS, **more: Any) -> None:
     await created(client, id, owner, **more)
     await planned(client, conductor, id, rows)
 
@@ -85,7 +85,7 @@ async def read(client: redis.asyncio.Redis, id: str) -> Batch:
     return found
 
 
-async def run(client: redis.asyncio.Redis, conductor: Batches, id: str, result: Callable[[str], Any] = done) -> list[str]:
+async def run(client: redis.asyncio.Redis, conductor: BatchReconciler, id: str, result: Callable[[str], Any] = done) -> list[str]:
     """Until every chunk has ended; the names of all, in the order in which they were taken."""
     taken: list[str] = []
     while waiting := await out(client):
@@ -96,7 +96,7 @@ async def run(client: redis.asyncio.Redis, conductor: Batches, id: str, result: 
     return taken
 
 
-async def test_every_row_is_in_one_part_though_several_look_at_once(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_every_row_is_in_one_part_though_several_look_at_once(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     await begun(client, conductor, "batch_a")
     assert len(await out(client)) == 4
     while waiting := await out(client):
@@ -110,13 +110,13 @@ async def test_every_row_is_in_one_part_though_several_look_at_once(client: redi
     assert (batch.status, batch.completed, batch.failed) == (Status.FINALIZING, ROWS, 0)
 
 
-async def test_what_a_chunk_leaves_over_is_done_by_others(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_what_a_chunk_leaves_over_is_done_by_others(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     await begun(client, conductor, "batch_a")
     await run(client, conductor, "batch_a", lambda chunk: done(chunk, rows=1))
     assert [(part.first, part.count) for part in await batches.parts(client, "batch_a")] == [(at, 1) for at in range(ROWS)]
 
 
-async def test_a_chunk_begins_with_the_pace_of_the_one_before(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_a_chunk_begins_with_the_pace_of_the_one_before(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     await begun(client, conductor, "b")
     first, *_ = await out(client)
     await end(client, first, done(first, 3) | {"slice": 64, "call_s": 0.25})
@@ -126,7 +126,7 @@ async def test_a_chunk_begins_with_the_pace_of_the_one_before(client: redis.asyn
     assert (batch.slice, batch.call_s) == (64, 0.25)
 
 
-async def test_a_row_that_no_worker_survives_fails_alone(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_a_row_that_no_worker_survives_fails_alone(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     def result(chunk: str) -> Any:
         _, first, count, _ = chunk.split("-")
         return WorkerLost("it died") if int(first) <= 17 < int(first) + int(count) else done(chunk)
@@ -140,7 +140,7 @@ async def test_a_row_that_no_worker_survives_fails_alone(client: redis.asyncio.R
 
 
 async def test_the_next_reconciler_submits_a_chunk_that_was_released_and_never_submitted(
-    client: redis.asyncio.Redis, conductor: Batches
+    client: redis.asyncio.Redis, conductor: BatchReconciler
 ) -> None:
     await begun(client, conductor, "batch_a")
     chunk = (await out(client))[0]
@@ -149,7 +149,7 @@ async def test_the_next_reconciler_submits_a_chunk_that_was_released_and_never_s
     assert await jobs.read(client, chunk) is not None
 
 
-async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_owners_take_turns(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     for id in ("batch_a1", "batch_a2", "batch_b1"):
         await created(client, id, owner=id[6])
         await conductor.reconcile(id)
@@ -170,7 +170,9 @@ async def test_no_more_batches_than_allowed(client: redis.asyncio.Redis) -> None
     assert [await batches.create(client, f"batch_{at}", order, time.time(), 2) for at in range(3)] == [True, True, False]
 
 
-async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resumed(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resumed(
+    client: redis.asyncio.Redis, conductor: BatchReconciler
+) -> None:
     await begun(client, conductor, "batch_a")
     first = (await out(client))[0]
     await end(client, first, done(first))
@@ -190,7 +192,7 @@ async def test_a_batch_that_is_cancelled_gives_its_chunks_back_and_can_be_resume
     assert (await read(client, "batch_a")).completed == ROWS
 
 
-async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     order = BatchSpec("m", "1", POOL, "predict", {"path": "rows.csv"})
     await batches.create(client, "batch_a", order, time.time(), 10)
     await conductor.reconcile("batch_a")
@@ -202,7 +204,7 @@ async def test_a_batch_that_is_cancelled_before_it_began_ends(client: redis.asyn
     assert job.state is State.CANCELLED
 
 
-async def test_plans_never_take_every_process(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_plans_never_take_every_process(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     ids = [f"batch_{at}" for at in range(6)]
     for id in ids:
         await created(client, id)
@@ -211,7 +213,7 @@ async def test_plans_never_take_every_process(client: redis.asyncio.Redis, condu
     assert await client.llen(keys.list_of(QUEUE)) == 3
 
 
-async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: redis.asyncio.Redis, conductor: Batches) -> None:
+async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: redis.asyncio.Redis, conductor: BatchReconciler) -> None:
     await begun(client, conductor, "batch_a", rows=4000)
     for at in range(6):
         await created(client, f"batch_{at}")
@@ -226,7 +228,7 @@ async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: 
 
 
 async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(client: redis.asyncio.Redis, redis_url: str) -> None:
-    alone = Batches(client, settings(), lambda _: 1, lambda id: asyncio.sleep(0))
+    alone = BatchReconciler(client, settings(), lambda _: 1, lambda id: asyncio.sleep(0))
     await begun(client, alone, "batch_a", rows=4000)
     await created(client, "batch_b")
     await alone.reconcile("batch_b")
@@ -242,7 +244,7 @@ async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(
 
 
 async def test_the_next_reconciler_submits_a_plan_that_was_released_and_never_submitted(
-    client: redis.asyncio.Redis, conductor: Batches
+    client: redis.asyncio.Redis, conductor: BatchReconciler
 ) -> None:
     await created(client, "batch_a")
     await conductor.reconcile("batch_a")
@@ -255,7 +257,7 @@ async def test_a_batch_that_is_cancelled_while_its_plan_waits_for_a_process_ends
     async def never(id: str) -> None:
         raise AssertionError(f"{id} was never submitted")
 
-    alone = Batches(client, settings(), lambda _: 1, never)
+    alone = BatchReconciler(client, settings(), lambda _: 1, never)
     for id in ("batch_a", "batch_b"):
         await created(client, id)
         await alone.reconcile(id)

@@ -19,7 +19,7 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
 from app.core.tensors import Tensor, encode
 from app.core.webhooks import Event, JobWebhook, Webhook, WebhookDelivery, new_secret
-from app.hooks.fanout import Shown
+from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.settings import Settings
 from app.store import keys, scripts, webhook_deliveries, webhooks
@@ -111,7 +111,7 @@ class Hooked:
 
     def sender(self, schedule: tuple[float, ...] = (0.0,) * 9) -> Sender:
         """Due again at once, so that no test waits."""
-        return Sender(self.client, self.settings, Shown(present, present_batch), schedule, jitter=lambda: 0.0)
+        return Sender(self.client, self.settings, Presenters(present, present_batch), schedule, jitter=lambda: 0.0)
 
     async def send(self) -> None:
         """Rounds until nothing is due."""

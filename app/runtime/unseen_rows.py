@@ -11,8 +11,8 @@ import pandas as pd
 from app.runtime.arrays import Array
 from app.runtime.methods import call, methods_of
 
-_PROBED_COLUMNS: Final = 100
-"""Maximum number of columns that are probed one by one. Wider inputs are probed as a whole and by the first and last column."""
+_TRIED_COLUMNS: Final = 100
+"""Maximum number of columns that are tried one by one. Wider inputs are tried as a whole and by the first and last column."""
 _ROWS: Final = 1000
 
 
@@ -20,7 +20,7 @@ def takes_missing(estimator: Any, sample: Any) -> bool:
     """Whether the estimator predicts a row in which one number, or every number, is missing."""
     row = sample[:1]
     width = row.shape[1]
-    columns = range(width) if width <= _PROBED_COLUMNS else (0, width - 1)
+    columns = range(width) if width <= _TRIED_COLUMNS else (0, width - 1)
     return _answers(estimator, _without(row, range(width))) or any(_answers(estimator, _without(row, (at,))) for at in columns)
 
 
@@ -57,12 +57,12 @@ def accepts_rejected(estimator: Any, compiled: Any, sample: Any) -> str:
     """
     rows = np.asarray(sample, dtype=float)[:1]
     high = np.nanmax(np.asarray(sample, dtype=float), axis=0, initial=0.0)
-    for at in range(min(rows.shape[1], _PROBED_COLUMNS)):
+    for at in range(min(rows.shape[1], _TRIED_COLUMNS)):
         for number in (high[at] + 1.5, -high[at] - 1.5):
-            probe = rows.copy()
-            probe[:, at] = number
-            data = pd.DataFrame(probe, columns=sample.columns) if isinstance(sample, pd.DataFrame) else probe
-            if not _answers(estimator, data) and _answers(compiled, probe):
+            trial = rows.copy()
+            trial[:, at] = number
+            data = pd.DataFrame(trial, columns=sample.columns) if isinstance(sample, pd.DataFrame) else trial
+            if not _answers(estimator, data) and _answers(compiled, trial):
                 return f"the estimator rejects the number {number:g} in column {at}, but the graph accepts it"
     return ""
 
@@ -84,13 +84,13 @@ def _recombined(sample: Array) -> Array:
 
 
 def _without(row: Any, columns: Iterable[int]) -> Any:
-    probe = row.astype(float)
+    trial = row.astype(float)
     for at in columns:
-        if isinstance(probe, pd.DataFrame):
-            probe.isetitem(at, np.nan)
+        if isinstance(trial, pd.DataFrame):
+            trial.isetitem(at, np.nan)
         else:
-            probe[:, at] = np.nan
-    return probe
+            trial[:, at] = np.nan
+    return trial
 
 
 def _answers(estimator: Any, rows: Any) -> bool:
