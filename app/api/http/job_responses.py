@@ -31,13 +31,13 @@ class JobResponses:
 
     async def ended(self, job: Job, preferred: Preference) -> Response:
         """Return the response to a caller who waited for a job that has ended."""
-        headers = {"location": address(job), **preferred.applied(late=False)}
+        headers = {"location": address(job.id), **preferred.applied(late=False)}
         return json_response(await self.complete(job), 200, headers)
 
     async def accepted(self, job: Job, preferred: Preference | None = None) -> Response:
         """Return 202: the job, its position in the queue, and where to read it."""
         place = await self._jobs.position(job) if job.state is State.QUEUED else None
-        headers = {"location": address(job), "retry-after": "1", **(preferred.applied(late=True) if preferred else {})}
+        headers = {"location": address(job.id), "retry-after": "1", **(preferred.applied(late=True) if preferred else {})}
         return json_response(present(job, place), 202, headers)
 
     async def complete(self, job: Job) -> schemas.Job:
@@ -56,10 +56,10 @@ class JobResponses:
             body["logs"] = job.logs
         return body
 
-    def stream(self, job: Job, last: int = 0) -> StreamingResponse:
+    def stream(self, id: str, last: int = 0) -> StreamingResponse:
         """Return the events of a job after the event `last` as a stream."""
         # The stream is sent when the request has no caller any more.
-        return sse.stream(self._events(job.id, last, callers.CALLER.get()), {"location": address(job)})
+        return sse.stream(self._events(id, last, callers.CALLER.get()), {"location": address(id)})
 
     async def _events(self, id: str, last: int, caller: Caller | None) -> AsyncIterator[bytes]:
         async for event in self._jobs.events(id, last):
@@ -73,6 +73,6 @@ class JobResponses:
                 yield sse.event(event.id, event.name, present_token(event.content))
 
 
-def address(job: Job) -> str:
+def address(id: str) -> str:
     """Return the path of a job, as the caller sees it."""
-    return f"/v1/jobs/{callers.shown_id(job.id)}"
+    return f"/v1/jobs/{callers.shown_id(id)}"

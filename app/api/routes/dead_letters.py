@@ -80,7 +80,7 @@ async def replay(request: Request) -> Response:
     root, id = container(request), request.path_params["id"]
     changes = Replay.parse(await _body(root, request))
     job = await root.dead_letters.replay(id, changes)
-    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": address(job), "retry-after": "1"})
+    return json_response(schemas.ReplayedJob(**present(job), replay_of=id), 202, {"location": address(job.id), "retry-after": "1"})
 
 
 @router.delete("/{id}", **schemas.DISCARD)

@@ -53,5 +53,5 @@ async def infer(request: Request) -> Response:
     if not job.state.final:
         return await root.job_responses.accepted(job, preferred)
     response = await root.open_inference.response(manifest, parsed.id or callers.shown_id(job.id), outputs_of(job), parsed.binary)
-    response.headers.update({"location": address(job), **preferred.applied(late=False)})
+    response.headers.update({"location": address(job.id), **preferred.applied(late=False)})
     return response

@@ -11,7 +11,6 @@ from app.api.container import Container, container
 from app.api.http import params, sse
 from app.api.http.headers import media_type
 from app.api.http.idempotency import by_id, by_key
-from app.api.http.job_responses import address
 from app.api.http.preferences import Preference, waiting
 from app.api.http.reading import rows, table
 from app.api.http.responses import json_response
@@ -114,7 +113,7 @@ async def _predict(
 
 async def _response(root: Container, request: Request, job: Job, preferred: Preference) -> Response:
     if sse.requested(request):
-        return root.job_responses.stream(job)
+        return root.job_responses.stream(job.id)
     return await (root.job_responses.ended(job, preferred) if job.state.final else root.job_responses.accepted(job, preferred))
 
 
@@ -142,8 +141,8 @@ async def read(request: Request) -> Response:
 @router.post("/{id}/retry", **schemas.RETRY)
 async def retry(request: Request) -> Response:
     """Runs a pipeline that failed, expired or was cancelled again, as another job: only the steps that have not succeeded."""
-    job = await container(request).pipelines.retry(request.path_params["id"])
-    return json_response(present(job), 202, {"location": address(job), "retry-after": "1"})
+    root = container(request)
+    return await root.job_responses.accepted(await root.pipelines.retry(request.path_params["id"]))
 
 
 @router.delete("/{id}", **schemas.CANCEL)
@@ -162,4 +161,4 @@ async def events(request: Request) -> Response:
     """
     root, last = container(request), sse.last_event_id(request)
     job = await root.jobs.get(request.path_params["id"])
-    return root.job_responses.stream(job, last)
+    return root.job_responses.stream(job.id, last)

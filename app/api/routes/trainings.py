@@ -78,7 +78,7 @@ async def events(request: Request) -> Response:
     """Sends the events of a training until it ends. `queued`, `start`, `progress` and `completed` carry the training."""
     root = container(request)
     job = await root.trainings.get(request.path_params["id"])
-    return root.job_responses.stream(job, sse.last_event_id(request))
+    return root.job_responses.stream(job.id, sse.last_event_id(request))
 
 
 async def _present(root: Container, job: Job) -> schemas.TrainingJob:
