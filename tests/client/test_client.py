@@ -110,7 +110,7 @@ def test_a_stream_is_resumed_where_its_connection_broke(teller: str, flaky: Flak
 
 def test_an_unreachable_server_is_named(connect: Connect) -> None:
     with (
-        connect("http://127.0.0.1:9", timeout=0.2) as client,
+        connect("http://127.0.0.1:9", max_retries=0) as client,
         pytest.raises(ConnectionFailed, match=r"No response from http://127.0.0.1:9"),
     ):
         client.predict("diabetes", ROWS)
