@@ -87,7 +87,7 @@ class Worker:
         return Delivery.unpack(body)
 
     def finish(self, delivery: Delivery, *outcomes: Outcome) -> None:
-        scripts.run(self.client, scripts.finish(QUEUE, delivery, outcomes, keep=60, keep_dead=60, max_dead=100))
+        scripts.run(self.client, scripts.finish(QUEUE, delivery, outcomes, keep=3600, keep_dead=3600, max_dead=100))
 
 
 @pytest.fixture
