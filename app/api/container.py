@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -58,6 +59,8 @@ from app.settings import Settings, names
 from app.store import owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
+
+log = logging.getLogger(__name__)
 
 
 class _BackgroundLoop(Protocol):
@@ -156,8 +159,10 @@ class Container:
         """
         await self.admission.check()
         await self.catalog.refresh()
-        with contextlib.suppress(RedisError, OSError):
+        try:
             await owners.adopt(self._redis)
+        except (RedisError, OSError) as error:
+            log.warning("Jobs of an earlier release may be missing from the lists of the owner default: Redis does not answer: %s", error)
         if self._authentication:
             await self._authentication.start()
         tasks = [asyncio.create_task(loop.run()) for loop in self._loops]

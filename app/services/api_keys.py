@@ -63,7 +63,7 @@ class ApiKeyService:
                 case Written.OK:
                     return key, text
                 case Written.FULL:
-                    raise KeyConflict(f"The limit of {self._most} API keys is reached. Delete a key that is no longer needed.")
+                    raise KeyConflict(f"The limit of {self._most} API keys is reached. Delete an unused key.")
         raise KeyConflict("No free ID was drawn for the API key. Try again.")
 
     async def all(self) -> list[ApiKey]:

@@ -40,7 +40,7 @@ class WebhookService:
         """
         url = await self._checked(registration.url)
         if await webhooks.count(self._client) >= _MAX_WEBHOOKS:
-            raise WebhookConflict(f"The limit of {_MAX_WEBHOOKS} webhooks is reached. Delete a webhook that is no longer needed.")
+            raise WebhookConflict(f"The limit of {_MAX_WEBHOOKS} webhooks is reached. Delete an unused webhook.")
         webhook = Webhook(
             id=f"wh_{secrets.token_hex(8)}",
             url=url,

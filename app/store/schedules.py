@@ -36,7 +36,7 @@ class StoredSchedule:
 async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: bool, most: int) -> None:
     """Store a new schedule. Raises ScheduleConflict if the name is taken, or if there are `most` schedules already."""
     if await client.zcard(keys.SCHEDULES) >= most:
-        raise ScheduleConflict(f"The limit of {most} schedules is reached. Delete a schedule that is no longer needed.")
+        raise ScheduleConflict(f"The limit of {most} schedules is reached. Delete an unused schedule.")
     key, now = keys.schedule(schedule.name), time.time()
     async with client.pipeline(transaction=True) as pipe:
         pipe.hsetnx(key, "definition", definition(schedule, paused))

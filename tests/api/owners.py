@@ -10,6 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from app.core.batches import Part, Status
+from app.settings import settings
+from app.store import batches
+from app.store.batches import Change
+from app.store.files import BATCHES
+from app.store.redis.client import connect_async
 from tests.api.keys import bearer, bootstrap, secured
 
 
@@ -54,3 +60,14 @@ async def owned(configured: pytest.MonkeyPatch, wine: dict[str, Any], **variable
     made = [await bootstrap(owner=owner, role=role) for owner, role in keys.items()]
     async with secured(configured, **variables) as api:
         yield Owners(*(Owner(api, text, wine) for _, text in made))
+
+
+async def finish_part(batch: str, content: bytes) -> None:
+    """Finish the first row of a batch as a worker would."""
+    async with connect_async() as client:
+        assert await batches.apply(client, batch, "default", Change((Status.VALIDATING,), parts=[Part(0, 1, 1, 0)]))
+    folder = settings().files
+    assert folder is not None
+    part = folder / BATCHES / batch / "parts" / "000000000000-1"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(content)

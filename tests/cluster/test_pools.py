@@ -22,7 +22,7 @@ def test_the_page_of_pools_shows_their_pods_their_limits_and_what_is_in_their_wa
     assert [default["scaling"][what] for what in ("minimum", "maximum")] == [1, 5]
     assert default["scaling"]["last_event"]["reason"]
     with release.held("default", 1):
-        until("the pause is told", lambda: any("paused" in said for said in pool(release, "default")["obstacles"]), 60)
+        until("the pause is reported", lambda: any("paused" in said for said in pool(release, "default")["obstacles"]), 60)
     until("nothing is in the way", lambda: pool(release, "default")["obstacles"] == [], 120)
 
 

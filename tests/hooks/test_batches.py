@@ -83,7 +83,7 @@ async def test_a_batch_that_is_resumed_sends_its_events_again(hooked: Hooked, re
     await hooked.sender().round()
     assert types(receiver) == ["batch.failed"]
     [second] = await hooked.events()
-    assert second == "batch:batch_1:0 failed", "a file that was refused is told a moment later"
+    assert second == "batch:batch_1:0 failed", "the event of a refused file follows"
     await hooked.client.zadd("celeriac:events", {second: 0})
     await hooked.send()
     [first] = receiver.all()

@@ -95,7 +95,7 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         assert hook.status_code == 201
         reported = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
         sent = f"/v1/webhooks/{hook.json()['id']}/deliveries"
-        until(lambda: any(one["job"] == reported["id"] for one in http.get(sent).json()["items"]), "the webhook is to be told")
+        until(lambda: any(one["job"] == reported["id"] for one in http.get(sent).json()["items"]), "the event is recorded for the webhook")
         assert http.delete(f"/v1/webhooks/{hook.json()['id']}").is_success
         assert http.post(
             "/v2/models/diabetes/infer", json={"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP64", "data": row}]}

@@ -10,14 +10,9 @@ import httpx
 import pytest
 
 from app.core.api_keys import DEFAULT_OWNER
-from app.core.batches import Part, Status
-from app.settings import settings
-from app.store import batches
-from app.store.batches import Change
-from app.store.files import BATCHES, Files, mark
-from app.store.redis.client import connect_async
+from app.store.files import Files, mark
 from tests.api.keys import bearer
-from tests.api.owners import Owner, Owners, owned
+from tests.api.owners import Owner, Owners, finish_part, owned
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +75,7 @@ async def test_a_batch_of_another_owner_does_not_exist(owners: Owners) -> None:
 
 async def test_a_finished_part_is_read_by_its_owner(owners: Owners) -> None:
     batch = (await begun(owners.a, await uploaded(owners.a)))["id"]
-    async with connect_async() as client:
-        assert await batches.apply(client, batch, "default", Change((Status.VALIDATING,), parts=[Part(0, 1, 1, 0)]))
-    folder = settings().files
-    assert folder is not None
-    part = folder / BATCHES / batch / "parts" / "000000000000-1"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(b"done")
+    await finish_part(batch, b"done")
     paths = [f"/v1/batches/{batch}/parts/0/content"]
     read = [await owners.a.api.get(path, headers=bearer(owner.key)) for path in paths for owner in (owners.a, owners.b)]
     assert [response.status_code for response in read] == [200, 404]

@@ -111,7 +111,7 @@ async def test_members_that_make_no_sense_end_no_loop(configured: pytest.MonkeyP
 
         await until(turned, "every loop turns")
         assert await refused_lists(api) == {}
-        # Each loop still does its work: a job ends, its webhook is told, a batch's parent is looked at.
+        # Each loop still does its work: a job ends, its webhook is called, a batch's parent is looked at.
         job = (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine], "webhook": {"url": "http://127.0.0.1:9/hook"}})).json()
         assert "id" in job, job
         delivery = worker.take()
@@ -121,7 +121,7 @@ async def test_members_that_make_no_sense_end_no_loop(configured: pytest.MonkeyP
             listed = (await api.get("/v1/webhooks/default/deliveries")).json()["items"]
             return any(one["id"].endswith(job["id"]) for one in listed)
 
-        await until(reported, "the webhook is told")
+        await until(reported, "the event is recorded for the webhook")
         client.zadd(keys.RECONCILE, {"batch:one": 0})
 
         async def reconciled() -> bool:

@@ -11,17 +11,11 @@ import pytest
 
 from app.api.server.operations import OPERATIONS, Access
 from app.core.api_keys import Scope
-from app.core.batches import Part, Status
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.settings import settings
-from app.store import batches
-from app.store.batches import Change
-from app.store.files import BATCHES
-from app.store.redis.client import connect_async
 from tests.api.conftest import Worker, until
 from tests.api.keys import bearer, bootstrap
-from tests.api.owners import Owner, owned
+from tests.api.owners import Owner, finish_part, owned
 from tests.api.server.test_operations import documented
 
 pytestmark = pytest.mark.slow
@@ -102,13 +96,7 @@ async def _made(a: Owner, admin: Owner, worker: Worker) -> dict[str, list[str]]:
     file = (await a("POST", "/v1/files", files={"file": ("rows.jsonl", b"x,y\n1,2\n")}))["id"]
     training = await a("POST", "/v1/trainings", 202, json={"trainer": "ridge", "dataset": file, "target": "y", "model": "fresh"})
     batch = (await a("POST", "/v1/batches", json={"input_file_id": file, "endpoint": "/v2/models/wine/infer"}))["id"]
-    async with connect_async() as client:
-        assert await batches.apply(client, batch, "default", Change((Status.VALIDATING,), parts=[Part(0, 1, 1, 0)]))
-    folder = settings().files
-    assert folder is not None
-    part = folder / BATCHES / batch / "parts" / "000000000000-1"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(b"secret of a")
+    await finish_part(batch, b"secret of a")
     schedule = {"name": "nightly-of-a", "cron": "0 3 * * *", "run": {"pipeline": RUN}}
     await admin("POST", "/v1/schedules", 201, json=schedule, headers={"celeriac-owner": "a"})
     started = await admin("POST", "/v1/schedules/nightly-of-a/run", 202)
