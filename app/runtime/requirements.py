@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import re
+import struct
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -74,7 +76,17 @@ def load_problem(which: str, error: BaseException, requires: Sequence[str] = ())
         return f"{which} needs {_install(error.name.partition('.')[0], requires)}"
     if isinstance(error, EOFError):
         return f"{which} cannot be loaded: {error_text(error)}. The file may be incomplete."
+    if _raised_by_pickle(error):
+        return f"{which} cannot be loaded: {error_text(error)}. The file may be damaged, or not be a joblib file."
     return f"{which} cannot be loaded: {error_text(error)}"
+
+
+def _raised_by_pickle(error: BaseException) -> bool:
+    """Return whether pickle could not read the bytes. The code of a model raises from frames of its own."""
+    if not isinstance(error, KeyError | IndexError | ValueError | pickle.UnpicklingError | struct.error):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__") == pickle.__name__
 
 
 def _install(module: str, requires: Sequence[str]) -> str:

@@ -92,3 +92,14 @@ def test_a_file_that_is_cut_off_may_be_incomplete(celeriac: Celeriac, tmp_path: 
     ended = celeriac("models", "publish", "m", file, "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path / "models"))
     assert ended.exit == Exit.USAGE
     assert ended.err.endswith(f"error: {file} cannot be loaded: EOFError. The file may be incomplete.\n")
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"a,b\n1,2\n", b"garbage in", b"\x89PNG\r\n", b"\x80\x04\x95\x00"])
+def test_a_file_of_another_kind_may_be_no_joblib_file(celeriac: Celeriac, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "rows.json").write_text("[[1.0]]")
+    (tmp_path / "m.joblib").write_bytes(content)
+    file = str(tmp_path / "m.joblib")
+    ended = celeriac("models", "publish", "m", file, "--sample", str(tmp_path / "rows.json"), "--models", str(tmp_path / "models"))
+    assert ended.exit == Exit.USAGE
+    assert f"{file} cannot be loaded: " in ended.err
+    assert ended.err.endswith(". The file may be damaged, or not be a joblib file.\n")
