@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from app.store.redis.client import connect_async
 from tests.api.conftest import Worker, until
 from tests.api.keys import bootstrap
 from tests.api.owners import Owner, Owners, owned
+from tests.hooks.conftest import Receiver, receiver
 
 pytestmark = pytest.mark.slow
 
+__all__ = ["receiver"]
 PIPELINE = """
 inputs: [rows]
 steps:
@@ -33,7 +36,8 @@ async def owners(configured: pytest.MonkeyPatch, wine: dict[str, Any], tmp_path:
     pipelines = tmp_path / "pipelines"
     pipelines.mkdir()
     (pipelines / "tumors.yaml").write_text(PIPELINE)
-    async with owned(configured, wine, file_roots=str(tmp_path), pipelines=str(pipelines)) as made:
+    settings = {"file_roots": str(tmp_path), "pipelines": str(pipelines), "webhook_allow_private": "1"}
+    async with owned(configured, wine, **settings) as made:
         yield made
 
 
@@ -129,16 +133,11 @@ async def test_an_operator_replays_the_dead_letter_of_an_owner_for_that_owner(ow
     assert await owners.b.listed() == []
 
 
-async def test_a_webhook_names_the_job_as_its_owner_knows_it(owners: Owners) -> None:
-    body: Any = {"model": "wine", "inputs": [owners.a.wine], "webhook": {"url": "https://93.184.215.14/hook"}}
-    await owners.a("PUT", "/v1/jobs/order-4711", 202, json=body)
+async def test_a_webhook_names_the_job_as_its_owner_knows_it(owners: Owners, receiver: Receiver) -> None:
+    await owners.a("PUT", "/v1/jobs/order-4711", 202, json={"model": "wine", "inputs": [owners.a.wine], "webhook": {"url": receiver.url}})
     await owners.a("DELETE", "/v1/jobs/order-4711")
-
-    async def delivered() -> bool:
-        return bool((await owners.admin("GET", "/v1/webhooks/default/deliveries"))["items"])
-
-    await until(delivered, "the event has a delivery")
+    sent = (await to_thread(receiver.get)).json
+    assert (sent["data"]["id"], sent["data"]["owner"]) == ("order-4711", "a")
     [delivery] = (await owners.admin("GET", "/v1/webhooks/default/deliveries"))["items"]
     stored = await owners.admin("GET", f"/v1/webhooks/default/deliveries/{delivery['id'].removeprefix('default.')}")
-    sent = stored["body"]
-    assert (sent["data"]["id"], sent["data"]["owner"]) == ("order-4711", "a")
+    assert stored["body"] == sent
