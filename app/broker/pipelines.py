@@ -204,7 +204,8 @@ class PipelineReconciler:
         fraction = (len(run.settled) + sum(part for part, _ in under_way)) / len(run.pipeline.steps)
         progress = encode_progress(Progress(fraction, ", ".join(text for _, text in under_way)[:200]))
         if run.job.progress is None or encode_progress(run.job.progress) != progress:
-            await scripts.run_async(self._client, scripts.progress({run.job.id: run.job.attempt}, progress))
+            # Another process may have looked later and be done earlier.
+            await scripts.run_async(self._client, scripts.progress({run.job.id: run.job.attempt}, progress, at_least=fraction))
 
     async def _end(self, run: Run, outcome: Outcome) -> None:
         settings = self._settings

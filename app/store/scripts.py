@@ -204,9 +204,12 @@ def watch(job_id: str, *, owner: str | None = None) -> Call:
     return Call("watch", (keys.job(job_id), keys.EXPIRING), (job_id, owner or "", DEFAULT_OWNER))
 
 
-def progress(jobs: Mapping[str, int], encoded: bytes) -> Call:
-    """Record the encoded progress of running attempts. `jobs` maps each job to its attempt."""
-    return Call("progress", (), (encoded, *(part for item in jobs.items() for part in item)))
+def progress(jobs: Mapping[str, int], encoded: bytes, *, at_least: float | None = None) -> Call:
+    """Record the encoded progress of running attempts. `jobs` maps each job to its attempt.
+
+    `at_least` is the fraction of this progress if it must not replace a larger one.
+    """
+    return Call("progress", (), (encoded, "" if at_least is None else at_least, *(part for item in jobs.items() for part in item)))
 
 
 def tokens(job_id: str, attempt: int, run: str, events: Sequence[Token], *, keep: int, ttl: int) -> Call:

@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
+
 from app.core.deliveries import unpack_reply
-from app.core.jobs import State
+from app.core.jobs import Progress, State
 from app.store import keys, scripts
+from app.store.records import encode_progress
 from tests.store.conftest import QUEUE, Store, delivery, failed, succeeded
 
 
@@ -40,6 +43,16 @@ def test_a_job_runs_and_succeeds(store: Store) -> None:
     assert store.finish(sent, succeeded(sent.jobs[0])) == 0
     job = store.job(sent.jobs[0])
     assert (job.state, job.attempt, job.revision, job.worker) == (State.SUCCEEDED, 1, 3, "worker/1")
+
+
+@pytest.mark.parametrize(("at_least", "shown"), [(0.25, 0.5), (None, 0.25)])
+def test_progress_that_comes_late_does_not_go_back(store: Store, at_least: float | None, shown: float) -> None:
+    sent = store.submit()
+    store.start(sent)
+    for fraction, least in ((0.5, 0.5), (0.25, at_least)):
+        progress = encode_progress(Progress(fraction, "halfway"))
+        scripts.run(store.client, scripts.progress({sent.jobs[0]: 1}, progress, at_least=least))
+    assert store.job(sent.jobs[0]).progress == Progress(shown, "halfway")
 
 
 def test_nothing_but_the_record_stays_behind(store: Store) -> None:
