@@ -120,7 +120,8 @@ def _take(chosen: list[Measure], systems: dict[str, System], rounds: int, second
     for measure in chosen:
         present = [systems[name] for name in measure.systems if name in systems]
         for number in range(rounds):
-            for system in present:
+            # What ran just before matters: in every second round it is another system.
+            for system in present if number % 2 == 0 else reversed(present):
                 with system.at_work():
                     taken = measure.take(system, seconds)
                 for figure, value in taken.items():
