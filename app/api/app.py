@@ -81,7 +81,7 @@ def create() -> ASGIApp:
             with graceful_shutdown(leave, container.drain, lambda: measured.last_request_at, container.settings.api_linger_s):
                 yield
 
-    app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=lifespan, openapi_url=None)
     for module in modules:
         app.include_router(module.router)
     problems.install(app)

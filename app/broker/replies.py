@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ from app.store import keys
 from app.store.blobs import blobs, is_reference
 
 log = logging.getLogger(__name__)
-_SILENCE_S: Final = 3.0
+_READ_S: Final = 1.0
+_SILENT_READS: Final = 3
 _AGAIN_S: Final = 0.5
 
 Finish = Callable[[str, Sequence[Outcome], frozenset[int]], None]
@@ -60,20 +61,21 @@ class Replies:
 
     async def _listen(self, connection: AbstractConnection) -> None:
         """Read messages. Raises ConnectionError if Redis does not answer a ping: a connection can break unnoticed by both sides."""
-        clock = asyncio.get_running_loop().time
-        heard_at, pinged = clock(), False
-        while (silent := clock() - heard_at) < 2 * _SILENCE_S:
-            message = await connection.read_response(timeout=1.0, push_request=True)
+        # Counts reads, not seconds: a process that stood still has not read what came meanwhile.
+        silent = 0
+        while silent < 2 * _SILENT_READS:
+            message = await connection.read_response(timeout=_READ_S, push_request=True)
             self._loop.touch()
             if message is not None:
-                heard_at, pinged = clock(), False
+                silent = 0
                 self._loop.recover()
                 with self._loop.item("a message"):
                     self._hear(message)
-            elif silent > _SILENCE_S and not pinged:
-                pinged = True
+                continue
+            silent += 1
+            if silent == _SILENT_READS:
                 await self._tell("PING")
-        raise ConnectionError(f"Redis has been silent for {silent:.0f} s")
+        raise ConnectionError(f"Redis has been silent for {silent * _READ_S:.0f} s")
 
     async def _tell(self, *command: str | bytes) -> None:
         """Send a command on the current connection. Only `run` replaces the connection, and then subscribes to everything that is watched."""
@@ -89,6 +91,8 @@ class Replies:
             case [b"subscribe", channel, _]:
                 # Messages published before the subscription are lost too.
                 self._wake(channel)
+                if channel == self._own:
+                    self._start(self._take_missed())
 
     def _take(self, channel: bytes, data: bytes) -> None:
         if channel != self._own:
@@ -96,11 +100,22 @@ class Replies:
             return
         head, _, packed = data.partition(b"\n")
         if is_reference(packed):
-            task = asyncio.create_task(self._take_blob(head, packed))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._take_blob(head, packed))
         else:
             self._end(head, packed)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_missed(self) -> None:
+        """Take the replies that Redis kept because nobody was subscribed."""
+        with self._loop.item("missed replies"):
+            async with self._client.pipeline() as pipe:
+                missed, _ = await pipe.lrange(self._own, 0, -1).delete(self._own).execute()
+            for data in missed:
+                self._take(self._own, data)
 
     async def _take_blob(self, head: bytes, packed: bytes) -> None:
         with self._loop.item("a large reply"):

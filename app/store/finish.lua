@@ -1,6 +1,7 @@
 -- Ends a delivery: records every outcome (the first one of a job wins) and notifies the API process that waits.
 -- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
--- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep a dead letter, most of them,
+-- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
+--       seconds to keep a dead letter, most of them,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
 -- Returns the number of outcomes that came too late.
 local keep, channel = ARGV[2], ARGV[3]
@@ -11,8 +12,8 @@ redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 local late = {}
-local webhooks = #ARGV > 6 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 7, #ARGV, 7 do
+local webhooks = #ARGV > 7 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 8, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
@@ -29,7 +30,7 @@ for i = 7, #ARGV, 7 do
       redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
       if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
       if job[8] then redis.call('HSET', dead, 'owner', job[8]) end
-      redis.call('EXPIRE', dead, ARGV[5])
+      redis.call('EXPIRE', dead, ARGV[6])
       redis.call('ZADD', KEYS[3], now, id)
     elseif trace ~= '' then
       redis.call('HSET', key, 'traceback', trace)
@@ -42,12 +43,19 @@ for i = 7, #ARGV, 7 do
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   else
-    late[#late + 1] = (i - 7) / 7
+    late[#late + 1] = (i - 8) / 7
   end
 end
-local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[6])
+local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end
 end
-if channel ~= '' then redis.call('PUBLISH', channel, table.concat(late, ',') .. ' ' .. now .. '\n' .. ARGV[4]) end
+if channel ~= '' then
+  local reply = table.concat(late, ',') .. ' ' .. now .. '\n' .. ARGV[4]
+  -- A process that has lost its connection subscribes again, and then reads the list.
+  if redis.call('PUBLISH', channel, reply) == 0 then
+    redis.call('RPUSH', channel, reply)
+    redis.call('EXPIRE', channel, ARGV[5])
+  end
+end
 return #late

@@ -39,7 +39,7 @@ _TEXT: Final = {
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
-_REPLY_TTL_S: Final = 60.0
+_REPLY_TTL_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def finish(
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (delivery.id, keep, channel, reply, keep_dead, max_dead, *jobs),
+        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, *jobs),
     )
 
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
 import redis.asyncio
 
-from app.broker.replies import Replies
+from app.broker.replies import Finish, Replies
 from app.loops import Loop
 from app.settings import settings
-from app.store import keys
+from app.store import keys, scripts
 from app.store.redis.client import connect_async
 from app.store.redis.url import Address
 from tests.chaos.wire import Wire
+from tests.store.conftest import QUEUE, delivery, succeeded
 
 
 @contextlib.asynccontextmanager
-async def listening(port: int, loop: Loop | None = None) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
+async def listening(
+    port: int, loop: Loop | None = None, finish: Finish = lambda *_: None
+) -> AsyncIterator[tuple[Replies, asyncio.Task[None]]]:
     client = connect_async(Address.parse(f"redis://127.0.0.1:{port}/0", settings()))
-    replies = Replies(client, "api", lambda *_: None, loop)
+    replies = Replies(client, "api", finish, loop)
     task = asyncio.create_task(replies.run())
     yield replies, task
     task.cancel()
@@ -71,7 +75,7 @@ async def test_callers_who_begin_to_watch_while_the_connection_is_made_again_dis
 async def test_a_connection_that_has_gone_silent_is_made_again(
     client: redis.asyncio.Redis, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.broker.replies._SILENCE_S", 0.5)
+    monkeypatch.setattr("app.broker.replies._READ_S", 0.1)
     wire = Wire(port)
     await wire.start()
     async with listening(wire.port) as (replies, _), replies.watch("one") as changed:
@@ -95,3 +99,33 @@ async def test_a_lost_connection_is_reported_until_there_is_another(client: redi
                 await asyncio.sleep(0.01)
         async with replies.watch("two") as changed:
             await hears(client, changed, "two")
+
+
+def answer(client: redis.Redis) -> str:
+    """A worker ends a delivery of the process `api`. Returns its ID."""
+    sent = delivery(("a job",))
+    scripts.run(client, scripts.finish(QUEUE, sent, [succeeded("a job")], keep=60, keep_dead=60, max_dead=1))
+    return sent.id
+
+
+async def test_a_process_that_stood_still_hears_what_was_answered_meanwhile(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.broker.replies._READ_S", 0.1)
+    ended: asyncio.Queue[str] = asyncio.Queue()
+    with redis.Redis(port=port) as worker:
+        async with listening(port, finish=lambda id, *_: ended.put_nowait(id)), asyncio.timeout(30):
+            answered = {answer(worker)}
+            assert await ended.get() in answered
+            answered = {answer(worker)}
+            time.sleep(2)  # noqa: ASYNC251 - the machine gives this process no time
+            assert await ended.get() in answered
+            assert worker.pubsub_numsub(keys.reply("api")) == [(keys.reply("api").encode(), 1)]
+
+
+async def test_what_is_answered_while_nobody_is_subscribed_is_heard_later(port: int) -> None:
+    ended: asyncio.Queue[str] = asyncio.Queue()
+    with redis.Redis(port=port) as worker:
+        answered = {answer(worker), answer(worker)}
+        assert 0 < worker.ttl(keys.reply("api")) <= 60
+        async with listening(port, finish=lambda id, *_: ended.put_nowait(id)), asyncio.timeout(30):
+            assert {await ended.get(), await ended.get()} == answered
+        assert not worker.exists(keys.reply("api"))

@@ -55,7 +55,8 @@ def test_progress_that_comes_late_does_not_go_back(store: Store, at_least: float
     assert store.job(sent.jobs[0]).progress == Progress(shown, "halfway")
 
 
-def test_nothing_but_the_record_stays_behind(store: Store) -> None:
+def test_nothing_but_the_record_stays_behind(store: Store, listening: Callable[[str], list[bytes]]) -> None:
+    listening(keys.reply("api"))
     sent = store.submit()
     store.start(sent)
     store.finish(sent, succeeded(sent.jobs[0]))
@@ -223,7 +224,8 @@ def test_who_watches_a_job_hears_of_each_change(store: Store, listening: Callabl
     assert listening(keys.event(sent.jobs[0])) == [b"changed", b"changed"]
 
 
-def test_callers_without_a_record_leave_nothing_in_the_store(store: Store) -> None:
+def test_callers_without_a_record_leave_nothing_in_the_store(store: Store, listening: Callable[[str], list[bytes]]) -> None:
+    listening(keys.reply("api"))
     sent = delivery(("a", "b"))
     sent.recorded = False
     call = scripts.submit(QUEUE, b"message", sent, (), (), (), attempts=3, limit_s=30, max_queue=10, ttl=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.api.http.responses import json_response
 from app.api.server.operations import Access, required
 from app.core.api_keys import Scope
 
@@ -44,9 +46,17 @@ def serves(path: str) -> bool:
 
 
 def install(app: FastAPI, locked: bool) -> None:
-    """Add the pages to an application that was made with `docs_url=None`. `locked`: its operations need a key."""
+    """Add the pages to an application that was made with `openapi_url=None`. `locked`: its operations need a key."""
+    app.openapi_url = "/openapi.json"
     app.openapi = lambda: app.openapi_schema or _described(app, locked)  # type: ignore[method-assign]
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
+
+    @app.get(app.openapi_url, include_in_schema=False)
+    async def openapi(request: Request) -> Response:
+        # It is made once and takes a second: other requests do not wait for it.
+        document = await asyncio.to_thread(app.openapi)
+        root = request.scope.get("root_path", "").rstrip("/")
+        return json_response({**document, "servers": [{"url": root}]} if root else document)
 
     @app.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
