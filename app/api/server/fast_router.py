@@ -25,6 +25,7 @@ from app.api.server import documentation
 from app.api.server.access_control import AccessControl
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
+from app.core.security_headers import POLICY
 
 log = logging.getLogger(__name__)
 _ADMITTED: Final = Response()
@@ -71,10 +72,12 @@ class FastRouter:
                 scope["app"] = self._app
                 refusal = await self._refusal(self.access_control, Request(scope, receive))
                 if refusal is not None:
+                    refusal.raw_headers.append(POLICY)
                     await refusal(scope, receive, send)
                     return
             if self.access_control is not None:
                 scope[UNROUTED] = True
+            send = _with_policy(send)
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
@@ -88,6 +91,7 @@ class FastRouter:
             response = await self._call(request, endpoint)
         finally:
             release(scope)
+        response.raw_headers.append(POLICY)
         await response(scope, receive, send)
 
     def _find(self, method: str, path: str) -> tuple[PlainRoute, dict[str, Any]] | None:
@@ -136,6 +140,17 @@ def _without_route(request: Request, allowed: list[str]) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"allow": ", ".join(allowed)})
     return method_not_allowed(request, allowed)
+
+
+def _with_policy(send: Send) -> Send:
+    """Return a `send` that adds the policy for data to a response which has no policy of its own."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start" and all(name != POLICY[0] for name, _ in message["headers"]):
+            message["headers"] = [*message["headers"], POLICY]
+        await send(message)
+
+    return sending
 
 
 def _without_body(send: Send) -> Send:
