@@ -27,6 +27,7 @@ ADVANCED: Final = frozenset(
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
 
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
@@ -110,6 +111,10 @@ class Settings(BaseSettings):
     api_linger_ready: bool = Field(
         False,
         description="Report ready while lingering. Kubernetes removes a terminating pod from its Services itself, and sends it requests only if no other pod is ready. The chart sets it.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Comma-separated origins whose pages may call the API from a browser, for example `https://app.example.com`, or `*` for all (default: none).",
     )
     auth: Literal["none", "keys"] = Field(
         "none",
@@ -360,6 +365,17 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}:?", value):
             raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', and at most one colon, at the end: for example 'team-a:'")
         return f"{value.removesuffix(':')}:"
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact_origins(cls, value: str) -> str:
+        """Refuse what no browser sends as the origin of a page."""
+        for origin in names(value):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin. Use scheme, host in lower case and port: for example 'https://app.example.com'"
+                )
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -23,6 +23,7 @@ from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
 from app.api.server import documentation
 from app.api.server.access_control import AccessControl
+from app.api.server.content_policy import with_policy
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
 from app.core.security_headers import POLICY
@@ -77,7 +78,7 @@ class FastRouter:
                     return
             if self.access_control is not None:
                 scope[UNROUTED] = True
-            send = _with_policy(send)
+            send = with_policy(send)
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
@@ -140,17 +141,6 @@ def _without_route(request: Request, allowed: list[str]) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"allow": ", ".join(allowed)})
     return method_not_allowed(request, allowed)
-
-
-def _with_policy(send: Send) -> Send:
-    """Return a `send` that adds the policy for data to a response which has no policy of its own."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start" and all(name != POLICY[0] for name, _ in message["headers"]):
-            message["headers"] = [*message["headers"], POLICY]
-        await send(message)
-
-    return sending
 
 
 def _without_body(send: Send) -> Send:
