@@ -19,8 +19,8 @@ _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
         "api_body_s", "api_linger_ready", "api_silence_s", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
-        "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches", "max_loads",
-        "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
+        "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
+        "max_failing_addresses", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
@@ -128,6 +128,14 @@ class Settings(BaseSettings):
         60.0,
         ge=0,
         description="Time that an API key is still accepted after it was last read while Redis does not answer. After that, the response is 503.",
+    )
+    auth_failures_per_minute: int = Field(
+        60,
+        ge=0,
+        description="Requests with an invalid API key that a client address may send per minute to one API process; above it 429. Valid keys are still accepted; 0 means no limit.",
+    )
+    max_failing_addresses: int = Field(
+        10_000, gt=0, description="Client addresses whose invalid API keys one API process counts; the oldest are dropped first."
     )
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
