@@ -111,6 +111,11 @@ RECYCLED: Final = Counter(
 AUTHENTICATION_FAILURES: Final = Counter(
     "celeriac_authentication_failures", "Requests refused because of their API key, by error code.", ["code"]
 )
+FAILING_ADDRESSES: Final = Gauge(
+    "celeriac_failing_addresses",
+    "Client addresses that sent an invalid API key within the last minute, at most `CELERIAC_MAX_FAILING_ADDRESSES` per process.",
+    multiprocess_mode="livesum",
+)
 KEY_PREVIOUS_USED: Final = Counter(
     "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
 )

@@ -19,14 +19,15 @@ _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
         "api_body_s", "api_linger_ready", "api_silence_s", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
-        "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches", "max_loads",
-        "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
+        "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
+        "max_failing_addresses", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
 
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
@@ -111,6 +112,10 @@ class Settings(BaseSettings):
         False,
         description="Report ready while lingering. Kubernetes removes a terminating pod from its Services itself, and sends it requests only if no other pod is ready. The chart sets it.",
     )
+    cors_origins: str = Field(
+        "",
+        description="Comma-separated origins whose pages may call the API from a browser, for example `https://app.example.com`, or `*` for all (default: none).",
+    )
     auth: Literal["none", "keys"] = Field(
         "none",
         description="Authentication of the API: `none` accepts every request, `keys` demands an API key with the scope of the operation.",
@@ -123,6 +128,14 @@ class Settings(BaseSettings):
         60.0,
         ge=0,
         description="Time that an API key is still accepted after it was last read while Redis does not answer. After that, the response is 503.",
+    )
+    auth_failures_per_minute: int = Field(
+        60,
+        ge=0,
+        description="Requests with an invalid API key that a client address may send per minute to one API process; above it 429. Valid keys are still accepted; 0 means no limit.",
+    )
+    max_failing_addresses: int = Field(
+        10_000, gt=0, description="Client addresses whose invalid API keys one API process counts; the oldest are dropped first."
     )
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
@@ -360,6 +373,17 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}:?", value):
             raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', and at most one colon, at the end: for example 'team-a:'")
         return f"{value.removesuffix(':')}:"
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _exact_origins(cls, value: str) -> str:
+        """Refuse what no browser sends as the origin of a page."""
+        for origin in names(value):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin. Use scheme, host in lower case and port: for example 'https://app.example.com'"
+                )
+        return value
 
     @classmethod
     def settings_customise_sources(

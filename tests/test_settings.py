@@ -54,3 +54,27 @@ def test_any_other_key_prefix_is_refused_with_an_example(given: str, monkeypatch
     monkeypatch.setenv("CELERIAC_KEY_PREFIX", given)
     with pytest.raises(InvalidInput, match=r"CELERIAC_KEY_PREFIX is .*: use 1 to 63 letters.*'team-a:'"):
         settings()
+
+
+@pytest.mark.parametrize(
+    "given", ["", "*", "https://app.example.com", "http://localhost:3000,https://[2001:db8::1]:8443", "tauri://localhost"]
+)
+def test_origins_for_cors_are_taken_as_browsers_send_them(given: str) -> None:
+    assert Settings(cors_origins=given).cors_origins == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "https://app.example.com/",
+        "app.example.com",
+        "https://*.example.com",
+        "https://App.example.com",
+        "null",
+        "https://a.example https://b.example",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused_with_an_example(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_CORS_ORIGINS", f"https://a.example,{given}")
+    with pytest.raises(InvalidInput, match=r"https://app\.example\.com"):
+        settings()

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app import __version__, logs, startup
-from app.settings import settings
+from app.settings import names, settings
 
 _DESCRIPTION: Final = """
 Predictions of trained models, with plain JSON at `/v1/jobs` or with the Open Inference Protocol at `/v2`.
@@ -43,6 +43,7 @@ def create() -> ASGIApp:
         webhooks,
     )
     from app.api.server import documentation
+    from app.api.server.cors import Cors
     from app.api.server.fast_router import FastRouter
     from app.api.server.metrics import MetricsMiddleware
     from app.api.server.shutdown import graceful_shutdown
@@ -87,7 +88,8 @@ def create() -> ASGIApp:
     problems.install(app)
     documentation.install(app, locked=settings().auth != "none")
     router = FastRouter(app, [module.router for module in modules])
-    measured = MetricsMiddleware(router)
+    origins = names(settings().cors_origins)
+    measured = MetricsMiddleware(Cors(router, origins) if origins else router)
     return measured
 
 

@@ -44,6 +44,7 @@ from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.catalog import Catalog
 from app.services.dead_letters import DeadLetterService
+from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
@@ -123,9 +124,11 @@ class Container:
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
         self._authentication: Authentication | None = None
+        self.access_control: AccessControl | None = None
         if settings.auth == "keys":
-            self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
-        self.access_control = AccessControl(self._authentication) if self._authentication else None
+            failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
+            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"))
+            self.access_control = AccessControl(self._authentication, failures)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)

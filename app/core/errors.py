@@ -32,6 +32,7 @@ CeleriacError
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── CredentialsMissing           credentials_missing     the request has no API key, and needs one
 │   └── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+├── TooManyFailures              too_many_failures       the address sent too many invalid API keys; try again later
 ├── CredentialsConflict          credentials_conflict    the request has two different API keys
 ├── ScopeMissing                 scope_missing           the API key lacks the scope that the operation needs
 ├── KeyRestricted                key_restricted          the API key does not allow this model or pool
@@ -275,6 +276,15 @@ class CredentialsMissing(CeleriacError):
 class InvalidKey(CredentialsMissing):
     code = "invalid_key"
     title = "The API key is not valid"
+
+
+class TooManyFailures(CeleriacError):
+    code = "too_many_failures"
+    title = "Too many requests with an invalid API key"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class CredentialsConflict(CeleriacError):

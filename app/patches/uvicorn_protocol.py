@@ -29,8 +29,12 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app import metrics
+from app.core.security_headers import EVERYWHERE, POLICY
+from app.patches.uvicorn_headers import send_with_every_response
 from app.patches.uvicorn_transport import Protocol
 from app.settings import settings
+
+send_with_every_response(EVERYWHERE)
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of the request line and the headers; and, apart from them, of what is between the parts of a body and after it."""
@@ -55,7 +59,7 @@ class Refusal(Exception):
         code = self.title.lower().replace(" ", "_")
         problem = {"type": f"urn:celeriac:error:{code}", "title": self.title, "status": self.status, "detail": self.detail, "code": code}
         body = orjson.dumps(problem | {"error": self.detail})
-        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\n%b: %b\r\nconnection: close\r\n\r\n" % (len(body), *POLICY)
         retry = b"retry-after: 1\r\n" if self.status == 503 else b""
         return STATUS_LINE[self.status] + retry + head + body
 

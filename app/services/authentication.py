@@ -23,6 +23,7 @@ from app.core.api_keys import NOT_VALID, ApiKey, Caller, hash_secret, parse
 from app.core.errors import InvalidKey, StoreUnavailable
 from app.loops import Loop
 from app.services.api_keys_file import ApiKeysFile
+from app.services.failed_authentications import FailedAuthentications
 from app.settings import Settings
 from app.store import api_keys, keys
 
@@ -61,15 +62,27 @@ class _Cached:
 class Authentication:
     """The API keys as one process verifies them."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, replies: Replies, file: ApiKeysFile, loop: Loop) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        replies: Replies,
+        file: ApiKeysFile,
+        failures: FailedAuthentications,
+        loop: Loop,
+    ) -> None:
         self._client = client
         self._stale_s = max(settings.keys_stale_s, _FRESH_S)
         self._most = settings.max_keys
         self._replies = replies
         self._file = file
+        self._failures = failures
         self._loop = loop
         self._cache: dict[str, _Cached] = {}
         self._unknown: dict[str, float] = {}
+        self._existing: frozenset[str] | None = None
+        self._existing_at = 0.0
+        self._reading_ids = asyncio.Lock()
         self._generation = 0
         self._in_file: dict[str, _Cached] = {}
         self._marked: dict[str, float] = {}
@@ -93,8 +106,12 @@ class Authentication:
         async with self._replies.listen(keys.API_KEYS_CHANGED) as changed:
             await self._loop.run(partial(self._turn, changed))
 
-    async def verify(self, text: bytes) -> Authenticated:
+    async def verify(self, text: bytes, address: str) -> Authenticated:
         """Return the caller that a key means.
+
+        Args:
+            text: The key.
+            address: Address of the client.
 
         Raises:
             InvalidKey: The key is malformed, unknown, wrong, disabled or expired.
@@ -105,7 +122,7 @@ class Authentication:
         if cached is None:
             cached = self._cache.get(id)
             if cached is None or time.monotonic() - cached.read_at > _FRESH_S:
-                cached = await self._read(id, cached)
+                cached = await self._read(id, cached, address)
         now = time.time()
         previous = cached.record.check(hash_secret(secret), now)
         if now - self._marked.get(id, 0.0) >= _USED_EVERY_S:
@@ -115,10 +132,12 @@ class Authentication:
         metrics.KEY_PREVIOUS_USED.inc()
         return cached.caller, Rotation(cached.record.rotated_at or cached.record.created_at, cached.record.previous_until)
 
-    async def _read(self, id: str, stale: _Cached | None) -> _Cached:
+    async def _read(self, id: str, stale: _Cached | None, address: str) -> _Cached:
         """Return a record that Redis has now, or the stale one for its time while Redis does not answer."""
         now, generation = time.monotonic(), self._generation
         if now - self._unknown.get(id, -_FRESH_S) < _FRESH_S:
+            raise InvalidKey(NOT_VALID)
+        if stale is None and self._failures.exceeded(address) and not await self._exists(id):
             raise InvalidKey(NOT_VALID)
         usable = stale is not None and now - stale.read_at <= self._stale_s
         if stale is not None and usable and now < stale.retry_at:
@@ -128,7 +147,7 @@ class Authentication:
                 record = await api_keys.read(self._client, id)
         except (RedisError, OSError) as error:
             if stale is None or not usable:
-                raise StoreUnavailable(f"The API key cannot be verified, because Redis does not answer. Try again: {error}") from None
+                raise _unverified(error) from None
             stale.retry_at = time.monotonic() + _REFRESH_S
             return stale
         if record is None:
@@ -142,12 +161,30 @@ class Authentication:
             _bounded(self._cache, id, read, self._most)
         return read
 
+    async def _exists(self, id: str) -> bool:
+        """Return whether Redis has a key of this ID. All IDs are read together and kept, so that a flood does not reach Redis.
+
+        The notification of a new key drops them, like every change.
+        """
+        async with self._reading_ids:
+            existing = self._existing
+            if existing is None or time.monotonic() - self._existing_at > _FRESH_S:
+                now, generation = time.monotonic(), self._generation
+                try:
+                    existing = await api_keys.ids(self._client)
+                except (RedisError, OSError) as error:
+                    raise _unverified(error) from None
+                if generation == self._generation:
+                    self._existing, self._existing_at = existing, now
+        return id in existing
+
     async def _turn(self, changed: asyncio.Event) -> float:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), _TURN_S)
         if changed.is_set():
             changed.clear()
             self.drop()
+        self._failures.forget()
         await self._refresh_file()
         used, self._used = self._used, {}
         if used:
@@ -160,6 +197,7 @@ class Authentication:
         self._generation += 1
         self._cache.clear()
         self._unknown.clear()
+        self._existing = None
 
     async def _refresh_file(self) -> None:
         if await asyncio.to_thread(self._file.refresh):
@@ -169,6 +207,10 @@ class Authentication:
         _bounded(self._marked, record.id, now, self._most)
         if not record.in_file:
             self._used[record.id] = now
+
+
+def _unverified(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"The API key cannot be verified, because Redis does not answer. Try again: {error}")
 
 
 def _bounded(cache: dict[str, _Value], id: str, value: _Value, most: int) -> None:

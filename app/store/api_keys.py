@@ -40,6 +40,12 @@ async def read(client: redis.asyncio.Redis, id: str) -> ApiKey | None:
     return required(_KIND, id, [await fields_of(client, keys.api_key(id))], lambda fields: _decode(id, fields))
 
 
+async def ids(client: redis.asyncio.Redis) -> frozenset[str]:
+    """Return the IDs of all keys."""
+    members: Any = await client.zrange(keys.API_KEYS, 0, -1)
+    return frozenset(decodable(members))
+
+
 async def every(client: redis.asyncio.Redis) -> list[ApiKey]:
     """Return all keys, the oldest first."""
     members: Any = await client.zrange(keys.API_KEYS, 0, -1)

@@ -72,7 +72,7 @@ def test_every_header_has_a_line() -> None:
 def test_headers_are_recognized(module: str) -> None:
     named = {
         "http/preferences": {"prefer", "preference-applied"},
-        "http/sse": {"accept", "last-event-id", "cache-control"},
+        "http/sse": {"accept", "last-event-id"},
         "routes/batches": {"celeriac-owner", "location"},
         "http/problems": {"retry-after", "allow"},
     }

@@ -77,6 +77,10 @@ CONTRACTS: Final[dict[str, dict[str, str]]] = {
         "redbeat.schedulers:acquire_distributed_beat_lock": "78081b99ad950ed6",
         "redbeat.schedulers:get_redis": "b66e063a96f8671c",
     },
+    "uvicorn_headers": {
+        "uvicorn.protocols.http.httptools_impl:_get_status_line": "97d768be1a153596",
+        "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send": "2283ee63dfa5cad7",
+    },
     "uvicorn_protocol": {
         "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol": "504faa6923252322",
     },

@@ -52,6 +52,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.WebhookConflict: 409,
     errors.CredentialsMissing: 401,
     errors.InvalidKey: 401,
+    errors.TooManyFailures: 429,
     errors.CredentialsConflict: 400,
     errors.ScopeMissing: 403,
     errors.KeyRestricted: 403,
@@ -83,7 +84,7 @@ def problem(request: Request, error: CeleriacError) -> Response:
     """Return an error as a response."""
     status = STATUS[type(error)]
     headers = {}
-    if isinstance(error, errors.QueueFull | errors.StoreUnavailable | errors.Overloaded):
+    if isinstance(error, errors.QueueFull | errors.TooManyFailures | errors.StoreUnavailable | errors.Overloaded):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
     if challenge := _challenge(error):
         headers["www-authenticate"] = challenge

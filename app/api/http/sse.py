@@ -43,7 +43,7 @@ def event(id: int, name: str, data: Mapping[str, Any]) -> bytes:
 
 def stream(events: AsyncIterator[bytes], headers: Mapping[str, str] | None = None) -> StreamingResponse:
     """Return a response that sends events as they occur."""
-    return StreamingResponse(_until_redis_fails(events), media_type=MEDIA_TYPE, headers={"cache-control": "no-store", **(headers or {})})
+    return StreamingResponse(_until_redis_fails(events), media_type=MEDIA_TYPE, headers=headers)
 
 
 async def _until_redis_fails(events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

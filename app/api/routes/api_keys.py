@@ -20,7 +20,6 @@ from app.services.requests.api_keys import Creation, Role, Rotation
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=PlainRoute, responses=PROBLEMS)
 _TYPES: Final = (*JSON, "")
-_SECRET: Final = {"cache-control": "no-store"}
 
 
 @router.post("", **schemas.CREATE)
@@ -28,7 +27,7 @@ async def create(request: Request) -> Response:
     """Creates a key. The response contains its text, which is shown only once."""
     root = container(request)
     key, text = await root.api_keys.create(Creation.parse(await root.bodies.read_object(request)))
-    return json_response(schemas.NewKey(**_present(key), key=text), 201, {"location": f"/v1/keys/{key.id}", **_SECRET})
+    return json_response(schemas.NewKey(**_present(key), key=text), 201, {"location": f"/v1/keys/{key.id}"})
 
 
 @router.get("", **schemas.LIST)
@@ -52,7 +51,7 @@ async def rotate(request: Request) -> Response:
     root = container(request)
     rotation = Rotation.parse(await root.bodies.read_optional(request, _TYPES))
     key, text = await root.api_keys.rotate(request.path_params["id"], rotation)
-    return json_response(schemas.NewKey(**_present(key), key=text), headers=_SECRET)
+    return json_response(schemas.NewKey(**_present(key), key=text))
 
 
 @router.post("/{id}/disable", **schemas.DISABLE)

@@ -35,7 +35,7 @@ async def listed(request: Request) -> Response:
 @router.get("/default/secret", **schemas.SECRET)
 async def default_secret(request: Request) -> Response:
     """Returns the secret that signs messages to receivers which jobs name, if this server generated it."""
-    return json_response(schemas.Secret(secret=await container(request).webhooks.default_secret()), headers={"cache-control": "no-store"})
+    return json_response(schemas.Secret(secret=await container(request).webhooks.default_secret()))
 
 
 @router.get("/{id}", **schemas.READ)
@@ -64,7 +64,7 @@ async def rotate(request: Request) -> Response:
     """Creates a new secret, which is shown only once. For a day, messages carry a signature of the new and of the old one."""
     webhook = await container(request).webhooks.rotate_secret(request.path_params["id"])
     body = schemas.NewSecret(secret=webhook.secret, previous_until=rfc3339(webhook.previous_until))
-    return json_response(body, headers={"cache-control": "no-store"})
+    return json_response(body)
 
 
 @router.get("/{id}/deliveries", **schemas.DELIVERIES)

@@ -16,6 +16,7 @@ from app.core import callers
 from app.core.api_keys import OWNER, Caller, Scope
 from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidInput, InvalidKey, ScopeMissing, shown
 from app.services.authentication import Authenticated, Authentication
+from app.services.failed_authentications import FailedAuthentications
 
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
 
@@ -23,8 +24,9 @@ _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_�
 class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
-    def __init__(self, authentication: Authentication) -> None:
+    def __init__(self, authentication: Authentication, failures: FailedAuthentications) -> None:
         self._authentication = authentication
+        self._failures = failures
 
     async def serve(self, request: Request, route: PlainRoute) -> Response:
         """Call the endpoint of a route for an admitted caller.
@@ -32,6 +34,7 @@ class AccessControl:
         Raises:
             CredentialsMissing: The request has no key.
             InvalidKey: The key is not valid.
+            TooManyFailures: The key is not valid, like many others that came from the same address.
             CredentialsConflict: The request has two different keys.
             ScopeMissing: The key lacks the scope of the operation, or may not act for the owner in `Celeriac-Owner`.
             InvalidInput: `Celeriac-Owner` is not one owner.
@@ -57,8 +60,13 @@ class AccessControl:
 
     async def admit(self, scope: Connection) -> Authenticated:
         """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
+        # The peer of the connection. Headers that name another address could be made up.
+        client = scope.get("client")
+        address: str = client[0] if client else ""
         try:
-            return await self._authentication.verify(_key(scope))
+            return await self._authentication.verify(_key(scope), address)
+        except InvalidKey as error:
+            raise _counted(self._failures.failed(address, error)) from None
         except CeleriacError as error:
             raise _counted(error) from None
 

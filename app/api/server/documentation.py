@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from app.api.http.responses import json_response
 from app.api.server.operations import Access, required
 from app.core.api_keys import Scope
+from app.core.security_headers import page_policy
 
 _ASSETS: Final = "/docs/assets"
 _PAGES: Final = ("/", "/docs", "/openapi.json")
@@ -65,13 +66,15 @@ def install(app: FastAPI, locked: bool) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=f"{root}{app.openapi_url}",
             title=f"{app.title} API",
             swagger_js_url=f"{root}{_ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{_ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{root}{_ASSETS}/favicon.png",
         )
+        page.headers["content-security-policy"] = page_policy(bytes(page.body))
+        return page
 
 
 def _described(app: FastAPI, locked: bool) -> dict[str, Any]:

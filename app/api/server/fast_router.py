@@ -23,8 +23,10 @@ from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
 from app.api.server import documentation
 from app.api.server.access_control import AccessControl
+from app.api.server.content_policy import with_policy
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
+from app.core.security_headers import POLICY
 
 log = logging.getLogger(__name__)
 _ADMITTED: Final = Response()
@@ -71,10 +73,12 @@ class FastRouter:
                 scope["app"] = self._app
                 refusal = await self._refusal(self.access_control, Request(scope, receive))
                 if refusal is not None:
+                    refusal.raw_headers.append(POLICY)
                     await refusal(scope, receive, send)
                     return
             if self.access_control is not None:
                 scope[UNROUTED] = True
+            send = with_policy(send)
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
@@ -88,6 +92,7 @@ class FastRouter:
             response = await self._call(request, endpoint)
         finally:
             release(scope)
+        response.raw_headers.append(POLICY)
         await response(scope, receive, send)
 
     def _find(self, method: str, path: str) -> tuple[PlainRoute, dict[str, Any]] | None:

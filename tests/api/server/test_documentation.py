@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from typing import Any
 
@@ -46,3 +48,24 @@ def test_a_description_keeps_its_backticks(document: Any) -> None:
     descriptions = {name: operation["description"] for name, operation in operations(document)}
     assert descriptions["GET /v1/jobs"] == "`next` is the cursor of the next page, null on the last."
     assert [name for name, text in descriptions.items() if text.count("`") % 2] == []
+
+
+async def test_the_page_may_run_its_own_scripts_and_no_others(api: httpx.AsyncClient) -> None:
+    response = await api.get("/docs")
+    [policy] = response.headers.get_list("content-security-policy")
+    directives = {words[0]: words[1:] for part in policy.split(";") if (words := part.split())}
+    inside = [
+        script.encode() for attributes, script in re.findall(r"<script([^>]*)>(.*?)</script>", response.text, re.DOTALL) if not attributes
+    ]
+    assert len(inside) == 1
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'" for script in inside]
+    assert directives["script-src"] == ["'self'", *hashes]
+    assert directives["default-src"] == directives["frame-ancestors"] == ["'none'"]
+    assert directives["connect-src"] == ["'self'"]
+
+
+async def test_the_page_loads_everything_from_this_server(api: httpx.AsyncClient) -> None:
+    """Its policy permits nothing else, and no script in an attribute."""
+    page = (await api.get("/docs")).text
+    assert all(address.startswith("/docs/assets/") for address in re.findall(r'(?:src|href)="([^"]*)"', page))
+    assert not re.search(r"\son\w+=|<style|javascript:", page)
