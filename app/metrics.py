@@ -55,6 +55,7 @@ SMOKE_TESTS: Final = Counter("celeriac_smoke_tests", "Smoke tests of versions, b
 PROMOTIONS: Final = Counter("celeriac_promotions", "Promotions of versions, by outcome.", ["outcome"])
 QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries waiting, by queue.", ["queue"], multiprocess_mode="mostrecent")
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries held by workers, by pool.", ["pool"], multiprocess_mode="mostrecent")
+POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])
 WEBHOOK_SECONDS: Final = Histogram("celeriac_webhook_seconds", "Response time of webhook receivers.", buckets=_SECONDS)
 WEBHOOK_WAITING: Final = Gauge(

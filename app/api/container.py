@@ -50,6 +50,7 @@ from app.services.holds import Holds
 from app.services.jobs import JobService
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
+from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
@@ -96,16 +97,17 @@ class Container:
         self.holds = holds = Holds()
 
         estimate = StartEstimate()
-        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate)
+        pool_states = PoolStates(redis)
+        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
         self.predictions = PredictionService(settings, batcher)
-        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds)
+        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
-        self.batches = BatchService(redis, settings, batch_progress, replies, holds)
+        self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states)
         self.batch_requests = BatchRequests(catalog, settings)
-        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs)
-        self.trainings = TrainingService(redis, settings, catalog, admission, jobs)
+        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states)
+        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states)
         self.schedules = ScheduleService(
             redis,
             settings,
@@ -118,7 +120,7 @@ class Container:
         self.dead_letters = DeadLetterService(redis, settings, catalog, jobs)
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
-        self.pools = PoolService(redis, settings, catalog)
+        self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
         self.files = FileService(settings)
 
         keys_file = ApiKeysFile(settings.keys_file)
@@ -150,6 +152,7 @@ class Container:
             self.maintenance,
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
+            self.pools,
             *([self._authentication] if self._authentication else []),
         )
 
@@ -162,6 +165,7 @@ class Container:
         """
         await self.admission.check()
         await self.catalog.refresh()
+        await self.pools.start()
         try:
             await owners.adopt(self._redis)
         except (RedisError, OSError) as error:

@@ -38,6 +38,8 @@ CeleriacError
 ├── KeyRestricted                key_restricted          the API key does not allow this model or pool
 ├── KeyNotFound                  key_not_found           no API key of that id
 ├── KeyConflict                  key_conflict            the API key's state, or the number of keys, does not allow it
+├── PoolNotFound                 pool_not_found          no model and no worker names the pool
+├── PoolDraining                 pool_draining           the pool completes its work and accepts no new one until it is resumed
 ├── PredictionFailed             prediction_failed       the model raised
 │   ├── InvalidOutput            invalid_output          the model answered with another shape or datatype than declared
 │   ├── PredictionOutOfMemory    out_of_memory           the prediction needed more memory than there is
@@ -314,6 +316,16 @@ class KeyNotFound(CeleriacError):
 class KeyConflict(CeleriacError):
     code = "key_conflict"
     title = "The API key's state does not allow it"
+
+
+class PoolNotFound(CeleriacError):
+    code = "pool_not_found"
+    title = "The pool does not exist"
+
+
+class PoolDraining(CeleriacError):
+    code = "pool_draining"
+    title = "The pool accepts no new work"
 
 
 class PredictionFailed(CeleriacError):

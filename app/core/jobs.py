@@ -63,10 +63,14 @@ def created_at(job_id: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a queued job: about 1 if it is next. `start_s` is the estimated time until its start, None if unknown."""
+    """The place of a queued job: about 1 if it is next. `start_s` is the estimated time until its start, None if unknown.
+
+    `waits_for` says what must happen before it can start, apart from its turn.
+    """
 
     position: int
     start_s: float | None = None
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

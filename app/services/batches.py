@@ -18,6 +18,7 @@ from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
 from app.services.holds import Holds
+from app.services.pool_states import PoolStates
 from app.settings import Settings
 from app.store import batches, parents, sources
 from app.store.batches import Change
@@ -32,18 +33,28 @@ _MAX_ERRORS: Final = 5
 class BatchService:
     """The batches of the platform."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, progress: BatchReconciler, replies: Replies, holds: Holds) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        progress: BatchReconciler,
+        replies: Replies,
+        holds: Holds,
+        pools: PoolStates,
+    ) -> None:
         self._client = client
         self._settings = settings
         self._progress = progress
         self._replies = replies
         self._holds = holds
+        self._pools = pools
 
     async def create(self, spec: BatchSpec) -> Batch:
         """Begin a batch and return it when its file has been checked, or as it is after `batch_validate_s`.
 
         Raises:
             QueueFull: Too many batches are running in the pool.
+            PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
             InvalidFile: The file is invalid. The batch is forgotten.
         """
@@ -61,8 +72,11 @@ class BatchService:
 
         Raises:
             QueueFull: Too many batches are running in the pool.
+            PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
         """
+        if self._pools.refusal(spec.pool) and await batches.read(self._client, id) is None:
+            self._pools.check(spec.pool)
         most = self._settings.max_batches
         if not await batches.create(self._client, id, spec, time.time(), most) and await batches.read(self._client, id) is None:
             raise QueueFull(f"The limit of {most} running batches in pool {spec.pool!r} is reached. Try again later.", retry_after_s=30)

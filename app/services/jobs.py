@@ -19,7 +19,7 @@ from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
 from app.core import callers
-from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, from_dict
+from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, PoolDraining, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
 from app.core.tensors import Tensor
@@ -28,6 +28,7 @@ from app.core.webhooks import JobWebhook
 from app.services.catalog import Catalog
 from app.services.holds import Holds
 from app.services.identity import JobIdentity
+from app.services.pool_states import PoolStates
 from app.settings import Settings
 from app.store import jobs, scripts
 
@@ -62,6 +63,7 @@ class JobService:
         estimate: StartEstimate,
         catalog: Catalog,
         holds: Holds,
+        pools: PoolStates,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -70,6 +72,7 @@ class JobService:
         self._estimate = estimate
         self._catalog = catalog
         self._holds = holds
+        self._pools = pools
 
     async def submit(
         self,
@@ -97,12 +100,19 @@ class JobService:
 
         Raises:
             QueueFull: The queue or Redis is full. No job was made.
+            PoolDraining: The pool accepts no new work. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
         owner = callers.owner() if owner is None else owner
-        item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner)
+        try:
+            item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner)
+        except PoolDraining:
+            # A request that repeats an accepted one gets its job.
+            if identity is None or await self.find(id) is None:
+                raise
+            accepted = None
         if identity and accepted is None:
             job = await self.get(id)
             if job.fingerprint != fingerprint:
@@ -152,11 +162,12 @@ class JobService:
         return job
 
     async def position(self, job: Job) -> Place:
-        """Return the position of a queued job in its queue, counting itself, and when it may start."""
+        """Return the position of a queued job in its queue, counting itself, when it may start, and what it waits for."""
         left = await jobs.left(self._client, job.queue) if job.left is None else job.left
-        position = max(1, job.position - left)
-        slots = self._catalog.living(names.pool_of(job.queue))
-        return Place(position, self._estimate.until_start(job.queue, position, slots))
+        position, pool = max(1, job.position - left), names.pool_of(job.queue)
+        if paused := self._pools.paused(pool):
+            return Place(position, None, paused.describe(pool))
+        return Place(position, self._estimate.until_start(job.queue, position, self._catalog.living(pool)))
 
     async def page(self, cursor: str | None, limit: int, model: str | None, state: State | None) -> tuple[list[Job], str | None]:
         """Return the newest jobs after a cursor that the caller sees, and the cursor of the next page."""

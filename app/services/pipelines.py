@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
 from app.services.model_entry import Readiness
+from app.services.pool_states import PoolStates
 from app.services.requests.jobs import PipelineSubmission, deadline_s
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -64,6 +65,7 @@ class PipelineService:
         catalog: Catalog,
         admission: Admission,
         job_service: JobService,
+        pools: PoolStates,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -71,6 +73,7 @@ class PipelineService:
         self._catalog = catalog
         self._admission = admission
         self._jobs = job_service
+        self._pools = pools
 
     async def all(self) -> dict[str, Pipeline | PipelineUnavailable]:
         """Return every pipeline by name, or the error in its file."""
@@ -113,9 +116,13 @@ class PipelineService:
 
         Raises:
             QueueFull: Redis is full.
+            PoolDraining: The pool of a step accepts no new work.
         """
         if reason := self._admission.refusal():
             raise QueueFull(reason, retry_after_s=5)
+        pools = {pool for pool, *_ in request.plan["targets"].values()}
+        if any(map(self._pools.refusal, pools)) and await jobs.read(self._client, id, whole=False) is None:
+            self._check_pools(pools)
         ttl = self._settings.job_ttl_s
         spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
@@ -145,6 +152,7 @@ class PipelineService:
             JobNotFound: The job does not exist.
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
             KeyRestricted: The caller may not use one of the models or pools.
+            PoolDraining: The pool of a step accepts no new work.
         """
         before = await self._jobs.get(id)
         stored = await pipelines.read(self._client, before.id)
@@ -157,6 +165,7 @@ class PipelineService:
             callers.check_pool(target.pool)
             if target.name:
                 callers.check_model(target.name)
+        self._check_pools(target.pool for target in run.targets.values())
         ttl, new = self._settings.job_ttl_s, new_id(time.time())
         plan = await pipelines.plan(self._client, before.id)
         spec = encode_spec(run.pipeline.name, "", (RESULT,), 1, "", PIPELINE)
@@ -198,6 +207,10 @@ class PipelineService:
             if step.model and (reason := _unserved(self._catalog, step)):
                 return f"Step {step.name!r} cannot run: {reason}"
         return None
+
+    def _check_pools(self, pools: Iterable[str]) -> None:
+        for pool in pools:
+            self._pools.check(pool)
 
     async def _step(self, run: Run, step: str, *, results: bool) -> dict[str, Any]:
         if step in run.settled and run.settled[step].skipped:

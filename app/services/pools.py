@@ -1,18 +1,31 @@
-"""Pools of workers: their queues, their workers, and what the cluster reports of them."""
+"""Pools of workers: their queues and workers, what the cluster reports of them, and how they are paused, drained and resumed."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import redis.asyncio
+from redis.exceptions import RedisError
 
+from app import metrics
 from app.broker import queue_depth
 from app.broker.queue_depth import QueueDepth
+from app.broker.replies import Replies
+from app.core import callers
+from app.core.errors import PoolNotFound, shown
+from app.core.pools import PoolMode, PoolState
+from app.loops import Loop
 from app.services.catalog import Catalog
+from app.services.pool_states import PoolStates
 from app.settings import Settings
+from app.store import keys, pools
 from app.store.workers import Worker
 
 if TYPE_CHECKING:
@@ -20,6 +33,7 @@ if TYPE_CHECKING:
     from app.cluster.scaling import Scaling
 
 log = logging.getLogger(__name__)
+_REFRESH_S: Final = 1.0
 _OUTSIDE: Final = "The API does not read the cluster, so this shows what Redis knows. Set cluster.read=true in the values of the chart."
 
 
@@ -29,6 +43,7 @@ class PoolOverview:
 
     Attributes:
         depths: Queue depth by pool.
+        states: The state of each pool that is paused or draining.
         workers: The living workers.
         autoscaled: Pools that an autoscaler starts from zero.
         scaling: What the cluster reports by pool, or None if the API does not read it or it does not answer.
@@ -36,6 +51,7 @@ class PoolOverview:
     """
 
     depths: Mapping[str, QueueDepth]
+    states: Mapping[str, PoolState]
     workers: Sequence[Worker]
     autoscaled: Collection[str]
     scaling: Mapping[str, Scaling] | None
@@ -45,18 +61,100 @@ class PoolOverview:
 class PoolService:
     """The pools that a model names, that a worker belongs to, or that the release has in the cluster."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, states: PoolStates, replies: Replies, loop: Loop
+    ) -> None:
         self._client = client
         self._selector = settings.cluster_selector
+        self._training_pool = settings.training_pool
         self._catalog = catalog
+        self._states = states
+        self._replies = replies
+        self._loop = loop
+        self._measured: set[str] = set()
         self._cluster: Pools | None = None
+
+    async def start(self) -> None:
+        """Read which pools are paused or draining. If Redis does not answer, the loop does it later."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._states.refresh()
+
+    async def run(self) -> None:
+        """Follow the states of pools until the task is cancelled."""
+        async with self._replies.listen(keys.POOLS_CHANGED) as changed:
+            await self._loop.run(partial(self._turn, changed))
+
+    async def _turn(self, changed: asyncio.Event) -> float:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), _REFRESH_S)
+        changed.clear()
+        await self._states.refresh()
+        self._measured |= self._names()
+        for pool in self._measured:
+            metrics.POOL_PAUSED.labels(pool).set(self._states.paused(pool) is not None)
+        return 0.0
 
     async def overview(self) -> PoolOverview:
         """Return all pools, in alphabetical order."""
         scaling, note = await self._ask_cluster()
-        pools = sorted(self._catalog.pools() | (scaling or {}).keys())
-        depths = await queue_depth.read(self._client, pools)
-        return PoolOverview(depths, self._catalog.workers, self._catalog.autoscaled, scaling, note)
+        states = self._states.states
+        names = sorted(self._catalog.pools() | (scaling or {}).keys() | states.keys())
+        depths = await queue_depth.read(self._client, names)
+        return PoolOverview(depths, states, self._catalog.workers, self._catalog.autoscaled, scaling, note)
+
+    async def pause(self, pool: str, reason: str) -> PoolState:
+        """Let the workers of a pool take no more deliveries. They complete what runs.
+
+        Args:
+            pool: Name of the pool.
+            reason: Why, in the words of the caller. May be empty.
+
+        Raises:
+            PoolNotFound: No model and no worker names the pool.
+            KeyRestricted: The caller may not use the pool.
+        """
+        return await self._change(pool, PoolMode.PAUSED, reason)
+
+    async def drain(self, pool: str, reason: str) -> PoolState:
+        """Accept no new work for a pool. Its workers complete what was accepted before. Takes and raises the same as `pause`."""
+        return await self._change(pool, PoolMode.DRAINING, reason)
+
+    async def resume(self, pool: str) -> None:
+        """Let a pool accept and run work again. Raises the errors of `pause`."""
+        await self._check(pool)
+        await self._write(pool, None)
+
+    async def _change(self, pool: str, mode: PoolMode, reason: str) -> PoolState:
+        """Change the state of a pool. A pool that is in it already keeps the time since when it is, and its reason if none is given."""
+        await self._check(pool)
+        before = self._states.states.get(pool)
+        if before is not None and before.mode is mode and reason in ("", before.reason):
+            return before
+        caller = callers.CALLER.get()
+        since = before.since if before is not None and before.mode is mode else time.time()
+        state = PoolState(mode, since, caller.id if caller else "", caller.name if caller else "", reason)
+        await self._write(pool, state)
+        return state
+
+    async def _check(self, pool: str) -> None:
+        """Refresh the states, and check that the caller may use the pool and that it exists."""
+        callers.check_pool(pool)
+        await self._states.refresh()
+        names = self._names()
+        if pool not in names:
+            raise PoolNotFound(f"Pool {shown(pool)} does not exist: no model and no worker names it. Pools: {', '.join(sorted(names))}.")
+
+    def _names(self) -> set[str]:
+        """Return the pools that can be paused. One that is paused stays among them, so that it can be resumed."""
+        return self._catalog.pools() | {self._training_pool} | self._states.states.keys()
+
+    async def _write(self, pool: str, state: PoolState | None) -> None:
+        await pools.write(self._client, pool, state)
+        mode = PoolMode.ACTIVE if state is None else state.mode
+        caller = callers.CALLER.get()
+        log.info("Changed the state of a pool: pool=%s state=%s key=%s", pool, mode, caller.id if caller else "none")
+        # The other processes are notified. This one must not accept work for a draining pool after its response.
+        await self._states.refresh()
 
     async def _ask_cluster(self) -> tuple[dict[str, Scaling] | None, str | None]:
         if not self._selector:

@@ -17,6 +17,7 @@ from app.services.admission import Admission
 from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
+from app.services.pool_states import PoolStates
 from app.services.requests import trainings as requests
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -27,13 +28,20 @@ class TrainingService:
     """The trainings of the platform."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, admission: Admission, job_service: JobService
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        catalog: Catalog,
+        admission: Admission,
+        job_service: JobService,
+        pools: PoolStates,
     ) -> None:
         self._client = client
         self._settings = settings
         self._catalog = catalog
         self._admission = admission
         self._jobs = job_service
+        self._pools = pools
 
     def parse(self, request: requests.Training) -> tuple[Training, JobWebhook | None]:
         """Return the training that a request describes, and its webhook.
@@ -57,6 +65,7 @@ class TrainingService:
             InvalidInput: A field is invalid.
             FileNotFound: The dataset does not exist.
             QueueFull: The queue or Redis is full.
+            PoolDraining: The pool accepts no new work.
             CeleriacError: The conflict of `identity`.
         """
         training, webhook = self.parse(request)
@@ -73,9 +82,12 @@ class TrainingService:
 
         Raises:
             QueueFull: The queue or Redis is full.
+            PoolDraining: The pool accepts no new work.
         """
         if (reason := self._admission.refusal()) and await jobs.read(self._client, id, whole=False) is None:
             raise QueueFull(reason)
+        if self._pools.refusal(training.pool) and await jobs.read(self._client, id, whole=False) is None:
+            self._pools.check(training.pool)
         owner = callers.owner()
         await trainings.add(self._client, id, self._settings.max_trainings, owner)
         spec = training.as_dict()

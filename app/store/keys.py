@@ -95,6 +95,12 @@ ADMIN_KEYS: Final = f"{PREFIX}api-keys:admin"
 API_KEYS_CHANGED: Final = f"{PREFIX}event:api-keys"
 """Channel: the id of an API key that was created, changed or deleted."""
 
+POOL_STATES: Final = f"{PREFIX}pools:states"
+"""Hash pool -> JSON of its state, for a pool that is paused or draining: until it is resumed."""
+
+POOLS_CHANGED: Final = f"{PREFIX}event:pools"
+"""Channel: the name of a pool whose state changed."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 
@@ -122,6 +128,11 @@ def api_key(id: str) -> str:
 def broken_versions(pool: str) -> str:
     """Hash `name/version` -> the stamp of the files of a version that failed its smoke test: until it passes, or a week after the last change."""
     return f"{PREFIX}broken:{pool}"
+
+
+def paused(pool: str) -> str:
+    """Hash `since`, whose length KEDA reads: as long as the pool is paused."""
+    return f"{PREFIX}paused:{pool}"
 
 
 def batch(id: str) -> str:

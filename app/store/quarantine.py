@@ -120,11 +120,11 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
         keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS,
     ]  # fmt: skip
-    hashes = [keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES]
+    hashes = [keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES]
     lists = []
     for pool, names in queues.items():
         unacked, index = keys.held(pool)
-        hashes += [unacked, keys.broken_versions(pool)]
+        hashes += [unacked, keys.broken_versions(pool), keys.paused(pool)]
         sorted_sets += [index, keys.batches_out(pool), keys.batches_active(pool)]
         for queue in names:
             lists.append(keys.list_of(queue))

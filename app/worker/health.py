@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, multiprocess
 
+from app.core.pools import PoolState
+from app.core.timestamps import rfc3339
 from app.pauses import Pauses
 from app.worker import main_process
 from app.worker.periodic import Periodic
@@ -20,7 +22,11 @@ _STALL_S: Final = 60.0
 
 
 class Status:
-    """The state that the probes report."""
+    """The state that the probes report.
+
+    Attributes:
+        paused: The state of the worker's pool, if it is paused. Such a worker is ready, and takes no delivery.
+    """
 
     def __init__(self, loading: Callable[[], Collection[tuple[str, str]]]) -> None:
         """Start as a worker that loads its models.
@@ -31,6 +37,7 @@ class Status:
         self._loading = loading
         self._started = False
         self.consuming = False
+        self.paused: PoolState | None = None
         self.beat = 0.0
         self.registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(self.registry)
@@ -52,6 +59,8 @@ class Status:
         """Return the answer of /readyz, and why."""
         if self.consuming and (stalled_loops := main_process.loops().stalled()):
             return False, stalled_loops
+        if self.consuming and self.paused is not None:
+            return True, f"models are loaded, and the pool has been paused since {rfc3339(self.paused.since)}"
         if self.consuming:
             return True, "models are loaded and the queue is consumed"
         if self._started:

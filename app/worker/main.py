@@ -68,6 +68,7 @@ def _run(configured: Settings, more: Handlers) -> int:
     from app.worker import control, imports, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
     from app.worker.health import Health, Status
     from app.worker.heartbeat import Heartbeat
+    from app.worker.intake import Intake
     from app.worker.kinds import HANDLERS
     from app.worker.lease import LeaseRenewal
     from app.worker.models import Models
@@ -101,7 +102,7 @@ def _run(configured: Settings, more: Handlers) -> int:
     setup_logging.connect(lambda **_: None, weak=False)
     worker_process_init.connect(lambda **_: process.start(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
-    app.steps["consumer"].update({RedisCheck, Watchdog, TaskEvents, LeaseRenewal, Health})
+    app.steps["consumer"].update({RedisCheck, Watchdog, TaskEvents, LeaseRenewal, Health, Intake})
     app.steps["worker"].update({Heartbeat, Reload, RepositoryScan, Recycling})
     worker = app.Worker(
         hostname=f"{configured.pool}@{socket.gethostname()}-{os.getpid()}",

@@ -1,6 +1,7 @@
 """End a worker that is connected and takes nothing: idle, while the oldest message of a queue of its own stays where it is.
 
 It covers whatever makes a consumer deaf. Another worker that takes everything is not such a case: then the oldest message changes.
+Neither is a paused pool, whose workers take nothing on purpose: the time counts from its resumption.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class Watchdog(Periodic):
     def tick(self, parent: Any) -> None:
         """End the worker if it has been idle for too long."""
         busy = bool(state.reserved_requests)
-        oldest = {} if busy else queues.oldest_messages(main_process.redis(), self.queues)
+        waits = busy or parent.controller.status.paused is not None
+        oldest = {} if waits else queues.oldest_messages(main_process.redis(), self.queues)
         idle_s, queue = self.idle_timer.update(oldest, busy, sum(state.total_count.values()), time.monotonic())
         if idle_s >= self.limit_s:
             log.critical(

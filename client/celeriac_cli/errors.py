@@ -87,11 +87,12 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
         (
             "model_not_found", "version_not_found", "job_not_found", "job_expired", "dead_letter_not_found", "batch_not_found",
             "file_not_found", "schedule_not_found", "webhook_not_found", "pipeline_not_found", "key_not_found",
+            "pool_not_found",
         ),
         Exit.NOT_FOUND,
     ),
     **dict.fromkeys(
-        ("model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full"), Exit.NOT_NOW
+        ("model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full", "pool_draining"), Exit.NOT_NOW
     ),
     **dict.fromkeys(
         ("model_conflict", "job_conflict", "batch_conflict", "schedule_conflict", "webhook_conflict", "key_conflict"),

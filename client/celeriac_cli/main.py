@@ -38,7 +38,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(pipelines.app, name="pipelines", rich_help_panel=USE)
     app.add_typer(models.app, name="models", rich_help_panel=USE)
     app.add_typer(keys.app, name="keys", rich_help_panel=USE)
-    app.command("pools", rich_help_panel=USE)(pools.pools)
+    app.add_typer(pools.app, name="pools", rich_help_panel=USE)
     app.command("train", rich_help_panel=USE)(trainings.train)
     app.add_typer(trainings.app, name="trainings", rich_help_panel=USE)
     app.add_typer(schedules.app, name="schedules", rich_help_panel=USE)

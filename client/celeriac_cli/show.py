@@ -14,10 +14,10 @@ from rich.text import Text
 
 STYLE: Final = {
     "completed": "green", "in_progress": "cyan", "finalizing": "cyan", "validating": "blue", "cancelling": "yellow",
-    "succeeded": "green", "READY": "green", "ok": "green",
+    "succeeded": "green", "READY": "green", "ok": "green", "active": "green",
     "running": "cyan", "queued": "blue", "LOADING": "cyan",
     "failed": "red", "UNAVAILABLE": "red", "wrong": "red",
-    "cancelled": "yellow", "expired": "yellow", "note": "yellow",
+    "cancelled": "yellow", "expired": "yellow", "note": "yellow", "paused": "yellow", "draining": "yellow",
 }  # fmt: skip
 """The color of each state."""
 _WIDE: Final = 10_000

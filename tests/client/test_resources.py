@@ -244,6 +244,16 @@ def test_pools_show_their_workers(client: Client) -> None:
     assert pool["workers"] >= 1
 
 
+def test_a_pool_is_paused_drained_and_resumed(client: Client) -> None:
+    assert client.pools.pause("nobody", reason="kernel update")["reason"] == "kernel update"
+    assert client.pools.drain("nobody")["state"] == "draining"
+    with pytest.raises(ConflictError, match="accepts no new work"):
+        client.submit("orphan", [[0.0, 1.0]])
+    assert client.pools.resume("nobody")["state"] == "active"
+    with pytest.raises(NotFoundError):
+        client.pools.pause("nowhere")
+
+
 # Pipelines
 
 

@@ -175,6 +175,19 @@ def test_a_pool_that_takes_nothing_fires_an_alert_while_another_one_works(troubl
     assert firing(busy, working, tmp_path) >= {"CeleriacQueueStands"}
 
 
+def test_no_alert_fires_for_the_queue_of_a_paused_pool(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    _, after = troubled
+    paused = {key: 1.0 for key in after if key[0] == "celeriac_pool_paused" and dict(key[1])["pool"] == "nobody"}
+    assert paused
+    assert "CeleriacQueueStands" not in firing(after | paused, {}, tmp_path)
+
+
+def test_no_alert_fires_for_what_a_draining_pool_refuses(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    before, _ = troubled
+    refused = ("celeriac_jobs_refused_total", (("code", "pool_draining"), ("namespace", "ml"), ("pod", "demo-celeriac-0")))
+    assert firing(before | {refused: 1.0}, {refused: 10.0}, tmp_path) == set()
+
+
 def test_jobs_that_wait_longer_than_a_minute_fire_an_alert(troubled: tuple[Series, Series], tmp_path: Path) -> None:
     _, after = troubled
     waits = {key: 1.0 for key in after if key[0] == "celeriac_queue_seconds_bucket" and dict(key[1])["le"] in ("300.0", "+Inf")}

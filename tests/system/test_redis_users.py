@@ -97,6 +97,8 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         sent = f"/v1/webhooks/{hook.json()['id']}/deliveries"
         until(lambda: any(one["job"] == reported["id"] for one in http.get(sent).json()["items"]), "the event is recorded for the webhook")
         assert http.delete(f"/v1/webhooks/{hook.json()['id']}").is_success
+        for verb in ("pause", "drain", "resume"):
+            assert http.post(f"/v1/pools/default/{verb}").is_success
         assert http.post(
             "/v2/models/diabetes/infer", json={"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP64", "data": row}]}
         )

@@ -71,11 +71,14 @@ def test_redis_is_restarted_with_all_that_it_held(own: Installation) -> None:
     about, before = own.about, len(own.lines)
     with redis.Redis.from_url(about["redis_url"]) as client:
         client.set("kept", "1")
+        httpx.post(f"{own.url}/v1/pools/training/pause").raise_for_status()
         [pid] = [pid for pid in session_of(own.process.pid) if Path(f"/proc/{pid}/exe").readlink().name == "redis-server"]
         os.kill(pid, signal.SIGKILL)
         wait_for(own, "redis is ready again")
         assert len([line for line in own.lines if "redis was killed by SIGKILL" in line]) == 1
         assert client.get("kept") == b"1"
+    [training] = [pool for pool in httpx.get(f"{own.url}/v1/pools").json()["items"] if pool["pool"] == "training"]
+    assert training["state"] == "paused"
     assert httpx.post(f"{own.url}/v1/jobs?wait=60", json={"model": "diabetes", "inputs": ROW}, timeout=90).json()["state"] == "succeeded"
     # One sentence of `up`, and from the others lines of their logs: neither tracebacks nor lines that go on.
     lines = own.lines[before:]

@@ -58,6 +58,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.KeyRestricted: 403,
     errors.KeyNotFound: 404,
     errors.KeyConflict: 409,
+    errors.PoolNotFound: 404,
+    errors.PoolDraining: 409,
     errors.PredictionFailed: 422,
     errors.WorkFailed: 422,
     errors.InvalidOutput: 422,

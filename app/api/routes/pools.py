@@ -1,18 +1,25 @@
-"""/v1/pools: how much work each pool has, how many workers, and what keeps it from growing."""
+"""/v1/pools: how much work each pool has, how many workers, what keeps it from growing, and whether it is paused or draining."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import container
+from app.api.http.bodies import JSON
 from app.api.http.responses import json_response
 from app.api.schemas import pools as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
+from app.core.pools import PoolMode, PoolState
+from app.core.timestamps import rfc3339
 from app.services.pools import PoolOverview
+from app.services.requests.pools import StateChange
 
 router = APIRouter(prefix="/v1/pools", tags=["pools"], route_class=PlainRoute, responses=PROBLEMS)
+_TYPES: Final = (*JSON, "")
 
 
 @router.get("", **schemas.LIST)
@@ -20,6 +27,47 @@ async def listed(request: Request) -> Response:
     """Lists every pool that a model names, that a worker belongs to, or that the release has in the cluster."""
     overview = await container(request).pools.overview()
     return json_response(schemas.Pools(items=[present(pool, overview) for pool in overview.depths], note=overview.note))
+
+
+@router.post("/{name}/pause", **schemas.PAUSE)
+async def pause(request: Request) -> Response:
+    """Pauses a pool. Its workers take no more work two seconds after the response at the latest, and complete what runs.
+
+    Jobs are accepted and wait, until the pool is resumed or their deadlines pass. A pool that drains becomes a paused one.
+    """
+    root, name = container(request), request.path_params["name"]
+    change = StateChange.parse(await root.bodies.read_optional(request, _TYPES))
+    return json_response(_state(name, await root.pools.pause(name, change.reason)))
+
+
+@router.post("/{name}/drain", **schemas.DRAIN)
+async def drain(request: Request) -> Response:
+    """Drains a pool. New work is refused with `pool_draining` until it is resumed, and what was accepted before is completed.
+
+    The chunks of a batch and the steps of a pipeline run that was accepted before are completed, too. A pool that is paused becomes a
+    draining one, and runs again.
+    """
+    root, name = container(request), request.path_params["name"]
+    change = StateChange.parse(await root.bodies.read_optional(request, _TYPES))
+    return json_response(_state(name, await root.pools.drain(name, change.reason)))
+
+
+@router.post("/{name}/resume", **schemas.RESUME)
+async def resume(request: Request) -> Response:
+    """Resumes a pool that is paused or draining. An active pool stays unchanged."""
+    name = request.path_params["name"]
+    await container(request).pools.resume(name)
+    return json_response(_state(name, None))
+
+
+def _state(pool: str, state: PoolState | None) -> schemas.PoolState:
+    return {
+        "pool": pool,
+        "state": state.mode if state else PoolMode.ACTIVE,
+        "since": rfc3339(state.since) if state else None,
+        "by": {"id": state.key_id, "name": state.key_name} if state and state.key_id else None,
+        "reason": (state.reason or None) if state else None,
+    }
 
 
 def present(pool: str, overview: PoolOverview) -> schemas.Pool:
@@ -44,9 +92,11 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
         obstacles = [f"The release has no such pool, although a model names it. Set pools.{pool} in the chart's values."]
     elif not workers and pool not in overview.autoscaled:
         obstacles = [f"No worker of this pool is alive. Start one with CELERIAC_POOL={pool}."]
-    depth = overview.depths[pool]
+    depth, state = overview.depths[pool], overview.states.get(pool)
+    if state is not None:
+        obstacles = [state.describe(pool), *obstacles]
     return {
-        "pool": pool,
+        **_state(pool, state),
         "waiting": {"interactive": depth.interactive, "bulk": depth.bulk},
         "running": depth.running,
         "workers": len(workers),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -82,7 +82,7 @@ async def events(request: Request) -> Response:
 
 
 async def _present(root: Container, job: Job) -> schemas.TrainingJob:
-    body = cast("schemas.TrainingJob", present(job, await root.jobs.position(job) if job.state is State.QUEUED else None))
-    if missing := root.trainings.missing_worker(job):
+    body = present(job, await root.jobs.position(job) if job.state is State.QUEUED else None)
+    if "waits_for" not in body and (missing := root.trainings.missing_worker(job)):
         body["waits_for"] = missing
     return body

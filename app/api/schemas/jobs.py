@@ -141,6 +141,7 @@ class Job(TypedDict):
             ),
         ]
     ]
+    waits_for: NotRequired[Annotated[str, Field(description="What must happen before a queued job can start, apart from its turn.")]]
     progress: NotRequired[Annotated[Progress, Field(description="Progress that the model or step reported.")]]
     result: NotRequired[
         Annotated[

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
+from fastapi import Body, Path
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
+from app.core.pools import PoolMode
+from app.services.requests.pools import StateChange
+
+Name = Annotated[str, Path(description="Name of the pool.", examples=["gpu"])]
 
 
 class Lanes(TypedDict):
@@ -35,10 +41,31 @@ class PoolScaling(TypedDict):
     last_event: LastEvent | None
 
 
-class Pool(TypedDict):
-    """Workers with the same models and queues."""
+class KeyName(TypedDict):
+    """An API key by its ID and name."""
+
+    id: str
+    name: str
+
+
+class PoolState(TypedDict):
+    """Whether a pool accepts and runs work."""
 
     pool: str
+    state: Annotated[
+        PoolMode,
+        Field(
+            description="active; paused: work is accepted, and workers take none of it; draining: new work is refused, and the rest is completed."
+        ),
+    ]
+    since: Annotated[str | None, Field(description="When it was paused or drained; null if it is active.")]
+    by: Annotated[KeyName | None, Field(description="API key that did it; null if it is active, or if the request had no key.")]
+    reason: Annotated[str | None, Field(description="Reason that the caller gave.")]
+
+
+class Pool(PoolState):
+    """Workers with the same models and queues."""
+
     waiting: Lanes
     running: Annotated[int, Field(description="Deliveries that workers process.")]
     workers: Annotated[int, Field(description="Workers with a recent heartbeat.")]
@@ -57,4 +84,13 @@ class Pools(TypedDict):
 def _none() -> None: ...
 
 
+def _change(name: Name, body: Annotated[StateChange | SkipJsonSchema[None], Body()] = None) -> None: ...
+
+
+def _by_name(name: Name) -> None: ...
+
+
 LIST: Final = documented(_none, Pools, response_description="Every pool.")
+PAUSE: Final = documented(_change, PoolState, response_description="The pool, paused.")
+DRAIN: Final = documented(_change, PoolState, response_description="The pool, draining.")
+RESUME: Final = documented(_by_name, PoolState, response_description="The pool, active.")

@@ -45,6 +45,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         body["queue_position"] = place.position
         if place.start_s is not None:
             body["estimated_start_s"] = round(place.start_s, 3)
+        if place.waits_for:
+            body["waits_for"] = place.waits_for
     if job.progress is not None:
         body["progress"] = {"fraction": job.progress.fraction, "text": job.progress.text}
     outputs = job.answered() if job.state is State.SUCCEEDED else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Final, NotRequired
+from typing import Annotated, Final
 
 from fastapi import Query
 from pydantic import Field
@@ -19,8 +19,6 @@ from app.services.requests.trainings import Training
 
 class TrainingJob(jobs.Job):
     """A training as a job. Its result holds the version, its metrics, the decision of the promotion gate with its reason, and the data set with its sha256."""
-
-    waits_for: NotRequired[Annotated[str, Field(description="What must be there before it can start.")]]
 
 
 class Trainings(TypedDict):

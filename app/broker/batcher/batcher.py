@@ -50,8 +50,12 @@ class Batcher:
         slots: Callable[[str], int],
         full: Callable[[], str],
         estimate: StartEstimate,
+        check_pool: Callable[[str], None],
     ) -> None:
-        """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text. `estimate` learns how long jobs run."""
+        """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text.
+
+        `estimate` learns how long jobs run. `check_pool(pool)` raises PoolDraining if the pool accepts no new work.
+        """
         self._client = client
         self._process = process
         self._settings = settings
@@ -59,6 +63,7 @@ class Batcher:
         self._slots = slots
         self._full = full
         self._estimate = estimate
+        self._check_pool = check_pool
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,7 +71,7 @@ class Batcher:
         """Recorded jobs on their way, by id, until their delivery or the wait for it ends."""
 
     async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
-        """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull or StoreUnavailable."""
+        """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull, PoolDraining or StoreUnavailable."""
         item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
         timer = asyncio.get_running_loop().call_later(timeout_s, _fail, item.outcome, TimeoutError())
         try:
@@ -89,7 +94,7 @@ class Batcher:
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
-        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull or StoreUnavailable; then no job was created.
+        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull, PoolDraining or StoreUnavailable; then no job was created.
         """
         item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook, owner=owner)
         return item, await item.accepted
@@ -110,6 +115,7 @@ class Batcher:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
+        self._check_pool(manifest.pool)
         key = (manifest.name, manifest.version, outputs, recorded, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
         group = self._groups.get(key)
         if group is None or group.manifest is not manifest:

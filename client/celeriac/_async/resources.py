@@ -53,8 +53,23 @@ class AsyncPools(AsyncResource):
     """`client.pools`."""
 
     async def list(self) -> Records:
-        """Every pool: waiting and running jobs, workers, and what keeps it from scaling."""
+        """Every pool: waiting and running jobs, workers, whether it is paused, and what keeps it from scaling."""
         return await self._items("/v1/pools")
+
+    async def pause(self, name: str, *, reason: str = "") -> Record:
+        """Let its workers take no more jobs. Jobs are accepted and wait. Raises NotFoundError."""
+        record: Record = await self._transport.post(f"/v1/pools/{name}/pause", {"reason": reason})
+        return record
+
+    async def drain(self, name: str, *, reason: str = "") -> Record:
+        """Refuse new work, and complete what was accepted before. Raises NotFoundError."""
+        record: Record = await self._transport.post(f"/v1/pools/{name}/drain", {"reason": reason})
+        return record
+
+    async def resume(self, name: str) -> Record:
+        """Accept and run work again. Raises NotFoundError."""
+        record: Record = await self._transport.post(f"/v1/pools/{name}/resume", {})
+        return record
 
 
 class AsyncModels(AsyncResource):

@@ -53,8 +53,23 @@ class Pools(Resource):
     """`client.pools`."""
 
     def list(self) -> Records:
-        """Every pool: waiting and running jobs, workers, and what keeps it from scaling."""
+        """Every pool: waiting and running jobs, workers, whether it is paused, and what keeps it from scaling."""
         return self._items("/v1/pools")
+
+    def pause(self, name: str, *, reason: str = "") -> Record:
+        """Let its workers take no more jobs. Jobs are accepted and wait. Raises NotFoundError."""
+        record: Record = self._transport.post(f"/v1/pools/{name}/pause", {"reason": reason})
+        return record
+
+    def drain(self, name: str, *, reason: str = "") -> Record:
+        """Refuse new work, and complete what was accepted before. Raises NotFoundError."""
+        record: Record = self._transport.post(f"/v1/pools/{name}/drain", {"reason": reason})
+        return record
+
+    def resume(self, name: str) -> Record:
+        """Accept and run work again. Raises NotFoundError."""
+        record: Record = self._transport.post(f"/v1/pools/{name}/resume", {})
+        return record
 
 
 class Models(Resource):

@@ -77,6 +77,18 @@ async def test_a_run_waits_where_the_queue_is_full(api: httpx.AsyncClient, store
     assert [run["state"] for run in await runs(api)] == ["queued"]
 
 
+async def test_a_run_waits_while_its_pool_drains(api: httpx.AsyncClient, store: redis.Redis, caplog: pytest.LogCaptureFixture) -> None:
+    assert (await api.post("/v1/pools/training/drain")).status_code == 200
+    now = int(time.time())
+    plan(store, now)
+    await until(lambda: "Pool 'training' accepts no new work" in caplog.text)
+    assert await runs(api) == []
+    assert (await api.post("/v1/pools/training/resume")).status_code == 200
+    plan(store, now)
+    await until(lambda: runs(api))
+    assert [run["state"] for run in await runs(api)] == ["queued"]
+
+
 async def test_a_run_that_waited_until_the_next_is_given_up(api: httpx.AsyncClient, store: redis.Redis) -> None:
     store.lpush(QUEUE, "{}")
     plan(store, int(time.time()) - 2 * 3600)

@@ -90,7 +90,7 @@ def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Cal
 async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots: int, choices: Random) -> None:
     manifest = replace(MANIFEST, batch=BatchLimits(max_rows=most, max_wait_ms=1))
     async with redis.asyncio.Redis(port=client.connection_pool.connection_kwargs["port"]) as pool:
-        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate())
+        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None)
         replies = Replies(pool, "api", coalescer.finish)
         listening = asyncio.create_task(replies.run())
         # Whoever is subscribed is told that nothing ended.

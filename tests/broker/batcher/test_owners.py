@@ -58,7 +58,7 @@ async def pool(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 async def ended(client: redis.Redis, pool: redis.asyncio.Redis, *submitted: tuple[str, float]) -> list[Any]:
     """The jobs of owners with their values, after a worker has run their deliveries: the first alone, the others together."""
-    batcher = Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate())
+    batcher = Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None)
     inputs = [[Tensor("x", "FP64", (1, 1), encode([value], "FP64"))] for _, value in submitted]
     owners = [owner for owner, _ in submitted]
     made = await asyncio.gather(
