@@ -113,7 +113,9 @@ class Replies:
         """Take the replies that Redis kept because nobody was subscribed."""
         with self._loop.item("missed replies"):
             async with self._client.pipeline() as pipe:
-                missed, _ = await pipe.lrange(self._own, 0, -1).delete(self._own).execute()
+                pipe.lrange(self._own, 0, -1)
+                pipe.delete(self._own)
+                missed, _ = await pipe.execute()
             for data in missed:
                 self._take(self._own, data)
 
