@@ -51,6 +51,7 @@ from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
+from app.services.rate_limits import RateLimits
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
@@ -94,17 +95,17 @@ class Container:
         self.readiness = Readiness(redis, admission, loops)
         self.holds = holds = Holds()
 
-        estimate = StartEstimate()
+        estimate, rate_limits = StartEstimate(), RateLimits(settings)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
-        self.predictions = PredictionService(settings, batcher)
-        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds)
+        self.predictions = PredictionService(settings, batcher, rate_limits)
+        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, rate_limits)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds)
         self.batch_requests = BatchRequests(catalog, settings)
-        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs)
-        self.trainings = TrainingService(redis, settings, catalog, admission, jobs)
+        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, rate_limits)
+        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, rate_limits)
         self.schedules = ScheduleService(
             redis,
             settings,
@@ -125,7 +126,7 @@ class Container:
         self._authentication: Authentication | None = None
         if settings.auth == "keys":
             self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
-        self.access_control = AccessControl(self._authentication) if self._authentication else None
+        self.access_control = AccessControl(self._authentication, rate_limits) if self._authentication else None
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)

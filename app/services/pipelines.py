@@ -26,6 +26,7 @@ from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
 from app.services.model_entry import Readiness
+from app.services.rate_limits import RateLimits
 from app.services.requests.jobs import PipelineSubmission, deadline_s
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -64,6 +65,7 @@ class PipelineService:
         catalog: Catalog,
         admission: Admission,
         job_service: JobService,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -71,6 +73,7 @@ class PipelineService:
         self._catalog = catalog
         self._admission = admission
         self._jobs = job_service
+        self._rate_limits = rate_limits
 
     async def all(self) -> dict[str, Pipeline | PipelineUnavailable]:
         """Return every pipeline by name, or the error in its file."""
@@ -113,16 +116,27 @@ class PipelineService:
 
         Raises:
             QueueFull: Redis is full.
+            RateLimited: A rate limit of the caller is reached.
         """
         if reason := self._admission.refusal():
             raise QueueFull(reason, retry_after_s=5)
+        charge = self._rate_limits.charge()
         ttl = self._settings.job_ttl_s
         spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
         kept = await pipelines.keep_inputs(packed, ttl)
         webhook = encode_webhook(request.webhook)
         return await pipelines.begin(
-            self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, owner=callers.owner(), webhook=webhook
+            self._client,
+            id,
+            spec,
+            request.plan,
+            kept,
+            expires_s=request.deadline_s,
+            ttl=ttl,
+            owner=callers.owner(),
+            webhook=webhook,
+            charge=charge,
         )
 
     async def submit(self, submission: PipelineSubmission, identity: JobIdentity | None) -> Job:
@@ -145,6 +159,7 @@ class PipelineService:
             JobNotFound: The job does not exist.
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
             KeyRestricted: The caller may not use one of the models or pools.
+            RateLimited: A rate limit of the caller is reached.
         """
         before = await self._jobs.get(id)
         stored = await pipelines.read(self._client, before.id)
@@ -178,6 +193,7 @@ class PipelineService:
             owner=before.owner,
             webhook=webhook,
             inherited=inherited,
+            charge=self._rate_limits.charge(),
         )
         return await self._jobs.get(new)
 

@@ -14,7 +14,7 @@ import redis.asyncio
 from app import metrics
 from app.core import callers
 from app.core.api_keys import Scope
-from app.core.errors import CeleriacError, QueueFull, ScheduleNotFound, StoreUnavailable
+from app.core.errors import CeleriacError, QueueFull, RateLimited, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.services.requests.schedules import Creation
 from app.services.schedule_targets import ScheduleTarget
@@ -144,7 +144,7 @@ class ScheduleService:
         try:
             await self._begin(stored.schedule, int(planned))
         except CeleriacError as error:
-            if isinstance(error, QueueFull | StoreUnavailable) and time.time() < stored.schedule.after(int(planned)):
+            if isinstance(error, QueueFull | RateLimited | StoreUnavailable) and time.time() < stored.schedule.after(int(planned)):
                 raise  # The reconciler tries again until the next run is due.
             metrics.SCHEDULED.labels("failed").inc()
             note = {"planned": int(planned), "error": error.as_dict()}

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.broker import names, submission
 from app.core import callers
-from app.core.errors import JobNotFound, QueueFull
+from app.core.errors import JobNotFound, QueueFull, RateLimited
 from app.core.jobs import Job, State, new_id
 from app.core.trainings import KIND, Bounds, Training
 from app.core.webhooks import JobWebhook
@@ -17,6 +17,7 @@ from app.services.admission import Admission
 from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
+from app.services.rate_limits import RateLimits
 from app.services.requests import trainings as requests
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -27,13 +28,20 @@ class TrainingService:
     """The trainings of the platform."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, admission: Admission, job_service: JobService
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        catalog: Catalog,
+        admission: Admission,
+        job_service: JobService,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
         self._catalog = catalog
         self._admission = admission
         self._jobs = job_service
+        self._rate_limits = rate_limits
 
     def parse(self, request: requests.Training) -> tuple[Training, JobWebhook | None]:
         """Return the training that a request describes, and its webhook.
@@ -57,6 +65,7 @@ class TrainingService:
             InvalidInput: A field is invalid.
             FileNotFound: The dataset does not exist.
             QueueFull: The queue or Redis is full.
+            RateLimited: A rate limit of the caller is reached.
             CeleriacError: The conflict of `identity`.
         """
         training, webhook = self.parse(request)
@@ -73,11 +82,13 @@ class TrainingService:
 
         Raises:
             QueueFull: The queue or Redis is full.
+            RateLimited: A rate limit of the caller is reached.
         """
         if (reason := self._admission.refusal()) and await jobs.read(self._client, id, whole=False) is None:
             raise QueueFull(reason)
         owner = callers.owner()
-        await trainings.add(self._client, id, self._settings.max_trainings, owner)
+        charge = self._rate_limits.charge()
+        await trainings.add(self._client, id, owner)
         spec = training.as_dict()
         job = submission.Submission(
             KIND,
@@ -90,8 +101,14 @@ class TrainingService:
             request={name: value for name, value in spec.items() if value not in ({}, [], None)},
             webhook=webhook,
             owner=owner,
+            charge=charge,
         )
-        _, new = await submission.submit(self._client, self._settings, job)
+        try:
+            _, new = await submission.submit(self._client, self._settings, job)
+        except (QueueFull, RateLimited):
+            await trainings.remove(self._client, id, owner)
+            raise
+        await trainings.trim(self._client, self._settings.max_trainings, owner)
         return new
 
     async def get(self, id: str) -> Job:
