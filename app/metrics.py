@@ -27,6 +27,11 @@ JOBS_SUBMITTED: Final = Counter(
     "celeriac_jobs_submitted", "Jobs accepted into the queue, by model and version.", ["model", "version", "kind"]
 )
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs rejected at submission, by error code.", ["code"])
+RATE_LIMITED: Final = Counter(
+    "celeriac_rate_limited",
+    "Requests rejected by a rate limit of their owner or API key, by policy: `owner_requests_per_minute` …",
+    ["policy"],
+)
 BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)
 BATCH_WAIT: Final = Histogram(
     "celeriac_delivery_wait_seconds",

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
@@ -33,6 +34,15 @@ _SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "celeriac"
+
+
+def _limit(unit: str, window: str) -> Any:
+    return Field(
+        0,
+        ge=0,
+        le=MAX_PER_SECOND * WINDOWS_S[window],
+        description=f"Maximum {unit} per {window} of each owner; above it 429. 0 means no limit.",
+    )
 
 
 class Settings(BaseSettings):
@@ -137,6 +147,14 @@ class Settings(BaseSettings):
     max_failing_addresses: int = Field(
         10_000, gt=0, description="Client addresses whose invalid API keys one API process counts; the oldest are dropped first."
     )
+    limit_requests_per_second: int = _limit("requests", "second")
+    limit_requests_per_minute: int = _limit("requests", "minute")
+    limit_requests_per_hour: int = _limit("requests", "hour")
+    limit_requests_per_day: int = _limit("requests", "day")
+    limit_rows_per_second: int = _limit("rows", "second")
+    limit_rows_per_minute: int = _limit("rows", "minute")
+    limit_rows_per_hour: int = _limit("rows", "hour")
+    limit_rows_per_day: int = _limit("rows", "day")
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
     flower_basic_auth: SecretStr | None = Field(None, description="`user:password` that Flower requires (default: no authentication).")

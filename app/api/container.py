@@ -53,6 +53,7 @@ from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
+from app.services.rate_limits import RateLimits
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
@@ -96,18 +97,17 @@ class Container:
         self.readiness = Readiness(redis, admission, loops)
         self.holds = holds = Holds()
 
-        estimate = StartEstimate()
-        pool_states = PoolStates(redis)
+        estimate, rate_limits, pool_states = StartEstimate(), RateLimits(settings), PoolStates(redis)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
-        self.predictions = PredictionService(settings, batcher)
-        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states)
+        self.predictions = PredictionService(settings, batcher, rate_limits)
+        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states)
         self.batch_requests = BatchRequests(catalog, settings)
-        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states)
-        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states)
+        self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
+        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits)
         self.schedules = ScheduleService(
             redis,
             settings,
@@ -130,7 +130,7 @@ class Container:
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
             self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"))
-            self.access_control = AccessControl(self._authentication, failures)
+            self.access_control = AccessControl(self._authentication, failures, rate_limits)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)

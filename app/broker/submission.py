@@ -17,9 +17,10 @@ from app.core.errors import QueueFull
 from app.core.handlers import RESULT, TaskSpec
 from app.core.jobs import new_id
 from app.core.models import RetryPolicy
+from app.core.rate_limits import Charge
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
-from app.store import scripts
+from app.store import rate_limits, scripts
 from app.store.records import encode_spec, encode_webhook
 
 
@@ -41,6 +42,7 @@ class Submission:
         request: What is shown with the job, also after its spec has expired.
         webhook: The webhook that the job brings along.
         owner: The owner of the job.
+        charge: What the job takes from rate limits, or None.
     """
 
     kind: str
@@ -56,12 +58,13 @@ class Submission:
     request: dict[str, Any] | None = None
     webhook: JobWebhook | None = None
     owner: str = DEFAULT_OWNER
+    charge: Charge | None = None
 
 
 async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Submission) -> tuple[str, bool]:
     """Submit a task. Return the id of its job, and whether the job is new.
 
-    Raises QueueFull, InvalidInput for a spec that is not JSON, or RedisError.
+    Raises QueueFull, RateLimited, InvalidInput for a spec that is not JSON, or RedisError.
     """
     now = time.time()
     id, (name, version) = submission.id or new_id(now), submission.subject
@@ -90,8 +93,10 @@ async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Su
         ttl=settings.job_ttl_s,
         parent=submission.parent,
         owners=[submission.owner],
+        charges=[submission.charge],
     )
-    status, *_ = await scripts.run_async(client, call)
+    status, *rest = await scripts.run_async(client, call)
     if status == b"full":
         raise QueueFull(f"The queue {submission.queue!r} is at its limit of {settings.max_queue} deliveries. Try again later.")
+    rate_limits.conclude(status, rest[-1:], submission.charge)
     return id, bool(status == b"ok")

@@ -11,13 +11,14 @@ import hmac
 import re
 import secrets
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
 from app.core.errors import InvalidKey, KeyRestricted, ScopeMissing
+from app.core.rate_limits import RateLimit, of_key
 
 PATTERN: Final = "cel_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}"
 """The published regular expression. Secret scanners use it, and can check the last six characters."""
@@ -83,6 +84,7 @@ class Caller:
         scopes: What the caller may do.
         models: Globs of the models that the caller may name.
         pools: Globs of the pools whose workers may run the caller's work.
+        limits: Rate limits of the key.
     """
 
     id: str
@@ -91,6 +93,7 @@ class Caller:
     scopes: frozenset[Scope]
     models: tuple[str, ...] = ANY
     pools: tuple[str, ...] = ANY
+    limits: tuple[RateLimit, ...] = ()
 
     @property
     def sees_all(self) -> bool:
@@ -144,6 +147,7 @@ class ApiKey:
         scopes: Scopes, if the key has no role.
         models: Globs of the models that the key may name.
         pools: Globs of the pools that the key may use.
+        limits: Rate limits by name, for example `requests_per_minute`.
         created_at: Seconds since 1970.
         created_by: ID of the key that created it, or where it comes from.
         expires_at: Seconds since 1970, or None.
@@ -164,6 +168,7 @@ class ApiKey:
     scopes: tuple[Scope, ...] = ()
     models: tuple[str, ...] = ANY
     pools: tuple[str, ...] = ANY
+    limits: Mapping[str, int] = field(default_factory=dict)
     created_at: float = 0.0
     created_by: str = ""
     expires_at: float | None = None
@@ -183,7 +188,7 @@ class ApiKey:
     @property
     def caller(self) -> Caller:
         """The caller that a request with this key has."""
-        return Caller(self.id, self.name, self.owner, frozenset(self.granted), self.models, self.pools)
+        return Caller(self.id, self.name, self.owner, frozenset(self.granted), self.models, self.pools, of_key(self.limits))
 
     def usable(self, now: float) -> bool:
         """Return whether the key is neither disabled nor expired."""

@@ -52,6 +52,7 @@ CeleriacError
 ├── RecordUnreadable             record_unreadable       a record in Redis has a wrong type or content
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
+├── RateLimited                  rate_limited            a rate limit of the owner or of the API key is reached; try again later
 └── StoreUnavailable             store_unavailable       Redis does not answer
     └── StoreUnfit               store_unfit             Redis answers, and would lose jobs
 """
@@ -60,7 +61,10 @@ from __future__ import annotations
 
 import reprlib
 from itertools import islice
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+if TYPE_CHECKING:
+    from app.core.rate_limits import Usage
 
 _LONGEST_DETAIL: Final = 4000
 _LONGEST_POINTER: Final = 1000
@@ -390,6 +394,17 @@ class QueueFull(CeleriacError):
     def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(CeleriacError):
+    """`usage` says which limit refuses the request, and when it can be sent again."""
+
+    code = "rate_limited"
+    title = "The rate limit is reached"
+
+    def __init__(self, detail: str, *, usage: Usage | None = None) -> None:
+        super().__init__(detail)
+        self.usage = usage
 
 
 class StoreUnavailable(CeleriacError):

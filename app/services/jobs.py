@@ -29,6 +29,7 @@ from app.services.catalog import Catalog
 from app.services.holds import Holds
 from app.services.identity import JobIdentity
 from app.services.pool_states import PoolStates
+from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import jobs, scripts
 
@@ -64,6 +65,7 @@ class JobService:
         catalog: Catalog,
         holds: Holds,
         pools: PoolStates,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -73,6 +75,7 @@ class JobService:
         self._catalog = catalog
         self._holds = holds
         self._pools = pools
+        self._rate_limits = rate_limits
 
     async def submit(
         self,
@@ -96,18 +99,20 @@ class JobService:
             wait_s: Seconds to wait for its end.
             identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
             webhook: Receiver to notify of the job's events.
-            owner: Owner of the job (default: the owner of the caller).
+            owner: Owner of the job (default: the owner of the caller). With an owner, no rate limit counts the job.
 
         Raises:
             QueueFull: The queue or Redis is full. No job was made.
             PoolDraining: The pool accepts no new work. No job was made.
+            RateLimited: A rate limit of the caller is reached. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
+        charge = self._rate_limits.charge(inputs[0].rows) if owner is None else None
         owner = callers.owner() if owner is None else owner
         try:
-            item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner)
+            item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge)
         except PoolDraining:
             # A request that repeats an accepted one gets its job.
             if identity is None or await self.find(id) is None:

@@ -27,6 +27,7 @@ from app.services.identity import JobIdentity
 from app.services.jobs import JobService
 from app.services.model_entry import Readiness
 from app.services.pool_states import PoolStates
+from app.services.rate_limits import RateLimits
 from app.services.requests.jobs import PipelineSubmission, deadline_s
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -66,6 +67,7 @@ class PipelineService:
         admission: Admission,
         job_service: JobService,
         pools: PoolStates,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -74,6 +76,7 @@ class PipelineService:
         self._admission = admission
         self._jobs = job_service
         self._pools = pools
+        self._rate_limits = rate_limits
 
     async def all(self) -> dict[str, Pipeline | PipelineUnavailable]:
         """Return every pipeline by name, or the error in its file."""
@@ -117,19 +120,30 @@ class PipelineService:
         Raises:
             QueueFull: Redis is full.
             PoolDraining: The pool of a step accepts no new work.
+            RateLimited: A rate limit of the caller is reached.
         """
         if reason := self._admission.refusal():
             raise QueueFull(reason, retry_after_s=5)
         pools = {pool for pool, *_ in request.plan["targets"].values()}
         if any(map(self._pools.refusal, pools)) and await jobs.read(self._client, id, whole=False) is None:
             self._check_pools(pools)
+        charge = self._rate_limits.charge()
         ttl = self._settings.job_ttl_s
         spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
         kept = await pipelines.keep_inputs(packed, ttl)
         webhook = encode_webhook(request.webhook)
         return await pipelines.begin(
-            self._client, id, spec, request.plan, kept, expires_s=request.deadline_s, ttl=ttl, owner=callers.owner(), webhook=webhook
+            self._client,
+            id,
+            spec,
+            request.plan,
+            kept,
+            expires_s=request.deadline_s,
+            ttl=ttl,
+            owner=callers.owner(),
+            webhook=webhook,
+            charge=charge,
         )
 
     async def submit(self, submission: PipelineSubmission, identity: JobIdentity | None) -> Job:
@@ -153,6 +167,7 @@ class PipelineService:
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
             KeyRestricted: The caller may not use one of the models or pools.
             PoolDraining: The pool of a step accepts no new work.
+            RateLimited: A rate limit of the caller is reached.
         """
         before = await self._jobs.get(id)
         stored = await pipelines.read(self._client, before.id)
@@ -187,6 +202,7 @@ class PipelineService:
             owner=before.owner,
             webhook=webhook,
             inherited=inherited,
+            charge=self._rate_limits.charge(),
         )
         return await self._jobs.get(new)
 

@@ -14,7 +14,7 @@ import redis.asyncio
 from app import metrics
 from app.core import callers
 from app.core.api_keys import Scope
-from app.core.errors import CeleriacError, PoolDraining, QueueFull, ScheduleNotFound, StoreUnavailable
+from app.core.errors import CeleriacError, PoolDraining, QueueFull, RateLimited, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.services.requests.schedules import Creation
 from app.services.schedule_targets import ScheduleTarget
@@ -144,7 +144,8 @@ class ScheduleService:
         try:
             await self._begin(stored.schedule, int(planned))
         except CeleriacError as error:
-            if isinstance(error, QueueFull | PoolDraining | StoreUnavailable) and time.time() < stored.schedule.after(int(planned)):
+            again = isinstance(error, QueueFull | PoolDraining | RateLimited | StoreUnavailable)
+            if again and time.time() < stored.schedule.after(int(planned)):
                 raise  # The reconciler tries again until the next run is due.
             metrics.SCHEDULED.labels("failed").inc()
             note = {"planned": int(planned), "error": error.as_dict()}

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.broker import names, submission
 from app.core import callers
-from app.core.errors import JobNotFound, QueueFull
+from app.core.errors import JobNotFound, QueueFull, RateLimited
 from app.core.jobs import Job, State, new_id
 from app.core.trainings import KIND, Bounds, Training
 from app.core.webhooks import JobWebhook
@@ -18,6 +18,7 @@ from app.services.catalog import Catalog
 from app.services.identity import JobIdentity
 from app.services.jobs import JobService
 from app.services.pool_states import PoolStates
+from app.services.rate_limits import RateLimits
 from app.services.requests import trainings as requests
 from app.services.requests.webhooks import job_webhook
 from app.settings import Settings
@@ -35,6 +36,7 @@ class TrainingService:
         admission: Admission,
         job_service: JobService,
         pools: PoolStates,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -42,6 +44,7 @@ class TrainingService:
         self._admission = admission
         self._jobs = job_service
         self._pools = pools
+        self._rate_limits = rate_limits
 
     def parse(self, request: requests.Training) -> tuple[Training, JobWebhook | None]:
         """Return the training that a request describes, and its webhook.
@@ -66,6 +69,7 @@ class TrainingService:
             FileNotFound: The dataset does not exist.
             QueueFull: The queue or Redis is full.
             PoolDraining: The pool accepts no new work.
+            RateLimited: A rate limit of the caller is reached.
             CeleriacError: The conflict of `identity`.
         """
         training, webhook = self.parse(request)
@@ -83,13 +87,15 @@ class TrainingService:
         Raises:
             QueueFull: The queue or Redis is full.
             PoolDraining: The pool accepts no new work.
+            RateLimited: A rate limit of the caller is reached.
         """
         if (reason := self._admission.refusal()) and await jobs.read(self._client, id, whole=False) is None:
             raise QueueFull(reason)
         if self._pools.refusal(training.pool) and await jobs.read(self._client, id, whole=False) is None:
             self._pools.check(training.pool)
         owner = callers.owner()
-        await trainings.add(self._client, id, self._settings.max_trainings, owner)
+        charge = self._rate_limits.charge()
+        await trainings.add(self._client, id, owner)
         spec = training.as_dict()
         job = submission.Submission(
             KIND,
@@ -102,8 +108,14 @@ class TrainingService:
             request={name: value for name, value in spec.items() if value not in ({}, [], None)},
             webhook=webhook,
             owner=owner,
+            charge=charge,
         )
-        _, new = await submission.submit(self._client, self._settings, job)
+        try:
+            _, new = await submission.submit(self._client, self._settings, job)
+        except (QueueFull, RateLimited):
+            await trainings.remove(self._client, id, owner)
+            raise
+        await trainings.trim(self._client, self._settings.max_trainings, owner)
         return new
 
     async def get(self, id: str) -> Job:

@@ -11,6 +11,7 @@ import orjson
 import redis.asyncio
 
 from app.core.api_keys import ApiKey, Scope
+from app.core.rate_limits import NAMES
 from app.store import keys, scripts
 from app.store.reading import answers, decodable, fields_of, readable, required
 
@@ -111,5 +112,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> ApiKey | None:
     key = ApiKey(**{**stored, "models": tuple(stored["models"]), "pools": tuple(stored["pools"])})
     if key.id != id:
         raise ValueError(f"the record belongs to {key.id}")
+    if unknown := key.limits.keys() - set(NAMES):
+        raise ValueError(f"unknown limits: {', '.join(unknown)}")
     key.granted  # noqa: B018 an unknown role is an error of the record
     return replace(key, revision=int(revision or 0), last_used_at=float(used) if used else None)

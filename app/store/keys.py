@@ -125,6 +125,11 @@ def api_key(id: str) -> str:
     return f"{PREFIX}api-key:{id}"
 
 
+def rate_limit(name: str) -> str:
+    """String, the theoretical arrival time of the limit `POLICY:OWNER` or `POLICY:KEY` in microseconds: until its quota is complete."""
+    return f"{PREFIX}rate-limit:{name}"
+
+
 def broken_versions(pool: str) -> str:
     """Hash `name/version` -> the stamp of the files of a version that failed its smoke test: until it passes, or a week after the last change."""
     return f"{PREFIX}broken:{pool}"

@@ -16,8 +16,9 @@ from app.core.errors import PayloadLost
 from app.core.handlers import as_tensor, from_tensor
 from app.core.jobs import Job, State
 from app.core.pipelines import PIPELINE, Pipeline
+from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
-from app.store import keys, scripts
+from app.store import keys, rate_limits, scripts
 from app.store.blobs import blobs
 from app.store.records import decode
 
@@ -83,16 +84,21 @@ async def begin(
     owner: str = DEFAULT_OWNER,
     webhook: bytes = b"",
     inherited: Iterable[tuple[str, str]] = (),
+    charge: Charge | None = None,
 ) -> bool:
-    """Start a run. Return False if a job of that id exists. Jobs in `inherited` (theirs, ours) take over results of another run."""
+    """Start a run. Return False if a job of that id exists. Jobs in `inherited` (theirs, ours) take over results of another run.
+
+    Raises RateLimited if a rate limit does not admit the `charge`.
+    """
     packed = await asyncio.to_thread(blobs().keep, orjson.dumps(plan), ttl)
     taken = (id_ for pair in inherited for id_ in pair)
     call = scripts.Call(
         "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.RECONCILE),
-        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), owner, *taken),
+        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), owner, rate_limits.encode([charge]), *taken),
     )
-    status, _ = await scripts.run_async(client, call)
+    status, *rest = await scripts.run_async(client, call)
+    rate_limits.conclude(status, rest, charge)
     return bool(status == b"ok")
 
 

@@ -17,8 +17,9 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import pack
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
+from app.core.rate_limits import Charge
 from app.core.tokens import Token
-from app.store import keys
+from app.store import keys, rate_limits
 from app.store.blobs import Blobs
 from app.store.records import encode_error
 
@@ -33,9 +34,14 @@ def _with_keys(text: str) -> str:
     return f"local keys = {{{fields}}} {text}" if fields else text
 
 
-_TEXT: Final = {
-    file.name.removesuffix(".lua"): _with_keys(file.read_text()) for file in files("app.store").iterdir() if file.name.endswith(".lua")
-}
+def _with_rate_limits(text: str) -> str:
+    """Add the function `rate_limits` to a script that calls it, on the script's first line, without its comments."""
+    return f"{_RATE_LIMITS} {text}" if "rate_limits(" in text else text
+
+
+_FILES: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
+_RATE_LIMITS: Final = " ".join(re.sub("--.*", "", _FILES.pop("rate_limits")).split())
+_TEXT: Final = {name: _with_keys(_with_rate_limits(text)) for name, text in _FILES.items()}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
@@ -87,6 +93,7 @@ def submit(
     body: bytes = b"",
     parent: str = "",
     owners: Sequence[str] = (),
+    charges: Sequence[Charge | None] = (),
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -104,6 +111,7 @@ def submit(
         body: The packed delivery, if the caller has packed it already.
         parent: The parent that becomes due when one of the jobs ends, or empty.
         owners: The owner of each job (default: the default owner).
+        charges: What each job takes from rate limits, or None.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -114,7 +122,7 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, *jobs),
+        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, rate_limits.encode(charges), *jobs),
     )
 
 

@@ -1,13 +1,21 @@
 -- Starts a pipeline run: writes its job and its plan, and makes it due, in one step.
 -- KEYS: job, index of jobs, pipeline, parents to reconcile
 -- ARGV: id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`), owner,
+--       charge of the run for `rate_limits` ('' for none),
 --       then for each part that it takes over: id of the part of another run, id of its own
--- Returns 'ok' or 'exists', and now.
+-- Returns {'exists'}, {'limited', what the rate limits refuse}, or {'ok', what remains of the rate limits}.
 local id, ttl = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists', now} end
-for i = 10, #ARGV, 2 do
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
+local usages
+if ARGV[10] ~= '' then
+  local refused, remaining, sets = rate_limits(ARGV[10], time)
+  if #refused > 0 then return {'limited', refused} end
+  for _, set in ipairs(sets) do redis.call('SET', set[1], set[2], 'PX', set[3]) end
+  usages = remaining
+end
+for i = 11, #ARGV, 2 do
   local part = redis.call('HGETALL', keys.job .. ARGV[i])
   -- It may have expired meanwhile: then the step runs again.
   if #part > 0 then
@@ -30,4 +38,4 @@ redis.call('EXPIRE', KEYS[3], ttl)
 if ARGV[5] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1 then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' start') end
 redis.call('ZADD', KEYS[4], now, ARGV[8])
 redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
-return {'ok', now}
+return {'ok', usages}

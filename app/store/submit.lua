@@ -1,27 +1,36 @@
 -- Submits a delivery: checks the limit, and writes the records of the jobs, the delivery and Celery's message. All of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
---       parent of the jobs ('' for none), then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
--- Returns {'full', length}, {'exists', place of a job whose id is taken}, or {'ok', position, now, jobs that have ever left the queue}
+--       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none),
+--       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
+-- Returns {'full', length}, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
+-- or {'ok', position, now, jobs that have ever left the queue, what remains of the rate limits}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl = ARGV[1], ARGV[5]
-local jobs = (#ARGV - 9) / 5
+local jobs = (#ARGV - 10) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[5 + 5 * i]
+  local id = ARGV[6 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
 -- Checked after the ids: a repeated submission succeeds although the queue is full.
 local length = redis.call('LLEN', KEYS[1])
 if length >= tonumber(ARGV[2]) then return {'full', length} end
+local usages
+if ARGV[10] ~= '' then
+  local refused, remaining, sets = rate_limits(ARGV[10], time)
+  if #refused > 0 then return {'limited', refused} end
+  for _, set in ipairs(sets) do redis.call('SET', set[1], set[2], 'PX', set[3]) end
+  usages = remaining
+end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
   local ids, owners, longest = {}, {}, 0
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 5 + 5 * i, 9 + 5 * i)
+    local id, spec, wait, webhook, owner = unpack(ARGV, 6 + 5 * i, 10 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
@@ -46,4 +55,4 @@ if jobs > 0 then
   redis.call('ZADD', KEYS[5], now, ARGV[8])
 end
 redis.call('LPUSH', KEYS[1], ARGV[3])
-return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0)}
+return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0), usages}

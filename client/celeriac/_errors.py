@@ -9,7 +9,7 @@ CeleriacError
 │   ├── PermissionDeniedError   403
 │   ├── NotFoundError           404, 410
 │   ├── ConflictError           409
-│   ├── RateLimitError          429: a queue or quota is full; `retry_after` in seconds
+│   ├── RateLimitError          429: a queue is full, or a rate limit is reached; `retry_after` in seconds
 │   └── ServerError             5xx
 └── JobFailed                 the job ended without a result; `job` holds its record, `traceback` the model's frames
     ├── JobCancelled            it was cancelled
@@ -80,7 +80,7 @@ class APIError(CeleriacError):
         first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
         message = body.get("detail") or body.get("error") or f"{response.url} answered {response.status_code} {response.reason_phrase}"
         kind = _KINDS.get(response.status_code, ServerError if response.status_code >= 500 else BadRequestError)
-        return kind(
+        error = kind(
             str(message),
             status=response.status_code,
             code=str(body.get("code", "")),
@@ -88,6 +88,9 @@ class APIError(CeleriacError):
             retry_after=retry_after(response),
             request_id=response.headers.get("x-request-id"),
         )
+        if isinstance(error, RateLimitError):
+            error.policy, error.limit, error.used = str(body.get("policy", "")), body.get("limit"), body.get("used")
+        return error
 
 
 class BadRequestError(APIError):
@@ -111,7 +114,17 @@ class ConflictError(APIError):
 
 
 class RateLimitError(APIError):
-    """A queue or a quota is full. Try again after `retry_after` seconds."""
+    """A queue is full (`code` is `queue_full`), or a rate limit is reached (`rate_limited`). Try again after `retry_after` seconds.
+
+    Attributes:
+        policy: name of the rate limit, such as `owner_requests_per_minute`; empty for a full queue.
+        limit: requests or rows that the rate limit allows, or None.
+        used: how many of them are used, or None.
+    """
+
+    policy: str = ""
+    limit: int | None = None
+    used: int | None = None
 
 
 class ServerError(APIError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import JSON, URL, Wide
 
 app = typer.Typer(help="Create, list, rotate, disable and delete API keys.", no_args_is_help=True)
@@ -25,6 +26,13 @@ def create(
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Model that the key may name; * is a wildcard. Repeatable.")] = None,
     pool: Annotated[list[str] | None, typer.Option(help="Pool that may run the key's work; * is a wildcard. Repeatable.")] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=NUMBER",
+            help="Rate limit, for example requests_per_minute=600: requests or rows per second, minute, hour or day. Repeatable.",
+        ),
+    ] = None,
     days: Annotated[
         float | None, typer.Option("--days", min=0, help="Days until the key expires.  \\[default: never]", show_default=False)
     ] = None,
@@ -40,6 +48,7 @@ def create(
         "owner": owner,
         "models": model or None,
         "pools": pool or None,
+        "limits": dict(map(_limit, limit)) if limit else None,
         "expires_in_s": None if days is None else round(days * _DAY_S),
     }
     with connect(url) as client:
@@ -117,6 +126,14 @@ def delete(id: Id, json: JSON = False, url: URL = "") -> None:
 
     with connect(url) as client:
         _print(client.keys.delete(id), as_json=json)
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    try:
+        return name, int(number)
+    except ValueError:
+        raise CLIError(f"--limit takes name=number, as in requests_per_minute=600, not {text!r}.", Exit.USAGE) from None
 
 
 def _row(key: dict[str, Any]) -> tuple[Any, ...]:

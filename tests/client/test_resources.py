@@ -23,6 +23,7 @@ from celeriac import (
     JobFailed,
     NotFoundError,
     PermissionDeniedError,
+    RateLimitError,
     Timeout,
 )
 
@@ -403,3 +404,27 @@ def test_a_key_goes_through_its_life(guarded: tuple[str, str], connect: Connect,
         assert client.keys.delete(key["id"])["id"] == key["id"]
         with pytest.raises(NotFoundError):
             client.keys.get(key["id"])
+
+
+def test_a_limited_key_is_refused_with_the_time_to_wait(guarded: tuple[str, str], connect: Connect, name: str) -> None:
+    url, admin = guarded
+    with connect(url, api_key=admin) as client:
+        limited = client.keys.create(name, role="user", limits={"requests_per_hour": 1})
+        assert client.keys.get(limited["id"])["limits"] == {"requests_per_hour": 1}
+    with connect(url, api_key=limited["key"], max_retries=0) as client:
+        client.submit("diabetes", [[0.0] * 10])
+        with pytest.raises(RateLimitError) as refused:
+            client.submit("diabetes", [[0.0] * 10])
+    error = refused.value
+    assert (error.code, error.policy, error.limit, error.used) == ("rate_limited", "key_requests_per_hour", 1, 1)
+    assert error.retry_after is not None
+    assert 3000 < error.retry_after <= 3600
+
+
+def test_the_client_waits_until_the_quota_returns(guarded: tuple[str, str], connect: Connect, name: str) -> None:
+    url, admin = guarded
+    with connect(url, api_key=admin) as client:
+        limited = client.keys.create(name, role="user", limits={"requests_per_second": 1})
+    with connect(url, api_key=limited["key"]) as client:
+        jobs = {client.submit("diabetes", [[0.0] * 10]).id for _ in range(3)}
+        assert len(jobs) == 3, "none of them was refused in the end"

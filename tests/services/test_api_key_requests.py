@@ -8,7 +8,9 @@ import pytest
 
 from app.core.api_keys import Scope, generate, hash_of_text, hash_text
 from app.core.errors import InvalidInput
-from app.services.requests.api_keys import Creation, FileKey, Rotation
+from app.core.rate_limits import NAMES
+from app.services.requests.api_keys import Creation, FileKey, Limits, Rotation
+from app.settings import Settings
 
 HASH = hash_text(generate()[2])
 
@@ -39,6 +41,13 @@ HASH = hash_text(generate()[2])
         ({"expires_in_s": 0}, "Field expires_in_s must be at least 1"),
         ({"expires_in_s": True}, "Field expires_in_s must be an integer"),
         ({"limit": 1}, "Unknown field 'limit'."),
+        ({"limits": 1}, "Field limits must be an object, not 1."),
+        ({"limits": {"requests_per_minute": 0}}, "Field limits.requests_per_minute must be at least 1, not 0."),
+        ({"limits": {"rows_per_hour": -5}}, "Field limits.rows_per_hour must be at least 1, not -5."),
+        ({"limits": {"requests_per_minute": 1.5}}, "Field limits.requests_per_minute must be an integer"),
+        ({"limits": {"requests_per_minute": "600"}}, "Field limits.requests_per_minute must be an integer"),
+        ({"limits": {"requests_per_second": 1_000_001}}, "Field limits.requests_per_second must be at most 1000000"),
+        ({"limits": {"requests_per_week": 1}}, "Unknown field 'requests_per_week'. Supported fields: requests_per_second, "),
     ],
 )
 def test_a_key_that_cannot_be_is_refused(fields: dict[str, Any], sentence: str) -> None:
@@ -50,7 +59,9 @@ def test_a_key_that_cannot_be_is_refused(fields: dict[str, Any], sentence: str) 
 def test_valid_fields_are_normalized() -> None:
     creation = Creation.parse({"name": "a b", "owner": "system:serviceaccount/x", "scopes": ["train", "predict", "train"], "models": ["b", "a*", "b"]})  # fmt: skip
     assert (creation.name, creation.owner) == ("a b", "system:serviceaccount/x")
-    assert creation.fields() == {"role": "", "scopes": (Scope.PREDICT, Scope.TRAIN), "models": ("b", "a*"), "pools": ("*",)}
+    assert creation.fields() == {"role": "", "scopes": (Scope.PREDICT, Scope.TRAIN), "models": ("b", "a*"), "pools": ("*",), "limits": {}}
+    limits = {"requests_per_minute": 600.0, "rows_per_hour": None}
+    assert Creation.parse({"name": "x", "role": "user", "limits": limits}).fields()["limits"] == {"requests_per_minute": 600}
     assert Creation.parse({"name": "x", "role": "admin"}).fields()["role"] == "admin"
 
 
@@ -64,6 +75,11 @@ def test_a_name_that_does_not_show_what_it_is_is_refused(name: str) -> None:
 def test_an_overlap_that_cannot_be_is_refused(overlap_s: Any) -> None:
     with pytest.raises(InvalidInput, match="overlap_s"):
         Rotation.parse({"overlap_s": overlap_s})
+
+
+def test_the_limits_that_a_body_may_have_are_all_that_exist() -> None:
+    assert tuple(Limits.model_fields) == NAMES
+    assert {f"limit_{name}" for name in NAMES} <= Settings.model_fields.keys()
 
 
 @pytest.mark.parametrize("hash", ["sha256:00", "SHA256:" + "0" * 64, None, 1])

@@ -34,10 +34,11 @@ def test_json_is_yaml_and_every_field_is_read() -> None:
     entry = {
         "id": "AAAAAAAA", "name": "ci", "owner": "team-a", "scopes": ["predict", "train"], "models": ["wine"], "pools": ["gpu*"], "hash": HASH,
         "expires_at": "1970-01-01T00:00:10Z", "disabled": "true", "previous_hash": HASH, "previous_until": "1970-01-01T01:00:00+01:00",
-        "rotated_at": "1970-01-01T00:00:05Z",
+        "rotated_at": "1970-01-01T00:00:05Z", "limits": {"requests_per_minute": 600, "rows_per_hour": "1000000"},
     }  # fmt: skip
     (key,) = parse(json.dumps({"keys": [entry]})).values()
     assert (key.granted, key.models, key.pools, key.owner) == ((Scope.PREDICT, Scope.TRAIN), ("wine",), ("gpu*",), "team-a")
+    assert key.limits == {"requests_per_minute": 600, "rows_per_hour": 1_000_000}
     assert (key.expires_at, key.rotated_at, key.previous_until, key.usable(5)) == (10.0, 5.0, 0.0, False)
 
 
@@ -60,6 +61,10 @@ def test_json_is_yaml_and_every_field_is_read() -> None:
         (ENTRY + "    expires_at: 2027-01-01\n", "Invalid expires_at"),
         (ENTRY + "    expires_at: [1]\n", "Invalid expires_at"),
         (ENTRY + "    expires_at: 9999-99-99T00:00:00Z\n", "Invalid expires_at"),
+        (ENTRY + "    limits: {requests_per_minute: 0}\n", "Key 1: Field limits.requests_per_minute must be at least 1, not 0."),
+        (ENTRY + "    limits: {requests_per_minute: many}\n", "Field limits.requests_per_minute must be an integer, not 'many'."),
+        (ENTRY + "    limits: {requests: 1}\n", "Unknown field 'requests'"),
+        (ENTRY + "    limits: 600\n", "Field limits must be an object"),
         (ENTRY + "    disabled: maybe\n", "Field disabled must be"),
         (ENTRY + f"    previous_hash: {HASH}\n", "belong together"),
     ],

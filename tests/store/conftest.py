@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import redis
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import PredictionFailed
 from app.core.jobs import Job, new_id
+from app.core.rate_limits import Charge
 from app.core.tensors import Tensor, encode
 from app.store import keys, scripts
 from app.store.records import decode, encode_spec
@@ -23,13 +24,32 @@ class Store:
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url)
 
-    def submit(self, jobs: int = 1, *, wait_s: float = 60.0, attempts: int = 3, max_queue: int = 100, ids: tuple[str, ...] = ()) -> Any:
+    def submit(
+        self,
+        jobs: int = 1,
+        *,
+        wait_s: float = 60.0,
+        attempts: int = 3,
+        max_queue: int = 100,
+        ids: tuple[str, ...] = (),
+        charges: Sequence[Charge | None] = (),
+    ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = delivery(ids or tuple(new_id(time.time()) for _ in range(jobs)))
         specs = [encode_spec("m", "1", ("predict",), 1, "")] * len(sent.jobs)
         waits = [wait_s] * len(sent.jobs)
         call = scripts.submit(
-            QUEUE, message(sent.id), sent, specs, waits, [b""] * len(waits), attempts=attempts, limit_s=30, max_queue=max_queue, ttl=60
+            QUEUE,
+            message(sent.id),
+            sent,
+            specs,
+            waits,
+            [b""] * len(waits),
+            attempts=attempts,
+            limit_s=30,
+            max_queue=max_queue,
+            ttl=60,
+            charges=charges,
         )
         answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer

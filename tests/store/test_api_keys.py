@@ -37,7 +37,7 @@ async def stored(client: redis.asyncio.Redis, *created: ApiKey) -> None:
 async def test_a_key_is_read_as_it_was_written(client: redis.asyncio.Redis) -> None:
     record = key(
         role="", scopes=(Scope.PREDICT, Scope.TRAIN), models=("a*", "b"), pools=("gpu",), expires_at=2000.5, created_by="BBBBBBBB",
-        rotated_at=1.0, previous_hash=HASH, previous_until=3.0, disabled_at=4.0,
+        limits={"rows_per_hour": 5}, rotated_at=1.0, previous_hash=HASH, previous_until=3.0, disabled_at=4.0,
     )  # fmt: skip
     await stored(client, record)
     assert await api_keys.read(client, record.id) == replace(record, revision=1)
@@ -64,6 +64,12 @@ async def test_a_record_of_another_key_is_refused(client: redis.asyncio.Redis) -
     await client.rename(keys.api_key("AAAAAAAA"), keys.api_key("BBBBBBBB"))
     with pytest.raises(RecordUnreadable):
         await api_keys.read(client, "BBBBBBBB")
+
+
+async def test_a_key_with_a_limit_that_this_release_does_not_count_is_refused(client: redis.asyncio.Redis) -> None:
+    await stored(client, key(limits={"requests_per_week": 1}))
+    with pytest.raises(RecordUnreadable, match="unknown limits: requests_per_week"):
+        await api_keys.read(client, "AAAAAAAA")
 
 
 async def test_the_number_of_keys_is_bounded_and_an_id_is_taken_once(client: redis.asyncio.Redis) -> None:

@@ -106,7 +106,8 @@ def test_the_commands_of_the_page_work_in_their_order(running: Running, tmp_path
     commands = [
         block(PAGE, "celeriac keys bootstrap", "sh"),
         block(PAGE, "curl", "sh"),
-        block(PAGE, "celeriac keys create", "sh"),
+        block(PAGE, "celeriac keys create ci", "sh"),
+        block(PAGE, "celeriac keys create loader", "sh"),
         block(PAGE, "celeriac keys generate", "sh"),
         block(PAGE, "celeriac keys rotate", "sh").replace("7Jq2mX0a", "$(echo $CELERIAC_API_KEY | cut -c 5-12)"),
     ]
@@ -118,5 +119,5 @@ def test_the_commands_of_the_page_work_in_their_order(running: Running, tmp_path
         done = subprocess.run(line, env=running.environment | own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert '"name":"breast-cancer"' in done.stdout
-    # The first key is in a variable. Then one is created, one is generated, and the first one gets a new secret.
-    assert len(set(re.findall(PATTERN, done.stdout))) == 3
+    # The first key is in a variable. Then two are created, one is generated, and the first one gets a new secret.
+    assert len(set(re.findall(PATTERN, done.stdout))) == 4

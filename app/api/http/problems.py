@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from app.api.http import rate_limits
 from app.core import errors
 from app.core.errors import CeleriacError
 from app.loops import unavailable
@@ -72,6 +74,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.RecordUnreadable: 500,
     errors.DeadlineExceeded: 504,
     errors.QueueFull: 429,
+    errors.RateLimited: 429,
     errors.StoreUnavailable: 503,
     errors.StoreUnfit: 503,
 }
@@ -88,6 +91,9 @@ def problem(request: Request, error: CeleriacError) -> Response:
     headers = {}
     if isinstance(error, errors.QueueFull | errors.TooManyFailures | errors.StoreUnavailable | errors.Overloaded):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
+    if isinstance(error, errors.RateLimited):
+        headers["retry-after"] = str(max(1, math.ceil(error.usage.reset_s)) if error.usage else 1)
+        headers |= rate_limits.headers([error.usage] if error.usage else [])
     if challenge := _challenge(error):
         headers["www-authenticate"] = challenge
     body: dict[str, Any] = {
@@ -97,6 +103,8 @@ def problem(request: Request, error: CeleriacError) -> Response:
         "detail": error.detail,
         "code": error.code,
     }
+    if isinstance(error, errors.RateLimited) and error.usage:
+        body |= rate_limits.members(error.usage)
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
     return _response(request, body, headers)

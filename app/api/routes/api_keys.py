@@ -81,6 +81,7 @@ def _present(key: ApiKey) -> schemas.Key:
         "scopes": key.granted,
         "models": key.models,
         "pools": key.pools,
+        "limits": key.limits,
         "created_at": rfc3339(key.created_at) if key.created_at else None,
         "created_by": key.created_by or None,
         "expires_at": rfc3339(key.expires_at),

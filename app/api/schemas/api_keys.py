@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from fastapi import Body, Path
@@ -28,6 +28,10 @@ class Key(TypedDict):
     scopes: Annotated[Sequence[Scope], Field(description="The scopes of the role, or those of the key itself.")]
     models: Sequence[str]
     pools: Sequence[str]
+    limits: Annotated[
+        Mapping[str, int],
+        Field(description="Rate limits of the key. Those of its owner hold, too.", examples=[{"requests_per_minute": 600}]),
+    ]
     created_at: Annotated[str | None, Field(description="Null for a key of the keys file.")]
     created_by: Annotated[
         str | None, Field(description="ID of the key that created it, `bootstrap` or `file`. Null if authentication was off.")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope as Connection
 
 from app import metrics
+from app.api.http.rate_limits import headers
 from app.api.server.operations import Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
@@ -17,6 +18,7 @@ from app.core.api_keys import OWNER, Caller, Scope
 from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidInput, InvalidKey, ScopeMissing, shown
 from app.services.authentication import Authenticated, Authentication
 from app.services.failed_authentications import FailedAuthentications
+from app.services.rate_limits import RateLimits, noting
 
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
 
@@ -24,9 +26,10 @@ _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_�
 class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
-    def __init__(self, authentication: Authentication, failures: FailedAuthentications) -> None:
+    def __init__(self, authentication: Authentication, failures: FailedAuthentications, rate_limits: RateLimits) -> None:
         self._authentication = authentication
         self._failures = failures
+        self._rate_limits = rate_limits
 
     async def serve(self, request: Request, route: PlainRoute) -> Response:
         """Call the endpoint of a route for an admitted caller.
@@ -51,11 +54,18 @@ class AccessControl:
         except ScopeMissing as error:
             raise _counted(error) from None
         with callers.acting(caller):
-            response: Response = await route.endpoint(request)
+            response = await self._limited(request, route) if self._rate_limits.limits(caller) else await route.endpoint(request)
         if rotation is not None:
             # RFC 9745 and RFC 8594: of the secret, which the client should replace.
             response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
             response.headers["sunset"] = formatdate(rotation.until, usegmt=True)
+        return response
+
+    async def _limited(self, request: Request, route: PlainRoute) -> Response:
+        """Call the endpoint of a route, and describe the limits that have counted the request."""
+        with noting() as charges:
+            response: Response = await route.endpoint(request)
+        response.headers.update(headers([usage for charge in charges for usage in charge.usages]))
         return response
 
     async def admit(self, scope: Connection) -> Authenticated:

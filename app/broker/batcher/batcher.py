@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.broker import names
-from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent
+from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail, refuse
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
@@ -27,11 +27,12 @@ from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.models import Manifest
+from app.core.rate_limits import Charge
 from app.core.stacking import concatenate
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
-from app.store import scripts
+from app.store import rate_limits, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.records import encode_spec, encode_webhook
 
@@ -70,10 +71,12 @@ class Batcher:
         self.items: dict[str, Item] = {}
         """Recorded jobs on their way, by id, until their delivery or the wait for it ends."""
 
-    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float) -> Outcome:
-        """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull, PoolDraining or StoreUnavailable."""
-        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False)
-        timer = asyncio.get_running_loop().call_later(timeout_s, _fail, item.outcome, TimeoutError())
+    async def predict(
+        self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float, charge: Charge | None = None
+    ) -> Outcome:
+        """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull, PoolDraining, RateLimited or StoreUnavailable."""
+        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False, charge=charge)
+        timer = asyncio.get_running_loop().call_later(timeout_s, fail, item.outcome, TimeoutError())
         try:
             outcome = await item.outcome
         finally:
@@ -91,12 +94,25 @@ class Batcher:
         fingerprint: str = "",
         webhook: JobWebhook | None = None,
         owner: str = DEFAULT_OWNER,
+        charge: Charge | None = None,
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
-        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull, PoolDraining or StoreUnavailable; then no job was created.
+        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull, PoolDraining, RateLimited or StoreUnavailable; then
+        no job was created.
         """
-        item = self._add(manifest, inputs, outputs, wait_s, recorded=True, id=id, fingerprint=fingerprint, webhook=webhook, owner=owner)
+        item = self._add(
+            manifest,
+            inputs,
+            outputs,
+            wait_s,
+            recorded=True,
+            id=id,
+            fingerprint=fingerprint,
+            webhook=webhook,
+            owner=owner,
+            charge=charge,
+        )
         return item, await item.accepted
 
     def _add(
@@ -111,6 +127,7 @@ class Batcher:
         fingerprint: str = "",
         webhook: JobWebhook | None = None,
         owner: str = DEFAULT_OWNER,
+        charge: Charge | None = None,
     ) -> Item:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
@@ -134,6 +151,7 @@ class Batcher:
             loop.create_future(),
             loop.create_future(),
             owner,
+            charge=charge,
         )
         group.add(item)
         self._kick(group)
@@ -173,21 +191,26 @@ class Batcher:
                 body = delivery.pack()
                 if self._blobs.takes(body):
                     body = await asyncio.to_thread(self._to_blob, delivery, body)
-                status, position, *when = await scripts.run_async(self._client, self._call(group, delivery, items, body))
+                status, position, *rest = await scripts.run_async(self._client, self._call(group, delivery, items, body))
                 if status == b"ok":
                     break
                 if is_reference(body):
                     await asyncio.to_thread(self._blobs.remove, body)
                 if status == b"full":
                     break
-                taken.append(items.pop(position))
+                if status == b"limited":
+                    refuse(items, position)
+                else:
+                    taken.append(items.pop(position))
                 delivery = self._delivery(group, items, delivery.id) if items else delivery
             if items and status == b"full":
                 error = QueueFull(
                     f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit. Try again later."
                 )
             elif items:
-                created_at, left = float(when[0]), int(when[1])
+                created_at, left = float(rest[0]), int(rest[1])
+                if len(rest) > 2:
+                    rate_limits.note_usages(rest[2], [item.charge for item in items])
         except (QueueFull, StoreUnavailable) as failure:
             error = failure
         except (RedisError, OSError) as failure:
@@ -206,8 +229,7 @@ class Batcher:
             metrics.JOBS_REFUSED.labels(error.code).inc(len(items))
         for at, item in enumerate(items):
             if error is not None:
-                _fail(item.accepted, error)
-                _fail(item.outcome, error)
+                item.fail(error)
             elif not item.accepted.done():
                 # The inputs are in Redis now and need not be kept here.
                 item.inputs = ()
@@ -217,7 +239,7 @@ class Batcher:
         for item in taken:
             # Only now is the job with the same id in the store.
             if error is not None:
-                _fail(item.accepted, error)
+                item.fail(error)
             elif not item.accepted.done():
                 item.accepted.set_result(None)
         self._kick(group)
@@ -274,6 +296,7 @@ class Batcher:
             ttl=self._settings.job_ttl_s,
             body=body,
             owners=[item.owner for item in items],
+            charges=[item.charge for item in items],
         )
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
@@ -302,9 +325,3 @@ class Batcher:
             if sent.group.recorded:
                 for item in sent.items:
                     self.items.pop(item.job, None)
-
-
-def _fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # marks it as retrieved: asyncio does not complain if the caller has left

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from app import metrics
 from app.broker.batcher.concurrency_limit import ConcurrencyLimit
 from app.core.deliveries import Outcome
+from app.core.errors import CeleriacError
 from app.core.jobs import Job
 from app.core.models import Manifest
+from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
 from app.core.webhooks import JobWebhook
+from app.store import rate_limits
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class Item:
     """One job on its way.
 
     `accepted` is done when Redis has the job (None: the id was taken), `outcome` when the job has ended (None: read the record).
-    `record` is the record that was stored.
+    `record` is the record that was stored, and `charge` what the job takes from rate limits.
     """
 
     job: str
@@ -44,6 +47,12 @@ class Item:
     outcome: asyncio.Future[Outcome | None]
     owner: str
     record: Job | None = None
+    charge: Charge | None = None
+
+    def fail(self, error: CeleriacError) -> None:
+        """End the waits for the job with an error."""
+        fail(self.accepted, error)
+        fail(self.outcome, error)
 
 
 class Meters:
@@ -115,3 +124,17 @@ class Sent:
     items: list[Item]
     at: float
     timer: asyncio.TimerHandle | None = None
+
+
+def fail(future: asyncio.Future[Accepted | None] | asyncio.Future[Outcome | None], error: CeleriacError | TimeoutError) -> None:
+    """End a wait with an error, unless it has ended."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # marks it as retrieved: asyncio does not complain if the caller has left
+
+
+def refuse(items: list[Item], answer: Sequence[int]) -> None:
+    """Remove the items that their rate limits refuse, so that the others of the delivery are sent."""
+    refusals = list(rate_limits.refusals(answer, [item.charge for item in items]))
+    for place, error in reversed(refusals):
+        items.pop(place).fail(error)

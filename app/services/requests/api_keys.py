@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from app.core.api_keys import DEFAULT_OWNER, GLOB, HASH, ID, MAX_GLOBS, NAME, OWNER, ROLES, ApiKey, Scope, hash_of_text
 from app.core.errors import InvalidInput
+from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 from app.services.requests.body import Integer, Pattern, RequestBody, Time
 
 HASH_FORM: Final = "Use sha256: and 64 hexadecimal digits."
+DIGITS: Final = re.compile(r"-?[0-9]{1,12}")
 MAX_OVERLAP_S: Final = 30 * 24 * 3600
 DEFAULT_OVERLAP_S: Final = 24 * 3600
 MAX_LIFE_S: Final = 10 * 366 * 24 * 3600
@@ -27,6 +30,36 @@ Globs = Annotated[
 Hash = Annotated[str, Pattern(HASH, HASH_FORM)]
 
 
+def _limit(window: str) -> Any:
+    return Field(None, ge=1, le=MAX_PER_SECOND * WINDOWS_S[window])
+
+
+class Limits(RequestBody):
+    """Rate limits of a key. Those of its owner hold, too."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"requests_per_minute": 600, "rows_per_hour": 1_000_000}]})
+
+    requests_per_second: Integer | None = _limit("second")
+    requests_per_minute: Integer | None = _limit("minute")
+    requests_per_hour: Integer | None = _limit("hour")
+    requests_per_day: Integer | None = _limit("day")
+    rows_per_second: Integer | None = _limit("second")
+    rows_per_minute: Integer | None = _limit("minute")
+    rows_per_hour: Integer | None = _limit("hour")
+    rows_per_day: Integer | None = _limit("day")
+
+
+class FileLimits(Limits):
+    """Rate limits in the keys file, in which every value is text."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _integers(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        return {name: int(value) if isinstance(value, str) and DIGITS.fullmatch(value) else value for name, value in body.items()}
+
+
 class Grant(RequestBody):
     """What a key may do, and with what."""
 
@@ -34,6 +67,7 @@ class Grant(RequestBody):
     scopes: list[Annotated[Scope, Field(strict=False)]] | None = Field(None, min_length=1, description="Scopes, instead of a role.")
     models: Globs = Field(["*"], description="Models that the key may name. `*` and `?` are wildcards.")
     pools: Globs = Field(["*"], description="Pools whose workers may run the key's work. `*` and `?` are wildcards.")
+    limits: Limits = Field(Limits(), description="Requests and rows that the key may send in a time.")
 
     def fields(self) -> dict[str, object]:
         """Return the fields of a record. Raises InvalidInput unless there is either a role or scopes."""
@@ -44,6 +78,7 @@ class Grant(RequestBody):
             "scopes": tuple(scope for scope in Scope if scope in (self.scopes or ())),
             "models": tuple(dict.fromkeys(self.models)),
             "pools": tuple(dict.fromkeys(self.pools)),
+            "limits": self.limits.model_dump(exclude_none=True),
         }
 
 
@@ -52,7 +87,9 @@ class Creation(Grant):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"name": "ci", "role": "user", "owner": "team-a", "models": ["wine", "digits-*"]}],
+            "examples": [
+                {"name": "ci", "role": "user", "owner": "team-a", "models": ["wine", "digits-*"], "limits": {"requests_per_minute": 600}}
+            ],
         }
     )
 
@@ -82,6 +119,7 @@ class FileKey(Grant):
     id: Annotated[str, Pattern(ID, "Use the 8 letters and digits between `cel_` and the next underscore.")] = Field(examples=["3kTMd9Qw"])
     name: Name | None = None
     owner: Owner = DEFAULT_OWNER
+    limits: FileLimits = FileLimits()
     hash: Hash = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     expires_at: Time | None = None
     disabled: Literal["true", "false"] = "false"

@@ -218,7 +218,7 @@ class Keys(Resource):
     """`client.keys`: API keys. The record of a new key contains its text under `key`, which is shown only then."""
 
     def create(self, name: str, **fields: Any) -> Record:
-        """Create a key. Fields are those of `POST /v1/keys`: `role` or `scopes`, `owner`, `models`, `pools`, `expires_in_s`."""
+        """Create a key. Fields are those of `POST /v1/keys`, for example `role`, `owner`, `models`, `limits` and `expires_in_s`."""
         record: Record = self._transport.post("/v1/keys", {"name": name, **fields})
         return record
 

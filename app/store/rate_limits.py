@@ -1,0 +1,54 @@
+"""What `rate_limits.lua` gets and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import orjson
+
+from app import metrics
+from app.core.errors import RateLimited
+from app.core.rate_limits import Charge, Usage
+
+
+def encode(charges: Sequence[Charge | None]) -> bytes:
+    """Return the argument of a script: the charge of each job. It is empty if none of them has a limit."""
+    if not any(charges):
+        return b""
+    return orjson.dumps([[] if charge is None else _limits(charge) for charge in charges])
+
+
+def refusals(answer: Sequence[int], charges: Sequence[Charge | None]) -> Iterator[tuple[int, RateLimited]]:
+    """Yield the place of each job that a limit refuses, and the error. Each is counted."""
+    for at in range(0, len(answer), 4):
+        place, index, remaining, wait_us = answer[at : at + 4]
+        charge = charges[place]
+        assert charge is not None, "a job without a charge is not limited"
+        limit, subject = charge.limits[index]
+        metrics.RATE_LIMITED.labels(limit.policy).inc()
+        yield place, charge.refused(Usage(limit, subject, remaining, wait_us / 1e6))
+
+
+def note_usages(answer: Sequence[int], charges: Sequence[Charge | None]) -> None:
+    """Note in the charges of admitted jobs what is left of each limit."""
+    numbers = iter(answer)
+    for charge in charges:
+        if charge is not None:
+            charge.usages = [Usage(limit, subject, next(numbers), next(numbers) / 1e6) for limit, subject in charge.limits]
+
+
+def conclude(status: bytes, rest: Sequence[Sequence[int]], charge: Charge | None) -> None:
+    """Handle the answer about a single job: `rest` is what the script returned about its limits.
+
+    Raises:
+        RateLimited: A limit refuses the job.
+    """
+    if status == b"limited":
+        for _, error in refusals(rest[0], [charge]):
+            raise error
+    if charge is not None and status == b"ok":
+        note_usages(rest[0], [charge])
+
+
+def _limits(charge: Charge) -> list[tuple[str, int, int, int]]:
+    return [(f"{limit.policy}:{subject}", charge.cost(limit), limit.quota, limit.window_s) for limit, subject in charge.limits]
