@@ -21,7 +21,7 @@ _REQUEST_HEADERS: Final = (
 )  # fmt: skip
 _RESPONSE_HEADERS: Final = (
     "allow", "content-disposition", "content-range", "deprecation", "inference-header-content-length", "location",
-    "preference-applied", "retry-after", "sunset", "www-authenticate",
+    "preference-applied", "ratelimit", "ratelimit-policy", "retry-after", "sunset", "www-authenticate",
 )  # fmt: skip
 
 
