@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError, RedisError
 from app.core.deliveries import Outcome, unpack_reply
 from app.core.errors import PayloadLost
 from app.loops import Loop
-from app.store import keys
+from app.store import keys, replies
 from app.store.blobs import blobs, is_reference
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Replies:
         self._client = client
         self._loop = loop or Loop("replies")
         self._connection: AbstractConnection | None = None
+        self._process = process
         self._own = keys.reply(process).encode()
         self._finish = finish
         self._watched: defaultdict[bytes, set[asyncio.Event]] = defaultdict(set)
@@ -112,11 +113,7 @@ class Replies:
     async def _take_missed(self) -> None:
         """Take the replies that Redis kept because nobody was subscribed."""
         with self._loop.item("missed replies"):
-            async with self._client.pipeline() as pipe:
-                pipe.lrange(self._own, 0, -1)
-                pipe.delete(self._own)
-                missed, _ = await pipe.execute()
-            for data in missed:
+            for data in await replies.take_missed(self._client, self._process):
                 self._take(self._own, data)
 
     async def _take_blob(self, head: bytes, packed: bytes) -> None:

@@ -144,8 +144,8 @@ class ScheduleService:
         try:
             await self._begin(stored.schedule, int(planned))
         except CeleriacError as error:
-            again = isinstance(error, QueueFull | PoolDraining | RateLimited | StoreUnavailable)
-            if again and time.time() < stored.schedule.after(int(planned)):
+            temporary = isinstance(error, QueueFull | PoolDraining | RateLimited | StoreUnavailable)
+            if temporary and time.time() < stored.schedule.after(int(planned)):
                 raise  # The reconciler tries again until the next run is due.
             metrics.SCHEDULED.labels("failed").inc()
             note = {"planned": int(planned), "error": error.as_dict()}

@@ -92,7 +92,11 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
         Exit.NOT_FOUND,
     ),
     **dict.fromkeys(
-        ("model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full", "pool_draining"), Exit.NOT_NOW
+        (
+            "model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full", "pool_draining",
+            "rate_limited", "too_many_failures",
+        ),
+        Exit.NOT_NOW,
     ),
     **dict.fromkeys(
         ("model_conflict", "job_conflict", "batch_conflict", "schedule_conflict", "webhook_conflict", "key_conflict"),

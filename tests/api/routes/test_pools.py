@@ -20,6 +20,10 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
     [pool] = reported["items"]
     assert pool == {
         "pool": "default",
+        "state": "active",
+        "since": None,
+        "by": None,
+        "reason": None,
         "waiting": {"interactive": 1, "bulk": 0},
         "running": 0,
         "workers": 0,
