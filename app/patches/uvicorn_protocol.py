@@ -38,10 +38,13 @@ send_with_every_response(EVERYWHERE)
 
 MAX_HEAD_BYTES: Final = 64 << 10
 """Bytes of the request line and the headers; and, apart from them, of what is between the parts of a body and after it."""
+MAX_HEADERS: Final = 200
+"""Header fields of a request. Each costs more than its bytes."""
 MAX_PIPELINED: Final = 100
 """Requests of one connection that wait for the answers to those before them."""
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 1 << 20
+"""Bytes that are read in vain, so that the client gets the answer: after an error, and of a body that the application did not read."""
 _HOST: Final = re.compile(rb"(\[[0-9A-Fa-f:.vV]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?")
 _ABSOLUTE: Final = re.compile(rb"https?://[^/?#]+(/[^?#]*)?(\?[^#]*)?", re.IGNORECASE)
 
@@ -84,6 +87,10 @@ class Connection(Protocol):
     _fed = 0
     """Bytes that the parser reads now."""
     _body_came = False
+    _in_vain = 0
+    """Bytes of the body that came after the answer."""
+    _abandoned = False
+    """Was the rest of the body too much? Nothing more is read."""
     _refusal: Refusal | None = None
     """The last answer on this connection, when those before it are sent. Nothing more is read."""
     _half_closed = False
@@ -126,6 +133,8 @@ class Connection(Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what the client sends, within the bounds."""
+        if self._abandoned:
+            return
         if self._refusal is not None:
             self._outside += len(data)
             if self._outside > _LINGER_BYTES:
@@ -144,6 +153,8 @@ class Connection(Protocol):
         except httptools.HttpParserError as error:
             self._refuse(self._refusal or Refusal(400, "Bad Request", f"This is not a valid HTTP request: {_reason(error)}."))
             return
+        if self._abandoned:
+            return
         if self._reading:
             self._in_pieces = self._head
             if self._body_came:
@@ -161,7 +172,7 @@ class Connection(Protocol):
             raise self._refused(
                 Refusal(429, "Too Many Requests", f"More than {MAX_PIPELINED} requests wait for their answers on this connection.")
             )
-        self._reading, self._outside = True, 0
+        self._reading, self._outside, self._in_vain = True, 0, 0
         self._requests += 1
         self._head, self._in_pieces, self._deadline, self._trailer_bytes = True, False, None, 0
         super().on_message_begin()
@@ -185,6 +196,10 @@ class Connection(Protocol):
             self._check_host(hosts)
         if (self._in_pieces or self._fed > MAX_HEAD_BYTES) and self._head_bytes() > MAX_HEAD_BYTES:
             raise self._refused(_too_large())
+        if len(self.headers) > MAX_HEADERS:
+            raise self._refused(
+                Refusal(431, "Request Header Fields Too Large", f"The request has more than {MAX_HEADERS} header fields. Send fewer.")
+            )
         if not self.url.startswith(b"/"):
             self.url = self._origin_form()
         super().on_headers_complete()
@@ -195,6 +210,10 @@ class Connection(Protocol):
         """Note that a part of the body has arrived."""
         self._body_came = True
         super().on_body(body)
+        if self.cycle.response_complete:
+            self._in_vain += len(body)
+            if self._in_vain > _LINGER_BYTES and not self._abandoned:
+                self._abandon()
 
     def on_message_complete(self) -> None:
         """Note that the request is complete."""
@@ -213,6 +232,14 @@ class Connection(Protocol):
                 self._say(self._refusal)
             elif self._half_closed:
                 self.transport.close()
+
+    def _abandon(self) -> None:
+        """Close the connection of a client that sends a large body although it has its answer, for example that its key is invalid."""
+        self._abandoned = True
+        self.transport.write_eof()
+        self.flow.pause_reading()
+        # Not at once: a close with data unread resets the connection, and the client may not have read the answer.
+        self._silence = self.loop.call_later(_LINGER_S, self.transport.close)
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.patches.uvicorn_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
+from app.patches.uvicorn_protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from app.settings import settings
 from tests.patches.http_cases import ACCEPTED, GET, HOST, NEXT, POST, REFUSED, Case, chunked
 from tests.patches.http_server import Server, answers, serving
@@ -159,6 +159,14 @@ def test_another_version_of_http_is_refused(server: Server) -> None:
         connection.sendall(b"GET / HTTP/2.0\r\n" + HOST + b"\r\n")
         [(status, problem)] = answers(connection)
         assert (status, problem["code"]) == (505, "http_version_not_supported")
+
+
+@pytest.mark.parametrize(("count", "status"), [(MAX_HEADERS, 200), (MAX_HEADERS + 1, 431)])
+def test_the_number_of_headers_is_bounded(server: Server, count: int, status: int) -> None:
+    fields = b"".join(b"a%d: b\r\n" % number for number in range(count - 2))
+    with server.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + b"\r\n")
+        assert statuses(connection) == (status,)
 
 
 def test_headers_below_the_bound_are_read(server: Server) -> None:
