@@ -16,7 +16,7 @@ from redis.exceptions import ConnectionError, RedisError
 from app.core.deliveries import Outcome, unpack_reply
 from app.core.errors import PayloadLost
 from app.loops import Loop
-from app.store import keys
+from app.store import keys, replies
 from app.store.blobs import blobs, is_reference
 
 log = logging.getLogger(__name__)
@@ -112,9 +112,7 @@ class Replies:
     async def _take_missed(self) -> None:
         """Take the replies that Redis kept because nobody was subscribed."""
         with self._loop.item("missed replies"):
-            async with self._client.pipeline() as pipe:
-                missed, _ = await pipe.lrange(self._own, 0, -1).delete(self._own).execute()
-            for data in missed:
+            for data in await replies.take(self._client, self._own.decode()):
                 self._take(self._own, data)
 
     async def _take_blob(self, head: bytes, packed: bytes) -> None:
