@@ -39,6 +39,7 @@ from app.registry.repository import Repository
 from app.services.admission import Admission
 from app.services.api_keys import ApiKeyService
 from app.services.api_keys_file import ApiKeysFile
+from app.services.audit import AuditService
 from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
@@ -51,6 +52,7 @@ from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
+from app.services.refusals import Refusals
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
@@ -118,14 +120,16 @@ class Container:
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.pools = PoolService(redis, settings, catalog)
-        self.files = FileService(settings)
+        self.files = FileService(redis, settings)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
         self._authentication: Authentication | None = None
         if settings.auth == "keys":
             self._authentication = Authentication(redis, settings, replies, keys_file, loops.add("api-keys"))
-        self.access_control = AccessControl(self._authentication) if self._authentication else None
+        self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
+        self.access_control = AccessControl(self._authentication, self._refusals) if self._authentication else None
+        self.audit = AuditService(redis)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)
@@ -147,6 +151,7 @@ class Container:
             self.maintenance,
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
+            self._refusals,
             *([self._authentication] if self._authentication else []),
         )
 

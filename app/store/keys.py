@@ -95,6 +95,18 @@ ADMIN_KEYS: Final = f"{PREFIX}api-keys:admin"
 API_KEYS_CHANGED: Final = f"{PREFIX}event:api-keys"
 """Channel: the id of an API key that was created, changed or deleted."""
 
+AUDIT: Final = f"{PREFIX}audit"
+"""Stream `prev`, `entry`: the audit log of changes; bounded by `audit_max_entries` and `audit_days`."""
+
+AUDIT_REFUSALS: Final = f"{PREFIX}audit:refusals"
+"""Stream, the same for refused requests, which must not displace changes."""
+
+AUDIT_HEADS: Final = f"{PREFIX}audit:heads"
+"""Hash `last`, `changes`, `refusals`: the newest ID of both streams; ID and digest of the newest entry of each. Never expires."""
+
+PUBLISHED: Final = f"{PREFIX}audit:published"
+"""Sorted set of `name/version` that the audit log knows of, by the time when it was noticed; a version that is deleted is removed, the oldest first."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 

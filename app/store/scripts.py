@@ -23,6 +23,7 @@ from app.store.blobs import Blobs
 from app.store.records import encode_error
 
 _KEY: Final = re.compile(r"\bkeys\.(\w+)")
+_AUDITS: Final = re.compile(r"\baudit\(")
 
 
 def _with_keys(text: str) -> str:
@@ -33,10 +34,24 @@ def _with_keys(text: str) -> str:
     return f"local keys = {{{fields}}} {text}" if fields else text
 
 
+def _with_audit(text: str) -> str:
+    """Add the library `audit.lua` to a script that calls it, in its first line."""
+    if not _AUDITS.search(text):
+        return text
+    library = (line.partition("--")[0].strip() for line in files("app.store").joinpath("audit.lua").read_text().splitlines())
+    return f"{' '.join(filter(None, library))} {text}"
+
+
 _TEXT: Final = {
-    file.name.removesuffix(".lua"): _with_keys(file.read_text()) for file in files("app.store").iterdir() if file.name.endswith(".lua")
+    file.name.removesuffix(".lua"): _with_keys(_with_audit(file.read_text()))
+    for file in files("app.store").iterdir()
+    if file.name.endswith(".lua") and file.name != "audit.lua"
 }
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
+
+Entry = tuple[bytes, str, int, int]
+"""An entry of the audit log for a script: text, digest, most entries, milliseconds to keep them."""
+NO_ENTRY: Final[Entry] = (b"", "", 0, 0)
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
 _REPLY_TTL_S: Final = 60
@@ -194,9 +209,12 @@ def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: i
     )
 
 
-def end_job(job_id: str, state: State, *, keep: int, owner: str | None = None) -> Call:
-    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long. With an `owner`, the job of another one does not exist."""
-    return Call("end_job", (keys.job(job_id),), (job_id, state, keep, owner or "", DEFAULT_OWNER))
+def end_job(job_id: str, state: State, *, keep: int, owner: str | None = None, caller: str = "", entry: Entry = NO_ENTRY) -> Call:
+    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long. With an `owner`, the job of another one does not exist.
+
+    The answer is the state before. The entry is written if the job was ended and belongs to another owner than `caller`.
+    """
+    return Call("end_job", (keys.job(job_id),), (job_id, state, keep, owner or "", DEFAULT_OWNER, caller, *entry))
 
 
 def watch(job_id: str, *, owner: str | None = None) -> Call:

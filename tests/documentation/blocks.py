@@ -20,7 +20,13 @@ SHOWN: Final = ("text", "json", "http", "console")
 _FENCE: Final = re.compile(
     r"^(?:<!-- not run: (?P<reason>[^\n]+?) -->\n+)?```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
 )
-_TESTS: Final = ("tests.system.test_readme", "tests.system.test_how_to", "tests.system.test_keys", "tests.documentation.test_blocks")
+_TESTS: Final = (
+    "tests.system.test_readme",
+    "tests.system.test_how_to",
+    "tests.system.test_keys",
+    "tests.system.test_audit",
+    "tests.documentation.test_blocks",
+)
 
 
 @dataclass(frozen=True)

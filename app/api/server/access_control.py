@@ -10,12 +10,24 @@ from starlette.responses import Response
 from starlette.types import Scope as Connection
 
 from app import metrics
-from app.api.server.operations import Access, required
+from app.api.server import auditing
+from app.api.server.operations import AUDITED, Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
 from app.core.api_keys import OWNER, Caller, Scope
-from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidInput, InvalidKey, ScopeMissing, shown
+from app.core.errors import (
+    CeleriacError,
+    CredentialsConflict,
+    CredentialsMissing,
+    InvalidInput,
+    InvalidKey,
+    KeyRestricted,
+    ScopeMissing,
+    StoreUnavailable,
+    shown,
+)
 from app.services.authentication import Authenticated, Authentication
+from app.services.refusals import Refusals
 
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
 
@@ -23,8 +35,9 @@ _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_�
 class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
-    def __init__(self, authentication: Authentication) -> None:
+    def __init__(self, authentication: Authentication, refusals: Refusals) -> None:
         self._authentication = authentication
+        self._refusals = refusals
 
     async def serve(self, request: Request, route: PlainRoute) -> Response:
         """Call the endpoint of a route for an admitted caller.
@@ -46,20 +59,32 @@ class AccessControl:
             if (owner := _owner(request.scope)) is not None:
                 caller = caller.acting_for(owner)
         except ScopeMissing as error:
+            auditing.denied(self._refusals, request.scope, route, caller, error)
             raise _counted(error) from None
         with callers.acting(caller):
-            response: Response = await route.endpoint(request)
+            response = await self._call(request, route, caller)
         if rotation is not None:
             # RFC 9745 and RFC 8594: of the secret, which the client should replace.
             response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
             response.headers["sunset"] = formatdate(rotation.until, usegmt=True)
         return response
 
+    async def _call(self, request: Request, route: PlainRoute, caller: Caller) -> Response:
+        if route.unique_id not in AUDITED:
+            return await route.endpoint(request)  # type: ignore[no-any-return]
+        try:
+            return await auditing.serve(request, route)
+        except (ScopeMissing, KeyRestricted) as error:
+            auditing.denied(self._refusals, request.scope, route, caller, error)
+            raise
+
     async def admit(self, scope: Connection) -> Authenticated:
         """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
         try:
             return await self._authentication.verify(_key(scope))
         except CeleriacError as error:
+            if not isinstance(error, StoreUnavailable):
+                auditing.unauthenticated(self._refusals, scope, error)
             raise _counted(error) from None
 
 
