@@ -16,6 +16,8 @@ from app.settings import service_links, settings
 
 _COLOR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
+AUDIT: Final = "app.audit"
+"""The logger of the audit log, whose records have `audit=True`."""
 _REPEAT_S: Final = 10.0
 _MOST_SEEN: Final = 1000
 # Every attribute of a plain record. All other attributes were passed as `extra=`.
@@ -43,6 +45,8 @@ def configure(process: str, stream: TextIO | None = None) -> None:
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(max(logging.getLevelName(level), logging.getLogger().level))
+    # The audit log is written at every level.
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
     logging.captureWarnings(True)
     for variable, value in service_links().items():
         logging.getLogger(__name__).warning("Ignoring %s=%s: Kubernetes set it for a service. It is not a setting.", variable, value)

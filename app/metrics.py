@@ -135,3 +135,9 @@ KEYS_FILE_VALID: Final = Gauge(
     "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",
     multiprocess_mode="livemin",
 )
+AUDIT_ENTRIES: Final = Counter("celeriac_audit_entries", "Entries written to the audit log, by action.", ["action"])
+AUDIT_LOST: Final = Counter(
+    "celeriac_audit_entries_lost",
+    "Entries of the audit log that could not be written after their change, by action. The log has them.",
+    ["action"],
+)

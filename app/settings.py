@@ -19,7 +19,7 @@ from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
-        "api_body_s", "api_linger_ready", "api_silence_s", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
+        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
@@ -155,6 +155,20 @@ class Settings(BaseSettings):
     limit_rows_per_minute: int = _limit("rows", "minute")
     limit_rows_per_hour: int = _limit("rows", "hour")
     limit_rows_per_day: int = _limit("rows", "day")
+    audit_max_entries: int = Field(
+        50_000,
+        ge=100,
+        description="Maximum entries of the audit log, and as many refused requests beside them; the oldest are dropped first.",
+    )
+    audit_days: int = Field(
+        90, ge=1, le=3650, description="Days that the audit log keeps an entry. Ship the log lines to keep it for longer."
+    )
+    audit_refusals_per_minute: int = Field(
+        10,
+        ge=1,
+        le=1000,
+        description="Refused requests per minute and client address that get an entry of their own in the audit log. One more entry counts the others.",
+    )
     flower_host: str = Field("127.0.0.1", description="Address that Flower listens on.")
     flower_port: int = Field(5555, ge=0, le=65535, description="Port of Flower.")
     flower_basic_auth: SecretStr | None = Field(None, description="`user:password` that Flower requires (default: no authentication).")

@@ -127,3 +127,11 @@ def test_what_celery_says_of_a_lost_connection_is_one_line(configure: Configure)
     celery.info("Skipping prefetch count reduction after connection restart because")
     [line] = stream.getvalue().splitlines()
     assert line.endswith("Cannot connect to redis://here: refused. Trying again now... (1/None)")
+
+
+def test_the_audit_log_is_written_at_every_level(configure: Configure) -> None:
+    stream = configure(log_format="json", log_level="error")
+    logging.getLogger(logs.AUDIT).info("model.unloaded", extra={"audit": True, "targets": [{"type": "model", "id": "wine"}]})
+    logging.getLogger("app.api").info("left out")
+    [line] = map(json.loads, stream.getvalue().splitlines())
+    assert (line["message"], line["audit"], line["targets"]) == ("model.unloaded", True, [{"type": "model", "id": "wine"}])

@@ -27,6 +27,7 @@ def create() -> ASGIApp:
     from app.api.http import problems
     from app.api.routes import (
         api_keys,
+        audit,
         batches,
         dead_letters,
         files,
@@ -59,6 +60,7 @@ def create() -> ASGIApp:
         dead_letters,
         webhooks,
         api_keys,
+        audit,
         models,
         pools,
         server,
@@ -124,7 +126,7 @@ def serve() -> None:
         "loop": "uvloop",
         # By name, because it imports the metrics, which read the environment variable above.
         "http": "app.patches.uvicorn_protocol:Connection",
-        # Nothing reads the caller's address or scheme, and every request would pay for it.
+        # Every request would pay for it. The audit log has the address of the peer, and nothing reads the scheme.
         "proxy_headers": False,
         "server_header": False,
         "access_log": False,

@@ -39,6 +39,7 @@ from app.registry.repository import Repository
 from app.services.admission import Admission
 from app.services.api_keys import ApiKeyService
 from app.services.api_keys_file import ApiKeysFile
+from app.services.audit import AuditService
 from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
@@ -54,6 +55,7 @@ from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
 from app.services.rate_limits import RateLimits
+from app.services.refusals import Refusals
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
@@ -121,16 +123,18 @@ class Container:
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
-        self.files = FileService(settings)
+        self.files = FileService(redis, settings)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
+        self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
             self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"))
-            self.access_control = AccessControl(self._authentication, failures, rate_limits)
+            self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals)
+        self.audit = AuditService(redis)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
 
         self.offload = Offload(settings)
@@ -153,6 +157,7 @@ class Container:
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
             self.pools,
+            self._refusals,
             *([self._authentication] if self._authentication else []),
         )
 

@@ -10,12 +10,15 @@ import redis
 
 from app import metrics
 from app.broker import names
+from app.core import audit
+from app.core.audit import Action, Target
 from app.core.errors import ModelConflict, ModelUnavailable, PipelineUnavailable, VersionNotFound
 from app.core.models import DEFAULT_POOL, references
 from app.registry.pipelines import Pipelines
 from app.registry.reading import BARE
 from app.registry.repository import Repository
 from app.store import model_references, serving
+from app.store.audit import write_removal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Retention:
     def _remove(self, name: str, version: str) -> None:
         self.repository.remove(name, version)
         metrics.VERSIONS_REMOVED.labels(name).inc()
+        target = Target("model", f"{name}@{version}")
+        write_removal(self.client, audit.draft(Action.MODEL_DELETED, target, by=audit.actor("retention")), name, version)
 
     def _used(self, name: str, versions: Collection[str]) -> dict[str, str]:
         """Return the versions in use, and what uses them."""

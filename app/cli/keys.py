@@ -93,7 +93,7 @@ async def temporary(redis_url: str, config: Settings, seconds: float) -> AsyncIt
         try:
             yield text
         finally:
-            await keys.delete(key.id)
+            await keys.delete(key.id, "up")
 
 
 @asynccontextmanager

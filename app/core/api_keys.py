@@ -85,6 +85,7 @@ class Caller:
         models: Globs of the models that the caller may name.
         pools: Globs of the pools whose workers may run the caller's work.
         limits: Rate limits of the key.
+        key_owner: Owner of the key, if the caller acts for another owner.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Caller:
     models: tuple[str, ...] = ANY
     pools: tuple[str, ...] = ANY
     limits: tuple[RateLimit, ...] = ()
+    key_owner: str = ""
 
     @property
     def sees_all(self) -> bool:
@@ -115,7 +117,7 @@ class Caller:
         if Scope.ADMIN not in self.scopes:
             text = f"Key {self.id} belongs to owner {self.owner!r}. Acting for owner {owner!r} needs the scope {Scope.ADMIN}."
             raise ScopeMissing(text, scope=Scope.ADMIN)
-        return replace(self, owner=owner)
+        return replace(self, owner=owner, key_owner=self.key_owner or self.owner)
 
     def require(self, scope: Scope) -> None:
         """Raise ScopeMissing unless the caller has the scope."""

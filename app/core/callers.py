@@ -46,6 +46,17 @@ def owner() -> str:
     return DEFAULT_OWNER if caller is None else caller.owner
 
 
+def key_owner() -> str:
+    """Return the owner of the caller's key, whichever owner the caller acts for; an empty text without a key."""
+    caller = CALLER.get()
+    return (caller.key_owner or caller.owner) if caller is not None and caller.id else ""
+
+
+def acts_for_another(owner: str) -> bool:
+    """Return whether a key of another owner changes what belongs to an owner."""
+    return key_owner() not in ("", owner)
+
+
 def sees(owner: str) -> bool:
     """Return whether the caller sees what belongs to an owner. An empty text means the default owner."""
     caller = CALLER.get()

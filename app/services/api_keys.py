@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 
+from app.core import audit
 from app.core.api_keys import DEFAULT_OWNER, ID, ApiKey, generate
+from app.core.audit import Action, Target
 from app.core.callers import CALLER
 from app.core.errors import KeyConflict, KeyNotFound, shown
+from app.core.timestamps import rfc3339
 from app.services.api_keys_file import ApiKeysFile
 from app.services.requests.api_keys import Creation, Rotation
 from app.settings import Settings
@@ -59,7 +62,8 @@ class ApiKeyService:
             if id in self._file.keys:
                 continue
             key = replace(record, id=id, hash=hash)
-            match await api_keys.create(self._client, key, now=now, most=self._most):
+            entry = audit.draft(Action.KEY_CREATED, Target("key", id), after=_state(key), by=audit.actor(created_by))
+            match await api_keys.create(self._client, key, now=now, most=self._most, entry=entry):
                 case Written.OK:
                     return key, text
                 case Written.FULL:
@@ -103,7 +107,7 @@ class ApiKeyService:
             hash_before, until = (key.hash, now + overlap_s) if overlap_s else (b"", 0.0)
             return replace(key, hash=hash, rotated_at=now, previous_hash=hash_before, previous_until=until)
 
-        return await self._change(id, rotated, "rotated"), text
+        return await self._change(id, rotated, Action.KEY_ROTATED), text
 
     async def disable(self, id: str) -> ApiKey:
         """Refuse a key until it is enabled.
@@ -113,7 +117,7 @@ class ApiKeyService:
             KeyConflict: No other usable key has the scope `admin`, or the key belongs to the keys file.
         """
         return await self._change(
-            id, lambda key, now: replace(key, disabled_at=now if key.disabled_at is None else key.disabled_at), "disabled"
+            id, lambda key, now: replace(key, disabled_at=now if key.disabled_at is None else key.disabled_at), Action.KEY_DISABLED
         )
 
     async def enable(self, id: str) -> ApiKey:
@@ -123,19 +127,20 @@ class ApiKeyService:
             KeyNotFound: The key does not exist.
             KeyConflict: The key belongs to the keys file.
         """
-        return await self._change(id, lambda key, now: replace(key, disabled_at=None), "enabled")
+        return await self._change(id, lambda key, now: replace(key, disabled_at=None), Action.KEY_ENABLED)
 
-    async def delete(self, id: str) -> ApiKey:
-        """Delete a key and return it.
+    async def delete(self, id: str, by: str = "") -> ApiKey:
+        """Delete a key and return it. `by` names what deletes it, if no caller does.
 
         Raises:
             KeyNotFound: The key does not exist.
             KeyConflict: No other usable key has the scope `admin`, or the key belongs to the keys file.
         """
-        return await self._change(id, None, "deleted")
+        return await self._change(id, None, Action.KEY_DELETED, by)
 
-    async def _change(self, id: str, changed: Callable[[ApiKey, float], ApiKey] | None, verb: str) -> ApiKey:
+    async def _change(self, id: str, changed: Callable[[ApiKey, float], ApiKey] | None, action: Action, by: str = "") -> ApiKey:
         """Change a key, or delete it (None). Repeats if the key was changed concurrently."""
+        verb = action.partition(".")[2]
         self._check_authenticated()
         for _ in range(_TRIES):
             key, now = await self.get(id), time.time()
@@ -143,10 +148,12 @@ class ApiKeyService:
                 raise KeyConflict(f"API key {id} comes from the keys file and cannot be {verb} here. Change the file.")
             keep_admin = not any(other.administers(now) for other in self._file.keys.values())
             if changed is None:
-                written, result = await api_keys.delete(self._client, key, now=now, keep_admin=keep_admin), key
+                entry = audit.draft(action, Target("key", id), before=_state(key), by=audit.actor(by))
+                written, result = await api_keys.delete(self._client, key, now=now, keep_admin=keep_admin, entry=entry), key
             else:
                 result = changed(key, now)
-                written = await api_keys.change(self._client, result, now=now, keep_admin=keep_admin)
+                entry = audit.draft(action, Target("key", id), before=_state(key), after=_state(result)) if result != key else b""
+                written = await api_keys.change(self._client, result, now=now, keep_admin=keep_admin, entry=entry)
             match written:
                 case Written.OK:
                     return result
@@ -163,3 +170,19 @@ class ApiKeyService:
                 "Keys cannot be changed through this API while CELERIAC_AUTH is none. Create the first key with `celeriac keys bootstrap`, "
                 "then set CELERIAC_AUTH=keys."
             )
+
+
+def _state(key: ApiKey) -> dict[str, Any]:
+    """Return what the audit log shows of a key: nothing of its secrets, not even their hashes."""
+    return {
+        "name": key.name,
+        "owner": key.owner,
+        "role": key.role or None,
+        "scopes": key.granted,
+        "models": key.models,
+        "pools": key.pools,
+        "expires_at": rfc3339(key.expires_at),
+        "rotated_at": rfc3339(key.rotated_at),
+        "previous_until": rfc3339(key.previous_until) if key.previous_until else None,
+        "disabled": key.disabled_at is not None,
+    }

@@ -23,6 +23,7 @@ from app.core.promotions import BARE_NAME, Promotion, PromotionState
 from app.loops import Loop
 from app.registry.repository import Repository
 from app.services.model_entry import Entry, Readiness, Version
+from app.services.publications import Publications
 from app.store import serving, unloaded_models, workers
 from app.store.serving import Serving
 
@@ -51,6 +52,7 @@ class Catalog:
         self._repository = repository
         self._client = client
         self._loop = loop or Loop("catalogue")
+        self._publications = Publications(client)
         self._inferred: dict[str, Manifest] = {}
         self._unloaded: frozenset[str] = frozenset()
         self._served = Serving()
@@ -87,6 +89,8 @@ class Catalog:
                 self._served = await serving.read_async(self._client)
             with self._loop.item("the model repository"):
                 self.entries = await asyncio.to_thread(self._look, self.workers, self._inferred, self._unloaded, self._served)
+            with self._loop.item("the audit log of published versions"):
+                await self._publications.observe(self.entries)
             self._slots = Counter[str]()
             for worker in self.workers:
                 self._slots[worker.pool] += worker.processes

@@ -8,7 +8,8 @@ from typing import Final
 
 import redis.asyncio
 
-from app.core import callers, owners
+from app.core import audit, callers, owners
+from app.core.audit import MAX_TARGETS, Action, Target
 from app.core.dead_letters import DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, JobConflict
 from app.core.inputs import from_rows, from_tensors
@@ -81,7 +82,8 @@ class DeadLetterService:
             webhook=letter.webhook,
             owner=letter.owner,
         )
-        await dead_letters.discard(self._client, [letter.id])
+        targets = Target("dead_letter", letter.id), Target("job", job.id)
+        await dead_letters.discard(self._client, [letter.id], audit.draft(Action.DEAD_LETTER_REPLAYED, *targets))
         return job
 
     async def replay_all(self, letters: Sequence[DeadLetter], changes: BulkReplay) -> AsyncIterator[tuple[DeadLetter, Job | CeleriacError]]:
@@ -96,4 +98,9 @@ class DeadLetterService:
 
     async def discard(self, letters: Sequence[DeadLetter]) -> int:
         """Delete dead letters. Returns how many existed."""
-        return await dead_letters.discard(self._client, [letter.id for letter in letters])
+        count = 0
+        for first in range(0, len(letters), MAX_TARGETS):
+            ids = [letter.id for letter in letters[first : first + MAX_TARGETS]]
+            entry = audit.draft(Action.DEAD_LETTER_DISCARDED, *(Target("dead_letter", id) for id in ids), count=len(ids))
+            count += await dead_letters.discard(self._client, ids, entry)
+        return count

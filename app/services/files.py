@@ -8,9 +8,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from app.core import callers
+import redis.asyncio
+
+from app.core import audit, callers
+from app.core.audit import Action, Target
 from app.core.errors import InvalidInput
 from app.settings import Settings
+from app.store import audit as audit_store
 from app.store.files import Draft, File, files
 
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -19,7 +23,8 @@ _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 class FileService:
     """The stored files."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        self._client = client
         self.max_ttl_s = settings.file_ttl_s
 
     def draft(self) -> AbstractContextManager[Draft]:
@@ -50,4 +55,6 @@ class FileService:
 
     async def delete(self, id: str) -> None:
         """Delete a file. A batch that reads it fails. Raises FileNotFound."""
-        await asyncio.to_thread(files().delete, id)
+        file = await asyncio.to_thread(files().delete, id)
+        if callers.acts_for_another(file.owner):
+            await audit_store.write(self._client, audit.draft(Action.FILE_DELETED, Target("file", id)))

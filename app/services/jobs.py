@@ -158,7 +158,7 @@ class JobService:
         """Cancel a job that has not ended, and interrupt it if it runs. Returns the job. Raises the errors of `get`."""
         keep, owner = self._settings.result_ttl_s, callers.only_owner()
         for record in callers.record_ids(id):
-            before = await scripts.run_async(self._client, scripts.end_job(record, State.CANCELLED, keep=keep, owner=owner))
+            before = await jobs.cancel(self._client, record, keep=keep, owner=owner)
             if before is not None:
                 break
         job = await self.get(id)

@@ -7,6 +7,8 @@ import asyncio
 import redis.asyncio
 
 from app.broker.retention import Retention
+from app.core import audit
+from app.core.audit import Action, Target
 from app.core.errors import DeadlineExceeded, InvalidInput, ModelsReadOnly, ModelUnavailable
 from app.core.models import ModelRef
 from app.registry.pipelines import Pipelines
@@ -41,7 +43,7 @@ class ModelService:
         catalog, pending = self._catalog, ""
         await catalog.refresh()
         await catalog.entry(name)
-        await unloaded_models.remove(self._client, name)
+        await unloaded_models.remove(self._client, name, _serving(Action.MODEL_LOADED, name, unloaded=False))
         seconds = self._settings.infer_timeout_s
         try:
             async with asyncio.timeout(seconds):
@@ -60,7 +62,7 @@ class ModelService:
             ModelNotFound: The model does not exist.
         """
         await self._catalog.entry(name)
-        await unloaded_models.add(self._client, name)
+        await unloaded_models.add(self._client, name, _serving(Action.MODEL_UNLOADED, name, unloaded=True))
         await self._catalog.refresh()
 
     async def remove(self, ref: ModelRef) -> Version:
@@ -87,6 +89,11 @@ class ModelService:
     def _remove(self, name: str, version: str) -> None:
         with connect() as client:
             Retention(self._repository, self._pipelines, client).remove(name, version)
+
+
+def _serving(action: Action, name: str, *, unloaded: bool) -> bytes:
+    """Return the entry of the audit log for a model that is loaded or unloaded."""
+    return audit.draft(action, Target("model", name), before={"unloaded": not unloaded}, after={"unloaded": unloaded})
 
 
 def _pending(entry: Entry) -> str:

@@ -18,7 +18,8 @@ from app import metrics
 from app.broker import queue_depth
 from app.broker.queue_depth import QueueDepth
 from app.broker.replies import Replies
-from app.core import callers
+from app.core import audit, callers
+from app.core.audit import Action, Target
 from app.core.errors import PoolNotFound, shown
 from app.core.pools import PoolMode, PoolState
 from app.loops import Loop
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _REFRESH_S: Final = 1.0
+_ACTIONS: Final = {PoolMode.PAUSED: Action.POOL_PAUSED, PoolMode.DRAINING: Action.POOL_DRAINED, PoolMode.ACTIVE: Action.POOL_RESUMED}
 _OUTSIDE: Final = "The API does not read the cluster, so this shows what Redis knows. Set cluster.read=true in the values of the chart."
 
 
@@ -149,10 +151,15 @@ class PoolService:
         return self._catalog.pools() | {self._training_pool} | self._states.states.keys()
 
     async def _write(self, pool: str, state: PoolState | None) -> None:
-        await pools.write(self._client, pool, state)
         mode = PoolMode.ACTIVE if state is None else state.mode
-        caller = callers.CALLER.get()
-        log.info("Changed the state of a pool: pool=%s state=%s key=%s", pool, mode, caller.id if caller else "none")
+        before = self._states.states.get(pool)
+        entry = audit.draft(
+            _ACTIONS[mode],
+            Target("pool", pool),
+            before={"state": before.mode if before else PoolMode.ACTIVE},
+            after={"state": mode, "reason": state.reason if state else ""},
+        )
+        await pools.write(self._client, pool, state, entry)
         # The other processes are notified. This one must not accept work for a draining pool after its response.
         await self._states.refresh()
 

@@ -12,13 +12,15 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.core import callers
+from app.core import audit, callers
 from app.core.api_keys import Scope
+from app.core.audit import Action, Target
 from app.core.errors import CeleriacError, PoolDraining, QueueFull, RateLimited, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
 from app.services.requests.schedules import Creation
 from app.services.schedule_targets import ScheduleTarget
 from app.settings import Settings
+from app.store import audit as audit_store
 from app.store import schedules
 from app.store.schedules import StoredSchedule
 
@@ -71,7 +73,8 @@ class ScheduleService:
         except CeleriacError as error:
             error.pointer = f"/run/{schedule.kind}{error.pointer or ''}"
             raise
-        await schedules.create(self._client, schedule, paused=creation.paused, most=self._settings.max_schedules)
+        entry = _entry(Action.SCHEDULE_CREATED, schedule, after=_state(schedule, paused=creation.paused))
+        await schedules.create(self._client, schedule, entry, paused=creation.paused, most=self._settings.max_schedules)
         return await self.get(schedule.name)
 
     async def get(self, name: str) -> StoredSchedule:
@@ -100,7 +103,8 @@ class ScheduleService:
             ScheduleNotFound: The schedule does not exist.
         """
         stored = await self.get(name)
-        await schedules.delete(self._client, name)
+        before = _state(stored.schedule, paused=stored.paused)
+        await schedules.delete(self._client, name, _entry(Action.SCHEDULE_DELETED, stored.schedule, before=before))
         return stored
 
     async def pause(self, name: str, *, paused: bool) -> StoredSchedule:
@@ -109,7 +113,10 @@ class ScheduleService:
         Raises:
             ScheduleNotFound: The schedule does not exist.
         """
-        await schedules.pause(self._client, await self.get(name), paused=paused)
+        stored = await self.get(name)
+        action = Action.SCHEDULE_PAUSED if paused else Action.SCHEDULE_RESUMED
+        entry = _entry(action, stored.schedule, before={"paused": stored.paused}, after={"paused": paused})
+        await schedules.pause(self._client, stored, entry, paused=paused)
         return await self.get(name)
 
     async def run(self, name: str) -> ScheduleRun:
@@ -122,7 +129,9 @@ class ScheduleService:
         """
         stored = await self.get(name)
         callers.require(_SCOPES[stored.schedule.kind])
-        return await self._described(await self._begin(stored.schedule, int(time.time())))
+        note = await self._begin(stored.schedule, int(time.time()))
+        await audit_store.write(self._client, _entry(Action.SCHEDULE_STARTED, stored.schedule, Target(note["kind"], note["id"])))
+        return await self._described(note)
 
     async def history(self, name: str, limit: int) -> list[ScheduleRun]:
         """Return the latest runs of a schedule.
@@ -168,3 +177,25 @@ class ScheduleService:
         if "id" in note and (current := await self._targets[note["kind"]].state(note["id"])):
             state, error = current
         return ScheduleRun(note["planned"], state, note.get("kind"), note.get("id"), error)
+
+
+def _entry(
+    action: Action,
+    schedule: Schedule,
+    *targets: Target,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> bytes:
+    return audit.draft(action, Target("schedule", schedule.name), *targets, before=before, after=after)
+
+
+def _state(schedule: Schedule, *, paused: bool) -> dict[str, Any]:
+    """Return what the audit log shows of a schedule: not the request that it repeats."""
+    return {
+        "kind": schedule.kind,
+        "owner": schedule.owner,
+        "cron": schedule.cron or None,
+        "every_s": schedule.every_s or None,
+        "timezone": schedule.timezone,
+        "paused": paused,
+    }

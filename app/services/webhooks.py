@@ -5,17 +5,21 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import redis.asyncio
 
+from app.core import audit
+from app.core.audit import Action, Target
 from app.core.errors import InvalidInput, WebhookConflict, WebhookNotFound
+from app.core.timestamps import rfc3339
 from app.core.url_policy import check_url
 from app.core.webhooks import DEFAULT, DeliveryStatus, Webhook, WebhookDelivery, new_secret
 from app.hooks import ssrf_transport
 from app.services.requests.webhooks import Change, Registration
 from app.settings import Settings
+from app.store import audit as audit_store
 from app.store import webhook_deliveries, webhooks
 
 _MAX_WEBHOOKS: Final = 100
@@ -50,7 +54,9 @@ class WebhookService:
             description=registration.description,
             created_at=time.time(),
         )
-        await webhooks.write(self._client, webhook)
+        await webhooks.write(
+            self._client, webhook, audit.draft(Action.WEBHOOK_CREATED, Target("webhook", webhook.id), after=_state(webhook))
+        )
         return webhook
 
     async def all(self) -> list[Webhook]:
@@ -85,9 +91,10 @@ class WebhookService:
             models=webhook.models if change.models is None else tuple(change.models),
             description=webhook.description if change.description is None else change.description,
         )
-        await webhooks.write(self._client, changed)
-        if change.disabled is not None:
-            await webhooks.enable(self._client, id)
+        enable = change.disabled is not None
+        after = _state(replace(changed, disabled="") if enable else changed)
+        entry = audit.draft(Action.WEBHOOK_CHANGED, Target("webhook", id), before=_state(webhook), after=after)
+        await webhooks.write(self._client, changed, entry, enable=enable)
         return await self.get(id)
 
     async def delete(self, id: str) -> Webhook:
@@ -97,7 +104,7 @@ class WebhookService:
             WebhookNotFound: The webhook does not exist.
         """
         webhook = await self.get(id)
-        await webhooks.forget(self._client, id)
+        await webhooks.forget(self._client, id, audit.draft(Action.WEBHOOK_DELETED, Target("webhook", id), before=_state(webhook)))
         return webhook
 
     async def rotate_secret(self, id: str) -> Webhook:
@@ -108,7 +115,8 @@ class WebhookService:
         """
         webhook = await self.get(id)
         changed = replace(webhook, secret=new_secret(), previous=webhook.secret, previous_until=time.time() + _OVERLAP_S)
-        await webhooks.write(self._client, changed)
+        after = {"previous_until": rfc3339(changed.previous_until)}
+        await webhooks.write(self._client, changed, audit.draft(Action.WEBHOOK_ROTATED, Target("webhook", id), after=after))
         return changed
 
     async def default_secret(self) -> str:
@@ -154,6 +162,8 @@ class WebhookService:
                     f'Webhook {webhook.id} is disabled: {webhook.disabled}. Enable it with PATCH and {{"disabled": false}} first.'
                 )
         await webhook_deliveries.replay(self._client, delivery, self._settings)
+        targets = Target("webhook", id), Target("webhook_delivery", delivery_id)
+        await audit_store.write(self._client, audit.draft(Action.WEBHOOK_REPLAYED, *targets))
         return await self.delivery(id, delivery_id)
 
     async def check(self, id: str) -> None:
@@ -173,3 +183,14 @@ class WebhookService:
         except (ssrf_transport.Refused, ssrf_transport.Unresolved) as error:
             raise InvalidInput(str(error), pointer="/url") from None
         return url
+
+
+def _state(webhook: Webhook) -> dict[str, Any]:
+    """Return what the audit log shows of a webhook. Paths and queries of URLs are often secrets, so it has the host alone."""
+    parts = urlsplit(webhook.url)
+    return {
+        "host": f"{parts.scheme}://{parts.hostname}",
+        "events": webhook.events,
+        "models": webhook.models,
+        "disabled": bool(webhook.disabled),
+    }

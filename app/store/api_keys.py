@@ -12,7 +12,7 @@ import redis.asyncio
 
 from app.core.api_keys import ApiKey, Scope
 from app.core.rate_limits import NAMES
-from app.store import keys, scripts
+from app.store import audit, keys, scripts
 from app.store.reading import answers, decodable, fields_of, readable, required
 
 _KIND: Final = "API key"
@@ -64,19 +64,19 @@ async def has_admin(client: redis.asyncio.Redis, now: float) -> bool:
     return bool(await client.zrangebyscore(keys.ADMIN_KEYS, f"({now}", "+inf", 0, 1))
 
 
-async def create(client: redis.asyncio.Redis, key: ApiKey, *, now: float, most: int) -> Written:
-    """Store a new key, unless there are `most` keys."""
-    return await _write(client, "create", key, now, most=most)
+async def create(client: redis.asyncio.Redis, key: ApiKey, *, now: float, most: int, entry: bytes = b"") -> Written:
+    """Store a new key, unless there are `most` keys. `entry` is that of the audit log."""
+    return await _write(client, "create", key, now, entry, most=most)
 
 
-async def change(client: redis.asyncio.Redis, key: ApiKey, *, now: float, keep_admin: bool) -> Written:
+async def change(client: redis.asyncio.Redis, key: ApiKey, *, now: float, keep_admin: bool, entry: bytes = b"") -> Written:
     """Store a key that was read and changed. With `keep_admin`, the last usable admin key is not disabled."""
-    return await _write(client, "change", key, now, keep_admin=keep_admin)
+    return await _write(client, "change", key, now, entry, keep_admin=keep_admin)
 
 
-async def delete(client: redis.asyncio.Redis, key: ApiKey, *, now: float, keep_admin: bool) -> Written:
+async def delete(client: redis.asyncio.Redis, key: ApiKey, *, now: float, keep_admin: bool, entry: bytes = b"") -> Written:
     """Delete a key that was read. With `keep_admin`, the last usable admin key is not deleted."""
-    return await _write(client, "delete", key, now, keep_admin=keep_admin)
+    return await _write(client, "delete", key, now, entry, keep_admin=keep_admin)
 
 
 async def touch(client: redis.asyncio.Redis, used: Mapping[str, float]) -> None:
@@ -85,14 +85,22 @@ async def touch(client: redis.asyncio.Redis, used: Mapping[str, float]) -> None:
     await scripts.run_async(client, scripts.Call("touch_api_keys", (), tuple(arguments)))
 
 
-async def _write(client: redis.asyncio.Redis, mode: str, key: ApiKey, now: float, *, most: int = 0, keep_admin: bool = False) -> Written:
+async def _write(
+    client: redis.asyncio.Redis, mode: str, key: ApiKey, now: float, entry: bytes, *, most: int = 0, keep_admin: bool = False
+) -> Written:
     until = "" if mode == "delete" or key.disabled_at is not None or Scope.ADMIN not in key.granted else key.expires_at or "+inf"
     call = scripts.Call(
         "write_api_key",
         (keys.api_key(key.id), keys.API_KEYS, keys.ADMIN_KEYS),
-        (mode, key.id, key.revision, _encode(key), key.created_at, until, now, most, int(keep_admin)),
+        (
+            *(mode, key.id, key.revision, _encode(key), key.created_at, until, now, most, int(keep_admin)),
+            *(audit.entry(entry) if entry else scripts.NO_ENTRY),
+        ),
     )
-    return Written((await scripts.run_async(client, call)).decode())
+    written, *answer = await scripts.run_async(client, call)
+    if answer:
+        audit.report(entry, *answer)
+    return Written(written.decode())
 
 
 def _encode(key: ApiKey) -> bytes:

@@ -3,7 +3,8 @@
 -- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `chunks_expect` chunks as they must be
 --       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one, of `owner`);
 --       then what to change: `set`, `increase`, `chunks` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
--- Returns 1, or 0 if a precondition is not met.
+--       entry of the audit log ('' for none), its digest, most entries, milliseconds to keep them
+-- Returns 1 (with an entry: [1, ID of the entry, `prev`]), or 0 if a precondition is not met.
 local id, change = ARGV[1], cjson.decode(ARGV[2])
 local status = redis.call('HGET', KEYS[1], 'status')
 if change.active then
@@ -58,4 +59,5 @@ local ttl = redis.call('HGET', KEYS[1], 'ttl')
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
 redis.call('PUBLISH', keys.event .. id, 'changed')
-return 1
+if ARGV[3] == '' then return 1 end
+return {1, unpack(audit('changes', ARGV[3], ARGV[4], ARGV[5], ARGV[6]))}

@@ -14,7 +14,7 @@ import redis.asyncio
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import Batch, BatchSpec, Chunk, Part, Status
 from app.core.webhooks import WebhookEvent
-from app.store import keys, scripts
+from app.store import audit, keys, scripts
 from app.store.jobs import PAGE
 from app.store.reading import answers, decodable, fields_of, readable, required
 
@@ -110,10 +110,14 @@ async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_
     return id
 
 
-async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change) -> bool:
-    """Apply a change. Return False, without any change, if the batch does not meet its preconditions."""
+async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change, entry: bytes = b"") -> bool:
+    """Apply a change, and write an entry of the audit log. Return False, without any change, if the batch does not meet its preconditions."""
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)
-    return bool(await scripts.run_async(client, scripts.Call("batch", names, (id, change.pack()))))
+    arguments = (id, change.pack(), *(audit.entry(entry) if entry else scripts.NO_ENTRY))
+    answer = await scripts.run_async(client, scripts.Call("batch", names, arguments))
+    if isinstance(answer, list):
+        audit.report(entry, *answer[1:])
+    return bool(answer)
 
 
 async def read(client: redis.asyncio.Redis, id: str) -> Batch | None:

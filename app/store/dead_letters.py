@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -13,7 +13,7 @@ import redis.asyncio
 
 from app.core.dead_letters import Attempt, DeadLetter, Wanted
 from app.core.deliveries import Delivery
-from app.store import keys, pages
+from app.store import audit, keys, pages
 from app.store.blobs import blobs
 from app.store.reading import answers, fields_of, readable, required
 from app.store.records import decode_webhook, owner_of
@@ -45,16 +45,9 @@ async def page(client: redis.asyncio.Redis, wanted: Wanted, cursor: str | None, 
     return await pages.page(client, keys.DEAD, fetch, wanted.matches, cursor=cursor, count=count, after=wanted.after, before=wanted.before)
 
 
-async def discard(client: redis.asyncio.Redis, ids: Iterable[str]) -> int:
-    """Delete dead letters. Return how many existed."""
-    chosen = list(ids)
-    if not chosen:
-        return 0
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.zrem(keys.DEAD, *chosen)
-        pipe.delete(*map(keys.dead, chosen))
-        _, gone = await pipe.execute()
-    return int(gone)
+async def discard(client: redis.asyncio.Redis, ids: Sequence[str], entry: bytes) -> int:
+    """Delete dead letters, and write an entry of the audit log. Return how many existed."""
+    return await audit.change(client, entry, ("DEL", *map(keys.dead, ids)), ("ZREM", keys.DEAD, *ids))
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:

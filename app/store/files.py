@@ -157,10 +157,11 @@ class Files:
             return files, False
         return [], False
 
-    def delete(self, id: str) -> None:
-        """Delete a file. Raises FileNotFound."""
-        self.get(id)
+    def delete(self, id: str) -> File:
+        """Delete a file and return its description. Raises FileNotFound."""
+        file = self.get(id)
         shutil.rmtree(self._place(id), ignore_errors=True)
+        return file
 
     def sweep(self) -> int:
         """Delete expired files and folders of batches. Return the bytes that remain."""

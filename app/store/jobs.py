@@ -12,12 +12,14 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core import callers
+from app.core.audit import Action, Target, draft
 from app.core.errors import PayloadLost
 from app.core.jobs import Job, State
 from app.core.owners import RECORD_ID
 from app.core.tokens import Token
 from app.loops import Loop
-from app.store import keys, scripts
+from app.store import audit, keys, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.quarantine import Quarantine
 from app.store.reading import answers, decodable, fields_of, readable, required
@@ -181,6 +183,25 @@ async def expire(client: redis.asyncio.Redis, quarantine: Quarantine, loop: Loop
 
     await asyncio.gather(*(quarantine.handle(loop, keys.EXPIRING, member, close, attempts=3) for member in due))
     return len(due)
+
+
+async def cancel(client: redis.asyncio.Redis, id: str, *, keep: int, owner: str | None) -> bytes | None:
+    """Cancel a job that has not ended. Return its state before, or None if it does not exist, or has another owner than `owner`.
+
+    The audit log gets an entry if the job belongs to another owner than the caller's key.
+    """
+    entry, caller = b"", callers.key_owner()
+    if caller and owner is None:
+        entry = draft(Action.JOB_CANCELLED, Target("job", id), after={"state": State.CANCELLED})
+    call = scripts.end_job(
+        id, State.CANCELLED, keep=keep, owner=owner, caller=caller, entry=audit.entry(entry) if entry else scripts.NO_ENTRY
+    )
+    answer: Any = await scripts.run_async(client, call)
+    if isinstance(answer, list):
+        before, *written = answer
+        audit.report(entry, *written)
+        return bytes(before)
+    return None if answer is None else bytes(answer)
 
 
 async def sweep(client: redis.asyncio.Redis, older_than_s: float) -> int:

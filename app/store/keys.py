@@ -101,6 +101,18 @@ POOL_STATES: Final = f"{PREFIX}pools:states"
 POOLS_CHANGED: Final = f"{PREFIX}event:pools"
 """Channel: the name of a pool whose state changed."""
 
+AUDIT: Final = f"{PREFIX}audit"
+"""Stream `prev`, `entry`: the audit log of changes; bounded by `audit_max_entries` and `audit_days`."""
+
+AUDIT_REFUSALS: Final = f"{PREFIX}audit:refusals"
+"""Stream, the same for refused requests, which must not displace changes."""
+
+AUDIT_HEADS: Final = f"{PREFIX}audit:heads"
+"""Hash `last`, `changes`, `refusals`: the newest ID of both streams; ID and digest of the newest entry of each. Never expires."""
+
+PUBLISHED: Final = f"{PREFIX}audit:published"
+"""Sorted set of `name/version` that the audit log knows of, by the time when it was noticed; a version that is deleted is removed, the oldest first."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 

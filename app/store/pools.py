@@ -10,23 +10,20 @@ import redis
 import redis.asyncio
 
 from app.core.pools import PoolMode, PoolState
-from app.store import keys
+from app.store import audit, keys
 from app.store.reading import readable
 
 
-async def write(client: redis.asyncio.Redis, pool: str, state: PoolState | None) -> None:
-    """Store the state of a pool, or that it is active (None), and notify the API processes."""
-    async with client.pipeline(transaction=True) as pipe:
-        if state is None:
-            pipe.hdel(keys.POOL_STATES, pool)
-        else:
-            pipe.hset(keys.POOL_STATES, pool, orjson.dumps(asdict(state)))
-        if state is not None and state.mode is PoolMode.PAUSED:
-            pipe.hset(keys.paused(pool), "since", str(state.since))
-        else:
-            pipe.delete(keys.paused(pool))
-        pipe.publish(keys.POOLS_CHANGED, pool)
-        await pipe.execute()
+async def write(client: redis.asyncio.Redis, pool: str, state: PoolState | None, entry: bytes) -> None:
+    """Store the state of a pool, or that it is active (None), with an entry of the audit log, and notify the API processes.
+
+    An active pool that stays active gets no entry.
+    """
+    paused = state is not None and state.mode is PoolMode.PAUSED
+    mark = ("HSET", keys.paused(pool), "since", state.since) if state is not None and paused else ("DEL", keys.paused(pool))
+    stored = ("HDEL", keys.POOL_STATES, pool) if state is None else ("HSET", keys.POOL_STATES, pool, orjson.dumps(asdict(state)))
+    notice = ("PUBLISH", keys.POOLS_CHANGED, pool)
+    await audit.change(client, entry, stored, mark, notice, must_change=state is None)
 
 
 async def read_all(client: redis.asyncio.Redis) -> dict[str, PoolState]:

@@ -118,9 +118,11 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
-        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS,
+        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED,
     ]  # fmt: skip
-    hashes = [keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES]
+    hashes = [
+        keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
+    ]  # fmt: skip
     lists = []
     for pool, names in queues.items():
         unacked, index = keys.held(pool)
@@ -131,7 +133,14 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
             hashes.append(keys.counts(queue))
             sorted_sets += [keys.deliveries(queue), keys.running(queue), keys.delayed(queue)]
     strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT]
-    kinds = {"zset": sorted_sets, "hash": hashes, "list": lists, "string": strings, "set": [keys.WITHDRAWN]}
+    kinds = {
+        "zset": sorted_sets,
+        "hash": hashes,
+        "list": lists,
+        "string": strings,
+        "set": [keys.WITHDRAWN],
+        "stream": [keys.AUDIT, keys.AUDIT_REFUSALS],
+    }
     return {key: kind for kind, listed in kinds.items() for key in listed}
 
 

@@ -18,7 +18,7 @@ from redis.exceptions import WatchError
 
 from app.core.errors import ScheduleConflict
 from app.core.schedules import PARENT, Schedule
-from app.store import keys
+from app.store import audit, keys
 from app.store.reading import answers, decodable, readable, required
 
 _PAUSED: Final = -1
@@ -33,16 +33,18 @@ class StoredSchedule:
     next_at: float | None
 
 
-async def create(client: redis.asyncio.Redis, schedule: Schedule, *, paused: bool, most: int) -> None:
-    """Store a new schedule. Raises ScheduleConflict if the name is taken, or if there are `most` schedules already."""
+async def create(client: redis.asyncio.Redis, schedule: Schedule, entry: bytes, *, paused: bool, most: int) -> None:
+    """Store a new schedule, and an entry of the audit log. Raises ScheduleConflict if the name is taken, or if there are `most` schedules already."""
     if await client.zcard(keys.SCHEDULES) >= most:
         raise ScheduleConflict(f"The limit of {most} schedules is reached. Delete an unused schedule.")
     key, now = keys.schedule(schedule.name), time.time()
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hsetnx(key, "definition", definition(schedule, paused))
-        pipe.hsetnx(key, "meta", meta(now))
-        pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else schedule.after(now)}, nx=True)
-        new, *_ = await pipe.execute()
+    new = await audit.change(
+        client,
+        entry,
+        ("HSETNX", key, "definition", definition(schedule, paused)),
+        ("HSETNX", key, "meta", meta(now)),
+        ("ZADD", keys.SCHEDULES, "NX", _PAUSED if paused else schedule.after(now), key),
+    )
     if not new:
         raise ScheduleConflict(f"Schedule {schedule.name!r} exists already. Delete it first, or choose another name.", pointer="/name")
 
@@ -61,23 +63,19 @@ async def every(client: redis.asyncio.Redis) -> list[StoredSchedule]:
     return [stored for stored in await _read(client, names) if stored]
 
 
-async def pause(client: redis.asyncio.Redis, before: StoredSchedule, *, paused: bool) -> None:
+async def pause(client: redis.asyncio.Redis, before: StoredSchedule, entry: bytes, *, paused: bool) -> None:
     """Pause a schedule, or resume it from now on: runs planned while it was paused are not missed."""
     if before.paused != paused:
         key, now = keys.schedule(before.schedule.name), time.time()
-        async with client.pipeline(transaction=True) as pipe:
-            pipe.hset(key, mapping={"definition": definition(before.schedule, paused), "meta": meta(now)})
-            pipe.zadd(keys.SCHEDULES, {key: _PAUSED if paused else before.schedule.after(now)})
-            await pipe.execute()
+        stored = ("HSET", key, "definition", definition(before.schedule, paused), "meta", meta(now))
+        planned = ("ZADD", keys.SCHEDULES, _PAUSED if paused else before.schedule.after(now), key)
+        await audit.change(client, entry, stored, planned, must_change=False)
 
 
-async def delete(client: redis.asyncio.Redis, name: str) -> None:
+async def delete(client: redis.asyncio.Redis, name: str, entry: bytes) -> None:
     """Delete a schedule and its history. A run that has started continues."""
     key = keys.schedule(name)
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.zrem(keys.SCHEDULES, key)
-        pipe.delete(key, keys.runs(name))
-        await pipe.execute()
+    await audit.change(client, entry, ("DEL", key), ("ZREM", keys.SCHEDULES, key), ("DEL", keys.runs(name)))
 
 
 def start_run(client: redis.Redis, schedule: Schedule, planned: float, last: float, *, missed: bool, keep: int) -> bool:

@@ -24,6 +24,7 @@ from app.store.blobs import Blobs
 from app.store.records import encode_error
 
 _KEY: Final = re.compile(r"\bkeys\.(\w+)")
+_AUDITS: Final = re.compile(r"\baudit\(")
 
 
 def _with_keys(text: str) -> str:
@@ -34,15 +35,27 @@ def _with_keys(text: str) -> str:
     return f"local keys = {{{fields}}} {text}" if fields else text
 
 
-def _with_rate_limits(text: str) -> str:
-    """Add the function `rate_limits` to a script that calls it, on the script's first line, without its comments."""
+def _library(name: str) -> str:
+    """Return the functions of a library in one line, without comments."""
+    return " ".join(re.sub("--.*", "", _FILES.pop(name)).split())
+
+
+def _with_libraries(text: str) -> str:
+    """Add the libraries whose functions a script calls, in its first line."""
+    if _AUDITS.search(text):
+        text = f"{_AUDIT} {text}"
     return f"{_RATE_LIMITS} {text}" if "rate_limits(" in text else text
 
 
 _FILES: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
-_RATE_LIMITS: Final = " ".join(re.sub("--.*", "", _FILES.pop("rate_limits")).split())
-_TEXT: Final = {name: _with_keys(_with_rate_limits(text)) for name, text in _FILES.items()}
+_RATE_LIMITS: Final = _library("rate_limits")
+_AUDIT: Final = _library("audit")
+_TEXT: Final = {name: _with_keys(_with_libraries(text)) for name, text in _FILES.items()}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
+
+Entry = tuple[bytes, str, int, int]
+"""An entry of the audit log for a script: text, digest, most entries, milliseconds to keep them."""
+NO_ENTRY: Final[Entry] = (b"", "", 0, 0)
 
 _NO_BLOBS: Final = Blobs(None, 0, 0)
 _REPLY_TTL_S: Final = 60
@@ -202,9 +215,12 @@ def find_lost(queue: str, pool: str, *, grace_s: float, silent_s: float, most: i
     )
 
 
-def end_job(job_id: str, state: State, *, keep: int, owner: str | None = None) -> Call:
-    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long. With an `owner`, the job of another one does not exist."""
-    return Call("end_job", (keys.job(job_id),), (job_id, state, keep, owner or "", DEFAULT_OWNER))
+def end_job(job_id: str, state: State, *, keep: int, owner: str | None = None, caller: str = "", entry: Entry = NO_ENTRY) -> Call:
+    """End a job without an outcome: CANCELLED, or EXPIRED if it waited too long. With an `owner`, the job of another one does not exist.
+
+    The answer is the state before. The entry is written if the job was ended and belongs to another owner than `caller`.
+    """
+    return Call("end_job", (keys.job(job_id),), (job_id, state, keep, owner or "", DEFAULT_OWNER, caller, *entry))
 
 
 def watch(job_id: str, *, owner: str | None = None) -> Call:

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from app.core.promotions import Failure
-from app.store import keys
+from app.store import audit, keys, scripts
 
 _KEEP_FAILURE_S: Final = 7 * 24 * 3600.0
 Slot = tuple[str, str]
@@ -55,10 +55,12 @@ async def read_async(client: redis.asyncio.Redis) -> Serving:
         return _decode(*await pipe.execute())
 
 
-def served(client: redis.Redis, versions: Mapping[Slot, str]) -> None:
-    """Record the versions that a worker serves now for these aliases."""
-    if versions:
-        client.hset(keys.SERVING, mapping={_field(slot): version for slot, version in versions.items()})
+def served(client: redis.Redis, slot: Slot, version: str, entry: bytes = b"") -> None:
+    """Record the version that a worker serves now for an alias, and an entry of the audit log if no other worker has recorded it."""
+    arguments = (_field(slot), version, *(audit.entry(entry) if entry else scripts.NO_ENTRY))
+    answer = scripts.run(client, scripts.Call("serve", (keys.SERVING,), arguments))
+    if answer is not None:
+        audit.report(entry, *answer)
 
 
 def failed(client: redis.Redis, slot: Slot, failure: Failure) -> None:

@@ -9,7 +9,7 @@ import orjson
 import redis.asyncio
 
 from app.core.webhooks import Event, Webhook, new_secret
-from app.store import keys
+from app.store import audit, keys
 from app.store.reading import answers, decodable, readable, required
 
 _KIND: Final = "webhook"
@@ -38,24 +38,20 @@ async def every(client: redis.asyncio.Redis) -> list[Webhook]:
     return sorted((webhook for webhook in webhooks if webhook is not None), key=lambda webhook: webhook.created_at)
 
 
-async def write(client: redis.asyncio.Redis, webhook: Webhook) -> None:
-    """Store a webhook without its health, which only `webhook_attempt.lua` changes."""
+async def write(client: redis.asyncio.Redis, webhook: Webhook, entry: bytes, *, enable: bool = False) -> None:
+    """Store a webhook, and an entry of the audit log.
+
+    Its health, which `webhook_attempt.lua` changes, is not stored. `enable` resets it, so that deliveries are sent again.
+    """
     kept = {name: value for name, value in asdict(webhook).items() if name not in _HEALTH}
-    await client.hset(keys.WEBHOOKS, webhook.id, orjson.dumps(kept))
+    stored = ("HSET", keys.WEBHOOKS, webhook.id, orjson.dumps(kept))
+    reset = [("DEL", keys.webhook_health(webhook.id))] if enable else []
+    await audit.change(client, entry, stored, *reset, must_change=False)
 
 
-async def enable(client: redis.asyncio.Redis, id: str) -> None:
-    """Reset the health of a webhook, so that deliveries are sent again."""
-    await client.delete(keys.webhook_health(id))
-
-
-async def forget(client: redis.asyncio.Redis, id: str) -> bool:
+async def forget(client: redis.asyncio.Redis, id: str, entry: bytes) -> bool:
     """Delete a webhook. Its deliveries fail at their next attempt. Return False if it did not exist."""
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.WEBHOOKS, id)
-        pipe.delete(keys.webhook_health(id))
-        gone, _ = await pipe.execute()
-    return bool(gone)
+    return bool(await audit.change(client, entry, ("HDEL", keys.WEBHOOKS, id), ("DEL", keys.webhook_health(id))))
 
 
 async def count(client: redis.asyncio.Redis) -> int:

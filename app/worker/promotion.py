@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import redis
 
 from app import metrics
+from app.core import audit
+from app.core.audit import Action, Target
 from app.core.errors import CeleriacError
 from app.core.models import PRODUCTION
 from app.core.promotions import BARE_NAME, Failure, Promotion
@@ -43,7 +45,8 @@ class Promotions:
         """
         moved = {slot: version for slot, version in wanted.targets.items() if self._ready((slot[0], version))}
         new = {slot: version for slot, version in moved.items() if serving.get(slot) != version}
-        store.served(client, new)
+        for slot, version in new.items():
+            store.served(client, slot, version, self._entry(slot, version, wanted, serving))
         for slot, request in wanted.requests.items():
             if slot in moved:
                 self._settle(slot, request, first=slot in new)
@@ -51,6 +54,15 @@ class Promotions:
             self._fail(client, slot, request, reason, serving)
         self._warn(wanted, serving)
         store.forget(client, wanted.gone)
+
+    def _entry(self, slot: Slot, version: str, wanted: Wanted, serving: Serving) -> bytes:
+        """Return the entry of the audit log for an alias that moves. The bare name has none if it moves with `production`."""
+        name, alias = slot
+        if alias == BARE_NAME and (name, PRODUCTION) in wanted.targets:
+            return b""
+        target = Target("model", f"{name}@{alias}" if alias else name)
+        before, by = {"version": serving.get(slot)}, audit.actor(self.name)
+        return audit.draft(Action.MODEL_PROMOTED, target, before=before, after={"version": version}, by=by)
 
     def _ready(self, key: Key) -> bool:
         return key in self.models.loaded and key not in self.models.arriving

@@ -14,6 +14,7 @@ from redis.exceptions import LockError
 
 from app.beat.main import Beat
 from app.beat.scheduler import Scheduler
+from app.core.audit import Action, draft
 from app.core.schedules import Schedule
 from app.loops import Loops
 from app.services.requests.schedules import Creation
@@ -45,7 +46,7 @@ def schedule(**more: Any) -> Schedule:
 async def make(redis_url: str, planned: Schedule, *, last_s: float, paused: bool = False) -> None:
     """Create a schedule that beat checked last `last_s` seconds ago."""
     async with redis.asyncio.Redis.from_url(redis_url) as client:
-        await schedules.create(client, planned, paused=paused, most=10)
+        await schedules.create(client, planned, draft(Action.SCHEDULE_CREATED), paused=paused, most=10)
         last = time.time() - last_s
         await client.hset(keys.schedule(planned.name), "meta", schedules.meta(last))
         if not paused:
@@ -110,7 +111,7 @@ async def test_a_paused_schedule_does_not_run(beat: Scheduler, client: redis.Red
     async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
         paused = await schedules.read(asynchronous, "often")
         assert paused is not None
-        await schedules.pause(asynchronous, paused, paused=False)
+        await schedules.pause(asynchronous, paused, draft(Action.SCHEDULE_RESUMED), paused=False)
         resumed = await schedules.read(asynchronous, "often")
     assert resumed is not None
     assert not resumed.paused
@@ -138,7 +139,7 @@ async def test_a_schedule_that_is_deleted_is_forgotten(beat: Scheduler, client: 
     await make(redis_url, schedule(missed="run_once"), last_s=HOUR)
     entry = next(iter(beat.schedule.values()))
     async with redis.asyncio.Redis.from_url(redis_url) as asynchronous:
-        await schedules.delete(asynchronous, "often")
+        await schedules.delete(asynchronous, "often", draft(Action.SCHEDULE_DELETED))
     # It had been read before.
     beat.start_run(entry)
     assert due(client) == []

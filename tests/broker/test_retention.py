@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from app.broker import names, submission
 from app.broker.retention import Retention
+from app.core.audit import Action, draft
 from app.core.batches import BatchSpec, Status
 from app.core.errors import ModelConflict
 from app.core.jobs import State
@@ -108,10 +109,10 @@ async def test_versions_that_a_schedule_names_stay(retention: Retention, client:
     training = {"model": "digits", "promote_if": {"accuracy": {"not_worse_than": "1"}}}
     for name, run in {"ask": {"batch": {"model": "digits@2", "input": "a.csv"}}, "train": {"training": training}}.items():
         schedule = Creation.parse({"name": name, "every_s": 60, "run": run}).checked(time.time())
-        await schedules.create(client, schedule, paused=True, most=10)
+        await schedules.create(client, schedule, draft(Action.SCHEDULE_CREATED), paused=True, most=10)
     assert "the schedule 'ask'" in refused(retention, "2")
     assert pruned(retention) == ["3", "5"]
-    await schedules.delete(client, "ask")
+    await schedules.delete(client, "ask", draft(Action.SCHEDULE_DELETED))
     assert pruned(retention) == ["2"]
 
 

@@ -46,6 +46,7 @@ SETTINGS = {
     "app/trainings/work.py": "a worker calls the handler of a task",
     "app/worker/": "Celery makes boot steps, requests and tasks",
     # What a process has once, for callers of both kinds.
+    "app/store/audit.py": "how long the audit log keeps entries",
     "app/store/blobs.py": "the folder of blobs",
     "app/store/files.py": "the folder of files",
     "app/store/keys.py": "the prefix of every key",

@@ -15,6 +15,7 @@ import pytest
 import redis.asyncio
 
 from app.api.schemas.serializers import present, present_batch
+from app.core.audit import Action, Target, draft
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
 from app.core.tensors import Tensor, encode
@@ -121,7 +122,7 @@ class Hooked:
 
     async def register(self, url: str, **values: Any) -> Webhook:
         found = Webhook(**{"id": "wh_1", "url": url, "secret": new_secret(), "events": tuple(Event), **values})
-        await webhooks.write(self.client, found)
+        await webhooks.write(self.client, found, draft(Action.WEBHOOK_CREATED, Target("webhook", found.id)))
         return found
 
     async def submit(

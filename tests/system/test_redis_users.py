@@ -123,7 +123,7 @@ def test_a_schedule_runs_under_these_users_and_nothing_is_refused(platform: Runn
     assert refused(platform.redis_url) == set()
 
 
-@pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue chunks")])
+@pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue chunks serve audit")])
 def test_a_user_may_run_every_command_of_the_scripts(user: str, names: str) -> None:
     scripts = [path for path in (ROOT / "app" / "store").glob("*.lua") if names == "*" or path.stem in names.split()]
     needed = {command.lower() for path in scripts for command in re.findall(r"redis\.call\('(\w+)'", path.read_text())}

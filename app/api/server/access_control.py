@@ -11,14 +11,26 @@ from starlette.types import Scope as Connection
 
 from app import metrics
 from app.api.http.rate_limits import headers
-from app.api.server.operations import Access, required
+from app.api.server import auditing
+from app.api.server.operations import AUDITED, Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
 from app.core.api_keys import OWNER, Caller, Scope
-from app.core.errors import CeleriacError, CredentialsConflict, CredentialsMissing, InvalidInput, InvalidKey, ScopeMissing, shown
+from app.core.errors import (
+    CeleriacError,
+    CredentialsConflict,
+    CredentialsMissing,
+    InvalidInput,
+    InvalidKey,
+    KeyRestricted,
+    ScopeMissing,
+    StoreUnavailable,
+    shown,
+)
 from app.services.authentication import Authenticated, Authentication
 from app.services.failed_authentications import FailedAuthentications
 from app.services.rate_limits import RateLimits, noting
+from app.services.refusals import Refusals
 
 _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_…` or `X-API-Key: cel_…`."
 
@@ -26,10 +38,13 @@ _MISSING: Final = "The request has no API key. Send `Authorization: Bearer cel_�
 class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
-    def __init__(self, authentication: Authentication, failures: FailedAuthentications, rate_limits: RateLimits) -> None:
+    def __init__(
+        self, authentication: Authentication, failures: FailedAuthentications, rate_limits: RateLimits, refusals: Refusals
+    ) -> None:
         self._authentication = authentication
         self._failures = failures
         self._rate_limits = rate_limits
+        self._refusals = refusals
 
     async def serve(self, request: Request, route: PlainRoute) -> Response:
         """Call the endpoint of a route for an admitted caller.
@@ -52,21 +67,35 @@ class AccessControl:
             if (owner := _owner(request.scope)) is not None:
                 caller = caller.acting_for(owner)
         except ScopeMissing as error:
+            auditing.denied(self._refusals, request.scope, route, caller, error)
             raise _counted(error) from None
         with callers.acting(caller):
-            response = await self._limited(request, route) if self._rate_limits.limits(caller) else await route.endpoint(request)
+            response = (
+                await self._limited(request, route, caller)
+                if self._rate_limits.limits(caller)
+                else await self._call(request, route, caller)
+            )
         if rotation is not None:
             # RFC 9745 and RFC 8594: of the secret, which the client should replace.
             response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
             response.headers["sunset"] = formatdate(rotation.until, usegmt=True)
         return response
 
-    async def _limited(self, request: Request, route: PlainRoute) -> Response:
+    async def _limited(self, request: Request, route: PlainRoute, caller: Caller) -> Response:
         """Call the endpoint of a route, and describe the limits that have counted the request."""
         with noting() as charges:
-            response: Response = await route.endpoint(request)
+            response = await self._call(request, route, caller)
         response.headers.update(headers([usage for charge in charges for usage in charge.usages]))
         return response
+
+    async def _call(self, request: Request, route: PlainRoute, caller: Caller) -> Response:
+        if route.unique_id not in AUDITED:
+            return await route.endpoint(request)  # type: ignore[no-any-return]
+        try:
+            return await auditing.serve(request, route)
+        except (ScopeMissing, KeyRestricted) as error:
+            auditing.denied(self._refusals, request.scope, route, caller, error)
+            raise
 
     async def admit(self, scope: Connection) -> Authenticated:
         """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
@@ -75,10 +104,12 @@ class AccessControl:
         address: str = client[0] if client else ""
         try:
             return await self._authentication.verify(_key(scope), address)
-        except InvalidKey as error:
-            raise _counted(self._failures.failed(address, error)) from None
-        except CeleriacError as error:
+        except StoreUnavailable as error:
             raise _counted(error) from None
+        except CeleriacError as error:
+            refusal = self._failures.failed(address, error) if isinstance(error, InvalidKey) else error
+            auditing.unauthenticated(self._refusals, scope, refusal)
+            raise _counted(refusal) from None
 
 
 def _check(caller: Caller, requirement: Scope | Access) -> None:

@@ -37,6 +37,7 @@ _TAGS: Final = [
     {"name": "dead letters", "description": "Jobs that failed for good, kept with their input: inspect, replay or discard them."},
     {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
+    {"name": "audit", "description": "The audit log: who changed what, and which requests were refused."},
     {"name": "health", "description": "Probes and metrics."},
 ]
 

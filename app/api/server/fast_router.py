@@ -21,9 +21,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
-from app.api.server import documentation
+from app.api.server import auditing, documentation
 from app.api.server.access_control import AccessControl
 from app.api.server.content_policy import with_policy
+from app.api.server.operations import AUDITED
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
 from app.core.security_headers import POLICY
@@ -88,7 +89,12 @@ class FastRouter:
         scope["route"], scope["path_params"] = match
         request = Request(scope, receive)
         try:
-            endpoint = match[0].endpoint if self.access_control is None else partial(self.access_control.serve, route=match[0])
+            if self.access_control is not None:
+                endpoint: Endpoint = partial(self.access_control.serve, route=match[0])
+            elif match[0].unique_id in AUDITED:
+                endpoint = partial(auditing.serve, route=match[0])
+            else:
+                endpoint = match[0].endpoint
             response = await self._call(request, endpoint)
         finally:
             release(scope)

@@ -1,4 +1,4 @@
-"""What each operation of the API demands of a caller. An operation that is missing is refused to everybody.
+"""What each operation of the API demands of a caller, and what the audit log has of it. An operation that is missing is refused to everybody.
 
 A test compares the table with the OpenAPI document.
 """
@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final
 
 from app.core.api_keys import Scope
+from app.core.audit import Action
 
 
 class Access(Enum):
@@ -87,6 +88,8 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "disable_v1_keys__id__disable_post": Scope.ADMIN,
     "enable_v1_keys__id__enable_post": Scope.ADMIN,
     "delete_v1_keys__id__delete": Scope.ADMIN,
+    "listed_v1_audit_get": Scope.ADMIN,
+    "verify_v1_audit_verification_get": Scope.ADMIN,
     "listed_v1_models_get": Access.ANY_KEY,
     "model_v1_models__name__get": Access.ANY_KEY,
     "version_v1_models__name__versions__version__get": Access.ANY_KEY,
@@ -112,6 +115,56 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "metrics_metrics_get": Scope.OPERATE,
 }
 """The requirement of every operation, by its OpenAPI operation ID. HEAD demands what GET does."""
+
+
+AUDITED: Final[dict[str, Action]] = {
+    "cancel_v1_jobs__id__delete": Action.JOB_CANCELLED,
+    "cancel_v1_trainings__id__delete": Action.JOB_CANCELLED,
+    "cancel_v1_batches__id__cancel_post": Action.BATCH_CANCELLED,
+    "resume_v1_batches__id__resume_post": Action.BATCH_RESUMED,
+    "delete_v1_files__id__delete": Action.FILE_DELETED,
+    "create_v1_schedules_post": Action.SCHEDULE_CREATED,
+    "delete_v1_schedules__name__delete": Action.SCHEDULE_DELETED,
+    "pause_v1_schedules__name__pause_post": Action.SCHEDULE_PAUSED,
+    "resume_v1_schedules__name__resume_post": Action.SCHEDULE_RESUMED,
+    "run_v1_schedules__name__run_post": Action.SCHEDULE_STARTED,
+    "replay_v1_dead_letters__id__replay_post": Action.DEAD_LETTER_REPLAYED,
+    "replay_many_v1_dead_letters_replay_post": Action.DEAD_LETTER_REPLAYED,
+    "discard_v1_dead_letters__id__delete": Action.DEAD_LETTER_DISCARDED,
+    "discard_many_v1_dead_letters_delete": Action.DEAD_LETTER_DISCARDED,
+    "pause_v1_pools__name__pause_post": Action.POOL_PAUSED,
+    "drain_v1_pools__name__drain_post": Action.POOL_DRAINED,
+    "resume_v1_pools__name__resume_post": Action.POOL_RESUMED,
+    "register_v1_webhooks_post": Action.WEBHOOK_CREATED,
+    "change_v1_webhooks__id__patch": Action.WEBHOOK_CHANGED,
+    "delete_v1_webhooks__id__delete": Action.WEBHOOK_DELETED,
+    "rotate_v1_webhooks__id__secret_post": Action.WEBHOOK_ROTATED,
+    "replay_v1_webhooks__id__deliveries__delivery__replay_post": Action.WEBHOOK_REPLAYED,
+    "create_v1_keys_post": Action.KEY_CREATED,
+    "rotate_v1_keys__id__rotate_post": Action.KEY_ROTATED,
+    "disable_v1_keys__id__disable_post": Action.KEY_DISABLED,
+    "enable_v1_keys__id__enable_post": Action.KEY_ENABLED,
+    "delete_v1_keys__id__delete": Action.KEY_DELETED,
+    "remove_v1_models__name__versions__version__delete": Action.MODEL_DELETED,
+    "load_v2_repository_models__name__load_post": Action.MODEL_LOADED,
+    "unload_v2_repository_models__name__unload_post": Action.MODEL_UNLOADED,
+}
+"""What the audit log calls each operation that it has. Those of jobs, batches and files have an entry if they belong to another owner."""
+
+_WORK: Final = "It makes a job of its caller, whose record has the owner."
+NOT_AUDITED: Final[dict[str, str]] = {
+    "infer_v2_models__name__infer_post": _WORK,
+    "infer_v2_models__name__versions__version__infer_post": _WORK,
+    "submit_v1_jobs_post": _WORK,
+    "submit_table_v1_jobs_table_post": _WORK,
+    "put_v1_jobs__id__put": _WORK,
+    "retry_v1_jobs__id__retry_post": "It makes another job of the same owner, and changes nothing of the first one.",
+    "create_v1_batches_post": "It makes a batch of its caller, whose record has the owner.",
+    "create_v1_files_post": "It makes a file of its caller, whose description has the owner.",
+    "submit_v1_trainings_post": "It makes a job of its caller. The version that it publishes and its promotion are audited.",
+    "index_v2_repository_index_post": "It changes nothing.",
+}
+"""Why the audit log does not have the other operations whose method is not GET. A test compares both tables with the OpenAPI document."""
 
 
 def required(operation: str) -> Requirement:

@@ -13,6 +13,7 @@ from celeriac._async.batches import AsyncBatch, AsyncBatches
 from celeriac._async.dead_letters import AsyncDeadLetters
 from celeriac._async.jobs import AsyncJob
 from celeriac._async.resources import (
+    AsyncAudit,
     AsyncFiles,
     AsyncJobs,
     AsyncKeys,
@@ -65,6 +66,7 @@ class AsyncClient:
         self.dead_letters = AsyncDeadLetters(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
         self.keys = AsyncKeys(self._transport)
+        self.audit = AsyncAudit(self._transport)
 
     @property
     def url(self) -> str:

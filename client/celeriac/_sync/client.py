@@ -13,6 +13,7 @@ from celeriac._sync.batches import Batch, Batches
 from celeriac._sync.dead_letters import DeadLetters
 from celeriac._sync.jobs import Job
 from celeriac._sync.resources import (
+    Audit,
     Files,
     Jobs,
     Keys,
@@ -65,6 +66,7 @@ class Client:
         self.dead_letters = DeadLetters(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.keys = Keys(self._transport)
+        self.audit = Audit(self._transport)
 
     @property
     def url(self) -> str:

@@ -250,3 +250,33 @@ class Keys(Resource):
         """Delete the key and return it. Raises ConflictError for the last key that can manage keys."""
         record: Record = self._transport.delete(f"/v1/keys/{id}")
         return record
+
+
+class Audit(Resource):
+    """`client.audit`: who changed what, and which requests were refused."""
+
+    def list(
+        self,
+        *,
+        action: str | None = None,
+        actor: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Record]:
+        """Entries, the newest first: all of them, or at most `limit`.
+
+        Args:
+            action: an action such as `model.promoted`, or all of a noun: `key.*`.
+            actor: ID of a key, or a type of actors: `key`, `system` or `anonymous`.
+            since: the oldest time, with its zone, for example 2026-02-28T09:30:00Z.
+            until: the newest time.
+            limit: how many entries at most (default: all).
+        """
+        for record in self._pages("/v1/audit", limit, action=action, actor=actor, since=since, until=until):
+            yield record
+
+    def verify(self) -> Record:
+        """Check that nobody changed, removed or added entries. The record has `valid`, and the faults of each chain."""
+        record: Record = self._transport.get("/v1/audit/verification")
+        return record

@@ -1,0 +1,7 @@
+-- Records the version that workers serve for an alias, and writes the entry of the audit log.
+-- KEYS: served versions     ARGV: alias, version, entry ('' for none), its digest, most entries, milliseconds to keep them
+-- Returns the ID of the entry and `prev`, or nil. Several workers may serve the version at once; one of them writes the entry.
+if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return nil end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if ARGV[3] == '' then return nil end
+return audit('changes', ARGV[3], ARGV[4], ARGV[5], ARGV[6])
