@@ -174,6 +174,18 @@ async def running_schedule(scene: Scene) -> str:
     return "nightly"
 
 
+async def pool(scene: Scene) -> str:
+    return "default"
+
+
+async def paused_pool(scene: Scene) -> str:
+    await scene("POST", "/v1/pools/default/pause")
+    return "default"
+
+
+on_path("pause_v1_pools__name__pause_post", "POST", "/v1/pools/{id}/pause", pool, json={"reason": "new nodes"})
+on_path("drain_v1_pools__name__drain_post", "POST", "/v1/pools/{id}/drain", pool)
+on_path("resume_v1_pools__name__resume_post", "POST", "/v1/pools/{id}/resume", paused_pool)
 on_path("cancel_v1_jobs__id__delete", "DELETE", "/v1/jobs/{id}", other_job)
 on_path("cancel_v1_trainings__id__delete", "DELETE", "/v1/trainings/{id}", other_training)
 on_path("cancel_v1_batches__id__cancel_post", "POST", "/v1/batches/{id}/cancel", Scene.batch)

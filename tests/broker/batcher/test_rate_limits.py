@@ -33,7 +33,7 @@ async def pool(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 def batcher(pool: redis.asyncio.Redis) -> Batcher:
-    return Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate())
+    return Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None)
 
 
 def charged(owner: str) -> Charge | None:
