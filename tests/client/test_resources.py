@@ -402,6 +402,9 @@ def test_a_key_goes_through_its_life(guarded: tuple[str, str], connect: Connect,
         assert client.keys.enable(key["id"])["disabled"] is False
         assert key["id"] in [listed["id"] for listed in client.keys.list()]
         assert client.keys.delete(key["id"])["id"] == key["id"]
+        changes = [entry["action"] for entry in client.audit.list(action="key.*") if entry["targets"][0]["id"] == key["id"]]
+        assert changes == ["key.deleted", "key.enabled", "key.disabled", "key.rotated", "key.created"]
+        assert client.audit.verify()["valid"] is True
         with pytest.raises(NotFoundError):
             client.keys.get(key["id"])
 
