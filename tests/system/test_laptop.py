@@ -34,7 +34,7 @@ from celeriac_cli import main
 
 def walk(command, *words):
     children = {name: child for name, child in getattr(command, "commands", {}).items() if not child.hidden}
-    if not children:
+    if not children or command.invoke_without_command and words:
         print(*words)
     for name, child in children.items():
         walk(child, *words, name)
@@ -121,6 +121,11 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert "wine" in celeriac("models", "list").out
     assert "alcohol" in celeriac("models", "show", "wine").out
     assert "default" in celeriac("pools", words=1).out
+    for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
+        assert celeriac("pools", command, "training", "--json").json["state"] == state
+    changes = celeriac("audit", "list", "--action", "pool.*", "--json").json
+    assert [change["action"] for change in changes] == ["pool.resumed", "pool.drained", "pool.paused"]
+    assert celeriac("audit", "verify", "--json").json["valid"] is True
 
 
 def test_batches(celeriac: Laptop) -> None:
