@@ -39,6 +39,7 @@ class Intake(Periodic):
         self.tick_now(parent)
         if not self._takes:
             _release(parent)
+            self._takes = False
 
     def tick(self, parent: Any) -> None:
         """Take deliveries, or stop taking them."""
@@ -51,7 +52,8 @@ class Intake(Periodic):
             if self._takes is not False:
                 log.info("Taking no deliveries: pool=%s paused since=%s key=%s", pool, rfc3339(paused.since), paused.key_id or "none")
             _release(parent)
-        else:
+        elif not self._takes:
+            # Once, so that a queue which an operator cancels by Celery's remote control stays canceled.
             if self._takes is False:
                 log.info("Taking deliveries again: pool=%s", pool)
             _take(parent)
