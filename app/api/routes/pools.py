@@ -31,7 +31,7 @@ async def listed(request: Request) -> Response:
 
 @router.post("/{name}/pause", **schemas.PAUSE)
 async def pause(request: Request) -> Response:
-    """Pauses a pool. Its workers take no more work two seconds after the response at the latest, and complete what runs.
+    """Pauses a pool. Within two seconds of the response, its workers stop taking work. They complete what runs.
 
     Jobs are accepted and wait, until the pool is resumed or their deadlines pass. A pool that drains becomes a paused one.
     """
