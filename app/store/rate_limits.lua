@@ -1,10 +1,11 @@
 -- Rate limits by the generic cell rate algorithm (GCRA). `scripts.py` puts this function before the scripts that call it.
 -- The key of a limit holds its theoretical arrival time: when the whole quota is available, in microseconds.
--- charges: JSON, for each job a list of [name of the limit's key, cost, quota, window in seconds]
--- Returns what the limits refuse {place of the job, place of its limit, remaining, microseconds to wait, ...}; and if that is empty, what
--- remains {remaining, microseconds until the quota is complete, ...} of each limit of each job; and the keys to set: {key, value, milliseconds}.
+-- charges: JSON, for each job a list of [name of the limit's key, cost, quota, window in seconds]; '' for no limits
+-- Returns what the limits refuse {place of the job, place of its limit, remaining, microseconds to wait, ...}. Then nothing is charged.
+-- Otherwise returns nil, and what remains {remaining, microseconds until the quota is complete, ...} of each limit of each job.
 local function rate_limits(charges, time)
-  local now, refused, usages, arrivals, sets = time[1] * 1000000 + time[2], {}, {}, {}, {}
+  if charges == '' then return end
+  local now, refused, usages, arrivals = time[1] * 1000000 + time[2], {}, {}, {}
   for place, limits in ipairs(cjson.decode(charges)) do
     local wait, worst, remaining = 0, 0, 0
     for index, limit in ipairs(limits) do
@@ -28,8 +29,9 @@ local function rate_limits(charges, time)
       end
     end
   end
+  if #refused > 0 then return refused end
   for key, arrival in pairs(arrivals) do
-    if arrival > now then sets[#sets + 1] = {key, string.format('%.2f', arrival), math.ceil((arrival - now) / 1000)} end
+    if arrival > now then redis.call('SET', key, string.format('%.2f', arrival), 'PX', math.ceil((arrival - now) / 1000)) end
   end
-  return refused, usages, sets
+  return nil, usages
 end

@@ -8,13 +8,8 @@ local id, ttl = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
-local usages
-if ARGV[10] ~= '' then
-  local refused, remaining, sets = rate_limits(ARGV[10], time)
-  if #refused > 0 then return {'limited', refused} end
-  for _, set in ipairs(sets) do redis.call('SET', set[1], set[2], 'PX', set[3]) end
-  usages = remaining
-end
+local refused, usages = rate_limits(ARGV[10], time)
+if refused then return {'limited', refused} end
 for i = 11, #ARGV, 2 do
   local part = redis.call('HGETALL', keys.job .. ARGV[i])
   -- It may have expired meanwhile: then the step runs again.

@@ -18,13 +18,8 @@ end
 -- Checked after the ids: a repeated submission succeeds although the queue is full.
 local length = redis.call('LLEN', KEYS[1])
 if length >= tonumber(ARGV[2]) then return {'full', length} end
-local usages
-if ARGV[10] ~= '' then
-  local refused, remaining, sets = rate_limits(ARGV[10], time)
-  if #refused > 0 then return {'limited', refused} end
-  for _, set in ipairs(sets) do redis.call('SET', set[1], set[2], 'PX', set[3]) end
-  usages = remaining
-end
+local refused, usages = rate_limits(ARGV[10], time)
+if refused then return {'limited', refused} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
   local ids, owners, longest = {}, {}, 0
