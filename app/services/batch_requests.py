@@ -23,7 +23,6 @@ from app.store import sources
 from app.store.files import files
 from app.store.sources import Source
 
-_LONGEST_S: Final = 30 * 86400
 _GRACE_S: Final = 60.0
 _LINE: Final = 16 << 20
 
@@ -54,10 +53,6 @@ class BatchRequests:
             owner = request.owner
         if len(owner) > 64:
             raise InvalidInput(f"Invalid owner {owner!r}. Use a string of at most 64 characters.", pointer="/owner")
-        if request.window_s > _LONGEST_S:
-            raise InvalidInput(
-                f"Invalid completion_window {request.completion_window!r}. Use a duration of at most 30d.", pointer="/completion_window"
-            )
         fields = await (self._requests(request) if isinstance(request, RequestBatch) else self._table(request))
         webhook = job_webhook(request.webhook, self._settings)
         receiver = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}

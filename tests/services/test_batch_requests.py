@@ -38,6 +38,17 @@ def test_a_completion_window_is_read_as_seconds(window: dict[str, Any], seconds:
     assert TableBatch.parse({**TABLE, **window}).window_s == seconds
 
 
+@pytest.mark.parametrize("unit", ["s", "m", "h", "d"])
+def test_a_completion_window_lasts_30_days_at_most(unit: str) -> None:
+    most = 30 * 86400 // {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    digits = len(str(most))
+    for number in {most, most - 1, *(int("9" * count) for count in range(1, digits)), *range(1, most, max(1, most // 997))}:
+        assert TableBatch.parse({**TABLE, "completion_window": f"{number}{unit}"}).window_s <= 30 * 86400
+    for number in {most + 1, most + 10, *range(most + 1, int("9" * digits) + 2, max(1, most // 97))}:
+        with pytest.raises(InvalidInput, match="up to 30d"):
+            TableBatch.parse({**TABLE, "completion_window": f"{number}{unit}"})
+
+
 @pytest.mark.parametrize(
     ("body", "pointer", "detail"),
     [

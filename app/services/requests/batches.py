@@ -14,7 +14,13 @@ from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
 from app.services.requests.webhooks import OptionalWebhook
 
-_WINDOW: Final = re.compile("[1-9][0-9]{0,6}[smhd]")
+_WINDOW: Final = re.compile(
+    "([1-9][0-9]{0,5}|1[0-9]{6}|2[0-4][0-9]{5}|25[0-8][0-9]{4}|259[01][0-9]{3}|2592000)s"
+    "|([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-2][0-9]{3}|43[01][0-9]{2}|43200)m"
+    "|([1-9][0-9]?|[1-6][0-9]{2}|7[01][0-9]|720)h"
+    "|([1-9]|[12][0-9]|30)d"
+)
+"""A duration of at most 30 days, so that the OpenAPI document states the maximum, too."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ENDPOINT: Final = re.compile(f"/v1/jobs|/v2/models/{NAME.pattern}((@|/versions/)({VERSION.pattern}|{ALIAS.pattern}))?/infer")
 
