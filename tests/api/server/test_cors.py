@@ -42,7 +42,9 @@ async def test_a_preflight_request_of_an_allowed_origin_is_answered_without_a_ke
         assert response.status_code == 200
         assert response.headers["access-control-allow-origin"] == PAGE
         assert "POST" in response.headers["access-control-allow-methods"]
-        assert {"authorization", "x-api-key", "content-type"} <= set(response.headers["access-control-allow-headers"].split(", "))
+        assert {"authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"} <= set(
+            response.headers["access-control-allow-headers"].split(", ")
+        )
         assert "access-control-allow-credentials" not in response.headers
         assert response.headers.get_list("content-security-policy") == ["default-src 'none'; frame-ancestors 'none'"]
 
@@ -54,7 +56,7 @@ async def test_a_page_of_an_allowed_origin_reads_results_and_errors(configured: 
             response = await api.get("/v1/jobs", headers={"origin": PAGE, **headers})
             assert response.status_code == status
             assert response.headers["access-control-allow-origin"] == PAGE
-            assert "retry-after" in response.headers["access-control-expose-headers"]
+            assert {"retry-after", "ratelimit"} <= set(response.headers["access-control-expose-headers"].split(", "))
             assert response.headers["vary"] == "Origin"
             assert "access-control-allow-credentials" not in response.headers
             assert response.headers.get_list("content-security-policy") == ["default-src 'none'; frame-ancestors 'none'"]
