@@ -298,7 +298,7 @@ def runner(delivery_id: str) -> str:
 
 
 def reply(process: str) -> str:
-    """Channel of one API process: a message a delivery of its own that ended. A list of this name keeps those that nobody heard, for a minute."""
+    """Channel of one API process: a message for each of its deliveries that ended. A list of this name keeps missed ones for a minute."""
     return f"{PREFIX}reply:{process}"
 
 

@@ -39,7 +39,7 @@ def list_entries(
 
 @app.command()
 def verify(json: JSON = False, url: URL = "") -> None:
-    """Check that no entry was changed, removed or added. If one was, the exit code is not 0."""
+    """Check that no entry was changed, removed or added. If one was, the exit code is 1."""
     from celeriac_cli import show
     from celeriac_cli.api import connect
 
