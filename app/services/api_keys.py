@@ -181,6 +181,7 @@ def _state(key: ApiKey) -> dict[str, Any]:
         "scopes": key.granted,
         "models": key.models,
         "pools": key.pools,
+        "limits": key.limits,
         "expires_at": rfc3339(key.expires_at),
         "rotated_at": rfc3339(key.rotated_at),
         "previous_until": rfc3339(key.previous_until) if key.previous_until else None,

@@ -299,6 +299,14 @@ async def test_a_refused_change_leaves_no_entry(scene: Scene) -> None:
     assert [entry["action"] for entry in await scene.entries(actor=scene.key)] == ["schedule.created"]
 
 
+async def test_an_entry_of_a_key_shows_all_that_the_key_may_do(scene: Scene) -> None:
+    body = {"name": "ci", "role": "user", "limits": {"requests_per_minute": 600}, "models": ["wine"]}
+    key = await scene("POST", "/v1/keys", 201, json=body)
+    [entry] = await scene.entries(action="key.created", actor=scene.key)
+    assert (entry["after"]["limits"], entry["after"]["models"]) == ({"requests_per_minute": 600}, ["wine"])
+    assert key.keys() - entry["after"].keys() == {"id", "key", "created_at", "created_by", "disabled_at", "last_used_at", "source"}
+
+
 async def test_owners_cancel_and_delete_their_own_things_without_an_entry(scene: Scene) -> None:
     await scene.other("DELETE", f"/v1/jobs/{await other_job(scene)}")
     await scene.other("DELETE", f"/v1/files/{await other_file(scene)}")
