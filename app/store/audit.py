@@ -122,8 +122,8 @@ async def page(
         since: Skip entries older than this time (seconds since 1970).
         until: Skip entries newer than this time.
     """
-    newest = f"({cursor.replace('_', '-')}" if cursor else "+" if until is None else f"{until * 1000:.0f}"
-    oldest = "-" if since is None else f"{since * 1000:.0f}"
+    newest = f"({cursor.replace('_', '-')}" if cursor else "+" if until is None else _first_id(until)
+    oldest = "-" if since is None else _first_id(since)
     entries: list[dict[str, Any]] = []
     last, looked = cursor, 0
     while looked < _LOOKED_AT:
@@ -154,6 +154,11 @@ async def chain(client: redis.asyncio.Redis, name: str) -> tuple[Head, AsyncIter
 def oldest_kept() -> str:
     """Return the ID before which entries may have been dropped because of their age."""
     return f"{time.time() * 1000 - settings().audit_days * _DAY_MS:.0f}-0"
+
+
+def _first_id(time_s: float) -> str:
+    """Return where a time is in a stream. IDs begin with 1970, and times before it are allowed."""
+    return f"{max(0.0, time_s) * 1000:.0f}"
 
 
 async def _newest(client: redis.asyncio.Redis, stream: str, newest: str, oldest: str) -> list[Stored]:

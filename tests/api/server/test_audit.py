@@ -299,6 +299,12 @@ async def test_a_refused_change_leaves_no_entry(scene: Scene) -> None:
     assert [entry["action"] for entry in await scene.entries(actor=scene.key)] == ["schedule.created"]
 
 
+@pytest.mark.parametrize(("query", "count"), [({"since": "0474-03-21T21:17:44Z"}, 1), ({"until": "0474-03-21T21:17:44Z"}, 0)])
+async def test_a_time_before_1970_is_a_time(scene: Scene, query: dict[str, str], count: int) -> None:
+    await scene.new_key()
+    assert len(await scene.entries(actor=scene.key, **query)) == count
+
+
 async def test_an_entry_of_a_key_shows_all_that_the_key_may_do(scene: Scene) -> None:
     body = {"name": "ci", "role": "user", "limits": {"requests_per_minute": 600}, "models": ["wine"]}
     key = await scene("POST", "/v1/keys", 201, json=body)
