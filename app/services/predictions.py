@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.broker.batcher.batcher import Batcher
+from app.core import callers
 from app.core.deliveries import Outcome
 from app.core.errors import DeadlineExceeded
 from app.core.models import Manifest
@@ -39,7 +40,8 @@ class PredictionService:
         """
         seconds = min(timeout_s or self._max_s, self._max_s)
         try:
-            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, self._rate_limits.charge(inputs[0].rows))
+            charge = self._rate_limits.charge(inputs[0].rows)
+            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge, callers.owner())
         except TimeoutError:
             raise DeadlineExceeded(
                 f"No result within {seconds:g} s. Send 'Prefer: respond-async' to receive a job and read its result later."

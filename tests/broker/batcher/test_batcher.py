@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator
 from app.broker import names
 from app.broker.batcher.batcher import Batcher
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.broker.replies import Replies
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.models import BatchLimits, Manifest, TensorSpec
@@ -90,7 +91,9 @@ def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Cal
 async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots: int, choices: Random) -> None:
     manifest = replace(MANIFEST, batch=BatchLimits(max_rows=most, max_wait_ms=1))
     async with redis.asyncio.Redis(port=client.connection_pool.connection_kwargs["port"]) as pool:
-        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None)
+        coalescer = Batcher(
+            pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None, FairShare(known(), lambda _: 1)
+        )
         replies = Replies(pool, "api", coalescer.finish)
         listening = asyncio.create_task(replies.run())
         # Whoever is subscribed is told that nothing ended.
