@@ -38,7 +38,7 @@ local function release(queue)
   if redis.call('EXISTS', turns) == 0 then
     redis.call('DEL', fairness, keys.charged .. queue)
   elseif clock then
-    redis.call('HSET', fairness, 'clock', clock)
+    redis.call('HSET', fairness, 'clock', clock, 'ahead', 0)
     redis.call('ZREMRANGEBYSCORE', keys.charged .. queue, '-inf', '(' .. clock)
   end
   return released
@@ -58,13 +58,21 @@ local function place(queue, id, message, shares, target)
   if redis.call('HSETNX', backlog, id, message) == 0 then return false end
   local fairness, charged, turns = keys.fairness .. queue, keys.charged .. queue, keys.turns .. queue
   redis.call('HSET', fairness, 'target', target)
-  local clock = tonumber(redis.call('HGET', fairness, 'clock')) or 0
+  local state = redis.call('HMGET', fairness, 'clock', 'ahead')
+  local clock, ahead = tonumber(state[1]) or 0, tonumber(state[2]) or 0
   local first, begin
   for _, share in ipairs(cjson.decode(shares)) do
     local owner = share[1]
     local at = math.max(clock, tonumber(redis.call('ZSCORE', charged, owner)) or 0)
     redis.call('ZADD', charged, string.format('%.17g', at + share[2]), owner)
     if not begin or at < begin then first, begin = owner, at end
+  end
+  -- An owner that owes nothing goes to the front of the queue, so that it waits for one process to be free. The others wait for ten of these at most.
+  if waiting > 0 and begin <= clock and ahead < 10 and redis.call('LLEN', list) <= tonumber(target) and not redis.call('ZSCORE', turns, first) then
+    redis.call('HDEL', backlog, id)
+    redis.call('HSET', fairness, 'ahead', ahead + 1)
+    redis.call('RPUSH', list, message)
+    return true
   end
   local own, score = keys.backlog_of .. queue .. ':' .. first, string.format('%.17g', begin)
   -- A list without a turn is left from a fault.

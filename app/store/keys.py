@@ -278,7 +278,7 @@ def charged(queue: str) -> str:
 
 
 def fairness(queue: str) -> str:
-    """Hash `clock`, `target`: the virtual time, and how many deliveries the queue has beside a backlog. Gone with the backlog."""
+    """Hash of the virtual time (`clock`), the length of the queue beside a backlog (`target`), and what went to its front (`ahead`). Gone with the backlog."""
     return f"{PREFIX}fairness:{queue}"
 
 

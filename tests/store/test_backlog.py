@@ -107,13 +107,31 @@ def test_another_owner_does_not_wait_behind_a_flood(store: Store) -> None:
     for _ in range(5):
         take(store)
     other = submit(store, "b").id
-    assert other in [take(store), take(store)]
+    assert take(store) == other
+
+
+def test_an_owner_goes_to_the_front_once_in_a_turn(store: Store) -> None:
+    for _ in range(20):
+        submit(store, "a")
+    first, second = submit(store, "b").id, submit(store, "b").id
+    order = drain(store)
+    assert order.index(first) == 0
+    assert 1 < order.index(second) < 5
+
+
+def test_what_is_in_the_queue_starts_although_new_owners_arrive(store: Store) -> None:
+    oldest, *_ = [submit(store, "a").id for _ in range(20)]
+    started = []
+    for number in range(30):
+        submit(store, f"new-{number}")
+        started.append(take(store))
+    assert oldest in started
 
 
 def test_owners_take_turns(store: Store) -> None:
     owners = {submit(store, owner).id: owner for owner in "a" * 20 + "b" * 20}
     order = "".join(owners[id] for id in drain(store))
-    assert order[2:20].count("a") == order[2:20].count("b") == 9
+    assert order[2:20].count("a") == pytest.approx(9, abs=1)
 
 
 def test_turns_are_counted_in_rows(store: Store) -> None:
@@ -143,7 +161,7 @@ def test_a_delivery_of_several_owners_waits_for_the_first_turn_of_any_of_them(st
         submit(store, "a")
     take(store)
     mixed = store.submit(2, costs={"a": 5, "b": 1}).id
-    assert mixed in [take(store), take(store)]
+    assert take(store) == mixed
 
 
 def test_a_delivery_of_several_owners_is_charged_to_each(store: Store) -> None:
@@ -273,7 +291,7 @@ def test_random_floods_lose_nothing_and_run_nothing_twice(
             store.finish(ended, succeeded(ended.jobs[0]))
         elif step == "retry" and running:
             ended = open[running.pop(0)]
-            for again in store.requeue(ended):
+            for again in store.requeue(ended, give_back=True):
                 open[again.id] = again
             store.finish(ended, failed(ended.jobs[0], attempt=9))
         assert store.messages() >= min(target, store.messages() + in_backlog(store)), "a worker waits although there is work"
@@ -303,8 +321,7 @@ def test_while_two_owners_wait_their_shares_differ_by_less_than_a_delivery_of_ea
     left = {owner: len(flood) for owner, flood in floods.items()}
     largest = {owner: max(flood) / weights[owner] for owner, flood in floods.items()}
     served = dict.fromkeys(floods, 0.0)
-    for id in drain(store)[target:]:
-        owner, cost = costs[id]
+    for owner, cost in [costs[id] for id in drain(store) if id in costs]:
         served[owner] += cost
         left[owner] -= 1
         waiting = [name for name in floods if left[name]]
