@@ -468,7 +468,7 @@ def names(listed: str) -> list[str]:
 
 def weights(listed: str) -> dict[str, float]:
     """Return the weight of each owner of a setting. Raises ValueError for a weight that is not between 0.001 and 1000."""
-    found = {}
+    owners = {}
     for element in names(listed):
         owner, separator, weight = element.rpartition("=")
         try:
@@ -477,8 +477,8 @@ def weights(listed: str) -> dict[str, float]:
             number = 0.0
         if not owner or not separator or not 0.001 <= number <= 1000:
             raise ValueError(f"{element!r} is not OWNER=WEIGHT with a weight from 0.001 to 1000. Use for example 'team-a=4,team-b=0.5'")
-        found[owner] = number
-    return found
+        owners[owner] = number
+    return owners
 
 
 def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:
