@@ -71,6 +71,8 @@ def test_a_deleted_key_is_refused_by_every_pod(release: Release) -> None:
             measured("a deleted key: refused by both API pods", f"{time.monotonic() - begun:.1f} s after the answer")
     finally:
         release.at.kubectl("scale", "deploy/celeriac-api", "--replicas=1")
+        # A terminating pod serves for a while yet. The tests after this one expect a single pod.
+        until("one API pod", lambda: len(pods_of(release, "app.kubernetes.io/component=api")) == 1, 120)
 
 
 def test_flower_asks_for_the_password_and_lists_what_was_done(release: Release) -> None:

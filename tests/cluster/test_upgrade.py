@@ -84,7 +84,7 @@ def unnoticed(reported: dict[str, Any], what: str) -> None:
         f"{what} under {RATE} jobs/s: requests failed, jobs lost, run again",
         f"{sum(reported['failed'].values())}, {reported['sent'] - reported['right']}, {reported['again']} of {reported['sent']}",
     )
-    assert (reported["failed"], reported["wrong"], reported["again"], reported["changed"]) == ({}, [], 0, 0)
+    assert (reported["failed"], reported["wrong"], reported["again"], reported["changed"]) == ({}, [], 0, 0), reported["first_failed"]
 
 
 def pods(release: Release) -> set[str]:
