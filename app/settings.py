@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -125,6 +126,10 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         "",
         description="Comma-separated origins whose pages may call the API from a browser, for example `https://app.example.com`, or `*` for all (default: none).",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Comma-separated addresses and networks of the proxies in front of the API, for example `10.0.0.0/8`. `X-Forwarded-For` of these names the client (default: none).",
     )
     auth: Literal["none", "keys"] = Field(
         "none",
@@ -415,6 +420,17 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"{origin!r} is not an origin. Use scheme, host in lower case and port: for example 'https://app.example.com'"
                 )
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """Refuse host names, and `*`, with which every client could choose its address."""
+        for network in names(value):
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not an address or a network. Use for example '10.0.0.0/8' or '192.0.2.7'") from None
         return value
 
     @classmethod

@@ -35,6 +35,7 @@ CeleriacError
 ├── TooManyFailures              too_many_failures       the address sent too many invalid API keys; try again later
 ├── CredentialsConflict          credentials_conflict    the request has two different API keys
 ├── ScopeMissing                 scope_missing           the API key lacks the scope that the operation needs
+├── CrossOriginRefused           cross_origin_refused    a page of another origin sent the request, and authentication is off
 ├── KeyRestricted                key_restricted          the API key does not allow this model or pool
 ├── KeyNotFound                  key_not_found           no API key of that id
 ├── KeyConflict                  key_conflict            the API key's state, or the number of keys, does not allow it
@@ -305,6 +306,11 @@ class ScopeMissing(CeleriacError):
     def __init__(self, detail: str, *, scope: str = "") -> None:
         super().__init__(detail)
         self.scope = scope
+
+
+class CrossOriginRefused(CeleriacError):
+    code = "cross_origin_refused"
+    title = "The request comes from a page of another origin"
 
 
 class KeyRestricted(CeleriacError):

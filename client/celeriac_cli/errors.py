@@ -105,7 +105,7 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     **dict.fromkeys(
         (
             "models_read_only", "store_unfit", "credentials_missing", "invalid_key", "credentials_conflict", "scope_missing",
-            "key_restricted",
+            "key_restricted", "cross_origin_refused",
         ),
         Exit.REFUSED,
     ),

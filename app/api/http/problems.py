@@ -57,6 +57,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.TooManyFailures: 429,
     errors.CredentialsConflict: 400,
     errors.ScopeMissing: 403,
+    errors.CrossOriginRefused: 403,
     errors.KeyRestricted: 403,
     errors.KeyNotFound: 404,
     errors.KeyConflict: 409,

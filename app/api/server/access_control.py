@@ -99,7 +99,6 @@ class AccessControl:
 
     async def admit(self, scope: Connection) -> Authenticated:
         """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
-        # The peer of the connection. Headers that name another address could be made up.
         client = scope.get("client")
         address: str = client[0] if client else ""
         try:

@@ -29,7 +29,7 @@ async def serve(request: Request, route: PlainRoute) -> Response:
 
 
 def context(scope: Connection) -> Context:
-    """Return where a request comes from. The address is that of the peer, which may be a proxy."""
+    """Return where a request comes from. The address is that of the peer, or what a trusted proxy says."""
     client, agent, request_id = scope.get("client"), None, None
     for name, value in scope["headers"]:
         if name == b"user-agent":
