@@ -1,7 +1,7 @@
 """Requests that a page of another origin makes a browser send, while authentication is off.
 
 CORS keeps the responses from such a page, but a browser sends a POST without a body all the same. So a page that somebody opens could
-change a server that only their machine can reach. A key does not travel by itself, so with authentication there is nothing to check.
+change a server that only their machine can reach. No browser adds a key, so with authentication there is nothing to check.
 
 The rules are those of Go's `net/http.CrossOriginProtection`: browsers say where a request comes from, other clients say nothing.
 """
