@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from prometheus_client import Gauge
-
 from app import metrics
 from app.core.api_keys import ApiKey
 from app.core.errors import InvalidInput
@@ -29,7 +27,6 @@ class ApiKeysFile(WatchedFile[ApiKey]):
 
     title: ClassVar[str] = "keys file"
     noun: ClassVar[str] = "API keys"
-    valid: ClassVar[Gauge] = metrics.KEYS_FILE_VALID
 
     @property
     def keys(self) -> Mapping[str, ApiKey]:
@@ -38,6 +35,9 @@ class ApiKeysFile(WatchedFile[ApiKey]):
 
     def _parse(self, text: str) -> dict[str, ApiKey]:
         return parse(text)
+
+    def _report(self, *, valid: bool) -> None:
+        metrics.KEYS_FILE_VALID.set(valid)
 
 
 def parse(text: str) -> dict[str, ApiKey]:

@@ -19,8 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from prometheus_client import Gauge
-
 from app import metrics
 from app.core.errors import InvalidInput, InvalidToken
 from app.core.identities import Issuer, unverified
@@ -35,7 +33,6 @@ class IssuersFile(WatchedFile[Issuer]):
 
     title: ClassVar[str] = "issuers file"
     noun: ClassVar[str] = "issuers"
-    valid: ClassVar[Gauge] = metrics.ISSUERS_FILE_VALID
 
     @property
     def issuers(self) -> Mapping[str, Issuer]:
@@ -50,6 +47,9 @@ class IssuersFile(WatchedFile[Issuer]):
                 raise InvalidInput(f"The issuer {resolved.url} occurs twice.")
             issuers[resolved.url] = resolved
         return issuers
+
+    def _report(self, *, valid: bool) -> None:
+        metrics.ISSUERS_FILE_VALID.set(valid)
 
 
 def parse(text: str) -> list[Issuer]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import yaml
-from prometheus_client import Gauge
 
 from app.core.errors import CeleriacError, InvalidInput
 
@@ -30,7 +29,6 @@ class WatchedFile(ABC, Generic[_Content]):
     """What the log calls the file."""
     noun: ClassVar[str]
     """What the log calls its entries."""
-    valid: ClassVar[Gauge]
 
     def __init__(self, path: Path | None) -> None:
         self.entries: dict[str, _Content] = {}
@@ -38,11 +36,15 @@ class WatchedFile(ABC, Generic[_Content]):
         self._path = path
         self._state: _State | None = None
         if path is None:
-            self.valid.set(1)
+            self._report(valid=True)
 
     @abstractmethod
     def _parse(self, text: str) -> dict[str, _Content]:
         """Return the entries of a text. Raises InvalidInput if it is not valid."""
+
+    @abstractmethod
+    def _report(self, *, valid: bool) -> None:
+        """Set the metric of the file."""
 
     def refresh(self) -> bool:
         """Read the file if it has changed. Return whether the entries are others now. Blocks."""
@@ -58,14 +60,14 @@ class WatchedFile(ABC, Generic[_Content]):
             return False
         # The state from before reading: a file that changed meanwhile is read again.
         changed, self._state, self.trouble = entries != self.entries, state, ""
-        self.valid.set(1)
+        self._report(valid=True)
         if changed:
             self.entries = entries
             log.info("Read %d %s from %s.", len(entries), self.noun, self._path)
         return changed
 
     def _fail(self, reason: str) -> None:
-        self.valid.set(0)
+        self._report(valid=False)
         if reason != self.trouble:
             text = "Cannot use the %s %s and keep the %d %s read before: %s"
             log.error(text, self.title, self._path, len(self.entries), self.noun, reason)

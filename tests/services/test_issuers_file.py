@@ -14,6 +14,7 @@ from app.core.errors import InvalidInput
 from app.services.issuers_file import IssuersFile, parse
 from app.services.requests.issuers import CLUSTER_FOLDER, CLUSTER_KEYS
 from tests.core.test_identities import encoded
+from tests.documentation.blocks import block
 
 ENTRY = {"name": "company", "issuer": "https://login.example.com", "audiences": ["celeriac"], "roles": [{"value": "ml", "role": "user"}]}
 
@@ -32,6 +33,13 @@ def test_the_defaults_are_those_of_most_providers() -> None:
         "groups",
     )
     assert (issuer.rules[0].scopes, issuer.rules[0].models, issuer.default) == (frozenset(ROLES["user"]), ("*",), None)
+
+
+def test_the_file_of_the_page_is_valid() -> None:
+    (company,) = parse(block("docs/how-to/identities.md", "- name: company", "yaml"))
+    caller = company.caller({"sub": "alice", "realm_access": {"roles": ["ml-team"]}})
+    assert (caller.scopes, caller.models) == (frozenset(ROLES["user"]), ("wine*", "digits"))
+    assert company.caller({"sub": "bob"}).scopes == frozenset(ROLES["viewer"])
 
 
 def test_a_cluster_needs_nothing_but_audiences_and_roles() -> None:
@@ -68,10 +76,10 @@ def test_the_file_is_yaml_and_an_empty_prefix_is_kept() -> None:
     [
         ({"name": "Company"}, "Invalid name 'Company'. Use 1 to 20 lowercase letters"),
         ({"name": None}, "Field name is missing"),
-        ({"issuer": None}, "issuer is missing. Use the claim `iss`"),
+        ({"issuer": None}, "Field issuer is missing. Use the claim `iss`"),
         ({"issuer": "http://login.example.com"}, "Invalid issuer 'http://login.example.com'. Use an https URL"),
         ({"issuer": "login"}, "Use an https URL"),
-        ({"type": "serviceaccount", "issuer": None, "jwks_uri": "https://a/b"}, "issuer is missing"),
+        ({"type": "serviceaccount", "issuer": None, "jwks_uri": "https://a/b"}, "Field issuer is missing"),
         ({"type": "saml"}, "Field type must be 'oidc' or 'serviceaccount', not 'saml'"),
         ({"audiences": []}, "Field audiences must have at least 1 item, not"),
         ({"audiences": None}, "Field audiences is missing"),

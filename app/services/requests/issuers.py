@@ -79,7 +79,7 @@ class FileIssuer(RequestBody):
         """Return the issuer. Raises InvalidInput if fields contradict each other."""
         cluster = self.type == "serviceaccount"
         if self.issuer is None and (not cluster or self.jwks_uri is not None):
-            raise InvalidInput("issuer is missing. Use the claim `iss` of its tokens, exactly.", pointer="/issuer")
+            raise InvalidInput("Field issuer is missing. Use the claim `iss` of its tokens, exactly.", pointer="/issuer")
         if not self.roles and self.default is None:
             raise InvalidInput("No token would have a role. Add roles, or a default.", pointer="/roles")
         own = self.issuer is None
