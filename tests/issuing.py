@@ -89,6 +89,8 @@ def provider(certificates: Path | None = None, port: int = 0) -> Iterator[Provid
             made.asked.append((self.path, self.headers.get("authorization", "")))
             made.hold.wait(30)
             answer = made.document(self.path)
+            if "jwks" in self.path and self.headers.get("accept") not in ("*/*", "application/jwk-set+json"):
+                answer = 406  # as Kubernetes does
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             with contextlib.suppress(OSError):  # the client has left
                 self.send_response(answer if isinstance(answer, int) else 200)

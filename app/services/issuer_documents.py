@@ -57,7 +57,8 @@ async def fetch_keys(issuer: Issuer) -> dict[str, VerificationKey]:
         httpx.HTTPError: The server does not answer as HTTP demands.
     """
     async with asyncio.timeout(TIMEOUT_S):
-        headers = {"accept": "application/json", "user-agent": f"celeriac/{__version__}"}
+        # Kubernetes refuses to send its keys as application/json, and other issuers send nothing else.
+        headers = {"accept": "*/*", "user-agent": f"celeriac/{__version__}"}
         certificates: ssl.SSLContext | bool = True
         if issuer.ca_file:
             certificates = await asyncio.to_thread(ssl.create_default_context, cafile=issuer.ca_file)
