@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +22,20 @@ from tests.issuing import Provider, provider
 
 pytestmark = pytest.mark.slow
 ROLES = [{"value": "admins", "role": "admin"}, {"value": "ml", "role": "user", "models": ["wine"]}, {"value": "ops", "role": "operator"}]
+
+IMPORTED = """
+import asyncio, sys
+from app.api.app import create
+from app.api.container import Container
+from app.settings import settings
+
+async def make():
+    Container(settings())
+
+create()
+asyncio.run(make())
+print([name for name in sys.modules if name in ("jwt", "cryptography.hazmat")])
+"""
 
 
 @pytest.fixture
@@ -153,6 +170,12 @@ async def test_without_issuers_a_token_is_an_invalid_key(configured: pytest.Monk
     async with secured(configured) as api:
         response = await api.get("/v1/jobs", headers=bearer(issuer.token()))
         assert (response.status_code, response.json()["code"]) == (401, "invalid_key")
+
+
+async def test_without_issuers_the_libraries_of_tokens_take_no_memory(configured: pytest.MonkeyPatch) -> None:
+    configured.setenv("CELERIAC_AUTH", "keys")
+    printed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=True)
+    assert printed.stdout == "[]\n"
 
 
 async def test_the_documentation_mentions_tokens(api: httpx.AsyncClient) -> None:
