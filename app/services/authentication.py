@@ -129,7 +129,7 @@ class Authentication:
         """
         # No key has a dot.
         if self._tokens is not None and b"." in text:
-            return await self._tokens.verify(text, refetch=not self._failures.exceeded(address)), None
+            return await self._tokens.verify(text), None
         id, secret = parse(text)
         cached = self._in_file.get(id)
         if cached is None:

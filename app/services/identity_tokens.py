@@ -81,12 +81,11 @@ class IdentityTokens:
             for keys in self._keys.values():
                 await keys.aclose()
 
-    async def verify(self, token: bytes, *, refetch: bool = True) -> Caller:
+    async def verify(self, token: bytes) -> Caller:
         """Return the caller that a token means.
 
         Args:
             token: The token.
-            refetch: Whether the keys of its issuer may be fetched again if it names an unknown one.
 
         Raises:
             InvalidToken: The token is not valid. The reason is counted.
@@ -98,7 +97,7 @@ class IdentityTokens:
         if cached is not None and self._holds(cached):
             return cached.caller
         try:
-            verified = await self._verify(token, refetch)
+            verified = await self._verify(token)
         except InvalidToken as error:
             metrics.TOKENS_REFUSED.labels(error.reason).inc()
             raise
@@ -114,7 +113,7 @@ class IdentityTokens:
         keys = cached.keys
         return self._clock() < cached.until and self._keys.get(keys.issuer.url) is keys and keys.current(cached.key.id) is cached.key
 
-    async def _verify(self, token: bytes, refetch: bool) -> _Verified:
+    async def _verify(self, token: bytes) -> _Verified:
         header, claims = unverified(token)
         algorithm, id, url = header.get("alg"), header.get("kid", ""), claims.get("iss")
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
@@ -124,7 +123,7 @@ class IdentityTokens:
             raise fault("issuer")
         if not isinstance(id, str):
             raise fault("malformed")
-        key = await keys.get(id, refetch=refetch)
+        key = await keys.get(id)
         if algorithm not in key.algorithms:
             raise fault("algorithm")
         claims = _decode(token, key, algorithm, keys)

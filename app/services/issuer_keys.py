@@ -54,12 +54,11 @@ class IssuerKeys:
             return next(iter(self._keys.values()))
         return self._keys.get(id)
 
-    async def get(self, id: str, *, refetch: bool) -> VerificationKey:
+    async def get(self, id: str) -> VerificationKey:
         """Return a key.
 
         Args:
             id: The `kid` of the token, or an empty text.
-            refetch: Whether the keys may be fetched because the key is unknown.
 
         Raises:
             InvalidToken: The issuer does not publish the key.
@@ -75,7 +74,7 @@ class IssuerKeys:
                     retry_after_s=_RETRY_S,
                 )
         key = self.current(id)
-        if key is None and refetch and self._may_force(id, now):
+        if key is None and self._may_force(id, now):
             await self._fetch()
             key = self.current(id)
             if key is None and not self._trouble:

@@ -281,7 +281,7 @@ async def test_no_change_of_a_token_is_accepted_and_none_is_a_mistake_of_ours(se
     at = data.draw(st.integers(0, len(token) - 1))
     token[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises((InvalidToken, IssuerUnavailable)):
-        await setup.tokens.verify(bytes(token), refetch=False)
+        await setup.tokens.verify(bytes(token))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -56,16 +56,16 @@ async def idle(keys: IssuerKeys) -> None:
             await asyncio.wait([keys._task])
 
 
-async def refused(keys: IssuerKeys, id: str, *, refetch: bool = True) -> str:
+async def refused(keys: IssuerKeys, id: str) -> str:
     with pytest.raises(InvalidToken) as error:
-        await keys.get(id, refetch=refetch)
+        await keys.get(id)
     return error.value.reason
 
 
 async def test_many_requests_at_once_cause_one_fetch(running: Provider, keys: IssuerKeys) -> None:
     running.hold.clear()
     (id,) = running.keys
-    waiting = [asyncio.ensure_future(keys.get(id, refetch=True)) for _ in range(50)]
+    waiting = [asyncio.ensure_future(keys.get(id)) for _ in range(50)]
     await asyncio.sleep(0)
     running.hold.set()
     assert {(await request).id for request in waiting} == {id}
@@ -75,7 +75,7 @@ async def test_many_requests_at_once_cause_one_fetch(running: Provider, keys: Is
 async def test_a_request_that_is_cancelled_leaves_the_fetch_to_the_others(running: Provider, keys: IssuerKeys) -> None:
     running.hold.clear()
     (id,) = running.keys
-    first, second = (asyncio.ensure_future(keys.get(id, refetch=True)) for _ in range(2))
+    first, second = (asyncio.ensure_future(keys.get(id)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
     await asyncio.wait([first])
@@ -86,7 +86,7 @@ async def test_a_request_that_is_cancelled_leaves_the_fetch_to_the_others(runnin
 
 async def test_a_flood_of_unknown_keys_causes_one_fetch_in_half_a_minute(running: Provider, keys: IssuerKeys, clock: Clock) -> None:
     (id,) = running.keys
-    await keys.get(id, refetch=True)
+    await keys.get(id)
     assert {await refused(keys, f"made-up-{number}") for number in range(300)} == {"key"}
     assert running.fetches == 2
     clock.now += 30
@@ -109,20 +109,13 @@ async def test_a_key_that_the_issuer_did_not_have_is_not_looked_for_soon(running
 
 async def test_a_rotated_key_is_accepted_with_one_fetch_and_the_old_one_no_longer(running: Provider, keys: IssuerKeys) -> None:
     (old,) = running.keys
-    kept = await keys.get(old, refetch=True)
+    kept = await keys.get(old)
     new = running.rotate(keep=True)
-    assert (await keys.get(new, refetch=True)).id == new
+    assert (await keys.get(new)).id == new
     assert keys.current(old) is kept, "an unchanged key is the same object"
     running.rotate()
     keys.refresh()
     assert keys.current(old) is kept
-
-
-async def test_an_address_that_failed_too_often_causes_no_fetch(running: Provider, keys: IssuerKeys) -> None:
-    (id,) = running.keys
-    await keys.get(id, refetch=False)
-    assert await refused(keys, running.rotate(), refetch=False) == "key"
-    assert running.fetches == 1
 
 
 async def test_keys_are_fetched_again_in_the_background_when_they_are_old(running: Provider, keys: IssuerKeys, clock: Clock) -> None:
@@ -144,13 +137,13 @@ async def test_old_keys_serve_for_a_day_while_the_issuer_does_not_answer(
     running: Provider, keys: IssuerKeys, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (id,) = running.keys
-    await keys.get(id, refetch=True)
+    await keys.get(id)
     running.documents["/keys"] = 500
     for _ in range(3):
         clock.now += 600
         keys.refresh()
         await idle(keys)
-        assert (await keys.get(id, refetch=True)).id == id
+        assert (await keys.get(id)).id == id
     assert running.fetches == 4
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == [
@@ -158,10 +151,10 @@ async def test_old_keys_serve_for_a_day_while_the_issuer_does_not_answer(
     ]
     clock.now += 24 * 3600
     with pytest.raises(IssuerUnavailable, match="cannot be fetched, so its tokens cannot be verified"):
-        await keys.get(id, refetch=True)
+        await keys.get(id)
     del running.documents["/keys"]
     clock.now += 5
-    assert (await keys.get(id, refetch=True)).id == id
+    assert (await keys.get(id)).id == id
 
 
 async def test_without_keys_the_issuer_is_asked_every_few_seconds_whatever_the_number_of_requests(
@@ -170,19 +163,19 @@ async def test_without_keys_the_issuer_is_asked_every_few_seconds_whatever_the_n
     running.documents["/keys"] = 503
     for _ in range(20):
         with pytest.raises(IssuerUnavailable) as error:
-            await keys.get("any", refetch=True)
+            await keys.get("any")
     assert (running.fetches, error.value.retry_after_s) == (1, 5)
     clock.now += 5
     del running.documents["/keys"]
     (id,) = running.keys
-    assert (await keys.get(id, refetch=True)).id == id
+    assert (await keys.get(id)).id == id
 
 
 async def test_an_issuer_that_is_silent_is_given_up(running: Provider, keys: IssuerKeys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(issuer_documents, "TIMEOUT_S", 0.2)
     running.hold.clear()
     with pytest.raises(IssuerUnavailable):
-        await keys.get("any", refetch=True)
+        await keys.get("any")
 
 
 async def test_a_fetch_ends_with_the_process(running: Provider, keys: IssuerKeys) -> None:
@@ -246,7 +239,7 @@ async def test_the_server_of_a_cluster_has_its_own_ca_and_demands_a_token_that_c
         assert cluster.asked == [("/keys", "Bearer first"), ("/keys", "Bearer second")]
         keys = IssuerKeys(replace(own, ca_file=""))
         with pytest.raises(IssuerUnavailable):
-            await keys.get(id, refetch=True)
+            await keys.get(id)
         assert "CERTIFICATE_VERIFY_FAILED" in keys._trouble
         missing: Any
         for missing in ({"ca_file": str(tmp_path / "no")}, {"token_file": str(tmp_path / "no")}):
