@@ -115,7 +115,7 @@ RECYCLED: Final = Counter(
     ["reason"],
 )
 AUTHENTICATION_FAILURES: Final = Counter(
-    "celeriac_authentication_failures", "Requests refused because of their API key, by error code.", ["code"]
+    "celeriac_authentication_failures", "Requests refused because of their API key or identity token, by error code.", ["code"]
 )
 FAILING_ADDRESSES: Final = Gauge(
     "celeriac_failing_addresses",
@@ -134,6 +134,30 @@ KEYS_FILE_VALID: Final = Gauge(
     "celeriac_keys_file_valid",
     "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",
     multiprocess_mode="livemin",
+)
+ISSUERS_FILE_VALID: Final = Gauge(
+    "celeriac_issuers_file_valid",
+    "1 if the issuers file is valid or not set. 0 if it cannot be used and the issuers read before are kept.",
+    multiprocess_mode="livemin",
+)
+TOKENS_REFUSED: Final = Counter(
+    "celeriac_identity_tokens_refused",
+    "Identity tokens refused, by reason: algorithm, audience, claims, early, expired, issuer, key, malformed, signature.",
+    ["reason"],
+)
+TOKENS_CACHED: Final = Gauge(
+    "celeriac_identity_tokens_cached",
+    "Verified identity tokens in memory, at most `CELERIAC_MAX_IDENTITY_TOKENS` per process.",
+    multiprocess_mode="livesum",
+)
+ISSUER_FETCHES: Final = Counter(
+    "celeriac_issuer_fetches", "Fetches of the keys of an issuer, by outcome: fetched or failed.", ["issuer", "outcome"]
+)
+ISSUER_KEYS_FETCHED: Final = Gauge(
+    "celeriac_issuer_keys_fetched_timestamp_seconds",
+    "Time of the last successful fetch of the keys of an issuer (Unix time).",
+    ["issuer"],
+    multiprocess_mode="mostrecent",
 )
 AUDIT_ENTRIES: Final = Counter("celeriac_audit_entries", "Entries written to the audit log, by action.", ["action"])
 AUDIT_LOST: Final = Counter(

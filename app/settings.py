@@ -22,7 +22,7 @@ ADVANCED: Final = frozenset(
     {
         "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
-        "max_failing_addresses", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
+        "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
@@ -133,10 +133,17 @@ class Settings(BaseSettings):
     )
     auth: Literal["none", "keys"] = Field(
         "none",
-        description="Authentication of the API: `none` accepts every request, `keys` demands an API key with the scope of the operation.",
+        description="Authentication of the API: `none` accepts every request, `keys` demands an API key or an identity token with the scope of the operation.",
     )
     keys_file: Path | None = Field(
         None, description="YAML or JSON file with hashes of API keys, for example a mounted Secret. It is read again when it changes."
+    )
+    issuers_file: Path | None = Field(
+        None,
+        description="YAML or JSON file with issuers of identity tokens, which callers may send in place of API keys. It is read again when it changes.",
+    )
+    max_identity_tokens: int = Field(
+        10_000, gt=0, description="Verified identity tokens that one API process remembers; the oldest are dropped first."
     )
     max_keys: int = Field(10_000, gt=0, description="Maximum API keys in Redis. Those of `keys_file` do not count.")
     keys_stale_s: float = Field(

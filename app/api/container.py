@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -64,6 +64,9 @@ from app.settings import Settings, names
 from app.store import owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
+
+if TYPE_CHECKING:
+    from app.services.identity_tokens import IdentityTokens
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +131,14 @@ class Container:
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
         self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
+        background: list[_BackgroundLoop] = []
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
-            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"))
+            tokens = _identity_tokens(settings, loops)
+            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
+            background += [self._authentication, *([tokens] if tokens else [])]
             self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals)
         self.audit = AuditService(redis)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
@@ -158,7 +164,7 @@ class Container:
             self.reconciler,
             self.pools,
             self._refusals,
-            *([self._authentication] if self._authentication else []),
+            *background,
         )
 
     @contextlib.asynccontextmanager
@@ -195,6 +201,17 @@ class Container:
         """Answer every request that is held with what is known now. New work is still done."""
         self.readiness.leaving = True
         self.holds.drain()
+
+
+def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
+    """Return what verifies identity tokens, if issuers are configured."""
+    if settings.issuers_file is None:
+        return None
+    # PyJWT and cryptography take 20 MiB and a part of a second, which only installations with issuers should pay.
+    from app.services.identity_tokens import IdentityTokens
+    from app.services.issuers_file import IssuersFile
+
+    return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
 
 
 def container(request: Request) -> Container:

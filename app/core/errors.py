@@ -31,7 +31,10 @@ CeleriacError
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── CredentialsMissing           credentials_missing     the request has no API key, and needs one
-│   └── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+│   ├── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+│   └── InvalidToken             invalid_token           the identity token is malformed, expired, or not from an accepted issuer for this API
+├── IssuerUnavailable            issuer_unavailable      the keys of the token's issuer could not be fetched; try again later
+├── RoleMissing                  role_missing            no rule gives the holder of the identity token a role
 ├── TooManyFailures              too_many_failures       the address sent too many invalid API keys; try again later
 ├── CredentialsConflict          credentials_conflict    the request has two different API keys
 ├── ScopeMissing                 scope_missing           the API key lacks the scope that the operation needs
@@ -283,6 +286,29 @@ class CredentialsMissing(CeleriacError):
 class InvalidKey(CredentialsMissing):
     code = "invalid_key"
     title = "The API key is not valid"
+
+
+class InvalidToken(CredentialsMissing):
+    code = "invalid_token"
+    title = "The identity token is not valid"
+
+    def __init__(self, detail: str, *, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class IssuerUnavailable(CeleriacError):
+    code = "issuer_unavailable"
+    title = "The identity token cannot be verified now"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class RoleMissing(CeleriacError):
+    code = "role_missing"
+    title = "The identity token has no role here"
 
 
 class TooManyFailures(CeleriacError):
