@@ -28,7 +28,7 @@ from app.registry.contents import EXAMPLES
 from app.registry.repository import Repository
 from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
-from app.runtime.compiled import write_onnx
+from app.runtime.compiling import write_onnx
 from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
