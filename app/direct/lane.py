@@ -50,7 +50,8 @@ class DirectLane:
         if version is None or version.manifest is not manifest:
             return None
         settings = self._settings
-        if inputs[0].rows > settings.direct_max_rows or sum(len(tensor.data) for tensor in inputs) > settings.direct_max_bytes:
+        size = len(inputs[0].data) if len(inputs) == 1 else sum(len(tensor.data) for tensor in inputs)
+        if inputs[0].rows > settings.direct_max_rows or size > settings.direct_max_bytes:
             metrics.DIRECT_REFUSED.labels("size").inc()
         elif 1000 * self._lag_s() > settings.direct_max_lag_ms:
             metrics.DIRECT_REFUSED.labels("lag").inc()
@@ -93,7 +94,8 @@ class DirectLane:
         return Choice(Lane.QUEUE, "This API process has not loaded it yet.")
 
     def close(self) -> None:
-        """Stop the watchdog and remove the marks of this process."""
+        """Stop the watchdog and remove the marks of this process. Requests that still arrive take the queue."""
+        self._versions.clear()
         self._watchdog.stop()
         self.marks.close()
 

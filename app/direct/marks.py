@@ -45,12 +45,12 @@ class Marks:
     """The marks of this process, and those that dead processes left in the same folder.
 
     Attributes:
-        calling: The version that the event loop is calling, and since when (monotonic), or None.
+        calling: The call in progress on the event loop: a new tuple with the name of the version, or None.
     """
 
     def __init__(self, folder: Path, process: str) -> None:
         """Create the file of this process. Raises OSError if the folder cannot be written."""
-        self.calling: tuple[str, float] | None = None
+        self.calling: tuple[str] | None = None
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"{process}{_SUFFIX}"
@@ -62,10 +62,10 @@ class Marks:
         draft.rename(self._path)
         self._memory = mmap.mmap(self._file.fileno(), 2 * _SLOT_BYTES)
 
-    def enter(self, encoded: bytes, which: str, since: float) -> None:
+    def enter(self, encoded: bytes, which: str) -> None:
         """Note that the event loop calls the version `which`. `encoded` is what `Mark.encode` returned."""
         self._memory[:_SLOT_BYTES] = encoded
-        self.calling = which, since
+        self.calling = (which,)
 
     def leave(self) -> None:
         """Note that the call has returned."""

@@ -124,7 +124,7 @@ class DirectVersion:
 
     def _call(self, inputs: list[Tensor], outputs: tuple[str, ...], rows: int) -> list[Tensor]:
         began, began_cpu = time.monotonic(), time.thread_time()
-        self._marks.enter(self._mark, self._which, began)
+        self._marks.enter(self._mark, self._which)
         try:
             return self._model.predict(inputs, outputs)
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from typing import Final
 
 from app.direct.marks import Marks
@@ -13,6 +12,7 @@ from app.direct.marks import Marks
 log = logging.getLogger(__name__)
 EXIT_CODE: Final = 70
 """EX_SOFTWARE of sysexits.h."""
+_LOOKS: Final = 4
 
 
 class Watchdog:
@@ -32,13 +32,14 @@ class Watchdog:
         self._stopped.set()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._stuck_s / 4):
+        last: tuple[str] | None = None
+        looks = 0
+        while not self._stopped.wait(self._stuck_s / _LOOKS):
             call = self._marks.calling
-            if call is not None and time.monotonic() - call[1] > self._stuck_s:
-                log.critical(
-                    "Ending this process: a call of %s has not returned for %g s. Its mark keeps the version off the direct lane.",
-                    call[0],
-                    self._stuck_s,
-                )
+            # Counts looks, not seconds: a process that was suspended has not called for that long.
+            looks = looks + 1 if call is not None and call is last else 0
+            last = call
+            if call is not None and looks >= _LOOKS:
+                log.critical("Ending this process: a call of %s has not returned for %g s.", call[0], self._stuck_s)
                 # The event loop, which would end it in order, is what does not run.
                 os._exit(EXIT_CODE)

@@ -120,5 +120,8 @@ class DirectVersions:
         """Record the versions that a dead process was calling. Its file stays until Redis has them."""
         for mark in marks:
             log.error("%s@%s takes the queue from now on: an API process died while it was predicting with it.", mark.name, mark.version)
-            await direct_failures.record(self._client, (mark.name, mark.version), DirectFailure(mark.sha256, time.time()))
+            key, failure = (mark.name, mark.version), DirectFailure(mark.sha256, time.time())
+            # Here, even if Redis does not answer.
+            self._failures = {**self._failures, key: failure}
+            await direct_failures.record(self._client, key, failure)
         await asyncio.to_thread(own.remove, path)

@@ -279,7 +279,7 @@ def _die_in_a_call(folder: Path, name: str, version: str, sha256: str, *, left: 
     code = (
         "import sys, time; from pathlib import Path; from app.direct.marks import Mark, Marks\n"
         "folder, name, version, sha256, left = sys.argv[1:]\n"
-        "marks = Marks(Path(folder), 'dead'); marks.enter(Mark(name, version, sha256).encode(), name, 1.0)\n"
+        "marks = Marks(Path(folder), 'dead'); marks.enter(Mark(name, version, sha256).encode(), name)\n"
         "marks.leave() if left == 'True' else None\n"
         "print('calling', flush=True); time.sleep(60)"
     )
