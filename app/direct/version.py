@@ -117,6 +117,9 @@ class DirectVersion:
             middle = len(requests) // 2
             self._answer(requests[:middle], outputs)
             self._answer(requests[middle:], outputs)
+        except Exception as error:  # noqa: BLE001 no caller may wait forever; the server logs it
+            for request in requests:
+                request.answer.set_exception(error)
         else:
             self._succeeded(len(requests))
             for request, answer in zip(requests, answers, strict=True):
