@@ -32,14 +32,32 @@ RATE_LIMITED: Final = Counter(
     "Requests rejected by a rate limit of their owner or API key, by policy: `owner_requests_per_minute` …",
     ["policy"],
 )
-BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)
+INFERENCES: Final = Counter(
+    "celeriac_inferences",
+    "Synchronous predictions that got an answer, by lane: `direct` if the API process predicted itself, `queue` if a worker did.",
+    ["model", "version", "lane"],
+)
+DIRECT_VERSIONS: Final = Gauge(
+    "celeriac_direct_versions", "Model versions that API processes hold to predict with themselves.", multiprocess_mode="livemax"
+)
+DIRECT_REFUSED: Final = Counter(
+    "celeriac_direct_refused",
+    "Requests for a version on the direct lane that took the queue, by reason: its `pool` is paused, the `size` of the request, a full `line`, "
+    "a `lag` of the event loop, or lack of `memory`.",
+    ["reason"],
+)
+BATCH_ROWS: Final = Histogram(
+    "celeriac_delivery_rows", "Rows joined into one delivery or one direct call.", ["model", "version"], buckets=_ROWS
+)
 BATCH_WAIT: Final = Histogram(
     "celeriac_delivery_wait_seconds",
     "Time that the first job of a delivery waited for others to join.",
     ["model", "version"],
     buckets=_SECONDS,
 )
-JOBS_ENDED: Final = Counter("celeriac_jobs_ended", "Jobs ended by a worker, by outcome.", ["model", "version", "outcome"])
+JOBS_ENDED: Final = Counter(
+    "celeriac_jobs_ended", "Predictions that ended, in a worker or on the direct lane, by outcome.", ["model", "version", "outcome"]
+)
 JOBS_LATE: Final = Counter("celeriac_jobs_late", "Outcomes dropped because the job already had one.", ["model", "version"])
 PIPELINES_ENDED: Final = Counter("celeriac_pipelines_ended", "Ended pipeline runs, by outcome.", ["pipeline", "outcome"])
 QUEUE_SECONDS: Final = Histogram(

@@ -20,7 +20,8 @@ from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
-        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
+        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "direct_max_lag_ms", "direct_max_model_bytes", "direct_max_rows",
+        "direct_max_versions", "direct_stuck_s", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
@@ -329,6 +330,29 @@ class Settings(BaseSettings):
     max_memory_ratio: float = Field(0.8, gt=0, le=1, description="Share of Redis' maxmemory above which new jobs are rejected with 429.")
     default_deadline_s: float = Field(24 * 3600, gt=0, description="Time that a job may wait in the queue, if its caller sets no deadline.")
     infer_timeout_s: float = Field(30.0, gt=0, description="Maximum time for a synchronous prediction; after it 504.")
+    direct: Literal["auto", "off"] = Field(
+        "auto",
+        description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",
+    )
+    direct_max_ms: float = Field(
+        2.0, gt=0, description="CPU time that a version may take for its golden sample to be predicted with in an API process."
+    )
+    direct_max_bytes: int = Field(
+        64 << 10, gt=0, description="Maximum bytes of the input tensors of a request on the direct lane. Larger ones take the queue."
+    )
+    direct_max_rows: int = Field(
+        64,
+        gt=0,
+        description="Maximum rows of a request on the direct lane, and of one call of a version there. Larger requests take the queue.",
+    )
+    direct_max_versions: int = Field(32, gt=0, description="Maximum versions that an API process holds for the direct lane.")
+    direct_max_model_bytes: int = Field(64 << 20, gt=0, description="Maximum bytes of their files.")
+    direct_max_lag_ms: float = Field(
+        250.0, gt=0, description="Pause of the event loop of an API process above which its requests take the queue."
+    )
+    direct_stuck_s: float = Field(
+        5.0, gt=0, description="Time after which an API process ends itself because a call on the direct lane has not returned."
+    )
     max_wait_s: float = Field(60.0, gt=0, description="Maximum of `?wait=` and `Prefer: wait=`.")
     visibility_timeout_s: float = Field(
         10.0, ge=2, description="Time after a worker's last heartbeat before its deliveries go to other workers."

@@ -30,6 +30,8 @@ from app.broker.replies import Replies
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
 from app.core.schedules import PARENT
+from app.direct.lane import DirectLane
+from app.direct.marks import Marks
 from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.loops import Loops
@@ -45,6 +47,7 @@ from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.catalog import Catalog
 from app.services.dead_letters import DeadLetterService
+from app.services.direct_versions import DirectVersions
 from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
@@ -105,7 +108,10 @@ class Container:
         estimate, rate_limits, pool_states = StartEstimate(), RateLimits(settings), PoolStates(redis)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
-        self.predictions = PredictionService(settings, batcher, rate_limits)
+        pauses = Pauses(loops.add("pauses"))
+        lane, off = _direct_lane(settings, repository, process, pauses)
+        self.direct = DirectVersions(redis, catalog, pool_states, lane, off, loops)
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, lane)
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
@@ -156,8 +162,9 @@ class Container:
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))
         self._loops: tuple[_BackgroundLoop, ...] = (
             admission,
-            Pauses(loops.add("pauses")),
+            pauses,
             catalog,
+            self.direct,
             replies,
             self.maintenance,
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
@@ -195,6 +202,7 @@ class Container:
                     task.cancel()
                 _, left = await asyncio.wait(left, timeout=0.2)
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.direct.close()
             await self._redis.aclose()
 
     def drain(self) -> None:
@@ -212,6 +220,21 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
     from app.services.issuers_file import IssuersFile
 
     return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
+
+
+def _direct_lane(settings: Settings, repository: Repository, process: str, pauses: Pauses) -> tuple[DirectLane | None, str]:
+    """Return the direct lane, or None and why there is none."""
+    if settings.direct == "off":
+        return None, "CELERIAC_DIRECT is off."
+    if settings.device == "cuda":
+        return None, "CELERIAC_DEVICE is cuda, and API processes predict on the CPU only."
+    try:
+        marks = Marks(settings.state / "direct", process)
+    except OSError as error:
+        reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
+        log.warning("Every prediction takes the queue: %s", reason)
+        return None, reason
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s), ""
 
 
 def container(request: Request) -> Container:
