@@ -6,20 +6,17 @@ FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 RUN python -m venv /opt/celeriac
 ENV PATH=/opt/celeriac/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# The dependencies alone first: an edit of the code does not install them again.
-COPY pyproject.toml README.md LICENSE ./
-COPY scripts/lock.txt scripts/
-COPY app/__init__.py app/
-COPY client client
+# The dependencies first: an edit of the code does not install them again. pip refuses a file whose hash is another than scripts/lock has found.
+COPY scripts/image.txt scripts/image-gpu.txt ./
 ARG GPU=false
-RUN case "$GPU" in \
-      true) sed -i 's/"onnxruntime>=/"onnxruntime-gpu[cuda,cudnn]>=/' pyproject.toml && sed -i 's/^onnxruntime==/onnxruntime-gpu==/' scripts/lock.txt ;; \
-      false) ;; \
-      *) echo "GPU must be true or false, not $GPU" >&2 && exit 2 ;; \
-    esac && \
-    pip install -c scripts/lock.txt ./client . && pip uninstall --yes celeriac-server
+RUN case "$GPU" in true | false) ;; *) echo "GPU must be true or false, not $GPU" >&2 && exit 2 ;; esac && \
+    pip install --require-hashes -r image.txt && \
+    if [ "$GPU" = true ]; then pip uninstall --yes onnxruntime && pip install --require-hashes -r image-gpu.txt; fi
+COPY pyproject.toml README.md LICENSE ./
+COPY client client
 COPY app app
-RUN pip install --no-deps . && pip uninstall --yes pip
+RUN if [ "$GPU" = true ]; then sed -i 's/"onnxruntime>=/"onnxruntime-gpu>=/' pyproject.toml; fi && \
+    pip install --no-deps --no-build-isolation ./client . && pip uninstall --yes setuptools pip
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/celeriac /opt/celeriac

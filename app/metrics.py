@@ -32,14 +32,32 @@ RATE_LIMITED: Final = Counter(
     "Requests rejected by a rate limit of their owner or API key, by policy: `owner_requests_per_minute` …",
     ["policy"],
 )
-BATCH_ROWS: Final = Histogram("celeriac_delivery_rows", "Rows joined into one delivery.", ["model", "version"], buckets=_ROWS)
+INFERENCES: Final = Counter(
+    "celeriac_inferences",
+    "Synchronous predictions that got an answer, by lane: `direct` if the API process predicted itself, `queue` if a worker did.",
+    ["model", "version", "lane"],
+)
+DIRECT_VERSIONS: Final = Gauge(
+    "celeriac_direct_versions", "Model versions that API processes hold to predict with themselves.", multiprocess_mode="livemax"
+)
+DIRECT_REFUSED: Final = Counter(
+    "celeriac_direct_refused",
+    "Requests for a version on the direct lane that took the queue, by reason: its `pool` is paused, the `size` of the request, a full `line`, "
+    "a `lag` of the event loop, or lack of `memory`.",
+    ["reason"],
+)
+BATCH_ROWS: Final = Histogram(
+    "celeriac_delivery_rows", "Rows joined into one delivery or one direct call.", ["model", "version"], buckets=_ROWS
+)
 BATCH_WAIT: Final = Histogram(
     "celeriac_delivery_wait_seconds",
     "Time that the first job of a delivery waited for others to join.",
     ["model", "version"],
     buckets=_SECONDS,
 )
-JOBS_ENDED: Final = Counter("celeriac_jobs_ended", "Jobs ended by a worker, by outcome.", ["model", "version", "outcome"])
+JOBS_ENDED: Final = Counter(
+    "celeriac_jobs_ended", "Predictions that ended, in a worker or on the direct lane, by outcome.", ["model", "version", "outcome"]
+)
 JOBS_LATE: Final = Counter("celeriac_jobs_late", "Outcomes dropped because the job already had one.", ["model", "version"])
 PIPELINES_ENDED: Final = Counter("celeriac_pipelines_ended", "Ended pipeline runs, by outcome.", ["pipeline", "outcome"])
 QUEUE_SECONDS: Final = Histogram(
@@ -129,7 +147,7 @@ RECYCLED: Final = Counter(
     ["reason"],
 )
 AUTHENTICATION_FAILURES: Final = Counter(
-    "celeriac_authentication_failures", "Requests refused because of their API key, by error code.", ["code"]
+    "celeriac_authentication_failures", "Requests refused because of their API key or identity token, by error code.", ["code"]
 )
 FAILING_ADDRESSES: Final = Gauge(
     "celeriac_failing_addresses",
@@ -148,6 +166,30 @@ KEYS_FILE_VALID: Final = Gauge(
     "celeriac_keys_file_valid",
     "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",
     multiprocess_mode="livemin",
+)
+ISSUERS_FILE_VALID: Final = Gauge(
+    "celeriac_issuers_file_valid",
+    "1 if the issuers file is valid or not set. 0 if it cannot be used and the issuers read before are kept.",
+    multiprocess_mode="livemin",
+)
+TOKENS_REFUSED: Final = Counter(
+    "celeriac_identity_tokens_refused",
+    "Identity tokens refused, by reason: algorithm, audience, claims, early, expired, issuer, key, malformed, signature.",
+    ["reason"],
+)
+TOKENS_CACHED: Final = Gauge(
+    "celeriac_identity_tokens_cached",
+    "Verified identity tokens in memory, at most `CELERIAC_MAX_IDENTITY_TOKENS` per process.",
+    multiprocess_mode="livesum",
+)
+ISSUER_FETCHES: Final = Counter(
+    "celeriac_issuer_fetches", "Fetches of the keys of an issuer, by outcome: fetched or failed.", ["issuer", "outcome"]
+)
+ISSUER_KEYS_FETCHED: Final = Gauge(
+    "celeriac_issuer_keys_fetched_timestamp_seconds",
+    "Time of the last successful fetch of the keys of an issuer (Unix time).",
+    ["issuer"],
+    multiprocess_mode="mostrecent",
 )
 AUDIT_ENTRIES: Final = Counter("celeriac_audit_entries", "Entries written to the audit log, by action.", ["action"])
 AUDIT_LOST: Final = Counter(

@@ -19,11 +19,16 @@ _LONG_S: Final = 1.0
 
 
 class Pauses:
-    """Measures an event loop with a timer: the delay of the timer is the time that the loop was blocked."""
+    """Measures an event loop with a timer: the delay of the timer is the time that the loop was blocked.
+
+    Attributes:
+        last_s: The last delay.
+    """
 
     def __init__(self, loop: Loop, clock: Callable[[], float] = time.monotonic) -> None:
         self.loop = loop
         self._clock = clock
+        self.last_s = 0.0
         self._at: float | None = None
         self._recent: deque[tuple[float, float]] = deque()
 
@@ -39,7 +44,7 @@ class Pauses:
         """Record that a timer with the interval `every_s` fired. Returns its delay in seconds."""
         now = self._clock()
         pause_s = 0.0 if self._at is None else max(0.0, now - self._at - every_s)
-        self._at = now
+        self._at, self.last_s = now, pause_s
         metrics.LOOP_PAUSE.observe(pause_s)
         # Keep only pauses that may still become the maximum of the window: a later, longer pause replaces earlier ones.
         while self._recent and self._recent[-1][1] <= pause_s:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,9 +20,10 @@ from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
-        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "flower_pools",
+        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "direct_max_lag_ms", "direct_max_model_bytes", "direct_max_rows",
+        "direct_max_versions", "direct_stuck_s", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
-        "max_failing_addresses", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
+        "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
@@ -126,12 +128,23 @@ class Settings(BaseSettings):
         "",
         description="Comma-separated origins whose pages may call the API from a browser, for example `https://app.example.com`, or `*` for all (default: none).",
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Comma-separated addresses and networks of the proxies in front of the API, for example `10.0.0.0/8`. `X-Forwarded-For` of these names the client (default: none).",
+    )
     auth: Literal["none", "keys"] = Field(
         "none",
-        description="Authentication of the API: `none` accepts every request, `keys` demands an API key with the scope of the operation.",
+        description="Authentication of the API: `none` accepts every request, `keys` demands an API key or an identity token with the scope of the operation.",
     )
     keys_file: Path | None = Field(
         None, description="YAML or JSON file with hashes of API keys, for example a mounted Secret. It is read again when it changes."
+    )
+    issuers_file: Path | None = Field(
+        None,
+        description="YAML or JSON file with issuers of identity tokens, which callers may send in place of API keys. It is read again when it changes.",
+    )
+    max_identity_tokens: int = Field(
+        10_000, gt=0, description="Verified identity tokens that one API process remembers; the oldest are dropped first."
     )
     max_keys: int = Field(10_000, gt=0, description="Maximum API keys in Redis. Those of `keys_file` do not count.")
     keys_stale_s: float = Field(
@@ -331,6 +344,29 @@ class Settings(BaseSettings):
     max_memory_ratio: float = Field(0.8, gt=0, le=1, description="Share of Redis' maxmemory above which new jobs are rejected with 429.")
     default_deadline_s: float = Field(24 * 3600, gt=0, description="Time that a job may wait in the queue, if its caller sets no deadline.")
     infer_timeout_s: float = Field(30.0, gt=0, description="Maximum time for a synchronous prediction; after it 504.")
+    direct: Literal["auto", "off"] = Field(
+        "auto",
+        description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",
+    )
+    direct_max_ms: float = Field(
+        2.0, gt=0, description="CPU time that a version may take for its golden sample to be predicted with in an API process."
+    )
+    direct_max_bytes: int = Field(
+        64 << 10, gt=0, description="Maximum bytes of the input tensors of a request on the direct lane. Larger ones take the queue."
+    )
+    direct_max_rows: int = Field(
+        64,
+        gt=0,
+        description="Maximum rows of a request on the direct lane, and of one call of a version there. Larger requests take the queue.",
+    )
+    direct_max_versions: int = Field(32, gt=0, description="Maximum versions that an API process holds for the direct lane.")
+    direct_max_model_bytes: int = Field(64 << 20, gt=0, description="Maximum bytes of their files.")
+    direct_max_lag_ms: float = Field(
+        250.0, gt=0, description="Pause of the event loop of an API process above which its requests take the queue."
+    )
+    direct_stuck_s: float = Field(
+        5.0, gt=0, description="Time after which an API process ends itself because a call on the direct lane has not returned."
+    )
     max_wait_s: float = Field(60.0, gt=0, description="Maximum of `?wait=` and `Prefer: wait=`.")
     visibility_timeout_s: float = Field(
         10.0, ge=2, description="Time after a worker's last heartbeat before its deliveries go to other workers."
@@ -436,6 +472,17 @@ class Settings(BaseSettings):
     def _positive_weights(cls, value: str) -> str:
         """Refuse a weight that is not a positive number."""
         weights(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """Refuse host names, and `*`, with which every client could choose its address."""
+        for network in names(value):
+            try:
+                ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not an address or a network. Use for example '10.0.0.0/8' or '192.0.2.7'") from None
         return value
 
     @classmethod

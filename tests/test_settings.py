@@ -63,6 +63,13 @@ def test_origins_for_cors_are_taken_as_browsers_send_them(given: str) -> None:
     assert Settings(cors_origins=given).cors_origins == given
 
 
+@pytest.mark.parametrize("given", ["*", "proxy.example.com", "10.0.0.1/8", "10.0.0.0/8 192.0.2.7", "unix:", "10.0.0.0/33"])
+def test_a_proxy_without_an_address_is_refused_with_an_example(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERIAC_TRUSTED_PROXIES", f"192.0.2.7,{given}")
+    with pytest.raises(InvalidInput, match=r"CELERIAC_TRUSTED_PROXIES is .*'10\.0\.0\.0/8'"):
+        settings()
+
+
 @pytest.mark.parametrize(
     "given",
     [

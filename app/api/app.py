@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -23,6 +23,8 @@ A prediction returns its result immediately if possible. Otherwise it returns a 
 
 def create() -> ASGIApp:
     """Return the application. Connections are made when its lifespan begins."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
     from app.api.container import Container
     from app.api.http import problems
     from app.api.routes import (
@@ -45,6 +47,7 @@ def create() -> ASGIApp:
     )
     from app.api.server import documentation
     from app.api.server.cors import Cors
+    from app.api.server.cross_origin import CrossOrigin
     from app.api.server.fast_router import FastRouter
     from app.api.server.metrics import MetricsMiddleware
     from app.api.server.shutdown import graceful_shutdown
@@ -89,10 +92,13 @@ def create() -> ASGIApp:
         app.include_router(module.router)
     problems.install(app)
     documentation.install(app, locked=settings().auth != "none")
-    router = FastRouter(app, [module.router for module in modules])
     origins = names(settings().cors_origins)
+    router = FastRouter(app, [module.router for module in modules], CrossOrigin(origins))
     measured = MetricsMiddleware(Cors(router, origins) if origins else router)
-    return measured
+    proxies = names(settings().trusted_proxies)
+    # uvicorn and Starlette have types of their own for the same interface.
+    behind = cast("Callable[[ASGIApp, list[str]], ASGIApp]", ProxyHeadersMiddleware)
+    return behind(measured, proxies) if proxies else measured
 
 
 def started() -> ASGIApp:
@@ -126,7 +132,7 @@ def serve() -> None:
         "loop": "uvloop",
         # By name, because it imports the metrics, which read the environment variable above.
         "http": "app.patches.uvicorn_protocol:Connection",
-        # Every request would pay for it. The audit log has the address of the peer, and nothing reads the scheme.
+        # By default it would trust every peer on a loopback address. See `trusted_proxies`.
         "proxy_headers": False,
         "server_header": False,
         "access_log": False,

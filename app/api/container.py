@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -31,6 +31,8 @@ from app.broker.replies import Replies
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
 from app.core.schedules import PARENT
+from app.direct.lane import DirectLane
+from app.direct.marks import Marks
 from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.loops import Loops
@@ -46,6 +48,7 @@ from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.catalog import Catalog
 from app.services.dead_letters import DeadLetterService
+from app.services.direct_versions import DirectVersions
 from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
@@ -65,6 +68,9 @@ from app.settings import Settings, names
 from app.store import owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
+
+if TYPE_CHECKING:
+    from app.services.identity_tokens import IdentityTokens
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +111,10 @@ class Container:
         estimate, rate_limits, pool_states = StartEstimate(), RateLimits(settings), PoolStates(redis)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
-        self.predictions = PredictionService(settings, batcher, rate_limits)
+        pauses = Pauses(loops.add("pauses"))
+        lane, off = _direct_lane(settings, repository, process, pauses)
+        self.direct = DirectVersions(redis, catalog, pool_states, lane, off, loops)
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, lane)
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
@@ -131,11 +140,14 @@ class Container:
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
         self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
+        background: list[_BackgroundLoop] = []
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
-            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"))
+            tokens = _identity_tokens(settings, loops)
+            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
+            background += [self._authentication, *([tokens] if tokens else [])]
             self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals)
         self.audit = AuditService(redis)
         metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
@@ -153,15 +165,16 @@ class Container:
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))
         self._loops: tuple[_BackgroundLoop, ...] = (
             admission,
-            Pauses(loops.add("pauses")),
+            pauses,
             catalog,
+            self.direct,
             replies,
             self.maintenance,
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
             self.pools,
             self._refusals,
-            *([self._authentication] if self._authentication else []),
+            *background,
         )
 
     @contextlib.asynccontextmanager
@@ -192,12 +205,39 @@ class Container:
                     task.cancel()
                 _, left = await asyncio.wait(left, timeout=0.2)
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.direct.close()
             await self._redis.aclose()
 
     def drain(self) -> None:
         """Answer every request that is held with what is known now. New work is still done."""
         self.readiness.leaving = True
         self.holds.drain()
+
+
+def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
+    """Return what verifies identity tokens, if issuers are configured."""
+    if settings.issuers_file is None:
+        return None
+    # PyJWT and cryptography take 20 MiB and a part of a second, which only installations with issuers should pay.
+    from app.services.identity_tokens import IdentityTokens
+    from app.services.issuers_file import IssuersFile
+
+    return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
+
+
+def _direct_lane(settings: Settings, repository: Repository, process: str, pauses: Pauses) -> tuple[DirectLane | None, str]:
+    """Return the direct lane, or None and why there is none."""
+    if settings.direct == "off":
+        return None, "CELERIAC_DIRECT is off."
+    if settings.device == "cuda":
+        return None, "CELERIAC_DEVICE is cuda, and API processes predict on the CPU only."
+    try:
+        marks = Marks(settings.state / "direct", process)
+    except OSError as error:
+        reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
+        log.warning("Every prediction takes the queue: %s", reason)
+        return None, reason
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s), ""
 
 
 def container(request: Request) -> Container:

@@ -73,19 +73,28 @@ ROLES: Final[dict[str, tuple[Scope, ...]]] = {
 """Named sets of scopes."""
 
 
+class CallerType(StrEnum):
+    """What a caller proves who they are with."""
+
+    KEY = "key"
+    OIDC = "oidc"
+    SERVICE_ACCOUNT = "serviceaccount"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sends a request, and what they may do.
 
     Attributes:
-        id: ID of the key.
-        name: Name of the key.
+        id: ID of the key, or name of the issuer and subject of the token: `company:alice`.
+        name: Name of the key, or of who the token is for.
         owner: Who owns what the caller creates.
         scopes: What the caller may do.
         models: Globs of the models that the caller may name.
         pools: Globs of the pools whose workers may run the caller's work.
         limits: Rate limits of the key.
         key_owner: Owner of the key, if the caller acts for another owner.
+        type: What the caller has sent.
     """
 
     id: str
@@ -96,6 +105,12 @@ class Caller:
     pools: tuple[str, ...] = ANY
     limits: tuple[RateLimit, ...] = ()
     key_owner: str = ""
+    type: CallerType = CallerType.KEY
+
+    @property
+    def label(self) -> str:
+        """What errors call the caller."""
+        return f"Key {self.id}" if self.type is CallerType.KEY else f"The token of {self.id}"
 
     @property
     def sees_all(self) -> bool:
@@ -115,7 +130,7 @@ class Caller:
         if owner == self.owner:
             return self
         if Scope.ADMIN not in self.scopes:
-            text = f"Key {self.id} belongs to owner {self.owner!r}. Acting for owner {owner!r} needs the scope {Scope.ADMIN}."
+            text = f"{self.label} belongs to owner {self.owner!r}. Acting for owner {owner!r} needs the scope {Scope.ADMIN}."
             raise ScopeMissing(text, scope=Scope.ADMIN)
         return replace(self, owner=owner, key_owner=self.key_owner or self.owner)
 
@@ -123,17 +138,17 @@ class Caller:
         """Raise ScopeMissing unless the caller has the scope."""
         if scope not in self.scopes:
             scopes = ", ".join(sorted(self.scopes))
-            raise ScopeMissing(f"Key {self.id} lacks the scope {scope}. It has {scopes}.", scope=scope)
+            raise ScopeMissing(f"{self.label} lacks the scope {scope}. It has {scopes}.", scope=scope)
 
     def check_model(self, name: str) -> None:
         """Raise KeyRestricted unless the caller may name the model. Whether the model exists makes no difference."""
         if not _matches(name, self.models):
-            raise KeyRestricted(f"Key {self.id} does not allow model {name!r}. It allows {', '.join(self.models)}.", pointer="/model")
+            raise KeyRestricted(f"{self.label} does not allow model {name!r}. It allows {', '.join(self.models)}.", pointer="/model")
 
     def check_pool(self, name: str) -> None:
         """Raise KeyRestricted unless the caller may use the pool."""
         if not _matches(name, self.pools):
-            raise KeyRestricted(f"Key {self.id} does not allow pool {name!r}. It allows {', '.join(self.pools)}.")
+            raise KeyRestricted(f"{self.label} does not allow pool {name!r}. It allows {', '.join(self.pools)}.")
 
 
 @dataclass(frozen=True, slots=True)

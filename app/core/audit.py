@@ -64,10 +64,14 @@ class ActorType(StrEnum):
 
     KEY = "key"
     """A request with an API key."""
+    OIDC = "oidc"
+    """A request with a token of an OpenID Connect provider."""
+    SERVICE_ACCOUNT = "serviceaccount"
+    """A request with the token of a Kubernetes service account."""
     SYSTEM = "system"
     """The platform itself, or a command on a machine that reaches Redis."""
     ANONYMOUS = "anonymous"
-    """A request without a valid key, or any request while authentication is off."""
+    """A request without a valid key or token, or any request while authentication is off."""
 
 
 class Outcome(StrEnum):
@@ -80,7 +84,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it. `id` is that of the API key, never its secret. The fields are None for anonymous callers."""
+    """Who did it. `id` is that of the API key, never its secret, or issuer and subject of the token. The fields are None for anonymous callers."""
 
     type: ActorType
     id: str | None = None
@@ -123,7 +127,7 @@ def actor(system: str = "") -> Actor:
     """Return who acts now. `system` names what acts if no request does."""
     caller = CALLER.get()
     if caller is not None and caller.id:
-        return Actor(ActorType.KEY, caller.id, caller.name, key_owner())
+        return Actor(ActorType(caller.type), caller.id, caller.name, key_owner())
     if REQUEST.get() is not None:
         return Actor(ActorType.ANONYMOUS)
     return Actor(ActorType.SYSTEM, system or _SYSTEM, system or _SYSTEM)

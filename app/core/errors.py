@@ -31,10 +31,14 @@ CeleriacError
 ├── WebhookNotFound              webhook_not_found       no webhook, or no delivery of it, of that id
 ├── WebhookConflict              webhook_conflict        the webhook's state does not allow it
 ├── CredentialsMissing           credentials_missing     the request has no API key, and needs one
-│   └── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+│   ├── InvalidKey               invalid_key             the API key is malformed, unknown, wrong, disabled or expired
+│   └── InvalidToken             invalid_token           the identity token is malformed, expired, or not from an accepted issuer for this API
+├── IssuerUnavailable            issuer_unavailable      the keys of the token's issuer could not be fetched; try again later
+├── RoleMissing                  role_missing            no rule gives the holder of the identity token a role
 ├── TooManyFailures              too_many_failures       the address sent too many invalid API keys; try again later
 ├── CredentialsConflict          credentials_conflict    the request has two different API keys
 ├── ScopeMissing                 scope_missing           the API key lacks the scope that the operation needs
+├── CrossOriginRefused           cross_origin_refused    a page of another origin sent the request, and authentication is off
 ├── KeyRestricted                key_restricted          the API key does not allow this model or pool
 ├── KeyNotFound                  key_not_found           no API key of that id
 ├── KeyConflict                  key_conflict            the API key's state, or the number of keys, does not allow it
@@ -284,6 +288,29 @@ class InvalidKey(CredentialsMissing):
     title = "The API key is not valid"
 
 
+class InvalidToken(CredentialsMissing):
+    code = "invalid_token"
+    title = "The identity token is not valid"
+
+    def __init__(self, detail: str, *, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class IssuerUnavailable(CeleriacError):
+    code = "issuer_unavailable"
+    title = "The identity token cannot be verified now"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class RoleMissing(CeleriacError):
+    code = "role_missing"
+    title = "The identity token has no role here"
+
+
 class TooManyFailures(CeleriacError):
     code = "too_many_failures"
     title = "Too many requests with an invalid API key"
@@ -305,6 +332,11 @@ class ScopeMissing(CeleriacError):
     def __init__(self, detail: str, *, scope: str = "") -> None:
         super().__init__(detail)
         self.scope = scope
+
+
+class CrossOriginRefused(CeleriacError):
+    code = "cross_origin_refused"
+    title = "The request comes from a page of another origin"
 
 
 class KeyRestricted(CeleriacError):

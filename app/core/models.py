@@ -141,7 +141,8 @@ class Manifest:
     parameters. A version is loaded before the worker forks (`load` is "parent"), or in each of its processes ("child")
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
-    holds; 0 means no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive.
+    holds; 0 means no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive. `direct` says
+    whether API processes may predict with it, see `app.core.lanes`; None leaves it to them.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Manifest:
     golden: Golden | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
+    direct: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the fields. Raises InvalidInput."""
@@ -180,6 +182,8 @@ class Manifest:
             raise InvalidInput(
                 f"load is {self.load!r}. Use parent, or child for code that starts threads or opens a device.", pointer="/load"
             )
+        if not isinstance(self.direct, bool | None):
+            raise InvalidInput(f"Invalid direct {self.direct!r}. Use true, false or auto.", pointer="/direct")
         if self.stream and (self.format != PYTHON or [(spec.datatype, spec.shape) for spec in self.outputs] != [("BYTES", (-1,))]):
             message = (
                 "stream requires Python code with one output of text, for example outputs: [{name: text, datatype: BYTES, shape: [-1]}]."
@@ -254,6 +258,8 @@ class Manifest:
             if values.get(name) is not None:
                 _check_fields(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
+        if values.get("direct") == "auto":
+            values["direct"] = None
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
         # Those of several targets are a list each.
         values["classes"] = tuple(tuple(label) if isinstance(label, list) else label for label in values["classes"])

@@ -2,6 +2,7 @@
 
 An **event** of a job or a batch becomes one **webhook delivery** for each receiver: the webhook that the job brought along, which
 belongs to the webhook `default`, and the registered webhooks that subscribe to the event. Trainings and runs of pipelines are jobs.
+An entry of the audit log is an event, too. Only registered webhooks subscribe to it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SCHEDULE: Final = (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.
 LARGEST: Final = 20_000
 """Maximum bytes of a body. A larger result is omitted, and `result_url` says where it is."""
 
+_AUDIT: Final = "audit:"
 _BATCH: Final = "batch:"
 _STARTED: Final = "started"
 _LONGEST_WAIT_S: Final = 86400.0
@@ -35,24 +37,28 @@ class Event(StrEnum):
     """A worker started the job for the first time, or the batch is in progress."""
     COMPLETED = "completed"
     """The job or the batch has ended, in any final state."""
+    AUDIT = "audit"
+    """The audit log has a new entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """An event of a job, or of a batch if `round` is set. A batch has a new round each time it is resumed."""
+    """An event of a job, of a batch if `round` is set, or of the audit log. A batch has a new round each time it is resumed."""
 
     about: str
     what: str
-    """For a job the event; for a batch `started` or its final state."""
+    """For a job the event; for a batch `started` or its final state; for the audit log `audit`."""
     round: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `ID start` of a job or `batch:ID:ROUND failed` of a batch, as scripts write them. Raises ValueError."""
+        """Parse `ID start` of a job, `batch:ID:ROUND failed` of a batch or `audit:ID audit`, as scripts write them. Raises ValueError."""
         about, _, what = text.rpartition(" ")
         if about.startswith(_BATCH):
             id, _, round = about.removeprefix(_BATCH).rpartition(":")
             event = cls(id, what, int(round))
+        elif about.startswith(_AUDIT):
+            event = cls(about.removeprefix(_AUDIT), what)
         else:
             event = cls(about, what)
         if not event.about or not what or str(event) != text:
@@ -61,18 +67,24 @@ class WebhookEvent:
 
     def __str__(self) -> str:
         """Return the form that `parse` reads."""
-        return f"{self.about} {self.what}" if self.round is None else f"{_BATCH}{self.about}:{self.round} {self.what}"
+        if self.round is not None:
+            return f"{_BATCH}{self.about}:{self.round} {self.what}"
+        return f"{_AUDIT if self.event is Event.AUDIT else ''}{self.about} {self.what}"
 
     @property
     def event(self) -> Event:
         """The event that receivers subscribe to."""
+        if self.round is None and self.what == Event.AUDIT:
+            return Event.AUDIT
         return Event.START if self.what in (Event.START, _STARTED) else Event.COMPLETED
 
     @property
     def type(self) -> str:
-        """The type in the body; for a batch as OpenAI names it."""
+        """The type in the body; for a batch as OpenAI names it, for the audit log without the action."""
         if self.round is not None:
             return f"batch.{self.what}"
+        if self.event is Event.AUDIT:
+            return "audit"
         return "job.started" if self.event is Event.START else "job.completed"
 
     @property
@@ -145,7 +157,7 @@ class Attempt:
 class WebhookDelivery:
     """One event for one receiver.
 
-    `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job or batch. `tried` counts the attempts
+    `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job, batch or audit entry. `tried` counts the attempts
     since the delivery was created or replayed.
     """
 

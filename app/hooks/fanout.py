@@ -1,4 +1,4 @@
-"""Turning an event of a job or a batch into one delivery per receiver."""
+"""Turning an event of a job, a batch or the audit log into one delivery per receiver."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.core.timestamps import rfc3339
 from app.core.webhooks import DEFAULT, LARGEST, Event, JobWebhook, WebhookDelivery, WebhookEvent
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, jobs, keys, webhook_deliveries, webhooks
+from app.store import audit, batches, jobs, keys, webhook_deliveries, webhooks
 from app.store.blobs import is_reference
 from app.store.quarantine import Quarantine
 
@@ -59,7 +59,7 @@ async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings:
 
     async def handle(text: str) -> None:
         event = WebhookEvent.parse(text)
-        content = await (_of_job if event.round is None else _of_batch)(client, event, presenters)
+        content = await _content(client, event, presenters)
         receivers: dict[str, str] = {}
         if content and content.public:
             receivers = {hook.id: "" for hook in registered if hook.wants(event.event, content.model, content.version)}
@@ -75,6 +75,23 @@ async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings:
         await quarantine.handle(loop, keys.EVENTS, member, handle, attempts=_ATTEMPTS)
         loop.touch()
     return len(claimed)
+
+
+async def _content(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:
+    if event.event is Event.AUDIT:
+        return await _of_audit(client, event)
+    return await (_of_job if event.round is None else _of_batch)(client, event, presenters)
+
+
+async def _of_audit(client: redis.asyncio.Redis, event: WebhookEvent) -> _Content | None:
+    """Return None if the entry was dropped."""
+    entry = await audit.read(client, event.about)
+    if entry is None:
+        metrics.WEBHOOK_DROPPED.labels("entry_expired").inc()
+        return None
+    changed = next((target["id"] for target in entry["targets"] if target["type"] == "model"), "")
+    model, _, version = changed.partition("@")
+    return _Content(model, version, None, lambda: audit_body(entry))
 
 
 async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:
@@ -118,6 +135,11 @@ def _body(job: Job, event: WebhookEvent, presenters: Presenters) -> bytes:
         data = {name: value for name, value in data.items() if name != "result"} | {"result_url": f"/v1/jobs/{data['id']}"}
         text = orjson.dumps({"type": event.type, "timestamp": happened, "data": data})
     return text
+
+
+def audit_body(entry: Mapping[str, Any]) -> bytes:
+    """Return the body for an entry of the audit log. Entries are never too large."""
+    return orjson.dumps({"type": f"audit.{entry['action']}", "timestamp": entry["occurred_at"], "data": entry})
 
 
 def batch_body(batch: Batch, event: WebhookEvent, presenters: Presenters) -> bytes:

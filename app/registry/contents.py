@@ -7,6 +7,7 @@ import hashlib
 import json
 import stat
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,26 @@ def digest(folder: Path, manifest: Manifest) -> str:
     except FileNotFoundError as error:
         raise ModelUnavailable(f"The file {error.filename} does not exist.") from None
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def check(which: str, path: Path, file: BufferedReader, manifest: Manifest | None) -> str:
+    """Return the sha256 of an open artifact. Raises ModelUnavailable if it is not the one that was published.
+
+    Args:
+        which: `name@version`, for the error.
+        path: Path of the artifact.
+        file: The artifact. Read it again from this object, so that what was checked is what is loaded.
+        manifest: Its manifest, or None for a bare artifact.
+    """
+    if manifest and manifest.weights:
+        actual = digest(path.parent, manifest)
+    else:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if manifest and actual != manifest.sha256:
+        what = " and ".join((path.name, *manifest.weights))
+        detail = f"{which}: the sha256 of {what} is {actual[:12]}…, not {manifest.sha256[:12]}… as published"
+        raise ModelUnavailable(f"{detail}: the file is damaged or was changed.")
+    return actual
 
 
 def _inside(folder: Path, paths: Iterable[Path]) -> Iterator[Path]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -52,13 +50,13 @@ class Artifact:
     def check(self) -> None:
         """Raise ModelUnavailable if the file is not the one that was published."""
         with self.path.open("rb") as file:
-            self._digest(file)
+            contents.check(self.which, self.path, file, self.manifest)
 
     def read(self) -> tuple[Any, str]:
         """Return the estimator or graph, held to one thread, and the sha256 of the file. Raise ModelUnavailable if it cannot be loaded."""
         with self.path.open("rb") as file:
             # Read twice from one open file, so that what was checked is what is loaded.
-            digest = self._digest(file)
+            digest = contents.check(self.which, self.path, file, self.manifest)
             file.seek(0)
             estimator = self._load(file)
         _tame(estimator, set())
@@ -79,18 +77,6 @@ class Artifact:
         if self.kind != "onnx":
             return READERS[self.kind]
         return partial(Graph if self.manifest is None or self.manifest.graph else read_onnx, device=self.device)
-
-    def _digest(self, file: BufferedReader) -> str:
-        manifest = self.manifest
-        if manifest and manifest.weights:
-            digest = contents.digest(self.path.parent, manifest)
-        else:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if manifest and digest != manifest.sha256:
-            what = " and ".join((self.path.name, *manifest.weights))
-            detail = f"{self.which}: the sha256 of {what} is {digest[:12]}…, not {manifest.sha256[:12]}… as published"
-            raise ModelUnavailable(f"{detail}: the file is damaged or was changed.")
-        return digest
 
     def _load(self, file: IO[bytes]) -> Any:
         with warnings.catch_warnings(record=True) as caught:

@@ -6,15 +6,11 @@ scikit-learn rounds them; everything else is compiled for FP64. Publishing compa
 
 from __future__ import annotations
 
-from functools import cached_property
-from pathlib import Path
-from typing import IO, Any, Final
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import IO, Final
 
 import numpy as np
-from sklearn.ensemble import BaseEnsemble
-from sklearn.pipeline import Pipeline
-from sklearn.tree import BaseDecisionTree
-from sklearn.utils.metaestimators import available_if
 
 from app.runtime.arrays import Array
 from app.runtime.graph import Graph
@@ -34,15 +30,15 @@ class Compiled:
         """Return the prediction of each row."""
         return self._run("predict", rows)
 
-    @available_if(lambda self: "predict_proba" in self._ends[2])  # type: ignore[untyped-decorator]
-    def predict_proba(self, rows: Array) -> Array:
+    @property
+    def predict_proba(self) -> Callable[[Array], Array]:
         """Return the class probabilities of each row."""
-        return self._run("predict_proba", rows)
+        return self._method("predict_proba")
 
-    @available_if(lambda self: "transform" in self._ends[2])  # type: ignore[untyped-decorator]
-    def transform(self, rows: Array) -> Array:
+    @property
+    def transform(self) -> Callable[[Array], Array]:
         """Return the transformed rows."""
-        return self._run("transform", rows)
+        return self._method("transform")
 
     @cached_property
     def _ends(self) -> tuple[str, type, dict[str, list[str]]]:
@@ -51,6 +47,12 @@ class Compiled:
         names = {output.name for output in self._graph.session.get_outputs()}
         outputs = {method: [name] for method, candidates in ANSWERS.items() for name in candidates if name in names}
         return entry.name, np.float32 if entry.type == "tensor(float)" else np.float64, outputs
+
+    def _method(self, method: str) -> Callable[[Array], Array]:
+        """Return a method. Raises AttributeError if the graph lacks its output, so that the estimator lacks the method."""
+        if method not in self._ends[2]:
+            raise AttributeError(f"the graph has no output for {method}", name=method, obj=self)
+        return partial(self._run, method)
 
     def _run(self, method: str, rows: Array) -> Array:
         name, dtype, outputs = self._ends
@@ -67,22 +69,3 @@ class Compiled:
 def read_onnx(file: IO[bytes], device: str = "cpu") -> Compiled:
     """Load a compiled estimator."""
     return Compiled(Graph(file, device))
-
-
-def write_onnx(estimator: Any, path: Path) -> None:
-    """Compile an estimator into a file. Raises the exceptions of skl2onnx, such as NotImplementedError, if it cannot be converted."""
-    # Only publishing needs the compiler.
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-    trees = isinstance(last, BaseDecisionTree) or (isinstance(last, BaseEnsemble) and _of_trees(last))
-    kind = FloatTensorType if trees else DoubleTensorType
-    options = {id(last): {"zipmap": False}} if hasattr(last, "classes_") else None
-    graph = to_onnx(estimator, initial_types=[("input", kind([None, estimator.n_features_in_]))], options=options)
-    path.write_bytes(graph.SerializeToString())
-
-
-def _of_trees(ensemble: BaseEnsemble) -> bool:
-    members = np.ravel(np.asarray(ensemble.estimators_, dtype=object))
-    return all(isinstance(member, BaseDecisionTree) for member in members)

@@ -6,6 +6,7 @@ values make it object, text has NaN for missing values, and the types of pandas 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.errors import InvalidInput
-from app.core.models import TensorSpec
+from app.core.models import Manifest, TensorSpec
 from app.core.tensors import TIMESTAMP, Tensor
 from app.core.values import RANGES
 from app.runtime.arrays import Array, datatype_of, to_array
@@ -24,6 +25,23 @@ _MOST_CATEGORIES: Final = 10_000
 _DATE: Final = "date"
 _NONE: Final = "object[None]"
 """A column of objects in which None is a missing value. scikit-learn treats None and NaN differently."""
+
+
+class Frames:
+    """The DataFrames of one model."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Name the columns as the manifest does."""
+        self._specs = manifest.inputs
+        self._columns = pd.Index(manifest.inputs[0].columns or [spec.name for spec in manifest.inputs])
+
+    def of(self, inputs: Sequence[Tensor]) -> pd.DataFrame:
+        """Return the inputs of a prediction as the DataFrame that the estimator gets."""
+        if len(inputs[0].shape) == 2:
+            array = to_array(inputs[0], nullable=self._specs[0].empty_is_missing)
+            return pd.DataFrame(array, columns=self._columns, copy=False)
+        columns = (column_of(spec, tensor) for spec, tensor in zip(self._specs, inputs, strict=True))
+        return pd.DataFrame(dict(zip(self._columns, columns, strict=True)), copy=False)
 
 
 def spec_of(name: str, column: pd.Series, *, nullable: bool = False) -> TensorSpec:

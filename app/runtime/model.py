@@ -7,14 +7,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable, PredictionFailed, PredictionOutOfMemory, error_text
 from app.core.models import Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor, as_json, make, size_of
 from app.runtime.arrays import to_array, to_tensor
 from app.runtime.exit_guard import contained
-from app.runtime.frames import column_of
 from app.runtime.memory import at_most, out_of_memory
 from app.runtime.methods import call
 
@@ -26,12 +24,18 @@ class Model:
         """Serve a loaded estimator."""
         self.manifest = manifest
         self.estimator = estimator
-        self._columns = pd.Index(manifest.inputs[0].columns or [spec.name for spec in manifest.inputs])
 
     @cached_property
     def _framed(self) -> bool:
         # An estimator that was fitted on a DataFrame finds columns by name.
         return self.manifest.frame or len(self.manifest.inputs) > 1 or hasattr(self.estimator, "feature_names_in_")
+
+    @cached_property
+    def _frames(self) -> Any:
+        # An API process predicts with arrays alone, and does without pandas.
+        from app.runtime.frames import Frames
+
+        return Frames(self.manifest)
 
     def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
         """Return the requested outputs (default: the first declared one) for inputs in the form of `app.core.inputs`.
@@ -66,13 +70,17 @@ class Model:
         if golden is None:
             return
         try:
-            answers = self.predict([_golden(spec, golden) for spec in self.manifest.inputs], list(golden.outputs))
+            answers = self.predict(self.sample(golden), list(golden.outputs))
         except CeleriacError as error:
             raise ModelUnavailable(f"{self} cannot predict its golden sample: {error}") from error
         for answer in answers:
             difference = _difference(answer, list(golden.outputs[answer.name]), golden)
             if difference:
                 raise ModelUnavailable(f"The output of {self} differs from its golden sample: {difference}. Publish it again.")
+
+    def sample(self, golden: Golden) -> list[Tensor]:
+        """Return the inputs of a golden sample. Raises InvalidInput if they do not match the manifest."""
+        return [_golden(spec, golden) for spec in self.manifest.inputs]
 
     def __str__(self) -> str:
         """Return `name@version`, or the name of a model that is not published yet."""
@@ -86,12 +94,7 @@ class Model:
         return [call(self.estimator, spec.name, data) for spec in specs]
 
     def _data(self, inputs: Sequence[Tensor]) -> Any:
-        specs = self.manifest.inputs
-        if not self._framed or len(inputs[0].shape) == 2:
-            array = to_array(inputs[0], nullable=specs[0].empty_is_missing)
-            return pd.DataFrame(array, columns=self._columns, copy=False) if self._framed else array
-        columns = (column_of(spec, tensor) for spec, tensor in zip(specs, inputs, strict=True))
-        return pd.DataFrame(dict(zip(self._columns, columns, strict=True)), copy=False)
+        return self._frames.of(inputs) if self._framed else to_array(inputs[0], nullable=self.manifest.inputs[0].empty_is_missing)
 
 
 def _golden(spec: TensorSpec, golden: Golden) -> Tensor:

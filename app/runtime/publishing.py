@@ -28,7 +28,7 @@ from app.registry.contents import EXAMPLES
 from app.registry.repository import Repository
 from app.runtime.arrays import Array, datatype_of, to_tensor
 from app.runtime.artifact import READERS
-from app.runtime.compiled import write_onnx
+from app.runtime.compiling import write_onnx
 from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
@@ -71,6 +71,7 @@ def publish(
     provenance: Mapping[str, Any] | None = None,
     reading: Mapping[str, Any] | None = None,
     load: str | None = None,
+    direct: bool | None = None,
 ) -> Manifest:
     """Publish a new version, if the served model gives the same outputs for the sample as the estimator in memory.
 
@@ -84,7 +85,8 @@ def publish(
     `format` defaults to skops, because loading a skops file does not run code that it holds, so it is served under every setting; and to
     joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,
     before they fork, or "child", in each process. By default, estimators of compiled libraries other than scikit-learn are loaded in
-    the child, because such libraries start threads that a fork does not copy.
+    the child, because such libraries start threads that a fork does not copy. `direct` says whether API processes may predict with a
+    compiled version themselves; by default they do if it is fast enough.
 
     Raises InvalidInput if the estimator or the sample cannot be served, ModelConflict if the version exists.
     """
@@ -101,7 +103,7 @@ def publish(
         name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
         time_limit_s=time_limit_s, load=load or ("child" if needs.native else "parent"), requires=needs.packages,
-        frame=_needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}),
+        frame=_needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}), direct=direct,
     )  # fmt: skip
 
     def write(folder: Path) -> Manifest:

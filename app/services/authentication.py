@@ -1,4 +1,4 @@
-"""Authentication: from the text of an API key to the caller of a request.
+"""Authentication: from the text of an API key, or from an identity token, to the caller of a request.
 
 Records are cached for a few seconds, decisions never: every request compares the hash and looks at the clock. A change of a key drops the
 whole cache of every process at once. A process that missed the notification reads the record again after `_FRESH_S`.
@@ -12,7 +12,7 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -26,6 +26,9 @@ from app.services.api_keys_file import ApiKeysFile
 from app.services.failed_authentications import FailedAuthentications
 from app.settings import Settings
 from app.store import api_keys, keys
+
+if TYPE_CHECKING:
+    from app.services.identity_tokens import IdentityTokens
 
 _Value = TypeVar("_Value")
 log = logging.getLogger(__name__)
@@ -60,7 +63,7 @@ class _Cached:
 
 
 class Authentication:
-    """The API keys as one process verifies them."""
+    """The API keys, and the identity tokens if there are issuers, as one process verifies them."""
 
     def __init__(
         self,
@@ -70,6 +73,7 @@ class Authentication:
         file: ApiKeysFile,
         failures: FailedAuthentications,
         loop: Loop,
+        tokens: IdentityTokens | None = None,
     ) -> None:
         self._client = client
         self._stale_s = max(settings.keys_stale_s, _FRESH_S)
@@ -78,6 +82,7 @@ class Authentication:
         self._file = file
         self._failures = failures
         self._loop = loop
+        self._tokens = tokens
         self._cache: dict[str, _Cached] = {}
         self._unknown: dict[str, float] = {}
         self._existing: frozenset[str] | None = None
@@ -89,10 +94,12 @@ class Authentication:
         self._used: dict[str, float] = {}
 
     async def start(self) -> None:
-        """Read the keys file, and log what to do if no key can administer the others."""
+        """Read the keys file and the issuers file, and log what to do if nothing can administer the keys."""
         await self._refresh_file()
+        if self._tokens is not None:
+            await self._tokens.start()
         now = time.time()
-        if any(key.administers(now) for key in self._file.keys.values()):
+        if (self._tokens is not None and self._tokens.administers) or any(key.administers(now) for key in self._file.keys.values()):
             return
         with contextlib.suppress(RedisError, OSError):
             if not await api_keys.has_admin(self._client, now):
@@ -107,16 +114,22 @@ class Authentication:
             await self._loop.run(partial(self._turn, changed))
 
     async def verify(self, text: bytes, address: str) -> Authenticated:
-        """Return the caller that a key means.
+        """Return the caller that a key or an identity token means.
 
         Args:
-            text: The key.
+            text: The key, or the token.
             address: Address of the client.
 
         Raises:
             InvalidKey: The key is malformed, unknown, wrong, disabled or expired.
+            InvalidToken: The token is not valid.
+            IssuerUnavailable: The keys of the token's issuer could not be fetched yet.
+            RoleMissing: No rule gives the holder of the token a role.
             StoreUnavailable: Redis does not answer, and the record was not read lately.
         """
+        # No key has a dot.
+        if self._tokens is not None and b"." in text:
+            return await self._tokens.verify(text), None
         id, secret = parse(text)
         cached = self._in_file.get(id)
         if cached is None:

@@ -62,8 +62,8 @@ class FailedAuthentications:
             return error
         wait_s = math.ceil(window.began_at + _WINDOW_S - now)
         return TooManyFailures(
-            f"More than {self._per_minute} requests from this address had an invalid API key within a minute. "
-            f"Check the key, and try again in {wait_s} s. Requests with a valid key are accepted meanwhile.",
+            f"More than {self._per_minute} requests from this address had an invalid API key or token within a minute. "
+            f"Check it, and try again in {wait_s} s. Requests with a valid one are accepted meanwhile.",
             retry_after_s=wait_s,
         )
 

@@ -16,7 +16,7 @@ from app.registry.repository import Repository
 from app.services.catalog import Catalog
 from app.services.model_entry import Entry, Readiness, Version
 from app.settings import Settings
-from app.store import unloaded_models
+from app.store import direct_failures, unloaded_models
 from app.store.redis.client import connect
 
 
@@ -35,6 +35,8 @@ class ModelService:
     async def load(self, name: str) -> None:
         """Serve a model again and wait until workers hold the versions that its aliases and its bare name mean.
 
+        Versions that were kept off the direct lane because a process died may return to it.
+
         Raises:
             ModelNotFound: The model does not exist.
             ModelUnavailable: A version cannot be served.
@@ -42,7 +44,8 @@ class ModelService:
         """
         catalog, pending = self._catalog, ""
         await catalog.refresh()
-        await catalog.entry(name)
+        entry = await catalog.entry(name)
+        await direct_failures.forget(self._client, [(name, version) for version in entry.versions])
         await unloaded_models.remove(self._client, name, _serving(Action.MODEL_LOADED, name, unloaded=False))
         seconds = self._settings.infer_timeout_s
         try:

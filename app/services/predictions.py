@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app import metrics
 from app.broker.batcher.batcher import Batcher
 from app.core import callers
-from app.core.deliveries import Outcome
-from app.core.errors import DeadlineExceeded
+from app.core.errors import DeadlineExceeded, StoreUnavailable
+from app.core.jobs import new_id
+from app.core.lanes import Lane
 from app.core.models import Manifest
+from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
+from app.direct.lane import DirectLane
+from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
+from app.store import rate_limits as charges
+from app.store import scripts
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A result.
+
+    Attributes:
+        id: ID of the prediction.
+        outputs: The requested outputs.
+        lane: Where it was predicted.
+    """
+
+    id: str
+    outputs: list[Tensor]
+    lane: Lane
 
 
 class PredictionService:
-    """Runs predictions through the dynamic batcher."""
+    """Runs predictions on the direct lane if it is open for them, else through the dynamic batcher."""
 
-    def __init__(self, settings: Settings, batcher: Batcher, rate_limits: RateLimits) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        batcher: Batcher,
+        rate_limits: RateLimits,
+        pools: PoolStates,
+        direct: DirectLane | None,
+    ) -> None:
+        self._client = client
         self._batcher = batcher
         self._rate_limits = rate_limits
+        self._pools = pools
+        self._direct = direct
         self._max_s = settings.infer_timeout_s
 
-    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float | None) -> Outcome:
-        """Return the outcome of a prediction, which is a result.
+    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float | None) -> Prediction:
+        """Return the result of a prediction.
 
         Args:
             manifest: The version to predict with.
@@ -38,9 +78,26 @@ class PredictionService:
             StoreUnavailable: Redis is unavailable.
             CeleriacError: The prediction failed.
         """
+        version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
+        if version is not None and manifest.pool in self._pools.states:
+            metrics.DIRECT_REFUSED.labels("pool").inc()
+            version = None
+        charge = self._rate_limits.charge(inputs[0].rows)
+        if version is not None:
+            if charge is not None:
+                await self._pay(charge)
+                charge = None
+            answer = await version.predict(inputs, outputs)
+            if answer is not None:
+                _answered(manifest.name, manifest.version, Lane.DIRECT)()
+                return Prediction(new_id(time.time()), answer, Lane.DIRECT)
+        return await self._through_queue(manifest, inputs, outputs, timeout_s, charge)
+
+    async def _through_queue(
+        self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float | None, charge: Charge | None
+    ) -> Prediction:
         seconds = min(timeout_s or self._max_s, self._max_s)
         try:
-            charge = self._rate_limits.charge(inputs[0].rows)
             outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge, callers.owner())
         except TimeoutError:
             raise DeadlineExceeded(
@@ -48,4 +105,20 @@ class PredictionService:
             ) from None
         if outcome.error is not None:
             raise outcome.error
-        return outcome
+        _answered(manifest.name, manifest.version, Lane.QUEUE)()
+        return Prediction(outcome.job, outcome.outputs, Lane.QUEUE)
+
+    async def _pay(self, charge: Charge) -> None:
+        """Charge the rate limits, as a script that enqueues does."""
+        try:
+            status, *rest = await scripts.run_async(self._client, scripts.charge(charge))
+        except (RedisError, OSError) as failure:
+            metrics.JOBS_REFUSED.labels(StoreUnavailable.code).inc()
+            raise StoreUnavailable(f"Redis did not take the job. Try again: {failure}") from None
+        charges.conclude(status, rest, charge)
+
+
+@cache
+def _answered(model: str, version: str, lane: Lane) -> Any:
+    """Return the counter of answers. Looking up labels costs more than counting."""
+    return metrics.INFERENCES.labels(model, version, lane).inc

@@ -101,6 +101,14 @@ async def write_publications(client: redis.asyncio.Redis, versions: Sequence[tup
         report(versions[place][1], id, prev)
 
 
+async def read(client: redis.asyncio.Redis, id: str) -> dict[str, Any] | None:
+    """Return an entry of one of the chains, or None if it was dropped because of its age or the number of entries."""
+    for stream in _STREAMS.values():
+        if stored := _stored(await client.xrange(stream, id, id)):
+            return stored[0].entry()
+    return None
+
+
 async def page(
     client: redis.asyncio.Redis,
     wanted: Callable[[dict[str, Any]], bool],

@@ -38,6 +38,9 @@ MAINTENANCE: Final = f"{PREFIX}maintenance"
 WITHDRAWN: Final = f"{PREFIX}withdrawn"
 """Set of models that were taken out of service: until they are loaded again."""
 
+DIRECT_FAILURES: Final = f"{PREFIX}direct:failures"
+"""Hash `name/version` -> JSON of the death of an API process that was calling the version; the hash ends a week after the last one."""
+
 SERVING: Final = f"{PREFIX}serving"
 """Hash `name/alias` -> the version that a worker served for it last; the bare name has the alias "". A field ends with its alias or model."""
 

@@ -122,6 +122,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
+        keys.DIRECT_FAILURES,
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():

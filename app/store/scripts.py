@@ -142,6 +142,11 @@ def submit(
     )
 
 
+def charge(charged: Charge) -> Call:
+    """Charge the rate limits of a request that does not enter a queue."""
+    return Call("charge", (), (rate_limits.encode([charged]),))
+
+
 def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: float) -> Call:
     """Start the jobs of a recorded delivery, unless a process with a heartbeat within `silent_s` runs them."""
     return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s, queue))

@@ -32,7 +32,9 @@ def connect(url: str = "") -> Iterator[Client]:
             yield client
         except APIError as error:
             sentence = (
-                f"{error} Set CELERIAC_API_KEY to a key." if error.code == "credentials_missing" else with_row(str(error), error.pointer)
+                f"{error} Set CELERIAC_API_KEY to a key, or CELERIAC_TOKEN_FILE to a file with a token."
+                if error.code == "credentials_missing"
+                else with_row(str(error), error.pointer)
             )
             raise CLIError(sentence, exit_of(error.code, error.status), code=error.code, pointer=error.pointer) from None
         except ConnectionFailed as error:

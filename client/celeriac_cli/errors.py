@@ -104,12 +104,13 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     ),
     **dict.fromkeys(
         (
-            "models_read_only", "store_unfit", "credentials_missing", "invalid_key", "credentials_conflict", "scope_missing",
-            "key_restricted",
+            "models_read_only", "store_unfit", "credentials_missing", "invalid_key", "invalid_token", "role_missing",
+            "credentials_conflict", "scope_missing", "key_restricted", "cross_origin_refused",
         ),
         Exit.REFUSED,
     ),
     "store_unavailable": Exit.UNREACHABLE,
+    "issuer_unavailable": Exit.UNREACHABLE,
 }  # fmt: skip
 """The exit code of each error code of the server."""
 _EXIT_OF_STATUS: Final = {

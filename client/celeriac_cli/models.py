@@ -21,9 +21,9 @@ def list_models(json: JSON = False, url: URL = "") -> None:
     if json:
         show.print_json(models)
         return
-    columns = ("model", "version", "state", "aliases", "description")
+    columns = ("model", "version", "state", "lane", "aliases", "description")
     rows = [
-        (model["name"], version["version"], version["state"], _aliases(model, version), _about(model, version))
+        (model["name"], version["version"], version["state"], version.get("lane"), _aliases(model, version), _about(model, version))
         for model in models
         for version in model["versions"]
     ]

@@ -13,7 +13,7 @@ from tests.bench.keyed import Keyed
 from tests.bench.systems import Ours, Queued
 from tests.tools import redis_server
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.extended
 
 
 @pytest.fixture(scope="module")

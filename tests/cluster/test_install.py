@@ -71,6 +71,58 @@ def test_a_deleted_key_is_refused_by_every_pod(release: Release) -> None:
             measured("a deleted key: refused by both API pods", f"{time.monotonic() - begun:.1f} s after the answer")
     finally:
         release.at.kubectl("scale", "deploy/celeriac-api", "--replicas=1")
+        # A terminating pod serves for a while yet. The tests after this one expect a single pod.
+        until("one API pod", lambda: len(pods_of(release, "app.kubernetes.io/component=api")) == 1, 120)
+
+
+CALL = """
+import json
+from celeriac import APIError, Client
+with Client() as client:
+    try:
+        reply = {"result": client.predict("diabetes", [[0.0] * 10]), "keys": None}
+        client.keys.list()
+    except APIError as error:
+        reply = {**globals().get("reply", {}), "code": error.code, "text": str(error)}
+print(json.dumps(reply))
+"""
+
+
+def test_a_pod_predicts_with_its_projected_token_and_no_secret(release: Release) -> None:
+    client = release.at.get("pod/client")["spec"]
+    audiences = {"right": {"audience": "celeriac"}, "other": {"audience": "elsewhere"}, "cluster": {}}
+    container = {
+        "name": "caller",
+        "command": ["sleep", "infinity"],
+        "env": [{"name": "CELERIAC_URL", "value": "http://celeriac-api:8000"}],
+        "volumeMounts": [{"name": "tokens", "mountPath": "/tokens", "readOnly": True}],
+        **{name: client["containers"][0][name] for name in ("image", "imagePullPolicy", "resources", "securityContext")},
+    }
+    sources = [{"serviceAccountToken": {"path": path, "expirationSeconds": 600, **fields}} for path, fields in audiences.items()]
+    spec = {
+        "securityContext": client["securityContext"],
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+        "volumes": [{"name": "tokens", "projected": {"sources": sources}}],
+    }
+    release.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller"}, "spec": spec})
+    release.at.kubectl("wait", "pod/caller", "--for=condition=Ready", "--timeout=60s")
+    try:
+        replies = {path: call(release, path) for path in audiences}
+    finally:
+        release.at.kubectl("delete", "pod/caller", "--wait=false")
+    assert len(replies["right"]["result"]) == 1
+    assert replies["right"]["code"] == "scope_missing", "it manages no keys"
+    assert f"cluster:system:serviceaccount:{release.at.name}:default" in replies["right"]["text"]
+    for path in ("other", "cluster"):
+        assert (replies[path]["code"], "another audience" in replies[path]["text"]) == ("invalid_token", True)
+
+
+def call(release: Release, path: str) -> Any:
+    """What the pod `caller` gets with the token at a path."""
+    environment = ("env", f"CELERIAC_TOKEN_FILE=/tokens/{path}")
+    return json.loads(release.at.kubectl("exec", "-i", "caller", "--", *environment, "python", "-", given=CALL).splitlines()[-1])
 
 
 def test_flower_asks_for_the_password_and_lists_what_was_done(release: Release) -> None:

@@ -23,7 +23,12 @@ ONE_WORD: Final = (
     "sunset", "trailer", "upgrade", "vary",
 )  # fmt: skip
 """Header fields without a hyphen, which a text may be for other reasons."""
-NO_FIELDS: Final = {"respond-async": "a preference", "no-store": "a cache directive", "api-keys": "a background loop"}
+NO_FIELDS: Final = {
+    "respond-async": "a preference",
+    "no-store": "a cache directive",
+    "api-keys": "a background loop",
+    "same-origin": "a value of Sec-Fetch-Site",
+}
 
 
 def routers() -> Iterator[APIRouter]:

@@ -27,6 +27,7 @@ from app.store import keys, scripts, webhook_deliveries, webhooks
 from app.store.records import encode_spec, encode_webhook
 
 QUEUE = "default"
+OF_JOBS = (Event.START, Event.COMPLETED)
 
 
 @dataclass
@@ -121,12 +122,12 @@ class Hooked:
             pass
 
     async def register(self, url: str, **values: Any) -> Webhook:
-        found = Webhook(**{"id": "wh_1", "url": url, "secret": new_secret(), "events": tuple(Event), **values})
+        found = Webhook(**{"id": "wh_1", "url": url, "secret": new_secret(), "events": OF_JOBS, **values})
         await webhooks.write(self.client, found, draft(Action.WEBHOOK_CREATED, Target("webhook", found.id)))
         return found
 
     async def submit(
-        self, url: str = "", events: tuple[Event, ...] = tuple(Event), model: str = "m", wait_s: float = 60.0, parent: str = ""
+        self, url: str = "", events: tuple[Event, ...] = OF_JOBS, model: str = "m", wait_s: float = 60.0, parent: str = ""
     ) -> Delivery:
         id = new_id(time.time())
         inputs = [Tensor("x", "FP64", (1, 1), encode([0.0], "FP64"))]

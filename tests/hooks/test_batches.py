@@ -12,13 +12,13 @@ from app.core.batches import RESUMABLE, BatchSpec, Status
 from app.core.webhooks import LARGEST, Event
 from app.store import batches, webhooks
 from app.store.batches import Change
-from tests.hooks.conftest import Hooked, Receiver
+from tests.hooks.conftest import OF_JOBS, Hooked, Receiver
 
 ID = "batch_1"
 GOING = (Status.VALIDATING, Status.IN_PROGRESS)
 
 
-async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = tuple(Event)) -> None:
+async def begin(hooked: Hooked, url: str = "", events: tuple[Event, ...] = OF_JOBS) -> None:
     reported: dict[str, Any] | None = {"url": url, "events": list(events)} if url else None
     assert await batches.create(
         hooked.client, ID, BatchSpec("m", "1", "default", "predict", {"path": "a.csv"}, webhook=reported), time.time(), 10

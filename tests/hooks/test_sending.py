@@ -240,6 +240,7 @@ async def test_a_host_that_is_not_a_name_is_reported_and_not_retried(hooked: Hoo
 
 async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.register(receiver.url)
+    await hooked.send()
     await hooked.cancel(await hooked.submit())
     # One took the event and died; then one took the delivery and died.
     assert len(await webhook_deliveries.claim_events(hooked.client, 0.0, 10)) == 1

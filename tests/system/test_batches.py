@@ -89,6 +89,7 @@ def expected(values: np.ndarray[Any, Any]) -> list[tuple[int, float]]:
     return list(enumerate(values.sum(axis=1).tolist()))
 
 
+@pytest.mark.extended
 def test_it_survives_the_death_of_every_worker_and_of_the_api_that_took_it(running: Running, pool: None) -> None:
     values = slow(600)
     with running.process("worker", pool=POOL, processes=2) as (worker, _):
@@ -174,6 +175,7 @@ def test_what_failed_for_want_of_a_folder_continues_when_it_is_there(running: Ru
     assert found.tolist() == [[at, answer] for at, answer in expected(values)]
 
 
+@pytest.mark.extended
 def test_a_prediction_is_answered_while_large_files_are_looked_through(running: Running, pool: None) -> None:
     large, row = running.folder / "tables" / "large.csv", b'1.0,2.0,"some, text"\n'
     large.write_bytes(b"a,b,id\n" + row * (150_000_000 // len(row)))

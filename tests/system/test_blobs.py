@@ -63,6 +63,7 @@ def test_body_and_result_of_a_large_job_pass_by_redis(platform: Running, folder:
     assert [one["result_omitted"] for one in listed] == [True]
 
 
+@pytest.mark.extended
 def test_a_large_synchronous_prediction_leaves_nothing(platform: Running, folder: Path) -> None:
     tensor = {"name": "input", "shape": [ROWS, 10], "datatype": "FP64", "data": LARGE["inputs"]}
     with platform.process("worker"):
@@ -84,6 +85,7 @@ def test_a_full_folder_refuses_large_jobs_and_takes_small_ones(platform: Running
     assert httpx.post(f"{platform.url}/v1/jobs", json=small).status_code == 202
 
 
+@pytest.mark.extended
 def test_a_job_whose_input_is_lost_fails_and_says_so(platform: Running, folder: Path) -> None:
     job = submit(platform)
     next(folder.iterdir()).unlink()
@@ -92,6 +94,7 @@ def test_a_job_whose_input_is_lost_fails_and_says_so(platform: Running, folder: 
     assert (ended["state"], ended["error"]["code"]) == ("failed", "payload_lost")
 
 
+@pytest.mark.extended
 def test_what_steps_answer_passes_by_redis_too(platform: Running, folder: Path) -> None:
     pipelines = platform.models / ".pipelines"
     pipelines.mkdir()

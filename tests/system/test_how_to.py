@@ -110,6 +110,7 @@ def test_a_stream_is_printed_word_by_word(installation: Installation, tmp_path: 
     assert "once upon a time" in printed.splitlines()[-1]
 
 
+@pytest.mark.extended
 def test_a_failed_job_is_corrected_and_replayed(installation: Installation, tmp_path: Path) -> None:
     model(tmp_path / "ratio", block(DEAD_LETTERS, "# ratio/model.py"), block(DEAD_LETTERS, "# ratio/model.yaml", "yaml"))
     printed = run_block(DEAD_LETTERS, "exit code $?", installation, tmp_path)
@@ -133,12 +134,14 @@ def test_a_folder_of_code_is_published_and_promoted(installation: Installation, 
     assert repository.aliases("visits") == {"production": "1"}
 
 
+@pytest.mark.extended
 def test_an_mlserver_runtime_answers(installation: Installation, tmp_path: Path) -> None:
     model(tmp_path / "scaled", block(MLSERVER, "# scaled/model.py"), block(MLSERVER, "# scaled/model.yaml", "yaml"))
     printed = run_block(MLSERVER, "scaled/settings.json", installation, tmp_path)
     assert json.loads(printed.splitlines()[-1])["outputs"][0]["data"] == [4.5, 6.0]
 
 
+@pytest.mark.extended
 def test_a_bentoml_service_answers(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

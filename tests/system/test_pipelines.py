@@ -281,6 +281,7 @@ def test_a_pipeline_whose_model_is_missing_is_listed_with_the_reason(piping: Pip
     assert "reason" not in found["squares"]
 
 
+@pytest.mark.extended
 def test_a_join_of_a_thousand_branches_survives_the_death_of_workers_and_of_the_api(piping: Piping, running: Running) -> None:
     with running.process("api", pipelines=piping.folder) as (api, url):
         job = replace(piping, url=url).run("squares", wait=0, count=BRANCHES)

@@ -116,6 +116,7 @@ def test_the_sample_pipeline_sees_the_digit_on_an_image(running: Running, tmp_pa
     assert "pixels --> linear" in command(running, "pipelines", "show", "digit-image")
 
 
+@pytest.mark.extended
 def test_the_sample_pipeline_surveys_a_table_and_reports_how_far_it_is(running: Running, tmp_path: Path) -> None:
     command(running, "pipelines", "samples")
     data = SAMPLES["wine"].data()

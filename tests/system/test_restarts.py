@@ -50,6 +50,7 @@ def wait_for(installation: Installation, line: str) -> None:
         time.sleep(0.05)  # another process sets no event of ours
 
 
+@pytest.mark.extended
 def test_an_unloaded_sample_model_does_not_stop_the_start(own: Installation) -> None:
     wait_for(own, "the sample model digits does not answer: it was unloaded")
     assert any(line.startswith("wine ") for line in own.lines)

@@ -99,6 +99,7 @@ def test_a_run_that_is_due_begins_once_though_two_beats_run(running: Running, ap
         assert api.get(f"/v1/trainings/{run['id']}").json()["result"]["version"] == "1"
 
 
+@pytest.mark.extended
 def test_a_beat_that_is_killed_is_replaced(running: Running, api: httpx.Client, store: redis.Redis) -> None:
     create(api, "survivor", missed="run_once")
     with running.process("beat") as (first, _), running.process("beat") as (_, url):
@@ -118,6 +119,7 @@ def test_beat_ends_cleanly_and_gives_the_lead_back(running: Running, store: redi
         assert not store.exists(keys.BEAT)
 
 
+@pytest.mark.extended
 def test_beat_and_its_schedules_survive_a_restart_of_redis(running: Running, tmp_path: Path) -> None:
     port = free_port()
 

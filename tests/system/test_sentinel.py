@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import redis
 
 from tests.misbehaving import SLEEP
@@ -14,6 +15,7 @@ from tests.running import Running
 from tests.topologies import Watched, until, watched
 
 PASSWORD = "s3cret"
+pytestmark = pytest.mark.extended
 
 
 def replicated(redis_: Watched) -> None:

@@ -107,6 +107,7 @@ def test_processes_live_without_redis_and_are_ready_with_it(start: Start, tmp_pa
         came.wait(10)
 
 
+@pytest.mark.extended
 def test_a_worker_ends_where_the_redis_that_comes_is_unfit(start: Start, tmp_path: Path) -> None:
     port = free_port()
     found = start("worker", f"redis://127.0.0.1:{port}/0")
@@ -123,6 +124,7 @@ def test_a_worker_ends_where_the_redis_that_comes_is_unfit(start: Start, tmp_pat
     assert "silently drop jobs" in found.log.read_text()
 
 
+@pytest.mark.extended
 def test_a_worker_that_does_not_consume_ends_and_the_next_one_answers(
     start: Start, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_worker_process_that_is_killed_trains_once(running: Running, api: http
     assert [path.name for path in (running.models / name).iterdir() if path.name.startswith(".staging")] == []
 
 
+@pytest.mark.extended
 def test_a_whole_worker_that_is_killed_trains_once(running: Running, api: httpx.Client, name: str, tmp_path: Path) -> None:
     # Its pool process may outlive it, and publish too: whoever comes first, there is one version.
     options = {"pool": "doomed", "processes": 1, "imports": "tests.trainers"}

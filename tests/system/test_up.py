@@ -99,6 +99,7 @@ def wait_for(handle: int) -> None:
     assert ended
 
 
+@pytest.mark.extended
 def test_an_installation_that_fails_says_so_and_is_tried_again_next_time(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     for name in ("scripts/setup", "scripts/lock.txt", "pyproject.toml", "README.md", "LICENSE"):

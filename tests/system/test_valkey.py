@@ -17,6 +17,8 @@ from tests import tools
 from tests.misbehaving import RAISE, Moody
 from tests.running import ROOT, Running, wait_until_ready
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

@@ -63,6 +63,7 @@ def test_a_worker_that_fails_a_job_reports_its_start_its_end_and_leaves_a_letter
     assert "misbehaving.py" in letter["traceback"]
 
 
+@pytest.mark.extended
 def test_a_batch_reports_its_start_and_its_end_and_one_that_is_refused_nothing(here: Running, receiver: Receiver) -> None:
     with here.process("worker"), here.process("api") as (_, url):
         hook = {"url": receiver.url, "events": ["start", "completed"]}
@@ -82,6 +83,7 @@ def test_a_batch_reports_its_start_and_its_end_and_one_that_is_refused_nothing(h
     assert {(one["type"], one["batch"]) for one in deliveries} == {("batch.started", batch), ("batch.completed", batch)}
 
 
+@pytest.mark.extended
 def test_a_batch_from_the_command_line_reports_its_end(here: Running, receiver: Receiver, celeriac: Celeriac, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a,b\n0,1\n0,2\n")
     with here.process("worker"), here.process("api") as (_, url):

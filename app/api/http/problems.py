@@ -54,9 +54,13 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.WebhookConflict: 409,
     errors.CredentialsMissing: 401,
     errors.InvalidKey: 401,
+    errors.InvalidToken: 401,
+    errors.IssuerUnavailable: 503,
+    errors.RoleMissing: 403,
     errors.TooManyFailures: 429,
     errors.CredentialsConflict: 400,
     errors.ScopeMissing: 403,
+    errors.CrossOriginRefused: 403,
     errors.KeyRestricted: 403,
     errors.KeyNotFound: 404,
     errors.KeyConflict: 409,
@@ -89,7 +93,9 @@ def problem(request: Request, error: CeleriacError) -> Response:
     """Return an error as a response."""
     status = STATUS[type(error)]
     headers = {}
-    if isinstance(error, errors.QueueFull | errors.TooManyFailures | errors.StoreUnavailable | errors.Overloaded):
+    if isinstance(
+        error, errors.QueueFull | errors.TooManyFailures | errors.StoreUnavailable | errors.Overloaded | errors.IssuerUnavailable
+    ):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
     if isinstance(error, errors.RateLimited):
         headers["retry-after"] = str(max(1, math.ceil(error.usage.reset_s)) if error.usage else 1)
@@ -115,6 +121,9 @@ def _challenge(error: CeleriacError) -> str:
     match error:
         case errors.InvalidKey():
             return 'Bearer error="invalid_token"'
+        case errors.InvalidToken():
+            # The detail is one of a few sentences without quotes, and has nothing of the request.
+            return f'Bearer error="invalid_token", error_description="{error.detail}"'
         case errors.CredentialsMissing():
             return "Bearer"
         case errors.CredentialsConflict():

@@ -17,10 +17,12 @@ from app.api.schemas import inference as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
+from app.core.lanes import Lane
 from app.services.jobs import outputs_of
 
 router = APIRouter(prefix="/v2/models", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 # Clients of the protocol send raw tensors as octets, and some send no content type at all.
+_LANES: Final = {lane: (b"celeriac-lane", lane.encode()) for lane in Lane}
 _TYPES: Final = (*JSON, "application/octet-stream", "")
 
 
@@ -40,8 +42,11 @@ async def infer(request: Request) -> Response:
     key = idempotency_key(request) is not None and preferred.job
     parsed = await root.open_inference.parse(request, content, manifest, str(ref) if key else None)
     if not preferred.job:
-        outcome = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s)
-        return await root.open_inference.response(manifest, outcome.job if parsed.id is None else parsed.id, outcome.outputs, parsed.binary)
+        predicted = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s)
+        id = predicted.id if parsed.id is None else parsed.id
+        response = await root.open_inference.response(manifest, id, predicted.outputs, parsed.binary)
+        response.raw_headers.append(_LANES[predicted.lane])
+        return response
     job = await root.jobs.submit(
         manifest,
         parsed.inputs,
@@ -54,4 +59,5 @@ async def infer(request: Request) -> Response:
         return await root.job_responses.accepted(job, preferred)
     response = await root.open_inference.response(manifest, parsed.id or callers.shown_id(job.id), outputs_of(job), parsed.binary)
     response.headers.update({"location": address(job.id), **preferred.applied(late=False)})
+    response.raw_headers.append(_LANES[Lane.QUEUE])
     return response

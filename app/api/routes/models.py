@@ -13,7 +13,9 @@ from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
+from app.core.lanes import Choice
 from app.core.promotions import Promotion, PromotionState
+from app.services.direct_versions import DirectVersions
 from app.services.model_entry import Entry, Version
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
@@ -23,21 +25,24 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute,
 async def listed(request: Request) -> Response:
     """Lists every model of the repository."""
     root = container(request)
-    items = [_entry(entry) for entry in root.catalog.entries.values()]
+    items = [_entry(entry, root.direct) for entry in root.catalog.entries.values()]
     return json_response(schemas.Models(items=items, repository=str(root.settings.models.resolve())))
 
 
 @router.get("/{name}", **schemas.READ)
 async def model(request: Request) -> Response:
     """Returns one model, its versions and aliases."""
-    return json_response(_entry(await container(request).catalog.entry(request.path_params["name"])))
+    root = container(request)
+    return json_response(_entry(await root.catalog.entry(request.path_params["name"]), root.direct))
 
 
 @router.get("/{name}/versions/{version}", **schemas.VERSION)
 async def version(request: Request) -> Response:
     """Returns one version with its complete manifest. An alias names it, too."""
-    _, version = await container(request).catalog.resolve(path_model(request))
-    body: schemas.VersionState = {"state": version.state}
+    root, ref = container(request), path_model(request)
+    _, version = await root.catalog.resolve(ref)
+    choice = root.direct.choice(ref.name, version)
+    body: schemas.VersionState = {"state": version.state, "lane": choice.lane, "lane_reason": choice.reason}
     if version.manifest:
         body = cast("schemas.VersionState", version.manifest.as_dict() | body | {"runs": version.manifest.runs})
     if version.reason:
@@ -56,24 +61,26 @@ async def remove(request: Request) -> Response:
     return json_response(body)
 
 
-def _entry(entry: Entry) -> schemas.Model:
+def _entry(entry: Entry, direct: DirectVersions) -> schemas.Model:
     manifests = [version.manifest for version in entry.versions.values() if version.manifest]
     return {
         "name": entry.name,
         "description": manifests[-1].description if manifests else "",
         "default": entry.default,
         "aliases": entry.aliases,
-        "versions": [_version(name, version) for name, version in entry.versions.items()],
+        "versions": [_version(name, version, direct.choice(entry.name, version)) for name, version in entry.versions.items()],
         "promotions": [_promotion(promotion) for promotion in entry.promotions],
     }
 
 
-def _version(name: str, version: Version) -> schemas.VersionSummary:
+def _version(name: str, version: Version, choice: Choice) -> schemas.VersionSummary:
     body: schemas.VersionSummary = {
         "version": name,
         "state": version.state,
         "unloaded": version.unloaded,
         "created_at": version.manifest.created_at if version.manifest else None,
+        "lane": choice.lane,
+        "lane_reason": choice.reason,
     }
     if version.reason:
         body["reason"] = version.reason

@@ -122,6 +122,8 @@ def _delivery(delivery: WebhookDelivery) -> schemas.Delivery:
     }
     if type.startswith("batch."):
         body["batch"] = delivery.about
+    elif type.startswith("audit."):
+        body["audit"] = delivery.about
     else:
         body["job"] = delivery.about
     if delivery.webhook == DEFAULT:

@@ -15,7 +15,7 @@ from app.core.audit import ActorType, Outcome
 from app.services.requests.body import Pattern, Time
 
 _ACTION: Final = re.compile(r"[a-z_]{1,40}\.([a-z_]{1,40}|\*)")
-_ACTOR: Final = re.compile(r"[0-9A-Za-z._:/@-]{1,200}")
+_ACTOR: Final = re.compile(r"[!-~]{1,300}")
 _CURSOR: Final = re.compile(r"[0-9]{1,15}_[0-9]{1,15}")
 
 
@@ -28,8 +28,8 @@ class AuditQuery(Page):
     action: Annotated[str, Pattern(_ACTION, "Use an action such as model.promoted, or all of a noun: key.*.")] | None = Field(
         None, description="Only entries of this action, or of a noun with a wildcard: `key.*`.", examples=["model.promoted"]
     )
-    actor: Annotated[str, Pattern(_ACTOR, "Use the ID of a key, or key, system or anonymous.")] | None = Field(
-        None, description="Only entries of this actor: the ID of a key, or a type of actors.", examples=["7Jq2mX0a"]
+    actor: Annotated[str, Pattern(_ACTOR, "Use the ID of an actor, or key, oidc, serviceaccount, system or anonymous.")] | None = Field(
+        None, description="Only entries of this actor: an ID, or a type of actors.", examples=["7Jq2mX0a"]
     )
     since: Time | None = Field(None, description="Only entries of this time, which names its zone, or later.")
     until: Time | None = Field(None, description="Only entries of this time, which names its zone, or earlier.")
@@ -39,9 +39,11 @@ class Actor(TypedDict):
     """Who did it."""
 
     type: ActorType
-    id: Annotated[str | None, Field(description="ID of the key, or what acted. Null for anonymous callers.")]
+    id: Annotated[
+        str | None, Field(description="ID of the key, issuer and subject of the token, or what acted. Null for anonymous callers.")
+    ]
     name: str | None
-    owner: Annotated[str | None, Field(description="Owner of the key.")]
+    owner: Annotated[str | None, Field(description="Owner of the key or token.")]
 
 
 class Target(TypedDict):

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.jobs import ACCEPTED, IdempotencyKey, Prefer
 from app.api.schemas.openapi import documented
+from app.core.lanes import Lane
 from app.core.models import ALIAS, NAME, VERSION
 from app.core.tensors import DATATYPES
 
@@ -117,10 +118,14 @@ _INFER: Final[dict[str, Any]] = {
         200: {
             "content": {"application/octet-stream": _RAW},
             "headers": {
+                "Celeriac-Lane": {
+                    "description": "Where it was predicted: `direct` in the API process, or `queue` in a worker.",
+                    "schema": {"type": "string", "enum": [lane.value for lane in Lane]},
+                },
                 "Inference-Header-Content-Length": {
                     "description": "Bytes of the body that are JSON, where raw data follow it.",
                     "schema": {"type": "integer"},
-                }
+                },
             },
         },
         202: ACCEPTED,

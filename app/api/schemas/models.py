@@ -12,8 +12,14 @@ from typing_extensions import TypedDict
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
 from app.api.schemas.openapi import documented
 from app.core import models
+from app.core.lanes import Lane
 from app.core.promotions import PromotionState
 from app.services.model_entry import Readiness
+
+LaneField = Annotated[
+    Lane, Field(description="Where a synchronous prediction runs. direct: in the API process that answers this. queue: in a worker.")
+]
+LaneReason = Annotated[str, Field(description="Why it runs there.")]
 
 
 class VersionSummary(TypedDict):
@@ -26,6 +32,8 @@ class VersionSummary(TypedDict):
     reason: NotRequired[Annotated[str, Field(description="Why it cannot be served.")]]
     unloaded: Annotated[bool, Field(description="Whether the model was unloaded, and can be loaded again.")]
     created_at: str | None
+    lane: LaneField
+    lane_reason: LaneReason
 
 
 class Promotion(TypedDict):
@@ -75,6 +83,8 @@ class VersionState(TypedDict):
 
     state: Readiness
     reason: NotRequired[str]
+    lane: LaneField
+    lane_reason: LaneReason
     runs: NotRequired[Annotated[str, Field(description="What answers, in a sentence: the estimator, a graph compiled from it, or code.")]]
 
 

@@ -82,6 +82,7 @@ class Delivery(TypedDict):
     type: Annotated[str, Field(examples=["job.completed"])]
     job: NotRequired[Annotated[str, Field(description="ID of the job, if the event is about one.")]]
     batch: NotRequired[Annotated[str, Field(description="ID of the batch, if the event is about one.")]]
+    audit: NotRequired[Annotated[str, Field(description="ID of the entry of the audit log, if the event is about one.")]]
     url: NotRequired[Annotated[str, Field(description="URL, if the job or batch named the receiver.")]]
     state: DeliveryStatus
     created_at: str | None
@@ -92,7 +93,7 @@ class Delivery(TypedDict):
 class WholeDelivery(Delivery):
     """One event for one receiver, and what is sent."""
 
-    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job or the batch.")]
+    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job, the batch or the audit entry.")]
 
 
 class Deliveries(TypedDict):

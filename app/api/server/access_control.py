@@ -22,6 +22,8 @@ from app.core.errors import (
     CredentialsMissing,
     InvalidInput,
     InvalidKey,
+    InvalidToken,
+    IssuerUnavailable,
     KeyRestricted,
     ScopeMissing,
     StoreUnavailable,
@@ -52,11 +54,14 @@ class AccessControl:
         Raises:
             CredentialsMissing: The request has no key.
             InvalidKey: The key is not valid.
-            TooManyFailures: The key is not valid, like many others that came from the same address.
+            InvalidToken: The identity token is not valid.
+            RoleMissing: No rule gives the holder of the identity token a role.
+            TooManyFailures: The key or token is not valid, like many others that came from the same address.
             CredentialsConflict: The request has two different keys.
             ScopeMissing: The key lacks the scope of the operation, or may not act for the owner in `Celeriac-Owner`.
             InvalidInput: `Celeriac-Owner` is not one owner.
             StoreUnavailable: The key cannot be verified, because Redis does not answer.
+            IssuerUnavailable: The token cannot be verified, because its issuer does not answer.
         """
         requirement = required(route.unique_id)
         if requirement is Access.OPEN:
@@ -99,15 +104,14 @@ class AccessControl:
 
     async def admit(self, scope: Connection) -> Authenticated:
         """Return the caller of a request, whatever its scopes. Raises the errors of `serve` but ScopeMissing."""
-        # The peer of the connection. Headers that name another address could be made up.
         client = scope.get("client")
         address: str = client[0] if client else ""
         try:
             return await self._authentication.verify(_key(scope), address)
-        except StoreUnavailable as error:
+        except (StoreUnavailable, IssuerUnavailable) as error:
             raise _counted(error) from None
         except CeleriacError as error:
-            refusal = self._failures.failed(address, error) if isinstance(error, InvalidKey) else error
+            refusal = self._failures.failed(address, error) if isinstance(error, InvalidKey | InvalidToken) else error
             auditing.unauthenticated(self._refusals, scope, refusal)
             raise _counted(refusal) from None
 

@@ -29,7 +29,7 @@ async def serve(request: Request, route: PlainRoute) -> Response:
 
 
 def context(scope: Connection) -> Context:
-    """Return where a request comes from. The address is that of the peer, which may be a proxy."""
+    """Return where a request comes from. The address is that of the peer, or what a trusted proxy says."""
     client, agent, request_id = scope.get("client"), None, None
     for name, value in scope["headers"]:
         if name == b"user-agent":
@@ -40,7 +40,7 @@ def context(scope: Connection) -> Context:
 
 
 def unauthenticated(refusals: Refusals, scope: Connection, error: CeleriacError) -> None:
-    """Note a request without a valid key. Nothing of what it sent as a key is noted."""
+    """Note a request without a valid key or token. Nothing of what it sent as one is noted."""
     refusals.note(Action.AUTHENTICATION_FAILED, error.code, context(scope))
 
 
@@ -52,5 +52,5 @@ def denied(refusals: Refusals, scope: Connection, route: PlainRoute, caller: Cal
         id = parameters.get("id") or parameters.get("name")
         if id and (version := parameters.get("version")):
             id = f"{id}@{version}"
-        by = audit.Actor(audit.ActorType.KEY, caller.id, caller.name, caller.key_owner or caller.owner)
+        by = audit.Actor(audit.ActorType(caller.type), caller.id, caller.name, caller.key_owner or caller.owner)
         refusals.note(action, error.code, context(scope), by, [Target(noun, id[:200])] if id else [])

@@ -20,7 +20,7 @@ _REQUEST_HEADERS: Final = (
     "last-event-id", "prefer", "range", "x-api-key", "x-request-id",
 )  # fmt: skip
 _RESPONSE_HEADERS: Final = (
-    "allow", "content-disposition", "content-range", "deprecation", "inference-header-content-length", "location",
+    "allow", "celeriac-lane", "content-disposition", "content-range", "deprecation", "inference-header-content-length", "location",
     "preference-applied", "ratelimit", "ratelimit-policy", "retry-after", "sunset", "www-authenticate",
 )  # fmt: skip
 

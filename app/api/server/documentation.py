@@ -20,7 +20,12 @@ from app.core.security_headers import page_policy
 _ASSETS: Final = "/docs/assets"
 _PAGES: Final = ("/", "/docs", "/openapi.json")
 _SECURITY_SCHEMES: Final = {
-    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "API key", "description": "`Authorization: Bearer cel_…`"},
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "API key or JWT",
+        "description": "`Authorization: Bearer cel_…`, or an identity token of an issuer that the server accepts: `Authorization: Bearer eyJ…`",
+    },
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key in another header field."},
 }
 _TAGS: Final = [

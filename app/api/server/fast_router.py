@@ -24,6 +24,7 @@ from app.api.http.problems import method_not_allowed, problem
 from app.api.server import auditing, documentation
 from app.api.server.access_control import AccessControl
 from app.api.server.content_policy import with_policy
+from app.api.server.cross_origin import CrossOrigin
 from app.api.server.operations import AUDITED
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
@@ -38,11 +39,12 @@ class FastRouter:
     """An ASGI application in front of `app`. The first route that matches a request serves it.
 
     Attributes:
-        access_control: Authenticates requests, or None while authentication is off.
+        access_control: Authenticates requests, or None while authentication is off. Then `cross_origin` checks them.
     """
 
-    def __init__(self, app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    def __init__(self, app: FastAPI, routers: Iterable[APIRouter], cross_origin: CrossOrigin) -> None:
         self.access_control: AccessControl | None = None
+        self._cross_origin = cross_origin
         self._app = app
         self._fixed: dict[tuple[str, str], PlainRoute] = {}
         self._varying: defaultdict[tuple[str, int], list[tuple[Pattern[str], PlainRoute]]] = defaultdict(list)
@@ -91,15 +93,20 @@ class FastRouter:
         try:
             if self.access_control is not None:
                 endpoint: Endpoint = partial(self.access_control.serve, route=match[0])
-            elif match[0].unique_id in AUDITED:
-                endpoint = partial(auditing.serve, route=match[0])
             else:
-                endpoint = match[0].endpoint
+                endpoint = partial(self._serve_anyone, route=match[0])
             response = await self._call(request, endpoint)
         finally:
             release(scope)
         response.raw_headers.append(POLICY)
         await response(scope, receive, send)
+
+    async def _serve_anyone(self, request: Request, route: PlainRoute) -> Response:
+        """Call the endpoint of a route while authentication is off."""
+        self._cross_origin.check(request.scope)
+        if route.unique_id in AUDITED:
+            return await auditing.serve(request, route)
+        return await route.endpoint(request)  # type: ignore[no-any-return]
 
     def _find(self, method: str, path: str) -> tuple[PlainRoute, dict[str, Any]] | None:
         fixed = self._fixed.get((method, path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -60,26 +60,36 @@ class FileLimits(Limits):
         return {name: int(value) if isinstance(value, str) and DIGITS.fullmatch(value) else value for name, value in body.items()}
 
 
-class Grant(RequestBody):
-    """What a key may do, and with what."""
+class Permissions(RequestBody):
+    """What a key or the holder of an identity token may do, and with what."""
+
+    holder: ClassVar[str] = "key"
 
     role: Annotated[Role, Field(strict=False)] | None = Field(None, description="Named set of scopes. A key has either a role or scopes.")
     scopes: list[Annotated[Scope, Field(strict=False)]] | None = Field(None, min_length=1, description="Scopes, instead of a role.")
     models: Globs = Field(["*"], description="Models that the key may name. `*` and `?` are wildcards.")
     pools: Globs = Field(["*"], description="Pools whose workers may run the key's work. `*` and `?` are wildcards.")
-    limits: Limits = Field(Limits(), description="Requests and rows that the key may send in a time.")
 
     def fields(self) -> dict[str, object]:
         """Return the fields of a record. Raises InvalidInput unless there is either a role or scopes."""
         if (self.role is None) == (self.scopes is None):
-            raise InvalidInput(f"A key has either a role ({', '.join(ROLES)}) or a list of scopes.", pointer="/role")
+            raise InvalidInput(f"A {self.holder} has either a role ({', '.join(ROLES)}) or a list of scopes.", pointer="/role")
         return {
             "role": str(self.role or ""),
             "scopes": tuple(scope for scope in Scope if scope in (self.scopes or ())),
             "models": tuple(dict.fromkeys(self.models)),
             "pools": tuple(dict.fromkeys(self.pools)),
-            "limits": self.limits.model_dump(exclude_none=True),
         }
+
+
+class Grant(Permissions):
+    """What a key may do, with what, and how often."""
+
+    limits: Limits = Field(Limits(), description="Requests and rows that the key may send in a time.")
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields of a record. Raises InvalidInput unless there is either a role or scopes."""
+        return {**super().fields(), "limits": self.limits.model_dump(exclude_none=True)}
 
 
 class Creation(Grant):

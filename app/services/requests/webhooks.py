@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
@@ -21,13 +21,14 @@ _MODEL: Final = re.compile(f"{NAME.pattern}(@{VERSION.pattern})?")
 Url = Annotated[
     str, Field(max_length=LONGEST, description="An https URL at a public address, which receives POST requests.", examples=[_URL])
 ]
+_EVENTS: Final = "`start`: a worker has started the job, or the batch has started. `completed`: it has ended, in any state."
+JobEvents = Annotated[
+    list[Literal["start", "completed"]],
+    Field(min_length=1, fail_fast=True, description=_EVENTS),
+]
 Events = Annotated[
     list[Annotated[Event, Field(strict=False)]],
-    Field(
-        min_length=1,
-        fail_fast=True,
-        description="`start`: a worker has started the job, or the batch has started. `completed`: it has ended, in any state.",
-    ),
+    Field(min_length=1, fail_fast=True, description=f"{_EVENTS} `audit`: the audit log has a new entry."),
 ]
 Models = Annotated[
     list[Annotated[str, Pattern(_MODEL, "Use name or name@version, for example wine@2. An alias is not supported, because it moves.")]],
@@ -40,7 +41,7 @@ class JobWebhook(RequestBody):
     """The receiver to notify of this job or batch."""
 
     url: Url
-    events: Events = Field([Event.COMPLETED])
+    events: JobEvents = Field(["completed"])
 
 
 OptionalWebhook = Annotated[
@@ -83,4 +84,4 @@ def job_webhook(webhook: JobWebhook | None, settings: Settings) -> webhooks.JobW
     if webhook is None:
         return None
     url = check_url(webhook.url, allow_private=settings.webhook_allow_private, pointer="/webhook/url")
-    return webhooks.JobWebhook(url, tuple(dict.fromkeys(webhook.events)))
+    return webhooks.JobWebhook(url, tuple(Event(event) for event in dict.fromkeys(webhook.events)))

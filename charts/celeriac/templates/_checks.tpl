@@ -45,6 +45,21 @@
 {{- fail "keda.enabled is on, and KEDA is not installed in this cluster: install it (https://keda.sh/docs/latest/deploy), or set keda.enabled=false and pools.NAME.replicas." }}
 {{- end }}
 
+{{- if and (eq $v.auth.mode "none") (or $v.auth.issuers $v.auth.serviceAccounts.enabled) }}
+{{- fail "auth.mode is none, so nobody is asked for a token: set auth.mode=keys, or remove auth.issuers and auth.serviceAccounts.enabled." }}
+{{- end }}
+{{- if and $v.auth.serviceAccounts.enabled $v.auth.issuers.cluster }}
+{{- fail "auth.issuers.cluster has the name that auth.serviceAccounts uses: give the issuer another name." }}
+{{- end }}
+{{- range $name, $issuer := $v.auth.issuers }}
+  {{- if not (or $issuer.roles $issuer.default) }}
+  {{- fail (printf "auth.issuers.%s gives no token a role: set auth.issuers.%s.roles or .default." $name $name) }}
+  {{- end }}
+  {{- if not $issuer.issuer }}
+  {{- fail (printf "auth.issuers.%s names no issuer: set auth.issuers.%s.issuer to the claim iss of its tokens. For this cluster, set auth.serviceAccounts.enabled=true instead." $name $name) }}
+  {{- end }}
+{{- end }}
+
 {{- if and $v.models.existingClaim $v.models.hostPath }}
 {{- fail "models.existingClaim and models.hostPath are both set: choose one." }}
 {{- end }}

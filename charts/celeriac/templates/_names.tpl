@@ -108,6 +108,34 @@ metadata:
 {{- if eq .Values.auth.mode "keys" }}{{ default (include "celeriac.madeSecret" .) .Values.auth.existingSecret }}{{ end }}
 {{- end }}
 
+{{/*
+The entries of the issuers file, as YAML, or nothing. The first rule that matches a service account is used: those without wildcards come
+first, then the longest ones.
+*/}}
+{{- define "celeriac.issuers" -}}
+{{- $issuers := list }}
+{{- range $name, $issuer := .Values.auth.issuers }}
+{{- $issuers = append $issuers (merge (dict "name" $name) $issuer) }}
+{{- end }}
+{{- with .Values.auth.serviceAccounts }}
+{{- if .enabled }}
+{{- $roles := .roles | default (dict (printf "%s:*" $.Release.Namespace) "user") }}
+{{- $ranked := list }}
+{{- range $account := keys $roles }}
+{{- $ranked = append $ranked (printf "%03d %s" (int (ternary (sub 999 (len $account)) 0 (regexMatch "[*?]" $account))) $account) }}
+{{- end }}
+{{- $rules := list }}
+{{- range sortAlpha $ranked }}
+{{- $account := regexReplaceAll "^[0-9]+ " . "" }}
+{{- $rules = append $rules (dict "value" (printf "system:serviceaccount:%s" $account) "role" (get $roles $account)) }}
+{{- end }}
+{{- $cluster := dict "name" "cluster" "type" "serviceaccount" "audiences" (list .audience) "owner_prefix" "" "roles" $rules }}
+{{- $issuers = append $issuers (merge $cluster (dict "ca_file" "/cluster/ca.crt" "token_file" "/cluster/token")) }}
+{{- end }}
+{{- end }}
+{{- with $issuers }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{/* The API key of a process that calls the API. A Secret of the user may lack it: then the API refuses the process. */}}
 {{- define "celeriac.apiKey" -}}
 {{- with include "celeriac.keysSecret" . }}

@@ -27,6 +27,22 @@ spec:
 - ports: [{port: 443}, {port: 6443}]
 {{- end }}
 
+{{/* The ports of the issuers: no policy can name a host. */}}
+{{- define "celeriac.policy.issuers" -}}
+{{- $ports := dict }}
+{{- range .Values.auth.issuers }}
+{{- range list .issuer .jwks_uri }}
+{{- if . }}{{ $_ := set $ports (default "443" (regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host))) true }}{{ end }}
+{{- end }}
+{{- end }}
+{{- with keys $ports | sortAlpha -}}
+- ports:
+    {{- range . }}
+    - port: {{ . }}
+    {{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "celeriac.policy.webhooks" -}}
 {{- $cidr := .Values.networkPolicy.webhookCIDR }}
 {{- $private := .Values.settings.webhook_allow_private }}

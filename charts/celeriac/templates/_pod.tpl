@@ -14,6 +14,8 @@ The one pod template: every process of ours is made of it.
   models      ro | rw, or nothing where the models are not mounted
   shared      true: it reads and writes files, and large inputs and results
   keys        Secret with the file of API keys, or nothing
+  issuers     ConfigMap with the file of issuers, or nothing
+  cluster     true: it reads the keys of the cluster's own service accounts
   port        number, or nothing
   probes      YAML of the probes, or nothing
   grace       seconds
@@ -105,6 +107,12 @@ spec:
         {{- if .keys }}
         - {name: keys, mountPath: /keys, readOnly: true}
         {{- end }}
+        {{- if .issuers }}
+        - {name: issuers, mountPath: /issuers, readOnly: true}
+        {{- end }}
+        {{- if .cluster }}
+        - {name: cluster, mountPath: /cluster, readOnly: true}
+        {{- end }}
         {{- include "celeriac.extraMounts" $v | nindent 8 }}
     {{- include "celeriac.containers" $v.sidecars | nindent 4 }}
   volumes:
@@ -125,6 +133,17 @@ spec:
     {{- with .keys }}
     - name: keys
       secret: {secretName: {{ . }}, items: [{key: keys.yaml, path: keys.yaml}]}
+    {{- end }}
+    {{- with .issuers }}
+    - name: issuers
+      configMap: {name: {{ . }}, items: [{key: issuers.yaml, path: issuers.yaml}]}
+    {{- end }}
+    {{- if .cluster }}
+    - name: cluster
+      projected:
+        sources:
+          - serviceAccountToken: {path: token, expirationSeconds: 3600}
+          - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
     {{- end }}
     {{- include "celeriac.extraVolumes" $v | nindent 4 }}
   {{- include "celeriac.placement" . | nindent 2 }}

@@ -25,6 +25,7 @@ from celeriac._async.resources import (
     AsyncWebhooks,
 )
 from celeriac._async.transport import AsyncTransport
+from celeriac._credentials import Credentials
 from celeriac._errors import CeleriacError
 from celeriac._paths import check_kept
 from celeriac._progress import ProgressBar
@@ -43,6 +44,7 @@ class AsyncClient:
     Args:
         url: address of the API (default: `CELERIAC_URL`, else http://127.0.0.1:8000).
         api_key: sent as a bearer token (default: `CELERIAC_API_KEY`).
+        token_file: file with a bearer token, read for each request, for example that of a service account (default: `CELERIAC_TOKEN_FILE`).
         timeout: seconds that one call may take, retries included (default: 60). None means no limit.
         max_retries: how often a request may be sent again (default: until the timeout). 0 reports every failure at once.
 
@@ -51,10 +53,16 @@ class AsyncClient:
     """
 
     def __init__(
-        self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0, max_retries: int | None = None
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        token_file: str | Path | None = None,
+        timeout: float | None = 60.0,
+        max_retries: int | None = None,
     ) -> None:
-        """Open no connection yet. Raises ValueError if `url` is not an HTTP URL."""
-        self._transport = AsyncTransport(url, api_key, timeout, max_retries)
+        """Open no connection yet. Raises ValueError if `url` is not an HTTP URL, or if a key and a file are given."""
+        self._transport = AsyncTransport(url, Credentials(api_key, token_file), timeout, max_retries)
         self.jobs = AsyncJobs(self._transport)
         self.batches = AsyncBatches(self._transport)
         self.files = AsyncFiles(self._transport)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from celeriac._credentials import Credentials
 from celeriac._errors import APIError, CeleriacError, ConnectionFailed, Timeout
 from celeriac._events import Event, EventDecoder
 from celeriac._retries import Deadline, Retries
@@ -27,14 +28,13 @@ _BLOCK: Final = 1 << 20
 class Transport:
     """Sends requests and decodes responses. Safe to use from several threads, and after a fork."""
 
-    def __init__(self, url: str | None, api_key: str | None, timeout: float | None, max_retries: int | None) -> None:
+    def __init__(self, url: str | None, credentials: Credentials, timeout: float | None, max_retries: int | None) -> None:
         self.url = (url or os.environ.get("CELERIAC_URL") or "http://127.0.0.1:8000").rstrip("/")
         if not _is_http(self.url):
             raise ValueError(f"Invalid URL {self.url!r}. Use http:// or https://, for example http://127.0.0.1:8000.")
         self.timeout = timeout
         self._max_retries = max_retries
-        key = api_key or os.environ.get("CELERIAC_API_KEY")
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._credentials = credentials
         self._clients: dict[int, httpx.Client] = {}
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class Transport:
         client = self._clients.get(pid)
         if client is None:
             # If two threads arrive at once, both use the client of the first. The other client has opened no connection.
-            client = self._clients.setdefault(pid, httpx.Client(base_url=self.url, headers=self._headers))
+            client = self._clients.setdefault(pid, httpx.Client(base_url=self.url, auth=self._credentials))
         return client
 
 

@@ -160,6 +160,18 @@ async def test_a_deleted_webhook_is_gone(near: httpx.AsyncClient, receiver: Rece
     assert (await near.get("/v1/webhooks")).json() == {"items": []}
 
 
+async def test_a_webhook_receives_the_audit_log(near: httpx.AsyncClient, receiver: Receiver) -> None:
+    registered = (await near.post("/v1/webhooks", json={"url": receiver.url, "events": ["audit"]})).json()
+    assert (await got(receiver)).json["data"]["targets"] == [{"type": "webhook", "id": registered["id"]}]
+    await near.post("/v2/repository/models/wine/unload")
+    request = await got(receiver)
+    [entry] = (await near.get("/v1/audit", params={"action": "model.unloaded"})).json()["items"]
+    assert request.json == {"type": "audit.model.unloaded", "timestamp": entry["occurred_at"], "data": entry}
+    delivery = (await near.get(f"/v1/webhooks/{registered['id']}/deliveries")).json()["items"][0]
+    assert (delivery["type"], delivery["audit"]) == ("audit.model.unloaded", entry["id"])
+    assert "job" not in delivery
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -185,6 +197,7 @@ async def test_a_registration_that_is_wrong_is_refused(api: httpx.AsyncClient, b
         {"url": "http://example.com"},
         {"url": "https://localhost"},
         {"url": "https://example.com", "events": "all"},
+        {"url": "https://example.com", "events": ["audit"]},
     ],
 )
 async def test_a_job_whose_webhook_is_wrong_is_refused_and_not_made(api: httpx.AsyncClient, webhook: Any) -> None:

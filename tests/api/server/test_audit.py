@@ -15,6 +15,7 @@ import pytest
 import redis
 import redis.asyncio
 
+from app.api.app import create
 from app.api.server.operations import AUDITED, NOT_AUDITED
 from app.core.api_keys import generate
 from app.core.audit import Action
@@ -22,7 +23,7 @@ from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
 from app.settings import settings
 from app.store import keys
-from tests.api.conftest import Worker, running, until
+from tests.api.conftest import Worker, lifespan, running, until
 from tests.api.keys import bearer, bootstrap, secured
 from tests.api.owners import Owner
 from tests.api.server.test_operations import documented
@@ -409,6 +410,28 @@ async def test_without_authentication_the_actor_is_anonymous(api: httpx.AsyncCli
     await api.delete(f"/v1/jobs/{job['id']}")
     [entry] = (await api.get("/v1/audit")).json()["items"]
     assert (entry["action"], entry["actor"]["type"], entry["context"]["ip"]) == ("model.unloaded", "anonymous", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("10.1.2.3", ["203.0.113.9"], "203.0.113.9"),
+        ("10.1.2.3", ["198.51.100.1, 203.0.113.9, 10.9.9.9"], "203.0.113.9"),
+        ("10.1.2.3", ["198.51.100.1", "203.0.113.9"], "203.0.113.9"),
+        ("192.0.2.7", ["2001:db8::1"], "2001:db8::1"),
+        ("10.1.2.3", [], "10.1.2.3"),
+        ("192.0.2.8", ["203.0.113.9"], "192.0.2.8"),
+    ],
+)
+async def test_the_address_behind_trusted_proxies_is_that_of_the_client(
+    configured: pytest.MonkeyPatch, peer: str, forwarded: list[str], client: str
+) -> None:
+    configured.setenv("CELERIAC_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7")
+    app = create()
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(peer, 4711)), base_url="http://api") as api:
+        await api.post("/v2/repository/models/wine/unload", headers=[("x-forwarded-for", value) for value in forwarded])
+        [entry] = (await api.get("/v1/audit")).json()["items"]
+    assert entry["context"]["ip"] == client
 
 
 async def test_a_version_that_appears_in_the_repository_has_an_entry(

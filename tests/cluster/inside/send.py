@@ -2,8 +2,8 @@
 
 No job is sent any more once there is a file STOP. The last line is JSON: `sent`, `right`, `wrong` (the first), `again` (jobs that took
 more than one attempt), `repeated` (the first of those), `changed` (jobs whose answer is another at the end than when it was first seen),
-`failed` (requests that brought no answer, by reason; each was sent again under the same id), `began` and `answered`, the time of each
-answer; `seconds` to the last.
+`failed` (requests that brought no answer, by reason; each was sent again under the same id), `first_failed` (the time and the
+request of the first by reason), `began` and `answered`, the time of each answer; `seconds` to the last.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ import httpx
 api, model, jobs, factor, rate, stop = *sys.argv[1:3], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), Path(sys.argv[6])
 run = secrets.token_hex(4)
 failed: collections.Counter[str] = collections.Counter()
+first_failed: dict[str, str] = {}
 ended: dict[str, dict[str, Any]] = {}
 wrong: list[Any] = []
 ABREAST = 48
@@ -40,11 +41,19 @@ async def ask(client: httpx.AsyncClient, method: str, path: str, **more: Any) ->
                 return answer.json()
             reason = str(answer.status_code)
         except httpx.TransportError as error:
-            reason = f"{type(error).__name__} {error}".strip()
+            reason = f"{type(error).__name__} {error} ({cause(error)})"
         failed[reason] += 1
+        first_failed.setdefault(reason, f"{datetime.datetime.now(datetime.UTC):%H:%M:%S.%f} {method} {path}")
         if time.monotonic() > end:
             sys.exit(f"{method} {path}: no answer for two minutes, {dict(failed)}")
         await asyncio.sleep(0.2)
+
+
+def cause(error: BaseException) -> str:
+    """The exception that all others come from: it holds the error number of a connection."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return repr(error)
 
 
 async def one(client: httpx.AsyncClient, sending: asyncio.Semaphore, asking: asyncio.Semaphore, number: int) -> None:
@@ -96,6 +105,7 @@ reported = {
     "repeated": [{key: job.get(key) for key in RECORD} for job in ended.values() if job["attempt"] > 1][:5],
     "changed": others,
     "failed": failed,
+    "first_failed": first_failed,
     "began": started,
     "answered": [round(at, 1) for at in answered],
     "seconds": seconds,

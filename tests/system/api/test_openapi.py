@@ -26,7 +26,7 @@ from app.settings import Settings
 from tests.running import Running
 from tests.system.api.conftest import Contract
 
-FEW, MANY = 8, 25
+FEW, MANY = 3, 25
 PASSED_OVER = {
     "/v2/repository/models/{name}/unload": "it would take the models of other tests out of service",
     "/v2/repository/models/{name}/load": "it waits for models that no worker holds",

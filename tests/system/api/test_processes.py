@@ -144,7 +144,8 @@ def test_a_process_that_lingers_ends_on_its_own(running: Running) -> None:
         process.wait(30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.extended)])
+@pytest.mark.extended
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_several_processes_that_linger_end_at_a_second_signal(running: Running, number: signal.Signals) -> None:
     with running.process("api", api_processes=2, api_linger_s=600) as (process, url):
         process.send_signal(number)
@@ -154,6 +155,7 @@ def test_several_processes_that_linger_end_at_a_second_signal(running: Running, 
         assert process.wait(30) == 0
 
 
+@pytest.mark.extended
 def test_the_second_of_two_signals_at_once_is_heard(running: Running) -> None:
     with running.process("api", api_processes=2, api_linger_s=600) as (process, _):
         process.send_signal(signal.SIGTERM)

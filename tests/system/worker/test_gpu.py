@@ -61,6 +61,7 @@ def test_a_bare_graph_is_served(running: Running) -> None:
         shutil.rmtree(running.models / "sums")
 
 
+@pytest.mark.extended
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this machine has CUDA")
 def test_a_pool_that_is_to_run_on_a_device_says_that_it_has_none(running: Running, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(graph())

@@ -199,6 +199,7 @@ def test_the_command_line_acts_on_the_running_system_wherever_it_is_called(
     until(lambda: model.entry()["aliases"] == {"production": "3"})
 
 
+@pytest.mark.extended
 def test_an_edited_file_that_names_a_bad_version_changes_nothing(running: Running, model: Model) -> None:
     """Also after a restart of the worker, and until the file is right."""
     pool = f"{POOL}-edited"
@@ -253,6 +254,7 @@ def test_versions_that_hang_or_are_slow_hold_up_nothing(running: Running, worker
     until(lambda: others[0].state("1") == "UNAVAILABLE")
 
 
+@pytest.mark.extended
 def test_a_worker_starts_beside_versions_that_hang(running: Running, model: Model, tmp_path: Path) -> None:
     pool = f"{POOL}-start"
     others = [Model(running, f"{model.name}-{number}", tmp_path) for number in range(2)]
@@ -271,6 +273,7 @@ def test_a_worker_starts_beside_versions_that_hang(running: Running, model: Mode
     assert {f"{other.name}@1" for other in others} <= set(late[1].split(", "))
 
 
+@pytest.mark.extended
 def test_a_worker_does_not_wait_for_a_version_that_is_known_to_be_broken(running: Running, model: Model, tmp_path: Path) -> None:
     """An earlier worker found that it hangs. The next one is ready while it is tested again, and serves it if it passes."""
     pool = f"{POOL}-broken"
@@ -290,6 +293,7 @@ def test_a_worker_does_not_wait_for_a_version_that_is_known_to_be_broken(running
             until(lambda: not store.exists(keys.broken_versions(pool)))
 
 
+@pytest.mark.extended
 def test_a_process_that_is_still_starting_is_not_lost(running: Running, model: Model, tmp_path: Path) -> None:
     """A library that takes long after a fork: the process must be replaced when it has started, and not before."""
     pool = f"{POOL}-forking"
@@ -306,6 +310,7 @@ def test_a_process_that_is_still_starting_is_not_lost(running: Running, model: M
         assert model.answer() == 2.0
 
 
+@pytest.mark.extended
 def test_a_promotion_waits_for_the_first_worker_and_outlives_one_that_dies(running: Running, model: Model, tmp_path: Path) -> None:
     pool, go = f"{POOL}-dying", tmp_path / "go"
     with running.process("worker", pool=pool, processes=1, scan_interval_s=0.2):

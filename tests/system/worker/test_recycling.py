@@ -80,6 +80,7 @@ def test_a_model_that_leaks_stays_within_its_limit_and_loses_nothing(running: Ru
         assert metric(url, 'celeriac_processes_recycled_total{reason="memory"}') >= 3
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_processes_are_replaced_by_count_while_callers_notice_nothing(running: Running) -> None:
     with worker(running, max_predictions_per_process=20) as url:
@@ -108,6 +109,7 @@ def test_processes_are_replaced_by_count_while_callers_notice_nothing(running: R
         assert 0 < max(per_worker.values()) <= 5
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_a_process_in_which_a_library_was_broken_is_replaced(running: Running) -> None:
     with worker(running) as url, httpx.Client(timeout=90) as client:
@@ -124,6 +126,7 @@ def test_a_process_in_which_a_library_was_broken_is_replaced(running: Running) -
         assert metric(url, 'celeriac_processes_recycled_total{reason="broken"}') >= 1
 
 
+@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_bad_inputs_replace_nothing(running: Running) -> None:
     with worker(running) as url, httpx.Client(timeout=90) as client:

@@ -84,6 +84,7 @@ def test_what_does_not_end_is_handed_back_and_loses_no_attempt(running: Running,
     httpx.delete(f"{running.url}/v1/jobs/{id}")
 
 
+@pytest.mark.extended
 def test_a_task_of_a_canvas_does_not_keep_its_worker_from_ending(running: Running, pool: str) -> None:
     with running.process("worker", pool=pool, processes=1, drain_timeout_s=0.1) as (worker, _):
         until(lambda: httpx.get(f"{running.url}/v2/models/leaver/ready").status_code == 200)

@@ -1,0 +1,146 @@
+"""A version on the direct lane. Requests that arrive in the same turn of the event loop share a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from app import metrics
+from app.core.errors import CeleriacError, PredictionOutOfMemory
+from app.core.models import Manifest
+from app.core.stacking import concatenate, split
+from app.core.tensors import Tensor
+from app.direct.marks import Mark, Marks
+
+_SLOW: Final = 10.0
+"""A call is slow if it takes this multiple of `direct_max_ms`."""
+_MOST_SLOW: Final = 3
+"""Slow calls in succession after which a version is dropped."""
+
+
+class Predicts(Protocol):
+    """A loaded model."""
+
+    def predict(self, inputs: Sequence[Tensor], outputs: Sequence[str] = ()) -> list[Tensor]:
+        """Return the outputs. Raises CeleriacError."""
+
+
+@dataclass(slots=True)
+class _Request:
+    inputs: Sequence[Tensor]
+    rows: int
+    answer: asyncio.Future[list[Tensor] | None]
+
+
+class DirectVersion:
+    """A loaded version.
+
+    Attributes:
+        manifest: The manifest, as the catalog has it.
+        size: Bytes of its files.
+        slow: Why it should be dropped, or an empty string.
+    """
+
+    def __init__(self, manifest: Manifest, model: Predicts, marks: Marks, size: int, max_rows: int, max_ms: float) -> None:
+        self.manifest = manifest
+        self.size = size
+        self.slow = ""
+        self._model = model
+        self._marks = marks
+        self._which = "@".join(manifest.key)
+        self._mark = Mark(*manifest.key, manifest.sha256).encode()
+        self._max_rows = max(1, min(max_rows, manifest.batch.max_rows))
+        self._max_s = max_ms / 1000
+        self._slow_calls = 0
+        self._lines: dict[tuple[object, ...], list[_Request]] = {}
+        self._seconds = metrics.PREDICT_SECONDS.labels(*manifest.key).observe
+        self._rows = metrics.BATCH_ROWS.labels(*manifest.key).observe
+        self._succeeded = metrics.JOBS_ENDED.labels(*manifest.key, "succeeded").inc
+
+    def predict(self, inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> asyncio.Future[list[Tensor] | None]:
+        """Return a future of the outputs. It is None if the queue has to predict.
+
+        Raises (from the future):
+            CeleriacError: The prediction failed.
+        """
+        loop = asyncio.get_running_loop()
+        request = _Request(inputs, inputs[0].rows, loop.create_future())
+        key = (outputs, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
+        line = self._lines.get(key)
+        if line is None:
+            self._lines[key] = [request]
+            # Runs after everything that is ready now, so after the requests that arrived with this one.
+            loop.call_soon(self._serve, key, outputs)
+        else:
+            line.append(request)
+        return request.answer
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the end of the turn."""
+        return sum(map(len, self._lines.values()))
+
+    def _serve(self, key: tuple[object, ...], outputs: tuple[str, ...]) -> None:
+        """Serve the requests that fit into one call, and the others in the next turn."""
+        line = self._lines.pop(key)
+        rows, count = 0, 0
+        for request in line:
+            rows += request.rows
+            if count and rows > self._max_rows:
+                break
+            count += 1
+        if count < len(line):
+            self._lines[key] = line[count:]
+            asyncio.get_running_loop().call_soon(self._serve, key, outputs)
+        self._answer(line[:count], outputs)
+
+    def _answer(self, requests: list[_Request], outputs: tuple[str, ...]) -> None:
+        """Answer requests with one call, or with one for each half of them if that fails."""
+        requests = [request for request in requests if not request.answer.done()]
+        if not requests:
+            return
+        rows = [request.rows for request in requests]
+        try:
+            answers = split(self._call(concatenate([request.inputs for request in requests]), outputs, sum(rows)), rows)
+        except PredictionOutOfMemory:
+            metrics.DIRECT_REFUSED.labels("memory").inc(len(requests))
+            for request in requests:
+                request.answer.set_result(None)
+        except CeleriacError as error:
+            if len(requests) == 1:
+                metrics.JOBS_ENDED.labels(*self.manifest.key, error.code).inc()
+                requests[0].answer.set_exception(error)
+                return
+            middle = len(requests) // 2
+            self._answer(requests[:middle], outputs)
+            self._answer(requests[middle:], outputs)
+        except Exception as error:  # noqa: BLE001 no caller may wait forever; the server logs it
+            for request in requests:
+                request.answer.set_exception(error)
+        else:
+            self._succeeded(len(requests))
+            for request, answer in zip(requests, answers, strict=True):
+                request.answer.set_result(answer)
+
+    def _call(self, inputs: list[Tensor], outputs: tuple[str, ...], rows: int) -> list[Tensor]:
+        began, began_cpu = time.monotonic(), time.thread_time()
+        self._marks.enter(self._mark, self._which)
+        try:
+            return self._model.predict(inputs, outputs)
+        finally:
+            self._marks.leave()
+            self._seconds(time.monotonic() - began)
+            self._rows(rows)
+            self._judge(time.thread_time() - began_cpu)
+
+    def _judge(self, seconds: float) -> None:
+        """Drop a version that is slower than its golden sample promised. CPU time counts: the machine may be busy."""
+        if seconds <= _SLOW * self._max_s:
+            self._slow_calls = 0
+            return
+        self._slow_calls += 1
+        if self._slow_calls >= _MOST_SLOW:
+            self.slow = f"{_MOST_SLOW} calls in succession took more than {_SLOW:g} times CELERIAC_DIRECT_MAX_MS, the last one {1000 * seconds:.3g} ms."
