@@ -76,7 +76,21 @@ MODELS: Final = Gauge(
 )
 SMOKE_TESTS: Final = Counter("celeriac_smoke_tests", "Smoke tests of versions, by outcome.", ["outcome"])
 PROMOTIONS: Final = Counter("celeriac_promotions", "Promotions of versions, by outcome.", ["outcome"])
-QUEUE_LENGTH: Final = Gauge("celeriac_queue_length", "Deliveries waiting, by queue.", ["queue"], multiprocess_mode="mostrecent")
+QUEUE_LENGTH: Final = Gauge(
+    "celeriac_queue_length", "Deliveries waiting, by queue, with those in the backlog.", ["queue"], multiprocess_mode="mostrecent"
+)
+BACKLOG: Final = Gauge(
+    "celeriac_backlog_length",
+    "Deliveries that wait in the backlog for the turn of their owner, by queue.",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
+BACKLOG_DRIFT: Final = Gauge(
+    "celeriac_backlog_drift",
+    "Deliveries in the backlog beyond those in the lists of its owners, by queue; 0 unless a key was damaged.",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries held by workers, by pool.", ["pool"], multiprocess_mode="mostrecent")
 POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])

@@ -24,7 +24,7 @@ ADVANCED: Final = frozenset(
         "direct_max_versions", "direct_stuck_s", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
-        "offload_processes", "offload_waiting", "quarantine_ttl_s", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
+        "offload_processes", "offload_waiting", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
@@ -317,7 +317,21 @@ class Settings(BaseSettings):
     file_schemes: str = Field(
         "", description="Comma-separated URL schemes that batches may read and write through fsspec, for example `s3,gs`."
     )
-    max_queue: int = Field(100_000, gt=0, description="Maximum deliveries that wait in one queue; above it 429.")
+    max_queue: int = Field(
+        100_000,
+        gt=0,
+        description="Maximum deliveries that wait in one queue; above it 429. Owners with none in the backlog may add a tenth of it.",
+    )
+    owner_weights: str = Field(
+        "",
+        description="Comma-separated weights of owners, for example `team-a=4,team-b=0.5` (default: 1 each). While an owner waits, its share of a pool is in proportion to its weight.",
+    )
+    queue_ahead: float = Field(
+        0.5,
+        gt=0,
+        le=1000,
+        description="Deliveries for each process of a pool that wait in its queue before others wait in the backlog for the turn of their owner. At least one does.",
+    )
     result_ttl_s: int = Field(3600, gt=0, description="Retention of a finished job and its result.")
     job_ttl_s: int = Field(
         24 * 3600, gt=0, description="Retention after its deadline of a job that never finished; also the maximum deadline."
@@ -453,6 +467,13 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("owner_weights")
+    @classmethod
+    def _positive_weights(cls, value: str) -> str:
+        """Refuse a weight that is not a positive number."""
+        weights(value)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -490,6 +511,21 @@ class Settings(BaseSettings):
 def names(listed: str) -> list[str]:
     """Split a comma-separated setting into its elements."""
     return [name for part in listed.split(",") if (name := part.strip())]
+
+
+def weights(listed: str) -> dict[str, float]:
+    """Return the weight of each owner of a setting. Raises ValueError for a weight that is not between 0.001 and 1000."""
+    owners = {}
+    for element in names(listed):
+        owner, separator, weight = element.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = 0.0
+        if not owner or not separator or not 0.001 <= number <= 1000:
+            raise ValueError(f"{element!r} is not OWNER=WEIGHT with a weight from 0.001 to 1000. Use for example 'team-a=4,team-b=0.5'")
+        owners[owner] = number
+    return owners
 
 
 def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:

@@ -23,6 +23,7 @@ from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
 from app.broker.batches import BatchReconciler
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.broker.maintenance import Maintenance
 from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
@@ -93,12 +94,14 @@ class Container:
         repository, pipelines = Repository(settings.models), Pipelines(settings.pipelines_folder)
 
         self.catalog = catalog = Catalog(repository, redis, names(settings.autoscaled_pools), loops.add("catalogue"))
+        fair_share = FairShare(settings, catalog.slots)
         self.maintenance = Maintenance(
             redis,
             process,
             settings,
             lambda: catalog.pools() | {settings.training_pool},
             quarantine,
+            fair_share,
             loops.add("maintenance"),
         )
         self.admission = admission = Admission(settings, self.maintenance, loops)
@@ -106,7 +109,7 @@ class Container:
         self.holds = holds = Holds()
 
         estimate, rate_limits, pool_states = StartEstimate(), RateLimits(settings), PoolStates(redis)
-        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check)
+        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses)
@@ -156,7 +159,7 @@ class Container:
 
         kinds = {
             "batch": batch_progress.reconcile,
-            PIPELINE: PipelineReconciler(redis, settings, jobs.cancel).reconcile,
+            PIPELINE: PipelineReconciler(redis, settings, jobs.cancel, fair_share).reconcile,
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))

@@ -15,9 +15,10 @@ from app import metrics
 from app.broker import names
 from app.broker.celery import app
 from app.broker.envelope import envelope
+from app.broker.fair_share import FairShare
 from app.loops import Loop
 from app.settings import Settings
-from app.store import batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts
+from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -42,14 +43,16 @@ class Maintenance:
         settings: Settings,
         pools: Callable[[], Iterable[str]],
         quarantine: Quarantine,
+        fair_share: FairShare,
         loop: Loop | None = None,
     ) -> None:
-        """`pools()` returns the pools whose queues are maintained."""
+        """`pools()` returns the pools whose queues are maintained; `fair_share` how long their queues are beside a backlog."""
         self._client = client
         self._process = process.encode()
         self._settings = settings
         self._pools = pools
         self._quarantine = quarantine
+        self._fair_share = fair_share
         self._loop = loop or Loop("maintenance")
         self._rounds = 0
         self.memory_ratio = 0.0
@@ -87,6 +90,7 @@ class Maintenance:
             for queue in names.queues(pool):
                 with self._loop.item(f"the queue {queue}"):
                     queued += await self._enqueue(queue, pool)
+                    await self._sweep_backlog(queue)
                     metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
             with self._loop.item(f"the pool {pool}"):
                 metrics.IN_FLIGHT.labels(pool).set(await queues.held(self._client, pool))
@@ -146,6 +150,13 @@ class Maintenance:
                 log.info("Queued delivery %s again in %s", name, queue)
                 count += 1
         return count
+
+    async def _sweep_backlog(self, queue: str) -> None:
+        waiting, drift = await backlog.sweep(self._client, queue, self._fair_share.target(queue))
+        metrics.BACKLOG.labels(queue).set(waiting)
+        metrics.BACKLOG_DRIFT.labels(queue).set(drift)
+        if drift:
+            log.error("The backlog of %s differs from the lists of its owners by %d deliveries", queue, drift)
 
     async def _read_memory_ratio(self) -> None:
         self.memory_ratio = await memory.used_ratio(self._client)

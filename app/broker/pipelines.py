@@ -17,6 +17,7 @@ import redis.asyncio
 
 from app import metrics
 from app.broker import names, submission
+from app.broker.fair_share import FairShare
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, DeadlineExceeded, InvalidInput, PayloadLost, WorkFailed, from_dict
 from app.core.handlers import RESULT, as_tensor
@@ -46,11 +47,14 @@ class _Failed(Exception):
 class PipelineReconciler:
     """The reconciliation of pipeline runs in one API process."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]]) -> None:
-        """`cancel` cancels a job."""
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]], fair_share: FairShare
+    ) -> None:
+        """`cancel` cancels a job. `fair_share` says which steps wait in a backlog."""
         self._client = client
         self._settings = settings
         self._cancel = cancel
+        self._fair_share = fair_share
         self._pauses: dict[str, float] = {}
         """When steps of many branches are counted again. Counting thousands whenever one ends would cost more than the branches themselves."""
 
@@ -170,7 +174,7 @@ class PipelineReconciler:
             deadline_s=max(0.001, run.job.expires_at - time.time()),
             owner=run.job.owner,
         )
-        await submission.submit(self._client, self._settings, task)
+        await submission.submit(self._client, self._settings, task, self._fair_share if index is None else None)
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)

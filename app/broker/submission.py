@@ -11,6 +11,7 @@ import redis.asyncio
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
+from app.broker.fair_share import FairShare
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery
 from app.core.errors import QueueFull
@@ -61,8 +62,10 @@ class Submission:
     charge: Charge | None = None
 
 
-async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Submission) -> tuple[str, bool]:
-    """Submit a task. Return the id of its job, and whether the job is new.
+async def submit(
+    client: redis.asyncio.Redis, settings: Settings, submission: Submission, fair_share: FairShare | None = None
+) -> tuple[str, bool]:
+    """Submit a task. Return the id of its job, and whether the job is new. With `fair_share` it may wait in the backlog, and costs as much as one row.
 
     Raises QueueFull, RateLimited, InvalidInput for a spec that is not JSON, or RedisError.
     """
@@ -94,6 +97,8 @@ async def submit(client: redis.asyncio.Redis, settings: Settings, submission: Su
         parent=submission.parent,
         owners=[submission.owner],
         charges=[submission.charge],
+        shares=fair_share.shares([(submission.owner, 1)]) if fair_share else b"",
+        target=fair_share.target(submission.queue) if fair_share else 0,
     )
     status, *rest = await scripts.run_async(client, call)
     if status == b"full":

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.broker.batcher.batcher import Batcher
+from app.core import callers
 from app.core.errors import DeadlineExceeded, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.lanes import Lane
@@ -97,7 +98,7 @@ class PredictionService:
     ) -> Prediction:
         seconds = min(timeout_s or self._max_s, self._max_s)
         try:
-            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge)
+            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge, callers.owner())
         except TimeoutError:
             raise DeadlineExceeded(
                 f"No result within {seconds:g} s. Send 'Prefer: respond-async' to receive a job and read its result later."

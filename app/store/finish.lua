@@ -1,7 +1,7 @@
--- Ends a delivery: records every outcome (the first one of a job wins) and notifies the API process that waits.
+-- Ends a delivery: records every outcome (the first one of a job wins), notifies the API process that waits, and releases from the backlog.
 -- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
---       seconds to keep a dead letter, most of them,
+--       seconds to keep a dead letter, most of them, name of the queue,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
 -- Returns the number of outcomes that came too late.
 local keep, channel = ARGV[2], ARGV[3]
@@ -11,9 +11,11 @@ local now = time[1] .. string.format('.%06d', time[2])
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
+-- Deliveries without records have no start.
+release(ARGV[8])
 local late = {}
-local webhooks = #ARGV > 7 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 8, #ARGV, 7 do
+local webhooks = #ARGV > 8 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 9, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
@@ -43,7 +45,7 @@ for i = 8, #ARGV, 7 do
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   else
-    late[#late + 1] = (i - 8) / 7
+    late[#late + 1] = (i - 9) / 7
   end
 end
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])

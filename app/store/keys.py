@@ -260,6 +260,31 @@ def deliveries(queue: str) -> str:
     return f"{PREFIX}deliveries:{queue}"
 
 
+def backlog(queue: str) -> str:
+    """Hash delivery -> message of the deliveries that wait for the turn of their owner, whose length KEDA reads: bounded as the queue is."""
+    return f"{PREFIX}backlog:{queue}"
+
+
+def backlog_of(name: str) -> str:
+    """List `begin delivery` of what an owner has in the backlog, for `QUEUE:OWNER`: until the last one is released."""
+    return f"{PREFIX}backlog:of:{name}"
+
+
+def turns(queue: str) -> str:
+    """Sorted set of the owners that have something in the backlog, by the begin of their first delivery: until the last one is released."""
+    return f"{PREFIX}turns:{queue}"
+
+
+def charged(queue: str) -> str:
+    """Sorted set of owners, by the end of their last delivery in virtual time: until the clock passes it, or the backlog is empty."""
+    return f"{PREFIX}charged:{queue}"
+
+
+def fairness(queue: str) -> str:
+    """Hash of the virtual time (`clock`), the length of the queue beside a backlog (`target`), and what went to its front (`ahead`). Gone with the backlog."""
+    return f"{PREFIX}fairness:{queue}"
+
+
 def running(queue: str) -> str:
     """Sorted set of the deliveries that processes run, by their last heartbeat."""
     return f"{PREFIX}running:{queue}"

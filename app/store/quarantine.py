@@ -131,8 +131,8 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         sorted_sets += [index, keys.batches_out(pool), keys.batches_active(pool)]
         for queue in names:
             lists.append(keys.list_of(queue))
-            hashes.append(keys.counts(queue))
-            sorted_sets += [keys.deliveries(queue), keys.running(queue), keys.delayed(queue)]
+            hashes += [keys.counts(queue), keys.backlog(queue), keys.fairness(queue)]
+            sorted_sets += [keys.deliveries(queue), keys.running(queue), keys.delayed(queue), keys.turns(queue), keys.charged(queue)]
     strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT]
     kinds = {
         "zset": sorted_sets,

@@ -12,8 +12,11 @@ from app.store import keys
 
 
 async def length(client: redis.asyncio.Redis, queue: str) -> int:
-    """Return how many deliveries wait in a queue."""
-    return await client.llen(keys.list_of(queue))
+    """Return how many deliveries wait in a queue and its backlog."""
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.llen(keys.list_of(queue))
+        pipe.hlen(keys.backlog(queue))
+        return sum(await pipe.execute())
 
 
 async def held(client: redis.asyncio.Redis, pool: str) -> int:
@@ -22,14 +25,15 @@ async def held(client: redis.asyncio.Redis, pool: str) -> int:
 
 
 async def depths(client: redis.asyncio.Redis, pools: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
-    """Return for each pool the length of each of its queues, and then the deliveries that its workers hold, in one round trip."""
+    """Return for each pool the length of each of its queues with its backlog, and then the deliveries that its workers hold, in one round trip."""
     async with client.pipeline(transaction=False) as pipe:
         for pool, queues in pools.items():
             for queue in queues:
                 pipe.llen(keys.list_of(queue))
+                pipe.hlen(keys.backlog(queue))
             pipe.hlen(keys.held(pool)[0])
         counts: Any = iter(await pipe.execute())
-    return {pool: [next(counts) for _ in range(len(queues) + 1)] for pool, queues in pools.items()}
+    return {pool: [*(next(counts) + next(counts) for _ in queues), next(counts)] for pool, queues in pools.items()}
 
 
 def renew_leases(client: redis.Redis, pool: str, tags: Iterable[str], running: Iterable[tuple[str, str]]) -> None:

@@ -24,7 +24,9 @@ from app.store.blobs import Blobs
 from app.store.records import encode_error
 
 _KEY: Final = re.compile(r"\bkeys\.(\w+)")
-_AUDITS: Final = re.compile(r"\baudit\(")
+_FUNCTIONS: Final = {"audit": "audit", "rate_limits": "rate_limits", "backlog": "place|release"}
+_CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
+"""Calls of the functions of each library."""
 
 
 def _with_keys(text: str) -> str:
@@ -42,14 +44,11 @@ def _library(name: str) -> str:
 
 def _with_libraries(text: str) -> str:
     """Add the libraries whose functions a script calls, in its first line."""
-    if _AUDITS.search(text):
-        text = f"{_AUDIT} {text}"
-    return f"{_RATE_LIMITS} {text}" if "rate_limits(" in text else text
+    return " ".join([*(_LIBRARIES[name] for name, calls in _CALLS.items() if calls.search(text)), text])
 
 
 _FILES: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
-_RATE_LIMITS: Final = _library("rate_limits")
-_AUDIT: Final = _library("audit")
+_LIBRARIES: Final = {name: _library(name) for name in _CALLS}
 _TEXT: Final = {name: _with_keys(_with_libraries(text)) for name, text in _FILES.items()}
 _SHA: Final = {name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in _TEXT.items()}
 
@@ -107,6 +106,8 @@ def submit(
     parent: str = "",
     owners: Sequence[str] = (),
     charges: Sequence[Charge | None] = (),
+    shares: bytes = b"",
+    target: int = 0,
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -125,6 +126,8 @@ def submit(
         parent: The parent that becomes due when one of the jobs ends, or empty.
         owners: The owner of each job (default: the default owner).
         charges: What each job takes from rate limits, or None.
+        shares: The encoded cost of the delivery for each owner. Without them it never waits in the backlog.
+        target: The length of the queue above which deliveries wait in the backlog.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -135,7 +138,7 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, rate_limits.encode(charges), *jobs),
+        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, rate_limits.encode(charges), shares, target, *jobs),
     )
 
 
@@ -146,7 +149,7 @@ def charge(charged: Charge) -> Call:
 
 def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: float) -> Call:
     """Start the jobs of a recorded delivery, unless a process with a heartbeat within `silent_s` runs them."""
-    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s))
+    return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s, queue))
 
 
 def finish(
@@ -168,7 +171,7 @@ def finish(
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, *jobs),
+        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *jobs),
     )
 
 
@@ -196,8 +199,8 @@ def requeue(
         arguments += (delivery.id, blobs.keep_delivery(delivery, ttl), message, delay, delivery.jobs[0], attempt)
     return Call(
         "requeue",
-        (keys.delivery(delivery_id), keys.list_of(queue), keys.deliveries(queue), keys.delayed(queue), keys.counts(queue)),
-        (ttl, int(give_back), *arguments),
+        (keys.delivery(delivery_id), keys.deliveries(queue), keys.delayed(queue), keys.counts(queue)),
+        (ttl, int(give_back), queue, *arguments),
     )
 
 
@@ -205,8 +208,8 @@ def enqueue(queue: str, delivery_id: str, message: bytes) -> Call:
     """Put a message for a recorded delivery into the queue."""
     return Call(
         "enqueue",
-        (keys.delivery(delivery_id), keys.list_of(queue), keys.deliveries(queue), keys.delayed(queue), keys.running(queue)),
-        (delivery_id, message),
+        (keys.delivery(delivery_id), keys.deliveries(queue), keys.delayed(queue), keys.running(queue)),
+        (delivery_id, message, queue),
     )
 
 

@@ -1,7 +1,8 @@
--- Starts a delivery: decides which of its jobs run, counts the attempt, and skips cancelled and expired jobs.
+-- Starts a delivery: decides which of its jobs run, counts the attempt, and skips cancelled and expired jobs. The backlog fills its place in the queue.
 -- KEYS: delivery, running deliveries
--- ARGV: id of the delivery, worker, seconds that a finished record is kept, seconds without a heartbeat after which a run is over
+-- ARGV: id of the delivery, worker, seconds that a finished record is kept, seconds without a heartbeat after which a run is over, name of the queue
 -- Returns nil if the delivery has ended or another process runs it, else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
+release(ARGV[5])
 local fields = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
 if not fields[1] then return nil end
 local delivery, worker, keep = ARGV[1], ARGV[2], ARGV[3]

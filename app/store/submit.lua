@@ -1,23 +1,32 @@
 -- Submits a delivery: checks the limit, and writes the records of the jobs, the delivery and Celery's message. All of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
---       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none),
+--       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
 --       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
 -- or {'ok', position, now, jobs that have ever left the queue, what remains of the rate limits}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-local queue, ttl = ARGV[1], ARGV[5]
-local jobs = (#ARGV - 10) / 5
+local queue, ttl, shares = ARGV[1], ARGV[5], ARGV[11]
+local jobs = (#ARGV - 12) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[6 + 5 * i]
+  local id = ARGV[8 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
 -- Checked after the ids: a repeated submission succeeds although the queue is full.
-local length = redis.call('LLEN', KEYS[1])
-if length >= tonumber(ARGV[2]) then return {'full', length} end
+local length, most = redis.call('LLEN', KEYS[1]) + redis.call('HLEN', keys.backlog .. queue), tonumber(ARGV[2])
+if length >= most then
+  -- The last tenth is kept for owners of whom nothing is in the backlog, so that one owner cannot fill the queue for all.
+  local reserved = false
+  if shares ~= '' and length < 1.1 * most then
+    for _, share in ipairs(cjson.decode(shares)) do
+      reserved = reserved or not redis.call('ZSCORE', keys.turns .. queue, share[1])
+    end
+  end
+  if not reserved then return {'full', length} end
+end
 local refused, usages = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
@@ -25,7 +34,7 @@ if jobs > 0 then
   local ids, owners, longest = {}, {}, 0
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 6 + 5 * i, 10 + 5 * i)
+    local id, spec, wait, webhook, owner = unpack(ARGV, 8 + 5 * i, 12 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
@@ -46,8 +55,9 @@ if jobs > 0 then
     ids[i] = id
   end
   redis.call('HSET', KEYS[4], 'body', ARGV[4], 'jobs', table.concat(ids, ' '), 'attempts', ARGV[6], 'limit', ARGV[7], 'queue', queue)
+  if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
-  redis.call('ZADD', KEYS[5], now, ARGV[8])
 end
-redis.call('LPUSH', KEYS[1], ARGV[3])
+-- A delivery in the backlog has its message there: it is not in the index until it is released.
+if place(queue, ARGV[8], ARGV[3], shares, ARGV[12]) and jobs > 0 then redis.call('ZADD', KEYS[5], now, ARGV[8]) end
 return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0), usages}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.core.deliveries import Delivery
 from app.settings import settings
-from app.store import deliveries, scripts
+from app.store import backlog, deliveries, scripts
 from app.store.blobs import blobs
 from app.worker.pool_process import PoolProcess
 from app.worker.requeue import unpack_delivery
@@ -56,13 +56,17 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
     if body is not None:
         packed = base64.b64decode(body)
         delivery = unpack_delivery(packed)
-        return Claim(queue, delivery, _attempts(process, delivery, request), 0.0, limit_s, packed)
+        attempts = _attempts(process, delivery, request)
+        if not attempts:
+            # Nothing runs, so no script that ends the delivery fills its place in the queue.
+            backlog.release(process.redis, queue)
+        return Claim(queue, delivery, attempts, 0.0, limit_s, packed)
     call = scripts.start(queue, id, process.name, keep=settings().result_ttl_s, silent_s=settings().silent_s)
     started = scripts.run(process.redis, call)
     if started is None:
         return None
-    packed, now, *attempts = started
-    return Claim(queue, unpack_delivery(packed), attempts, float(now), limit_s, packed)
+    packed, now, *numbers = started
+    return Claim(queue, unpack_delivery(packed), numbers, float(now), limit_s, packed)
 
 
 def _attempts(process: PoolProcess, delivery: Delivery, request: Any) -> list[int]:

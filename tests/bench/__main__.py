@@ -22,6 +22,7 @@ from app.settings import settings
 from tests.bench import artefacts, machine, report
 from tests.bench.chart import draw
 from tests.bench.check import check
+from tests.bench.flood import Flooded
 from tests.bench.keyed import Keyed
 from tests.bench.measures import MEASURES, Measure
 from tests.bench.peers import PEERS, Peer
@@ -37,7 +38,9 @@ def main(
     only: Annotated[
         list[str] | None, typer.Option(help="Rows or measures to take, by the beginning of their name; may be repeated.")
     ] = None,
-    quick: Annotated[bool, typer.Option(help="Two rounds of a second, fewer measures, 100,000 jobs waiting: under 3 minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option(help="Two rounds of a second, fewer measures, 100,000 jobs waiting, a flood of 20,000: under 3 minutes.")
+    ] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="How often each measure is taken of each system, in turn: 3, or 2.")] = None,
     seconds: Annotated[float, typer.Option(help="How long each load lasts.")] = 5.0,
     waiting: Annotated[int, typer.Option(help="How many jobs the long queue holds; 2 kB of memory and of disk each.")] = 1_000_000,
@@ -62,7 +65,8 @@ def main(
         Peer.cache = settings().cache / "bench"
         kinds |= {one.name: one for one in PEERS}
     Waiting.jobs = 100_000 if quick else waiting
-    kinds |= {one.name: one for one in (Empty, Waiting, Keyed)}
+    Flooded.jobs = 20_000 if quick else 50_000
+    kinds |= {one.name: one for one in (Empty, Waiting, Keyed, Flooded)}
     seconds = 1.0 if quick else seconds
     rounds = rounds or (2 if quick else 3)
     load = machine.load_average()

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import load
+from tests.bench.flood import Flooded, p95, waits
 from tests.bench.load import Exchange, Load
 from tests.bench.processes import Process, Trouble, answers, until
 from tests.bench.systems import ROOT, Ours, Plain, Queued, System
 from tests.bench.waiting import Empty
 
 Figures = dict[str, float]
-"""By name: `rate` (a second), `p50_ms`, `p99_ms`, `cpu_s_per_1000`, `memory` (bytes)."""
+"""By name: `rate` (a second), `p50_ms`, `p95_ms`, `p99_ms`, `cpu_s_per_1000`, `memory` (bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,20 @@ def _keyed(system: System, seconds: float) -> Figures:
     return {**found, "cpu_us": (system.usage("api").cpu_s - before) / found["count"] * 1e6}
 
 
+def _flood(model: str) -> Callable[[System, float], Figures]:
+    """One caller who sends a job now and then, beside an empty queue or beside one that another owner has filled."""
+
+    def take(system: System, seconds: float) -> Figures:
+        assert isinstance(system, Ours)
+        if isinstance(system, Flooded):
+            system.fill(model)
+        found = waits(system, model, 4 * seconds)
+        system.empty()
+        return {"count": len(found), "p95_ms": p95(found)}
+
+    return take
+
+
 def _waiting(ask: Callable[[Empty], Exchange]) -> Callable[[System, float], Figures]:
     """Beside an empty queue or one of many jobs: the CPU of all processes for a request of many callers, and how long one alone waits."""
 
@@ -172,6 +187,7 @@ MEASURES: Final = {
         *(Measure(f"drain-{model}", QUEUED, _drain(model), model == "lr") for model in ("lr", "rf")),
         *(Measure(f"open-{rate}", ("ours", "before", "inline ×2"), _open("lr", rate), False) for rate in (200, 1000)),
         Measure("keyed-infer", ("ours", "keyed"), _keyed),
+        Measure("flood", ("keyed", "flooded"), _flood("rf"), quick=False),
         Measure("up", ("ours", "before"), _up, quick=False),
         Measure("waiting-submit", ("empty", "waiting"), _waiting(lambda system: system.submit("lr"))),
         Measure("waiting-infer", ("empty", "waiting"), _waiting(lambda system: system.predict("lr"))),

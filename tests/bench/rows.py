@@ -89,6 +89,7 @@ ROWS: Final = (
     Row("p99-lr", "p99 of infer, 64 clients, LR", "infer-lr-64", "p99_ms", "inline ×2", at_most=1.2),
     Row("p99-lr-mlserver", "p99 of infer, 64 clients, LR", "infer-lr-64", "p99_ms", "mlserver", at_most=0.25),
     Row("keyed-infer", "CPU of the API for an infer with an API key, 64 clients", "keyed-infer", "cpu_us", "ours", at_most=1.1, ours="keyed"),
+    Row("flood", "p95 of a job beside the flood of another owner, RF", "flood", "p95_ms", "keyed", at_most=2, ours="flooded"),
     Row("waiting-submit", "CPU of a submit behind a long queue", "waiting-submit", "cpu_us", "empty", at_most=1.1, ours="waiting"),
     Row("waiting-submit-one", "p50 of a submit behind a long queue, one caller", "waiting-submit", "one_ms", "empty", at_most=1.1, ours="waiting"),
     Row("waiting-infer", "CPU of an infer beside a long queue", "waiting-infer", "cpu_us", "empty", at_most=1.1, ours="waiting"),

@@ -189,7 +189,8 @@ class Ours(Queued):
         return replace(self.submit(model), path="/v1/jobs?wait=30")
 
     def left(self) -> int:
-        return int(self.redis.zcard(keys.deliveries(names.interactive("default"))))
+        queue = names.interactive("default")
+        return int(self.redis.zcard(keys.deliveries(queue))) + int(self.redis.hlen(keys.backlog(queue)))
 
 
 class Compiled(Ours):

@@ -40,6 +40,8 @@ async def run(
                     ledger.notes.append(str(error))
                 await traffic.settle(timeout_s)
                 ledger.submits = await stack.submits(list(ledger.entries))
+                if left := await stack.backlog():
+                    ledger.notes.append(f"{left} deliveries are left in the backlog")
                 ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
             rows.append(ledger.row(name, time.monotonic() - began))
             done(rows[-1])

@@ -15,11 +15,12 @@ from typing import Final
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from app.broker import names
 from app.cli import redis_server
 from app.cli.ports import free_port
 from app.store import keys
 from tests import tools
-from tests.chaos.asking import ask
+from tests.chaos.asking import KEYS_FILE, ask
 from tests.chaos.processes import Process
 from tests.chaos.wire import Wire
 
@@ -32,6 +33,7 @@ class Stack:
     def __init__(self, folder: Path, cuts: Sequence[str] = ()) -> None:
         self.folder = folder
         self.models = folder / "models"
+        (folder / "keys.yaml").write_text(KEYS_FILE)
         self._cuts = list(cuts)
         self._made = 0
         self.redis_port = free_port()
@@ -71,6 +73,16 @@ class Stack:
                 pipe.hget(keys.job(job), "created_at")
             return Counter(await pipe.execute())
 
+    async def backlog(self) -> int:
+        """How many deliveries stay in the backlog although no job waits any more. The sweep has ten seconds to find them."""
+        left = 0
+        for _ in range(100):
+            left = await self.client.hlen(keys.backlog(names.interactive("default")))
+            if not left:
+                break
+            await asyncio.sleep(0.1)
+        return left
+
     async def close(self) -> None:
         for process in [*self.apis, *self.workers, self.redis]:
             process.signal_all(signal.SIGCONT)
@@ -93,6 +105,8 @@ class Stack:
             "CELERIAC_MODELS": str(self.models),
             "CELERIAC_STATE": str(self.folder / name),
             "CELERIAC_DRAIN_TIMEOUT_S": "15",
+            "CELERIAC_AUTH": "keys",
+            "CELERIAC_KEYS_FILE": str(self.folder / "keys.yaml"),
             # Threads of OpenBLAS in many processes on few cores would only wait for each other.
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

@@ -16,6 +16,7 @@ def test_a_pool_is_scaled_by_both_lists_the_hash_in_flight_and_the_mark_of_a_pau
     triggers = {t["name"]: t["metadata"]["listName"] for t in scaler("default")["triggers"]}
     assert triggers == {
         "interactive": keys.list_of(names.interactive("default")),
+        "backlog": keys.backlog(names.interactive("default")),
         "bulk": keys.list_of(names.bulk("default")),
         "running": keys.PREFIX + keys.unacked("default"),
         "paused": keys.paused("default"),
@@ -25,7 +26,7 @@ def test_a_pool_is_scaled_by_both_lists_the_hash_in_flight_and_the_mark_of_a_pau
 def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
     modifiers = scaler("default", pools__default__processes=4)["advanced"]["scalingModifiers"]
     assert modifiers == {
-        "formula": f"{PAUSED} interactive + bulk + running",
+        "formula": f"{PAUSED} interactive + backlog + bulk + running",
         "target": "4",
         "activationTarget": "0",
         "metricType": "AverageValue",
@@ -35,7 +36,7 @@ def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
 def test_a_target_above_one_never_takes_the_process_of_a_running_delivery() -> None:
     spec = scaler("default", pools__default={"processes": 4, "keda": {"targetPerProcess": 10, "activation": 5}})
     modifiers = spec["advanced"]["scalingModifiers"]
-    assert modifiers["formula"] == f"{PAUSED} max(running, (interactive + bulk + running) / 10)"
+    assert modifiers["formula"] == f"{PAUSED} max(running, (interactive + backlog + bulk + running) / 10)"
     # The activation counts deliveries, and the formula tenths of them.
     assert (modifiers["target"], float(modifiers["activationTarget"])) == ("4", 0.5)
 
@@ -59,8 +60,8 @@ def test_a_pool_says_how_it_falls_back() -> None:
 
 def test_a_queue_that_is_off_does_not_count() -> None:
     spec = scaler("default", pools__default__queues={"bulk": False})
-    assert spec["advanced"]["scalingModifiers"]["formula"] == f"{PAUSED} interactive + running"
-    assert [t["name"] for t in spec["triggers"]] == ["interactive", "running", "paused"]
+    assert spec["advanced"]["scalingModifiers"]["formula"] == f"{PAUSED} interactive + backlog + running"
+    assert [t["name"] for t in spec["triggers"]] == ["interactive", "backlog", "running", "paused"]
 
 
 def test_a_pool_may_scale_to_zero() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from app.core.errors import PredictionFailed
 from app.core.jobs import Job, new_id
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor, encode
-from app.store import keys, scripts
+from app.store import backlog, keys, scripts
 from app.store.records import decode, encode_spec
 
 QUEUE = "default"
@@ -33,6 +33,8 @@ class Store:
         max_queue: int = 100,
         ids: tuple[str, ...] = (),
         charges: Sequence[Charge | None] = (),
+        costs: Mapping[str, float] | None = None,
+        target: int = 1,
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = delivery(ids or tuple(new_id(time.time()) for _ in range(jobs)))
@@ -50,6 +52,9 @@ class Store:
             max_queue=max_queue,
             ttl=60,
             charges=charges,
+            owners=[next(iter(costs))] * len(sent.jobs) if costs else (),
+            shares=backlog.encode(costs) if costs else b"",
+            target=target,
         )
         answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer

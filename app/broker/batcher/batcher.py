@@ -22,6 +22,7 @@ from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail,
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
@@ -52,10 +53,12 @@ class Batcher:
         full: Callable[[], str],
         estimate: StartEstimate,
         check_pool: Callable[[str], None],
+        fair_share: FairShare,
     ) -> None:
         """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text.
 
         `estimate` learns how long jobs run. `check_pool(pool)` raises PoolDraining if the pool accepts no new work.
+        `fair_share` says which deliveries wait in a backlog.
         """
         self._client = client
         self._process = process
@@ -65,6 +68,7 @@ class Batcher:
         self._full = full
         self._estimate = estimate
         self._check_pool = check_pool
+        self._fair_share = fair_share
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,10 +76,16 @@ class Batcher:
         """Recorded jobs on their way, by id, until their delivery or the wait for it ends."""
 
     async def predict(
-        self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float, charge: Charge | None = None
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        timeout_s: float,
+        charge: Charge | None = None,
+        owner: str = DEFAULT_OWNER,
     ) -> Outcome:
         """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull, PoolDraining, RateLimited or StoreUnavailable."""
-        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False, charge=charge)
+        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False, charge=charge, owner=owner)
         timer = asyncio.get_running_loop().call_later(timeout_s, fail, item.outcome, TimeoutError())
         try:
             outcome = await item.outcome
@@ -297,6 +307,8 @@ class Batcher:
             body=body,
             owners=[item.owner for item in items],
             charges=[item.charge for item in items],
+            shares=self._fair_share.shares((item.owner, item.rows) for item in items),
+            target=self._fair_share.target(queue),
         )
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:

@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator
 from app.broker import names
 from app.broker.batcher.batcher import Batcher
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.broker.replies import Replies
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.models import BatchLimits, Manifest, TensorSpec
@@ -90,13 +91,18 @@ def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Cal
 async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots: int, choices: Random) -> None:
     manifest = replace(MANIFEST, batch=BatchLimits(max_rows=most, max_wait_ms=1))
     async with redis.asyncio.Redis(port=client.connection_pool.connection_kwargs["port"]) as pool:
-        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None)
+        # Two owners, so that deliveries wait in the backlog too.
+        fair_share = FairShare(known().model_copy(update={"auth": "keys"}), lambda _: slots)
+        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None, fair_share)
         replies = Replies(pool, "api", coalescer.finish)
         listening = asyncio.create_task(replies.run())
         # Whoever is subscribed is told that nothing ended.
         while not client.publish(keys.reply("api"), b" 0\n" + pack_reply(NOTHING, [])):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
-        asked = [asyncio.create_task(_ask(coalescer, manifest, one.values(number), one.recorded)) for number, one in enumerate(callers)]
+        asked = [
+            asyncio.create_task(_ask(coalescer, manifest, one.values(number), one.recorded, "ab"[number % 2]))
+            for number, one in enumerate(callers)
+        ]
         await asyncio.sleep(0)
         for one, task in zip(callers, asked, strict=True):
             if one.leaves:
@@ -122,11 +128,11 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
             assert [decode(output.data, "FP64") for output in answer.outputs] == [one.values(number)]
 
 
-async def _ask(coalescer: Batcher, manifest: Manifest, values: list[float], recorded: bool) -> Outcome | None:
+async def _ask(coalescer: Batcher, manifest: Manifest, values: list[float], recorded: bool, owner: str) -> Outcome | None:
     inputs = [Tensor("x", "FP64", (len(values), 1), encode(values, "FP64"))]
     if not recorded:
-        return await coalescer.predict(manifest, inputs, ("predict",), 20)
-    item, _ = await coalescer.submit(manifest, inputs, ("predict",), 20)
+        return await coalescer.predict(manifest, inputs, ("predict",), 20, owner=owner)
+    item, _ = await coalescer.submit(manifest, inputs, ("predict",), 20, owner=owner)
     return await item.outcome
 
 

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 
 from app.broker.batcher.batcher import Batcher
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.core.models import PYTHON
 from app.core.tensors import Tensor, encode
 from app.runtime.model import Model
@@ -58,7 +59,7 @@ async def pool(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 async def ended(client: redis.Redis, pool: redis.asyncio.Redis, *submitted: tuple[str, float]) -> list[Any]:
     """The jobs of owners with their values, after a worker has run their deliveries: the first alone, the others together."""
-    batcher = Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None)
+    batcher = Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None, FairShare(settings(), lambda _: 1))
     inputs = [[Tensor("x", "FP64", (1, 1), encode([value], "FP64"))] for _, value in submitted]
     owners = [owner for owner, _ in submitted]
     made = await asyncio.gather(

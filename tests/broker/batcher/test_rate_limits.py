@@ -13,6 +13,7 @@ import redis.asyncio
 
 from app.broker.batcher.batcher import Batcher
 from app.broker.eta import StartEstimate
+from app.broker.fair_share import FairShare
 from app.core.errors import RateLimited
 from app.core.models import BatchLimits
 from app.core.rate_limits import Charge, RateLimit
@@ -33,7 +34,7 @@ async def pool(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 def batcher(pool: redis.asyncio.Redis) -> Batcher:
-    return Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None)
+    return Batcher(pool, "api", settings(), lambda _: 1, lambda: "", StartEstimate(), lambda _: None, FairShare(settings(), lambda _: 1))
 
 
 def charged(owner: str) -> Charge | None:

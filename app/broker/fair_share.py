@@ -1,0 +1,40 @@
+"""Fair share: what a delivery costs its owners, and how many deliveries a queue has before others wait in its backlog."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from app.broker import names
+from app.settings import Settings, weights
+from app.store import backlog
+
+_UNLIMITED: Final = 1_000_000_000
+
+
+class FairShare:
+    """The fair share of one API process. Without authentication there is one owner, and no delivery waits in a backlog."""
+
+    def __init__(self, settings: Settings, slots: Callable[[str], int]) -> None:
+        """`slots(pool)` returns how many predictions a pool runs at once."""
+        self._slots = slots
+        self._ahead = settings.queue_ahead if settings.auth != "none" else math.inf
+        self._weights = weights(settings.owner_weights)
+
+    def shares(self, rows: Iterable[tuple[str, int]]) -> bytes:
+        """Return the encoded shares of a delivery.
+
+        Args:
+            rows: Owner and rows of each job of the delivery.
+        """
+        costs: defaultdict[str, float] = defaultdict(float)
+        for owner, count in rows:
+            costs[owner] += count / self._weights.get(owner, 1.0)
+        return backlog.encode(costs)
+
+    def target(self, queue: str) -> int:
+        """Return the length of a queue above which deliveries wait in the backlog, at least 1."""
+        ahead = self._ahead * self._slots(names.pool_of(queue))
+        return max(1, int(ahead)) if math.isfinite(ahead) else _UNLIMITED
