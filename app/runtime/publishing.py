@@ -103,7 +103,7 @@ def publish(
         name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
         time_limit_s=time_limit_s, load=load or ("child" if needs.native else "parent"), requires=needs.packages,
-        frame=_needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}), direct=direct,
+        frame=format != "onnx" and _needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}), direct=direct,
     )  # fmt: skip
 
     def write(folder: Path) -> Manifest:

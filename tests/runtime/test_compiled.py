@@ -48,6 +48,16 @@ def test_a_compiled_model_answers_every_real_row_as_the_original(repository: Rep
         np.testing.assert_allclose(to_array(answer), estimator.predict(X), rtol=1e-5)
 
 
+def test_an_estimator_that_was_fitted_on_a_frame_is_compiled(repository: Repository) -> None:
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    estimator = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(X, y)
+    manifest = publish(repository, estimator, "m", sample=X, format="onnx")
+    assert manifest.inputs[0].columns == tuple(X.columns)
+    model = load(repository, "m", "1")
+    (answer,) = model.predict([Tensor("input", "FP64", X.shape, X.to_numpy().tobytes())], ["predict_proba"])
+    np.testing.assert_allclose(to_array(answer), estimator.predict_proba(X), atol=1e-6)
+
+
 def test_an_estimator_that_cannot_be_compiled_is_refused_and_leaves_nothing(repository: Repository) -> None:
     X, y = DIABETES
     with pytest.raises(InvalidInput, match=r"cannot be served from model\.onnx"):
