@@ -2,13 +2,28 @@
 -- Owners take turns by virtual time. A delivery begins at the later of the clock and the end of its owner's delivery before, and lasts as long as its cost:
 -- rows by the owner's weight. The earliest begin is released next, and the clock is the begin of the last one released.
 
+-- Moves a delivery from the backlog to its queue. Returns whether it is there.
+local function forward(queue, id)
+  local message = redis.call('HGET', keys.backlog .. queue, id)
+  if not message then return false end
+  redis.call('HDEL', keys.backlog .. queue, id)
+  if redis.call('EXISTS', keys.delivery .. id) == 1 then
+    local time = redis.call('TIME')
+    redis.call('ZADD', keys.deliveries .. queue, time[1] .. string.format('.%06d', time[2]), id)
+  end
+  -- No worker could read it. If it has a record, it is found as a lost delivery.
+  if message:sub(1, 1) ~= '{' then return false end
+  redis.call('LPUSH', keys.list_of .. queue, message)
+  return true
+end
+
 -- Releases deliveries from the backlog until the queue has its target length.
 -- Returns how many were released.
 local function release(queue)
-  local turns, backlog, fairness = keys.turns .. queue, keys.backlog .. queue, keys.fairness .. queue
+  local turns, fairness = keys.turns .. queue, keys.fairness .. queue
   if redis.call('EXISTS', turns) == 0 then return 0 end
-  local list, time, clock, released = keys.list_of .. queue, redis.call('TIME'), nil, 0
-  local free = (tonumber(redis.call('HGET', fairness, 'target')) or 1) - redis.call('LLEN', list)
+  local clock, released = nil, 0
+  local free = (tonumber(redis.call('HGET', fairness, 'target')) or 1) - redis.call('LLEN', keys.list_of .. queue)
   for _ = 1, 100 do
     local owner, begin
     if released < free then owner, begin = unpack(redis.call('ZRANGE', turns, 0, 0, 'WITHSCORES')) end
@@ -19,20 +34,13 @@ local function release(queue)
     entry = type(entry) == 'string' and entry or nil
     local following = entry and redis.call('LINDEX', own, 0)
     if following then
-      redis.call('ZADD', turns, following:match('^%S+'), owner)
+      local score = following:match('^%S+')
+      redis.call('ZADD', turns, tonumber(score) and score or begin, owner)
     else
       redis.call('ZREM', turns, owner)
     end
     local id = entry and entry:match('%S+$')
-    local message = id and redis.call('HGET', backlog, id)
-    if message then
-      redis.call('HDEL', backlog, id)
-      redis.call('LPUSH', list, message)
-      if redis.call('EXISTS', keys.delivery .. id) == 1 then
-        redis.call('ZADD', keys.deliveries .. queue, time[1] .. string.format('.%06d', time[2]), id)
-      end
-      released = released + 1
-    end
+    if id and forward(queue, id) then released = released + 1 end
     clock = begin
   end
   if redis.call('EXISTS', turns) == 0 then

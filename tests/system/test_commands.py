@@ -106,7 +106,7 @@ def test_a_job_that_does_not_exist_is_not_found(celeriac: Celeriac, installation
 
 def test_models_are_listed_with_their_states(celeriac: Celeriac, installation: Installation) -> None:
     lines = celeriac("models", "list", "--url", installation.url).out.splitlines()
-    assert ["digits", "1", "READY", "production"] in [line.split()[:4] for line in lines]
+    assert ["digits", "1", "READY", "queue", "production"] in [line.split()[:5] for line in lines]
 
 
 def test_pools_are_shown_with_their_workers(celeriac: Celeriac, installation: Installation) -> None:
