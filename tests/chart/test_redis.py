@@ -109,7 +109,7 @@ def test_a_prefix_of_one_s_own_reaches_the_processes_and_keda() -> None:
     values: dict[str, Any] = {"redis__keyPrefix": "team-a:"}
     assert environment("api", **values)["CELERIAC_KEY_PREFIX"] == {"value": "team-a"}
     triggers = one("ScaledObject", "worker-default", **values)["spec"]["triggers"]
-    names = ["team-a:default", "team-a:default.bulk", "team-a:unacked:default", "team-a:paused:default"]
+    names = ["team-a:default", "team-a:backlog:default", "team-a:default.bulk", "team-a:unacked:default", "team-a:paused:default"]
     assert [t["metadata"]["listName"] for t in triggers] == names
     assert "CELERIAC_KEY_PREFIX_TAKEOVER" not in environment("api", **values)
     assert environment("api", redis__keyPrefixTakeover=True)["CELERIAC_KEY_PREFIX_TAKEOVER"] == {"value": "true"}
