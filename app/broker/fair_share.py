@@ -24,11 +24,13 @@ class FairShare:
         self._weights = weights(settings.owner_weights)
 
     def shares(self, rows: Iterable[tuple[str, int]]) -> bytes:
-        """Return the encoded shares of a delivery.
+        """Return the encoded shares of a delivery, or nothing without authentication.
 
         Args:
             rows: Owner and rows of each job of the delivery.
         """
+        if not math.isfinite(self._ahead):
+            return b""
         costs: defaultdict[str, float] = defaultdict(float)
         for owner, count in rows:
             costs[owner] += count / self._weights.get(owner, 1.0)
