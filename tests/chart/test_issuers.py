@@ -91,7 +91,7 @@ def test_other_processes_know_nothing_of_issuers() -> None:
         ({"auth__mode": "none", "auth__serviceAccounts__enabled": True}, "auth.mode is none"),
         ({"auth__issuers": {"cluster": COMPANY}, "auth__serviceAccounts__enabled": True}, "give the issuer another name"),
         ({"auth__issuers": {"company": {**COMPANY, "roles": []}}}, "set auth.issuers.company.roles or .default"),
-        ({"auth__issuers": {"company": {**COMPANY, "issuer": ""}}}, "set auth.issuers.company.issuer"),
+        ({"auth__issuers": {"company": {**COMPANY, "issuer": ""}}}, "auth.issuers.company.issuer is missing"),
         ({"auth__issuers": {"company": {**COMPANY, "audience": "a"}}}, "additional properties 'audience' not allowed"),
         ({"auth__issuers": {"Company": COMPANY}}, "additional properties 'Company' not allowed"),
         ({"auth__serviceAccounts__roles": {"ml:*": "root"}}, "value must be one of"),

@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an ingress without a host": ({"flower__ingress__enabled": True}, "set flower.ingress.host"),
     "a route without a gateway": ({"api__route__enabled": True}, "set api.route.gateway"),
     "an API with max below min": ({"api__autoscaling": {"min": 5, "max": 2}}, "api.autoscaling.max is 2, below min"),
-    "a grace below the end of an API": ({"api": {"lingerSeconds": 10, "graceSeconds": 50}}, "are 85 together"),
+    "a grace below the end of an API": ({"api": {"lingerSeconds": 10, "graceSeconds": 50}}, "are 105 together"),
     "no pool": ({"pools__default": {"enabled": False}}, "pools is empty"),
     "a pool without queues": ({"pools__default__queues": {"interactive": False, "bulk": False}}, "pools.default has no queue"),
     "a pool with max below min": ({"pools__default__keda": {"min": 5, "max": 2}}, "raise max or lower min"),

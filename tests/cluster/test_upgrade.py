@@ -79,16 +79,12 @@ def starved() -> Iterator[None]:
 
 
 def unnoticed(reported: dict[str, Any], what: str) -> None:
-    """Every request that was sent brought its answer, and every job the right one, at the first attempt."""
-    failed = {reason: count for reason, count in reported["failed"].items() if not reason.startswith("ConnectError")}
-    refused = sum(reported["failed"].values()) - sum(failed.values())
+    """Every request brought its answer at once, and every job the right one, at the first attempt."""
     measured(
-        f"{what} under {RATE} jobs/s: requests failed, connections refused, jobs lost, run again",
-        f"{sum(failed.values())}, {refused}, {reported['sent'] - reported['right']}, {reported['again']} of {reported['sent']}",
+        f"{what} under {RATE} jobs/s: requests failed, jobs lost, run again",
+        f"{sum(reported['failed'].values())}, {reported['sent'] - reported['right']}, {reported['again']} of {reported['sent']}",
     )
-    assert (failed, reported["wrong"], reported["again"], reported["changed"]) == ({}, [], 0, 0), reported["first_failed"]
-    # On a busy machine kube-proxy follows late. Nothing is sent on a refused connection, and clients open another one.
-    assert refused <= reported["sent"] / 200, reported["first_failed"]
+    assert (reported["failed"], reported["wrong"], reported["again"], reported["changed"]) == ({}, [], 0, 0), reported["first_failed"]
 
 
 def pods(release: Release) -> set[str]:

@@ -12,8 +12,8 @@ from types import FrameType
 from typing import Any, Final
 
 log = logging.getLogger(__name__)
-LINGERS_AT_MOST: Final = 4
-"""Multiple of `linger_s`. How long a cluster continues to send requests depends on its load. The chart's grace period relies on this bound."""
+LINGERS_AT_MOST: Final = 6
+"""Multiple of `linger_s`. On a busy node, kube-proxy took up to 48 s to stop sending requests. The chart's grace period relies on this bound."""
 
 
 @contextmanager

@@ -46,7 +46,7 @@
 {{- end }}
 
 {{- if and (eq $v.auth.mode "none") (or $v.auth.issuers $v.auth.serviceAccounts.enabled) }}
-{{- fail "auth.mode is none, so nobody is asked for a token: set auth.mode=keys, or remove auth.issuers and auth.serviceAccounts.enabled." }}
+{{- fail "auth.mode is none, so the API checks no tokens: set auth.mode=keys, or remove auth.issuers and auth.serviceAccounts.enabled." }}
 {{- end }}
 {{- if and $v.auth.serviceAccounts.enabled $v.auth.issuers.cluster }}
 {{- fail "auth.issuers.cluster has the name that auth.serviceAccounts uses: give the issuer another name." }}
@@ -56,7 +56,7 @@
   {{- fail (printf "auth.issuers.%s gives no token a role: set auth.issuers.%s.roles or .default." $name $name) }}
   {{- end }}
   {{- if not $issuer.issuer }}
-  {{- fail (printf "auth.issuers.%s names no issuer: set auth.issuers.%s.issuer to the claim iss of its tokens. For this cluster, set auth.serviceAccounts.enabled=true instead." $name $name) }}
+  {{- fail (printf "auth.issuers.%s.issuer is missing: set it to the claim iss of its tokens. For this cluster, set auth.serviceAccounts.enabled=true instead." $name) }}
   {{- end }}
 {{- end }}
 
@@ -101,7 +101,7 @@
 {{- include "celeriac.checks.rollout" (dict "at" "api" "values" $v.api) }}
 {{- $grace := int (include "celeriac.api.grace" .) }}
 {{- if and $v.api.graceSeconds (lt (int $v.api.graceSeconds) $grace) }}
-{{- fail (printf "api.graceSeconds is %d, but four times lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
+{{- fail (printf "api.graceSeconds is %d, but six times lingerSeconds, drainSeconds and 15 seconds to end are %d together: a stopping pod would be killed before it has answered; raise it, or leave it 0." (int $v.api.graceSeconds) $grace) }}
 {{- end }}
 
 {{- $pools := include "celeriac.pools" . | fromYaml }}

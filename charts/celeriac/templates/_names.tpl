@@ -194,5 +194,5 @@ rollingUpdate: {maxUnavailable: {{ include "celeriac.text" $unavailable }}, maxS
 
 {{/* What a stopping API needs at least. */}}
 {{- define "celeriac.api.grace" -}}
-{{- add (mul 4 .Values.api.lingerSeconds) .Values.api.drainSeconds 15 }}
+{{- add (mul 6 .Values.api.lingerSeconds) .Values.api.drainSeconds 15 }}
 {{- end }}
