@@ -21,8 +21,10 @@ pytestmark = pytest.mark.slow
 COLUMNS: Final = 2_500
 FACTOR: Final = 4
 """How many times as many columns the wide table has: 10,000, as many as a JSONL file may have. Quadratic work costs 16 times as much."""
-TOLERANCE: Final = 2.5
+TOLERANCE: Final = 1.7
 TRIES: Final = 3
+ROUNDS: Final = 3
+"""Quadratic work is above the tolerance in every round. Other processes on the machine are not."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,4 +69,4 @@ def cpu_s(kind: str, columns: int) -> float:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "npy"])
 def test_many_columns_cost_in_proportion(kind: str) -> None:
-    assert cpu_s(kind, COLUMNS * FACTOR) < cpu_s(kind, COLUMNS) * FACTOR * TOLERANCE
+    assert any(cpu_s(kind, COLUMNS * FACTOR) < cpu_s(kind, COLUMNS) * FACTOR * TOLERANCE for _ in range(ROUNDS))

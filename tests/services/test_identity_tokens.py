@@ -132,9 +132,11 @@ def raw(setup: Setup, claims: dict[str, Any], **headers: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("ages", "reason"),
-    [({"exp": -10}, ""), ({"exp": -32}, "expired"), ({"nbf": 28}, ""), ({"nbf": 50}, "early"), ({"iat": 28}, ""), ({"iat": 50}, "early")],
+    [({"exp": -29}, ""), ({"exp": -32}, "expired"), ({"nbf": 28}, ""), ({"nbf": 40}, "early"), ({"iat": 28}, ""), ({"iat": 40}, "early")],
 )
 async def test_clocks_may_differ_by_half_a_minute(setup: Setup, ages: dict[str, int], reason: str) -> None:
+    # The keys are there afterwards: fetching them would take a part of the second that the first case leaves.
+    await setup.tokens.verify(setup.issuer.token().encode())
     claims: Any = {name: int(time.time()) + age for name, age in ages.items()}
     token = setup.issuer.token(**claims)
     if reason:
@@ -284,7 +286,7 @@ async def test_no_change_of_a_token_is_accepted_and_none_is_a_mistake_of_ours(se
         await setup.tokens.verify(bytes(token))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     claims=st.dictionaries(
         st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "iat", "groups", "jti", "email"]),
@@ -300,6 +302,6 @@ async def test_no_change_of_a_token_is_accepted_and_none_is_a_mistake_of_ours(se
 async def test_no_claims_that_an_issuer_signs_are_a_mistake_of_ours(setup: Setup, claims: dict[str, Any]) -> None:
     try:
         caller = await setup.tokens.verify(raw(setup, claims))
-    except (InvalidToken, IssuerUnavailable, RoleMissing):
+    except (InvalidToken, RoleMissing):
         return
     assert caller.id.startswith("company:")
