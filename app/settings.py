@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     api_linger_s: float = Field(
         0.0,
         ge=0,
-        description="Time without a new request after which a terminating API exits, at most four times as long in total. It is not ready, but serves until then. A second signal skips the wait.",
+        description="Time without a new request after which a terminating API exits, at most six times as long in total. It is not ready, but serves until then. A second signal skips the wait.",
     )
     api_linger_ready: bool = Field(
         False,
@@ -320,7 +320,7 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         100_000,
         gt=0,
-        description="Maximum deliveries that wait in one queue; above it 429. Owners with none in the backlog may add a tenth of it.",
+        description="Maximum deliveries that wait in one queue; above it 429. With API keys, the last tenth is kept for owners with none in the backlog.",
     )
     owner_weights: str = Field(
         "",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from app.broker import names
+from app.core.errors import QueueFull
 from app.settings import Settings, weights
 from app.store import backlog
 
@@ -40,3 +41,9 @@ class FairShare:
         """Return the length of a queue above which deliveries wait in the backlog, at least 1."""
         ahead = self._ahead * self._slots(names.pool_of(queue))
         return max(1, int(ahead)) if math.isfinite(ahead) else _UNLIMITED
+
+
+def queue_full(queue: str, waiting: int, limit: int) -> QueueFull:
+    """Return the error of a submission that the queue does not take."""
+    reason = "which is its limit" if waiting >= limit else f"and the rest of its limit of {limit} is kept for other owners"
+    return QueueFull(f"{waiting} deliveries wait in the queue of the pool {names.pool_of(queue)!r}, {reason}. Try again later.")

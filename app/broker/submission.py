@@ -11,10 +11,9 @@ import redis.asyncio
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
-from app.broker.fair_share import FairShare
+from app.broker.fair_share import FairShare, queue_full
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery
-from app.core.errors import QueueFull
 from app.core.handlers import RESULT, TaskSpec
 from app.core.jobs import new_id
 from app.core.models import RetryPolicy
@@ -102,6 +101,6 @@ async def submit(
     )
     status, *rest = await scripts.run_async(client, call)
     if status == b"full":
-        raise QueueFull(f"The queue {submission.queue!r} is at its limit of {settings.max_queue} deliveries. Try again later.")
+        raise queue_full(submission.queue, int(rest[0]), settings.max_queue)
     rate_limits.conclude(status, rest[-1:], submission.charge)
     return id, bool(status == b"ok")

@@ -17,16 +17,15 @@ for i = 1, jobs do
 end
 -- Checked after the ids: a repeated submission succeeds although the queue is full.
 local length, most = redis.call('LLEN', KEYS[1]) + redis.call('HLEN', keys.backlog .. queue), tonumber(ARGV[2])
-if length >= most then
-  -- The last tenth is kept for owners of whom nothing is in the backlog, so that one owner cannot fill the queue for all.
-  local reserved = false
-  if shares ~= '' and length < 1.1 * most then
-    for _, share in ipairs(cjson.decode(shares)) do
-      reserved = reserved or not redis.call('ZSCORE', keys.turns .. queue, share[1])
-    end
+local full = length >= most
+-- The last tenth is kept for owners with nothing in the backlog, so that one owner cannot fill the queue for all.
+if shares ~= '' and not full and length >= 0.9 * most then
+  full = true
+  for _, share in ipairs(cjson.decode(shares)) do
+    full = full and redis.call('ZSCORE', keys.turns .. queue, share[1])
   end
-  if not reserved then return {'full', length} end
 end
+if full then return {'full', length} end
 local refused, usages = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)

@@ -7,7 +7,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from app.broker.fair_share import FairShare
+from app.broker.fair_share import FairShare, queue_full
 from app.settings import Settings
 
 
@@ -30,6 +30,13 @@ def test_the_queue_of_a_larger_pool_is_longer(slots: int, target: int) -> None:
 
 def test_without_authentication_a_queue_has_no_target() -> None:
     assert fair_share(auth="none").target("default") > 1_000_000
+    assert fair_share(auth="none").shares([("a", 1)]) == b""
+
+
+@pytest.mark.parametrize(("waiting", "reason"), [(10, "which is its limit"), (9, "the rest of its limit of 10 is kept for other owners")])
+def test_a_refused_submission_says_what_the_limit_is(waiting: int, reason: str) -> None:
+    assert reason in queue_full("wine.bulk", waiting, 10).detail
+    assert f"{waiting} deliveries wait in the queue of the pool 'wine'" in queue_full("wine.bulk", waiting, 10).detail
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=x", "a=0", "a=nan", "a=-1", "a=1e9"])

@@ -22,7 +22,7 @@ from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail,
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
-from app.broker.fair_share import FairShare
+from app.broker.fair_share import FairShare, queue_full
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
@@ -214,9 +214,7 @@ class Batcher:
                     taken.append(items.pop(position))
                 delivery = self._delivery(group, items, delivery.id) if items else delivery
             if items and status == b"full":
-                error = QueueFull(
-                    f"{position} deliveries wait in the queue of the pool {group.manifest.pool!r}, which is its limit. Try again later."
-                )
+                error = queue_full(names.interactive(group.manifest.pool), position, self._settings.max_queue)
             elif items:
                 created_at, left = float(rest[0]), int(rest[1])
                 if len(rest) > 2:
