@@ -1,4 +1,4 @@
-"""Identities: whom a signed token of an issuer means, and what they may do. A caller sends such a token in place of an API key.
+"""Identities: who holds a signed token of an issuer, and what they may do. A caller sends such a token in place of an API key.
 
 The issuer is an OpenID Connect provider, or a Kubernetes cluster that signs the tokens of its service accounts.
 """
@@ -36,7 +36,7 @@ FAULTS: Final = {
     "audience": "The token is for another audience. Request one for the audience of this API.",
     "claims": "A claim of the token is missing or has a wrong type. The token needs iss, sub, aud and exp.",
 }
-"""What is wrong with a token, by reason. Only who has a token with a valid signature learns more than the first five."""
+"""What is wrong with a token, by reason. Callers learn more than the first five only if the signature of their token is valid."""
 ACCOUNT: Final = re.compile(r"system:serviceaccount:[a-z0-9.-]{1,63}:[a-z0-9.-]{1,253}")
 _FORM: Final = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*")
 _HASHED: Final = "sha256:"
@@ -101,7 +101,7 @@ class Issuer:
         return any(Scope.ADMIN in rule.scopes for rule in (*self.rules, self.default) if rule is not None)
 
     def caller(self, claims: Mapping[str, Any]) -> Caller:
-        """Return the caller that the claims of a verified token mean.
+        """Return the caller whom the claims of a verified token identify.
 
         Raises:
             InvalidToken: A claim is missing, or has a wrong type.

@@ -62,7 +62,7 @@ class DirectLane:
         return None
 
     def hold(self, wanted: Mapping[Key, Manifest]) -> None:
-        """Drop the versions that are no longer wanted, and begin to load one that is missing."""
+        """Drop the versions that are no longer wanted, and start to load a missing one."""
         now = time.monotonic()
         for key, version in list(self._versions.items()):
             manifest = wanted.get(key)

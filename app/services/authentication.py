@@ -114,7 +114,7 @@ class Authentication:
             await self._loop.run(partial(self._turn, changed))
 
     async def verify(self, text: bytes, address: str) -> Authenticated:
-        """Return the caller that a key or an identity token means.
+        """Return the caller whom a key or an identity token identifies.
 
         Args:
             text: The key, or the token.

@@ -1,7 +1,7 @@
 """Identity tokens: from a signed token of an issuer to the caller of a request.
 
-Verified tokens are remembered until they expire, decisions never: every request looks at the clock, and whether the issuer is still
-accepted and its key still published. A change of the issuers file forgets all of them.
+Verified tokens are cached until they expire. Every request still checks the clock, whether the issuer is accepted, and whether its key
+is published. A change of the issuers file clears the cache.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class IdentityTokens:
         return any(issuer.administers for issuer in self._file.issuers.values())
 
     async def start(self) -> None:
-        """Read the issuers file, and begin to fetch the keys. An issuer that does not answer delays nothing."""
+        """Read the issuers file, and start to fetch the keys. An issuer that does not answer delays nothing."""
         await self._turn()
 
     async def run(self) -> None:
@@ -82,7 +82,7 @@ class IdentityTokens:
                 await keys.aclose()
 
     async def verify(self, token: bytes) -> Caller:
-        """Return the caller that a token means.
+        """Return the caller whom a token identifies.
 
         Args:
             token: The token.

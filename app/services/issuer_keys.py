@@ -84,7 +84,7 @@ class IssuerKeys:
         return key
 
     def refresh(self) -> None:
-        """Begin to fetch the keys if it is time. Requests are served with the ones that are there."""
+        """Start to fetch the keys if it is time. Requests are served with the ones that are there."""
         now = self._clock()
         due_s = _RETRY_S if self._fetched_at == _NEVER else _COOLDOWN_S if self._trouble else _MAX_AGE_S
         if self._task is None and now - self._tried_at >= due_s:

@@ -83,5 +83,5 @@ def _own_issuer(issuer: Issuer) -> str:
     except (OSError, InvalidToken) as error:
         raise InvalidInput(f"Issuer {issuer.name}: cannot read the issuer of this cluster from {issuer.token_file}: {error}") from None
     if not isinstance(url, str) or not url:
-        raise InvalidInput(f"Issuer {issuer.name}: the token in {issuer.token_file} names no issuer.")
+        raise InvalidInput(f"Issuer {issuer.name}: the token in {issuer.token_file} has no issuer (`iss`).")
     return url

@@ -47,7 +47,7 @@ class WatchedFile(ABC, Generic[_Content]):
         """Set the metric of the file."""
 
     def refresh(self) -> bool:
-        """Read the file if it has changed. Return whether the entries are others now. Blocks."""
+        """Read the file if it has changed. Return whether the entries have changed. Blocks."""
         if self._path is None:
             return False
         try:

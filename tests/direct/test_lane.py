@@ -89,7 +89,7 @@ async def test_the_memory_for_versions_is_bounded(
         async def refused() -> bool:
             return f"CELERIAC_DIRECT_MAX_{setting}" in (await lane_of(api, "b"))[1]
 
-        await until(refused, "there is no room for the second version")
+        await until(refused, "the second version is refused")
 
 
 async def test_a_version_that_no_worker_serves_takes_the_queue(configured: pytest.MonkeyPatch, heartbeat: Heartbeat) -> None:

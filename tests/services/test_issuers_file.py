@@ -135,7 +135,7 @@ def test_the_issuer_of_this_cluster_is_that_of_the_token_of_this_pod(tmp_path: P
     entry = {"name": "cluster", "type": "serviceaccount", "audiences": ["celeriac"], "default": {"role": "user"}, "token_file": str(token)}
     (tmp_path / "issuers.yaml").write_text(text(entry))
     file = IssuersFile(tmp_path / "issuers.yaml")
-    for content, why in ((None, "No such file"), (b"x", "not a signed JWT"), (encoded({}, {"iss": 1}) + b".x", "names no issuer")):
+    for content, why in ((None, "No such file"), (b"x", "not a signed JWT"), (encoded({}, {"iss": 1}) + b".x", "has no issuer")):
         if content is not None:
             token.write_bytes(content)
         assert not file.refresh()
