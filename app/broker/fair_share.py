@@ -45,5 +45,5 @@ class FairShare:
 
 def queue_full(queue: str, waiting: int, limit: int) -> QueueFull:
     """Return the error of a submission that the queue does not take."""
-    reason = "which is its limit" if waiting >= limit else f"and the rest of its limit of {limit} is kept for other owners"
-    return QueueFull(f"{waiting} deliveries wait in the queue of the pool {names.pool_of(queue)!r}, {reason}. Try again later.")
+    kept = "" if waiting >= limit else " for this owner, because its last tenth is kept for other owners"
+    return QueueFull(f"The queue of the pool {names.pool_of(queue)!r} is full{kept}. It holds {waiting} of {limit} deliveries. Try again later.")

@@ -33,10 +33,12 @@ def test_without_authentication_a_queue_has_no_target() -> None:
     assert fair_share(auth="none").shares([("a", 1)]) == b""
 
 
-@pytest.mark.parametrize(("waiting", "reason"), [(10, "which is its limit"), (9, "the rest of its limit of 10 is kept for other owners")])
+@pytest.mark.parametrize(
+    ("waiting", "reason"), [(10, "is full."), (9, "is full for this owner, because its last tenth is kept for other owners.")]
+)
 def test_a_refused_submission_says_what_the_limit_is(waiting: int, reason: str) -> None:
-    assert reason in queue_full("wine.bulk", waiting, 10).detail
-    assert f"{waiting} deliveries wait in the queue of the pool 'wine'" in queue_full("wine.bulk", waiting, 10).detail
+    expected = f"The queue of the pool 'wine' {reason} It holds {waiting} of 10 deliveries. Try again later."
+    assert queue_full("wine.bulk", waiting, 10).detail == expected
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=1", "a=x", "a=0", "a=nan", "a=-1", "a=1e9"])

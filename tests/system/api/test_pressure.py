@@ -30,8 +30,8 @@ def test_a_full_queue_takes_nothing_and_keeps_what_it_took(running: Running) -> 
         answers = [http.post("/v1/jobs", json=JOB)]
         while answers[-1].status_code == 202:
             answers.append(http.post("/v1/jobs", json=JOB))
-        assert f"{most} deliveries wait in the queue" in refused(answers.pop())
-        assert f"{most} deliveries wait in the queue" in refused(
+        assert f"It holds {most} of {most} deliveries" in refused(answers.pop())
+        assert f"It holds {most} of {most} deliveries" in refused(
             http.post("/v2/models/orphan/infer", json={"inputs": [TENSOR]}, headers={"prefer": "respond-async"})
         )
         accepted = [answer.json()["id"] for answer in answers]
