@@ -157,19 +157,16 @@ FAILING_ADDRESSES: Final = Gauge(
 KEY_PREVIOUS_USED: Final = Counter(
     "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
 )
-AUTHENTICATION_REQUIRED: Final = Gauge(
-    "celeriac_authentication_required",
-    "1 if requests need an API key. 0 if everybody who reaches the API may use it.",
-    multiprocess_mode="livemin",
+AUTHENTICATION_MODE: Final = Gauge(
+    "celeriac_authentication_mode",
+    "1 for how an API authenticates, by mode: keys, or none if everybody who reaches it may use it.",
+    ["mode"],
+    multiprocess_mode="livemax",
 )
-KEYS_FILE_VALID: Final = Gauge(
-    "celeriac_keys_file_valid",
-    "1 if the keys file is valid or not set. 0 if it cannot be used and the keys read before are kept.",
-    multiprocess_mode="livemin",
-)
-ISSUERS_FILE_VALID: Final = Gauge(
-    "celeriac_issuers_file_valid",
-    "1 if the issuers file is valid or not set. 0 if it cannot be used and the issuers read before are kept.",
+ACCESS_FILE_VALID: Final = Gauge(
+    "celeriac_access_file_valid",
+    "1 if a file is valid, 0 if it cannot be used and what was read before is kept, by file: keys or issuers.",
+    ["file"],
     multiprocess_mode="livemin",
 )
 TOKENS_REFUSED: Final = Counter(

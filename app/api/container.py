@@ -150,7 +150,7 @@ class Container:
             background += [self._authentication, *([tokens] if tokens else [])]
             self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals)
         self.audit = AuditService(redis)
-        metrics.AUTHENTICATION_REQUIRED.set(self.access_control is not None)
+        metrics.AUTHENTICATION_MODE.labels(settings.auth).set(1)
 
         self.offload = Offload(settings)
         self.bodies = Bodies(settings, self.offload)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from app import metrics
 from app.core.api_keys import ApiKey
 from app.core.errors import InvalidInput
 from app.services.requests.api_keys import HASH_FORM, FileKey
@@ -25,7 +24,7 @@ from app.services.watched_file import WatchedFile, read_list
 class ApiKeysFile(WatchedFile[ApiKey]):
     """The keys of a file, by ID."""
 
-    title: ClassVar[str] = "keys file"
+    name: ClassVar[str] = "keys"
     noun: ClassVar[str] = "API keys"
 
     @property
@@ -35,9 +34,6 @@ class ApiKeysFile(WatchedFile[ApiKey]):
 
     def _parse(self, text: str) -> dict[str, ApiKey]:
         return parse(text)
-
-    def _report(self, *, valid: bool) -> None:
-        metrics.KEYS_FILE_VALID.set(valid)
 
 
 def parse(text: str) -> dict[str, ApiKey]:

@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from app import metrics
 from app.core.errors import InvalidInput, InvalidToken
 from app.core.identities import Issuer, unverified
 from app.services.requests.issuers import FileIssuer
@@ -31,7 +30,7 @@ MAX_ISSUERS = 20
 class IssuersFile(WatchedFile[Issuer]):
     """The issuers of a file, by the claim `iss` of their tokens."""
 
-    title: ClassVar[str] = "issuers file"
+    name: ClassVar[str] = "issuers"
     noun: ClassVar[str] = "issuers"
 
     @property
@@ -47,9 +46,6 @@ class IssuersFile(WatchedFile[Issuer]):
                 raise InvalidInput(f"The issuer {resolved.url} occurs twice.")
             issuers[resolved.url] = resolved
         return issuers
-
-    def _report(self, *, valid: bool) -> None:
-        metrics.ISSUERS_FILE_VALID.set(valid)
 
 
 def parse(text: str) -> list[Issuer]:

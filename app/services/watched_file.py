@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import yaml
 
+from app import metrics
 from app.core.errors import CeleriacError, InvalidInput
 
 _Content = TypeVar("_Content")
@@ -25,8 +26,8 @@ class WatchedFile(ABC, Generic[_Content]):
         trouble: Why the file cannot be used now, or an empty string.
     """
 
-    title: ClassVar[str]
-    """What the log calls the file."""
+    name: ClassVar[str]
+    """What the log and the metric call the file."""
     noun: ClassVar[str]
     """What the log calls its entries."""
 
@@ -35,16 +36,10 @@ class WatchedFile(ABC, Generic[_Content]):
         self.trouble = ""
         self._path = path
         self._state: _State | None = None
-        if path is None:
-            self._report(valid=True)
 
     @abstractmethod
     def _parse(self, text: str) -> dict[str, _Content]:
         """Return the entries of a text. Raises InvalidInput if it is not valid."""
-
-    @abstractmethod
-    def _report(self, *, valid: bool) -> None:
-        """Set the metric of the file."""
 
     def refresh(self) -> bool:
         """Read the file if it has changed. Return whether the entries have changed. Blocks."""
@@ -60,17 +55,17 @@ class WatchedFile(ABC, Generic[_Content]):
             return False
         # The state from before reading: a file that changed meanwhile is read again.
         changed, self._state, self.trouble = entries != self.entries, state, ""
-        self._report(valid=True)
+        metrics.ACCESS_FILE_VALID.labels(self.name).set(1)
         if changed:
             self.entries = entries
             log.info("Read %d %s from %s.", len(entries), self.noun, self._path)
         return changed
 
     def _fail(self, reason: str) -> None:
-        self._report(valid=False)
+        metrics.ACCESS_FILE_VALID.labels(self.name).set(0)
         if reason != self.trouble:
-            text = "Cannot use the %s %s and keep the %d %s read before: %s"
-            log.error(text, self.title, self._path, len(self.entries), self.noun, reason)
+            text = "Cannot use the %s file %s and keep the %d %s read before: %s"
+            log.error(text, self.name, self._path, len(self.entries), self.noun, reason)
         # A file that has become valid again may look like the last valid one.
         self._state, self.trouble = None, reason
 

@@ -46,7 +46,7 @@ def test_the_api_asks_for_a_key(release: Release) -> None:
 def test_prometheus_reads_the_metrics_with_a_key_that_manages_no_keys(release: Release) -> None:
     headers = {"Authorization": f"Bearer {release.at.secret('celeriac-passwords', 'metrics-key')}"}
     with release.at.forward("svc/celeriac-api", 8000) as api:
-        assert "celeriac_authentication_required 1.0" in httpx.get(f"{api}/metrics", headers=headers).text
+        assert 'celeriac_authentication_mode{mode="keys"} 1.0' in httpx.get(f"{api}/metrics", headers=headers).text
         assert httpx.get(f"{api}/v1/keys", headers=headers).status_code == 403
 
 

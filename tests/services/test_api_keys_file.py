@@ -76,7 +76,7 @@ def test_an_invalid_file_is_refused_with_the_place(text: str, why: str) -> None:
 
 
 def valid() -> float | None:
-    return REGISTRY.get_sample_value("celeriac_keys_file_valid")
+    return REGISTRY.get_sample_value("celeriac_access_file_valid", {"file": "keys"})
 
 
 def test_a_mounted_secret_that_moves_its_link_is_read_again(tmp_path: Path) -> None:

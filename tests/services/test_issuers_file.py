@@ -123,11 +123,11 @@ def test_one_issuer_under_two_names_is_refused(tmp_path: Path) -> None:
     (tmp_path / "issuers.yaml").write_text(text(ENTRY, {**ENTRY, "name": "other"}))
     assert not file.refresh()
     assert "The issuer https://login.example.com occurs twice" in file.trouble
-    assert REGISTRY.get_sample_value("celeriac_issuers_file_valid") == 0
+    assert REGISTRY.get_sample_value("celeriac_access_file_valid", {"file": "issuers"}) == 0
     (tmp_path / "issuers.yaml").write_text(text(ENTRY))
     assert file.refresh()
     assert (list(file.issuers), file.trouble) == (["https://login.example.com"], "")
-    assert REGISTRY.get_sample_value("celeriac_issuers_file_valid") == 1
+    assert REGISTRY.get_sample_value("celeriac_access_file_valid", {"file": "issuers"}) == 1
 
 
 def test_the_issuer_of_this_cluster_is_that_of_the_token_of_this_pod(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.core.api_keys import generate
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from tests.chart.test_monitoring import rules
+from tests.issuing import Provider, provider
 from tests.misbehaving import RAISE, Moody
 from tests.running import Running, running_system, wait_until_ready
 from tests.tools import need
@@ -33,12 +37,61 @@ def troubled(sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """What API and worker exported while all was well, and after everything that the alerts are about has happened."""
     limits = {"CELERIAC_MAX_QUEUE": "2", "CELERIAC_INFER_TIMEOUT_S": "0.5"}
     folder = tmp_path_factory.mktemp("troubled")
-    with running_system(folder, sample_models, limits) as system, system.process("worker") as (_, worker):
+    with running_system(folder, sample_models, limits) as system, system.process("worker") as (_, worker), guarded(system) as guard:
         wait_until_ready(f"{system.url}/v2/models/moody/ready")
         predict(system, "moody", [0.0, 1.0])
-        before = scrape(system.url, worker)
+        before = scrape(system.url, worker) | guard.scrape()
         trouble(system)
-        yield before, until_all_moved(system.url, worker)
+        guard.trouble()
+        yield before, until_all_moved(lambda: scrape(system.url, worker) | guard.scrape())
+
+
+@dataclass
+class Guarded:
+    """An API that asks for a key or a token."""
+
+    url: str
+    redis_url: str
+    key: str
+    keys_file: Path
+    issuer: Provider
+
+    def scrape(self) -> Series:
+        return scrape(self.url, first=10, headers={"authorization": f"Bearer {self.key}"})
+
+    def trouble(self) -> None:
+        self.keys_file.write_text("keys: [{id: short}]")
+        self.issuer.documents["/keys"] = 500
+        assert self.status(self.issuer.token(headers={"kid": "unknown"})) == 401
+        with redis.Redis.from_url(self.redis_url) as client:
+            limit = client.config_get("maxmemory")["maxmemory"]
+            client.config_set("maxmemory", 1)
+            assert self.status(generate()[0]) == 401
+            until(lambda: value(self.scrape(), "celeriac_audit_entries_lost_total") > 0)
+            client.config_set("maxmemory", limit)
+        until(lambda: value(self.scrape(), "celeriac_access_file_valid", file="keys") == 0)
+
+    def status(self, credential: str) -> int:
+        return httpx.get(f"{self.url}/v1/jobs", headers={"authorization": f"Bearer {credential}"}).status_code
+
+
+def until(seen: Callable[[], bool]) -> None:
+    end = time.monotonic() + _TIMEOUT_S
+    while not seen():
+        assert time.monotonic() < end
+        time.sleep(0.2)  # background tasks of the API do it
+
+
+@contextlib.contextmanager
+def guarded(system: Running) -> Iterator[Guarded]:
+    text, id, hash = generate()
+    keys_file, issuers_file = system.folder / "keys.yaml", system.folder / "issuers.yaml"
+    keys_file.write_text(json.dumps({"keys": [{"id": id, "role": "admin", "hash": f"sha256:{hash.hex()}"}]}))
+    with provider() as issuer:
+        entry = {"name": "company", "issuer": issuer.url, "audiences": ["celeriac"], "default": {"role": "user"}}
+        issuers_file.write_text(json.dumps({"issuers": [entry]}))
+        with system.process("api", auth="keys", keys_file=keys_file, issuers_file=issuers_file) as (_, url):
+            yield Guarded(url, system.redis_url, text, keys_file, issuer)
 
 
 def trouble(system: Running) -> None:
@@ -64,10 +117,10 @@ def infer(row: list[float]) -> dict[str, Any]:
     return {"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 2], "data": row}]}
 
 
-def scrape(*urls: str) -> Series:
+def scrape(*urls: str, first: int = 0, headers: dict[str, str] | None = None) -> Series:
     found: Series = {}
-    for number, url in enumerate(urls):
-        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text):
+    for number, url in enumerate(urls, first):
+        for family in text_string_to_metric_families(httpx.get(f"{url}/metrics", headers=headers).raise_for_status().text):
             for sample in family.samples:
                 labels = sample.labels | {"namespace": "ml", "pod": f"demo-celeriac-{number}"}
                 found[sample.name, tuple(sorted(labels.items()))] = sample.value
@@ -85,14 +138,15 @@ MOVED: dict[str, tuple[dict[str, str], float]] = {
     "celeriac_queue_length": ({"queue": "nobody"}, 0),
     "celeriac_http_requests_total": ({"status": "504"}, 0),
     "celeriac_redis_memory_ratio": ({}, 0.75),
+    "celeriac_issuer_fetches_total": ({"outcome": "failed"}, 0),
 }
 """What has to be seen of each metric: its labels, and the value that it must exceed."""
 
 
-def until_all_moved(*urls: str) -> Series:
+def until_all_moved(look: Callable[[], Series]) -> Series:
     end = time.monotonic() + _TIMEOUT_S
     while True:
-        found = scrape(*urls)
+        found = look()
         still = {
             name: [key for key in found if key[0] == name]
             for name, (labels, least) in MOVED.items()
@@ -153,7 +207,10 @@ def grown(before: Series, after: Series, prefix: str) -> Series:
 @pytest.mark.parametrize(
     ("alert", "metric"),
     [
+        ("CeleriacAccessFileInvalid", "celeriac_access_file_valid"),
         ("CeleriacApiErrors", "celeriac_http_requests_total"),
+        ("CeleriacAuditIncomplete", "celeriac_audit_entries_lost_total"),
+        ("CeleriacIssuerUnavailable", "celeriac_issuer_fetches_total"),
         ("CeleriacJobsFail", "celeriac_jobs_ended_total"),
         ("CeleriacJobsRefused", "celeriac_jobs_refused_total"),
         ("CeleriacModelUnavailable", "celeriac_models"),
