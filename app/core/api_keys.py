@@ -30,6 +30,7 @@ _UNSEEN: Final = r"\s\x00-\x1f\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u20
 """Spaces, control characters, and marks that turn the direction of text around."""
 NAME: Final = re.compile(rf"[^{_UNSEEN}](?:[^{_UNSEEN}]| (?=[^{_UNSEEN}])){{0,99}}")
 OWNER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,63}")
+OWNER_FORM: Final = "Use up to 64 letters, digits and . _ : / @ -, for example team-a."
 DEFAULT_OWNER: Final = "default"
 GLOB: Final = re.compile(r"[a-z0-9_*?-]{1,63}")
 HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")

@@ -10,8 +10,9 @@ from typing import Any, Final
 import orjson
 
 from app.core import callers
+from app.core.api_keys import OWNER, OWNER_FORM
 from app.core.batches import BatchSpec
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidInput, shown
 from app.core.inputs import method_of
 from app.core.models import ModelRef
 from app.core.tables import TableOptions
@@ -51,8 +52,8 @@ class BatchRequests:
             owner = (caller.acting_for(request.owner) if request.owner else caller).owner
         elif request.owner is not None:
             owner = request.owner
-        if len(owner) > 64:
-            raise InvalidInput(f"Invalid owner {owner!r}. Use a string of at most 64 characters.", pointer="/owner")
+        if owner and not OWNER.fullmatch(owner):
+            raise InvalidInput(f"Invalid owner {shown(owner)}. {OWNER_FORM}", pointer="/owner")
         fields = await (self._requests(request) if isinstance(request, RequestBatch) else self._table(request))
         webhook = job_webhook(request.webhook, self._settings)
         receiver = None if webhook is None else {"url": webhook.url, "events": list(webhook.events)}

@@ -73,7 +73,7 @@ def test_a_completion_window_lasts_30_days_at_most(unit: str) -> None:
         ({**TABLE, "columns": {"a": 1}}, "/columns", "Invalid columns {'a': 1}. Use a list of the file's columns, or an object"),
         ({**TABLE, "keep": ["a", 1]}, "/keep/1", "must be a string"),
         ({**TABLE, "format": "xlsx"}, "/format", "must be 'csv', 'jsonl', 'npy' or 'parquet', not 'xlsx'"),
-        ({**TABLE, "owner": "x" * 65}, "/owner", "must have at most 64 characters"),
+        ({**TABLE, "owner": "a b"}, "/owner", "Invalid owner 'a b'"),
         ({**TABLE, "metadata": {"a": 1}}, "/metadata/a", "must be a string"),
         ({**TABLE, "metadata": {"a" * 65: "1"}}, f"/metadata/{'a' * 65}", "must have at most 64 characters"),
         ({**TABLE, "metadata": dict.fromkeys("abcdefghijklmnopq", "1")}, "/metadata", "must have at most 16 items"),

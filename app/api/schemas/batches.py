@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from app.api.schemas.jobs import LastEventId
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import OpenAIPage
+from app.core.api_keys import OWNER
 from app.core.batches import Status
 from app.services.requests.batches import RequestBatch, TableBatch
 
@@ -116,7 +117,7 @@ def _create(
     celeriac_owner: Annotated[
         str | None,
         Header(
-            max_length=64,
+            pattern=f"^{OWNER.pattern}$",
             description="Owner of the batch, if the body names none. With API keys, only a key with the scope `admin` may name another owner than its own.",
         ),
     ] = None,

@@ -15,7 +15,7 @@ from app.api.server import auditing
 from app.api.server.operations import AUDITED, Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
-from app.core.api_keys import OWNER, Caller, Scope
+from app.core.api_keys import OWNER, OWNER_FORM, Caller, Scope
 from app.core.errors import (
     CeleriacError,
     CredentialsConflict,
@@ -153,7 +153,7 @@ def _owner(scope: Connection) -> str | None:
                 raise InvalidInput("The request has several headers celeriac-owner. Send one.", pointer="")
             owner = value.decode("latin-1")
     if owner is not None and not OWNER.fullmatch(owner):
-        raise InvalidInput(f"Invalid owner {shown(owner)} in celeriac-owner. Use 1 to 64 letters, digits and . _ : / @ -.", pointer="")
+        raise InvalidInput(f"Invalid owner {shown(owner)} in celeriac-owner. {OWNER_FORM}", pointer="")
     return owner
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from app.core.api_keys import DEFAULT_OWNER, GLOB, HASH, ID, MAX_GLOBS, NAME, OWNER, ROLES, ApiKey, Scope, hash_of_text
+from app.core.api_keys import DEFAULT_OWNER, GLOB, HASH, ID, MAX_GLOBS, NAME, OWNER, OWNER_FORM, ROLES, ApiKey, Scope, hash_of_text
 from app.core.errors import InvalidInput
 from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
 from app.services.requests.body import Integer, Pattern, RequestBody, Time
@@ -22,7 +22,7 @@ MAX_LIFE_S: Final = 10 * 366 * 24 * 3600
 
 Role = StrEnum("Role", [(name.upper(), name) for name in ROLES])  # type: ignore[misc]
 Name = Annotated[str, Pattern(NAME, "Use up to 100 visible characters with single spaces between them, for example ci or team a.")]
-Owner = Annotated[str, Pattern(OWNER, "Use up to 64 letters, digits and . _ : / @ -, for example team-a.")]
+Owner = Annotated[str, Pattern(OWNER, OWNER_FORM)]
 Globs = Annotated[
     list[Annotated[str, Pattern(GLOB, "Use names, in which * and ? are wildcards.")]],
     Field(min_length=1, max_length=MAX_GLOBS, fail_fast=True),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from app.core.models import ALIAS, NAME, VERSION
+from app.services.requests.api_keys import Owner
 from app.services.requests.body import Integer, Pattern, RequestBody, refused
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
@@ -52,9 +53,8 @@ class _Common(RequestBody):
         None, description="When the output is removed (default: after `CELERIAC_FILE_TTL_S`)."
     )
     webhook: OptionalWebhook = None
-    owner: str | None = Field(
+    owner: Owner | None = Field(
         None,
-        max_length=64,
         description="Owner of the batch. Owners take turns. With API keys it is the owner of the key; only a key with the scope `admin` may name another one.",
     )
 

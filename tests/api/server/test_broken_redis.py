@@ -208,13 +208,14 @@ async def test_a_loop_that_makes_no_progress_turns_readiness_red_and_then_livene
         container.maintenance.round = hang
 
         async def unready() -> bool:
-            return (await api.get("/readyz")).status_code == 503
+            # On a slow machine other loops are late, too.
+            answer = await api.get("/readyz")
+            return answer.status_code == 503 and "the loop maintenance has not turned" in answer.json()["detail"]
 
         async def dead() -> bool:
             return (await api.get("/livez")).status_code == 503
 
         await until(unready, "the loop that hangs makes the process unready")
-        assert "the loop maintenance has not turned" in (await api.get("/readyz")).json()["detail"]
         await until(dead, "and then not alive")
         waiting.set()
         del container.maintenance.round
