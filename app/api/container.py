@@ -53,6 +53,7 @@ from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
+from app.services.limits import LimitService
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
@@ -136,7 +137,8 @@ class Container:
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
-        self.files = FileService(redis, settings)
+        self.files = FileService(redis, settings, rate_limits)
+        self.limits = LimitService(redis, rate_limits)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
