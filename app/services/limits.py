@@ -43,7 +43,9 @@ class LimitService:
 
     async def _of_quotas(self, owner: str) -> list[Usage]:
         quotas = {name: quota for name in QUOTAS if (quota := self._rate_limits.quota(name, owner))}
-        used = {name: await usage.open_count(self._client, name, owner) for name in (JOBS_OPEN, BATCHES_OPEN) if name in quotas}
+        used: dict[str, int] = {
+            name: await usage.open_count(self._client, name, owner) for name in (JOBS_OPEN, BATCHES_OPEN) if name in quotas
+        }
         if FILES in quotas or FILES_BYTES in quotas:
             used[FILES], used[FILES_BYTES] = await asyncio.to_thread(files().usage, owner)
         return [Usage(quota, owner, quota.quota - used[name], 0.0) for name, quota in quotas.items()]

@@ -81,7 +81,7 @@ def test_a_refused_job_leaves_nothing(store: Store) -> None:
     assert {key: store.client.dump(key) for key in store.client.scan_iter()} == before
 
 
-def test_an_owner_with_more_than_a_reduced_quota_is_told_how_much_it_has(store: Store) -> None:
+def test_an_owner_with_more_than_a_reduced_quota_is_refused_with_what_it_has(store: Store) -> None:
     submit(store, "a", "a", "a")
     assert submit(store, "a", quota=2) == [b"limited", [0, 0, -1, 0]]
 

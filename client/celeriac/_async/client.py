@@ -91,7 +91,7 @@ class AsyncClient:
         Args:
             owner: another owner, which needs the scope `operate` or `admin`.
         """
-        page = await self._transport.get("/v1/limits", **({"owner": owner} if owner else {}))
+        page = await self._transport.get("/v1/limits", owner=owner)
         items: list[dict[str, Any]] = page["items"]
         return items
 

@@ -91,7 +91,7 @@ class Client:
         Args:
             owner: another owner, which needs the scope `operate` or `admin`.
         """
-        page = self._transport.get("/v1/limits", **({"owner": owner} if owner else {}))
+        page = self._transport.get("/v1/limits", owner=owner)
         items: list[dict[str, Any]] = page["items"]
         return items
 
