@@ -27,9 +27,14 @@ JOBS_SUBMITTED: Final = Counter(
     "celeriac_jobs_submitted", "Jobs accepted into the queue, by model and version.", ["model", "version", "kind"]
 )
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs rejected at submission, by error code.", ["code"])
+USAGE_DRIFT: Final = Counter(
+    "celeriac_owner_usage_drift",
+    "Open jobs and batches that were missing from what their owner has under way, or were in it wrongly, by policy; 0 unless a key was damaged.",
+    ["policy"],
+)
 RATE_LIMITED: Final = Counter(
     "celeriac_rate_limited",
-    "Requests rejected by a rate limit of their owner or API key, by policy: `owner_requests_per_minute` …",
+    "Requests rejected by a limit of their owner or API key, by policy: `owner_requests_per_minute`, `owner_jobs_open` …",
     ["policy"],
 )
 INFERENCES: Final = Counter(

@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
-from app.core.rate_limits import MAX_PER_SECOND, WINDOWS_S
+from app.core.quotas import QUOTAS
+from app.core.rate_limits import MAX_PER_SECOND, MAX_QUOTA, WINDOWS_S, overrides
 
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
@@ -45,6 +46,10 @@ def _limit(unit: str, window: str) -> Any:
         le=MAX_PER_SECOND * WINDOWS_S[window],
         description=f"Maximum {unit} per {window} of each owner; above it 429. 0 means no limit.",
     )
+
+
+def _quota(name: str) -> Any:
+    return Field(0, ge=0, le=MAX_QUOTA, description=f"Maximum {QUOTAS[name]} of each owner; above it 429. 0 means no limit.")
 
 
 class Settings(BaseSettings):
@@ -168,6 +173,14 @@ class Settings(BaseSettings):
     limit_rows_per_minute: int = _limit("rows", "minute")
     limit_rows_per_hour: int = _limit("rows", "hour")
     limit_rows_per_day: int = _limit("rows", "day")
+    limit_jobs_open: int = _quota("jobs_open")
+    limit_batches_open: int = _quota("batches_open")
+    limit_files: int = _quota("files")
+    limit_files_bytes: int = _quota("files_bytes")
+    owner_limits: str = Field(
+        "",
+        description="Comma-separated limits of single owners, which replace those of every owner, for example `team-a=jobs_open:1000,team-a=rows_per_hour:0`. 0 means no limit.",
+    )
     audit_max_entries: int = Field(
         50_000,
         ge=100,
@@ -472,6 +485,13 @@ class Settings(BaseSettings):
     def _positive_weights(cls, value: str) -> str:
         """Refuse a weight that is not a positive number."""
         weights(value)
+        return value
+
+    @field_validator("owner_limits")
+    @classmethod
+    def _limits_that_exist(cls, value: str) -> str:
+        """Refuse a limit that does not exist, or is not a number."""
+        overrides(value)
         return value
 
     @field_validator("trusted_proxies")

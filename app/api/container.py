@@ -53,6 +53,7 @@ from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
+from app.services.limits import LimitService
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
@@ -94,7 +95,7 @@ class Container:
         repository, pipelines = Repository(settings.models), Pipelines(settings.pipelines_folder)
 
         self.catalog = catalog = Catalog(repository, redis, names(settings.autoscaled_pools), loops.add("catalogue"))
-        fair_share = FairShare(settings, catalog.slots)
+        fair_share, rate_limits = FairShare(settings, catalog.slots), RateLimits(settings)
         self.maintenance = Maintenance(
             redis,
             process,
@@ -102,13 +103,14 @@ class Container:
             lambda: catalog.pools() | {settings.training_pool},
             quarantine,
             fair_share,
+            rate_limits.any,
             loops.add("maintenance"),
         )
         self.admission = admission = Admission(settings, self.maintenance, loops)
         self.readiness = Readiness(redis, admission, loops)
         self.holds = holds = Holds()
 
-        estimate, rate_limits, pool_states = StartEstimate(), RateLimits(settings), PoolStates(redis)
+        estimate, pool_states = StartEstimate(), PoolStates(redis)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share)
         replies = Replies(redis, process, batcher.finish, loops.add("replies"))
         pauses = Pauses(loops.add("pauses"))
@@ -118,7 +120,7 @@ class Container:
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
-        self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states)
+        self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
         self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits)
@@ -135,7 +137,8 @@ class Container:
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
-        self.files = FileService(redis, settings)
+        self.files = FileService(redis, settings, rate_limits)
+        self.limits = LimitService(redis, rate_limits)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)

@@ -18,7 +18,7 @@ from app.broker.envelope import envelope
 from app.broker.fair_share import FairShare
 from app.loops import Loop
 from app.settings import Settings
-from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts
+from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, usage
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -44,15 +44,20 @@ class Maintenance:
         pools: Callable[[], Iterable[str]],
         quarantine: Quarantine,
         fair_share: FairShare,
+        counts: bool,
         loop: Loop | None = None,
     ) -> None:
-        """`pools()` returns the pools whose queues are maintained; `fair_share` how long their queues are beside a backlog."""
+        """`pools()` returns the pools whose queues are maintained; `fair_share` how long their queues are beside a backlog.
+
+        `counts` is whether any owner has a limit, so that what owners have under way is counted.
+        """
         self._client = client
         self._process = process.encode()
         self._settings = settings
         self._pools = pools
         self._quarantine = quarantine
         self._fair_share = fair_share
+        self._counts = counts
         self._loop = loop or Loop("maintenance")
         self._rounds = 0
         self.memory_ratio = 0.0
@@ -118,12 +123,18 @@ class Maintenance:
         async def notes() -> None:
             metrics.QUARANTINE.set(await self._quarantine.count())
 
+        async def usages() -> None:
+            # Without a limit nothing is counted.
+            if self._counts:
+                await usage.sweep(client, self._rounds // _SWEEP_EVERY)
+
         return {
             "the folder of blobs": blob_bytes,
             "the folder of files": file_bytes,
             "the index of jobs": partial(jobs.sweep, client, jobs_s),
             "the index of batches": partial(batches.sweep, client, batches_s),
             "the indexes of owners": indexes,
+            "what owners have under way": usages,
             "dead letters": letters,
             "the quarantine": notes,
         }

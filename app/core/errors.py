@@ -57,6 +57,7 @@ CeleriacError
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
 ├── RateLimited                  rate_limited            a rate limit of the owner or of the API key is reached; try again later
+├── QuotaExceeded                quota_exceeded          the owner has as much under way or stored as it may; try again when some of it is gone
 └── StoreUnavailable             store_unavailable       Redis does not answer
     └── StoreUnfit               store_unfit             Redis answers, and would lose jobs
 """
@@ -437,6 +438,18 @@ class RateLimited(CeleriacError):
     def __init__(self, detail: str, *, usage: Usage | None = None) -> None:
         super().__init__(detail)
         self.usage = usage
+
+
+class QuotaExceeded(CeleriacError):
+    """`usage` says which quota refuses the request, and how much the owner has."""
+
+    code = "quota_exceeded"
+    title = "The quota is exhausted"
+
+    def __init__(self, detail: str, *, usage: Usage, retry_after_s: float = 5.0) -> None:
+        super().__init__(detail)
+        self.usage = usage
+        self.retry_after_s = retry_after_s
 
 
 class StoreUnavailable(CeleriacError):

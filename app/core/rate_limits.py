@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.core.errors import PayloadTooLarge, RateLimited
+from app.core.errors import PayloadTooLarge, QuotaExceeded, RateLimited
+from app.core.quotas import JOBS_OPEN, QUOTAS, Quota
 
 REQUESTS: Final = "requests"
 ROWS: Final = "rows"
@@ -19,6 +20,8 @@ NAMES: Final = tuple(f"{unit}_per_{window}" for unit in (REQUESTS, ROWS) for win
 """The limits that exist, for example `requests_per_minute`."""
 MAX_PER_SECOND: Final = 1_000_000
 """The largest limit per second. The store counts in microseconds."""
+MAX_QUOTA: Final = 10**15
+"""The largest quota. Lua and JSON keep it exact."""
 OWNER: Final = "owner"
 KEY: Final = "key"
 
@@ -63,13 +66,13 @@ class Usage:
     """What is left of a limit.
 
     Attributes:
-        limit: The limit.
+        limit: The rate limit or quota.
         subject: Name of the owner, or ID of the API key.
-        remaining: Requests or rows that are left.
-        reset_s: Seconds until the quota is complete, or for a refused request until it can be sent again.
+        remaining: What is left, in the unit of the limit. Negative if an owner has more than a quota that was reduced.
+        reset_s: Seconds until the quota is complete, or for a refused request until it can be sent again. 0 if time does not return it.
     """
 
-    limit: RateLimit
+    limit: RateLimit | Quota
     subject: str
     remaining: int
     reset_s: float
@@ -85,31 +88,43 @@ class Charge:
         usages: What is left of each limit, once the request is admitted.
     """
 
-    limits: tuple[tuple[RateLimit, str], ...]
+    limits: tuple[tuple[RateLimit | Quota, str], ...]
     rows: int
     usages: list[Usage] = field(default_factory=list)
 
-    def cost(self, limit: RateLimit) -> int:
+    def cost(self, limit: RateLimit | Quota) -> int:
         """Return what the request takes from a limit."""
         return self.rows if limit.unit == ROWS else 1
 
     def check(self) -> None:
         """Raise PayloadTooLarge if the request has more rows than a limit ever allows at once: sending it again would not help."""
         for limit, subject in self.limits:
-            if self.cost(limit) > limit.quota:
+            if isinstance(limit, RateLimit) and self.cost(limit) > limit.quota:
                 raise PayloadTooLarge(
                     f"The request has {self.rows} rows. {_subject(limit, subject)} may send {limit.quota} rows per {limit.window}. "
                     "Send fewer rows per request, or a batch."
                 )
 
-    def refused(self, usage: Usage) -> RateLimited:
+    def refused(self, usage: Usage) -> RateLimited | QuotaExceeded:
         """Return the error for a request that a limit does not admit now."""
         limit, cost = usage.limit, self.cost(usage.limit)
+        if isinstance(limit, Quota):
+            return exceeded(limit, usage.subject, limit.quota - usage.remaining)
         return RateLimited(
             f"{_subject(limit, usage.subject)} may send {limit.quota} {limit.unit} per {limit.window}. The request needs {cost}, "
             f"and {usage.remaining} {'is' if usage.remaining == 1 else 'are'} left. Try again in {usage.reset_s:.3g} s.",
             usage=usage,
         )
+
+
+def counted(owner: str) -> Charge:
+    """Return the charge of a job that no limit refuses, and that counts as an open job of its owner."""
+    return Charge(((Quota(JOBS_OPEN, 0), owner),), 0)
+
+
+def exceeded(quota: Quota, owner: str, used: int, needed: int = 1) -> QuotaExceeded:
+    """Return the error for a request of an owner that has `used` of a quota, and needs more than is left."""
+    return QuotaExceeded(quota.refusal(owner, used, needed), usage=Usage(quota, owner, quota.quota - used, 0.0))
 
 
 def of_key(limits: Mapping[str, int]) -> tuple[RateLimit, ...]:
@@ -118,8 +133,35 @@ def of_key(limits: Mapping[str, int]) -> tuple[RateLimit, ...]:
 
 
 def of_owner(limits: Mapping[str, int]) -> tuple[RateLimit, ...]:
-    """Return the limits of each owner. A limit of 0 does not exist."""
-    return tuple(RateLimit(OWNER, name, quota) for name, quota in limits.items() if quota)
+    """Return the rate limits of an owner. A limit of 0 does not exist."""
+    return tuple(RateLimit(OWNER, name, quota) for name, quota in limits.items() if quota and name in NAMES)
+
+
+def quotas_of_owner(limits: Mapping[str, int]) -> dict[str, Quota]:
+    """Return the quotas of an owner by their names. A quota of 0 does not exist."""
+    return {name: Quota(name, quota) for name, quota in limits.items() if quota and name in QUOTAS}
+
+
+def overrides(listed: str) -> dict[str, dict[str, int]]:
+    """Return the limits of single owners in a setting, by the owner and the name of the limit.
+
+    Args:
+        listed: For example `team-a=jobs_open:1000,team-a=files:50`. A limit of 0 lifts the one of every owner.
+
+    Raises:
+        ValueError: An element has another form, or names no limit.
+    """
+    owners: dict[str, dict[str, int]] = {}
+    for element in filter(None, map(str.strip, listed.split(","))):
+        owner, _, limit = element.rpartition("=")
+        name, _, quota = limit.partition(":")
+        if not owner or name not in (*NAMES, *QUOTAS) or not quota.isascii() or not quota.isdigit() or int(quota) > MAX_QUOTA:
+            raise ValueError(
+                f"{element!r} is not OWNER=LIMIT:NUMBER with a number from 0 to {MAX_QUOTA}. Use for example 'team-a=jobs_open:1000'. "
+                f"Limits are {', '.join((*NAMES, *QUOTAS))}"
+            )
+        owners.setdefault(owner, {})[name] = int(quota)
+    return owners
 
 
 def _subject(limit: RateLimit, subject: str) -> str:

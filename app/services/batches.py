@@ -19,8 +19,10 @@ from app.core.audit import Action, Target
 from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
 from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
 from app.core.jobs import new_id
+from app.core.quotas import BATCHES_OPEN, Quota
 from app.services.holds import Holds
 from app.services.pool_states import PoolStates
+from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import batches, parents, sources
 from app.store.batches import Change
@@ -43,6 +45,7 @@ class BatchService:
         replies: Replies,
         holds: Holds,
         pools: PoolStates,
+        rate_limits: RateLimits,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -50,12 +53,14 @@ class BatchService:
         self._replies = replies
         self._holds = holds
         self._pools = pools
+        self._rate_limits = rate_limits
 
     async def create(self, spec: BatchSpec) -> Batch:
         """Begin a batch and return it when its file has been checked, or as it is after `batch_validate_s`.
 
         Raises:
             QueueFull: Too many batches are running in the pool.
+            QuotaExceeded: The owner has as many open batches as it may.
             PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
             InvalidFile: The file is invalid. The batch is forgotten.
@@ -74,13 +79,15 @@ class BatchService:
 
         Raises:
             QueueFull: Too many batches are running in the pool.
+            QuotaExceeded: The owner has as many open batches as it may.
             PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
         """
         if self._pools.refusal(spec.pool) and await batches.read(self._client, id) is None:
             self._pools.check(spec.pool)
-        most = self._settings.max_batches
-        if not await batches.create(self._client, id, spec, time.time(), most) and await batches.read(self._client, id) is None:
+        most, quota = self._settings.max_batches, self._quota(spec)
+        created = await batches.create(self._client, id, spec, time.time(), most, quota)
+        if not created and await batches.read(self._client, id) is None:
             raise QueueFull(f"The limit of {most} running batches in pool {spec.pool!r} is reached. Try again later.", retry_after_s=30)
         try:
             await self._claim_output(id, spec)
@@ -130,6 +137,7 @@ class BatchService:
         Raises:
             BatchNotFound: The batch does not exist.
             BatchConflict: The batch has not ended, has completed, or another batch writes its output.
+            QuotaExceeded: The owner has as many open batches as it may.
             KeyRestricted: The caller may not use the model or its pool.
         """
         batch = await self.get(id)
@@ -137,10 +145,11 @@ class BatchService:
         callers.check_model(spec.model)
         callers.check_pool(spec.pool)
         await self._claim_output(id, spec)
-        expires_at = time.time() + spec.window_s
+        expires_at, quota = time.time() + spec.window_s, self._quota(spec)
         change = Change(
             tuple(RESUMABLE),
             expect={"revision": str(batch.revision)},
+            quota=(spec.owner or DEFAULT_OWNER, quota) if quota else None,
             set={"expires_at": expires_at, "errors": [], "outcome": "", "round": batch.round + 1, "before": batch.done},
             status=Status.IN_PROGRESS if batch.rows else Status.VALIDATING,
             ttl=spec.window_s + spec.ttl_s,
@@ -196,6 +205,9 @@ class BatchService:
                     return
                 if not await self._holds.wait(changed.wait(), _SILENCE_S):
                     yield None
+
+    def _quota(self, spec: BatchSpec) -> Quota | None:
+        return self._rate_limits.quota(BATCHES_OPEN, spec.owner or DEFAULT_OWNER)
 
     async def _claim_output(self, id: str, spec: BatchSpec) -> None:
         """Reserve the output of a batch. Raises BatchConflict if another running batch writes it."""

@@ -12,10 +12,14 @@ import redis.asyncio
 
 from app.core import audit, callers
 from app.core.audit import Action, Target
-from app.core.errors import InvalidInput
+from app.core.errors import InvalidInput, PayloadTooLarge
+from app.core.quotas import FILES, FILES_BYTES
+from app.core.rate_limits import exceeded
+from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import audit as audit_store
 from app.store.files import Draft, File, files
+from app.store.rate_limits import note_refusal
 
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
@@ -23,13 +27,36 @@ _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 class FileService:
     """The stored files."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, rate_limits: RateLimits) -> None:
         self._client = client
+        self._rate_limits = rate_limits
         self.max_ttl_s = settings.file_ttl_s
 
-    def draft(self) -> AbstractContextManager[Draft]:
-        """Return a new file of the caller's owner that is discarded at the end of the block unless it was kept."""
-        return files().draft(owner=callers.owner())
+    async def draft(self) -> AbstractContextManager[Draft]:
+        """Return a new file of the caller's owner that is discarded at the end of the block unless it was kept.
+
+        Raises:
+            QuotaExceeded: The owner has as many files as it may. Writing raises it if the owner would have more bytes than it may.
+        """
+        owner = callers.owner()
+        most, most_bytes = (self._rate_limits.quota(name, owner) for name in (FILES, FILES_BYTES))
+        if not (most or most_bytes):
+            return files().draft(owner=owner)
+        count, used = await asyncio.to_thread(files().usage, owner)
+        if most and count >= most.quota:
+            note_refusal(most)
+            raise exceeded(most, owner, count)
+
+        def check(size: int) -> None:
+            if most_bytes and size > most_bytes.quota:
+                raise PayloadTooLarge(
+                    f"The file is larger than {most_bytes.quota} bytes, which owner {owner!r} may store in all its files."
+                )
+            if most_bytes and used + size > most_bytes.quota:
+                note_refusal(most_bytes)
+                raise exceeded(most_bytes, owner, used, size)
+
+        return files().draft(owner=owner, check=check)
 
     async def keep(self, draft: Draft, filename: str | None, purpose: str, ttl_s: int) -> File:
         """Keep a draft as a file for `ttl_s` seconds.

@@ -99,17 +99,18 @@ class JobService:
             wait_s: Seconds to wait for its end.
             identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
             webhook: Receiver to notify of the job's events.
-            owner: Owner of the job (default: the owner of the caller). With an owner, no rate limit counts the job.
+            owner: Owner of the job (default: the owner of the caller). With an owner, no limit refuses the job.
 
         Raises:
             QueueFull: The queue or Redis is full. No job was made.
             PoolDraining: The pool accepts no new work. No job was made.
             RateLimited: A rate limit of the caller is reached. No job was made.
+            QuotaExceeded: The owner has as many open jobs as it may. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
-        charge = self._rate_limits.charge(inputs[0].rows) if owner is None else None
+        charge = self._rate_limits.charge(inputs[0].rows) if owner is None else self._rate_limits.count(owner)
         owner = callers.owner() if owner is None else owner
         try:
             item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge)

@@ -121,6 +121,7 @@ class PipelineService:
             QueueFull: Redis is full.
             PoolDraining: The pool of a step accepts no new work.
             RateLimited: A rate limit of the caller is reached.
+            QuotaExceeded: The owner has as many open jobs as it may.
         """
         if reason := self._admission.refusal():
             raise QueueFull(reason, retry_after_s=5)

@@ -82,7 +82,7 @@ class PredictionService:
         if version is not None and manifest.pool in self._pools.states:
             metrics.DIRECT_REFUSED.labels("pool").inc()
             version = None
-        charge = self._rate_limits.charge(inputs[0].rows)
+        charge = self._rate_limits.charge(inputs[0].rows, job=False)
         if version is not None:
             if charge is not None:
                 await self._pay(charge)

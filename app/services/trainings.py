@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.broker import names, submission
 from app.core import callers
-from app.core.errors import JobNotFound, QueueFull, RateLimited
+from app.core.errors import JobNotFound, QueueFull, QuotaExceeded, RateLimited
 from app.core.jobs import Job, State, new_id
 from app.core.trainings import KIND, Bounds, Training
 from app.core.webhooks import JobWebhook
@@ -70,6 +70,7 @@ class TrainingService:
             QueueFull: The queue or Redis is full.
             PoolDraining: The pool accepts no new work.
             RateLimited: A rate limit of the caller is reached.
+            QuotaExceeded: The owner has as many open jobs as it may.
             CeleriacError: The conflict of `identity`.
         """
         training, webhook = self.parse(request)
@@ -112,7 +113,7 @@ class TrainingService:
         )
         try:
             _, new = await submission.submit(self._client, self._settings, job)
-        except (QueueFull, RateLimited):
+        except (QueueFull, RateLimited, QuotaExceeded):
             await trainings.remove(self._client, id, owner)
             raise
         await trainings.trim(self._client, self._settings.max_trainings, owner)

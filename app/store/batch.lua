@@ -1,10 +1,10 @@
 -- Changes a batch if it meets the preconditions: its record, its open chunks and its finished parts. All of it or nothing.
 -- KEYS: record, open chunks, parts, chunks that are out in the pool, active batches of the pool, index of batches
 -- ARGV: id, change (JSON): `statuses` it must be in; `expect` fields as they must be, `chunks_expect` chunks as they must be
---       (false: none); `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one, of `owner`);
+--       (false: none); `quota` [owner, most batches that the owner may have open before]; `window` most chunks and plans that may be out before, `plans` most plans of these; `active` most batches that may be active before (a new one, of `owner`);
 --       then what to change: `set`, `increase`, `chunks` (false: removed), `parts`, `out`, `back`, `status`, `final`, `ttl`
 --       entry of the audit log ('' for none), its digest, most entries, milliseconds to keep them
--- Returns 1 (with an entry: [1, ID of the entry, `prev`]), or 0 if a precondition is not met.
+-- Returns 1 (with an entry: [1, ID of the entry, `prev`]), 0 if a precondition is not met, or {'quota', batches that the owner has open}.
 local id, change = ARGV[1], cjson.decode(ARGV[2])
 local status = redis.call('HGET', KEYS[1], 'status')
 if change.active then
@@ -31,6 +31,11 @@ if change.plans then
 end
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
+if change.quota then
+  local open = redis.call('ZCOUNT', keys.open_batches .. change.quota[1], time[1], '+inf')
+  if open >= change.quota[2] then return {'quota', open} end
+  redis.call('HSET', KEYS[1], 'counted', change.quota[1])
+end
 for _, chunk in ipairs(change.back or {}) do redis.call('ZREM', KEYS[4], chunk) end
 for _, chunk in ipairs(change.out or {}) do redis.call('ZADD', KEYS[4], now, chunk) end
 for name, value in pairs(change.set or {}) do redis.call('HSET', KEYS[1], name, value) end
@@ -57,6 +62,15 @@ end
 if change.ttl then redis.call('HSET', KEYS[1], 'ttl', change.ttl) end
 local ttl = redis.call('HGET', KEYS[1], 'ttl')
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end
+local counted = redis.call('HGET', KEYS[1], 'counted')
+if counted then
+  -- A batch is open as long as its pool lists it.
+  if redis.call('ZSCORE', KEYS[5], id) then
+    redis.call('ZADD', keys.open_batches .. counted, math.floor(now + ttl), id)
+  else
+    redis.call('ZREM', keys.open_batches .. counted, id)
+  end
+end
 redis.call('HINCRBY', KEYS[1], 'revision', 1)
 redis.call('PUBLISH', keys.event .. id, 'changed')
 if ARGV[3] == '' then return 1 end

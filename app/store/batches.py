@@ -13,8 +13,10 @@ import redis.asyncio
 
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import Batch, BatchSpec, Chunk, Part, Status
+from app.core.quotas import Quota
+from app.core.rate_limits import exceeded
 from app.core.webhooks import WebhookEvent
-from app.store import audit, keys, scripts
+from app.store import audit, keys, rate_limits, scripts
 from app.store.jobs import PAGE
 from app.store.reading import answers, decodable, fields_of, readable, required
 
@@ -32,6 +34,7 @@ class Change:
     plans: int | None = None
     active: int | None = None
     owner: str | None = None
+    quota: tuple[str, Quota] | None = None
     set: dict[str, Any] = field(default_factory=dict)
     increase: dict[str, int] = field(default_factory=dict)
     chunks: list[Chunk] = field(default_factory=list)
@@ -61,6 +64,7 @@ class Change:
             "plans": self.plans,
             "active": self.active,
             "owner": self.owner,
+            "quota": None if self.quota is None else (self.quota[0], self.quota[1].quota),
             "status": self.status,
             "ttl": self.ttl,
         }
@@ -78,12 +82,23 @@ def chunk_job(batch: str, chunk: Chunk) -> str:
     return f"{batch}-{chunk.first}-{chunk.count}-{chunk.tries}"
 
 
-async def create(client: redis.asyncio.Redis, id: str, spec: BatchSpec, now: float, most: int) -> bool:
-    """Store a new batch. Return False if `most` batches of its pool are active."""
+async def create(client: redis.asyncio.Redis, id: str, spec: BatchSpec, now: float, most: int, quota: Quota | None = None) -> bool:
+    """Store a new batch. Return False if `most` batches of its pool are active.
+
+    Raises QuotaExceeded if its owner has as many open batches as the `quota` allows.
+    """
     created = {"order": spec.as_dict(), "next": 0, "created_at": now, "expires_at": now + spec.window_s, "round": 0}
     if spec.webhook:
         created["told"] = 1
-    change = Change(active=most, owner=spec.owner or DEFAULT_OWNER, set=created, status=Status.VALIDATING, ttl=spec.window_s + spec.ttl_s)
+    owner = spec.owner or DEFAULT_OWNER
+    change = Change(
+        active=most,
+        owner=owner,
+        quota=(owner, quota) if quota else None,
+        set=created,
+        status=Status.VALIDATING,
+        ttl=spec.window_s + spec.ttl_s,
+    )
     return await apply(client, id, spec.pool, change)
 
 
@@ -111,10 +126,18 @@ async def claim_output(client: redis.asyncio.Redis, identity: str, id: str, ttl_
 
 
 async def apply(client: redis.asyncio.Redis, id: str, pool: str, change: Change, entry: bytes = b"") -> bool:
-    """Apply a change, and write an entry of the audit log. Return False, without any change, if the batch does not meet its preconditions."""
+    """Apply a change, and write an entry of the audit log. Return False, without any change, if the batch does not meet its preconditions.
+
+    Raises QuotaExceeded if the change has a quota, and the owner has as many open batches.
+    """
     names = (keys.batch(id), keys.batch_open(id), keys.batch_parts(id), keys.batches_out(pool), keys.batches_active(pool), keys.BATCHES)
     arguments = (id, change.pack(), *(audit.entry(entry) if entry else scripts.NO_ENTRY))
     answer = await scripts.run_async(client, scripts.Call("batch", names, arguments))
+    if isinstance(answer, list) and answer[0] == b"quota":
+        assert change.quota is not None, "only a quota is exceeded"
+        owner, quota = change.quota
+        rate_limits.note_refusal(quota)
+        raise exceeded(quota, owner, answer[1])
     if isinstance(answer, list):
         audit.report(entry, *answer[1:])
     return bool(answer)
@@ -172,6 +195,7 @@ async def forget(client: redis.asyncio.Redis, id: str, spec: BatchSpec) -> None:
         pipe.zrem(keys.BATCHES, id)
         pipe.zrem(keys.batches_of(spec.owner or DEFAULT_OWNER), id)
         pipe.zrem(keys.batches_active(spec.pool), id)
+        pipe.zrem(keys.open_batches(spec.owner or DEFAULT_OWNER), id)
         pipe.zrem(keys.EVENTS, str(WebhookEvent(id, Status.FAILED, 0)))
         await pipe.execute()
 

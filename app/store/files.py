@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -52,9 +52,9 @@ class File:
 class Draft:
     """A file that is being written."""
 
-    def __init__(self, folder: Path, id: str, owner: str, room: int, longest: int) -> None:
-        """Start a file of at most `longest` bytes in a folder that has `room` bytes left."""
-        self.id, self._owner = id, owner
+    def __init__(self, folder: Path, id: str, owner: str, room: int, longest: int, check: Callable[[int], None]) -> None:
+        """Start a file of at most `longest` bytes in a folder that has `room` bytes left. `check(size)` raises if the owner may not store it."""
+        self.id, self._owner, self._check = id, owner, check
         self._folder, self._room, self._longest = folder, room, longest
         self._half = folder / f"{_HALF}{id}-{os.urandom(4).hex()}"
         self._half.mkdir(parents=True)
@@ -69,6 +69,7 @@ class Draft:
             raise StorageFull(
                 "All files together exceed the limit of this server (CELERIAC_MAX_FILES_BYTES). Delete some, or try again later."
             )
+        self._check(size)
         self.file.write(data)
 
     def finish(self, filename: str, purpose: str, ttl_s: float) -> File:
@@ -111,18 +112,27 @@ class Files:
         return self._folder
 
     @contextlib.contextmanager
-    def draft(self, id: str = "", owner: str = DEFAULT_OWNER) -> Iterator[Draft]:
+    def draft(self, id: str = "", owner: str = DEFAULT_OWNER, check: Callable[[int], None] = lambda size: None) -> Iterator[Draft]:
         """Yield a new file of an owner, which exists only if the block finishes it. Raises StorageFull if the disk is full.
 
-        Its id is `id`, or a new one, with the mark of the owner.
+        Its id is `id`, or a new one, with the mark of the owner. `check(size)` raises if the owner may not store a file of this size.
         """
         with _storage_errors(self.folder):
-            draft = Draft(self.folder, (id or new_file_id()) + mark(owner), owner, self._most - self._taken(), self._longest)
+            draft = Draft(self.folder, (id or new_file_id()) + mark(owner), owner, self._most - self._taken(), self._longest, check)
         try:
             with _storage_errors(self.folder):
                 yield draft
         finally:
             draft.close()
+
+    def usage(self, owner: str) -> tuple[int, int]:
+        """Return how many files an owner has, and their bytes. The folder itself is counted, so the numbers cannot drift."""
+        if self._folder is None:
+            return 0, 0
+        with contextlib.suppress(FileNotFoundError):
+            names = [entry.name for entry in os.scandir(self.folder) if _ID.fullmatch(entry.name) and _mark_of(entry.name) == mark(owner)]
+            return len(names), sum(_size(self.folder / name / "content") for name in names)
+        return 0, 0
 
     def get(self, id: str) -> File:
         """Return the description of a file. Raises FileNotFound, also if it belongs to an owner whom the caller does not see."""

@@ -19,10 +19,11 @@ for i = 9, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
-  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner')
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
+    close_job(job[8], id, job[9])
     redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data)
     redis.call('HINCRBY', key, 'revision', 1)
     redis.call('EXPIRE', key, keep)

@@ -135,6 +135,16 @@ def trainings_of(owner: str) -> str:
     return f"{PREFIX}trainings:of:{owner}"
 
 
+def open_jobs(owner: str) -> str:
+    """Sorted set of the owner's jobs that have not ended, by the time when their records expire: only with a limit on them, until the last one ends."""
+    return f"{PREFIX}jobs:open:{owner}"
+
+
+def open_batches(owner: str) -> str:
+    """Sorted set of the owner's batches that have not ended, by the time when their records expire: only with a limit on them, until the last one ends."""
+    return f"{PREFIX}batches:open:{owner}"
+
+
 def api_key(id: str) -> str:
     """Hash `record`, `revision`, `last_used_at`: until the API key is deleted."""
     return f"{PREFIX}api-key:{id}"

@@ -29,7 +29,7 @@ async def sweep(client: redis.asyncio.Redis, quarantine: Quarantine, *, jobs_s: 
     now = time.time()
     members: Any = await client.zrange(keys.OWNERS, 0, -1)
     for owner in decodable(members):
-        indexes = (keys.jobs_of(owner), keys.batches_of(owner), keys.trainings_of(owner))
+        indexes = (keys.jobs_of(owner), keys.batches_of(owner), keys.trainings_of(owner), keys.open_jobs(owner), keys.open_batches(owner))
         await quarantine.check_keys(dict.fromkeys(indexes, "zset"))
         async with client.pipeline(transaction=False) as pipe:
             pipe.zremrangebyscore(indexes[0], "-inf", now - jobs_s)

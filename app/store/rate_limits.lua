@@ -1,21 +1,28 @@
 -- Rate limits by the generic cell rate algorithm (GCRA). `scripts.py` puts this function before the scripts that call it.
 -- The key of a limit holds its theoretical arrival time: when the whole quota is available, in microseconds.
 -- charges: JSON, for each job a list of [name of the limit's key, cost, quota, window in seconds]; '' for no limits
+--          A limit without a window is of the jobs that an owner has open: [owner, 1, most, 0]. With 0 for most they are counted and not limited.
 -- Returns what the limits refuse {place of the job, place of its limit, remaining, microseconds to wait, ...}. Then nothing is charged.
--- Otherwise returns nil, and what remains {remaining, microseconds until the quota is complete, ...} of each limit of each job.
+-- Otherwise returns nil, what remains {remaining, microseconds until the quota is complete, ...} of each limit of each job, and a table of the places
+-- (from 1) of the jobs that count as open.
 local function rate_limits(charges, time)
   if charges == '' then return end
-  local now, refused, usages, arrivals = time[1] * 1000000 + time[2], {}, {}, {}
+  local now, refused, usages, arrivals, open, counted = time[1] * 1000000 + time[2], {}, {}, {}, {}, {}
   for place, limits in ipairs(cjson.decode(charges)) do
     local wait, worst, remaining = 0, 0, 0
     for index, limit in ipairs(limits) do
       local key, cost, quota, window = keys.rate_limit .. limit[1], limit[2], limit[3], limit[4] * 1000000
-      arrivals[key] = arrivals[key] or math.max(now, tonumber(redis.call('GET', key)) or 0)
-      local used = arrivals[key] - now
-      local excess = used + cost * window / quota - window
-      -- More than a microsecond: stored times are rounded.
-      if excess > 1 and excess > wait then
-        wait, worst, remaining = excess, index, math.floor(math.max(0, window - used) * quota / window + 0.005)
+      if window == 0 then
+        open[limit[1]] = open[limit[1]] or redis.call('ZCOUNT', keys.open_jobs .. limit[1], time[1], '+inf')
+        if quota > 0 and worst == 0 and open[limit[1]] + cost > quota then worst, remaining = index, quota - open[limit[1]] end
+      else
+        arrivals[key] = arrivals[key] or math.max(now, tonumber(redis.call('GET', key)) or 0)
+        local used = arrivals[key] - now
+        local excess = used + cost * window / quota - window
+        -- More than a microsecond: stored times are rounded.
+        if excess > 1 and excess > wait then
+          wait, worst, remaining = excess, index, math.floor(math.max(0, window - used) * quota / window + 0.005)
+        end
       end
     end
     if worst > 0 then
@@ -23,9 +30,15 @@ local function rate_limits(charges, time)
     else
       for _, limit in ipairs(limits) do
         local key, cost, quota, window = keys.rate_limit .. limit[1], limit[2], limit[3], limit[4] * 1000000
-        arrivals[key] = arrivals[key] + cost * window / quota
-        usages[#usages + 1] = math.floor(math.max(0, window - (arrivals[key] - now)) * quota / window + 0.005)
-        usages[#usages + 1] = math.ceil(arrivals[key] - now)
+        if window == 0 then
+          open[limit[1]], counted[place] = open[limit[1]] + cost, true
+          usages[#usages + 1] = quota - open[limit[1]]
+          usages[#usages + 1] = 0
+        else
+          arrivals[key] = arrivals[key] + cost * window / quota
+          usages[#usages + 1] = math.floor(math.max(0, window - (arrivals[key] - now)) * quota / window + 0.005)
+          usages[#usages + 1] = math.ceil(arrivals[key] - now)
+        end
       end
     end
   end
@@ -33,5 +46,5 @@ local function rate_limits(charges, time)
   for key, arrival in pairs(arrivals) do
     if arrival > now then redis.call('SET', key, string.format('%.2f', arrival), 'PX', math.ceil((arrival - now) / 1000)) end
   end
-  return nil, usages
+  return nil, usages, counted
 end

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import orjson
 
 from app import metrics
-from app.core.errors import RateLimited
-from app.core.rate_limits import Charge, Usage
+from app.core.errors import QuotaExceeded, RateLimited
+from app.core.quotas import Quota
+from app.core.rate_limits import Charge, RateLimit, Usage
 
 
 def encode(charges: Sequence[Charge | None]) -> bytes:
@@ -18,15 +19,20 @@ def encode(charges: Sequence[Charge | None]) -> bytes:
     return orjson.dumps([[] if charge is None else _limits(charge) for charge in charges])
 
 
-def refusals(answer: Sequence[int], charges: Sequence[Charge | None]) -> Iterator[tuple[int, RateLimited]]:
+def refusals(answer: Sequence[int], charges: Sequence[Charge | None]) -> Iterator[tuple[int, RateLimited | QuotaExceeded]]:
     """Yield the place of each job that a limit refuses, and the error. Each is counted."""
     for at in range(0, len(answer), 4):
         place, index, remaining, wait_us = answer[at : at + 4]
         charge = charges[place]
         assert charge is not None, "a job without a charge is not limited"
         limit, subject = charge.limits[index]
-        metrics.RATE_LIMITED.labels(limit.policy).inc()
+        note_refusal(limit)
         yield place, charge.refused(Usage(limit, subject, remaining, wait_us / 1e6))
+
+
+def note_refusal(limit: RateLimit | Quota) -> None:
+    """Count a request that a limit refuses."""
+    metrics.RATE_LIMITED.labels(limit.policy).inc()
 
 
 def note_usages(answer: Sequence[int], charges: Sequence[Charge | None]) -> None:
@@ -41,7 +47,8 @@ def conclude(status: bytes, rest: Sequence[Sequence[int]], charge: Charge | None
     """Handle the answer about a single job: `rest` is what the script returned about its limits.
 
     Raises:
-        RateLimited: A limit refuses the job.
+        RateLimited: A rate limit refuses the job.
+        QuotaExceeded: A quota refuses the job.
     """
     if status == b"limited":
         for _, error in refusals(rest[0], [charge]):
@@ -51,4 +58,7 @@ def conclude(status: bytes, rest: Sequence[Sequence[int]], charge: Charge | None
 
 
 def _limits(charge: Charge) -> list[tuple[str, int, int, int]]:
-    return [(f"{limit.policy}:{subject}", charge.cost(limit), limit.quota, limit.window_s) for limit, subject in charge.limits]
+    return [
+        (f"{limit.policy}:{subject}" if isinstance(limit, RateLimit) else subject, charge.cost(limit), limit.quota, limit.window_s)
+        for limit, subject in charge.limits
+    ]

@@ -24,7 +24,7 @@ from app.store.blobs import Blobs
 from app.store.records import encode_error
 
 _KEY: Final = re.compile(r"\bkeys\.(\w+)")
-_FUNCTIONS: Final = {"audit": "audit", "rate_limits": "rate_limits", "backlog": "place|release|forward"}
+_FUNCTIONS: Final = {"audit": "audit", "rate_limits": "rate_limits", "backlog": "place|release|forward", "usage": "open_job|close_job"}
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
 """Calls of the functions of each library."""
 

@@ -8,7 +8,7 @@ local id, ttl = ARGV[1], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
-local refused, usages = rate_limits(ARGV[10], time)
+local refused, usages, counted = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
 for i = 11, #ARGV, 2 do
   local part = redis.call('HGETALL', keys.job .. ARGV[i])
@@ -24,6 +24,7 @@ end
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[2], 'created_at', now, 'started_at', now,
   'expires_at', string.format('%.3f', now + ARGV[3]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[8], 'owner', ARGV[9])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[5]) end
+if counted and counted[1] then open_job(ARGV[9], id, now + ttl) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('ZADD', KEYS[2], now, id)
 redis.call('ZADD', keys.jobs_of .. ARGV[9], now, id)

@@ -26,7 +26,7 @@ if shares ~= '' and not full and length >= 0.9 * most then
   end
 end
 if full then return {'full', length} end
-local refused, usages = rate_limits(ARGV[10], time)
+local refused, usages, counted = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
 local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
 if jobs > 0 then
@@ -38,6 +38,7 @@ if jobs > 0 then
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
+    if counted and counted[i] then open_job(owner, id, now + ttl + wait) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
     if webhooks or webhook ~= '' then redis.call('ZADD', keys.EXPIRING, string.format('%.3f', now + wait), id) end

@@ -114,11 +114,11 @@ class ConflictError(APIError):
 
 
 class RateLimitError(APIError):
-    """A queue is full (`code` is `queue_full`), or a rate limit is reached (`rate_limited`). Try again after `retry_after` seconds.
+    """A queue is full (`code` is `queue_full`), or a limit is reached (`rate_limited`, `quota_exceeded`). Try again after `retry_after` seconds.
 
     Attributes:
-        policy: name of the rate limit, such as `owner_requests_per_minute`; empty for a full queue.
-        limit: requests or rows that the rate limit allows, or None.
+        policy: name of the limit, such as `owner_requests_per_minute`; empty for a full queue.
+        limit: what the limit allows, for example requests, or None.
         used: how many of them are used, or None.
     """
 

@@ -42,6 +42,8 @@ async def run(
                 ledger.submits = await stack.submits(list(ledger.entries))
                 if left := await stack.backlog():
                     ledger.notes.append(f"{left} deliveries are left in the backlog")
+                if differed := await stack.drift():
+                    ledger.notes.append(f"{differed} open jobs differed from their records")
                 ledger.notes += [f"{process.name} ended by itself" for process in stack.apis + stack.workers if not process.alive]
             rows.append(ledger.row(name, time.monotonic() - began))
             done(rows[-1])

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from app.broker import names
 from app.cli import redis_server
 from app.cli.ports import free_port
-from app.store import keys
+from app.store import keys, usage
 from tests import tools
 from tests.chaos.asking import KEYS_FILE, ask
 from tests.chaos.processes import Process
@@ -36,6 +36,7 @@ class Stack:
         (folder / "keys.yaml").write_text(KEYS_FILE)
         self._cuts = list(cuts)
         self._made = 0
+        self._corrected = 0
         self.redis_port = free_port()
         self.client = redis.asyncio.Redis(port=self.redis_port, socket_timeout=2, socket_connect_timeout=2)
         self.redis = Process("redis", self._redis_command(), dict(os.environ), folder / "redis.log", self._redis_ready)
@@ -83,6 +84,18 @@ class Stack:
             await asyncio.sleep(0.1)
         return left
 
+    async def drift(self) -> int:
+        """How many open jobs differed from the records since the last call: those found now, and those that the sweeps of living API processes corrected."""
+        found = sum((await usage.sweep(self.client, 0)).values())
+        corrected = 0.0
+        for url in self.urls:
+            with suppress(OSError):
+                lines = (await ask("GET", f"{url}/metrics", seconds=5)).body.splitlines()
+                corrected += sum(float(line.split()[-1]) for line in lines if line.startswith(b"celeriac_owner_usage_drift_total{"))
+        found += max(0, int(corrected) - self._corrected)
+        self._corrected = int(corrected)
+        return found
+
     async def close(self) -> None:
         for process in [*self.apis, *self.workers, self.redis]:
             process.signal_all(signal.SIGCONT)
@@ -107,6 +120,8 @@ class Stack:
             "CELERIAC_DRAIN_TIMEOUT_S": "15",
             "CELERIAC_AUTH": "keys",
             "CELERIAC_KEYS_FILE": str(self.folder / "keys.yaml"),
+            # Open jobs are counted only if they have a limit.
+            "CELERIAC_LIMIT_JOBS_OPEN": "1000000",
             # Threads of OpenBLAS in many processes on few cores would only wait for each other.
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

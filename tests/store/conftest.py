@@ -34,6 +34,8 @@ class Store:
         ids: tuple[str, ...] = (),
         charges: Sequence[Charge | None] = (),
         costs: Mapping[str, float] | None = None,
+        owners: Sequence[str] = (),
+        parent: str = "",
         target: int = 1,
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
@@ -52,7 +54,8 @@ class Store:
             max_queue=max_queue,
             ttl=60,
             charges=charges,
-            owners=[next(iter(costs))] * len(sent.jobs) if costs else (),
+            owners=owners or ([next(iter(costs))] * len(sent.jobs) if costs else ()),
+            parent=parent,
             shares=backlog.encode(costs) if costs else b"",
             target=target,
         )

@@ -88,6 +88,14 @@ def test_a_key_that_is_disabled_or_deleted_is_refused(guarded: Guarded, admin: s
     assert guarded.status(key["key"]) == 401
 
 
+def test_the_limits_of_a_key_are_shown_with_their_use(guarded: Guarded, admin: str) -> None:
+    key = created(guarded, admin, "loader", "--role", "user", "--limit", "requests_per_minute=600")
+    (limit,) = json.loads(guarded("limits", "--json", key=key["key"]).stdout)["items"]
+    assert (limit["policy"], limit["key"], limit["used"], limit["limit"]) == ("key_requests_per_minute", key["id"], 0, 600)
+    assert "key_requests_per_minute" in guarded("limits", key=key["key"]).stdout
+    assert "No limits." in guarded("limits", key=admin).stdout
+
+
 def test_the_last_admin_key_stays(guarded: Guarded, admin: str) -> None:
     assert "the last one that can manage keys" in guarded("keys", "delete", admin[4:12], key=admin, exit=Exit.CONFLICT).stderr
 

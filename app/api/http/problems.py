@@ -79,6 +79,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.DeadlineExceeded: 504,
     errors.QueueFull: 429,
     errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
     errors.StoreUnavailable: 503,
     errors.StoreUnfit: 503,
 }
@@ -100,6 +101,9 @@ def problem(request: Request, error: CeleriacError) -> Response:
     if isinstance(error, errors.RateLimited):
         headers["retry-after"] = str(max(1, math.ceil(error.usage.reset_s)) if error.usage else 1)
         headers |= rate_limits.headers([error.usage] if error.usage else [])
+    if isinstance(error, errors.QuotaExceeded):
+        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        headers |= rate_limits.headers([error.usage])
     if challenge := _challenge(error):
         headers["www-authenticate"] = challenge
     body: dict[str, Any] = {
@@ -109,7 +113,7 @@ def problem(request: Request, error: CeleriacError) -> Response:
         "detail": error.detail,
         "code": error.code,
     }
-    if isinstance(error, errors.RateLimited) and error.usage:
+    if isinstance(error, errors.RateLimited | errors.QuotaExceeded) and error.usage:
         body |= rate_limits.members(error.usage)
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]

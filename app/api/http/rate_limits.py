@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from app.core.quotas import Quota
 from app.core.rate_limits import REQUESTS, RateLimit, Usage
 
 
@@ -15,22 +16,28 @@ def headers(usages: Sequence[Usage]) -> dict[str, str]:
         return {}
     return {
         "ratelimit-policy": ", ".join(_policy(usage.limit) for usage in usages),
-        "ratelimit": ", ".join(f'"{usage.limit.policy}";r={usage.remaining};t={math.ceil(usage.reset_s)}' for usage in usages),
+        "ratelimit": ", ".join(map(_left, usages)),
     }
 
 
 def members(usage: Usage) -> dict[str, Any]:
     """Return the members of the problem about a request that a limit refuses."""
+    times = {"window_s": usage.limit.window_s, "reset_s": usage.reset_s} if usage.limit.window_s else {}
     return {
         "policy": usage.limit.policy,
         usage.limit.of: usage.subject,
         "limit": usage.limit.quota,
-        "window_s": usage.limit.window_s,
         "used": usage.limit.quota - usage.remaining,
-        "reset_s": usage.reset_s,
+        **times,
     }
 
 
-def _policy(limit: RateLimit) -> str:
+def _policy(limit: RateLimit | Quota) -> str:
     unit = "" if limit.unit == REQUESTS else f';qu="{limit.unit}"'
-    return f'"{limit.policy}";q={limit.quota}{unit};w={limit.window_s}'
+    window = f";w={limit.window_s}" if limit.window_s else ""
+    return f'"{limit.policy}";q={limit.quota}{unit}{window}'
+
+
+def _left(usage: Usage) -> str:
+    time = f";t={math.ceil(usage.reset_s)}" if usage.limit.window_s else ""
+    return f'"{usage.limit.policy}";r={max(0, usage.remaining)}{time}'

@@ -90,6 +90,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "delete_v1_keys__id__delete": Scope.ADMIN,
     "listed_v1_audit_get": Scope.ADMIN,
     "verify_v1_audit_verification_get": Scope.ADMIN,
+    "listed_v1_limits_get": Access.ANY_KEY,
     "listed_v1_models_get": Access.ANY_KEY,
     "model_v1_models__name__get": Access.ANY_KEY,
     "version_v1_models__name__versions__version__get": Access.ANY_KEY,

@@ -85,6 +85,16 @@ class Client:
         """The JSON of a resource that has no method here, for example `client.get("/v2")`."""
         return self._transport.get(path, **query)
 
+    def limits(self, owner: str | None = None) -> list[dict[str, Any]]:
+        """The limits of the caller's owner and key, and how much of each is used.
+
+        Args:
+            owner: another owner, which needs the scope `operate` or `admin`.
+        """
+        page = self._transport.get("/v1/limits", owner=owner)
+        items: list[dict[str, Any]] = page["items"]
+        return items
+
     def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:
         """Predict rows and wait for the result.
 

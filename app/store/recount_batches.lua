@@ -1,0 +1,21 @@
+-- Compares batches with the open batches of their owner, and corrects what differs.
+-- KEYS: open batches of the owner     ARGV: owner, then the ids
+-- Returns how many differed.
+local time, drift = redis.call('TIME'), 0
+for i = 2, #ARGV do
+  local key = keys.batch .. ARGV[i]
+  -- A record of a wrong type counts as none.
+  local batch = redis.pcall('HMGET', key, 'order', 'counted')
+  local valid, spec = pcall(cjson.decode, batch[1] or '')
+  local open = valid and batch[2] == ARGV[1] and redis.call('ZSCORE', keys.batches_active .. spec.pool, ARGV[i])
+  local expires_at = redis.call('ZSCORE', KEYS[1], ARGV[i])
+  if open and not expires_at then
+    redis.call('ZADD', KEYS[1], math.floor(time[1] + redis.call('PTTL', key) / 1000), ARGV[i])
+    drift = drift + 1
+  elseif expires_at and not open then
+    redis.call('ZREM', KEYS[1], ARGV[i])
+    -- A record that expired before its batch ended is in order.
+    if tonumber(expires_at) > tonumber(time[1]) then drift = drift + 1 end
+  end
+end
+return drift

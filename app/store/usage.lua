@@ -1,0 +1,14 @@
+-- What an owner has under way. `scripts.py` puts these functions before the scripts that call them.
+-- It is a set and not a number, so that adding or removing a job twice changes nothing. A job whose record expires leaves it by its score.
+
+-- Counts a job as open until it ends, or until its record expires.
+local function open_job(owner, id, expires_at)
+  redis.call('HSET', keys.job .. id, 'counted', 1)
+  redis.call('ZADD', keys.open_jobs .. owner, math.floor(expires_at), id)
+end
+
+-- Counts a job as open no longer. `counted` is the field of its record.
+local function close_job(owner, id, counted)
+  -- A set of a wrong type must not keep the end of the job from being written.
+  if counted then redis.pcall('ZREM', keys.open_jobs .. owner, id) end
+end
