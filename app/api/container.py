@@ -102,6 +102,7 @@ class Container:
             lambda: catalog.pools() | {settings.training_pool},
             quarantine,
             fair_share,
+            catalog.slots,
             loops.add("maintenance"),
         )
         self.admission = admission = Admission(settings, self.maintenance, loops)
