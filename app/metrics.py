@@ -96,6 +96,11 @@ BACKLOG_DRIFT: Final = Gauge(
     ["queue"],
     multiprocess_mode="mostrecent",
 )
+MOVED_UP: Final = Counter(
+    "celeriac_deliveries_moved_up",
+    "Deliveries that moved to the queue of the next higher service tier after a long wait, by the queue they left.",
+    ["queue"],
+)
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries held by workers, by pool.", ["pool"], multiprocess_mode="mostrecent")
 POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])

@@ -345,6 +345,11 @@ class Settings(BaseSettings):
         le=1000,
         description="Deliveries for each process of a pool that wait in its queue before others wait in the backlog for the turn of their owner. At least one does.",
     )
+    tier_age_s: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds after which a job of the service tier default or flex moves up one tier while jobs of a higher tier wait. It moves after half of its deadline, if that is less.",
+    )
     result_ttl_s: int = Field(3600, gt=0, description="Retention of a finished job and its result.")
     job_ttl_s: int = Field(
         24 * 3600, gt=0, description="Retention after its deadline of a job that never finished; also the maximum deadline."

@@ -104,6 +104,7 @@ class Container:
             quarantine,
             fair_share,
             rate_limits.any,
+            catalog.slots,
             loops.add("maintenance"),
         )
         self.admission = admission = Admission(settings, self.maintenance, loops)

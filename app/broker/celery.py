@@ -38,7 +38,7 @@ def configuration(pool: str) -> dict[str, Any]:
         "task_track_started": False,
         # A queue that nobody declared would be consumed by nobody.
         "task_create_missing_queues": False,
-        "task_queues": [Queue(names.interactive(pool)), Queue(names.bulk(pool))],
+        "task_queues": [Queue(name) for name in names.queues(pool)],
         "task_default_queue": names.interactive(pool),
         # One message a slot, and none hoarded: the others stay in the list, where KEDA and other workers see them.
         "worker_prefetch_multiplier": 1,
@@ -65,7 +65,7 @@ def configuration(pool: str) -> dict[str, Any]:
             "global_keyprefix": keys.PREFIX,
             # The default separator is a control character, which no scaler or dashboard can name.
             "sep": "__p",
-            # One list a queue: lanes are queues, so that the interactive one goes first and can be counted alone.
+            # One list a queue: service tiers are queues, so that each can be counted alone, and workers look at them in their order.
             "priority_steps": [0],
             "queue_order_strategy": "priority",
             # A hash a pool, so that what is in flight can be counted for each.

@@ -16,9 +16,10 @@ from app.broker import names
 from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.broker.fair_share import FairShare
+from app.core.tiers import Tier
 from app.loops import Loop
 from app.settings import Settings
-from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, usage
+from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -45,11 +46,13 @@ class Maintenance:
         quarantine: Quarantine,
         fair_share: FairShare,
         counts: bool,
+        slots: Callable[[str], int],
         loop: Loop | None = None,
     ) -> None:
         """`pools()` returns the pools whose queues are maintained; `fair_share` how long their queues are beside a backlog.
 
         `counts` is whether any owner has a limit, so that what owners have under way is counted.
+        `slots(pool)` returns how many predictions a pool runs at once.
         """
         self._client = client
         self._process = process.encode()
@@ -58,6 +61,8 @@ class Maintenance:
         self._quarantine = quarantine
         self._fair_share = fair_share
         self._counts = counts
+        self._slots = slots
+        self._age_rule = tiers.AgeRule(settings.tier_age_s, settings.infer_timeout_s, settings.silent_s)
         self._loop = loop or Loop("maintenance")
         self._rounds = 0
         self.memory_ratio = 0.0
@@ -97,6 +102,9 @@ class Maintenance:
                     queued += await self._enqueue(queue, pool)
                     await self._sweep_backlog(queue)
                     metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
+            for tier in (Tier.DEFAULT, Tier.FLEX):
+                with self._loop.item(f"the service tier {tier} of {pool}"):
+                    await self._move_up(pool, tier)
             with self._loop.item(f"the pool {pool}"):
                 metrics.IN_FLIGHT.labels(pool).set(await queues.held(self._client, pool))
         return queued
@@ -168,6 +176,13 @@ class Maintenance:
         metrics.BACKLOG_DRIFT.labels(queue).set(drift)
         if drift:
             log.error("The backlog of %s differs from the lists of its owners by %d deliveries", queue, drift)
+
+    async def _move_up(self, pool: str, tier: Tier) -> None:
+        queue, (above, before) = names.queue(pool, tier), names.above(pool, tier)
+        most, target = tiers.most(self._slots(pool)), self._fair_share.target(above)
+        if moved := await tiers.move_up(self._client, queue, above, before, self._age_rule, most=most, target=target):
+            metrics.MOVED_UP.labels(queue).inc(moved)
+            log.info("Moved %d deliveries from %s to %s: they have waited for too long", moved, queue, above)
 
     async def _read_memory_ratio(self) -> None:
         self.memory_ratio = await memory.used_ratio(self._client)

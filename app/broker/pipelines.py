@@ -23,6 +23,7 @@ from app.core.errors import CeleriacError, DeadlineExceeded, InvalidInput, Paylo
 from app.core.handlers import RESULT, as_tensor
 from app.core.jobs import Progress, State
 from app.core.pipelines import INPUTS, PIPELINE, STEP, Step, fill, references
+from app.core.tiers import Tier
 from app.settings import Settings
 from app.store import jobs, pipelines, scripts
 from app.store.blobs import blobs
@@ -165,7 +166,7 @@ class PipelineReconciler:
             STEP,
             spec,
             # Branches go to the bulk queue, so that single requests overtake them.
-            names.interactive(target.pool) if index is None else names.bulk(target.pool),
+            names.queue(target.pool, run.job.tier) if index is None else names.bulk(target.pool),
             id=run.part(step.name, index),
             subject=(run.pipeline.name, step.name),
             parent=pipelines.parent(run.job.id),
@@ -173,6 +174,7 @@ class PipelineReconciler:
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
             owner=run.job.owner,
+            tier=run.job.tier if index is None else Tier.DEFAULT,
         )
         await submission.submit(self._client, self._settings, task, self._fair_share if index is None else None)
 

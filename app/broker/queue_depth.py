@@ -13,10 +13,12 @@ from app.store import queues
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Deliveries that wait in the two queues of a pool, and that its workers hold. KEDA scales by their sum."""
+    """Deliveries that wait in the queues of a pool, and that its workers hold. KEDA scales by their sum."""
 
+    priority: int
     interactive: int
     bulk: int
+    flex: int
     running: int
 
 

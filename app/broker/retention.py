@@ -72,7 +72,7 @@ class Retention:
             f"{name}@{version}": "an alias, for which it answers until another version is served"
             for version in serving.read(self.client).of(name).values()
         }
-        users |= model_references.versions(self.client, {pool: (names.interactive(pool), names.bulk(pool)) for pool in pools})
+        users |= model_references.versions(self.client, {pool: names.queues(pool) for pool in pools})
         for pipeline in self.pipelines.names():
             with suppress(PipelineUnavailable):
                 users |= dict.fromkeys(references(self.pipelines.read(pipeline)[1]), f"the pipeline {pipeline!r}")

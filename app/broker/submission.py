@@ -18,6 +18,7 @@ from app.core.handlers import RESULT, TaskSpec
 from app.core.jobs import new_id
 from app.core.models import RetryPolicy
 from app.core.rate_limits import Charge
+from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
 from app.store import rate_limits, scripts
@@ -43,6 +44,7 @@ class Submission:
         webhook: The webhook that the job brings along.
         owner: The owner of the job.
         charge: What the job takes from rate limits, or None.
+        tier: The service tier that the record shows. The queue is `queue`.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Submission:
     webhook: JobWebhook | None = None
     owner: str = DEFAULT_OWNER
     charge: Charge | None = None
+    tier: Tier = Tier.DEFAULT
 
 
 async def submit(
@@ -86,7 +89,7 @@ async def submit(
         submission.queue,
         message,
         delivery,
-        [encode_spec(name, version, (RESULT,), 1, submission.fingerprint, submission.kind, submission.request)],
+        [encode_spec(name, version, (RESULT,), 1, submission.fingerprint, submission.kind, submission.request, submission.tier)],
         [settings.job_ttl_s if submission.deadline_s is None else submission.deadline_s],
         [encode_webhook(submission.webhook)],
         attempts=submission.retries.max_attempts,

@@ -42,11 +42,11 @@ def queues(config: Settings) -> list[Any]:
     """The queues that Flower lists even if no worker consumes them: those of the pools that are named, the default and the training pool."""
     from kombu.entity import Queue
 
-    from app.broker.names import bulk, interactive
+    from app.broker import names as broker_names
 
     pools = dict.fromkeys([config.pool, config.training_pool, *names(config.flower_pools)])
     queue: Any = Queue
-    return [queue(lane(pool)) for pool in pools for lane in (interactive, bulk)]
+    return [queue(name) for pool in pools for name in broker_names.queues(pool)]
 
 
 def ignore_service_links() -> None:

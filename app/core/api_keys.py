@@ -49,6 +49,8 @@ class Scope(StrEnum):
 
     PREDICT = "predict"
     """Predict, submit jobs and pipeline runs, and cancel and retry them."""
+    PREDICT_PRIORITY = "predict:priority"
+    """Submit work of the service tier `priority`."""
     JOBS_READ = "jobs:read"
     """Read jobs, batches, trainings, schedules and pools."""
     BATCH = "batch"
@@ -64,7 +66,7 @@ class Scope(StrEnum):
 
 
 _USER: Final = (Scope.PREDICT, Scope.JOBS_READ, Scope.BATCH)
-_OPERATOR: Final = (*_USER, Scope.TRAIN, Scope.MODELS_WRITE, Scope.OPERATE)
+_OPERATOR: Final = (*_USER, Scope.PREDICT_PRIORITY, Scope.TRAIN, Scope.MODELS_WRITE, Scope.OPERATE)
 ROLES: Final[dict[str, tuple[Scope, ...]]] = {
     "viewer": (Scope.JOBS_READ,),
     "user": _USER,

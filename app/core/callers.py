@@ -15,6 +15,7 @@ from typing import Final
 
 from app.core import owners
 from app.core.api_keys import DEFAULT_OWNER, Caller, Scope
+from app.core.tiers import Tier
 
 CALLER: Final[ContextVar[Caller | None]] = ContextVar("caller", default=None)
 
@@ -38,6 +39,12 @@ def require(scope: Scope) -> None:
     caller = CALLER.get()
     if caller is not None:
         caller.require(scope)
+
+
+def check_tier(tier: Tier) -> None:
+    """Raise ScopeMissing if the caller may not submit work of the service tier."""
+    if tier is Tier.PRIORITY:
+        require(Scope.PREDICT_PRIORITY)
 
 
 def owner() -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import unpack
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
 
 
@@ -90,7 +91,7 @@ class Job:
     `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction, else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
     its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
-    if the caller chose the id. `owner` is the owner of the key that submitted the job.
+    if the caller chose the id. `owner` is the owner of the key that submitted the job. `tier` is the service tier that it was submitted with.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Job:
     traceback: str = ""
     logs: str = ""
     owner: str = DEFAULT_OWNER
+    tier: Tier = Tier.DEFAULT
 
     @property
     def wait_s(self) -> float | None:

@@ -10,6 +10,7 @@ from app.core.fields import reject_unknown_fields
 from app.core.models import Manifest
 from app.core.nested_lists import flatten, located
 from app.core.tensors import DATATYPES, TIMESTAMP, Buffer, Tensor, as_json, check_size, checked_shape, decode, make, size_of
+from app.core.tiers import Tier, of_priority
 
 _UNSPOKEN: Final = ("shared_memory_", "classification")
 """Parameters of other servers' extensions: to pass them over would answer something else than was requested."""
@@ -88,13 +89,20 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
 
 
 def timeout_s(given: Mapping[str, Any]) -> float | None:
-    """The parameter `timeout` in seconds; None if it is missing or 0. `priority` is checked, and has no effect yet."""
-    for name in ("timeout", "priority"):
-        value = given.get(name, 0)
-        if type(value) is not int or value < 0:
-            what = "microseconds to wait" if name == "timeout" else "priority, 1 is the highest"
-            raise InvalidInput(f"{name} is {shown(value)}. Give the {what}, a whole number.", pointer=f"/parameters/{name}")
-    return given.get("timeout", 0) / 1e6 or None
+    """The parameter `timeout` in seconds; None if it is missing or 0."""
+    return _whole_number(given, "timeout", "microseconds to wait") / 1e6 or None
+
+
+def tier(given: Mapping[str, Any]) -> Tier:
+    """The service tier of the parameter `priority`."""
+    return of_priority(_whole_number(given, "priority", "priority, 1 is the highest"))
+
+
+def _whole_number(given: Mapping[str, Any], name: str, what: str) -> int:
+    value = given.get(name, 0)
+    if type(value) is not int or value < 0:
+        raise InvalidInput(f"{name} is {shown(value)}. Give the {what}, a whole number.", pointer=f"/parameters/{name}")
+    return value
 
 
 def write(answers: Sequence[Tensor], binary: Sequence[bool]) -> tuple[list[dict[str, Any]], list[Buffer]]:

@@ -23,6 +23,7 @@ from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFou
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.core.tokens import Token
 from app.core.webhooks import JobWebhook
 from app.services.catalog import Catalog
@@ -88,6 +89,7 @@ class JobService:
         identity: JobIdentity | None = None,
         webhook: JobWebhook | None = None,
         owner: str | None = None,
+        tier: Tier = Tier.DEFAULT,
     ) -> Job:
         """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
 
@@ -100,8 +102,10 @@ class JobService:
             identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
             webhook: Receiver to notify of the job's events.
             owner: Owner of the job (default: the owner of the caller). With an owner, no limit refuses the job.
+            tier: Service tier of the job.
 
         Raises:
+            ScopeMissing: The caller may not use the service tier. No job was made.
             QueueFull: The queue or Redis is full. No job was made.
             PoolDraining: The pool accepts no new work. No job was made.
             RateLimited: A rate limit of the caller is reached. No job was made.
@@ -109,11 +113,15 @@ class JobService:
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
+        if owner is None:
+            callers.check_tier(tier)
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
         charge = self._rate_limits.charge(inputs[0].rows) if owner is None else self._rate_limits.count(owner)
         owner = callers.owner() if owner is None else owner
         try:
-            item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge)
+            item, accepted = await self._batcher.submit(
+                manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge, tier
+            )
         except PoolDraining:
             # A request that repeats an accepted one gets its job.
             if identity is None or await self.find(id) is None:
@@ -125,7 +133,7 @@ class JobService:
                 raise identity.conflict
         else:
             assert accepted is not None, "a job without an ID of the caller is always new"
-            job = item.record = _record(item, accepted, manifest, outputs)
+            job = item.record = _record(item, accepted, manifest, outputs, tier)
         if wait_s > 0:
             # The job is stored. An error from here on must not make the caller believe that it does not exist.
             with contextlib.suppress(RedisError, OSError):
@@ -286,7 +294,7 @@ def _event_name(job: Job) -> str:
     return "queued" if job.state is State.QUEUED else "completed"
 
 
-def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...]) -> Job:
+def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[str, ...], tier: Tier) -> Job:
     return Job(
         item.job,
         State.QUEUED,
@@ -298,6 +306,7 @@ def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[s
         item.expires_at,
         position=accepted.position,
         left=accepted.left,
-        queue=names.interactive(manifest.pool),
+        queue=names.queue(manifest.pool, tier),
         owner=item.owner,
+        tier=tier,
     )

@@ -18,6 +18,7 @@ from app.core.jobs import Job, State, new_id
 from app.core.large_inputs import LargeInputs
 from app.core.models import ModelRef
 from app.core.pipelines import PIPELINE, Pipeline, Step
+from app.core.tiers import Tier
 from app.core.timestamps import rfc3339
 from app.core.webhooks import JobWebhook
 from app.registry.pipelines import Pipelines
@@ -46,6 +47,7 @@ class RunRequest:
         inputs: Inputs by name.
         deadline_s: Seconds until the run must have ended.
         webhook: Receiver to notify of the run.
+        tier: Service tier of the run and its steps.
     """
 
     name: str
@@ -53,6 +55,7 @@ class RunRequest:
     inputs: dict[str, Any] | LargeInputs
     deadline_s: float
     webhook: JobWebhook | None
+    tier: Tier = Tier.DEFAULT
 
 
 class PipelineService:
@@ -105,14 +108,16 @@ class PipelineService:
 
         Raises:
             InvalidInput: A field is invalid.
+            ScopeMissing: The caller may not use the service tier.
             CeleriacError: The pipeline or one of its models cannot be used.
         """
-        name = submission.pipeline
+        name, tier = submission.pipeline, submission.service_tier
+        callers.check_tier(tier)
         pipeline, data = await self.read(name)
         seconds, webhook = deadline_s(submission.deadline_s, self._settings), job_webhook(submission.webhook, self._settings)
         inputs = _inputs(pipeline, submission.inputs)
         targets = {step: astuple(target) for step, target in (await self._targets(pipeline)).items()}
-        return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook)
+        return RunRequest(name, {"name": name, "pipeline": data, "targets": targets}, inputs, seconds, webhook, tier)
 
     async def begin(self, request: RunRequest, *, id: str, fingerprint: str = "") -> bool:
         """Begin a durable run of the caller's owner under an ID. Returns False if a job with this ID exists already.
@@ -130,7 +135,7 @@ class PipelineService:
             self._check_pools(pools)
         charge = self._rate_limits.charge()
         ttl = self._settings.job_ttl_s
-        spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE)
+        spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE, tier=request.tier)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
         kept = await pipelines.keep_inputs(packed, ttl)
         webhook = encode_webhook(request.webhook)
@@ -167,6 +172,7 @@ class PipelineService:
             JobNotFound: The job does not exist.
             JobConflict: The job is not a pipeline, or has not failed, expired or been cancelled.
             KeyRestricted: The caller may not use one of the models or pools.
+            ScopeMissing: The caller may not use the service tier of the run.
             PoolDraining: The pool of a step accepts no new work.
             RateLimited: A rate limit of the caller is reached.
         """
@@ -177,6 +183,7 @@ class PipelineService:
         run, kept = stored
         if run.job.state not in (State.FAILED, State.CANCELLED, State.EXPIRED):
             raise JobConflict(f"Pipeline run {id} is {run.job.state}. Only a run that failed, expired or was cancelled can be retried.")
+        callers.check_tier(run.job.tier)
         for target in run.targets.values():
             callers.check_pool(target.pool)
             if target.name:
@@ -184,7 +191,7 @@ class PipelineService:
         self._check_pools(target.pool for target in run.targets.values())
         ttl, new = self._settings.job_ttl_s, new_id(time.time())
         plan = await pipelines.plan(self._client, before.id)
-        spec = encode_spec(run.pipeline.name, "", (RESULT,), 1, "", PIPELINE)
+        spec = encode_spec(run.pipeline.name, "", (RESULT,), 1, "", PIPELINE, tier=run.job.tier)
         inherited = [
             (old, new + old.removeprefix(before.id))
             for step, count in run.counts.items()

@@ -20,6 +20,7 @@ from app.core.lanes import Lane
 from app.core.models import Manifest
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.direct.lane import DirectLane
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
@@ -62,7 +63,14 @@ class PredictionService:
         self._direct = direct
         self._max_s = settings.infer_timeout_s
 
-    async def predict(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float | None) -> Prediction:
+    async def predict(
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        tier: Tier = Tier.DEFAULT,
+    ) -> Prediction:
         """Return the result of a prediction.
 
         Args:
@@ -70,14 +78,17 @@ class PredictionService:
             inputs: Tensors that match the manifest.
             outputs: Names of the outputs to return.
             timeout_s: Seconds to wait, at most `infer_timeout_s`. None waits that long.
+            tier: Service tier. It has no effect on the direct lane, where nothing waits.
 
         Raises:
+            ScopeMissing: The caller may not use the service tier.
             DeadlineExceeded: The result did not arrive in time.
             QueueFull: The queue or Redis is full.
             RateLimited: A rate limit of the caller is reached.
             StoreUnavailable: Redis is unavailable.
             CeleriacError: The prediction failed.
         """
+        callers.check_tier(tier)
         version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
         if version is not None and manifest.pool in self._pools.states:
             metrics.DIRECT_REFUSED.labels("pool").inc()
@@ -91,14 +102,20 @@ class PredictionService:
             if answer is not None:
                 _answered(manifest.name, manifest.version, Lane.DIRECT)()
                 return Prediction(new_id(time.time()), answer, Lane.DIRECT)
-        return await self._through_queue(manifest, inputs, outputs, timeout_s, charge)
+        return await self._through_queue(manifest, inputs, outputs, timeout_s, charge, tier)
 
     async def _through_queue(
-        self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], timeout_s: float | None, charge: Charge | None
+        self,
+        manifest: Manifest,
+        inputs: Sequence[Tensor],
+        outputs: tuple[str, ...],
+        timeout_s: float | None,
+        charge: Charge | None,
+        tier: Tier,
     ) -> Prediction:
         seconds = min(timeout_s or self._max_s, self._max_s)
         try:
-            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge, callers.owner())
+            outcome = await self._batcher.predict(manifest, inputs, outputs, seconds, charge, callers.owner(), tier)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"No result within {seconds:g} s. Send 'Prefer: respond-async' to receive a job and read its result later."

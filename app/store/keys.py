@@ -295,6 +295,11 @@ def fairness(queue: str) -> str:
     return f"{PREFIX}fairness:{queue}"
 
 
+def moved(queue: str) -> str:
+    """Sorted set of the deliveries that were moved up to this queue and have not started: +inf, or when one without a record expires; a day, bounded by the processes of the pool."""
+    return f"{PREFIX}moved:{queue}"
+
+
 def running(queue: str) -> str:
     """Sorted set of the deliveries that processes run, by their last heartbeat."""
     return f"{PREFIX}running:{queue}"

@@ -132,7 +132,14 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         for queue in names:
             lists.append(keys.list_of(queue))
             hashes += [keys.counts(queue), keys.backlog(queue), keys.fairness(queue)]
-            sorted_sets += [keys.deliveries(queue), keys.running(queue), keys.delayed(queue), keys.turns(queue), keys.charged(queue)]
+            sorted_sets += [
+                keys.deliveries(queue),
+                keys.running(queue),
+                keys.delayed(queue),
+                keys.turns(queue),
+                keys.charged(queue),
+                keys.moved(queue),
+            ]
     strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT]
     kinds = {
         "zset": sorted_sets,

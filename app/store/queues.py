@@ -60,9 +60,10 @@ def oldest_messages(client: redis.Redis, queues: Sequence[str]) -> dict[str, obj
         return {queue: hash(message) for queue, message in zip(queues, pipe.execute(), strict=True) if message is not None}
 
 
-def give_way(client: redis.Redis, pool: str, queue: str, worker: str, pause_ms: int) -> bool:
-    """Return whether this worker should give way to a message that waits in a queue.
+def give_way(client: redis.Redis, pool: str, queues: Sequence[str], worker: str, pause_ms: int) -> bool:
+    """Return whether this worker should give way to a message that waits in one of the queues.
 
     Only one worker of a pool gives way within `pause_ms`: one free process is enough for what waits.
     """
-    return bool(client.llen(keys.list_of(queue)) and client.set(keys.giving_way(pool), worker, nx=True, px=pause_ms))
+    waits = client.exists(*map(keys.list_of, queues))
+    return bool(waits and client.set(keys.giving_way(pool), worker, nx=True, px=pause_ms))

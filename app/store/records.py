@@ -10,6 +10,7 @@ import orjson
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError
 from app.core.jobs import Job, Progress, State
+from app.core.tiers import Tier
 from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
@@ -20,10 +21,18 @@ FIELDS: Final = tuple(
 
 
 def encode_spec(
-    model: str, version: str, outputs: Sequence[str], rows: int, fingerprint: str, work: str = "", request: dict[str, Any] | None = None
+    model: str,
+    version: str,
+    outputs: Sequence[str],
+    rows: int,
+    fingerprint: str,
+    work: str = "",
+    request: dict[str, Any] | None = None,
+    tier: Tier = Tier.DEFAULT,
 ) -> bytes:
     """Encode the part of a record that never changes. `work` names a kind of task other than a prediction; `request` is then its request."""
-    return orjson.dumps([model, version, outputs, rows, fingerprint, *([work, request] if work else [])])
+    optional = [work, request, tier] if tier is not Tier.DEFAULT else [work, request] if work else []
+    return orjson.dumps([model, version, outputs, rows, fingerprint, *optional])
 
 
 def model_of(spec: bytes) -> tuple[str, str]:
@@ -72,6 +81,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         webhook=decode_webhook(fields.get(b"webhook", b"")),
         work=more[0] if more else "",
         request=more[1] if len(more) > 1 else None,
+        tier=Tier(more[2]) if len(more) > 2 else Tier.DEFAULT,
         parent=fields.get(b"parent", b"").decode(),
         progress=Progress(*orjson.loads(fields[b"progress"])) if b"progress" in fields else None,
         logs=fields.get(b"logs", b"").decode(errors="replace"),

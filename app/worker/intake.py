@@ -1,6 +1,6 @@
 """Take deliveries from the queues of the pool, unless the pool is paused.
 
-The main process reads the state of its pool every second. When the pool is paused, it cancels the consumers of both queues. A message
+The main process reads the state of its pool every second. When the pool is paused, it cancels the consumers of its queues. A message
 that Redis sends while they are being canceled returns to its queue. What runs is completed.
 """
 
@@ -34,7 +34,7 @@ class Intake(Periodic):
         self._takes: bool | None = None
 
     def start(self, parent: Any) -> None:
-        """Decide for a new connection, whose consumer has both queues. If Redis does not answer, what was known before counts."""
+        """Decide for a new connection, whose consumer has all queues. If Redis does not answer, what was known before counts."""
         super().start(parent)
         self.tick_now(parent)
         if not self._takes:
@@ -66,7 +66,7 @@ def _release(consumer: Any) -> None:
 
 
 def _take(consumer: Any) -> None:
-    """Consume from both queues, the interactive one first. The order of the calls is the order in which Redis looks at them."""
+    """Consume from all queues, that of the tier `priority` first. The order of the calls is the order in which Redis looks at them."""
     present = {queue.name for queue in consumer.task_consumer.queues}
     missing = [queue for queue in names.queues(settings().pool) if queue not in present]
     for queue in missing:

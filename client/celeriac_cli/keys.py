@@ -19,7 +19,9 @@ def create(
     role: Annotated[str | None, typer.Option(help="Set of scopes: viewer, user, operator or admin.")] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Scope, instead of a role: predict, jobs:read, batch, train, models:write, operate or admin. Repeatable."),
+        typer.Option(
+            help="Scope, instead of a role: predict, predict:priority, jobs:read, batch, train, models:write, operate or admin. Repeatable."
+        ),
     ] = None,
     owner: Annotated[
         str | None, typer.Option(help="Who owns what the key creates.  \\[default: your own owner]", show_default=False)

@@ -40,6 +40,13 @@ URL = Annotated[
 Wait = Annotated[
     float, typer.Option("--wait", min=0, help="Seconds to wait for the result; 0 submits the job and returns.", metavar="SECONDS")
 ]
+ServiceTier = Annotated[
+    str | None,
+    typer.Option(
+        help="Service tier: priority, default or flex. Workers take jobs of priority first and those of flex last.  \\[default: default]",
+        show_default=False,
+    ),
+]
 Webhook = Annotated[str, typer.Option("--webhook", help="URL that receives a signed POST request when it has ended.", metavar="URL")]
 
 Columns = Annotated[str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")]
@@ -79,6 +86,11 @@ def table_options(
 def names(text: str | None) -> list[str] | None:
     """The names in an option that are separated by commas; None if it was not given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def tier_field(service_tier: str | None) -> dict[str, str]:
+    """The field of a request for `--service-tier`, if it is given."""
+    return {} if service_tier is None else {"service_tier": service_tier}
 
 
 def webhook_field(url: str) -> dict[str, Any]:

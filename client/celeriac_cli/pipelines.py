@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from celeriac_cli.errors import CLIError, Exit
-from celeriac_cli.options import JSON, URL, Wait, Webhook, Wide, webhook_field
+from celeriac_cli.options import JSON, URL, ServiceTier, Wait, Webhook, Wide, tier_field, webhook_field
 
 app = typer.Typer(help="List, show and run pipelines.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The name of a pipeline.")]
@@ -54,6 +54,7 @@ def run(
             help="Inputs as name=value, where the value is JSON or text, or name=@file for the content of a file, for example image=@digit.png."
         ),
     ] = None,
+    service_tier: ServiceTier = None,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
@@ -65,7 +66,7 @@ def run(
     from celeriac_cli.predict import check, wait_for
 
     with connect(url) as client:
-        job = client.pipelines.run(name, dict(map(_input, inputs or [])), **webhook_field(webhook))
+        job = client.pipelines.run(name, dict(map(_input, inputs or [])), **tier_field(service_tier), **webhook_field(webhook))
         wait_for(job, wait)
     if json:
         show.print_json(job.record)

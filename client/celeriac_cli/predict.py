@@ -17,10 +17,12 @@ from celeriac_cli.options import (
     Header,
     NaValues,
     Quote,
+    ServiceTier,
     Wait,
     Webhook,
     names,
     table_options,
+    tier_field,
     webhook_field,
 )
 
@@ -49,6 +51,7 @@ def predict(
     encoding: Encoding = None,
     na_values: NaValues = None,
     header: Header = None,
+    service_tier: ServiceTier = None,
     webhook: Webhook = "",
     wait: Wait = 60,
     json: JSON = False,
@@ -64,11 +67,11 @@ def predict(
         if rows.is_json(data, content):
             single = rows.one_value_per_row(manifest_of(client, model))
             inputs = rows.filled(name, rows.json_rows(content, name, single))
-            job = client.submit(model, inputs, method=method, **webhook_field(webhook))
+            job = client.submit(model, inputs, method=method, service_tier=service_tier, **webhook_field(webhook))
         else:
             rows.filled(name, content.strip())
             options = table_options(delimiter, decimal, quote, encoding, na_values, header)
-            options |= {"method": method, "columns": names(columns), "webhook": webhook or None}
+            options |= {"method": method, "columns": names(columns), "webhook": webhook or None, **tier_field(service_tier)}
             job = client.submit_table(model, content if data == "-" else data, **options)
         if stream:
             for event in job.events():

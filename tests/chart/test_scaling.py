@@ -12,12 +12,19 @@ PAUSED = "paused > 0 ? running :"
 """The beginning of a formula: a paused pool is scaled as if nothing waited."""
 
 
-def test_a_pool_is_scaled_by_both_lists_the_hash_in_flight_and_the_mark_of_a_pause() -> None:
+WAITING = "priority + priorityBacklog + interactive + backlog + flex + flexBacklog"
+
+
+def test_a_pool_is_scaled_by_its_queues_the_hash_in_flight_and_the_mark_of_a_pause() -> None:
     triggers = {t["name"]: t["metadata"]["listName"] for t in scaler("default")["triggers"]}
     assert triggers == {
         "interactive": keys.list_of(names.interactive("default")),
         "backlog": keys.backlog(names.interactive("default")),
         "bulk": keys.list_of(names.bulk("default")),
+        "priority": keys.list_of(names.priority("default")),
+        "priorityBacklog": keys.backlog(names.priority("default")),
+        "flex": keys.list_of(names.flex("default")),
+        "flexBacklog": keys.backlog(names.flex("default")),
         "running": keys.PREFIX + keys.unacked("default"),
         "paused": keys.paused("default"),
     }
@@ -26,7 +33,7 @@ def test_a_pool_is_scaled_by_both_lists_the_hash_in_flight_and_the_mark_of_a_pau
 def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
     modifiers = scaler("default", pools__default__processes=4)["advanced"]["scalingModifiers"]
     assert modifiers == {
-        "formula": f"{PAUSED} interactive + backlog + bulk + running",
+        "formula": f"{PAUSED} {WAITING} + bulk + running",
         "target": "4",
         "activationTarget": "0",
         "metricType": "AverageValue",
@@ -36,7 +43,7 @@ def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
 def test_a_target_above_one_never_takes_the_process_of_a_running_delivery() -> None:
     spec = scaler("default", pools__default={"processes": 4, "keda": {"targetPerProcess": 10, "activation": 5}})
     modifiers = spec["advanced"]["scalingModifiers"]
-    assert modifiers["formula"] == f"{PAUSED} max(running, (interactive + backlog + bulk + running) / 10)"
+    assert modifiers["formula"] == f"{PAUSED} max(running, ({WAITING} + bulk + running) / 10)"
     # The activation counts deliveries, and the formula tenths of them.
     assert (modifiers["target"], float(modifiers["activationTarget"])) == ("4", 0.5)
 
@@ -60,8 +67,8 @@ def test_a_pool_says_how_it_falls_back() -> None:
 
 def test_a_queue_that_is_off_does_not_count() -> None:
     spec = scaler("default", pools__default__queues={"bulk": False})
-    assert spec["advanced"]["scalingModifiers"]["formula"] == f"{PAUSED} interactive + backlog + running"
-    assert [t["name"] for t in spec["triggers"]] == ["interactive", "backlog", "running", "paused"]
+    assert spec["advanced"]["scalingModifiers"]["formula"] == f"{PAUSED} {WAITING} + running"
+    assert [t["name"] for t in spec["triggers"]] == [*WAITING.split(" + "), "running", "paused"]
 
 
 def test_a_pool_may_scale_to_zero() -> None:
@@ -106,7 +113,7 @@ def test_keda_reads_an_external_redis_by_tls_as_its_own_user() -> None:
         "username": "scaler",
         "enableTLS": "true",
         "databaseIndex": "2",
-        "listName": "ml.demo-celeriac:default",
+        "listName": "ml.demo-celeriac:default.priority",
         "listLength": "1",
     }
     assert authentication(**values) == [
@@ -125,7 +132,7 @@ def test_keda_asks_the_sentinels_for_the_master() -> None:
         "sentinelMaster": "mymaster",
         "sentinelUsername": "watcher",
         "databaseIndex": "3",
-        "listName": "ml.demo-celeriac:default",
+        "listName": "ml.demo-celeriac:default.priority",
         "listLength": "1",
     }
     assert authentication(**values) == [

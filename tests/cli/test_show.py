@@ -39,7 +39,7 @@ PIPELINE = {"name": "digit-image", "reason": "Step 'vote' cannot run: the model 
 SCHEDULE = {"name": "nightly-retraining", "cron": "30 2 * * mon-fri", "timezone": "Europe/Zurich", "run": {"training": {}},
             "next_at": "2026-11-28T14:51:16.234Z", "paused": False}  # fmt: skip
 POOL = {
-    "pool": "default", "state": "draining", "waiting": {"interactive": 12, "bulk": 345}, "running": 3, "workers": 1, "processes": 2, "obstacles": [],
+    "pool": "default", "state": "draining", "waiting": {"priority": 7, "interactive": 12, "bulk": 345, "flex": 8}, "running": 3, "workers": 1, "processes": 2, "obstacles": [],
     "scaling": {"ready": 1, "wanted": 1, "minimum": 0, "maximum": 5,
                 "last_event": {"at": "2026-11-28T14:51:16Z", "reason": "SuccessfulRescale"}},
 }  # fmt: skip

@@ -54,6 +54,15 @@ def test_a_submitted_job_can_be_found_again_by_its_id(client: Client) -> None:
     assert job.id in [listed.id for listed, _ in zip(client.jobs.list(model="diabetes"), range(100), strict=False)]
 
 
+def test_a_job_has_the_service_tier_that_was_chosen(client: Client) -> None:
+    job = client.submit("diabetes", ROWS, service_tier="flex")
+    assert job.record["service_tier"] == "flex"
+    assert job.result(timeout=60) == pytest.approx(client.predict("diabetes", ROWS, service_tier="priority"))
+    with pytest.raises(BadRequestError) as unknown:
+        client.submit("diabetes", ROWS, service_tier="urgent")
+    assert unknown.value.pointer == "/service_tier"
+
+
 def test_a_failed_job_raises_with_its_code_and_traceback(client: Client) -> None:
     with pytest.raises(JobFailed, match="not in the mood") as caught:
         client.predict("moody", [[float(RAISE), 0.0]])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,14 +38,16 @@ class Store:
         owners: Sequence[str] = (),
         parent: str = "",
         target: int = 1,
+        queue: str = QUEUE,
+        recorded: bool = True,
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
-        sent = delivery(ids or tuple(new_id(time.time()) for _ in range(jobs)))
+        sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
         specs = [encode_spec("m", "1", ("predict",), 1, "")] * len(sent.jobs)
         waits = [wait_s] * len(sent.jobs)
         call = scripts.submit(
-            QUEUE,
-            message(sent.id),
+            queue,
+            message(sent.id, queue),
             sent,
             specs,
             waits,
@@ -95,8 +98,9 @@ def delivery(jobs: tuple[str, ...]) -> Delivery:
     return Delivery(new_id(time.time()), "m", "1", ("predict",), "api", True, jobs, (1,) * len(jobs), inputs)
 
 
-def message(id: str) -> bytes:
-    return b'{"headers":{"id":"%s","enqueued_at":%.6f}}' % (id.encode(), time.time())
+def message(id: str, queue: str = QUEUE) -> bytes:
+    parts = id.encode(), time.time(), queue.encode()
+    return b'{"headers":{"id":"%s","enqueued_at":%.6f},"properties":{"delivery_info":{"exchange":"","routing_key":"%s"}}}' % parts
 
 
 def succeeded(job: str, value: int = 1, attempt: int = 1) -> Outcome:

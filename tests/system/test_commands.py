@@ -201,6 +201,19 @@ def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
     assert (ended.exit, "is not an https URL" in ended.err, "(at /" in ended.err) == (Exit.USAGE, True, False), ended.err
 
 
+@pytest.mark.parametrize("command", [("predict", "wine", "--data", "TABLE"), ("pipelines", "run", "guess", "rows=1")])
+def test_what_starts_one_job_takes_a_service_tier(
+    celeriac: Celeriac, installation: Installation, wine_csv: str, command: tuple[str, ...]
+) -> None:
+    steps = "inputs: [rows]\nsteps:\n  guess: {model: wine, inputs: $inputs.rows}\noutput: $guess\n"
+    Pipelines(installation.folder / "models" / ".pipelines").publish("guess", steps)
+    arguments = [wine_csv if one == "TABLE" else one for one in command]
+    shown = celeriac(*arguments, "--service-tier", "flex", "--wait", "0", "--json", "--url", installation.url)
+    assert json.loads(shown.out)["service_tier"] == "flex", shown.err
+    refused = celeriac(*arguments, "--service-tier", "urgent", "--url", installation.url)
+    assert (refused.exit, "'priority', 'default' or 'flex'" in refused.err) == (Exit.USAGE, True), refused.err
+
+
 def test_old_versions_are_pruned(celeriac: Celeriac, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # No worker shall try to serve these.
     repository = Repository(tmp_path)

@@ -70,7 +70,18 @@ def test_queues_of_pools_without_workers_are_listed(running: Running, url: str) 
             client.delete("celeriac:training")
     lengths = {queue["name"]: queue["messages"] for queue in listed}
     assert lengths["training"] == 2
-    assert {"default", "default.bulk", "training", "training.bulk", "gpu", "gpu.bulk", "slow", "slow.bulk"} <= lengths.keys()
+    assert {
+        "default.priority",
+        "default",
+        "default.bulk",
+        "default.flex",
+        "training",
+        "training.bulk",
+        "gpu",
+        "gpu.bulk",
+        "slow",
+        "slow.bulk",
+    } <= lengths.keys()
     page = httpx.get(f"{url}/broker", auth=AUTH)
     assert "training.bulk" in page.text
 

@@ -45,7 +45,7 @@ def active(running: Running, worker: Worker) -> Iterator[None]:
     """The pool is active and empty before and after each test."""
     yield
     change(running, "resume")
-    until(lambda: shown(running)["waiting"] == {"interactive": 0, "bulk": 0}, "the queue is empty")
+    until(lambda: not any(shown(running)["waiting"].values()), "the queue is empty")
 
 
 def start(running: Running) -> Any:

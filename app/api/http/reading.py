@@ -17,6 +17,7 @@ from app.core.inputs import from_rows, from_tensors
 from app.core.large_inputs import LargeInputs
 from app.core.models import Manifest
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.services.identity import fingerprint
 from app.services.large_json import dumps
 
@@ -50,6 +51,7 @@ class Inference:
     Attributes:
         id: ID that the caller gave, or None.
         timeout_s: Seconds to wait for the result, or None.
+        tier: Service tier.
         inputs: Tensors that match the manifest.
         outputs: Names of the requested outputs.
         binary: Whether to send each output as raw data.
@@ -58,6 +60,7 @@ class Inference:
 
     id: str | None
     timeout_s: float | None
+    tier: Tier
     inputs: list[Tensor]
     outputs: tuple[str, ...]
     binary: list[bool]
@@ -89,7 +92,7 @@ def inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: s
     outputs, binary = protocol.outputs(body, parameters, manifest)
     inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
     digest = fingerprint(ref, body, raw) if ref is not None else ""
-    return Inference(id, protocol.timeout_s(parameters), inputs, outputs, binary, digest)
+    return Inference(id, protocol.timeout_s(parameters), protocol.tier(parameters), inputs, outputs, binary, digest)
 
 
 def detached_inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: str | None) -> Inference:

@@ -42,7 +42,7 @@ async def infer(request: Request) -> Response:
     key = idempotency_key(request) is not None and preferred.job
     parsed = await root.open_inference.parse(request, content, manifest, str(ref) if key else None)
     if not preferred.job:
-        predicted = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s)
+        predicted = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s, parsed.tier)
         id = predicted.id if parsed.id is None else parsed.id
         response = await root.open_inference.response(manifest, id, predicted.outputs, parsed.binary)
         response.raw_headers.append(_LANES[predicted.lane])
@@ -54,6 +54,7 @@ async def infer(request: Request) -> Response:
         deadline_s=min(parsed.timeout_s or root.settings.default_deadline_s, root.settings.job_ttl_s),
         wait_s=preferred.wait_s or 0,
         identity=by_key(request, parsed.fingerprint),
+        tier=parsed.tier,
     )
     if not job.state.final:
         return await root.job_responses.accepted(job, preferred)

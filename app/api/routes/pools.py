@@ -97,7 +97,7 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
         obstacles = [state.describe(pool), *obstacles]
     return {
         **_state(pool, state),
-        "waiting": {"interactive": depth.interactive, "bulk": depth.bulk},
+        "waiting": {"priority": depth.priority, "interactive": depth.interactive, "bulk": depth.bulk, "flex": depth.flex},
         "running": depth.running,
         "workers": len(workers),
         "processes": sum(worker.processes for worker in workers),

@@ -58,7 +58,7 @@ class InferenceRequest(BaseModel):
     id: str | None = Field(None, description="Comes back with the answer.")
     parameters: Parameters | None = Field(
         None,
-        description="`timeout` in microseconds, `priority` (1 is the highest; accepted, without effect yet), `binary_data_output`. "
+        description="`timeout` in microseconds, `binary_data_output`, and `priority`: 1 is the service tier priority, other numbers are the default one. "
         "Others are passed over.",
     )
     inputs: list[InputTensor] = Field(min_length=1)

@@ -16,8 +16,9 @@ from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Boolean, Number, Page, RequestQuery
 from app.core.jobs import State
 from app.core.owners import RECORD_ID
+from app.core.tiers import Tier
 from app.services.requests.body import Pattern
-from app.services.requests.jobs import AT_MOST, PipelineSubmission, Submission
+from app.services.requests.jobs import AT_MOST, TIER, PipelineSubmission, ServiceTier, Submission
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
 from app.services.requests.webhooks import JobWebhook
@@ -126,6 +127,7 @@ class Job(TypedDict):
     version: NotRequired[str]
     method: NotRequired[Annotated[str, Field(description="The requested output; the first of several.")]]
     rows: NotRequired[int]
+    service_tier: NotRequired[Annotated[Tier, Field(description="Service tier that the job was submitted with; absent for default.")]]
     attempt: Annotated[int, Field(description="Number of the attempt; 0 before the first.")]
     created_at: str | None
     started_at: str | None
@@ -215,6 +217,7 @@ class TableQuery(RequestQuery, TableBody):
     deadline_s: Annotated[Number, Field(gt=0)] | None = Field(
         None, description=f"Seconds that the job may wait for a worker before it expires. {AT_MOST}"
     )
+    service_tier: ServiceTier = Field(Tier.DEFAULT, description=TIER)
     webhook: Receiver | None = Field(None, description="URL to notify when the job has ended.")
     wait: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="Seconds to hold the answer until the job has ended; the server bounds them."

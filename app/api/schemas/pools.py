@@ -19,8 +19,10 @@ Name = Annotated[str, Path(description="Name of the pool.", examples=["gpu"])]
 class Lanes(TypedDict):
     """Deliveries that wait, each of one or many jobs."""
 
-    interactive: Annotated[int, Field(description="Of single predictions; taken first.")]
-    bulk: Annotated[int, Field(description="Of batches.")]
+    priority: Annotated[int, Field(description="Of the service tier `priority`; taken first.")]
+    interactive: Annotated[int, Field(description="Of single predictions; taken next.")]
+    bulk: Annotated[int, Field(description="Of batches; taken after those.")]
+    flex: Annotated[int, Field(description="Of the service tier `flex`; taken last.")]
 
 
 class LastEvent(TypedDict):

@@ -19,6 +19,7 @@ from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
 from app.core.protocol import nested
 from app.core.tensors import Tensor, as_json
+from app.core.tiers import Tier
 from app.core.timestamps import rfc3339
 from app.core.tokens import Token
 from app.store.pipelines import VALUE
@@ -35,6 +36,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
     body = cast("schemas.Job", {"id": callers.shown_id(job.id), "state": job.state, **_request(job)})
     if job.owner != DEFAULT_OWNER:
         body["owner"] = job.owner
+    if job.tier is not Tier.DEFAULT:
+        body["service_tier"] = job.tier
     body["attempt"] = job.attempt
     body["created_at"] = rfc3339(job.created_at)
     body["started_at"] = rfc3339(job.started_at)

@@ -31,6 +31,7 @@ from app.core.models import Manifest
 from app.core.rate_limits import Charge
 from app.core.stacking import concatenate
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
 from app.store import rate_limits, scripts
@@ -83,9 +84,10 @@ class Batcher:
         timeout_s: float,
         charge: Charge | None = None,
         owner: str = DEFAULT_OWNER,
+        tier: Tier = Tier.DEFAULT,
     ) -> Outcome:
         """Run a synchronous prediction, which has no record. Raises TimeoutError, QueueFull, PoolDraining, RateLimited or StoreUnavailable."""
-        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False, charge=charge, owner=owner)
+        item = self._add(manifest, inputs, outputs, timeout_s, recorded=False, charge=charge, owner=owner, tier=tier)
         timer = asyncio.get_running_loop().call_later(timeout_s, fail, item.outcome, TimeoutError())
         try:
             outcome = await item.outcome
@@ -105,6 +107,7 @@ class Batcher:
         webhook: JobWebhook | None = None,
         owner: str = DEFAULT_OWNER,
         charge: Charge | None = None,
+        tier: Tier = Tier.DEFAULT,
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
@@ -122,6 +125,7 @@ class Batcher:
             webhook=webhook,
             owner=owner,
             charge=charge,
+            tier=tier,
         )
         return item, await item.accepted
 
@@ -138,15 +142,16 @@ class Batcher:
         webhook: JobWebhook | None = None,
         owner: str = DEFAULT_OWNER,
         charge: Charge | None = None,
+        tier: Tier,
     ) -> Item:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
         self._check_pool(manifest.pool)
-        key = (manifest.name, manifest.version, outputs, recorded, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
+        key = (manifest.name, manifest.version, outputs, recorded, tier, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
         group = self._groups.get(key)
         if group is None or group.manifest is not manifest:
-            group = self._groups[key] = Group(manifest, outputs, recorded, Meters(manifest, recorded=recorded))
+            group = self._groups[key] = Group(manifest, outputs, recorded, tier, Meters(manifest, recorded=recorded))
         loop, now = asyncio.get_running_loop(), time.time()
         size = sum(len(tensor.data) for tensor in inputs)
         item = Item(
@@ -214,7 +219,7 @@ class Batcher:
                     taken.append(items.pop(position))
                 delivery = self._delivery(group, items, delivery.id) if items else delivery
             if items and status == b"full":
-                error = queue_full(names.interactive(group.manifest.pool), position, self._settings.max_queue)
+                error = queue_full(group.queue, position, self._settings.max_queue)
             elif items:
                 created_at, left = float(rest[0]), int(rest[1])
                 if len(rest) > 2:
@@ -280,7 +285,7 @@ class Batcher:
         return reference
 
     def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes) -> scripts.Call:
-        manifest, queue = group.manifest, names.interactive(group.manifest.pool)
+        manifest, queue = group.manifest, group.queue
         carried = None if delivery.recorded else base64.b64encode(body).decode()
         return scripts.submit(
             queue,
@@ -295,7 +300,7 @@ class Batcher:
                 shown=delivery,
             ),
             delivery,
-            [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint) for item in items],
+            [encode_spec(manifest.name, manifest.version, group.outputs, item.rows, item.fingerprint, tier=group.tier) for item in items],
             [item.expires_at - delivery.enqueued_at for item in items],
             [encode_webhook(item.webhook) for item in items],
             attempts=manifest.retries.max_attempts,
@@ -319,7 +324,7 @@ class Batcher:
             if item.job in by_job and not item.outcome.done():
                 item.outcome.set_result(by_job[item.job])
         if sent.group.recorded and outcomes:
-            self._estimate.seen(names.interactive(sent.group.manifest.pool), outcomes[0].run_s, len(outcomes))
+            self._estimate.seen(sent.group.queue, outcomes[0].run_s, len(outcomes))
         if len(by_job) == len(sent.items):
             sent.group.limit.seen(outcomes[0].run_s, time.perf_counter() - sent.at)
         if all(item.outcome.done() for item in sent.items):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app import metrics
+from app.broker import names
 from app.broker.batcher.concurrency_limit import ConcurrencyLimit
 from app.core.deliveries import Outcome
 from app.core.errors import CeleriacError
@@ -14,6 +15,7 @@ from app.core.jobs import Job
 from app.core.models import Manifest
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
+from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
 from app.store import rate_limits
 
@@ -69,11 +71,12 @@ class Meters:
 
 @dataclass(slots=True)
 class Group:
-    """Items that may share a delivery: same model version, outputs, trailing shapes and durability."""
+    """Items that may share a delivery: same model version, outputs, trailing shapes, durability and service tier."""
 
     manifest: Manifest
     outputs: tuple[str, ...]
     recorded: bool
+    tier: Tier
     meters: Meters
     limit: ConcurrencyLimit = field(default_factory=ConcurrencyLimit)
     waiting: list[Item] = field(default_factory=list)
@@ -82,6 +85,11 @@ class Group:
     outstanding: int = 0
     committing: int = 0
     timer: asyncio.TimerHandle | None = None
+
+    @property
+    def queue(self) -> str:
+        """The queue of the deliveries."""
+        return names.queue(self.manifest.pool, self.tier)
 
     @property
     def full(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from app.core.errors import InvalidInput
+from app.core.tiers import Tier
 from app.services.requests.body import RequestBody
 from app.services.requests.models import Reference
 from app.services.requests.webhooks import OptionalWebhook
@@ -33,6 +34,8 @@ _ROWS: Final[Any] = {
 Rows = Annotated[Any, WithJsonSchema(_ROWS)]
 """Rows that the manifest of a model validates, because only it says what they hold; or `LargeInputs`."""
 Deadline = Annotated[float, Field(gt=0)]
+ServiceTier = Annotated[Tier, Field(strict=False)]
+TIER: Final = "The service tier: workers take jobs of priority first and those of flex last. priority needs the scope `predict:priority`."
 AT_MOST: Final = "At most `CELERIAC_JOB_TTL_S` of the server, which is 86400 by default."
 """Part of the description of a deadline. The schema has no maximum, because a setting changes it."""
 
@@ -59,6 +62,7 @@ class Submission(RequestBody):
         None, description="The output to compute, for example predict or predict_proba (default: the model's first)."
     )
     deadline_s: Deadline | None = Field(None, description=f"Seconds that the job may wait for a worker before it expires. {AT_MOST}")
+    service_tier: ServiceTier = Field(Tier.DEFAULT, description=TIER)
     webhook: OptionalWebhook = None
 
 
@@ -72,6 +76,7 @@ class PipelineSubmission(RequestBody):
         {}, description='The inputs that the pipeline declares, by name. Bytes are `{"b64": …}`.'
     )
     deadline_s: Deadline | None = Field(None, description=f"Seconds within which each step must have started. {AT_MOST}")
+    service_tier: ServiceTier = Field(Tier.DEFAULT, description=f"{TIER} The branches of a step with `each` go with batches.")
     webhook: OptionalWebhook = None
 
 

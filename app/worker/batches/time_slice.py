@@ -47,9 +47,10 @@ class TimeSlice:
         return self._prediction_waits()
 
     def _prediction_waits(self) -> bool:
-        """Return whether a prediction waits in the interactive lane. True for one of the jobs that check at about the same time."""
+        """Return whether a prediction waits that goes before batches. True for one of the jobs that check at about the same time."""
         pool = settings().pool
+        lists = names.priority(pool), names.interactive(pool)
         try:
-            return queues.give_way(self._context.redis, pool, names.interactive(pool), self._context.worker, _GIVES_WAY_MS)
+            return queues.give_way(self._context.redis, pool, lists, self._context.worker, _GIVES_WAY_MS)
         except RedisError:
             return False

@@ -95,13 +95,16 @@ class Client:
         items: list[dict[str, Any]] = page["items"]
         return items
 
-    def predict(self, model: str, rows: Any, *, method: str | None = None, timeout: float | None = None) -> Any:
+    def predict(
+        self, model: str, rows: Any, *, method: str | None = None, service_tier: str | None = None, timeout: float | None = None
+    ) -> Any:
         """Predict rows and wait for the result.
 
         Args:
             model: `name`, `name@alias` or `name@version`.
             rows: a list of rows or records, a NumPy array, or a pandas or polars data frame.
             method: output of the model, for example `predict_proba` (default: the model's default).
+            service_tier: `priority`, `default` or `flex` (default: `default`).
             timeout: seconds to wait (default: the client's).
 
         Returns one element per row, in order. Raises JobFailed if the prediction failed, Timeout if it took too long, APIError if the
@@ -109,22 +112,33 @@ class Client:
         """
         deadline = Deadline(self._transport.timeout if timeout is None else timeout)
         hold = round(min(deadline.left(), _HOLD_S), 3)
-        body = _body(model, rows, method, {})
+        body = _body(model, rows, method, _tier(service_tier))
         record = self._transport.post("/v1/jobs", body, key=uuid.uuid4().hex, deadline=deadline, hold_s=hold, wait=hold)
         left = deadline.left()
         return Job(self._transport, record).result(None if left == float("inf") else left)
 
-    def submit(self, model: str, rows: Any, *, method: str | None = None, key: str | None = None, **options: Any) -> Job:
+    def submit(
+        self,
+        model: str,
+        rows: Any,
+        *,
+        method: str | None = None,
+        service_tier: str | None = None,
+        key: str | None = None,
+        **options: Any,
+    ) -> Job:
         """Submit rows and return as soon as the job is durable.
 
         Args:
             model: `name`, `name@alias` or `name@version`.
             rows: as for `predict`.
             method: output of the model.
+            service_tier: `priority`, `default` or `flex` (default: `default`). Workers take jobs of `priority` first and those of `flex` last.
             key: idempotency key. A second call with the same key and rows returns the same job (default: a new key per call).
             options: `deadline_s`, the seconds that the job may wait, and `webhook`.
         """
-        record = self._transport.post("/v1/jobs", _body(model, rows, method, options), key=key or uuid.uuid4().hex)
+        body = _body(model, rows, method, {**_tier(service_tier), **options})
+        record = self._transport.post("/v1/jobs", body, key=key or uuid.uuid4().hex)
         return Job(self._transport, record)
 
     def submit_table(
@@ -137,7 +151,7 @@ class Client:
             table: local CSV, JSONL, Parquet or NPY file, or its bytes.
             media_type: of the table (default: that of the file's suffix; of bytes and of other files, that of their first bytes).
             key: idempotency key, as for `submit`.
-            options: parameters of `POST /v1/jobs/table`, such as `method`, `columns`, `delimiter` and `header`.
+            options: parameters of `POST /v1/jobs/table`, such as `method`, `service_tier`, `columns`, `delimiter` and `header`.
 
         Raises OSError if the file cannot be read.
         """
@@ -232,6 +246,10 @@ class Client:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the connections."""
         self.close()
+
+
+def _tier(service_tier: str | None) -> dict[str, Any]:
+    return {} if service_tier is None else {"service_tier": service_tier}
 
 
 def _body(model: str, rows: Any, method: str | None, options: dict[str, Any]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Pipelines(Resource):
         return record
 
     def run(self, name: str, inputs: dict[str, Any], *, key: str | None = None, **options: Any) -> Job:
-        """Start a run, which is a job. Options are `deadline_s` and `webhook`."""
+        """Start a run, which is a job. Options are `deadline_s`, `service_tier` and `webhook`."""
         body = {"pipeline": name, "inputs": inputs, **options}
         return Job(self._transport, self._transport.post("/v1/jobs", body, key=key or uuid.uuid4().hex))
 

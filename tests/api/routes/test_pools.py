@@ -24,7 +24,7 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "since": None,
         "by": None,
         "reason": None,
-        "waiting": {"interactive": 1, "bulk": 0},
+        "waiting": {"priority": 0, "interactive": 1, "bulk": 0, "flex": 0},
         "running": 0,
         "workers": 0,
         "processes": 0,
