@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.errors import PayloadTooLarge
-from app.core.rate_limits import NAMES, Charge, RateLimit, Usage, of_key, of_owner
+from app.core.rate_limits import NAMES, Charge, RateLimit, Usage, of_key, of_owner, overrides
 
 MINUTE = RateLimit("owner", "requests_per_minute", 600)
 ROWS = RateLimit("key", "rows_per_hour", 100)
@@ -36,3 +36,13 @@ def test_a_request_with_more_rows_than_the_quota_is_too_large() -> None:
 def test_a_refusal_names_the_subject_the_limit_the_use_and_the_time() -> None:
     error = Charge(((MINUTE, "team-a"),), 1).refused(Usage(MINUTE, "team-a", 0, 0.25))
     assert error.detail == ("Owner 'team-a' may send 600 requests per minute. The request needs 1, and 0 are left. Try again in 0.25 s.")
+
+
+def test_limits_of_single_owners_are_read_from_one_setting() -> None:
+    assert overrides("a=jobs_open:2, a=rows_per_day:0,b=files:9") == {"a": {"jobs_open": 2, "rows_per_day": 0}, "b": {"files": 9}}
+
+
+@pytest.mark.parametrize("text", ["a", "a=2", "a=jobs:2", "=files:2", "a=files:", "a=files:-1", "a=files:1e3", f"a=files:{10**16}"])
+def test_a_limit_of_an_owner_that_does_not_exist_or_is_not_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not OWNER=LIMIT:NUMBER"):
+        overrides(text)
