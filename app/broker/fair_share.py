@@ -46,4 +46,6 @@ class FairShare:
 def queue_full(queue: str, waiting: int, limit: int) -> QueueFull:
     """Return the error of a submission that the queue does not take."""
     kept = "" if waiting >= limit else " for this owner, because its last tenth is kept for other owners"
-    return QueueFull(f"The queue of the pool {names.pool_of(queue)!r} is full{kept}. It holds {waiting} of {limit} deliveries. Try again later.")
+    return QueueFull(
+        f"The queue of the pool {names.pool_of(queue)!r} is full{kept}. It holds {waiting} of {limit} deliveries. Try again later."
+    )
