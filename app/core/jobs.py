@@ -90,7 +90,8 @@ class Job:
     `error` is `CeleriacError.as_dict` of a job that failed. `work` is empty for a prediction, else the kind of the task, and `request` its request; `parent` is what the job is a part of, such as `batch:ID`. `logs` is the end of what
     its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
-    if the caller chose the id. `owner` is the owner of the key that submitted the job.
+    if the caller chose the id. `owner` is the owner of the key that submitted the job. `concurrency` is its concurrency key with the mark of the owner;
+    `held` says that the job is held back because the key has its limit of jobs. `reason` says why the server cancelled the job.
     """
 
     id: str
@@ -124,6 +125,9 @@ class Job:
     traceback: str = ""
     logs: str = ""
     owner: str = DEFAULT_OWNER
+    concurrency: str = ""
+    held: bool = False
+    reason: str = ""
 
     @property
     def wait_s(self) -> float | None:

@@ -19,6 +19,7 @@ from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
 from app.core import callers
+from app.core.concurrency import Concurrency, key_of
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, PoolDraining, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
@@ -31,6 +32,7 @@ from app.services.identity import JobIdentity
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
+from app.store import concurrency as keyed
 from app.store import jobs, scripts
 
 _SILENCE_S: Final = 15.0
@@ -88,6 +90,7 @@ class JobService:
         identity: JobIdentity | None = None,
         webhook: JobWebhook | None = None,
         owner: str | None = None,
+        concurrency: Concurrency | None = None,
     ) -> Job:
         """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
 
@@ -100,11 +103,13 @@ class JobService:
             identity: ID and fingerprint that the caller gave. If the job exists already, it is returned.
             webhook: Receiver to notify of the job's events.
             owner: Owner of the job (default: the owner of the caller). With an owner, no rate limit counts the job.
+            concurrency: The concurrency key of the job, which may hold it back, cancel it or let it replace others.
 
         Raises:
             QueueFull: The queue or Redis is full. No job was made.
             PoolDraining: The pool accepts no new work. No job was made.
             RateLimited: A rate limit of the caller is reached. No job was made.
+            ConcurrencyLimitReached: The concurrency key has its limit of jobs. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
@@ -112,7 +117,9 @@ class JobService:
         charge = self._rate_limits.charge(inputs[0].rows) if owner is None else None
         owner = callers.owner() if owner is None else owner
         try:
-            item, accepted = await self._batcher.submit(manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge)
+            item, accepted = await self._batcher.submit(
+                manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge, concurrency
+            )
         except PoolDraining:
             # A request that repeats an accepted one gets its job.
             if identity is None or await self.find(id) is None:
@@ -125,10 +132,14 @@ class JobService:
         else:
             assert accepted is not None, "a job without an ID of the caller is always new"
             job = item.record = _record(item, accepted, manifest, outputs)
+            for delivery in accepted.interrupted:
+                await _interrupt(delivery)
+            if accepted.became == "cancel":
+                return await self.get(job.id)
         if wait_s > 0:
             # The job is stored. An error from here on must not make the caller believe that it does not exist.
             with contextlib.suppress(RedisError, OSError):
-                return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
+                return await (self.wait(job.id, wait_s) if accepted is None or concurrency else self._end_of(item, job, wait_s))
         return job
 
     async def get(self, id: str) -> Job:
@@ -163,11 +174,14 @@ class JobService:
                 break
         job = await self.get(id)
         if before == b"running" and job.delivery:
-            await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
+            await _interrupt(job.delivery)
         return job
 
     async def position(self, job: Job) -> Place:
         """Return the position of a queued job in its queue, counting itself, when it may start, and what it waits for."""
+        if job.held:
+            held = f"Concurrency key {key_of(job.concurrency)!r} has its limit of jobs. The job waits until one of them has ended."
+            return Place(await keyed.place(self._client, job.concurrency, job.id), None, held)
         left = await jobs.left(self._client, job.queue) if job.left is None else job.left
         position, pool = max(1, job.position - left), names.pool_of(job.queue)
         if paused := self._pools.paused(pool):
@@ -279,6 +293,11 @@ def outputs_of(job: Job) -> list[Tensor]:
     raise JobConflict(f"Job {callers.shown_id(job.id)} was cancelled.")
 
 
+async def _interrupt(delivery: str) -> None:
+    """Stop the call of a delivery whose job was cancelled."""
+    await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": delivery})
+
+
 def _event_name(job: Job) -> str:
     if job.state is State.RUNNING:
         return "start" if job.progress is None else "progress"
@@ -299,4 +318,6 @@ def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[s
         left=accepted.left,
         queue=names.interactive(manifest.pool),
         owner=item.owner,
+        concurrency=item.concurrency.name(item.owner) if item.concurrency else "",
+        held=accepted.became == "wait",
     )

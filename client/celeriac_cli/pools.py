@@ -28,7 +28,21 @@ def pools(context: typer.Context, wide: Wide = False, json: JSON = False, url: U
     if json:
         show.print_json(page)
         return
-    columns = ("pool", "state", "waiting", "bulk", "running", "workers", "processes", "pods ready", "of", "least", "most", "last event")
+    columns = (
+        "pool",
+        "state",
+        "waiting",
+        "bulk",
+        "held back",
+        "running",
+        "workers",
+        "processes",
+        "pods ready",
+        "of",
+        "least",
+        "most",
+        "last event",
+    )
     console = show.out()
     rows = [_row(pool) for pool in page["items"]]
     extra = ("last event", "least", "most", "of", "pods ready")
@@ -75,6 +89,7 @@ def _row(pool: dict[str, Any]) -> tuple[Any, ...]:
         pool.get("state"),
         pool["waiting"]["interactive"],
         pool["waiting"]["bulk"],
+        pool.get("held_back"),
         *(pool[name] for name in ("running", "workers", "processes")),
         *(pods.get(name) for name in ("ready", "wanted", "minimum", "maximum")),
         event and f"{event['at']} {event['reason']}",

@@ -108,7 +108,10 @@ async def _predict(
 ) -> Job:
     webhook = job_webhook(submission.webhook, root.settings)
     deadline = deadline_s(submission.deadline_s, root.settings)
-    return await root.jobs.submit(manifest, tensors, outputs, deadline_s=deadline, wait_s=wait_s, identity=identity, webhook=webhook)
+    concurrency = submission.concurrency.value if submission.concurrency else None
+    return await root.jobs.submit(
+        manifest, tensors, outputs, deadline_s=deadline, wait_s=wait_s, identity=identity, webhook=webhook, concurrency=concurrency
+    )
 
 
 async def _response(root: Container, request: Request, job: Job, preferred: Preference) -> Response:

@@ -112,7 +112,8 @@ class AsyncClient:
             rows: as for `predict`.
             method: output of the model.
             key: idempotency key. A second call with the same key and rows returns the same job (default: a new key per call).
-            options: `deadline_s`, the seconds that the job may wait, and `webhook`.
+            options: `deadline_s`, the seconds that the job may wait, `webhook`, and `concurrency`, an object with `key`, `limit` and
+                `on_full`.
         """
         record = await self._transport.post("/v1/jobs", _body(model, rows, method, options), key=key or uuid.uuid4().hex)
         return AsyncJob(self._transport, record)
