@@ -101,6 +101,16 @@ MOVED_UP: Final = Counter(
     "Deliveries that moved to the queue of the next higher service tier after a long wait, by the queue they left.",
     ["queue"],
 )
+HELD_BACK: Final = Gauge(
+    "celeriac_held_back",
+    "Deliveries that wait for a slot of their concurrency key, by queue. They do not count as waiting.",
+    ["queue"],
+    multiprocess_mode="mostrecent",
+)
+CONCURRENCY_KEYS: Final = Gauge("celeriac_concurrency_keys", "Concurrency keys that have jobs.", multiprocess_mode="mostrecent")
+CONCURRENCY_REPAIRS: Final = Counter(
+    "celeriac_concurrency_repairs", "Slots and places of concurrency keys that were repaired; 0 unless a key was damaged or evicted."
+)
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries held by workers, by pool.", ["pool"], multiprocess_mode="mostrecent")
 POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])

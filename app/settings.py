@@ -21,7 +21,7 @@ from app.core.rate_limits import MAX_PER_SECOND, MAX_QUOTA, WINDOWS_S, overrides
 _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
-        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "deletion_cost", "direct_max_lag_ms", "direct_max_model_bytes", "direct_max_rows",
+        "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "concurrency_max_keys", "concurrency_max_waiting", "deletion_cost", "direct_max_lag_ms", "direct_max_model_bytes", "direct_max_rows",
         "direct_max_versions", "direct_stuck_s", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
@@ -334,6 +334,15 @@ class Settings(BaseSettings):
         100_000,
         gt=0,
         description="Maximum deliveries that wait in one queue; above it 429. With API keys, the last tenth is kept for owners with none in the backlog.",
+    )
+    concurrency_max_waiting: int = Field(
+        1000,
+        gt=0,
+        le=100_000,
+        description="Maximum jobs of one concurrency key that wait until others of the key have ended; above it 429.",
+    )
+    concurrency_max_keys: int = Field(
+        10_000, gt=0, le=1_000_000, description="Maximum concurrency keys of one owner that have jobs at the same time; above it 429."
     )
     owner_weights: str = Field(
         "",

@@ -19,7 +19,7 @@ from app.broker.fair_share import FairShare
 from app.core.tiers import Tier
 from app.loops import Loop
 from app.settings import Settings
-from app.store import backlog, batches, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
+from app.store import backlog, batches, concurrency, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -90,6 +90,8 @@ class Maintenance:
                 with self._loop.item(what):
                     await sweep()
                 self._loop.touch()
+        with self._loop.item("concurrency keys"):
+            self._repaired(await concurrency.sweep(self._client, self._settings.result_ttl_s))
         with self._loop.item("expired jobs"):
             for _ in range(_EXPIRE_A_ROUND):
                 due = await jobs.expire(self._client, self._quarantine, self._loop, keep=self._settings.result_ttl_s, most=_EXPIRE_AT_ONCE)
@@ -101,6 +103,7 @@ class Maintenance:
                 with self._loop.item(f"the queue {queue}"):
                     queued += await self._enqueue(queue, pool)
                     await self._sweep_backlog(queue)
+                    metrics.HELD_BACK.labels(queue).set((await concurrency.held_back(self._client, [queue]))[0])
                     metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
             for tier in (Tier.DEFAULT, Tier.FLEX):
                 with self._loop.item(f"the service tier {tier} of {pool}"):
@@ -117,6 +120,12 @@ class Maintenance:
 
         async def file_bytes() -> None:
             metrics.FILE_BYTES.set(await asyncio.to_thread(files().sweep))
+
+        async def keys_in_use() -> None:
+            metrics.CONCURRENCY_KEYS.set(await concurrency.count(client))
+            for pool in self._pools():
+                for queue in names.queues(pool):
+                    self._repaired(await concurrency.sweep_held_back(client, queue))
 
         async def letters() -> None:
             metrics.DEAD_LETTERS.set(await dead_letters.sweep(client, settings.dead_letter_ttl_s))
@@ -143,6 +152,7 @@ class Maintenance:
             "the index of batches": partial(batches.sweep, client, batches_s),
             "the indexes of owners": indexes,
             "what owners have under way": usages,
+            "deliveries that are held back": keys_in_use,
             "dead letters": letters,
             "the quarantine": notes,
         }
@@ -183,6 +193,11 @@ class Maintenance:
         if moved := await tiers.move_up(self._client, queue, above, before, self._age_rule, most=most, target=target):
             metrics.MOVED_UP.labels(queue).inc(moved)
             log.info("Moved %d deliveries from %s to %s: they have waited for too long", moved, queue, above)
+
+    def _repaired(self, repairs: int) -> None:
+        metrics.CONCURRENCY_REPAIRS.inc(repairs)
+        if repairs:
+            log.error("Repaired %d slots and places of concurrency keys", repairs)
 
     async def _read_memory_ratio(self) -> None:
         self.memory_ratio = await memory.used_ratio(self._client)

@@ -42,6 +42,7 @@ CeleriacError
 ├── KeyRestricted                key_restricted          the API key does not allow this model or pool
 ├── KeyNotFound                  key_not_found           no API key of that id
 ├── KeyConflict                  key_conflict            the API key's state, or the number of keys, does not allow it
+├── ConcurrencyLimitReached      concurrency_limit_reached the concurrency key has its limit of jobs, and the job must not wait
 ├── PoolNotFound                 pool_not_found          no model and no worker names the pool
 ├── PoolDraining                 pool_draining           the pool completes its work and accepts no new one until it is resumed
 ├── PredictionFailed             prediction_failed       the model raised
@@ -418,6 +419,11 @@ class RecordUnreadable(CeleriacError):
 class DeadlineExceeded(CeleriacError):
     code = "deadline_exceeded"
     title = "The deadline passed before the job was run"
+
+
+class ConcurrencyLimitReached(CeleriacError):
+    code = "concurrency_limit_reached"
+    title = "The concurrency key has its limit of jobs"
 
 
 class QueueFull(CeleriacError):

@@ -92,6 +92,8 @@ class Job:
     its code printed. `traceback` is of a failed task; that of a prediction is in its dead letter. `revision` grows with every change of the
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
     if the caller chose the id. `owner` is the owner of the key that submitted the job. `tier` is the service tier that it was submitted with.
+    `concurrency` is its concurrency key with the mark of the owner; `held` says that the job is held back because the key has its limit of jobs.
+    `reason` says why the server cancelled the job.
     """
 
     id: str
@@ -126,6 +128,9 @@ class Job:
     logs: str = ""
     owner: str = DEFAULT_OWNER
     tier: Tier = Tier.DEFAULT
+    concurrency: str = ""
+    held: bool = False
+    reason: str = ""
 
     @property
     def wait_s(self) -> float | None:

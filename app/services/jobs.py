@@ -19,6 +19,7 @@ from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
 from app.core import callers
+from app.core.concurrency import Concurrency, key_of
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, PoolDraining, from_dict
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
@@ -32,6 +33,7 @@ from app.services.identity import JobIdentity
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
+from app.store import concurrency as keyed
 from app.store import jobs, scripts
 
 _SILENCE_S: Final = 15.0
@@ -90,6 +92,7 @@ class JobService:
         webhook: JobWebhook | None = None,
         owner: str | None = None,
         tier: Tier = Tier.DEFAULT,
+        concurrency: Concurrency | None = None,
     ) -> Job:
         """Submit a durable job and return it as it is when it has ended or `wait_s` have passed.
 
@@ -103,6 +106,7 @@ class JobService:
             webhook: Receiver to notify of the job's events.
             owner: Owner of the job (default: the owner of the caller). With an owner, no limit refuses the job.
             tier: Service tier of the job.
+            concurrency: The concurrency key of the job, which may hold it back, cancel it or let it replace others.
 
         Raises:
             ScopeMissing: The caller may not use the service tier. No job was made.
@@ -110,6 +114,7 @@ class JobService:
             PoolDraining: The pool accepts no new work. No job was made.
             RateLimited: A rate limit of the caller is reached. No job was made.
             QuotaExceeded: The owner has as many open jobs as it may. No job was made.
+            ConcurrencyLimitReached: The concurrency key has its limit of jobs. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
         """
@@ -120,7 +125,7 @@ class JobService:
         owner = callers.owner() if owner is None else owner
         try:
             item, accepted = await self._batcher.submit(
-                manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge, tier
+                manifest, inputs, outputs, deadline_s, id, fingerprint, webhook, owner, charge, tier, concurrency
             )
         except PoolDraining:
             # A request that repeats an accepted one gets its job.
@@ -134,10 +139,14 @@ class JobService:
         else:
             assert accepted is not None, "a job without an ID of the caller is always new"
             job = item.record = _record(item, accepted, manifest, outputs, tier)
+            for delivery in accepted.interrupted:
+                await _interrupt(delivery)
+            if accepted.became == "cancel":
+                return await self.get(job.id)
         if wait_s > 0:
             # The job is stored. An error from here on must not make the caller believe that it does not exist.
             with contextlib.suppress(RedisError, OSError):
-                return await (self.wait(job.id, wait_s) if accepted is None else self._end_of(item, job, wait_s))
+                return await (self.wait(job.id, wait_s) if accepted is None or concurrency else self._end_of(item, job, wait_s))
         return job
 
     async def get(self, id: str) -> Job:
@@ -172,11 +181,14 @@ class JobService:
                 break
         job = await self.get(id)
         if before == b"running" and job.delivery:
-            await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": job.delivery})
+            await _interrupt(job.delivery)
         return job
 
     async def position(self, job: Job) -> Place:
         """Return the position of a queued job in its queue, counting itself, when it may start, and what it waits for."""
+        if job.held:
+            held = f"Concurrency key {key_of(job.concurrency)!r} has its limit of jobs. The job waits until one of them has ended."
+            return Place(await keyed.place(self._client, job.concurrency, job.id), None, held)
         left = await jobs.left(self._client, job.queue) if job.left is None else job.left
         position, pool = max(1, job.position - left), names.pool_of(job.queue)
         if paused := self._pools.paused(pool):
@@ -288,6 +300,11 @@ def outputs_of(job: Job) -> list[Tensor]:
     raise JobConflict(f"Job {callers.shown_id(job.id)} was cancelled.")
 
 
+async def _interrupt(delivery: str) -> None:
+    """Stop the call of a delivery whose job was cancelled."""
+    await asyncio.to_thread(celery.control.broadcast, names.INTERRUPT, arguments={"id": delivery})
+
+
 def _event_name(job: Job) -> str:
     if job.state is State.RUNNING:
         return "start" if job.progress is None else "progress"
@@ -309,4 +326,6 @@ def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[s
         queue=names.queue(manifest.pool, tier),
         owner=item.owner,
         tier=tier,
+        concurrency=item.concurrency.name(item.owner) if item.concurrency else "",
+        held=accepted.became == "wait",
     )

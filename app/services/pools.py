@@ -15,6 +15,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from app import metrics
+from app.broker import names as queues
 from app.broker import queue_depth
 from app.broker.queue_depth import QueueDepth
 from app.broker.replies import Replies
@@ -26,7 +27,7 @@ from app.loops import Loop
 from app.services.catalog import Catalog
 from app.services.pool_states import PoolStates
 from app.settings import Settings
-from app.store import keys, pools
+from app.store import concurrency, keys, pools
 from app.store.workers import Worker
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class PoolOverview:
 
     Attributes:
         depths: Queue depth by pool.
+        held_back: Deliveries that wait for a slot of their concurrency key, by pool.
         states: The state of each pool that is paused or draining.
         workers: The living workers.
         autoscaled: Pools that an autoscaler starts from zero.
@@ -53,6 +55,7 @@ class PoolOverview:
     """
 
     depths: Mapping[str, QueueDepth]
+    held_back: Mapping[str, int]
     states: Mapping[str, PoolState]
     workers: Sequence[Worker]
     autoscaled: Collection[str]
@@ -102,7 +105,8 @@ class PoolService:
         states = self._states.states
         names = sorted(self._catalog.pools() | (scaling or {}).keys() | states.keys())
         depths = await queue_depth.read(self._client, names)
-        return PoolOverview(depths, states, self._catalog.workers, self._catalog.autoscaled, scaling, note)
+        held_back = {pool: sum(await concurrency.held_back(self._client, queues.queues(pool))) for pool in names}
+        return PoolOverview(depths, held_back, states, self._catalog.workers, self._catalog.autoscaled, scaling, note)
 
     async def pause(self, pool: str, reason: str) -> PoolState:
         """Let the workers of a pool take no more deliveries. They complete what runs.

@@ -19,7 +19,7 @@ for i = 9, #ARGV, 7 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
-  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted')
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
@@ -45,6 +45,7 @@ for i = 9, #ARGV, 7 do
       redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
+    if job[10] then leave(id, job[10], now) end
   else
     late[#late + 1] = (i - 9) / 7
   end

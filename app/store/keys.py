@@ -116,6 +116,9 @@ AUDIT_HEADS: Final = f"{PREFIX}audit:heads"
 PUBLISHED: Final = f"{PREFIX}audit:published"
 """Sorted set of `name/version` that the audit log knows of, by the time when it was noticed; a version that is deleted is removed, the oldest first."""
 
+CONCURRENCY: Final = f"{PREFIX}concurrency"
+"""Sorted set of the concurrency keys in use, by the time they were last checked; one without jobs is removed."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 
@@ -298,6 +301,31 @@ def fairness(queue: str) -> str:
 def moved(queue: str) -> str:
     """Sorted set of the deliveries that were moved up to this queue and have not started: +inf, or when one without a record expires; a day, bounded by the processes of the pool."""
     return f"{PREFIX}moved:{queue}"
+
+
+def held_back(queue: str) -> str:
+    """Hash delivery -> message of the deliveries that wait for a slot of their concurrency key: until they are admitted or end."""
+    return f"{PREFIX}held-back:{queue}"
+
+
+def concurrency(name: str) -> str:
+    """Hash `limit`, `keep`, `order` of a concurrency key, `MARK~KEY` with the mark of its owner: as long as it has jobs."""
+    return f"{PREFIX}concurrency:key:{name}"
+
+
+def admitted(name: str) -> str:
+    """Sorted set of the jobs of a concurrency key that are queued or run, in the order of submission: as long as there are some."""
+    return f"{PREFIX}concurrency:admitted:{name}"
+
+
+def waiting(name: str) -> str:
+    """Sorted set of the jobs of a concurrency key that are held back, in the order of submission; bounded by `concurrency_max_waiting`."""
+    return f"{PREFIX}concurrency:waiting:{name}"
+
+
+def concurrency_of(mark: str) -> str:
+    """Sorted set of the concurrency keys in use of an owner, by the mark of the owner; bounded by `concurrency_max_keys`."""
+    return f"{PREFIX}concurrency:of:{mark}"
 
 
 def running(queue: str) -> str:

@@ -31,6 +31,7 @@ def _of_jobs(client: redis.Redis, queues: Iterable[str]) -> Iterator[tuple[str, 
     for queue in queues:
         deliveries: Any = client.zrange(keys.deliveries(queue), 0, -1)
         deliveries += client.hkeys(keys.backlog(queue))
+        deliveries += client.hkeys(keys.held_back(queue))
         for ids in _portions(deliveries):
             # All jobs of a delivery use the same version.
             jobs = _fields(client, [keys.delivery(id.decode()) for id in ids], "jobs")

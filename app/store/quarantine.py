@@ -118,7 +118,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
-        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED,
+        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED, keys.CONCURRENCY,
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
@@ -131,7 +131,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         sorted_sets += [index, keys.batches_out(pool), keys.batches_active(pool)]
         for queue in names:
             lists.append(keys.list_of(queue))
-            hashes += [keys.counts(queue), keys.backlog(queue), keys.fairness(queue)]
+            hashes += [keys.counts(queue), keys.backlog(queue), keys.fairness(queue), keys.held_back(queue)]
             sorted_sets += [
                 keys.deliveries(queue),
                 keys.running(queue),

@@ -15,7 +15,7 @@ from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
     b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
-    b"started_at finished_at worker error owner".split()
+    b"started_at finished_at worker error owner concurrency held reason".split()
 )
 """The fields of a record that `decode` reads, except the result."""
 
@@ -99,6 +99,9 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         result=fields.get(b"result"),
         error=orjson.loads(fields[b"error"]) if b"error" in fields else None,
         owner=owner_of(fields.get(b"owner")),
+        concurrency=fields.get(b"concurrency", b"").decode(),
+        held=b"held" in fields,
+        reason=fields.get(b"reason", b"").decode(),
     )
 
 

@@ -24,7 +24,13 @@ from app.store.blobs import Blobs
 from app.store.records import encode_error
 
 _KEY: Final = re.compile(r"\bkeys\.(\w+)")
-_FUNCTIONS: Final = {"audit": "audit", "rate_limits": "rate_limits", "backlog": "place|release|forward", "usage": "open_job|close_job"}
+_FUNCTIONS: Final = {
+    "audit": "audit",
+    "rate_limits": "rate_limits",
+    "backlog": "place|release|forward",
+    "usage": "open_job|close_job",
+    "concurrency": "check_types|decide|enter|leave|admit|close",
+}
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
 """Calls of the functions of each library."""
 
@@ -43,8 +49,11 @@ def _library(name: str) -> str:
 
 
 def _with_libraries(text: str) -> str:
-    """Add the libraries whose functions a script calls, in its first line."""
-    return " ".join([*(_LIBRARIES[name] for name, calls in _CALLS.items() if calls.search(text)), text])
+    """Add the libraries whose functions a script calls, in its first line. A library may call the functions of those before it."""
+    for name in reversed(_CALLS):
+        if _CALLS[name].search(text):
+            text = f"{_LIBRARIES[name]} {text}"
+    return text
 
 
 _FILES: Final = {file.name.removesuffix(".lua"): file.read_text() for file in files("app.store").iterdir() if file.name.endswith(".lua")}
@@ -108,6 +117,7 @@ def submit(
     charges: Sequence[Charge | None] = (),
     shares: bytes = b"",
     target: int = 0,
+    concurrency: bytes = b"",
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -128,6 +138,7 @@ def submit(
         charges: What each job takes from rate limits, or None.
         shares: The encoded cost of the delivery for each owner. Without them it never waits in the backlog.
         target: The length of the queue above which deliveries wait in the backlog.
+        concurrency: The encoded concurrency key of a delivery of one job, or empty.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -138,7 +149,22 @@ def submit(
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),
-        (queue, max_queue, message, body, ttl, attempts, limit_s, delivery.id, parent, rate_limits.encode(charges), shares, target, *jobs),
+        (
+            queue,
+            max_queue,
+            message,
+            body,
+            ttl,
+            attempts,
+            limit_s,
+            delivery.id,
+            parent,
+            rate_limits.encode(charges),
+            shares,
+            target,
+            concurrency,
+            *jobs,
+        ),
     )
 
 

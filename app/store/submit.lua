@@ -2,16 +2,18 @@
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
+--       concurrency key of the only job for `decide` ('' for none),
 --       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
--- or {'ok', position, now, jobs that have ever left the queue, what remains of the rate limits}
+-- what `decide` refuses, or {'ok', position, now, jobs that have ever left the queue, what becomes of the jobs and then the deliveries to interrupt,
+-- what remains of the rate limits}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl, shares = ARGV[1], ARGV[5], ARGV[11]
-local jobs = (#ARGV - 12) / 5
+local jobs = (#ARGV - 13) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[8 + 5 * i]
+  local id = ARGV[9 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -26,14 +28,18 @@ if shares ~= '' and not full and length >= 0.9 * most then
   end
 end
 if full then return {'full', length} end
+local gate, fate, refusal = ARGV[13] ~= '' and cjson.decode(ARGV[13]), 'admit', nil
+if gate then fate, refusal = decide(gate, queue) end
+if refusal then return refusal end
 local refused, usages, counted = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
-local position = redis.call('HINCRBY', KEYS[2], 'entered', jobs)
+-- A job that is held back enters the queue when it is admitted.
+local position = redis.call('HINCRBY', KEYS[2], 'entered', fate == 'admit' and jobs or 0)
 if jobs > 0 then
   local ids, owners, longest = {}, {}, 0
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 8 + 5 * i, 12 + 5 * i)
+    local id, spec, wait, webhook, owner = unpack(ARGV, 9 + 5 * i, 13 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
@@ -58,6 +64,10 @@ if jobs > 0 then
   if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
 end
+local became = fate
+if gate then
+  became = table.concat({fate, unpack(enter(gate, fate, ARGV[14], ARGV[8], queue, ARGV[3], now, math.ceil(ttl + ARGV[16])))}, ' ')
+end
 -- A delivery in the backlog has its message there: it is not in the index until it is released.
-if place(queue, ARGV[8], ARGV[3], shares, ARGV[12]) and jobs > 0 then redis.call('ZADD', KEYS[5], now, ARGV[8]) end
-return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0), usages}
+if fate == 'admit' and place(queue, ARGV[8], ARGV[3], shares, ARGV[12]) and jobs > 0 then redis.call('ZADD', KEYS[5], now, ARGV[8]) end
+return {'ok', position, now, tonumber(redis.call('HGET', KEYS[2], 'left') or 0), became, usages}

@@ -8,6 +8,15 @@ from typing import Annotated, Any
 import typer
 
 
+class OnFull(StrEnum):
+    """What happens to a job whose concurrency key has its limit of jobs."""
+
+    QUEUE = "queue"
+    REFUSE = "refuse"
+    CANCEL_RUNNING = "cancel_running"
+    CANCEL_NEWEST = "cancel_newest"
+
+
 class State(StrEnum):
     """The states of a job. The last four are final."""
 
@@ -48,6 +57,12 @@ ServiceTier = Annotated[
     ),
 ]
 Webhook = Annotated[str, typer.Option("--webhook", help="URL that receives a signed POST request when it has ended.", metavar="URL")]
+
+ConcurrencyKey = Annotated[
+    str, typer.Option("--concurrency-key", help="Key whose jobs are limited, for example customer:42.", metavar="KEY", show_default=False)
+]
+ConcurrencyLimit = Annotated[int, typer.Option("--concurrency-limit", min=1, help="Maximum number of jobs of the concurrency key.")]
+WhenFull = Annotated[OnFull, typer.Option("--on-full", help="What happens if the concurrency key has its limit of jobs.")]
 
 Columns = Annotated[str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")]
 Delimiter = Annotated[

@@ -35,6 +35,7 @@ def pools(context: typer.Context, wide: Wide = False, json: JSON = False, url: U
         "waiting",
         "bulk",
         "flex",
+        "held back",
         "running",
         "workers",
         "processes",
@@ -90,6 +91,7 @@ def _row(pool: dict[str, Any]) -> tuple[Any, ...]:
         pool.get("state"),
         # Servers of earlier releases have no service tiers.
         *(pool["waiting"].get(queue) for queue in ("priority", "interactive", "bulk", "flex")),
+        pool.get("held_back"),
         *(pool[name] for name in ("running", "workers", "processes")),
         *(pods.get(name) for name in ("ready", "wanted", "minimum", "maximum")),
         event and f"{event['at']} {event['reason']}",

@@ -11,15 +11,19 @@ from celeriac_cli.options import (
     JSON,
     URL,
     Columns,
+    ConcurrencyKey,
+    ConcurrencyLimit,
     Decimal,
     Delimiter,
     Encoding,
     Header,
     NaValues,
+    OnFull,
     Quote,
     ServiceTier,
     Wait,
     Webhook,
+    WhenFull,
     names,
     table_options,
     tier_field,
@@ -53,6 +57,9 @@ def predict(
     header: Header = None,
     service_tier: ServiceTier = None,
     webhook: Webhook = "",
+    concurrency_key: ConcurrencyKey = "",
+    concurrency_limit: ConcurrencyLimit = 1,
+    on_full: WhenFull = OnFull.QUEUE,
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
@@ -67,11 +74,15 @@ def predict(
         if rows.is_json(data, content):
             single = rows.one_value_per_row(manifest_of(client, model))
             inputs = rows.filled(name, rows.json_rows(content, name, single))
-            job = client.submit(model, inputs, method=method, service_tier=service_tier, **webhook_field(webhook))
+            concurrency = {"key": concurrency_key, "limit": concurrency_limit, "on_full": on_full}
+            more = webhook_field(webhook) | ({"concurrency": concurrency} if concurrency_key else {})
+            job = client.submit(model, inputs, method=method, service_tier=service_tier, **more)
         else:
             rows.filled(name, content.strip())
             options = table_options(delimiter, decimal, quote, encoding, na_values, header)
             options |= {"method": method, "columns": names(columns), "webhook": webhook or None, **tier_field(service_tier)}
+            if concurrency_key:
+                options |= {"concurrency_key": concurrency_key, "concurrency_limit": concurrency_limit, "on_full": on_full}
             job = client.submit_table(model, content if data == "-" else data, **options)
         if stream:
             for event in job.events():

@@ -24,6 +24,7 @@ _TESTS: Final = (
     "tests.system.test_readme",
     "tests.system.test_how_to",
     "tests.system.test_keys",
+    "tests.system.test_concurrency",
     "tests.system.test_pause",
     "tests.system.test_audit",
     "tests.documentation.test_blocks",

@@ -24,6 +24,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url)
+        self.answer: Any = None
+        """What the last submission returned."""
 
     def submit(
         self,
@@ -40,6 +42,7 @@ class Store:
         target: int = 1,
         queue: str = QUEUE,
         recorded: bool = True,
+        concurrency: bytes = b"",
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
@@ -61,8 +64,9 @@ class Store:
             parent=parent,
             shares=backlog.encode(costs) if costs else b"",
             target=target,
+            concurrency=concurrency,
         )
-        answer = scripts.run(self.client, call)
+        answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer
 
     def start(self, sent: Delivery, worker: str = "worker/1", silent_s: float = 0.0) -> Any:
@@ -73,9 +77,9 @@ class Store:
     def finish(self, sent: Delivery, *outcomes: Outcome, max_dead: int = 10) -> int:
         return int(scripts.run(self.client, scripts.finish(QUEUE, sent, outcomes, keep=60, keep_dead=60, max_dead=max_dead)))
 
-    def requeue(self, sent: Delivery, *, delay_s: float = 0.0, give_back: bool = False) -> list[Delivery]:
+    def requeue(self, sent: Delivery, *, delay_s: float = 0.0, give_back: bool = False, attempt: int = 1) -> list[Delivery]:
         apart = [sent.only([at], new_id(time.time())) for at in range(len(sent.jobs))]
-        again = [(one, message(one.id), delay_s, 1) for one in apart]
+        again = [(one, message(one.id), delay_s, attempt) for one in apart]
         scripts.run(self.client, scripts.requeue(QUEUE, sent.id, again, ttl=60, give_back=give_back))
         return apart
 

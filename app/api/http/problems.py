@@ -66,6 +66,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.KeyConflict: 409,
     errors.PoolNotFound: 404,
     errors.PoolDraining: 409,
+    errors.ConcurrencyLimitReached: 409,
     errors.PredictionFailed: 422,
     errors.WorkFailed: 422,
     errors.InvalidOutput: 422,

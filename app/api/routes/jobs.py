@@ -108,9 +108,17 @@ async def _predict(
 ) -> Job:
     webhook = job_webhook(submission.webhook, root.settings)
     deadline = deadline_s(submission.deadline_s, root.settings)
-    tier = submission.service_tier
+    concurrency = submission.concurrency.value if submission.concurrency else None
     return await root.jobs.submit(
-        manifest, tensors, outputs, deadline_s=deadline, wait_s=wait_s, identity=identity, webhook=webhook, tier=tier
+        manifest,
+        tensors,
+        outputs,
+        deadline_s=deadline,
+        wait_s=wait_s,
+        identity=identity,
+        webhook=webhook,
+        tier=submission.service_tier,
+        concurrency=concurrency,
     )
 
 

@@ -98,6 +98,7 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
     return {
         **_state(pool, state),
         "waiting": {"priority": depth.priority, "interactive": depth.interactive, "bulk": depth.bulk, "flex": depth.flex},
+        "held_back": overview.held_back[pool],
         "running": depth.running,
         "workers": len(workers),
         "processes": sum(worker.processes for worker in workers),

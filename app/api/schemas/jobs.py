@@ -13,12 +13,24 @@ from starlette.requests import Request
 from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
-from app.api.schemas.queries import NEXT, Boolean, Number, Page, RequestQuery
+from app.api.schemas.queries import NEXT, Boolean, Integer, Number, Page, RequestQuery
+from app.core.concurrency import MAX_LIMIT, OnFull
 from app.core.jobs import State
 from app.core.owners import RECORD_ID
 from app.core.tiers import Tier
 from app.services.requests.body import Pattern
-from app.services.requests.jobs import AT_MOST, TIER, PipelineSubmission, ServiceTier, Submission
+from app.services.requests.jobs import (
+    AT_MOST,
+    KEY_IS,
+    LIMIT_IS,
+    ON_FULL_IS,
+    TIER,
+    ConcurrencyKey,
+    Key,
+    PipelineSubmission,
+    ServiceTier,
+    Submission,
+)
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
 from app.services.requests.webhooks import JobWebhook
@@ -128,6 +140,7 @@ class Job(TypedDict):
     method: NotRequired[Annotated[str, Field(description="The requested output; the first of several.")]]
     rows: NotRequired[int]
     service_tier: NotRequired[Annotated[Tier, Field(description="Service tier that the job was submitted with; absent for default.")]]
+    concurrency_key: NotRequired[Annotated[str, Field(description="Concurrency key of the job, if it has one.")]]
     attempt: Annotated[int, Field(description="Number of the attempt; 0 before the first.")]
     created_at: str | None
     started_at: str | None
@@ -166,6 +179,7 @@ class Job(TypedDict):
             ),
         ]
     ]
+    reason: NotRequired[Annotated[str, Field(description="Why the server cancelled the job.")]]
     error: NotRequired[Annotated[JobError, Field(description="Error of a job that failed.")]]
     logs: NotRequired[Annotated[str, Field(description="The end of what the model code printed and logged, if the job is read by its ID.")]]
 
@@ -219,9 +233,19 @@ class TableQuery(RequestQuery, TableBody):
     )
     service_tier: ServiceTier = Field(Tier.DEFAULT, description=TIER)
     webhook: Receiver | None = Field(None, description="URL to notify when the job has ended.")
+    concurrency_key: Key | None = Field(None, description=KEY_IS)
+    concurrency_limit: Annotated[Integer, Field(ge=1, le=MAX_LIMIT)] | None = Field(None, description=f"{LIMIT_IS} 1 by default.")
+    on_full: Annotated[OnFull, Field(strict=False)] | None = Field(None, description=f"{ON_FULL_IS} `queue` by default.")
     wait: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="Seconds to hold the answer until the job has ended; the server bounds them."
     )
+
+    @property
+    def concurrency(self) -> ConcurrencyKey | None:
+        """The concurrency key of the job, as in the body of `POST /v1/jobs`."""
+        if self.concurrency_key is None:
+            return None
+        return ConcurrencyKey(key=self.concurrency_key, limit=self.concurrency_limit or 1, on_full=self.on_full or OnFull.QUEUE)
 
     @classmethod
     def of(cls, request: Request) -> Self:

@@ -69,6 +69,7 @@ class Pool(PoolState):
     """Workers with the same models and queues."""
 
     waiting: Lanes
+    held_back: Annotated[int, Field(description="Deliveries that wait for a slot of their concurrency key. They do not count as waiting.")]
     running: Annotated[int, Field(description="Deliveries that workers process.")]
     workers: Annotated[int, Field(description="Workers with a recent heartbeat.")]
     processes: Annotated[int, Field(description="Predictions that the workers can run at once.")]

@@ -14,6 +14,7 @@ from app.api.schemas.results import result
 from app.core import callers
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import MOST_ERRORS, Batch, Status
+from app.core.concurrency import key_of
 from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
@@ -38,6 +39,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         body["owner"] = job.owner
     if job.tier is not Tier.DEFAULT:
         body["service_tier"] = job.tier
+    if job.concurrency:
+        body["concurrency_key"] = key_of(job.concurrency)
     body["attempt"] = job.attempt
     body["created_at"] = rfc3339(job.created_at)
     body["started_at"] = rfc3339(job.started_at)
@@ -57,6 +60,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         body["result"] = _result(job, outputs) if large is None else large
     elif job.result_omitted:
         body["result_omitted"] = True
+    if job.reason:
+        body["reason"] = job.reason
     if job.error is not None:
         body["error"] = cast("schemas.JobError", job.error)
     return body

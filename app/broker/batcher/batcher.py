@@ -24,8 +24,9 @@ from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
 from app.broker.fair_share import FairShare, queue_full
 from app.core.api_keys import DEFAULT_OWNER
+from app.core.concurrency import Concurrency
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, QueueFull, StoreUnavailable
+from app.core.errors import CeleriacError, ConcurrencyLimitReached, QueueFull, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.models import Manifest
 from app.core.rate_limits import Charge
@@ -34,6 +35,7 @@ from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
+from app.store import concurrency as keyed
 from app.store import rate_limits, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.records import encode_spec, encode_webhook
@@ -108,11 +110,12 @@ class Batcher:
         owner: str = DEFAULT_OWNER,
         charge: Charge | None = None,
         tier: Tier = Tier.DEFAULT,
+        concurrency: Concurrency | None = None,
     ) -> tuple[Item, Accepted | None]:
         """Submit a recorded job that may wait `wait_s` seconds in the queue.
 
-        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull, PoolDraining, RateLimited or StoreUnavailable; then
-        no job was created.
+        Return it, and None in place of `Accepted` if a job of that `id` exists. Raises QueueFull, PoolDraining, RateLimited,
+        ConcurrencyLimitReached or StoreUnavailable; then no job was created.
         """
         item = self._add(
             manifest,
@@ -126,6 +129,7 @@ class Batcher:
             owner=owner,
             charge=charge,
             tier=tier,
+            concurrency=concurrency,
         )
         return item, await item.accepted
 
@@ -143,15 +147,16 @@ class Batcher:
         owner: str = DEFAULT_OWNER,
         charge: Charge | None = None,
         tier: Tier,
+        concurrency: Concurrency | None = None,
     ) -> Item:
         if reason := self._full():
             metrics.JOBS_REFUSED.labels(QueueFull.code).inc()
             raise QueueFull(reason, retry_after_s=5)
         self._check_pool(manifest.pool)
-        key = (manifest.name, manifest.version, outputs, recorded, tier, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
-        group = self._groups.get(key)
-        if group is None or group.manifest is not manifest:
-            group = self._groups[key] = Group(manifest, outputs, recorded, tier, Meters(manifest, recorded=recorded))
+        if concurrency is None:
+            group = self._group(manifest, outputs, inputs, tier, recorded=recorded)
+        else:
+            group = _apart(manifest, outputs, tier)
         loop, now = asyncio.get_running_loop(), time.time()
         size = sum(len(tensor.data) for tensor in inputs)
         item = Item(
@@ -167,12 +172,20 @@ class Batcher:
             loop.create_future(),
             owner,
             charge=charge,
+            concurrency=concurrency,
         )
         group.add(item)
         self._kick(group)
         if group.waiting and group.timer is None:
             group.timer = loop.call_later(manifest.batch.max_wait_ms / 1000, self._overdue, group)
         return item
+
+    def _group(self, manifest: Manifest, outputs: tuple[str, ...], inputs: Sequence[Tensor], tier: Tier, *, recorded: bool) -> Group:
+        key = (manifest.name, manifest.version, outputs, recorded, tier, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
+        group = self._groups.get(key)
+        if group is None or group.manifest is not manifest:
+            group = self._groups[key] = Group(manifest, outputs, recorded, tier, Meters(manifest, recorded=recorded))
+        return group
 
     def _kick(self, group: Group) -> None:
         while group.waiting:
@@ -200,7 +213,7 @@ class Batcher:
         delivery, taken, body = self._delivery(group, items), list[Item](), b""
         sent = self._sent[delivery.id] = Sent(group, items, time.perf_counter())
         error: CeleriacError | None = None
-        position, created_at, left = 0, 0.0, 0
+        position, created_at, left, became = 0, 0.0, 0, ["admit"]
         try:
             while items:
                 body = delivery.pack()
@@ -213,6 +226,9 @@ class Batcher:
                     await asyncio.to_thread(self._blobs.remove, body)
                 if status == b"full":
                     break
+                concurrency = items[0].concurrency
+                if concurrency is not None and (refusal := keyed.refusal(status, position, concurrency, items[0].owner)):
+                    raise refusal
                 if status == b"limited":
                     refuse(items, position)
                 else:
@@ -221,17 +237,18 @@ class Batcher:
             if items and status == b"full":
                 error = queue_full(group.queue, position, self._settings.max_queue)
             elif items:
-                created_at, left = float(rest[0]), int(rest[1])
-                if len(rest) > 2:
-                    rate_limits.note_usages(rest[2], [item.charge for item in items])
-        except (QueueFull, StoreUnavailable) as failure:
+                created_at, left, became = float(rest[0]), int(rest[1]), rest[2].decode().split()
+                if len(rest) > 3:
+                    rate_limits.note_usages(rest[3], [item.charge for item in items])
+        except (ConcurrencyLimitReached, QueueFull, StoreUnavailable) as failure:
             error = failure
         except (RedisError, OSError) as failure:
             error = StoreUnavailable(f"Redis did not take the job. Try again: {failure}")
         group.committing -= 1
-        if error is not None or not items:
+        # Nobody waits for the reply of a job with a concurrency key: no worker reports that another one replaced it.
+        if error is not None or not items or items[0].concurrency is not None:
             self._forget(delivery.id)
-        else:
+        if error is None and items:
             keep = self._settings.max_wait_s if delivery.recorded else self._settings.infer_timeout_s
             if delivery.id in self._sent:
                 sent.timer = asyncio.get_running_loop().call_later(keep, self._forget, delivery.id)
@@ -246,9 +263,9 @@ class Batcher:
             elif not item.accepted.done():
                 # The inputs are in Redis now and need not be kept here.
                 item.inputs = ()
-                if delivery.recorded:
+                if delivery.recorded and item.concurrency is None:
                     self.items[item.job] = item
-                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left))
+                item.accepted.set_result(Accepted(created_at, position - len(items) + 1 + at, left, became[0], tuple(became[1:])))
         for item in taken:
             # Only now is the job with the same id in the store.
             if error is not None:
@@ -312,7 +329,11 @@ class Batcher:
             charges=[item.charge for item in items],
             shares=self._fair_share.shares((item.owner, item.rows) for item in items),
             target=self._fair_share.target(queue),
+            concurrency=self._concurrency(items[0]),
         )
+
+    def _concurrency(self, item: Item) -> bytes:
+        return b"" if item.concurrency is None else keyed.encode(item.concurrency, item.owner, item.job, self._settings)
 
     def finish(self, delivery_id: str, outcomes: Sequence[Outcome], late: frozenset[int]) -> None:
         """Handle a reply: outcomes of a delivery or of a part of it, and the places of those that came too late to count."""
@@ -340,3 +361,8 @@ class Batcher:
             if sent.group.recorded:
                 for item in sent.items:
                     self.items.pop(item.job, None)
+
+
+def _apart(manifest: Manifest, outputs: tuple[str, ...], tier: Tier) -> Group:
+    """Return a group for one job with a concurrency key, which neither waits for other jobs nor makes them wait."""
+    return Group(manifest, outputs, True, tier, Meters(manifest, recorded=True))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from app import metrics
 from app.broker import names
 from app.broker.batcher.concurrency_limit import ConcurrencyLimit
+from app.core.concurrency import Concurrency
 from app.core.deliveries import Outcome
 from app.core.errors import CeleriacError
 from app.core.jobs import Job
@@ -22,11 +23,16 @@ from app.store import rate_limits
 
 @dataclass(slots=True)
 class Accepted:
-    """Redis has the job: the time (seconds since 1970), how many jobs had entered its queue with it, and how many had left."""
+    """Redis has the job: the time (seconds since 1970), how many jobs had entered its queue with it, and how many had left.
+
+    `became` is `admit`, or `wait` or `cancel` for a job whose concurrency key has its limit; `interrupted` are the deliveries that it replaces.
+    """
 
     created_at: float
     position: int
     left: int = 0
+    became: str = "admit"
+    interrupted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -35,6 +41,7 @@ class Item:
 
     `accepted` is done when Redis has the job (None: the id was taken), `outcome` when the job has ended (None: read the record).
     `record` is the record that was stored, and `charge` what the job takes from rate limits.
+    An item with a concurrency key has a delivery of its own, because the job may be held back.
     """
 
     job: str
@@ -50,6 +57,7 @@ class Item:
     owner: str
     record: Job | None = None
     charge: Charge | None = None
+    concurrency: Concurrency | None = None
 
     def fail(self, error: CeleriacError) -> None:
         """End the waits for the job with an error."""

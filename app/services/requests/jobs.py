@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from app.core.concurrency import KEY, MAX_LIMIT, Concurrency, OnFull
 from app.core.errors import InvalidInput
 from app.core.tiers import Tier
-from app.services.requests.body import RequestBody
+from app.services.requests.body import Pattern, RequestBody
 from app.services.requests.models import Reference
 from app.services.requests.webhooks import OptionalWebhook
 from app.settings import Settings
@@ -40,6 +41,28 @@ AT_MOST: Final = "At most `CELERIAC_JOB_TTL_S` of the server, which is 86400 by 
 """Part of the description of a deadline. The schema has no maximum, because a setting changes it."""
 
 
+Key = Annotated[str, Pattern(KEY, "Use 1 to 128 letters, digits and ._:/@- and begin with a letter or a digit.")]
+KEY_IS: Final = "Name of what is limited, for example a customer. It counts for the owner of the caller only."
+LIMIT_IS: Final = "Maximum number of jobs of the key. The limit of the newest job counts for all of them."
+ON_FULL_IS: Final = (
+    "What happens if the key has its limit of jobs: `queue` holds the job back until one of them has ended, `refuse` responds with 409, "
+    "`cancel_running` cancels the oldest jobs of the key, `cancel_newest` accepts this job and cancels it."
+)
+
+
+class ConcurrencyKey(RequestBody):
+    """How many jobs of the caller with the same key are queued or run at once."""
+
+    key: Key = Field(description=KEY_IS, examples=["customer:42"])
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(1, description=LIMIT_IS)
+    on_full: Annotated[OnFull, Field(strict=False)] = Field(OnFull.QUEUE, description=ON_FULL_IS)
+
+    @property
+    def value(self) -> Concurrency:
+        """The concurrency key of the job."""
+        return Concurrency(self.key, self.limit, self.on_full)
+
+
 class Submission(RequestBody):
     """A prediction to run."""
 
@@ -64,6 +87,7 @@ class Submission(RequestBody):
     deadline_s: Deadline | None = Field(None, description=f"Seconds that the job may wait for a worker before it expires. {AT_MOST}")
     service_tier: ServiceTier = Field(Tier.DEFAULT, description=TIER)
     webhook: OptionalWebhook = None
+    concurrency: ConcurrencyKey | None = Field(None, description="Limits how many jobs with the same key are queued or run at once.")
 
 
 class PipelineSubmission(RequestBody):

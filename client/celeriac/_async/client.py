@@ -135,7 +135,8 @@ class AsyncClient:
             method: output of the model.
             service_tier: `priority`, `default` or `flex` (default: `default`). Workers take jobs of `priority` first and those of `flex` last.
             key: idempotency key. A second call with the same key and rows returns the same job (default: a new key per call).
-            options: `deadline_s`, the seconds that the job may wait, and `webhook`.
+            options: `deadline_s`, the seconds that the job may wait, `webhook`, and `concurrency`, an object with `key`, `limit` and
+                `on_full`.
         """
         body = _body(model, rows, method, {**_tier(service_tier), **options})
         record = await self._transport.post("/v1/jobs", body, key=key or uuid.uuid4().hex)

@@ -25,6 +25,7 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "by": None,
         "reason": None,
         "waiting": {"priority": 0, "interactive": 1, "bulk": 0, "flex": 0},
+        "held_back": 0,
         "running": 0,
         "workers": 0,
         "processes": 0,

@@ -97,6 +97,7 @@ async def test_nothing_is_ready_while_redis_refuses_us(configured: pytest.Monkey
 def test_pods_that_are_terminating_are_not_counted_as_workers() -> None:
     living = [WORKER, replace(WORKER, name="default@celeriac-worker-default-5d-2-1")]
     seen = Scaling(0, 0, 0, 5, None, [], frozenset({"celeriac-worker-default-5d-2"}))
-    shown = pools.present("default", PoolOverview({"default": QueueDepth(0, 0, 0, 0, 0)}, {}, living, (), {"default": seen}, None))
+    depths = {"default": QueueDepth(0, 0, 0, 0, 0)}
+    shown = pools.present("default", PoolOverview(depths, {"default": 0}, {}, living, (), {"default": seen}, None))
     assert (shown["workers"], shown["processes"]) == (1, 2)
     assert shown["scaling"] == {"wanted": 0, "ready": 0, "minimum": 0, "maximum": 5, "last_event": None}
