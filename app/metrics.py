@@ -157,6 +157,11 @@ FAILING_ADDRESSES: Final = Gauge(
 KEY_PREVIOUS_USED: Final = Counter(
     "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
 )
+CONSOLE_SESSIONS: Final = Counter(
+    "celeriac_console_sessions",
+    "Console sessions by event: started, ended by signing out, or displaced because the key had the maximum number of them.",
+    ["event"],
+)
 AUTHENTICATION_REQUIRED: Final = Gauge(
     "celeriac_authentication_required",
     "1 if requests need an API key. 0 if everybody who reaches the API may use it.",
