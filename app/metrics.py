@@ -177,6 +177,11 @@ FAILING_ADDRESSES: Final = Gauge(
 KEY_PREVIOUS_USED: Final = Counter(
     "celeriac_key_previous_used", "Requests with the previous secret of an API key that was rotated. They fail when its overlap ends."
 )
+CONSOLE_SESSIONS: Final = Counter(
+    "celeriac_console_sessions",
+    "Console sessions by event: started, ended by signing out, or displaced because the key had the maximum number of them.",
+    ["event"],
+)
 AUTHENTICATION_MODE: Final = Gauge(
     "celeriac_authentication_mode",
     "1 for how an API authenticates, by mode: keys, or none if everybody who reaches it may use it.",

@@ -141,6 +141,15 @@ class Settings(BaseSettings):
         "none",
         description="Authentication of the API: `none` accepts every request, `keys` demands an API key or an identity token with the scope of the operation.",
     )
+    console: Literal["on", "off"] = Field(
+        "on", description="Web console at `/console`: `on` serves its files and sessions, `off` neither. With `off`, `/` leads to `/docs`."
+    )
+    console_session_s: int = Field(
+        12 * 3600, gt=0, le=30 * 24 * 3600, description="Time after which a browser that signed in to the console must sign in again."
+    )
+    max_sessions_per_key: int = Field(
+        20, gt=0, description="Browsers that may be signed in to the console with one API key; a further one ends the oldest session."
+    )
     keys_file: Path | None = Field(
         None, description="YAML or JSON file with hashes of API keys, for example a mounted Secret. It is read again when it changes."
     )

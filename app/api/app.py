@@ -31,6 +31,7 @@ def create() -> ASGIApp:
         api_keys,
         audit,
         batches,
+        console,
         dead_letters,
         files,
         health,
@@ -46,6 +47,7 @@ def create() -> ASGIApp:
         trainings,
         webhooks,
     )
+    from app.api.server import console as console_pages
     from app.api.server import documentation
     from app.api.server.cors import Cors
     from app.api.server.cross_origin import CrossOrigin
@@ -53,6 +55,7 @@ def create() -> ASGIApp:
     from app.api.server.metrics import MetricsMiddleware
     from app.api.server.shutdown import graceful_shutdown
 
+    with_console = settings().console == "on"
     modules = (
         inference,
         jobs,
@@ -71,6 +74,7 @@ def create() -> ASGIApp:
         server,
         model_repository,
         health,
+        *([console] if with_console else []),
     )
 
     @asynccontextmanager
@@ -93,7 +97,9 @@ def create() -> ASGIApp:
     for module in modules:
         app.include_router(module.router)
     problems.install(app)
-    documentation.install(app, locked=settings().auth != "none")
+    documentation.install(app, locked=settings().auth != "none", start="console/" if with_console else "docs")
+    if with_console:
+        console_pages.install(app)
     origins = names(settings().cors_origins)
     router = FastRouter(app, [module.router for module in modules], CrossOrigin(origins))
     measured = MetricsMiddleware(Cors(router, origins) if origins else router)

@@ -47,6 +47,7 @@ from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.catalog import Catalog
+from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
 from app.services.direct_versions import DirectVersions
 from app.services.failed_authentications import FailedAuthentications
@@ -143,6 +144,7 @@ class Container:
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
+        self.console_sessions = ConsoleSessions(redis, settings)
         self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
         background: list[_BackgroundLoop] = []
         self._authentication: Authentication | None = None
@@ -152,7 +154,7 @@ class Container:
             tokens = _identity_tokens(settings, loops)
             self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
             background += [self._authentication, *([tokens] if tokens else [])]
-            self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals)
+            self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals, self.console_sessions)
         self.audit = AuditService(redis)
         metrics.AUTHENTICATION_MODE.labels(settings.auth).set(1)
 

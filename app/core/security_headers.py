@@ -12,11 +12,14 @@ EVERYWHERE: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
 )
-"""Headers of every response. Any response may hold a prediction, so no cache stores one."""
+"""Headers of every response."""
 POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 """For data: a browser that shows it as a page loads nothing and runs nothing."""
+NO_STORE: Final = (b"cache-control", b"no-store")
+"""For everything but the files of the console: a response may hold a prediction, so no cache stores one."""
+DATA: Final = (POLICY, NO_STORE)
+"""Headers of every response with data."""
 _SCRIPT: Final = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 

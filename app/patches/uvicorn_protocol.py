@@ -29,7 +29,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from app import metrics
-from app.core.security_headers import EVERYWHERE, POLICY
+from app.core.security_headers import DATA, EVERYWHERE
 from app.patches.uvicorn_headers import send_with_every_response
 from app.patches.uvicorn_transport import Protocol
 from app.settings import settings
@@ -62,7 +62,8 @@ class Refusal(Exception):
         code = self.title.lower().replace(" ", "_")
         problem = {"type": f"urn:celeriac:error:{code}", "title": self.title, "status": self.status, "detail": self.detail, "code": code}
         body = orjson.dumps(problem | {"error": self.detail})
-        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\n%b: %b\r\nconnection: close\r\n\r\n" % (len(body), *POLICY)
+        lines = b"".join(b"%b: %b\r\n" % header for header in DATA)
+        head = b"content-type: application/problem+json\r\ncontent-length: %d\r\n%bconnection: close\r\n\r\n" % (len(body), lines)
         retry = b"retry-after: 1\r\n" if self.status == 503 else b""
         return STATUS_LINE[self.status] + retry + head + body
 

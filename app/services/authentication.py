@@ -131,13 +131,27 @@ class Authentication:
         if self._tokens is not None and b"." in text:
             return await self._tokens.verify(text), None
         id, secret = parse(text)
+        return await self.verify_hash(id, hash_secret(secret), address)
+
+    async def verify_hash(self, id: str, secret_hash: bytes, address: str) -> Authenticated:
+        """Return the caller whom the ID of a key and the hash of its secret identify: those of a console session.
+
+        Args:
+            id: ID of the key.
+            secret_hash: Hash of its secret.
+            address: Address of the client.
+
+        Raises:
+            InvalidKey: The key is unknown, its secret is another one, or it is disabled or expired.
+            StoreUnavailable: Redis does not answer, and the record was not read lately.
+        """
         cached = self._in_file.get(id)
         if cached is None:
             cached = self._cache.get(id)
             if cached is None or time.monotonic() - cached.read_at > _FRESH_S:
                 cached = await self._read(id, cached, address)
         now = time.time()
-        previous = cached.record.check(hash_secret(secret), now)
+        previous = cached.record.check(secret_hash, now)
         if now - self._marked.get(id, 0.0) >= _USED_EVERY_S:
             self._mark(cached.record, now)
         if not previous:

@@ -50,7 +50,7 @@ if change.status then
   if what and (redis.call('HEXISTS', KEYS[1], 'told') == 1 or redis.call('EXISTS', keys.WEBHOOKS) == 1) then
     -- A second later if the file is invalid: the request still waits and refuses the batch, which drops the event.
     local at = status == 'validating' and change.status == 'failed' and string.format('%.6f', now + 1) or now
-    redis.call('ZADD', keys.EVENTS, 'NX', at, 'batch:' .. id .. ':' .. (redis.call('HGET', KEYS[1], 'round') or 0) .. ' ' .. what)
+    redis.call('ZADD', keys.EVENTS, 'NX', at, string.format('batch:%s:%s %s', id, redis.call('HGET', KEYS[1], 'round') or 0, what))
   end
   if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
 end

@@ -148,6 +148,16 @@ def open_batches(owner: str) -> str:
     return f"{PREFIX}batches:open:{owner}"
 
 
+def console_session(digest: str) -> str:
+    """String, JSON: the API key of a browser that signed in to the console, by the hash of its cookie: until the session ends."""
+    return f"{PREFIX}console-session:{digest}"
+
+
+def console_sessions(key: str) -> str:
+    """Sorted set of the hashes of an API key's console sessions by expiry: until the last one ends; bounded by `max_sessions_per_key`."""
+    return f"{PREFIX}console-sessions:{key}"
+
+
 def api_key(id: str) -> str:
     """Hash `record`, `revision`, `last_used_at`: until the API key is deleted."""
     return f"{PREFIX}api-key:{id}"

@@ -37,8 +37,8 @@ SCRIPTED: Final = (
 """How Lua and shell scripts, which have no suffix, name variables."""
 CHANGED_WITH_CI: Final = ("test",)
 """Scripts that are changed together with the pipeline of CI."""
-SKIPPED: Final = (".json", ".pyc", ".svg")
-"""Suffixes of generated files and images, among them the chart's schema and the dashboards."""
+SKIPPED: Final = (".json", ".mjs", ".png", ".pyc", ".svg")
+"""Suffixes of generated files, of images and of modules of others, among them the chart's schema and the dashboards."""
 
 
 def names(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,7 @@ from starlette.types import Scope as Connection
 
 from app import metrics
 from app.api.http.rate_limits import headers
-from app.api.server import auditing
+from app.api.server import auditing, session_cookie
 from app.api.server.operations import AUDITED, Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
@@ -30,6 +30,7 @@ from app.core.errors import (
     shown,
 )
 from app.services.authentication import Authenticated, Authentication
+from app.services.console_sessions import ConsoleSessions
 from app.services.failed_authentications import FailedAuthentications
 from app.services.rate_limits import RateLimits, noting
 from app.services.refusals import Refusals
@@ -41,9 +42,15 @@ class AccessControl:
     """Admits the requests whose key has the scope of the operation."""
 
     def __init__(
-        self, authentication: Authentication, failures: FailedAuthentications, rate_limits: RateLimits, refusals: Refusals
+        self,
+        authentication: Authentication,
+        failures: FailedAuthentications,
+        rate_limits: RateLimits,
+        refusals: Refusals,
+        sessions: ConsoleSessions,
     ) -> None:
         self._authentication = authentication
+        self._sessions = sessions
         self._failures = failures
         self._rate_limits = rate_limits
         self._refusals = refusals
@@ -52,7 +59,8 @@ class AccessControl:
         """Call the endpoint of a route for an admitted caller.
 
         Raises:
-            CredentialsMissing: The request has no key.
+            CredentialsMissing: The request has no key and no session of the console, or that session has ended.
+            CrossOriginRefused: A page of another origin uses the session of the console.
             InvalidKey: The key is not valid.
             InvalidToken: The identity token is not valid.
             RoleMissing: No rule gives the holder of the identity token a role.
@@ -107,13 +115,24 @@ class AccessControl:
         client = scope.get("client")
         address: str = client[0] if client else ""
         try:
-            return await self._authentication.verify(_key(scope), address)
+            text = key_of(scope)
+            return await (self._session(scope, address) if text is None else self._authentication.verify(text, address))
         except (StoreUnavailable, IssuerUnavailable) as error:
             raise _counted(error) from None
         except CeleriacError as error:
             refusal = self._failures.failed(address, error) if isinstance(error, InvalidKey | InvalidToken) else error
             auditing.unauthenticated(self._refusals, scope, refusal)
             raise _counted(refusal) from None
+
+    async def _session(self, scope: Connection, address: str) -> Authenticated:
+        """Return the caller whose browser signed in to the console."""
+        token = session_cookie.token(scope)
+        if token is None:
+            raise CredentialsMissing(_MISSING)
+        credential = await self._sessions.find(token)
+        if credential is None:
+            raise CredentialsMissing("The session of the console has ended. Sign in again.")
+        return await self._authentication.verify_hash(credential.key, credential.secret_hash, address)
 
 
 def _check(caller: Caller, requirement: Scope | Access) -> None:
@@ -123,8 +142,8 @@ def _check(caller: Caller, requirement: Scope | Access) -> None:
         raise ScopeMissing("No scope allows this operation yet.")
 
 
-def _key(scope: Connection) -> bytes:
-    """Return the key of a request. Every field counts, so that none hides behind another one."""
+def key_of(scope: Connection) -> bytes | None:
+    """Return the key of a request, or None. Every field counts, so that none hides behind another one."""
     key: bytes | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -139,8 +158,6 @@ def _key(scope: Connection) -> bytes:
         if key is not None and text != key:
             raise CredentialsConflict("The request has two different API keys. Send one, in Authorization or in X-API-Key.")
         key = text
-    if key is None:
-        raise CredentialsMissing(_MISSING)
     return key
 
 

@@ -1,18 +1,19 @@
-"""The `Content-Security-Policy` of responses that others make: Starlette, FastAPI and its pages."""
+"""The security headers of responses that others make: Starlette, FastAPI and its pages."""
 
 from __future__ import annotations
 
 from starlette.types import Message, Send
 
-from app.core.security_headers import POLICY
+from app.core.security_headers import DATA
 
 
 def with_policy(send: Send) -> Send:
-    """Return a `send` that adds the policy for data to a response which has no policy of its own."""
+    """Return a `send` that adds the headers for data to a response, except those that it has."""
 
     async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start" and all(name != POLICY[0] for name, _ in message["headers"]):
-            message["headers"] = [*message["headers"], POLICY]
+        if message["type"] == "http.response.start":
+            names = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(header for header in DATA if header[0] not in names)]
         await send(message)
 
     return sending

@@ -26,8 +26,16 @@ class CrossOrigin:
 
     def check(self, scope: Scope) -> None:
         """Raise CrossOriginRefused if a page of another origin sent the request."""
+        stranger = self.stranger(scope)
+        if stranger is not None:
+            raise CrossOriginRefused(
+                f"A page of {stranger} may not change anything here. Name its origin in CELERIAC_CORS_ORIGINS, or turn on authentication."
+            )
+
+    def stranger(self, scope: Scope) -> str | None:
+        """Return the origin of the page that may not send the request, or None."""
         if scope["method"] in _SAFE or b"*" in self._origins:
-            return
+            return None
         site = origin = host = b""
         for name, value in scope["headers"]:
             if name == b"sec-fetch-site":
@@ -37,11 +45,8 @@ class CrossOrigin:
             elif name == b"host":
                 host = value
         if site in (b"same-origin", b"none") or origin in self._origins:
-            return
+            return None
         # Browsers send Sec-Fetch-Site to HTTPS and to loopback addresses only.
         if not site and (not origin or origin.partition(b"://")[2] == host):
-            return
-        text = shown(origin.decode("latin-1")) if origin else "another origin"
-        raise CrossOriginRefused(
-            f"A page of {text} may not change anything here. Name its origin in CELERIAC_CORS_ORIGINS, or turn on authentication."
-        )
+            return None
+        return shown(origin.decode("latin-1")) if origin else "another origin"

@@ -43,6 +43,7 @@ _TAGS: Final = [
     {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "audit", "description": "The audit log: who changed what, and which requests were refused."},
+    {"name": "console", "description": "Sessions of browsers that signed in to the console with an API key."},
     {"name": "health", "description": "Probes and metrics."},
 ]
 
@@ -52,8 +53,14 @@ def serves(path: str) -> bool:
     return path in _PAGES or path.startswith(f"{_ASSETS}/")
 
 
-def install(app: FastAPI, locked: bool) -> None:
-    """Add the pages to an application that was made with `openapi_url=None`. `locked`: its operations need a key."""
+def install(app: FastAPI, locked: bool, start: str) -> None:
+    """Add the pages to an application that was made with `openapi_url=None`.
+
+    Args:
+        app: The application.
+        locked: Whether its operations need a key.
+        start: Relative address of the page that `/` leads to.
+    """
     app.openapi_url = "/openapi.json"
     app.openapi = lambda: app.openapi_schema or _described(app, locked)  # type: ignore[method-assign]
     app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
@@ -67,7 +74,7 @@ def install(app: FastAPI, locked: bool) -> None:
 
     @app.get("/", include_in_schema=False)
     async def index(request: Request) -> Response:
-        return RedirectResponse(request.scope.get("root_path", "").rstrip("/") + "/docs")
+        return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}/{start}")
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:

@@ -21,14 +21,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
-from app.api.server import auditing, documentation
+from app.api.server import auditing, console, documentation
 from app.api.server.access_control import AccessControl
 from app.api.server.content_policy import with_policy
 from app.api.server.cross_origin import CrossOrigin
 from app.api.server.operations import AUDITED
 from app.api.server.plain_route import UNROUTED, PlainRoute
 from app.core.errors import CeleriacError
-from app.core.security_headers import POLICY
+from app.core.security_headers import DATA
 
 log = logging.getLogger(__name__)
 _ADMITTED: Final = Response()
@@ -72,11 +72,15 @@ class FastRouter:
         if match is None:
             allowed = self._allowed(path)
             # A preflight request carries no key, and its response says no more than the documentation.
-            if self.access_control is not None and not (allowed and method == "OPTIONS") and not documentation.serves(path):
+            if (
+                self.access_control is not None
+                and not (allowed and method == "OPTIONS")
+                and not (documentation.serves(path) or console.serves(path))
+            ):
                 scope["app"] = self._app
                 refusal = await self._refusal(self.access_control, Request(scope, receive))
                 if refusal is not None:
-                    refusal.raw_headers.append(POLICY)
+                    refusal.raw_headers.extend(DATA)
                     await refusal(scope, receive, send)
                     return
             if self.access_control is not None:
@@ -98,7 +102,7 @@ class FastRouter:
             response = await self._call(request, endpoint)
         finally:
             release(scope)
-        response.raw_headers.append(POLICY)
+        response.raw_headers.extend(DATA)
         await response(scope, receive, send)
 
     async def _serve_anyone(self, request: Request, route: PlainRoute) -> Response:

@@ -111,6 +111,9 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "index_v2_repository_index_post": Access.ANY_KEY,
     "load_v2_repository_models__name__load_post": Scope.MODELS_WRITE,
     "unload_v2_repository_models__name__unload_post": Scope.MODELS_WRITE,
+    "read_console_session_get": Access.ANY_KEY,
+    "start_console_session_post": Access.ANY_KEY,
+    "end_console_session_delete": Access.ANY_KEY,
     "live_livez_get": Access.OPEN,
     "ready_readyz_get": Access.OPEN,
     "metrics_metrics_get": Scope.OPERATE,
@@ -164,6 +167,8 @@ NOT_AUDITED: Final[dict[str, str]] = {
     "create_v1_files_post": "It makes a file of its caller, whose description has the owner.",
     "submit_v1_trainings_post": "It makes a job of its caller. The version that it publishes and its promotion are audited.",
     "index_v2_repository_index_post": "It changes nothing.",
+    "start_console_session_post": "A session may do what its key may do. Entries of what it does name the key.",
+    "end_console_session_delete": "It ends a session of its caller.",
 }
 """Why the audit log does not have the other operations whose method is not GET. A test compares both tables with the OpenAPI document."""
 

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-GETTABLE = ["/", "/docs", "/docs/assets/favicon.png", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/jobs", "/v1/models", "/v1/pools", "/v2", "/v2/models/wine", "/v1/models/nobody", "/nowhere"]  # fmt: skip
+GETTABLE = ["/", "/console", "/console/", "/console/static/x/app.js", "/docs", "/docs/assets/favicon.png", "/openapi.json", "/livez", "/readyz", "/metrics", "/v1/jobs", "/v1/models", "/v1/pools", "/v2", "/v2/models/wine", "/v1/models/nobody", "/nowhere"]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", GETTABLE)
@@ -57,9 +57,9 @@ async def test_a_path_that_does_not_exist_is_not_found_by_any_method(api: httpx.
     assert (await api.request(method, "/v1/nowhere")).status_code == 404
 
 
-async def test_the_root_leads_to_the_documentation(api: httpx.AsyncClient) -> None:
+async def test_the_root_leads_to_the_console(api: httpx.AsyncClient) -> None:
     response = await api.get("/", follow_redirects=True)
-    assert (response.status_code, response.url.path) == (200, "/docs")
+    assert (response.status_code, response.url.path) == (200, "/console/")
 
 
 async def test_the_page_shows_short_examples_in_plain_words_and_asks_for_json(api: httpx.AsyncClient) -> None:

@@ -34,6 +34,10 @@ SHARED: Final = {
     "config_v2_models__name__config_get", "config_v2_models__name__versions__version__config_get",
     "model_ready_v2_models__name__ready_get", "model_ready_v2_models__name__versions__version__ready_get",
     "index_v2_repository_index_post", "load_v2_repository_models__name__load_post", "unload_v2_repository_models__name__unload_post",
+    # Each caller reads and ends a session of its own.
+    "read_console_session_get",
+    "start_console_session_post",
+    "end_console_session_delete",
 }  # fmt: skip
 """Operations on what belongs to nobody: models, pipelines, pools; and the limits of the caller. Predictions that wait leave nothing behind."""
 KEY: Final = {"idempotency-key": '"shared"'}

@@ -1,0 +1,90 @@
+// @ts-check
+/** One job: what became of it, its timeline, its result and logs, and what can be done with it. */
+import { html, useState } from "../lib.js";
+import { BASE, call, useResource } from "../api.js";
+import { count, duration, local } from "../format.js";
+import { stringify } from "../json.js";
+import { go, link } from "../router.js";
+import { Action, Copy, Facts, Failure, Head, List, Loading, State, Value } from "../ui.js";
+import { subject } from "./jobs.js";
+import { may } from "./permissions.js";
+
+const FINAL = ["succeeded", "failed", "cancelled", "expired"];
+
+export function Job({ id, session }) {
+  const [ended, setEnded] = useState(false);
+  const resource = useResource(`v1/jobs/${encodeURIComponent(id)}`, ended ? 0 : 2);
+  const job = resource.data;
+  if (!job) return html`<${Head} title=${`Job ${id}`} /><${Loading} resource=${resource} />`;
+  if (FINAL.includes(job.state) && !ended) setEnded(true);
+  const cancel = async () => {
+    await call("DELETE", `v1/jobs/${encodeURIComponent(id)}`);
+    await resource.reload();
+  };
+  const retry = async () => {
+    const made = await call("POST", `v1/jobs/${encodeURIComponent(id)}/retry`);
+    go(link(["jobs", made.id]));
+  };
+  const predict = may(session, "predict");
+  const address = `${BASE}v1/jobs/${job.id}`;
+  const header = session.authentication === "keys" ? ' -H "Authorization: Bearer $CELERIAC_API_KEY"' : "";
+  return html`<${Head} title=${`Job ${job.id}`}>
+      <${Copy} label="Copy curl" text=${`curl${header} ${address}`} />
+      <${Copy} label="Copy Python" text=${`import celeriac\n\nwith celeriac.Client("${BASE.replace(/\/$/, "")}") as client:\n    job = client.jobs.get("${job.id}")\n`} />
+      <${Copy} label="Copy CLI" text=${`celeriac jobs show ${job.id}`} />
+      ${predict && !FINAL.includes(job.state) && html`<${Action} label="Cancel" danger act=${cancel} confirm="A job that runs is interrupted. A cancelled job has no result." done="The job is cancelled." />`}
+      ${predict && job.kind === "pipeline" && ["failed", "expired", "cancelled"].includes(job.state) &&
+      html`<${Action} label="Retry" main act=${retry} done="Another run has started: only the steps that had not succeeded." />`}
+    <//>
+    <${Failure} error=${resource.error} />
+    <div class="columns">
+      <section class="card" aria-label="Facts">
+        <${Facts} items=${[
+          ["State", html`<${State} value=${job.state} />`],
+          ["Model", job.model ? html`<a href=${link(["models", job.model])}>${subject(job)}</a>` : subject(job)],
+          ["Method", job.method],
+          ["Kind", job.kind],
+          ["Rows", job.rows === undefined ? null : count(job.rows)],
+          ["Owner", job.owner ?? "default"],
+          ["Attempt", job.attempt],
+          ["Started by", job.parent],
+          ["Position", job.queue_position],
+          ["Starts in about", job.estimated_start_s === undefined ? null : duration(job.estimated_start_s)],
+          ["Waits for", job.waits_for],
+          ["Progress", job.progress ? html`<progress value=${job.progress.fraction} aria-label="Progress"></progress> ${Math.round(job.progress.fraction * 100)} % ${job.progress.text}` : null],
+        ]} />
+      </section>
+      <section class="card" aria-label="Timeline"><h2>Timeline</h2><${Timeline} job=${job} /></section>
+    </div>
+    ${job.error && html`<section class="card failure" aria-label="Error"><h2>Error</h2><p><strong>${job.error.code}</strong></p><p>${job.error.detail}</p>
+      ${may(session, "operate") && html`<a href=${link(["dead-letters", job.id])}>Dead letter, if it was kept</a>`}</section>`}
+    ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Steps} steps=${job.steps} /></section>`}
+    ${job.request && html`<section class="card" aria-label="Request"><h2>Request</h2><pre tabindex="0">${stringify(job.request, "  ")}</pre></section>`}
+    ${job.result !== undefined && html`<section class="card" aria-label="Result"><h2>Result</h2><${Value} value=${job.result} names=${names(job.classes)} label="Result" /></section>`}
+    ${job.logs && html`<section class="card" aria-label="Logs"><h2>Logs</h2><pre tabindex="0">${job.logs}</pre></section>`}`;
+}
+
+/** Names of the columns of a result, which are the classes of a model with one target. */
+const names = (classes) => (classes && !Array.isArray(classes[0]) ? classes : null);
+
+function Timeline({ job }) {
+  const points = [
+    ["Created", job.created_at, ""],
+    ["Started", job.started_at, job.wait_s === null ? "" : `after ${duration(job.wait_s)} in the queue`],
+    [job.finished_at ? job.state[0].toUpperCase() + job.state.slice(1) : "Ended", job.finished_at, job.run_s === null ? "" : `after running for ${duration(job.run_s)}`],
+  ];
+  return html`<ol class="timeline">
+    ${points.map(([name, at, text]) => html`<li class=${at ? "" : "open"}><span>${name}</span><span>${at ? local(at) : html`<span class="quiet">not yet</span>`} <span class="quiet">${at && text}</span></span></li>`)}
+  </ol>`;
+}
+
+function Steps({ steps }) {
+  const columns = [
+    { name: "Step", show: (step) => (step.job && !step.branches ? html`<a href=${link(["jobs", step.job])}>${step.name}</a>` : step.name) },
+    { name: "State", show: (step) => html`<${State} value=${step.state} />` },
+    { name: "Branches", show: (step) => (step.branches ? Object.entries(step.branches).map(([state, number]) => `${number} ${state}`).join(", ") : "") },
+    { name: "Run", number: true, show: (step) => duration(step.run_s) },
+    { name: "Error", clip: true, show: (step) => step.error?.detail ?? "" },
+  ];
+  return html`<${List} label="Steps" columns=${columns} items=${steps} id=${(step) => step.name} empty="No steps." />`;
+}

@@ -1,0 +1,88 @@
+// @ts-check
+/** Jobs: the newest first, with filters in the address. What is new is announced and moves no row. */
+import { html, useEffect, useState } from "../lib.js";
+import { get, query, useResource } from "../api.js";
+import { count, duration } from "../format.js";
+import { go, link } from "../router.js";
+import { Failure, Head, List, Loading, Pager, State, Time } from "../ui.js";
+
+const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
+const EVERY_S = 3;
+const LIMIT = 50;
+const ID = /^[0-9a-f]{32}(-\d+)?$/;
+
+const COLUMNS = [
+  { name: "State", show: (job) => html`<${State} value=${job.state} />` },
+  { name: "Model", show: (job) => subject(job) },
+  { name: "Job", show: (job) => html`<a class="mono" href=${link(["jobs", job.id])}>${job.id}</a>` },
+  { name: "Owner", wide: true, show: (job) => job.owner ?? "default" },
+  { name: "Rows", number: true, wide: true, show: (job) => count(job.rows) },
+  { name: "Attempt", number: true, wide: true, show: (job) => job.attempt },
+  { name: "Wait", number: true, show: (job) => duration(job.wait_s) },
+  { name: "Run", number: true, show: (job) => duration(job.run_s) },
+  { name: "Created", show: (job) => html`<${Time} at=${job.created_at} />` },
+];
+
+/** @param {any} job */
+export function subject(job) {
+  if (job.pipeline) return job.step ? `${job.pipeline} › ${job.step}` : job.pipeline;
+  return job.model ? `${job.model}${job.version ? `@${job.version}` : ""}` : (job.kind ?? "–");
+}
+
+export function Jobs({ search }) {
+  const [shown, setShown] = useState([]);
+  const [live, setLive] = useState(true);
+  const path = `v1/jobs${query({ limit: LIMIT, state: search.state, model: search.model, cursor: search.cursor })}`;
+  const jobs = useResource(path, live && !search.cursor ? EVERY_S : 0);
+  useEffect(() => setShown([]), [path]);
+  useFollowing(jobs.data, shown, setShown);
+  const rows = shown.length || !jobs.data ? shown : jobs.data.items;
+  const ids = new Set(rows.map((job) => job.id));
+  const unseen = jobs.data ? jobs.data.items.filter((job) => !ids.has(job.id) && job.id > (rows[0]?.id ?? "")) : [];
+  const filter = (change) => go(link(["jobs"], { state: search.state, model: search.model, ...change, cursor: undefined }));
+  const find = (event) => {
+    event.preventDefault();
+    const text = event.target.elements.text.value.trim();
+    if (ID.test(text)) go(link(["jobs", text]));
+    else filter({ model: text });
+  };
+  return html`<${Head} title="Jobs">
+      <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>${live ? "Pause updates" : "Resume updates"}</button>
+    <//>
+    <div class="chips" role="group" aria-label="State">
+      <button type="button" class="chip" aria-pressed=${!search.state} onClick=${() => filter({ state: undefined })}>all</button>
+      ${STATES.map((state) => html`<button type="button" class="chip" aria-pressed=${search.state === state} onClick=${() => filter({ state })}>${state}</button>`)}
+      <form onSubmit=${find} role="search">
+        <label class="hidden" for="search">Model, or ID of a job</label>
+        <input id="search" data-search name="text" placeholder="Model, or ID of a job" autocomplete="off" />
+      </form>
+      ${search.model && html`<button type="button" class="chip" aria-pressed="true" onClick=${() => filter({ model: undefined })}>model: ${search.model} ✕</button>`}
+    </div>
+    <${Loading} resource=${jobs} />
+    ${jobs.data &&
+    html`<${Failure} error=${jobs.error} />
+      <div role="status" aria-live="polite">
+        ${unseen.length > 0 && html`<p><button type="button" onClick=${() => setShown(jobs.data.items)}>Show ${unseen.length}${unseen.length === LIMIT ? " or more" : ""} new jobs</button></p>`}
+      </div>
+      <${List} label="Jobs" columns=${COLUMNS} items=${rows} id=${(job) => job.id} empty="No job matches." />
+      <${Pager} cursor=${search.cursor} next=${jobs.data.next} go=${(cursor) => go(link(["jobs"], { ...search, cursor }))} />`}`;
+}
+
+/** Keeps the rows that are shown in their places, and brings each up to date. */
+function useFollowing(data, shown, setShown) {
+  useEffect(() => {
+    if (!data) return undefined;
+    let ended = false;
+    const fresh = new Map(data.items.map((job) => [job.id, job]));
+    setShown((before) => (before.length ? before.map((job) => fresh.get(job.id) ?? job) : data.items));
+    // Rows that left the first page, or no longer match the filter, are read one by one while they have not ended.
+    const left = shown.filter((job) => !fresh.has(job.id) && ["queued", "running"].includes(job.state)).slice(0, 3);
+    Promise.all(left.map((job) => get(`v1/jobs/${job.id}`).catch(() => job))).then((read) => {
+      const changed = new Map(read.map((job) => [job.id, job]));
+      if (!ended && read.length) setShown((before) => before.map((job) => changed.get(job.id) ?? job));
+    });
+    return () => {
+      ended = true;
+    };
+  }, [data]);
+}

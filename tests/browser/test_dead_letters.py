@@ -1,0 +1,65 @@
+"""Dead letters: the filters, one letter with its input, and the actions on one and on all that match."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Console
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(autouse=True)
+def no_others(console: Console) -> None:
+    """Each test finds its own dead letters only."""
+    console.api.delete("/v1/dead-letters", params={"all": "true"})
+
+
+def test_an_input_can_be_corrected_and_replayed(console: Console) -> None:
+    id = console.submit([1, 5])["id"]
+    console.open(f"dead-letters/{id}")
+    expect(console.page.get_by_role("region", name="Traceback")).to_contain_text("not in the mood")
+    expect(console.page.get_by_role("region", name="Attempts", exact=True).first).to_contain_text("/")
+    console.press("Edit")
+    console.page.get_by_label("Input of the replay, as JSON").fill("[[0, 9007199254740993]]")
+    console.press("Replay")
+    expect(console.page.get_by_role("region", name="Facts")).to_contain_text("succeeded")
+    assert console.api.get("/v1/dead-letters").json()["items"] == []
+
+
+def test_an_input_that_is_not_json_is_not_sent(console: Console) -> None:
+    console.open(f"dead-letters/{console.submit([1, 5])['id']}")
+    console.press("Edit")
+    console.page.get_by_label("Input of the replay, as JSON").fill("[[0,")
+    console.press("Replay")
+    expect(console.page.get_by_role("status").last).to_contain_text("not JSON")
+
+
+def test_a_letter_can_be_discarded(console: Console) -> None:
+    id = console.submit([1, 5])["id"]
+    console.open(f"dead-letters/{id}")
+    console.press("Discard", confirm=True)
+    expect(console.page.get_by_text("No dead letter matches.")).to_be_visible()
+
+
+def test_all_that_match_are_replayed(console: Console) -> None:
+    for _ in range(2):
+        console.submit([1, 0])
+    console.open("dead-letters?error=prediction_failed&model=moody")
+    expect(console.page.locator("tbody tr")).to_have_count(2)
+    console.press("Replay all that match", confirm=True)
+    expect(console.page.get_by_role("status").last).to_contain_text("2 jobs were submitted again")
+
+
+def test_all_that_match_are_discarded_and_the_others_kept(console: Console) -> None:
+    console.submit([1, 0])
+    console.open("dead-letters")
+    console.page.get_by_label("Error code").fill("worker_lost")
+    console.press("Filter")
+    expect(console.page.get_by_text("No dead letter matches.")).to_be_visible()
+    expect(console.page.get_by_role("button", name="Discard all that match")).to_be_disabled()
+    console.page.get_by_role("link", name="Clear").click()
+    expect(console.page.locator("tbody tr")).to_have_count(1)
+    console.press("Discard all that match", confirm=True)
+    expect(console.page.get_by_text("No dead letter matches.")).to_be_visible()

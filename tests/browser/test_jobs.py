@@ -1,0 +1,138 @@
+"""Jobs: the list and its filters, rows that stay in their places, and one job with its actions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Console
+
+pytestmark = pytest.mark.browser
+
+SLEEP = 4
+
+
+def test_filters_are_chips_in_the_address(console: Console) -> None:
+    failed, good = console.submit([1, 0])["id"], console.submit([0, 1])["id"]
+    console.open("jobs")
+    expect(console.page.get_by_role("link", name=good)).to_be_visible()
+    console.press("failed")
+    expect(console.page.get_by_role("link", name=good)).to_have_count(0)
+    expect(console.page.get_by_role("link", name=failed)).to_be_visible()
+    assert console.page.url.endswith("#/jobs?state=failed")
+    console.page.locator("[data-search]").fill("wine")
+    console.page.keyboard.press("Enter")
+    expect(console.page.get_by_text("No job matches.")).to_be_visible()
+    assert "model=wine" in console.page.url
+    console.page.reload()
+    expect(console.page.get_by_role("button", name="model: wine")).to_be_visible()
+    console.page.get_by_role("button", name="model: wine").click()
+    expect(console.page.get_by_role("link", name=failed)).to_be_visible()
+
+
+def test_an_id_in_the_search_opens_its_job(console: Console) -> None:
+    id = console.submit([0, 1])["id"]
+    console.open("jobs")
+    console.page.locator("[data-search]").fill(id)
+    console.page.keyboard.press("Enter")
+    expect(console.page.get_by_role("heading", level=1)).to_have_text(f"Job {id}")
+
+
+def test_a_new_job_is_announced_and_moves_no_row(console: Console) -> None:
+    console.submit([0, 1])
+    console.open("jobs")
+    first = console.page.locator("tbody tr").first
+    before = first.inner_text().split()[2]
+    id = console.submit([0, 2])["id"]
+    button = console.page.get_by_role("button", name="Show 1 new job")
+    expect(button).to_be_visible()
+    expect(first).to_contain_text(before)
+    button.click()
+    expect(first).to_contain_text(id)
+
+
+def test_the_state_of_a_row_follows_its_job(console: Console) -> None:
+    id = console.submit([SLEEP, 2], wait=0)["id"]
+    console.open("jobs")
+    row = console.page.get_by_role("row").filter(has_text=id)
+    expect(row).to_contain_text("succeeded")
+
+
+def test_older_jobs_are_on_further_pages(console: Console) -> None:
+    ids = [console.submit([0, number], wait=0)["id"] for number in range(51)]
+    console.open("jobs")
+    console.press("Older")
+    expect(console.page.get_by_role("link", name=ids[0])).to_be_visible()
+    assert "cursor=" in console.page.url
+    console.press("Newest")
+    expect(console.page.get_by_role("link", name=ids[-1])).to_be_visible()
+
+
+def test_a_job_shows_its_result_as_a_table_and_its_timeline(console: Console, wine: dict[str, Any]) -> None:
+    body = {"model": "wine", "method": "predict_proba", "inputs": [wine]}
+    id = console.api.post("/v1/jobs", params={"wait": 20}, json=body).json()["id"]
+    console.open(f"jobs/{id}")
+    result = console.page.get_by_role("region", name="Result", exact=True).last
+    expect(result.get_by_role("columnheader")).to_have_text(["row", "barbera", "barolo", "grignolino"])
+    expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Succeeded")
+
+
+def test_integers_keep_all_of_their_digits(console: Console) -> None:
+    """A browser reads 9007199254740993 as 9007199254740992."""
+    id = console.submit([0, 1])["id"]
+
+    def answer(route: Any) -> None:
+        job = {**route.fetch().json(), "result": [9007199254740993, -12345678901234567890]}
+        route.fulfill(content_type="application/json", body=json.dumps(job))
+
+    console.page.route(f"**/v1/jobs/{id}", answer)
+    console.open(f"jobs/{id}")
+    result = console.page.get_by_role("region", name="Result", exact=True).last
+    expect(result).to_contain_text("9007199254740993")
+    expect(result).to_contain_text("-12345678901234567890")
+
+
+def test_a_failed_job_shows_its_error_and_leads_to_its_dead_letter(console: Console) -> None:
+    id = console.submit([1, 0])["id"]
+    console.open(f"jobs/{id}")
+    expect(console.page.get_by_role("region", name="Error")).to_contain_text("not in the mood")
+    console.page.get_by_role("link", name="Dead letter, if it was kept").click()
+    expect(console.page.get_by_role("heading", level=1)).to_have_text(f"Dead letter {id}")
+
+
+def test_a_running_job_can_be_cancelled_after_a_question(console: Console) -> None:
+    id = console.submit([SLEEP, 60], wait=0)["id"]
+    console.open(f"jobs/{id}")
+    console.press("Cancel")
+    console.press("Keep")
+    expect(console.page.get_by_role("dialog")).to_have_count(0)
+    console.press("Cancel", confirm=True)
+    expect(console.page.get_by_role("region", name="Facts")).to_contain_text("cancelled")
+
+
+@pytest.mark.parametrize("label", ["Copy curl", "Copy Python", "Copy CLI"])
+def test_a_job_can_be_copied_as_a_command(console: Console, label: str) -> None:
+    id = console.submit([0, 1])["id"]
+    console.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    console.open(f"jobs/{id}")
+    console.press(label)
+    expect(console.page.get_by_role("status").last).to_contain_text("Copied")
+    text = console.page.evaluate("navigator.clipboard.readText()")
+    assert id in text
+    if label == "Copy Python":
+        compile(text, "copied", "exec")
+
+
+def test_a_job_that_has_expired_says_so(console: Console) -> None:
+    console.refused.add(410)
+    console.open("jobs/01938d2c5f3a7be1c04d5a6f7e8091a2")
+    expect(console.page.get_by_role("alert")).to_contain_text("job_expired")
+
+
+@pytest.fixture(scope="session")
+def wine(sample_models: Path) -> dict[str, Any]:
+    return dict(json.loads((sample_models / "wine/1/examples.json").read_text())[0]["input"])

@@ -1,0 +1,87 @@
+"""The overview with its pools; models, their versions, and the form that tries one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Console
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def running_pool(console: Console) -> Iterator[None]:
+    """Leaves the pool active, whatever the test has done to it."""
+    yield
+    console.api.post("/v1/pools/default/resume")
+
+
+@pytest.mark.usefixtures("running_pool")
+def test_a_pool_shows_its_work_and_can_be_paused_drained_and_resumed(console: Console) -> None:
+    console.open("overview")
+    pool = console.page.get_by_role("region", name="Pool default")
+    expect(pool).to_contain_text("active")
+    pool.get_by_role("button", name="Pause").click()
+    dialog = console.page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("new disks")
+    console.check_accessibility()
+    dialog.get_by_role("button", name="Pause").click()
+    expect(pool).to_contain_text("paused")
+    expect(pool).to_contain_text("new disks")
+    pool.get_by_role("button", name="Drain").click()
+    dialog.get_by_role("button", name="Drain").click()
+    expect(pool).to_contain_text("draining")
+    pool.get_by_role("button", name="Resume").click()
+    expect(pool).to_contain_text("active")
+    assert [item["state"] for item in console.api.get("/v1/pools").json()["items"]] == ["active"]
+
+
+def test_models_are_found_by_name(console: Console) -> None:
+    console.open("models")
+    console.page.locator("[data-search]").fill("win")
+    expect(console.page.locator("tbody tr")).to_have_count(1)
+    console.page.get_by_role("link", name="wine").click()
+    expect(console.page.get_by_role("region", name="Signature")).to_contain_text("malic_acid")
+    expect(console.page.get_by_role("region", name="Versions", exact=True).first).to_contain_text("production")
+
+
+def test_a_model_of_columns_is_tried_with_one_field_each(console: Console) -> None:
+    console.open("models/wine")
+    console.page.get_by_label("alcohol", exact=True).fill("13.2")
+    console.page.get_by_label("Output").select_option("predict_proba")
+    console.press("Predict")
+    result = console.page.get_by_role("region", name="Result")
+    expect(result.get_by_role("columnheader")).to_have_text(["row", "barbera", "barolo", "grignolino"])
+
+
+def test_a_model_of_one_tensor_is_tried_with_json(console: Console) -> None:
+    console.open("models/digits")
+    console.press("Predict")
+    expect(console.page.get_by_role("region", name="Result")).to_be_visible()
+
+
+def test_what_the_model_refuses_is_said_beside_the_form(console: Console) -> None:
+    console.refused.add(422)
+    console.open("models/digits")
+    console.page.get_by_label("Rows, as JSON").fill("[[1]]")
+    console.press("Predict")
+    expect(console.page.get_by_role("alert")).to_be_visible()
+
+
+def test_a_model_can_be_unloaded_and_loaded(console: Console) -> None:
+    console.open("models/diabetes")
+    console.press("Unload", confirm=True)
+    expect(console.page.get_by_role("button", name="Load", exact=True)).to_be_visible()
+    console.press("Load")
+    expect(console.page.get_by_role("button", name="Unload")).to_be_visible()
+
+
+def test_a_version_that_is_needed_is_not_deleted(console: Console) -> None:
+    console.refused.add(409)
+    console.open("models/diabetes")
+    console.press("Delete", confirm=True)
+    expect(console.page.get_by_role("status").last).to_contain_text("used by an alias")
+    expect(console.page.get_by_role("heading", level=1)).to_have_text("diabetes")
