@@ -105,7 +105,7 @@ def test_flex_moves_while_batches_wait(store: Store, redis_url: str) -> None:
     assert queued(store, DEFAULT) == [old.id]
 
 
-def test_what_has_moved_is_no_reason_for_more_to_move(store: Store, redis_url: str) -> None:
+def test_what_has_moved_does_not_make_more_move(store: Store, redis_url: str) -> None:
     submit(store, HIGH)
     for _ in range(3):
         submit(store, DEFAULT, ago=100, wait_s=1000)
