@@ -51,7 +51,11 @@ def test_inputs_are_passed_on_unchanged() -> None:
         ({"model": "digits"}, "/inputs", "Field inputs is missing"),
         ({**JOB, "method": ["predict"]}, "/method", "must be a string"),
         *(({**JOB, "deadline_s": deadline}, "/deadline_s", "must be") for deadline in (0, -1, True, "5", [5])),
-        ({**JOB, "pipeline": "echo"}, "/model", "Unknown field 'model'. Supported fields: pipeline, inputs, deadline_s, webhook"),
+        (
+            {**JOB, "pipeline": "echo"},
+            "/model",
+            "Unknown field 'model'. Supported fields: pipeline, inputs, deadline_s, service_tier, webhook",
+        ),
         ({"pipeline": 7}, "/pipeline", "must be a string"),
     ],
 )

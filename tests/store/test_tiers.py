@@ -245,7 +245,7 @@ def test_a_job_starts_although_priority_work_always_waits(
     rounds = 0
     while waiting:
         for _ in range(arrivals):
-            submit(store, HIGH, costs=costs["others"])
+            submit(store, HIGH, costs=costs["others"], max_queue=10_000)
         for lower in (Tier.DEFAULT, Tier.FLEX):
             move(redis_url, lower, age_s=1e-9, most=1, target=1)
         for _ in range(arrivals):
