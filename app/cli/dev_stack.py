@@ -184,6 +184,8 @@ class DevStack:
             console.print("\n[bold]Rows that no model was trained on, and what each answered[/]", show.table(columns, answers), sep="\n")
             console.print(f"\nThe first answers came {elapsed:.1f} s after the start.")
         urls = {"API": f"{self._api}/docs", "Flower": self._flower, "Metrics": f"{self._api}/metrics, {self._worker}/metrics"}
+        if self._settings.console == "on":
+            urls = {"Console": f"{self._api}/console/", **urls}
         console.print(Panel.fit("\n".join(f"{what:<8} {url}" for what, url in urls.items())))
         if answered.jobs:
             name = min((job["model"] for job in answered.jobs), key=lambda name: len(json.dumps(rows[name][0])))

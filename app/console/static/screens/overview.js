@@ -29,9 +29,15 @@ function Pool({ pool, operate, reload }) {
     <input id=${`why-${pool.pool}`} value=${reason} onInput=${(event) => setReason(event.target.value)} maxlength="200" />`;
   const body = reason ? { reason } : {};
   const scaling = pool.scaling;
+  const sometimes = [
+    ["Waiting as priority", pool.waiting.priority],
+    ["Waiting as flex", pool.waiting.flex],
+    ["Held back", pool.held_back],
+  ];
   const figures = [
     ["Waiting", pool.waiting.interactive],
     ["Waiting in bulk", pool.waiting.bulk],
+    ...sometimes.filter(([, number]) => number > 0),
     ["Running", pool.running],
     ["Processes", pool.processes],
     ["Workers", pool.workers],
