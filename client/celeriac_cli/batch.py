@@ -68,7 +68,7 @@ def run(
     for target in (output, errors_file):
         if same_file(source, target):
             raise CLIError(f"{target} is the input file, which would be replaced. Name another OUTPUT.", Exit.USAGE)
-    options = {"method": method, "columns": names(columns), "keep": names(keep), "format": _format(output), "owner": owner}
+    options = {"method": method, "columns": names(columns), "keep": names(keep), "format": _format(output), "owner": owner or None}
     options |= table_options(delimiter, decimal, quote, encoding, na_values, header)
     options = {name: value for name, value in options.items() if value is not None} | webhook_field(webhook)
     with connect(url) as client:

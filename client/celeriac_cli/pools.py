@@ -47,7 +47,7 @@ def pools(context: typer.Context, wide: Wide = False, json: JSON = False, url: U
     )
     console = show.out()
     rows = [_row(pool) for pool in page["items"]]
-    extra = ("last event", "least", "most", "of", "pods ready")
+    extra = ("last event", "least", "most", "of", "pods ready", "held back", "flex", "priority")
     show.print_table(columns, rows, none="No pools. Publish a model or start a worker.", extra=extra, wide=wide)
     for pool in page["items"]:
         for obstacle in pool["obstacles"]:

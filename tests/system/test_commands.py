@@ -110,8 +110,10 @@ def test_models_are_listed_with_their_states(celeriac: Celeriac, installation: I
 
 
 def test_pools_are_shown_with_their_workers(celeriac: Celeriac, installation: Installation) -> None:
-    [line] = [line.split() for line in celeriac("pools", "--url", installation.url).out.splitlines() if line.startswith("default")]
-    assert line[:7] == ["default", "active", "0", "0", "0", "1", "2"]
+    [line] = [
+        line.split() for line in celeriac("pools", "--wide", "--url", installation.url).out.splitlines() if line.startswith("default")
+    ]
+    assert line[:10] == ["default", "active", "0", "0", "0", "0", "0", "0", "1", "2"]
     assert celeriac("pools", "--json", "--url", installation.url).json["items"][0]["obstacles"] == []
 
 

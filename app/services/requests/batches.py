@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from app.core.api_keys import OWNER, OWNER_FORM
 from app.core.models import ALIAS, NAME, VERSION
-from app.services.requests.api_keys import Owner
 from app.services.requests.body import Integer, Pattern, RequestBody, refused
 from app.services.requests.models import Reference
 from app.services.requests.tables import TableBody
@@ -22,6 +22,8 @@ _WINDOW: Final = re.compile(
     "|([1-9]|[12][0-9]|30)d"
 )
 """A duration of at most 30 days, so that the OpenAPI document states the maximum, too."""
+_OWNER: Final = re.compile(f"({OWNER.pattern})?")
+"""An empty text is no owner: earlier releases of the command line send it."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ENDPOINT: Final = re.compile(f"/v1/jobs|/v2/models/{NAME.pattern}((@|/versions/)({VERSION.pattern}|{ALIAS.pattern}))?/infer")
 
@@ -53,7 +55,7 @@ class _Common(RequestBody):
         None, description="When the output is removed (default: after `CELERIAC_FILE_TTL_S`)."
     )
     webhook: OptionalWebhook = None
-    owner: Owner | None = Field(
+    owner: Annotated[str, Pattern(_OWNER, OWNER_FORM)] | None = Field(
         None,
         description="Owner of the batch. Owners take turns. With API keys it is the owner of the key; only a key with the scope `admin` may name another one.",
     )
