@@ -100,7 +100,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         error=orjson.loads(fields[b"error"]) if b"error" in fields else None,
         owner=owner_of(fields.get(b"owner")),
         concurrency=fields.get(b"concurrency", b"").decode(),
-        held=b"held" in fields,
+        held=bool(fields.get(b"held")),
         reason=fields.get(b"reason", b"").decode(),
     )
 

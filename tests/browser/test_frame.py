@@ -87,7 +87,7 @@ def test_the_theme_can_be_chosen_and_is_kept(console: Console) -> None:
     console.open("overview")
     for theme in ("light", "dark"):
         console.page.get_by_role("button", name="Theme").click()
-        assert console.page.evaluate("document.documentElement.dataset.theme") == theme
+        expect(console.page.locator("html")).to_have_attribute("data-theme", theme)
     console.page.reload()
     expect(console.page.get_by_role("button", name="Theme: dark")).to_be_visible()
     assert console.page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
@@ -105,7 +105,7 @@ def test_a_narrow_page_has_its_navigation_behind_a_button(console: Console) -> N
 
 def test_it_works_below_a_path_of_a_proxy(console: Console) -> None:
     """The proxy strips the path, and the server does not know it."""
-    console.page.route("**/ml/**", lambda route: route.fulfill(response=route.fetch(url=route.request.url.replace("/ml/", "/", 1))))
+    console.page.route("**/ml/**", lambda route: route.continue_(url=route.request.url.replace("/ml/", "/", 1)))
     console.page.goto(f"{console.url}/ml/console/#/models")
     expect(console.page.get_by_role("link", name="wine")).to_be_visible()
     assert console.page.locator("a", has_text="API reference").get_attribute("href") == f"{console.url}/ml/docs"

@@ -83,13 +83,9 @@ def test_a_job_shows_its_result_as_a_table_and_its_timeline(console: Console, wi
 
 def test_integers_keep_all_of_their_digits(console: Console) -> None:
     """A browser reads 9007199254740993 as 9007199254740992."""
-    id = console.submit([0, 1])["id"]
-
-    def answer(route: Any) -> None:
-        job = {**route.fetch().json(), "result": [9007199254740993, -12345678901234567890]}
-        route.fulfill(content_type="application/json", body=json.dumps(job))
-
-    console.page.route(f"**/v1/jobs/{id}", answer)
+    job = {**console.submit([0, 1]), "result": [9007199254740993, -12345678901234567890]}
+    id, body = job["id"], json.dumps(job)
+    console.page.route(f"**/v1/jobs/{id}", lambda route: route.fulfill(content_type="application/json", body=body))
     console.open(f"jobs/{id}")
     result = console.page.get_by_role("region", name="Result", exact=True).last
     expect(result).to_contain_text("9007199254740993")

@@ -143,7 +143,7 @@ def test_jobs_that_are_held_back_do_not_count_as_waiting_in_the_pool(running: Ru
     until_running(running, first)
     held = [submit(running, key) for _ in range(3)]
     [pool] = [pool for pool in httpx.get(f"{running.url}/v1/pools").json()["items"] if pool["pool"] == POOL]
-    assert (pool["held_back"], pool["waiting"]) == (3, {"interactive": 0, "bulk": 0})
+    assert (pool["held_back"], pool["waiting"]) == (3, {"priority": 0, "interactive": 0, "bulk": 0, "flex": 0})
     for id in (*held, first):
         cancel(running, id)
 

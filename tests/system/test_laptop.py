@@ -126,6 +126,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     changes = celeriac("audit", "list", "--action", "pool.*", "--json").json
     assert [change["action"] for change in changes] == ["pool.resumed", "pool.drained", "pool.paused"]
     assert celeriac("audit", "verify", "--json").json["valid"] is True
+    assert celeriac("limits").out == "No limits.\n"
 
 
 def test_batches(celeriac: Laptop) -> None:

@@ -43,6 +43,7 @@ _TAGS: Final = [
     {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "audit", "description": "The audit log: who changed what, and which requests were refused."},
+    {"name": "limits", "description": "Rate limits and quotas of an owner, and how much of each is used."},
     {"name": "console", "description": "Sessions of browsers that signed in to the console with an API key."},
     {"name": "health", "description": "Probes and metrics."},
 ]
