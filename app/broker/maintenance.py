@@ -99,15 +99,18 @@ class Maintenance:
                     break
         queued = 0
         for pool in self._pools():
+            waiting: dict[str, int] = {}
             for queue in names.queues(pool):
                 with self._loop.item(f"the queue {queue}"):
                     queued += await self._enqueue(queue, pool)
                     await self._sweep_backlog(queue)
                     metrics.HELD_BACK.labels(queue).set((await concurrency.held_back(self._client, [queue]))[0])
-                    metrics.QUEUE_LENGTH.labels(queue).set(await queues.length(self._client, queue))
+                    waiting[queue] = await queues.length(self._client, queue)
+                    metrics.QUEUE_LENGTH.labels(queue).set(waiting[queue])
             for tier in (Tier.DEFAULT, Tier.FLEX):
                 with self._loop.item(f"the service tier {tier} of {pool}"):
-                    await self._move_up(pool, tier)
+                    if waiting.get(names.queue(pool, tier)):
+                        await self._move_up(pool, tier)
             with self._loop.item(f"the pool {pool}"):
                 metrics.IN_FLIGHT.labels(pool).set(await queues.held(self._client, pool))
         return queued

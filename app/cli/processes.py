@@ -9,6 +9,7 @@ def api() -> None:
     from app.api.app import serve
 
     logs.configure("api")
+    _claim_port("api", "The API")
     serve()
 
 
@@ -18,6 +19,7 @@ def worker() -> None:
     from app.worker.main import serve
 
     logs.configure("worker")
+    _claim_port("worker", "The worker")
     serve()
 
 
@@ -27,6 +29,7 @@ def beat() -> None:
     from app.beat.main import serve
 
     logs.configure("beat")
+    _claim_port("beat", "Beat")
     serve()
 
 
@@ -37,3 +40,12 @@ def flower() -> None:
 
     logs.configure("flower")
     serve()
+
+
+def _claim_port(process: str, title: str) -> None:
+    """Raise CLIError if the process cannot listen on its port. Its server would say so in a traceback."""
+    from app.cli.ports import claim
+    from app.settings import settings
+
+    config = settings()
+    claim(getattr(config, f"{process}_host"), getattr(config, f"{process}_port"), f"CELERIAC_{process.upper()}_PORT", title)

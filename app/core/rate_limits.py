@@ -149,7 +149,7 @@ def overrides(listed: str) -> dict[str, dict[str, int]]:
         listed: For example `team-a=jobs_open:1000,team-a=files:50`. A limit of 0 lifts the one of every owner.
 
     Raises:
-        ValueError: An element has another form, or names no limit.
+        ValueError: An element does not have this form, or its limit does not exist.
     """
     owners: dict[str, dict[str, int]] = {}
     for element in filter(None, map(str.strip, listed.split(","))):

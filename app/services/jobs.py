@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import redis.asyncio
+from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from app.broker import names
@@ -139,12 +140,13 @@ class JobService:
         else:
             assert accepted is not None, "a job without an ID of the caller is always new"
             job = item.record = _record(item, accepted, manifest, outputs, tier)
-            for delivery in accepted.interrupted:
-                await _interrupt(delivery)
-            if accepted.became == "cancel":
-                return await self.get(job.id)
-        if wait_s > 0:
             # The job is stored. An error from here on must not make the caller believe that it does not exist.
+            with contextlib.suppress(RedisError, OSError, OperationalError):
+                for delivery in accepted.interrupted:
+                    await _interrupt(delivery)
+                if accepted.became == "cancel":
+                    return await self.get(job.id)
+        if wait_s > 0:
             with contextlib.suppress(RedisError, OSError):
                 return await (self.wait(job.id, wait_s) if accepted is None or concurrency else self._end_of(item, job, wait_s))
         return job

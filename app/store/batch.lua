@@ -60,9 +60,8 @@ if change.active then
   redis.call('ZADD', keys.batches_of .. change.owner, now, id)
 end
 if change.ttl then redis.call('HSET', KEYS[1], 'ttl', change.ttl) end
-local ttl = redis.call('HGET', KEYS[1], 'ttl')
+local ttl, counted = unpack(redis.call('HMGET', KEYS[1], 'ttl', 'counted'))
 for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ttl) end
-local counted = redis.call('HGET', KEYS[1], 'counted')
 if counted then
   -- A batch is open as long as its pool lists it.
   if redis.call('ZSCORE', KEYS[5], id) then

@@ -8,14 +8,6 @@ for i = 2, #ARGV do
   local batch = redis.pcall('HMGET', key, 'order', 'counted')
   local valid, spec = pcall(cjson.decode, batch[1] or '')
   local open = valid and batch[2] == ARGV[1] and redis.call('ZSCORE', keys.batches_active .. spec.pool, ARGV[i])
-  local expires_at = redis.call('ZSCORE', KEYS[1], ARGV[i])
-  if open and not expires_at then
-    redis.call('ZADD', KEYS[1], math.floor(time[1] + redis.call('PTTL', key) / 1000), ARGV[i])
-    drift = drift + 1
-  elseif expires_at and not open then
-    redis.call('ZREM', KEYS[1], ARGV[i])
-    -- A record that expired before its batch ended is in order.
-    if tonumber(expires_at) > tonumber(time[1]) then drift = drift + 1 end
-  end
+  drift = drift + correct(KEYS[1], ARGV[i], key, open, time[1])
 end
 return drift

@@ -28,7 +28,7 @@ _FUNCTIONS: Final = {
     "audit": "audit",
     "rate_limits": "rate_limits",
     "backlog": "place|release|forward",
-    "usage": "open_job|close_job",
+    "usage": "open_job|close_job|correct",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}

@@ -12,3 +12,17 @@ local function close_job(owner, id, counted)
   -- A set of a wrong type must not keep the end of the job from being written.
   if counted then redis.pcall('ZREM', keys.open_jobs .. owner, id) end
 end
+
+-- Corrects whether a job or a batch is among the open ones of its owner. Returns 1 if it differed, else 0.
+local function correct(open_ones, id, record, open, now)
+  local expires_at = redis.call('ZSCORE', open_ones, id)
+  if open and not expires_at then
+    redis.call('ZADD', open_ones, math.floor(now + redis.call('PTTL', record) / 1000), id)
+    return 1
+  elseif expires_at and not open then
+    redis.call('ZREM', open_ones, id)
+    -- A record that expired before its job or batch ended is in order.
+    if tonumber(expires_at) > tonumber(now) then return 1 end
+  end
+  return 0
+end

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from celeriac_cli.errors import CLIError, Exit
 
 
 class OnFull(StrEnum):
@@ -61,8 +62,14 @@ Webhook = Annotated[str, typer.Option("--webhook", help="URL that receives a sig
 ConcurrencyKey = Annotated[
     str, typer.Option("--concurrency-key", help="Key whose jobs are limited, for example customer:42.", metavar="KEY", show_default=False)
 ]
-ConcurrencyLimit = Annotated[int, typer.Option("--concurrency-limit", min=1, help="Maximum number of jobs of the concurrency key.")]
-WhenFull = Annotated[OnFull, typer.Option("--on-full", help="What happens if the concurrency key has its limit of jobs.")]
+ConcurrencyLimit = Annotated[
+    int | None,
+    typer.Option("--concurrency-limit", min=1, help="Maximum number of jobs of the concurrency key.  \\[default: 1]", show_default=False),
+]
+WhenFull = Annotated[
+    OnFull | None,
+    typer.Option("--on-full", help="What happens if the concurrency key has its limit of jobs.  \\[default: queue]", show_default=False),
+]
 
 Columns = Annotated[str | None, typer.Option(help="Columns of the file in the order of the model's inputs, separated by commas.")]
 Delimiter = Annotated[
@@ -106,6 +113,16 @@ def names(text: str | None) -> list[str] | None:
 def tier_field(service_tier: str | None) -> dict[str, str]:
     """The field of a request for `--service-tier`, if it is given."""
     return {} if service_tier is None else {"service_tier": service_tier}
+
+
+def concurrency_field(key: str, limit: int | None, on_full: OnFull | None) -> dict[str, Any]:
+    """What `--concurrency-key` and its options limit: `key`, `limit` and `on_full`, or nothing without a key."""
+    if key:
+        return {"key": key, "limit": limit or 1, "on_full": on_full or OnFull.QUEUE}
+    if limit is not None or on_full is not None:
+        option = "--on-full" if limit is None else "--concurrency-limit"
+        raise CLIError(f"{option} limits the jobs of a concurrency key. Give --concurrency-key, too.", Exit.USAGE)
+    return {}
 
 
 def webhook_field(url: str) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from celeriac_cli.options import (
     Encoding,
     Header,
     NaValues,
-    OnFull,
     Quote,
     ServiceTier,
     Wait,
     Webhook,
     WhenFull,
+    concurrency_field,
     names,
     table_options,
     tier_field,
@@ -58,8 +58,8 @@ def predict(
     service_tier: ServiceTier = None,
     webhook: Webhook = "",
     concurrency_key: ConcurrencyKey = "",
-    concurrency_limit: ConcurrencyLimit = 1,
-    on_full: WhenFull = OnFull.QUEUE,
+    concurrency_limit: ConcurrencyLimit = None,
+    on_full: WhenFull = None,
     wait: Wait = 60,
     json: JSON = False,
     url: URL = "",
@@ -68,21 +68,25 @@ def predict(
     from celeriac_cli import rows, show
     from celeriac_cli.api import connect
 
+    concurrency = concurrency_field(concurrency_key, concurrency_limit, on_full)
     name, content = rows.content(data)
     printer = show.TokenPrinter()
     with connect(url) as client:
         if rows.is_json(data, content):
             single = rows.one_value_per_row(manifest_of(client, model))
             inputs = rows.filled(name, rows.json_rows(content, name, single))
-            concurrency = {"key": concurrency_key, "limit": concurrency_limit, "on_full": on_full}
-            more = webhook_field(webhook) | ({"concurrency": concurrency} if concurrency_key else {})
+            more = webhook_field(webhook) | ({"concurrency": concurrency} if concurrency else {})
             job = client.submit(model, inputs, method=method, service_tier=service_tier, **more)
         else:
             rows.filled(name, content.strip())
             options = table_options(delimiter, decimal, quote, encoding, na_values, header)
             options |= {"method": method, "columns": names(columns), "webhook": webhook or None, **tier_field(service_tier)}
-            if concurrency_key:
-                options |= {"concurrency_key": concurrency_key, "concurrency_limit": concurrency_limit, "on_full": on_full}
+            if concurrency:
+                options |= {
+                    "concurrency_key": concurrency["key"],
+                    "concurrency_limit": concurrency["limit"],
+                    "on_full": concurrency["on_full"],
+                }
             job = client.submit_table(model, content if data == "-" else data, **options)
         if stream:
             for event in job.events():

@@ -178,6 +178,18 @@ def test_a_table_has_its_concurrency_key_in_the_query(running: Running, key: str
     assert refused.json()["code"] == "concurrency_limit_reached"
 
 
+@pytest.mark.parametrize(("name", "value"), [("concurrency_limit", "2"), ("on_full", "refuse")])
+def test_what_limits_no_key_is_refused(running: Running, tmp_path: Path, name: str, value: str) -> None:
+    table = {"content": b"0.0,0.0\n", "headers": {"content-type": "text/csv"}}
+    refused = httpx.post(f"{running.url}/v1/jobs/table", params={"model": MODEL, "header": "false", name: value}, **table)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{name}")
+    (tmp_path / "rows.json").write_text("[[0, 0]]")
+    option = f"--{name.replace('_', '-')}"
+    line = [sys.executable, "-m", "app", "predict", MODEL, "--data", str(tmp_path / "rows.json"), option, value, "--url", running.url]
+    done = subprocess.run(line, cwd=ROOT, env=running.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"error: {option} limits the jobs of a concurrency key. Give --concurrency-key, too.\n")
+
+
 def test_the_client_sends_a_concurrency_key(running: Running, key: str) -> None:
     with celeriac.Client(running.url) as client:
         first = client.submit(MODEL, [[SLEEP, ENDLESS_S]], concurrency={"key": key})

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, NotRequired, Self
 
 from fastapi import Header, Path, Query
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, with_config
 from pydantic.json_schema import SkipJsonSchema
 from starlette.requests import Request
 from typing_extensions import TypedDict
@@ -18,7 +18,7 @@ from app.core.concurrency import MAX_LIMIT, OnFull
 from app.core.jobs import State
 from app.core.owners import RECORD_ID
 from app.core.tiers import Tier
-from app.services.requests.body import Pattern
+from app.services.requests.body import Pattern, refused
 from app.services.requests.jobs import (
     AT_MOST,
     KEY_IS,
@@ -239,6 +239,14 @@ class TableQuery(RequestQuery, TableBody):
     wait: Annotated[Number, Field(ge=0)] | None = Field(
         None, description="Seconds to hold the answer until the job has ended; the server bounds them."
     )
+
+    @field_validator("concurrency_limit", "on_full")
+    @classmethod
+    def _has_a_key(cls, value: object, given: ValidationInfo) -> object:
+        """Refuse what has no meaning without a concurrency key."""
+        if value is not None and given.data.get("concurrency_key", "") is None:
+            raise refused(f"{given.field_name} limits the jobs of a concurrency key. Give concurrency_key, too.")
+        return value
 
     @property
     def concurrency(self) -> ConcurrencyKey | None:

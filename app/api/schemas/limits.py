@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import RequestQuery
+from app.services.requests.api_keys import Owner
 
 
 class Limit(TypedDict):
@@ -33,7 +34,7 @@ class Limits(TypedDict):
 class LimitsQuery(RequestQuery):
     """Whose limits to return."""
 
-    owner: str | None = Field(None, description="Owner (default: that of the key). Another one needs the scope `operate` or `admin`.")
+    owner: Owner | None = Field(None, description="Owner (default: that of the key). Another one needs the scope `operate` or `admin`.")
 
 
 def _list(query: Annotated[LimitsQuery, Query()]) -> None: ...

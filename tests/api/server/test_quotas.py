@@ -169,3 +169,9 @@ async def test_the_limits_of_another_owner_need_a_scope(configured: pytest.Monke
 async def test_without_a_limit_the_list_is_empty(configured: pytest.MonkeyPatch, wine: dict[str, Any]) -> None:
     async with owned(configured, wine) as owners:
         assert await limits(owners.a) == {}
+
+
+async def test_an_owner_that_cannot_be_is_refused(configured: pytest.MonkeyPatch, wine: dict[str, Any]) -> None:
+    async with owned(configured, wine, limit_jobs_open="1") as owners:
+        problem = await owners.admin("GET", "/v1/limits?owner=a%20b", 422)
+        assert (problem["errors"][0]["pointer"], "Invalid owner 'a b'" in problem["detail"]) == ("/owner", True)
