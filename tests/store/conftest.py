@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -68,6 +69,15 @@ class Store:
         )
         answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer
+
+    def take(self) -> str | None:
+        """The delivery that a worker takes from the list and starts, or None if the list is empty."""
+        message: Any = self.client.rpop(keys.list_of(QUEUE))
+        if message is None:
+            return None
+        id = str(json.loads(message)["headers"]["id"])
+        scripts.run(self.client, scripts.start(QUEUE, id, "worker/1", keep=60, silent_s=0))
+        return id
 
     def start(self, sent: Delivery, worker: str = "worker/1", silent_s: float = 0.0) -> Any:
         """As after the death of the process that started it before, unless `silent_s` says that its sign of life still holds."""

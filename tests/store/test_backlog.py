@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
@@ -22,19 +21,9 @@ def submit(store: Store, owner: str, cost: float = 1, **more: Any) -> Any:
     return store.submit(costs={owner: cost}, **more)
 
 
-def take(store: Store) -> str | None:
-    """The delivery that a worker takes from the list and starts, or None if the list is empty."""
-    message: Any = store.client.rpop(keys.list_of(QUEUE))
-    if message is None:
-        return None
-    id = str(json.loads(message)["headers"]["id"])
-    scripts.run(store.client, scripts.start(QUEUE, id, "worker/1", keep=60, silent_s=0))
-    return id
-
-
 def drain(store: Store) -> list[str]:
     started = []
-    while id := take(store):
+    while id := store.take():
         started.append(id)
     return started
 
@@ -83,7 +72,7 @@ def test_one_owner_alone_is_served_in_the_order_of_its_requests(store: Store) ->
 def test_starting_a_delivery_releases_the_next(store: Store) -> None:
     for _ in range(3):
         submit(store, "a")
-    take(store)
+    store.take()
     assert (store.messages(), in_backlog(store)) == (1, 1)
 
 
@@ -105,9 +94,9 @@ def test_another_owner_does_not_wait_behind_a_flood(store: Store) -> None:
     for _ in range(50):
         submit(store, "a")
     for _ in range(5):
-        take(store)
+        store.take()
     other = submit(store, "b").id
-    assert take(store) == other
+    assert store.take() == other
 
 
 def test_an_owner_goes_to_the_front_once_in_a_turn(store: Store) -> None:
@@ -124,7 +113,7 @@ def test_what_is_in_the_queue_starts_although_new_owners_arrive(store: Store) ->
     started = []
     for number in range(30):
         submit(store, f"new-{number}")
-        started.append(take(store))
+        started.append(store.take())
     assert oldest in started
 
 
@@ -150,7 +139,7 @@ def test_an_owner_who_returns_has_no_credit_for_the_time_without_requests(store:
     for _ in range(40):
         submit(store, "a")
     for _ in range(20):
-        take(store)
+        store.take()
     owners = dict.fromkeys((submit(store, "b").id for _ in range(20)), "b")
     order = [owners.get(id, "a") for id in drain(store)][2:22]
     assert order.count("a") == pytest.approx(10, abs=1)
@@ -159,15 +148,15 @@ def test_an_owner_who_returns_has_no_credit_for_the_time_without_requests(store:
 def test_a_delivery_of_several_owners_waits_for_the_first_turn_of_any_of_them(store: Store) -> None:
     for _ in range(20):
         submit(store, "a")
-    take(store)
+    store.take()
     mixed = store.submit(2, costs={"a": 5, "b": 1}).id
-    assert take(store) == mixed
+    assert store.take() == mixed
 
 
 def test_a_delivery_of_several_owners_is_charged_to_each(store: Store) -> None:
     for _ in range(20):
         submit(store, "a")
-    take(store)
+    store.take()
     store.submit(2, costs={"a": 5, "b": 1})
     before = store.client.zscore(keys.charged(QUEUE), "a")
     submit(store, "a")
@@ -182,7 +171,7 @@ def test_a_delivery_in_the_backlog_is_not_lost(store: Store) -> None:
 
 def test_a_released_delivery_whose_message_is_lost_is_found(store: Store) -> None:
     _, second, _ = [submit(store, "a") for _ in range(3)]
-    take(store)
+    store.take()
     store.client.rpop(keys.list_of(QUEUE))
     assert second.id in store.find_lost()
 
@@ -204,7 +193,7 @@ def test_a_retried_job_waits_for_the_turn_of_its_owner(store: Store) -> None:
     first = submit(store, "a")
     for _ in range(3):
         submit(store, "a")
-    take(store)
+    store.take()
     (again,) = store.requeue(first)
     assert drain(store)[-1] == again.id
 
@@ -283,7 +272,7 @@ def test_random_floods_lose_nothing_and_run_nothing_twice(
         if step == "submit":
             sent = submit(store, owner, rows / weights[owner], target=target)
             open[sent.id] = sent
-        elif step == "start" and (id := take(store)):
+        elif step == "start" and (id := store.take()):
             running.append(id)
             started.append(id)
         elif step == "finish" and running:

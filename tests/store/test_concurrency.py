@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -30,16 +29,6 @@ def submit(
     """Returns the delivery, or what the script said where it refused."""
     id = new_id(time.time())
     return store.submit(ids=(id,), concurrency=concurrency.encode(Concurrency(key, limit, on_full), owner, id, most), **more)
-
-
-def take(store: Store) -> str | None:
-    """The delivery that a worker takes from the list and starts, or None if the list is empty."""
-    message: Any = store.client.rpop(keys.list_of(QUEUE))
-    if message is None:
-        return None
-    id = str(json.loads(message)["headers"]["id"])
-    scripts.run(store.client, scripts.start(QUEUE, id, "worker/1", keep=60, silent_s=0))
-    return id
 
 
 def end(store: Store, sent: Delivery) -> None:
@@ -100,24 +89,24 @@ def test_a_job_over_the_limit_is_held_back(store: Store) -> None:
 
 def test_the_end_of_a_job_admits_the_first_that_is_held_back(store: Store) -> None:
     first, second, third = (submit(store) for _ in range(3))
-    take(store)
+    store.take()
     end(store, first)
     assert (admitted(store), held(store)) == ([second.jobs[0]], [third.jobs[0]])
-    assert take(store) == second.id
+    assert store.take() == second.id
 
 
 @pytest.mark.parametrize("started", [False, True])
 def test_a_cancelled_job_gives_back_its_slot(store: Store, started: bool) -> None:
     first, second = submit(store), submit(store)
     if started:
-        take(store)
+        store.take()
     cancel(store, first)
     assert admitted(store) == [second.jobs[0]]
 
 
 def test_a_failed_job_gives_back_its_slot(store: Store) -> None:
     first, second = submit(store), submit(store)
-    take(store)
+    store.take()
     store.finish(first, failed(first.jobs[0]))
     assert admitted(store) == [second.jobs[0]]
 
@@ -125,23 +114,23 @@ def test_a_failed_job_gives_back_its_slot(store: Store) -> None:
 def test_a_job_that_expires_in_the_queue_gives_back_its_slot(store: Store) -> None:
     submit(store, wait_s=-1)
     second = submit(store)
-    take(store)
+    store.take()
     assert admitted(store) == [second.jobs[0]]
 
 
 def test_a_retry_keeps_the_slot(store: Store) -> None:
     first, second = submit(store), submit(store)
-    take(store)
+    store.take()
     [again] = store.requeue(first)
     assert admitted(store) == [first.jobs[0]]
-    assert take(store) == again.id
+    assert store.take() == again.id
     store.finish(again, succeeded(first.jobs[0], attempt=2))
     assert admitted(store) == [second.jobs[0]]
 
 
 def test_a_result_that_comes_too_late_gives_back_no_other_slot(store: Store) -> None:
     first, second, third = (submit(store) for _ in range(3))
-    take(store)
+    store.take()
     cancel(store, first)
     end(store, first)
     assert (admitted(store), held(store)) == ([second.jobs[0]], [third.jobs[0]])
@@ -157,7 +146,7 @@ def test_a_job_that_is_held_back_can_be_cancelled(store: Store) -> None:
 
 def test_a_job_that_expires_while_it_is_held_back_never_enters_the_queue(store: Store) -> None:
     first, second, third = submit(store), submit(store, wait_s=-1), submit(store)
-    take(store)
+    store.take()
     end(store, first)
     assert (state(store, second), admitted(store)) == ("expired", [third.jobs[0]])
 
@@ -165,7 +154,7 @@ def test_a_job_that_expires_while_it_is_held_back_never_enters_the_queue(store: 
 def test_nothing_remains_of_a_key_without_jobs(store: Store) -> None:
     first, second = submit(store), submit(store)
     for sent in (first, second):
-        take(store)
+        store.take()
         end(store, sent)
     assert key_names(store) == []
 
@@ -190,7 +179,7 @@ def test_the_limit_of_the_newest_job_counts(store: Store) -> None:
 
 def test_a_higher_limit_admits_the_older_jobs_first(store: Store) -> None:
     sent = [submit(store), submit(store), submit(store, limit=5)]
-    assert [take(store) for _ in range(3)] == [one.id for one in sent]
+    assert [store.take() for _ in range(3)] == [one.id for one in sent]
 
 
 def test_refuse_names_the_jobs_of_the_key(store: Store) -> None:
@@ -231,7 +220,7 @@ def test_cancel_running_cancels_jobs_that_are_held_back(store: Store) -> None:
 
 def test_cancel_running_returns_the_deliveries_to_interrupt(store: Store) -> None:
     first = submit(store)
-    take(store)
+    store.take()
     submit(store, OnFull.CANCEL_RUNNING)
     assert store.answer[4].decode().split() == ["admit", first.id]
 
@@ -253,7 +242,7 @@ def test_keys_of_an_owner_are_bounded(store: Store) -> None:
 def test_a_job_that_is_held_back_is_not_lost(store: Store) -> None:
     submit(store)
     submit(store)
-    take(store)
+    store.take()
     assert store.find_lost(silent_s=60) == []
 
 
@@ -276,7 +265,7 @@ def test_a_model_is_in_use_by_a_job_that_is_held_back(store: Store) -> None:
 
 def test_a_job_waits_for_its_slot_before_the_turn_of_its_owner(store: Store) -> None:
     first, second = submit(store, costs={"a": 1}), submit(store, costs={"a": 1})
-    take(store)
+    store.take()
     for _ in range(3):
         store.submit(costs={"a": 1})
     end(store, first)
@@ -286,7 +275,7 @@ def test_a_job_waits_for_its_slot_before_the_turn_of_its_owner(store: Store) -> 
 def test_the_sweep_finds_nothing_to_repair(store: Store, redis_url: str) -> None:
     for _ in range(3):
         submit(store)
-    take(store)
+    store.take()
     assert sweep(store, redis_url) == 0
 
 
@@ -313,21 +302,21 @@ def test_the_sweep_expires_jobs_that_are_held_back(store: Store, redis_url: str)
 @pytest.mark.parametrize("damaged", [keys.admitted, keys.waiting, keys.concurrency])
 def test_no_job_is_lost_when_a_key_is_damaged(store: Store, redis_url: str, damaged: Callable[[str], str]) -> None:
     first, second = submit(store), submit(store)
-    take(store)
+    store.take()
     store.client.delete(damaged(NAME))
     store.client.set(damaged(NAME), "broken")
     end(store, first)
     assert state(store, first) == "succeeded"
     sweep(store, redis_url)
     sweep(store, redis_url)
-    assert take(store) == second.id
+    assert store.take() == second.id
     end(store, second)
     assert state(store, second) == "succeeded"
 
 
 def test_an_admitted_job_whose_message_was_lost_is_found(store: Store) -> None:
     first, second = submit(store), submit(store)
-    take(store)
+    store.take()
     store.client.delete(keys.held_back(QUEUE))
     end(store, first)
     assert store.find_lost() == [second.id]

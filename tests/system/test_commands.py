@@ -184,6 +184,13 @@ def test_rows_that_were_not_answered_are_reported(celeriac: Celeriac, installati
     assert celeriac("batch", "run", "diabetes", str(tmp_path / "rows.csv"), "out.xlsx", "--url", installation.url).exit == Exit.USAGE
 
 
+def runnable(command: tuple[str, ...], installation: Installation, table: str) -> list[str]:
+    """The arguments of a command, with the path of a table. The pipeline `guess` exists."""
+    steps = "inputs: [rows]\nsteps:\n  guess: {model: wine, inputs: $inputs.rows}\noutput: $guess\n"
+    Pipelines(installation.folder / "models" / ".pipelines").publish("guess", steps)
+    return [table if one == "TABLE" else one for one in command]
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -196,9 +203,7 @@ def test_rows_that_were_not_answered_are_reported(celeriac: Celeriac, installati
 def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
     celeriac: Celeriac, installation: Installation, wine_csv: str, command: tuple[str, ...]
 ) -> None:
-    steps = "inputs: [rows]\nsteps:\n  guess: {model: wine, inputs: $inputs.rows}\noutput: $guess\n"
-    Pipelines(installation.folder / "models" / ".pipelines").publish("guess", steps)
-    arguments = [wine_csv if one == "TABLE" else one for one in command]
+    arguments = runnable(command, installation, wine_csv)
     ended = celeriac(*arguments, "--webhook", "http://127.0.0.1:1/hook", "--url", installation.url)
     assert (ended.exit, "is not an https URL" in ended.err, "(at /" in ended.err) == (Exit.USAGE, True, False), ended.err
 
@@ -207,9 +212,7 @@ def test_whatever_makes_a_job_takes_a_webhook_and_a_private_one_is_refused(
 def test_what_starts_one_job_takes_a_service_tier(
     celeriac: Celeriac, installation: Installation, wine_csv: str, command: tuple[str, ...]
 ) -> None:
-    steps = "inputs: [rows]\nsteps:\n  guess: {model: wine, inputs: $inputs.rows}\noutput: $guess\n"
-    Pipelines(installation.folder / "models" / ".pipelines").publish("guess", steps)
-    arguments = [wine_csv if one == "TABLE" else one for one in command]
+    arguments = runnable(command, installation, wine_csv)
     shown = celeriac(*arguments, "--service-tier", "flex", "--wait", "0", "--json", "--url", installation.url)
     assert json.loads(shown.out)["service_tier"] == "flex", shown.err
     refused = celeriac(*arguments, "--service-tier", "urgent", "--url", installation.url)

@@ -180,8 +180,8 @@ def test_a_table_has_its_concurrency_key_in_the_query(running: Running, key: str
 
 @pytest.mark.parametrize(("name", "value"), [("concurrency_limit", "2"), ("on_full", "refuse")])
 def test_what_limits_no_key_is_refused(running: Running, tmp_path: Path, name: str, value: str) -> None:
-    table = {"content": b"0.0,0.0\n", "headers": {"content-type": "text/csv"}}
-    refused = httpx.post(f"{running.url}/v1/jobs/table", params={"model": MODEL, "header": "false", name: value}, **table)
+    query = {"model": MODEL, "header": "false", name: value}
+    refused = httpx.post(f"{running.url}/v1/jobs/table", params=query, content=b"0.0,0.0\n", headers={"content-type": "text/csv"})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, f"/{name}")
     (tmp_path / "rows.json").write_text("[[0, 0]]")
     option = f"--{name.replace('_', '-')}"

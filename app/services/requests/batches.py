@@ -23,7 +23,7 @@ _WINDOW: Final = re.compile(
 )
 """A duration of at most 30 days, so that the OpenAPI document states the maximum, too."""
 _OWNER: Final = re.compile(f"({OWNER.pattern})?")
-"""Also matches an empty string, which the command line of earlier releases sends if there is no owner."""
+"""Also matches an empty string, which the command line of earlier releases sends without an owner."""
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ENDPOINT: Final = re.compile(f"/v1/jobs|/v2/models/{NAME.pattern}((@|/versions/)({VERSION.pattern}|{ALIAS.pattern}))?/infer")
 
