@@ -14,6 +14,7 @@ from app.api.http.idempotency import by_id, by_key
 from app.api.http.preferences import Preference, waiting
 from app.api.http.reading import rows, table
 from app.api.http.responses import json_response
+from app.api.schemas import job_tables
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
@@ -54,7 +55,7 @@ async def put(request: Request) -> Response:
     return await _submit(root, request, body, by_id(request.path_params["id"], body))
 
 
-@router.post("/table", **schemas.TABLE)
+@router.post("/table", **job_tables.TABLE)
 async def submit_table(request: Request) -> Response:
     """Submits a prediction whose rows are a table: CSV, JSONL, Parquet or NPY.
 
@@ -62,8 +63,8 @@ async def submit_table(request: Request) -> Response:
     is wrong. Responses are those of POST /v1/jobs.
     """
     root = container(request)
-    query = schemas.TableQuery.of(request)
-    content = await root.bodies.read(request, types=schemas.TABLES)
+    query = job_tables.TableQuery.of(request)
+    content = await root.bodies.read(request, types=job_tables.TABLES)
     identity = by_key(request, fingerprint(query.model_dump(mode="json"), content))
     preferred, wait_s = _waiting(root, request)
     manifest = await root.catalog.serving(query.model)
@@ -99,7 +100,7 @@ def _waiting(root: Container, request: Request) -> tuple[Preference, float]:
 
 async def _predict(
     root: Container,
-    submission: Submission | schemas.TableQuery,
+    submission: Submission | job_tables.TableQuery,
     manifest: Manifest,
     tensors: list[Tensor],
     outputs: tuple[str, ...],
