@@ -17,9 +17,12 @@ from httpx._transports import default as transports
 from xdist.scheduler import LoadFileScheduling
 
 from app.cli import redis_server as servers
+from app.runtime import threads
 from tests import tools
 from tests.sharing import made_once
 
+# The processes of a run share the cores, where threads that wait for each other actively take all of the time.
+threads.start_none()
 NEED_AN_INSTALLATION = {f"tests/system/test_{name}.py" for name in ("commands", "how_to", "laptop", "readme", "up")}
 pytest_plugins = ["tests.running", "tests.disks"]
 

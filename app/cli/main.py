@@ -10,6 +10,7 @@ from celeriac_cli.main import run as run_program
 
 from app.cli import doctor, keys, models, pipelines, processes, up
 from app.core.errors import CeleriacError
+from app.runtime.threads import start_none
 
 _RUN: Final = "Run"
 app = program()
@@ -27,6 +28,8 @@ app.command("doctor", rich_help_panel=USE)(doctor.doctor)
 
 def run(arguments: list[str] | None = None) -> None:
     """Run one command and exit with one of the codes of `celeriac_cli.errors`."""
+    # Threads of OpenMP wait for each other actively: on busy cores, a fit of 0.1 s took 10 s.
+    start_none()
     run_program(app, arguments, translate=_translated)
 
 

@@ -13,9 +13,9 @@ _count: int | None = None
 
 
 def start_none() -> None:
-    """Keep libraries from starting threads while they are loaded, because a fork does not copy threads.
+    """Keep libraries from starting threads, in this process and in those that it starts. A fork would not copy the threads.
 
-    Call it in a process that will fork, before NumPy is imported. Variables that are set already stay.
+    Call it before NumPy is imported. Variables that are set already stay.
     """
     for name in _VARIABLES:
         os.environ.setdefault(name, "1")
