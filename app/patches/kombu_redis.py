@@ -5,7 +5,8 @@ Why:
     process' time (measured). Here they are scripts that are sent in order over a connection of their own. kombu also pops a message
     with BRPOP before it notes that it holds it. While Redis is full the note fails and the message is lost (measured: the list got
     shorter by one, `unacked` stayed empty, and the worker ended with "Unrecoverable error: OutOfMemoryError"). The script here
-    notes it although Redis is full.
+    notes it although Redis is full. A message that arrives while its consumer is being canceled, as in a pool that is paused,
+    returns to the back of the queue in kombu, behind later ones.
 
 Upstream:
     https://github.com/celery/kombu/issues/305 reports messages that are lost between the list and `unacked`. No issue about a
@@ -154,3 +155,12 @@ class Transport(redis.Transport):
     """The transport for one Redis server. Servers behind Sentinel use kombu's own."""
 
     Channel = Channel
+
+    def _reject_inbound_message(self, raw_message: Any) -> None:
+        """Return a message whose consumer was canceled meanwhile to the front of its queue: others did not come before it."""
+        for channel in filter(None, self.channels):
+            message = channel.Message(raw_message, channel=channel)
+            channel.qos.append(message, message.delivery_tag)
+            channel.qos.restore_by_tag(message.delivery_tag)
+            virtual.QoS.ack(channel.qos, message.delivery_tag)
+            break
