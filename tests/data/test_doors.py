@@ -26,6 +26,7 @@ from app.data.features import to_inputs
 from app.data.tables import open_table
 from app.runtime.model import Model
 from tests.data.frames import ROWS, answer, fitted, frames, from_file, from_request, from_sample, json_value, parquet, records, served
+from tests.examples import expensive
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ DOORS: dict[str, Callable[[pd.DataFrame, Model], Any]] = {
 }  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=expensive(40), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(frame=frames())
 def test_every_door_gives_the_answer_of_this_process(frame: pd.DataFrame) -> None:
     estimator = fitted(frame)
@@ -69,7 +70,7 @@ def test_every_door_gives_the_answer_of_this_process(frame: pd.DataFrame) -> Non
         np.testing.assert_array_equal(door(frame, model), expected, err_msg=name)
 
 
-@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=expensive(60), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(array=ARRAYS)
 def test_every_door_takes_an_array(array: np.ndarray[Any, Any]) -> None:
     estimator: Any = FunctionTransformer(np.asarray, kw_args={"dtype": float}).fit(array)

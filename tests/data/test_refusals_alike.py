@@ -22,6 +22,7 @@ from app.data.inputs import from_table
 from app.data.rows import inferred
 from app.data.tables import open_table
 from tests.data.frames import parquet
+from tests.examples import expensive
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +80,7 @@ def by_batch(content: bytes, name: str) -> dict[int, str]:
     return bad
 
 
-@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=expensive(100), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(spoiled=spoiled())
 def test_a_value_that_does_not_fit_is_refused_by_every_door(spoiled: tuple[list[Row], int, str]) -> None:
     rows, at, sentence = spoiled

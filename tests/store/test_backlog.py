@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from app.core.deliveries import Delivery
 from app.store import backlog, keys, model_references, scripts
+from tests.examples import expensive
 from tests.store.conftest import QUEUE, Store, failed, succeeded
 
 OWNERS = "abcd"
@@ -259,7 +260,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=expensive(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.fixed_dictionaries({owner: st.sampled_from([0.5, 1.0, 3.0]) for owner in OWNERS}), st.integers(1, 4))
 def test_random_floods_lose_nothing_and_run_nothing_twice(
     store: Store, redis_url: str, steps: list[Step], weights: dict[str, float], target: int
@@ -290,7 +291,7 @@ def test_random_floods_lose_nothing_and_run_nothing_twice(
     assert fair_keys(store) == set()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=expensive(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.sampled_from(OWNERS), st.lists(st.integers(1, 20), min_size=1, max_size=15), min_size=2),
     st.fixed_dictionaries({owner: st.sampled_from([0.5, 1.0, 3.0]) for owner in OWNERS}),

@@ -14,6 +14,7 @@ from app.core.concurrency import Concurrency, OnFull
 from app.core.deliveries import Delivery
 from app.core.jobs import State
 from app.store import keys, scripts
+from tests.examples import expensive
 from tests.store.conftest import QUEUE, Store, failed, succeeded
 from tests.store.test_concurrency import OWNER, admitted, held, key_names, submit
 
@@ -138,5 +139,5 @@ def name(key: str) -> str:
 def test_the_limit_holds_and_no_job_is_lost(store: Store, least: int, most: int) -> None:
     run_state_machine_as_test(
         machine(store, st.integers(min_value=least, max_value=most), most),
-        settings=settings(max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=expensive(25), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)),
     )

@@ -15,6 +15,7 @@ from app.core.errors import QuotaExceeded
 from app.core.quotas import BATCHES_OPEN, Quota
 from app.store import batches, keys, usage
 from app.store.batches import Change
+from tests.examples import expensive
 
 POOL = "default"
 TWO = Quota(BATCHES_OPEN, 2)
@@ -116,7 +117,7 @@ async def test_the_sweep_corrects_and_reports_what_is_missing_and_what_is_too_mu
 STEPS = st.lists(st.tuples(st.sampled_from(["create", "resume", "forget", "lose", *Status]), st.sampled_from("1234")), max_size=30)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=expensive(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(STEPS)
 async def test_random_transitions_never_drift(client: redis.asyncio.Redis, steps: list[tuple[str, str]]) -> None:
     await client.flushdb()

@@ -16,6 +16,7 @@ from app.broker import names
 from app.core.deliveries import Delivery
 from app.core.tiers import Tier
 from app.store import keys, scripts, tiers
+from tests.examples import expensive
 from tests.store.conftest import Store, succeeded
 
 POOL = "default"
@@ -206,7 +207,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=expensive(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.integers(1, 3), st.booleans())
 def test_random_moves_lose_nothing_and_run_nothing_twice(store: Store, redis_url: str, steps: list[Step], target: int, fair: bool) -> None:
     store.client.flushdb()
@@ -232,7 +233,7 @@ def test_random_moves_lose_nothing_and_run_nothing_twice(store: Store, redis_url
         assert (entered, store.client.hlen(keys.backlog(queue))) == (left, 0)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=expensive(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 6), st.sampled_from([Tier.DEFAULT, Tier.FLEX]), st.integers(1, 4), st.booleans())
 def test_a_job_starts_although_priority_work_always_waits(
     store: Store, redis_url: str, old: int, tier: Tier, arrivals: int, fair: bool

@@ -18,6 +18,7 @@ from app.core.jobs import State
 from app.core.quotas import JOBS_OPEN, Quota
 from app.core.rate_limits import Charge, counted
 from app.store import keys, rate_limits, scripts, usage
+from tests.examples import expensive
 from tests.store.conftest import QUEUE, Store, failed, succeeded
 
 OWNERS = ("a", "b")
@@ -337,5 +338,5 @@ def test_random_transitions_never_drift(store: Store, redis_url: str) -> None:
     Machine.store, Machine.url = store, redis_url
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=expensive(40), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)),
     )

@@ -70,6 +70,7 @@ def test_an_upload_is_refused_with_507_and_leaves_nothing(url: str, disk: Disk) 
             httpx.delete(f"{url}/v1/files/{path.name}").raise_for_status()
 
 
+@pytest.mark.extended
 def test_a_batch_waits_for_room_and_is_then_as_any_other(url: str, disk: Disk, redis_url: str) -> None:
     started: list[int] = []
 

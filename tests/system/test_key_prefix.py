@@ -84,6 +84,7 @@ def flower_of(system: Running) -> Iterator[str]:
         flower.wait(30)
 
 
+@pytest.mark.extended
 def test_beat_and_flower_of_the_second_system_see_only_the_second(running: Running, other: Running) -> None:
     schedule = {
         "name": "second",
@@ -111,7 +112,7 @@ def test_every_key_and_channel_has_one_of_the_prefixes(running: Running, other: 
     assert {name for name in names if not name.startswith(prefixes)} == set()
 
 
-@pytest.mark.parametrize("process", ["api", "worker"])
+@pytest.mark.parametrize("process", ["api", pytest.param("worker", marks=pytest.mark.extended)])
 def test_a_second_system_with_other_models_is_refused_under_the_same_prefix(process: str, running: Running, other_models: Path) -> None:
     own = {"CELERIAC_MODELS": str(other_models), "CELERIAC_RELEASE": "fraud/celeriac", f"CELERIAC_{process.upper()}_PORT": "0"}
     done = subprocess.run(
@@ -128,6 +129,7 @@ def test_a_second_system_with_other_models_is_refused_under_the_same_prefix(proc
         assert part in done.stderr
 
 
+@pytest.mark.extended
 def test_a_replica_of_the_same_system_is_welcome(running: Running) -> None:
     with running.process("api") as (_, url):
         assert httpx.get(f"{url}/readyz").status_code == 200

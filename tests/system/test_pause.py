@@ -141,6 +141,7 @@ def test_a_paused_worker_with_a_delivery_in_its_queue_is_not_taken_for_a_deaf_on
     assert worker[0].poll() is None
 
 
+@pytest.mark.extended
 def test_a_worker_that_starts_into_a_paused_pool_takes_nothing(running: Running, worker: Worker) -> None:
     pause(running, worker)
     waiting = submit(running)

@@ -57,7 +57,7 @@ def test_an_unloaded_sample_model_does_not_stop_the_start(own: Installation) -> 
     assert not any(line.startswith("digits ") for line in own.lines)
 
 
-@pytest.mark.parametrize("name", ["worker", "api"])
+@pytest.mark.parametrize("name", ["worker", pytest.param("api", marks=pytest.mark.extended)])
 def test_a_process_that_is_killed_is_restarted(name: str, own: Installation) -> None:
     url, job = own.url, httpx.post(f"{own.url}/v1/jobs?wait=20", json={"model": "diabetes", "inputs": ROW}, timeout=30).json()
     os.kill(pid_of(own, name), signal.SIGKILL)

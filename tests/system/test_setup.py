@@ -55,6 +55,7 @@ def index(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         server.shutdown()
 
 
+@pytest.mark.extended
 def test_a_cold_installation_shows_each_package_and_a_second_one_nothing(tmp_path: Path, index: tuple[Path, str]) -> None:
     project(tmp_path, "server", "alpha beta")
     project(tmp_path / "client", "client")

@@ -28,6 +28,7 @@ from app.trainings.datasets import Dataset, read
 from app.trainings.preprocessing import as_it_was_fitted, categories
 from app.trainings.trainers import find
 from tests.data.frames import as_float, frames, from_file, parquet, records, served
+from tests.examples import expensive
 
 DATES = ("time", "zoned", "day")
 TEXTS = ("text", "objects", "category")
@@ -97,7 +98,7 @@ def preprocessed(rows: pd.DataFrame) -> Any:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=expensive(40), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(frame=frames())
 def test_a_training_sees_what_pandas_holds_and_a_batch_gives_its_answers(frame: pd.DataFrame) -> None:
     # Trainers take no dates, and text is dates if all of it is.

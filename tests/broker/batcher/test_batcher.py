@@ -33,6 +33,7 @@ from app.worker import requeue, tasks
 from app.worker.claim import Claim
 from app.worker.models import Models
 from app.worker.pool_process import PoolProcess
+from tests.examples import expensive
 
 MANIFEST: Final = Manifest(
     "echo", "1", "joblib", "model.joblib", "", (TensorSpec("x", "FP64", (-1, 1)),), (TensorSpec("predict", "FP64", (-1,)),)
@@ -81,7 +82,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=expensive(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(callers=CALLERS, most=st.integers(1, 8), slots=st.integers(1, 3), seed=st.integers(0, 1 << 32))
 def test_every_caller_gets_its_own_answer(client: redis.Redis, callers: list[Caller], most: int, slots: int, seed: int) -> None:
     client.flushall()

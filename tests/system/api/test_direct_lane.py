@@ -26,6 +26,7 @@ from app.direct.watchdog import EXIT_CODE
 from app.registry.repository import Repository
 from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
+from tests.examples import expensive
 from tests.running import Running, wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -97,7 +98,7 @@ def bodies(draw: st.DrawFn) -> dict[str, Any]:
     return body
 
 
-@settings(max_examples=60)
+@settings(max_examples=expensive(60))
 @given(body=bodies(), name=st.sampled_from(["direct-words", "direct-forest", "direct-line"]))
 def test_both_lanes_give_the_same_response(apis: tuple[httpx.Client, httpx.Client], name: str, body: dict[str, Any]) -> None:
     direct, queue = (api.post(f"/v2/models/{name}/infer", json=body) for api in apis)
@@ -106,7 +107,7 @@ def test_both_lanes_give_the_same_response(apis: tuple[httpx.Client, httpx.Clien
         assert [response.headers["celeriac-lane"] for response in (direct, queue)] == ["direct", "queue"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=expensive(30))
 @given(
     values=st.lists(st.floats(width=64), min_size=COLUMNS, max_size=4 * COLUMNS).filter(lambda values: len(values) % COLUMNS == 0),
     name=st.sampled_from(["direct-words", "direct-forest", "direct-line"]),

@@ -27,7 +27,7 @@ from app.core.api_keys import generate
 from app.settings import Settings
 from tests.running import Running
 
-FEW, MANY = 3, 25
+FEW, MANY = 1, 25
 OPERATE_MODELS = {
     "/v2/repository/models/{name}/unload": "it would take the models of other tests out of service",
     "/v2/repository/models/{name}/load": "it waits for models that no worker holds",

@@ -71,13 +71,13 @@ def test_a_model_that_leaks_stays_within_its_limit_and_loses_nothing(running: Ru
         port = f"CELERIAC_WORKER_PORT={url.rpartition(':')[2]}"
         before, largest = memory_mib(url, port), 0.0
         jobs = []
-        for _ in range(80):
+        for _ in range(40):
             jobs.append(ask(client, running, "worn", [LEAK, 20]))
             largest = max(largest, memory_mib(url, port))
-        # 1.6 GiB were leaked, by processes that may grow by 300 MiB and a few calls each.
+        # 0.8 GiB were leaked, by processes that may grow by 300 MiB and a few calls each.
         assert before + 300 < largest < before + 500
-        assert Counter((job["state"], job["attempt"]) for job in jobs) == {("succeeded", 1): 80}
-        assert metric(url, 'celeriac_processes_recycled_total{reason="memory"}') >= 3
+        assert Counter((job["state"], job["attempt"]) for job in jobs) == {("succeeded", 1): 40}
+        assert metric(url, 'celeriac_processes_recycled_total{reason="memory"}') >= 1
 
 
 @pytest.mark.extended

@@ -68,7 +68,7 @@ def test_what_runs_while_its_worker_drains_is_nobody_elses(running: Running, poo
     assert job(running, id) == ("succeeded", 1)
 
 
-@pytest.mark.parametrize("told_again", [True, False])
+@pytest.mark.parametrize("told_again", [True, pytest.param(False, marks=pytest.mark.extended)])
 def test_what_does_not_end_is_handed_back_and_loses_no_attempt(running: Running, pool: str, told_again: bool) -> None:
     with running.process("worker", pool=pool, processes=1, drain_timeout_s=60 if told_again else 0.1) as (worker, url):
         id = sleep_for(running, 50)
