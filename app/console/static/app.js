@@ -14,9 +14,12 @@ import { DeadLetter } from "./screens/dead-letter.js";
 import { Models } from "./screens/models.js";
 import { Model } from "./screens/model.js";
 import { Batches } from "./screens/batches.js";
+import { Batch } from "./screens/batch.js";
 import { Pipelines } from "./screens/pipelines.js";
+import { Pipeline } from "./screens/pipeline.js";
 import { Trainings } from "./screens/trainings.js";
 import { Schedules } from "./screens/schedules.js";
+import { Schedule } from "./screens/schedule.js";
 import { Webhooks } from "./screens/webhooks.js";
 import { Keys } from "./screens/keys.js";
 import { Audit } from "./screens/audit.js";
@@ -27,10 +30,10 @@ const SCREENS = [
   ["jobs", "Jobs", Jobs, Job, "jobs:read"],
   ["dead-letters", "Dead letters", DeadLetters, DeadLetter, "operate"],
   ["models", "Models", Models, Model, ""],
-  ["batches", "Batches", Batches, null, "jobs:read"],
-  ["pipelines", "Pipelines", Pipelines, null, ""],
+  ["batches", "Batches", Batches, Batch, "jobs:read"],
+  ["pipelines", "Pipelines", Pipelines, Pipeline, ""],
   ["trainings", "Trainings", Trainings, null, "jobs:read"],
-  ["schedules", "Schedules", Schedules, null, "jobs:read"],
+  ["schedules", "Schedules", Schedules, Schedule, "jobs:read"],
   ["webhooks", "Webhooks", Webhooks, null, "admin"],
   ["keys", "Keys", Keys, null, "admin"],
   ["audit", "Audit log", Audit, null, "admin"],

@@ -11,10 +11,13 @@ const LOOKS = {
   paused: ["warn", "❚❚"], draining: ["warn", "▽"], cancelling: ["warn", "▽"], expired: ["warn", "⧖"], disabled: ["warn", "⊘"],
 };
 
+/** The color and the mark of a state. @param {string | undefined} value */
+export const look = (value) => LOOKS[value] ?? ["idle", "○"];
+
 /** A state with a mark and a word, so that color alone says nothing. */
 export function State({ value }) {
-  const [look, mark] = LOOKS[value] ?? ["idle", "○"];
-  return html`<span class=${`state ${look}`} data-mark=${mark}>${String(value ?? "–").toLowerCase().replaceAll("_", " ")}</span>`;
+  const [color, mark] = look(value);
+  return html`<span class=${`state ${color}`} data-mark=${mark}>${String(value ?? "–").toLowerCase().replaceAll("_", " ")}</span>`;
 }
 
 export function Time({ at }) {

@@ -5,9 +5,8 @@ import { call, query, useResource } from "../api.js";
 import { count, duration } from "../format.js";
 import { go, link } from "../router.js";
 import { Action, Failure, Head, List, Loading, Pager, State, Time } from "../ui.js";
+import { ENDED } from "./batch.js";
 import { may } from "./permissions.js";
-
-const ENDED = ["completed", "failed", "expired", "cancelled"];
 
 export function Batches({ search, session }) {
   const batches = useResource(`v1/batches${query({ limit: 50, after: search.cursor })}`, 3);
@@ -17,7 +16,7 @@ export function Batches({ search, session }) {
   };
   const columns = [
     { name: "State", show: (batch) => html`<${State} value=${batch.status} />` },
-    { name: "Batch", show: (batch) => html`<span class="mono">${batch.id}</span><div class="quiet">${batch.errors?.data[0]?.message}</div>` },
+    { name: "Batch", show: (batch) => html`<a class="mono" href=${link(["batches", batch.id])}>${batch.id}</a><div class="quiet">${batch.errors?.data[0]?.message}</div>` },
     { name: "Model", show: (batch) => `${batch.model}@${batch.version}` },
     { name: "Owner", wide: true, show: (batch) => batch.owner },
     { name: "Progress", show: (batch) => html`<progress value=${batch.progress.fraction} aria-label=${`Progress of ${batch.id}`}></progress> ${Math.round(batch.progress.fraction * 100)} %` },

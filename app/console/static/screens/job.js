@@ -3,6 +3,7 @@
 import { html, useState } from "../lib.js";
 import { BASE, call, useResource } from "../api.js";
 import { count, duration, local } from "../format.js";
+import { Graph } from "../graph.js";
 import { stringify } from "../json.js";
 import { go, link } from "../router.js";
 import { Action, Copy, Facts, Failure, Head, List, Loading, State, Value } from "../ui.js";
@@ -61,7 +62,7 @@ export function Job({ id, session }) {
     </div>
     ${job.error && html`<section class="card failure" aria-label="Error"><h2>Error</h2><p><strong>${job.error.code}</strong></p><p>${job.error.detail}</p>
       ${may(session, "operate") && html`<a href=${link(["dead-letters", job.id])}>Dead letter, if it was kept</a>`}</section>`}
-    ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Steps} steps=${job.steps} /></section>`}
+    ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Drawing} job=${job} /><${Steps} steps=${job.steps} /></section>`}
     ${job.request && html`<section class="card" aria-label="Request"><h2>Request</h2><pre tabindex="0">${stringify(job.request, "  ")}</pre></section>`}
     ${job.result !== undefined && html`<section class="card" aria-label="Result"><h2>Result</h2><${Value} value=${job.result} names=${names(job.classes)} label="Result" /></section>`}
     ${job.logs && html`<section class="card" aria-label="Logs"><h2>Logs</h2><pre tabindex="0">${job.logs}</pre></section>`}`;
@@ -79,6 +80,14 @@ function Timeline({ job }) {
   return html`<ol class="timeline">
     ${points.map(([name, at, text]) => html`<li class=${at ? "" : "open"}><span>${name}</span><span>${at ? local(at) : html`<span class="quiet">not yet</span>`} <span class="quiet">${at && text}</span></span></li>`)}
   </ol>`;
+}
+
+/** The graph of the pipeline as it is now, if it still has the steps of the run. */
+function Drawing({ job }) {
+  const pipeline = useResource(`v1/pipelines/${encodeURIComponent(job.pipeline)}`);
+  const states = Object.fromEntries(job.steps.map((step) => [step.name, step.state]));
+  const same = pipeline.data && Object.keys(pipeline.data.steps).every((name) => name in states);
+  return same && html`<${Graph} steps=${pipeline.data.steps} states=${states} /><p></p>`;
 }
 
 function Steps({ steps }) {

@@ -3,6 +3,7 @@
 import { html } from "../lib.js";
 import { call, useResource } from "../api.js";
 import { duration } from "../format.js";
+import { link } from "../router.js";
 import { Action, Failure, Head, List, Loading, State, Time } from "../ui.js";
 import { may } from "./permissions.js";
 
@@ -14,7 +15,7 @@ export function Schedules({ session }) {
   };
   const columns = [
     { name: "State", show: (schedule) => html`<${State} value=${schedule.paused ? "paused" : "active"} />` },
-    { name: "Schedule", show: (schedule) => html`${schedule.name}<div class="quiet">${schedule.description}</div>` },
+    { name: "Schedule", show: (schedule) => html`<a href=${link(["schedules", schedule.name])}>${schedule.name}</a><div class="quiet">${schedule.description}</div>` },
     { name: "Runs", show: (schedule) => Object.keys(schedule.run)[0] },
     { name: "Times", show: (schedule) => (schedule.cron ? html`<code>${schedule.cron}</code> ${schedule.timezone}` : `every ${duration(schedule.every_s)}`) },
     { name: "Next", show: (schedule) => html`<${Time} at=${schedule.next_at} /><div class="quiet">${schedule.waits_for}</div>` },
