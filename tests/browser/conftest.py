@@ -76,7 +76,10 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def system(chromium: str, sample_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running_system(tmp_path_factory.mktemp("browser"), sample_models, {}) as running, running.process("worker"):
+    with (
+        running_system(tmp_path_factory.mktemp("browser"), sample_models, {"CELERIAC_WEBHOOK_ALLOW_PRIVATE": "1"}) as running,
+        running.process("worker"),
+    ):
         wait_until_ready(f"{running.url}/v2/models/wine/ready")
         wait_until_ready(f"{running.url}/v2/models/moody/ready")
         yield running

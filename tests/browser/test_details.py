@@ -1,4 +1,4 @@
-"""One batch with its results, the steps of a pipeline and of a run as a graph, and the runs of a schedule."""
+"""One batch with its results, the steps of a pipeline and of a run as a graph, the runs of a schedule, and the deliveries of a webhook."""
 
 from __future__ import annotations
 
@@ -91,3 +91,20 @@ def test_a_schedule_shows_what_became_of_its_runs(console: Console) -> None:
     expect(console.page.get_by_role("region", name="List of runs").get_by_role("row")).to_have_count(2)
     console.check_accessibility()
     console.api.delete("/v1/schedules/nightly")
+
+
+def test_a_webhook_shows_what_was_sent_and_sends_it_again(console: Console) -> None:
+    hook = (
+        console.api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook", "events": ["completed"]})
+        .raise_for_status()
+        .json()["id"]
+    )
+    job = console.submit([0, 1])["id"]
+    console.open("webhooks")
+    console.page.get_by_role("link", name="http://127.0.0.1:9/hook").click()
+    row = console.page.get_by_role("row").filter(has_text=job)
+    expect(row).to_contain_text("attempts failed")
+    console.check_accessibility()
+    row.get_by_role("button", name="Send again").click()
+    expect(console.page.get_by_text("The event is sent again.")).to_be_visible()
+    console.api.delete(f"/v1/webhooks/{hook}")

@@ -21,6 +21,7 @@ import { Trainings } from "./screens/trainings.js";
 import { Schedules } from "./screens/schedules.js";
 import { Schedule } from "./screens/schedule.js";
 import { Webhooks } from "./screens/webhooks.js";
+import { Webhook } from "./screens/webhook.js";
 import { Keys } from "./screens/keys.js";
 import { Audit } from "./screens/audit.js";
 
@@ -34,7 +35,7 @@ const SCREENS = [
   ["pipelines", "Pipelines", Pipelines, Pipeline, ""],
   ["trainings", "Trainings", Trainings, null, "jobs:read"],
   ["schedules", "Schedules", Schedules, Schedule, "jobs:read"],
-  ["webhooks", "Webhooks", Webhooks, null, "admin"],
+  ["webhooks", "Webhooks", Webhooks, Webhook, "admin"],
   ["keys", "Keys", Keys, null, "admin"],
   ["audit", "Audit log", Audit, null, "admin"],
 ];

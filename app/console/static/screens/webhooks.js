@@ -2,6 +2,7 @@
 /** Webhooks: receivers of events, and whether they answer. */
 import { html } from "../lib.js";
 import { call, useResource } from "../api.js";
+import { link } from "../router.js";
 import { Action, Failure, Head, List, Loading, State, Time } from "../ui.js";
 
 export function Webhooks() {
@@ -12,7 +13,7 @@ export function Webhooks() {
   };
   const columns = [
     { name: "State", show: (webhook) => html`<${State} value=${webhook.disabled ? "disabled" : "active"} /><div class="quiet">${webhook.disabled_reason}</div>` },
-    { name: "URL", show: (webhook) => html`<span class="mono">${webhook.url}</span><div class="quiet">${webhook.description}</div>` },
+    { name: "URL", show: (webhook) => html`<a class="mono" href=${link(["webhooks", webhook.id])}>${webhook.url}</a><div class="quiet">${webhook.description}</div>` },
     { name: "Events", show: (webhook) => webhook.events.join(", ") },
     { name: "Models", wide: true, show: (webhook) => webhook.models.join(", ") },
     { name: "Failures", number: true, show: (webhook) => webhook.failures },
