@@ -90,15 +90,17 @@ def test_a_rejected_message_is_in_the_queue_again(take: Take, client: redis.Redi
 
 def test_a_message_whose_consumer_was_canceled_returns_to_the_front_of_its_queue(redis_url: str, client: redis.Redis) -> None:
     options = configuration("default")["broker_transport_options"]
-    with ReconnectingConnection(redis_url, transport_options=options) as broker:
+    connection: Any = ReconnectingConnection
+    with connection(redis_url, transport_options=options) as broker:
         queue_of("default")(broker.default_channel).declare()
         producer = broker.Producer()
         for body in ("first", "second"):
             producer.publish({"body": body}, routing_key="default", serializer="json", correlation_id=body)
         queue = keys.list_of("default")
-        broker.transport._deliver(json.loads(client.rpop(queue)), "default")
-        waiting = [json.loads(message)["properties"]["correlation_id"] for message in client.lrange(queue, 0, -1)]
-    assert waiting == ["second", "first"]
+        arrived: Any = client.rpop(queue)
+        broker.transport._deliver(json.loads(arrived), "default")
+        waiting: Any = client.lrange(queue, 0, -1)
+    assert [json.loads(message)["properties"]["correlation_id"] for message in waiting] == ["second", "first"]
     assert not client.exists(HELD, INDEX)
 
 
@@ -137,7 +139,8 @@ def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis
 def test_what_a_dead_worker_held_returns_to_its_queue(take: Take, client: redis.Redis) -> None:
     channel = take(ReconnectingConnection).channel
     channel.script_pipeline.wait()
-    for tag in client.zrange(INDEX, 0, -1):
+    tags: Any = client.zrange(INDEX, 0, -1)
+    for tag in tags:
         client.zadd(INDEX, {tag: time.time() - channel.visibility_timeout - 1})
     channel.qos.restore_visible(num=10, interval=1)
     assert client.llen(keys.list_of("default")) == 1
