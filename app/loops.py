@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from traceback import extract_tb
 from typing import Any, Final
@@ -22,6 +22,8 @@ from redis import exceptions
 from app import metrics
 
 log = logging.getLogger(__name__)
+IDLE_S: Final = 20.0
+"""Longest wait of a loop for a notification. One that is lost is made up for when its connection is replaced, so this rarely matters."""
 _PAUSE_S: Final = 1.0
 """Pause after a turn that failed."""
 _REPEAT_S: Final = 60.0
@@ -52,13 +54,19 @@ def unavailable(error: BaseException) -> bool:
 class Loop:
     """One background loop, which turns every `every_s`. `trouble` says what failed since the last turn that went well."""
 
-    def __init__(self, name: str, every_s: float = 0.0) -> None:
+    def __init__(self, name: str, every_s: float = 0.0, on_error: Callable[[BaseException], None] | None = None) -> None:
         self.name = name
         self.every_s = every_s
+        self._on_error = on_error
         self.turned_at = time.monotonic()
         self.trouble = ""
         self._failed = False
         self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything has failed since the current turn began."""
+        return self._failed
 
     def touch(self) -> None:
         """Report that the loop is alive during a long turn."""
@@ -105,6 +113,12 @@ class Loop:
                 raise asyncio.CancelledError
             await asyncio.sleep(pause_s)
 
+    async def wait(self, due: asyncio.Event, seconds: float) -> None:
+        """Wait for a notification, for `seconds` or `IDLE_S` at most, and clear it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(due.wait(), min(seconds, IDLE_S))
+        due.clear()
+
     def guarded(self, function: Callable[..., Any]) -> Callable[..., None]:
         """Wrap a timer's function: each call is a turn."""
 
@@ -117,6 +131,8 @@ class Loop:
 
     def report(self, error: BaseException, what: str = "") -> None:
         """Count and log a failure of the turn, or of the item `what`."""
+        if self._on_error:
+            self._on_error(error)
         waits = unavailable(error)
         metrics.LOOP_ERRORS.labels(self.name, "redis" if waits else "item" if what else "turn").inc()
         self._failed = True
@@ -149,14 +165,16 @@ class Loop:
 class Loops:
     """The loops of one process. One without a turn for `stall_s` makes it unready, for `dead_s` not alive."""
 
-    def __init__(self, stall_s: float, dead_s: float) -> None:
+    def __init__(self, stall_s: float, dead_s: float, on_error: Callable[[BaseException], None] | None = None) -> None:
+        """`on_error` gets every failure of a loop."""
+        self._on_error = on_error
         self._stall_s = stall_s
         self._dead_s = dead_s
         self._loops: dict[str, Loop] = {}
 
     def add(self, name: str, every_s: float = 0.0) -> Loop:
         """Register a loop. It counts as alive from now on; `every_s` is how long it pauses between two turns on purpose."""
-        loop = self._loops[name] = Loop(name, every_s)
+        loop = self._loops[name] = Loop(name, every_s, self._on_error)
         return loop
 
     def remove(self, name: str) -> None:

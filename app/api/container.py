@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
@@ -35,7 +36,7 @@ from app.direct.lane import DirectLane
 from app.direct.marks import Marks
 from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
-from app.loops import Loops
+from app.loops import IDLE_S, Loops
 from app.pauses import Pauses
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
@@ -67,7 +68,7 @@ from app.services.schedules import ScheduleService
 from app.services.trainings import TrainingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
-from app.store import owners
+from app.store import keys, owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
 
@@ -91,11 +92,13 @@ class Container:
         process, redis = new_id(time.time()), connect_async()
         self.settings = settings
         self._redis = redis
-        self.loops = loops = Loops(settings.loop_stall_s, settings.loop_dead_s)
-        quarantine = Quarantine(redis, settings)
+        self.quarantine = quarantine = Quarantine(redis, settings)
+        self.loops = loops = Loops(settings.loop_stall_s, settings.loop_dead_s, quarantine.suspect)
         repository, pipelines = Repository(settings.models), Pipelines(settings.pipelines_folder)
 
-        self.catalog = catalog = Catalog(repository, redis, names(settings.autoscaled_pools), loops.add("catalogue"))
+        # The batcher needs the catalog, which is notified over the same connection as the batcher.
+        replies = Replies(redis, process, lambda *reply: batcher.finish(*reply), loops.add("replies"))
+        self.catalog = catalog = Catalog(repository, redis, replies, names(settings.autoscaled_pools), loops.add("catalogue"))
         fair_share, rate_limits = FairShare(settings, catalog.slots), RateLimits(settings)
         self.maintenance = Maintenance(
             redis,
@@ -114,10 +117,9 @@ class Container:
 
         estimate, pool_states = StartEstimate(), PoolStates(redis)
         batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share)
-        replies = Replies(redis, process, batcher.finish, loops.add("replies"))
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses)
-        self.direct = DirectVersions(redis, catalog, pool_states, lane, off, loops)
+        self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, lane)
         self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
 
@@ -168,7 +170,7 @@ class Container:
             PIPELINE: PipelineReconciler(redis, settings, jobs.cancel, fair_share).reconcile,
             PARENT: self.schedules.reconcile,
         }
-        self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler"))
+        self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler", IDLE_S))
         self._loops: tuple[_BackgroundLoop, ...] = (
             admission,
             pauses,
@@ -176,7 +178,13 @@ class Container:
             self.direct,
             replies,
             self.maintenance,
-            Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
+            Sender(
+                redis,
+                settings,
+                Presenters(present, present_batch),
+                partial(replies.listen, keys.WEBHOOKS_DUE),
+                loop=loops.add("webhooks", IDLE_S),
+            ),
             self.reconciler,
             self.pools,
             self._refusals,

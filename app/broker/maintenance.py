@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import redis.asyncio
@@ -17,7 +18,7 @@ from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.broker.fair_share import FairShare
 from app.core.tiers import Tier
-from app.loops import Loop
+from app.loops import IDLE_S, Loop
 from app.settings import Settings
 from app.store import backlog, batches, concurrency, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
 from app.store.blobs import blobs, peek
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 1.0
 _LEASE_S: Final = 5
 _SWEEP_EVERY: Final = 60
+_CHECK_TYPES_EVERY: Final = 600
+"""Rounds between two checks of the types of keys. An error that a wrong type may cause has them checked at once."""
 _EXPIRE_AT_ONCE: Final = 50
 _EXPIRE_A_ROUND: Final = 20
 """How often `_EXPIRE_AT_ONCE` jobs are expired in one round. More wait for the next round, so that they do not delay other work."""
@@ -64,32 +67,55 @@ class Maintenance:
         self._slots = slots
         self._age_rule = tiers.AgeRule(settings.tier_age_s, settings.infer_timeout_s, settings.silent_s)
         self._loop = loop or Loop("maintenance")
+        self._lease = leases.Lease(client, keys.MAINTENANCE, self._process, _LEASE_S)
         self._rounds = 0
-        self.memory_ratio = 0.0
-        """The share of Redis' `maxmemory` in use; 0 without a limit."""
+        self._busy = True
+        self._maintained: frozenset[str] = frozenset()
+        self._memory_ratio = 0.0
+        self._memory_read_at = -IDLE_S
+        self._memory_asked = False
 
     async def run(self) -> None:
         """Run until cancelled."""
         await self._loop.run(self._turn)
 
     async def _turn(self) -> float:
-        with self._loop.item("the memory of Redis"):
-            await self._read_memory_ratio()
-        with self._loop.item("the types of keys"):
-            # In every process: if the lease itself had a wrong type, no process could take it.
-            await self._quarantine.check_types({pool: names.queues(pool) for pool in self._pools()})
-        if await leases.hold(self._client, keys.MAINTENANCE, self._process, _LEASE_S):
+        if self._memory_asked or time.monotonic() - self._memory_read_at >= IDLE_S:
+            with self._loop.item("the memory of Redis"):
+                await self._read_memory_ratio()
+        if self._quarantine.suspicious:
+            with self._loop.item("the types of keys"):
+                # In the process that met the error: if the lease itself has a wrong type, no process can take it.
+                await self._quarantine.check_types(self._queues())
+        if await self._lease.hold():
             await self.round()
         return _INTERVAL_S
 
+    def memory_ratio(self) -> float:
+        """Return the share of Redis' `maxmemory` in use; 0 without a limit. It is read every second while it is asked for."""
+        self._memory_asked = True
+        return self._memory_ratio
+
+    def _queues(self) -> dict[str, tuple[str, ...]]:
+        return {pool: names.queues(pool) for pool in self._pools()}
+
     async def round(self) -> int:
-        """Check every queue once. Return how many deliveries were queued again."""
+        """Check every queue once, if there is work in any. Return how many deliveries were queued again."""
         self._rounds += 1
+        if self._rounds % _CHECK_TYPES_EVERY == 1:
+            with self._loop.item("the types of keys"):
+                await self._quarantine.check_types(self._queues())
         if self._rounds % _SWEEP_EVERY == 1:
             for what, sweep in self._sweeps().items():
                 with self._loop.item(what):
                     await sweep()
                 self._loop.touch()
+        pools = self._queues()
+        was_busy, self._busy = self._busy, await queues.work_exists(self._client, pools)
+        before, self._maintained = self._maintained, frozenset(pools)
+        # One more round after the last work, and one for a new pool, set the metrics to 0.
+        if not self._busy and not was_busy and self._maintained == before:
+            return 0
         with self._loop.item("concurrency keys"):
             self._repaired(await concurrency.sweep(self._client, self._settings.result_ttl_s))
         with self._loop.item("expired jobs"):
@@ -98,9 +124,9 @@ class Maintenance:
                 if due < _EXPIRE_AT_ONCE:
                     break
         queued = 0
-        for pool in self._pools():
+        for pool, own in pools.items():
             waiting: dict[str, int] = {}
-            for queue in names.queues(pool):
+            for queue in own:
                 with self._loop.item(f"the queue {queue}"):
                     queued += await self._enqueue(queue, pool)
                     await self._sweep_backlog(queue)
@@ -126,8 +152,8 @@ class Maintenance:
 
         async def keys_in_use() -> None:
             metrics.CONCURRENCY_KEYS.set(await concurrency.count(client))
-            for pool in self._pools():
-                for queue in names.queues(pool):
+            if self._busy:
+                for queue in chain.from_iterable(self._queues().values()):
                     self._repaired(await concurrency.sweep_held_back(client, queue))
 
         async def letters() -> None:
@@ -203,5 +229,6 @@ class Maintenance:
             log.error("Repaired %d slots and places of concurrency keys", repairs)
 
     async def _read_memory_ratio(self) -> None:
-        self.memory_ratio = await memory.used_ratio(self._client)
-        metrics.REDIS_MEMORY.set(self.memory_ratio)
+        self._memory_asked, self._memory_read_at = False, time.monotonic()
+        self._memory_ratio = await memory.used_ratio(self._client)
+        metrics.REDIS_MEMORY.set(self._memory_ratio)

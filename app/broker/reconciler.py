@@ -18,11 +18,11 @@ from app.broker.replies import Replies
 from app.core.errors import CeleriacError, RecordUnreadable
 from app.loops import Loop
 from app.store import keys, parents
+from app.store.claims import Claimed
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 _LEASE_S: Final = 30.0
-_POLL_S: Final = 1.0
 _AT_ONCE: Final = 20
 _AFTER_AN_ERROR_S: Final = 5.0
 _UNKNOWN_ATTEMPTS: Final = 10
@@ -74,9 +74,9 @@ class Reconciler:
         async with self._replies.listen(keys.RECONCILE_DUE) as due:
 
             async def turn() -> float:
-                if not await self.round():
-                    await _at_most(due.wait(), _POLL_S)
-                    due.clear()
+                claimed = await self._claim()
+                if not claimed.members:
+                    await self._loop.wait(due, claimed.next_s)
                 return 0.0
 
             await self._loop.run(turn)
@@ -84,9 +84,12 @@ class Reconciler:
 
     async def round(self) -> int:
         """Reconcile the parents that are due. Returns how many there were."""
-        due = await parents.claim(self._client, _LEASE_S, _AT_ONCE)
-        await asyncio.gather(*map(self._handle, due))
-        return len(due)
+        return len((await self._claim()).members)
+
+    async def _claim(self) -> Claimed:
+        claimed = await parents.claim(self._client, _LEASE_S, _AT_ONCE)
+        await asyncio.gather(*map(self._handle, claimed.members))
+        return claimed
 
     async def _handle(self, parent: bytes) -> None:
         # A parent of a known kind is never given up, because its work was accepted. Others are tried a few times.
@@ -117,10 +120,3 @@ class Reconciler:
             if not limit.expired():
                 raise
             raise Overdue(f"Reconciling took more than {_LEASE_S:g} s.") from error
-
-
-async def _at_most(awaitable: Awaitable[object], seconds: float) -> None:
-    try:
-        await asyncio.wait_for(awaitable, seconds)
-    except TimeoutError:
-        return

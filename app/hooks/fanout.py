@@ -20,6 +20,7 @@ from app.loops import Loop
 from app.settings import Settings
 from app.store import audit, batches, jobs, keys, webhook_deliveries, webhooks
 from app.store.blobs import is_reference
+from app.store.claims import Claimed
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,11 @@ class _Content:
     public: bool = True
 
 
-async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings: Settings, quarantine: Quarantine, loop: Loop) -> int:
-    """Handle the events that are due. Return how many there were."""
+async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings: Settings, quarantine: Quarantine, loop: Loop) -> Claimed:
+    """Handle the events that are due, and return them."""
     claimed = await webhook_deliveries.claim_events(client, _LEASE_S, _AT_ONCE)
-    if not claimed:
-        return 0
+    if not claimed.members:
+        return claimed
     registered = await webhooks.every(client)
 
     async def handle(text: str) -> None:
@@ -71,10 +72,10 @@ async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings:
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
 
-    for member in claimed:
+    for member in claimed.members:
         await quarantine.handle(loop, keys.EVENTS, member, handle, attempts=_ATTEMPTS)
         loop.touch()
-    return len(claimed)
+    return claimed
 
 
 async def _content(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:

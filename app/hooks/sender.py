@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -24,10 +25,12 @@ from app.hooks.fanout import Presenters, fan_out
 from app.loops import Loop
 from app.settings import Settings
 from app.store import keys, webhook_deliveries, webhooks
+from app.store.claims import Claimed
 from app.store.quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 _INTERVAL_S: Final = 0.25
+"""Shortest time between two looks at Redis, so that many events are handled at once."""
 _AT_ONCE: Final = 64
 _TO_ONE: Final = 8
 """Maximum number of concurrent requests to one receiver, so that a slow one does not delay the others."""
@@ -44,16 +47,23 @@ class Sender:
         client: redis.asyncio.Redis,
         settings: Settings,
         presenters: Presenters,
+        listen: Callable[[], AbstractAsyncContextManager[asyncio.Event]],
         schedule: Sequence[float] = SCHEDULE,
         jitter: Callable[[], float] = random.random,
         loop: Loop | None = None,
     ) -> None:
-        """`schedule` holds the seconds between attempts; `jitter` returns a random number in [0, 1) that delays them a little."""
+        """`listen` yields an event that is set when there may be something to send.
+
+        `schedule` holds the seconds between attempts; `jitter` returns a random number in [0, 1) that delays them a little.
+        """
         self._client = client
         self._loop = loop or Loop("webhooks")
         self._quarantine = Quarantine(client, settings)
         self._settings = settings
         self._presenters = presenters
+        self._listen = listen
+        self._due = asyncio.Event()
+        self._next_s = 0.0
         self._schedule = schedule
         self._jitter = jitter
         self._http = ssrf_transport.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
@@ -63,7 +73,8 @@ class Sender:
     async def run(self) -> None:
         """Run until cancelled. Another process repeats unfinished requests when their claims end."""
         try:
-            await self._loop.run(self._turn)
+            async with self._listen() as self._due:
+                await self._loop.run(self._turn)
         finally:
             for task in self._sending:
                 task.cancel()
@@ -71,35 +82,44 @@ class Sender:
             await self._http.aclose()
 
     async def _turn(self) -> float:
+        await self._loop.wait(self._due, self._next_s)
+        next_s = self._next_s = 0.0
         # Events that cannot be handled must not keep deliveries from being sent.
         with self._loop.item("events"):
-            await self._fan_out()
-        await self._claim()
+            events = await self._fan_out()
+            next_s = 0.0 if events.members else events.next_s
+        claimed = await self._claim()
         metrics.WEBHOOK_WAITING.set(await webhook_deliveries.count_due(self._client))
+        self._next_s = min(next_s, claimed.next_s)
         return _INTERVAL_S
 
-    async def _fan_out(self) -> int:
+    async def _fan_out(self) -> Claimed:
         return await fan_out(self._client, self._presenters, self._settings, self._quarantine, self._loop)
 
     async def round(self) -> int:
         """Send the deliveries that are due now, and wait for them. Return how many there were."""
         await self._fan_out()
-        count = await self._claim()
+        claimed = await self._claim()
         await asyncio.gather(*self._sending)
-        return count
+        return len(claimed.members)
 
-    async def _claim(self) -> int:
+    async def _claim(self) -> Claimed:
+        if len(self._sending) >= _AT_ONCE:
+            return Claimed([], 0.0)
         # Longer than an attempt can take: before its end nobody else sends the same.
         lease_s = self._settings.webhook_timeout_s + 5
-        claimed = (
-            await webhook_deliveries.claim(self._client, lease_s, _AT_ONCE - len(self._sending)) if len(self._sending) < _AT_ONCE else []
-        )
-        for member in claimed:
+        claimed = await webhook_deliveries.claim(self._client, lease_s, _AT_ONCE - len(self._sending))
+        for member in claimed.members:
             handled = self._quarantine.handle(self._loop, keys.WEBHOOK_DELIVERIES, member, self._handle, attempts=_ATTEMPTS)
             task = asyncio.create_task(handled)
             self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
-        return len(claimed)
+            task.add_done_callback(self._ended)
+        return claimed
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Look at Redis again: the delivery may be due earlier than any other."""
+        self._sending.discard(task)
+        self._due.set()
 
     async def _handle(self, id: str) -> None:
         delivery = await webhook_deliveries.read(self._client, id)

@@ -22,6 +22,7 @@ Remove:
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from contextlib import suppress
@@ -103,6 +104,8 @@ class ScriptPipeline:
 class QoS(redis.QoS):
     """The messages that this worker has taken from the queue and not acknowledged."""
 
+    _next_restore_at = 0.0
+
     def append(self, message: Any, delivery_tag: str) -> None:
         """Note that this worker holds a message."""
         delivery_info = message.delivery_info
@@ -120,6 +123,20 @@ class QoS(redis.QoS):
         # Over another connection, which must not be faster.
         self.channel.script_pipeline.wait()
         super().restore_by_tag(tag, client, leftmost)
+
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Return the messages of dead workers to their queues. Do not ask Redis before the oldest message can be one of them."""
+        now = time.time()
+        if now < self._next_restore_at:
+            return
+        with self.channel.conn_or_acquire() as client:
+            oldest: Any = client.zrange(self.unacked_index_key, 0, 0, withscores=True)
+        if oldest and oldest[0][1] <= now - self.visibility_timeout:
+            super().restore_visible(start, num, interval)
+            return
+        # A message that is noted from now on is newer, but for the difference between the clocks of two workers.
+        first_at = oldest[0][1] + self.visibility_timeout if oldest else math.inf
+        self._next_restore_at = min(first_at, now + self.visibility_timeout / 2)
 
     @property
     def _held(self) -> tuple[str, str]:

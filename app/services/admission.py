@@ -38,7 +38,7 @@ class Admission:
         """
         if self.unfit is not None:
             raise StoreUnavailable(self.unfit)
-        ratio, limit = self._maintenance.memory_ratio, self._settings.max_memory_ratio
+        ratio, limit = self._maintenance.memory_ratio(), self._settings.max_memory_ratio
         if ratio <= limit:
             return ""
         return f"Redis uses {ratio:.0%} of its memory, which is above the limit of {limit:.0%}. Try again when jobs have ended."

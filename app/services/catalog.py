@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -15,16 +16,17 @@ from typing import Any, Final
 
 import redis.asyncio
 
+from app.broker.replies import Replies
 from app.core import callers, promotions
 from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.jobs import Job
 from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.core.promotions import BARE_NAME, Promotion, PromotionState
-from app.loops import Loop
+from app.loops import IDLE_S, Loop
 from app.registry.repository import Repository
 from app.services.model_entry import Entry, Readiness, Version
 from app.services.publications import Publications
-from app.store import serving, unloaded_models, workers
+from app.store import keys, serving, unloaded_models, workers
 from app.store.serving import Serving
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ _UNLOADED: Final = "it was unloaded; POST /v2/repository/models/{}/load serves i
 
 
 class Catalog:
-    """The models of the repository as this process knows them, refreshed every second.
+    """The models of the repository as this process knows them. Its files are read every second, its tables in Redis when they change.
 
     A lookup costs no I/O. Only one of an unknown model or version waits for a refresh, because it may just have been published.
 
@@ -46,11 +48,17 @@ class Catalog:
     """
 
     def __init__(
-        self, repository: Repository, client: redis.asyncio.Redis, autoscaled: Collection[str] = (), loop: Loop | None = None
+        self,
+        repository: Repository,
+        client: redis.asyncio.Redis,
+        replies: Replies,
+        autoscaled: Collection[str] = (),
+        loop: Loop | None = None,
     ) -> None:
         self.autoscaled = frozenset(autoscaled)
         self._repository = repository
         self._client = client
+        self._replies = replies
         self._loop = loop or Loop("catalogue")
         self._publications = Publications(client)
         self._inferred: dict[str, Manifest] = {}
@@ -61,32 +69,33 @@ class Catalog:
         self.workers: list[workers.Worker] = []
         self._slots = Counter[str]()
         self._requested = asyncio.Event()
+        self._read_again_at = 0.0
         self._next = asyncio.Event()
 
     async def run(self) -> None:
         """Refresh until the task is cancelled."""
-        await self._loop.run(self._turn)
+        async with self._replies.listen(keys.TABLES_CHANGED) as self._requested:
+            await self._loop.run(self._turn)
 
     async def _turn(self) -> float:
+        whole = self._requested.is_set() or time.monotonic() >= self._read_again_at
         self._requested.clear()
-        await self.refresh()
+        await self.refresh(whole=whole)
         await asyncio.sleep(_PAUSE_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._requested.wait(), _REFRESH_S - _PAUSE_S)
         return 0.0
 
-    async def refresh(self) -> None:
-        """Refresh once. What the repository or Redis cannot report at the moment stays unchanged."""
+    async def refresh(self, *, whole: bool = True) -> None:
+        """Refresh once. What the repository or Redis cannot report at the moment stays unchanged. If not `whole`, only files are read."""
         refreshed, self._next = self._next, asyncio.Event()
         try:
-            with self._loop.item("the list of workers"):
-                self.workers = await workers.read(self._client)
-            with self._loop.item("the manifests of bare models"):
-                self._inferred = await workers.inferred(self._client)
-            with self._loop.item("the list of unloaded models"):
-                self._unloaded = await unloaded_models.read_async(self._client)
-            with self._loop.item("the versions that aliases lead to"):
-                self._served = await serving.read_async(self._client)
+            # A worker that is gone notifies nobody: it is noticed by the time of its last heartbeat.
+            if whole or workers.first_silent_s(self.workers) <= 0:
+                with self._loop.item("the list of workers"):
+                    self.workers = await workers.read(self._client)
+            if whole:
+                await self._read_tables()
             with self._loop.item("the model repository"):
                 self.entries = await asyncio.to_thread(self._look, self.workers, self._inferred, self._unloaded, self._served)
             with self._loop.item("the audit log of published versions"):
@@ -96,6 +105,17 @@ class Catalog:
                 self._slots[worker.pool] += worker.processes
         finally:
             refreshed.set()
+
+    async def _read_tables(self) -> None:
+        self._read_again_at = 0.0
+        with self._loop.item("the manifests of bare models"):
+            self._inferred = await workers.inferred(self._client)
+        with self._loop.item("the list of unloaded models"):
+            self._unloaded = await unloaded_models.read_async(self._client)
+        with self._loop.item("the versions that aliases lead to"):
+            self._served = await serving.read_async(self._client)
+        if not self._loop.failed:
+            self._read_again_at = time.monotonic() + IDLE_S
 
     async def refreshed(self) -> None:
         """Wait for a refresh that begins from now on."""

@@ -11,16 +11,17 @@ from typing import Final
 
 import redis.asyncio
 
+from app.broker.replies import Replies
 from app.core.lanes import Choice, Lane, obstacle
 from app.core.models import Manifest
 from app.core.timestamps import rfc3339
 from app.direct.lane import DirectLane
 from app.direct.marks import Mark, Marks
-from app.loops import Loop, Loops
+from app.loops import IDLE_S, Loop, Loops
 from app.services.catalog import Catalog
 from app.services.model_entry import Readiness, Version
 from app.services.pool_states import PoolStates
-from app.store import direct_failures
+from app.store import direct_failures, keys
 from app.store.direct_failures import DirectFailure, Key
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,19 @@ class DirectVersions:
     """
 
     def __init__(
-        self, client: redis.asyncio.Redis, catalog: Catalog, pools: PoolStates, lane: DirectLane | None, off: str, loops: Loops
+        self,
+        client: redis.asyncio.Redis,
+        replies: Replies,
+        catalog: Catalog,
+        pools: PoolStates,
+        lane: DirectLane | None,
+        off: str,
+        loops: Loops,
     ) -> None:
         """`off` says why the lane is off."""
         self.lane = lane
         self._client = client
+        self._replies = replies
         self._catalog = catalog
         self._pools = pools
         self._off = off
@@ -47,12 +56,15 @@ class DirectVersions:
         self._loop = Loop("direct")
         self._failures: Mapping[Key, DirectFailure] = {}
         self._held: set[Key] = set()
+        self._changed = asyncio.Event()
+        self._read_again_at = 0.0
 
     async def run(self) -> None:
         """Refresh until the task is cancelled."""
         if self.lane is not None:
             self._loop = self._loops.add("direct")
-            await self._loop.run(self._turn)
+            async with self._replies.listen(keys.TABLES_CHANGED) as self._changed:
+                await self._loop.run(self._turn)
 
     async def _turn(self) -> float:
         await self.refresh()
@@ -68,10 +80,17 @@ class DirectVersions:
                 await self._report(lane.marks, path, marks)
         # Without Redis, what was known stays true.
         with self._loop.item("the versions that failed on the direct lane"):
-            self._failures = await direct_failures.read(self._client)
+            await self._read_failures()
         wanted = {key: manifest for key, (manifest, version) in self._candidates().items() if self._wanted(key, manifest, version)}
         self._held = set(wanted)
         lane.hold(wanted)
+
+    async def _read_failures(self) -> None:
+        if self._changed.is_set() or time.monotonic() >= self._read_again_at:
+            self._changed.clear()
+            self._read_again_at = 0.0
+            self._failures = await direct_failures.read(self._client)
+            self._read_again_at = time.monotonic() + IDLE_S
 
     def close(self) -> None:
         """Leave no mark: this process ends in order."""

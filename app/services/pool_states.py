@@ -13,7 +13,7 @@ from app.store import pools
 
 
 class PoolStates:
-    """The states of pools. `PoolService` refreshes them every second, and when one changes.
+    """The states of pools. `PoolService` refreshes them when one changes.
 
     Attributes:
         states: The state of each pool that is paused or draining.

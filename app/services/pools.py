@@ -23,7 +23,7 @@ from app.core import audit, callers
 from app.core.audit import Action, Target
 from app.core.errors import PoolNotFound, shown
 from app.core.pools import PoolMode, PoolState
-from app.loops import Loop
+from app.loops import IDLE_S, Loop
 from app.services.catalog import Catalog
 from app.services.pool_states import PoolStates
 from app.settings import Settings
@@ -77,6 +77,7 @@ class PoolService:
         self._replies = replies
         self._loop = loop
         self._measured: set[str] = set()
+        self._read_again_at = 0.0
         self._cluster: Pools | None = None
 
     async def start(self) -> None:
@@ -92,8 +93,11 @@ class PoolService:
     async def _turn(self, changed: asyncio.Event) -> float:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), _REFRESH_S)
-        changed.clear()
-        await self._states.refresh()
+        if changed.is_set() or time.monotonic() >= self._read_again_at:
+            changed.clear()
+            self._read_again_at = 0.0
+            await self._states.refresh()
+            self._read_again_at = time.monotonic() + IDLE_S
         self._measured |= self._names()
         for pool in self._measured:
             metrics.POOL_PAUSED.labels(pool).set(self._states.paused(pool) is not None)

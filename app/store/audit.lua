@@ -51,6 +51,9 @@ local function audit(chain, entry, digest, most, keep_ms)
   redis.call('XADD', stream, 'MAXLEN', '~', most, id, 'prev', prev, 'entry', entry)
   redis.call('XTRIM', stream, 'MINID', '~', oldest)
   redis.call('HSET', keys.AUDIT_HEADS, 'last', id, chain, id .. ' ' .. sha256(id .. ' ' .. prev .. ' ' .. digest))
-  if redis.call('EXISTS', keys.WEBHOOKS) == 1 then redis.call('ZADD', keys.EVENTS, now / 1000, 'audit:' .. id .. ' audit') end
+  if redis.call('EXISTS', keys.WEBHOOKS) == 1 then
+    redis.call('ZADD', keys.EVENTS, now / 1000, 'audit:' .. id .. ' audit')
+    redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
+  end
   return {id, prev}
 end

@@ -51,6 +51,7 @@ if change.status then
     -- A second later if the file is invalid: the request still waits and refuses the batch, which drops the event.
     local at = status == 'validating' and change.status == 'failed' and string.format('%.6f', now + 1) or now
     redis.call('ZADD', keys.EVENTS, 'NX', at, string.format('batch:%s:%s %s', id, redis.call('HGET', KEYS[1], 'round') or 0, what))
+    redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
   end
   if change.final then redis.call('ZREM', KEYS[5], id) else redis.call('ZADD', KEYS[5], 'NX', now, id) end
 end

@@ -13,6 +13,7 @@ local function close(id, state, now, keep, reason)
   redis.call('EXPIRE', key, keep)
   if job[2] or redis.call('EXISTS', keys.WEBHOOKS) == 1 then
     redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed')
+    redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
   end
   if job[3] then
     redis.call('ZADD', keys.RECONCILE, now, job[3])

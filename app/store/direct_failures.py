@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
-from app.store import keys
+from app.store import keys, tables
 from app.store.reading import readable
 
 _TTL_S: Final = 7 * 24 * 3600
@@ -42,13 +42,17 @@ async def record(client: redis.asyncio.Redis, key: Key, failure: DirectFailure) 
     async with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.DIRECT_FAILURES, "/".join(key), orjson.dumps(asdict(failure)))
         pipe.expire(keys.DIRECT_FAILURES, _TTL_S)
+        tables.changed(pipe)
         await pipe.execute()
 
 
 async def forget(client: redis.asyncio.Redis, versions: Iterable[Key]) -> None:
     """Drop the failures of versions. Raises RedisError."""
     if fields := ["/".join(key) for key in versions]:
-        await client.hdel(keys.DIRECT_FAILURES, *fields)
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.hdel(keys.DIRECT_FAILURES, *fields)
+            tables.changed(pipe)
+            await pipe.execute()
 
 
 def _decode(text: bytes) -> DirectFailure:

@@ -39,7 +39,10 @@ for i = 9, #ARGV, 7 do
       redis.call('HSET', key, 'traceback', trace)
     end
     if webhooks or job[3] or job[6] or job[7] then redis.call('ZREM', keys.EXPIRING, id) end
-    if webhooks or job[6] then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed') end
+    if webhooks or job[6] then
+      redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed')
+      redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
+    end
     if job[7] then
       redis.call('ZADD', keys.RECONCILE, now, job[7])
       redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')

@@ -19,7 +19,7 @@ from app.core.jobs import Job, State
 from app.core.owners import RECORD_ID
 from app.core.tokens import Token
 from app.loops import Loop
-from app.store import audit, keys, scripts
+from app.store import audit, claims, keys, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.quarantine import Quarantine
 from app.store.reading import answers, decodable, fields_of, readable, required
@@ -176,7 +176,7 @@ async def _summaries(client: redis.asyncio.Redis, ids: Sequence[str]) -> list[Jo
 
 async def expire(client: redis.asyncio.Redis, quarantine: Quarantine, loop: Loop, *, keep: int, most: int) -> int:
     """Expire jobs that waited too long and whose end is watched. Return how many were examined; `most` means that more may be due."""
-    due = await scripts.run_async(client, scripts.Call("claim", (keys.EXPIRING,), (_LOOK_AGAIN_S, most)))
+    due, _ = await claims.claim(client, keys.EXPIRING, _LOOK_AGAIN_S, most)
 
     async def close(id: str) -> None:
         await scripts.run_async(client, scripts.end_job(id, State.EXPIRED, keep=keep))

@@ -47,6 +47,12 @@ SERVING: Final = f"{PREFIX}serving"
 FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
 """Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
+TABLES: Final = f"{PREFIX}tables"
+"""Hash `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING` and `FAILED_PROMOTIONS` have changed. Never expires."""
+
+TABLES_CHANGED: Final = f"{PREFIX}event:tables"
+"""Channel: a message when one of these tables changed. A heartbeat that reports nothing new is not a change."""
+
 TRAININGS: Final = f"{PREFIX}trainings"
 """Sorted set of trainings' jobs by creation time; bounded by `max_trainings`."""
 
@@ -67,6 +73,9 @@ CANVAS: Final = f"{PREFIX}canvas"
 
 EVENTS: Final = f"{PREFIX}events"
 """Sorted set of `job event` and `batch:ID:ROUND state` that may notify webhooks, by the time to handle it. The process that handles an event removes it."""
+
+WEBHOOKS_DUE: Final = f"{PREFIX}event:webhooks"
+"""Channel: a message when an event in `EVENTS` or a delivery in `WEBHOOK_DELIVERIES` is due earlier than another."""
 
 EXPIRING: Final = f"{PREFIX}expiring"
 """Sorted set of watched jobs by deadline; a job that has ended is removed."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import redis.asyncio
 
-from app.store import keys, scripts
+from app.store import claims, keys, scripts
+from app.store.claims import Claimed
 
 
-async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
+async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> Claimed:
     """Claim up to `most` parents that are due. Each is due again after `lease_s` unless it is rescheduled before."""
-    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.RECONCILE,), (lease_s, most)))
-    return claimed
+    return await claims.claim(client, keys.RECONCILE, lease_s, most)
 
 
 async def due_now(client: redis.asyncio.Redis, parent: str) -> None:

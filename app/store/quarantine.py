@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 import redis
 import redis.asyncio
+from redis.exceptions import ResponseError
 
 from app import metrics
 from app.loops import Loop, unavailable
@@ -46,6 +47,13 @@ class Quarantine:
         self._client = client
         self._settings = settings
         self._noted: set[tuple[str, bytes]] = set()
+        self.suspicious = False
+        """Whether an error since the last check may be due to a key of a wrong type."""
+
+    def suspect(self, error: BaseException) -> None:
+        """Look at an error: if a key of a wrong type may be the cause, the maintenance checks all types in its next turn."""
+        if isinstance(error, ResponseError) and not unavailable(error):
+            self.suspicious = True
 
     async def handle(self, loop: Loop, index: str, member: bytes, work: Callable[[str], Awaitable[None]], *, attempts: int) -> None:
         """Handle one member. A failure is reported; the member is due again later, or set aside after `attempts` (0: never).
@@ -91,6 +99,7 @@ class Quarantine:
 
     async def check_types(self, queues: Mapping[str, Iterable[str]]) -> None:
         """Move keys aside that hold another type than they must. Nothing could use them, and every command on them would fail."""
+        self.suspicious = False
         await self.check_keys(key_types(queues))
 
     async def check_keys(self, expected: Mapping[str, str]) -> None:

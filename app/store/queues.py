@@ -24,6 +24,26 @@ async def held(client: redis.asyncio.Redis, pool: str) -> int:
     return await client.hlen(keys.held(pool)[0])
 
 
+async def work_exists(client: redis.asyncio.Redis, pools: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether anything waits, runs or is watched that the maintenance looks after. `pools` are the queues of each pool.
+
+    It is one command however many queues there are: Redis has no key whose content is empty.
+    """
+    work = [keys.EXPIRING, keys.CONCURRENCY]
+    for pool, names in pools.items():
+        work.append(keys.held(pool)[0])
+        for queue in names:
+            work += [
+                keys.list_of(queue),
+                keys.deliveries(queue),
+                keys.delayed(queue),
+                keys.backlog(queue),
+                keys.turns(queue),
+                keys.held_back(queue),
+            ]
+    return bool(await client.exists(*work))
+
+
 async def depths(client: redis.asyncio.Redis, pools: Mapping[str, Sequence[str]]) -> dict[str, list[int]]:
     """Return for each pool the length of each of its queues with its backlog, and then the deliveries that its workers hold, in one round trip."""
     async with client.pipeline(transaction=False) as pipe:

@@ -3,5 +3,7 @@
 -- Returns the ID of the entry and `prev`, or nil. Several workers may serve the version at once; one of them writes the entry.
 if redis.call('HGET', KEYS[1], ARGV[1]) == ARGV[2] then return nil end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HINCRBY', keys.TABLES, 'revision', 1)
+redis.call('PUBLISH', keys.TABLES_CHANGED, 'changed')
 if ARGV[3] == '' then return nil end
 return audit('changes', ARGV[3], ARGV[4], ARGV[5], ARGV[6])

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from app.core.promotions import Failure
-from app.store import audit, keys, scripts
+from app.store import audit, keys, scripts, tables
 
 _KEEP_FAILURE_S: Final = 7 * 24 * 3600.0
 Slot = tuple[str, str]
@@ -65,7 +65,10 @@ def served(client: redis.Redis, slot: Slot, version: str, entry: bytes = b"") ->
 
 def failed(client: redis.Redis, slot: Slot, failure: Failure) -> None:
     """Record that a worker could not serve the version of a promotion."""
-    client.hset(keys.FAILED_PROMOTIONS, _field(slot), orjson.dumps(asdict(failure)))
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hset(keys.FAILED_PROMOTIONS, _field(slot), orjson.dumps(asdict(failure)))
+        tables.changed(pipe)
+        pipe.execute()
 
 
 def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
@@ -75,6 +78,7 @@ def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
         with client.pipeline(transaction=False) as pipe:
             pipe.hdel(keys.SERVING, *names)
             pipe.hdel(keys.FAILED_PROMOTIONS, *names)
+            tables.changed(pipe)
             pipe.execute()
 
 

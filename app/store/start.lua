@@ -48,7 +48,10 @@ for id in fields[2]:gmatch('%S+') do
       if run == 1 then event = ' start' end
     end
     redis.call('HINCRBY', key, 'revision', 1)
-    if event and (webhooks or job[7]) then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. event) end
+    if event and (webhooks or job[7]) then
+      redis.call('ZADD', keys.EVENTS, 'NX', now, id .. event)
+      redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
+    end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
   end
   answer[#answer + 1] = run

@@ -31,7 +31,10 @@ redis.call('ZADD', keys.jobs_of .. ARGV[9], now, id)
 redis.call('ZADD', keys.OWNERS, now, ARGV[9])
 redis.call('HSET', KEYS[3], 'plan', ARGV[6], 'inputs', ARGV[7])
 redis.call('EXPIRE', KEYS[3], ttl)
-if ARGV[5] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1 then redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' start') end
+if ARGV[5] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1 then
+  redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' start')
+  redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')
+end
 redis.call('ZADD', KEYS[4], now, ARGV[8])
 redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')
 return {'ok', usages}

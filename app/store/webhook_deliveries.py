@@ -15,20 +15,19 @@ import redis.asyncio
 
 from app.core.webhooks import Attempt, DeliveryStatus, WebhookDelivery, WebhookEvent
 from app.settings import Settings
-from app.store import keys, pages, scripts
+from app.store import claims, keys, pages, scripts
+from app.store.claims import Claimed
 from app.store.reading import answers, readable, required
 
 
-async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
+async def claim_events(client: redis.asyncio.Redis, lease_s: float, most: int) -> Claimed:
     """Claim events of jobs and batches, in the form that `WebhookEvent.parse` takes."""
-    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.EVENTS,), (lease_s, most)))
-    return claimed
+    return await claims.claim(client, keys.EVENTS, lease_s, most)
 
 
-async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> list[bytes]:
-    """Claim deliveries that are due. Return their ids."""
-    claimed: list[bytes] = await scripts.run_async(client, scripts.Call("claim", (keys.WEBHOOK_DELIVERIES,), (lease_s, most)))
-    return claimed
+async def claim(client: redis.asyncio.Redis, lease_s: float, most: int) -> Claimed:
+    """Claim deliveries that are due. The members are their ids."""
+    return await claims.claim(client, keys.WEBHOOK_DELIVERIES, lease_s, most)
 
 
 async def count_due(client: redis.asyncio.Redis) -> int:
@@ -109,7 +108,7 @@ async def drop(client: redis.asyncio.Redis, id: str) -> None:
 
 
 async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, settings: Settings) -> None:
-    """Make a delivery due now. Its earlier attempts are kept."""
+    """Make a delivery due now, and wake the senders. Its earlier attempts are kept."""
     now = time.time()
     async with client.pipeline(transaction=True) as pipe:
         pipe.hset(keys.webhook_delivery(delivery.id), mapping={"fate": DeliveryStatus.PENDING, "tried": 0})
@@ -117,6 +116,7 @@ async def replay(client: redis.asyncio.Redis, delivery: WebhookDelivery, setting
         pipe.zrem(keys.webhook_deliveries_ended(delivery.webhook), delivery.id)
         pipe.zadd(keys.webhook_deliveries_waiting(delivery.webhook), {delivery.id: delivery.created_at})
         pipe.zadd(keys.WEBHOOK_DELIVERIES, {delivery.id: now})
+        pipe.publish(keys.WEBHOOKS_DUE, "due")
         await pipe.execute()
 
 

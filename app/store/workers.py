@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 import orjson
@@ -12,7 +13,7 @@ import redis
 import redis.asyncio
 
 from app.core.models import Manifest
-from app.store import keys
+from app.store import keys, tables
 from app.store.reading import decodable, readable
 
 _SILENT_S: Final = 10.0
@@ -40,18 +41,34 @@ class Worker:
         return self.name.partition("@")[2].rpartition("-")[0]
 
 
-def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest]) -> None:
-    """Store a heartbeat, and the manifests that the worker inferred."""
+def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest], before: Worker | None = None) -> None:
+    """Store a heartbeat, and the manifests that the worker inferred.
+
+    Args:
+        client: A connection to Redis.
+        worker: The heartbeat.
+        inferred: The manifests.
+        before: The heartbeat before. If nothing differs, and Redis still has it, API processes need not read this one.
+    """
+    changed = before is None or worker.seen_at - before.seen_at >= _SILENT_S or replace(before, seen_at=worker.seen_at) != worker
     with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.WORKERS, worker.name, orjson.dumps(asdict(worker)))
         for manifest in inferred:
             pipe.hset(keys.MANIFESTS, f"{manifest.name}/{manifest.version}", orjson.dumps(manifest.as_dict()))
-        pipe.execute()
+        if changed:
+            tables.changed(pipe)
+        added, *_ = pipe.execute()
+        if added and not changed:
+            tables.changed(pipe)
+            pipe.execute()
 
 
 def leave(client: redis.Redis, name: str) -> None:
     """Remove the heartbeat of a worker that shuts down."""
-    client.hdel(keys.WORKERS, name)
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hdel(keys.WORKERS, name)
+        tables.changed(pipe)
+        pipe.execute()
 
 
 def living(client: redis.Redis) -> list[Worker]:
@@ -75,6 +92,11 @@ async def read(client: redis.asyncio.Redis) -> list[Worker]:
     if gone:
         await client.hdel(keys.WORKERS, *gone)
     return living
+
+
+def first_silent_s(living: Iterable[Worker]) -> float:
+    """Return the seconds after which the first of these workers counts as gone unless it has reported again; infinity if there are none."""
+    return min((worker.seen_at + _SILENT_S - time.time() for worker in living), default=math.inf)
 
 
 async def inferred(client: redis.asyncio.Redis) -> dict[str, Manifest]:

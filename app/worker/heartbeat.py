@@ -22,6 +22,8 @@ class Heartbeat(Periodic):
     requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
     loop_name = "heartbeat"
     interval_s = 2.0
+    reported: workers.Worker | None = None
+    """The last heartbeat that Redis has."""
 
     def start(self, parent: Any) -> None:
         """Report at once, and then regularly."""
@@ -49,4 +51,5 @@ class Heartbeat(Periodic):
             refused=[[*key, reason] for key, reason in models.refused.items()],
         )
         models.count()
-        workers.report(main_process.redis(), worker, models.inferred.values())
+        workers.report(main_process.redis(), worker, models.inferred.values(), self.reported)
+        self.reported = worker

@@ -112,6 +112,8 @@ def _run(configured: Settings, more: Handlers) -> int:
         optimization="fair",
         without_gossip=True,
         without_mingle=True,
+        # Flower alone reads these events. The default of 2 s would be most of what an idle worker sends.
+        heartbeat_interval=5,
         quiet=True,
     )
     worker.models, worker.serving, worker.broken, worker.status = models, served, broken, status

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any
 
 from redis.exceptions import RedisError
 
+from app.loops import IDLE_S
 from app.patches.celery_pool import process_pool
 from app.settings import settings
-from app.store import broken_versions, serving, unloaded_models
+from app.store import broken_versions, serving, tables, unloaded_models
 from app.worker import main_process
 from app.worker.models import Models, Wanted
 from app.worker.periodic import Periodic
@@ -44,6 +46,9 @@ class Reload(Periodic):
         """Loaded versions that are in every process as soon as the old ones are replaced."""
         self.old: set[int] = set()
         self.unloaded: frozenset[str] = frozenset()
+        self.revision: int | None = None
+        """Revision of the tables that were read at `read_at`."""
+        self.read_at = 0.0
         self.broken: dict[Key, str] = {}
         """The broken versions that Redis holds, as far as this worker knows."""
 
@@ -69,7 +74,7 @@ class Reload(Periodic):
         """Compare the repository with what this worker holds."""
         models: Models = worker.models
         try:
-            self.unloaded, self.serving = unloaded_models.read(main_process.redis()), serving.read(main_process.redis())
+            self._read_tables()
         except (RedisError, OSError) as error:
             log.warning("Keeping aliases unchanged until Redis answers: %s", error)
         wanted = models.wanted(self.unloaded, self.serving)
@@ -82,6 +87,15 @@ class Reload(Periodic):
             self._renew(worker)
         self._decide(models, wanted)
         models.count()
+
+    def _read_tables(self) -> None:
+        client = main_process.redis()
+        # Read first: what changes while the tables are read is read the next time.
+        revision, now = tables.revision(client), time.monotonic()
+        if revision == self.revision and now - self.read_at < IDLE_S:
+            return
+        self.unloaded, self.serving = unloaded_models.read(client), serving.read(client)
+        self.revision, self.read_at = revision, now
 
     def _decide(self, models: Models, wanted: Wanted) -> None:
         try:

@@ -129,6 +129,14 @@ def _flood(model: str) -> Callable[[System, float], Figures]:
     return take
 
 
+def _idle(system: System, seconds: float) -> Figures:
+    """The commands that Redis executes a second while nobody asks for anything, with those inside scripts."""
+    assert isinstance(system, Queued)
+    before, began = system.commands(), time.monotonic()
+    time.sleep(4 * seconds)  # nothing is to happen
+    return {"commands": (system.commands() - before) / (time.monotonic() - began)}
+
+
 def _waiting(ask: Callable[[Empty], Exchange]) -> Callable[[System, float], Figures]:
     """Beside an empty queue or one of many jobs: the CPU of all processes for a request of many callers, and how long one alone waits."""
 
@@ -189,6 +197,7 @@ MEASURES: Final = {
         Measure("keyed-infer", ("ours", "keyed"), _keyed),
         Measure("flood", ("keyed", "flooded"), _flood("rf"), quick=False),
         Measure("up", ("ours", "before"), _up, quick=False),
+        Measure("idle", ("ours", "before", "plain"), _idle),
         Measure("waiting-submit", ("empty", "waiting"), _waiting(lambda system: system.submit("lr"))),
         Measure("waiting-infer", ("empty", "waiting"), _waiting(lambda system: system.predict("lr"))),
     )

@@ -70,6 +70,8 @@ def formatted(figure: str, value: float) -> str:
     """With its unit."""
     if figure.endswith("rate"):
         return f"{value:,.0f}/s"
+    if figure == "commands":
+        return f"{value:.1f}/s"
     if figure.endswith("_ms"):
         return f"{value:.2f} ms"
     if figure == "memory":

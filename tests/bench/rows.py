@@ -98,5 +98,6 @@ ROWS: Final = (
     Row("open-1000", "p99 at 1,000 requests a second, LR", "open-1000", "p99_ms", "inline ×2"),
     Row("cpu-lr", "CPU of 1,000 predictions, 64 clients, LR", "infer-lr-64", "cpu_s_per_1000", "inline ×2"),
     Row("cpu-rf", "CPU of 1,000 predictions, 64 clients, RF", "infer-rf-64", "cpu_s_per_1000", "inline ×2"),
+    Row("idle", "commands to Redis while nothing happens", "idle", "commands", "plain"),
     Row("memory", "memory under load", "infer-lr-64", "memory", "inline ×2"),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -104,6 +104,11 @@ class Queued(System):
             return bool(self.redis.ping())
         except redis.RedisError:
             return False
+
+    def commands(self) -> int:
+        """Commands that Redis has executed so far, with those inside scripts."""
+        stats: Any = self.redis.info("commandstats")
+        return sum(command["calls"] for command in stats.values())
 
     def start_worker(self, *, wait: bool = True) -> None:
         self.launch_worker()

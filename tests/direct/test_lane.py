@@ -13,7 +13,7 @@ import pytest
 
 from app.core.pools import PoolMode
 from app.registry.repository import Repository
-from app.store import keys
+from app.store import keys, serving, workers
 from tests.api.conftest import until
 from tests.direct.conftest import Heartbeat, api_of, body, infer, lane_of, publish_compiled, rows, together, until_direct
 
@@ -109,7 +109,7 @@ async def test_a_version_that_workers_refuse_leaves_the_lane(api: httpx.AsyncCli
 
 async def test_direct_versions_answer_while_no_worker_lives(api: httpx.AsyncClient, heartbeat: Heartbeat) -> None:
     await until_direct(api)
-    heartbeat.client.delete(keys.WORKERS)
+    workers.leave(heartbeat.client, "default@host-1")
 
     async def noticed() -> bool:
         return bool((await api.get("/v1/models/lr")).json()["versions"][0]["state"] == "COLD")
@@ -220,9 +220,9 @@ async def test_an_alias_moves_without_a_gap(configured: pytest.MonkeyPatch, hear
     async with api_of(heartbeat, ("lr", "1"), ("lr", "2")) as api:
         await until_direct(api, version="1")
         await until_direct(api, version="2")
-        heartbeat.client.hset(keys.SERVING, "lr/production", "1")
+        serving.served(heartbeat.client, ("lr", "production"), "1")
         Repository(models).promote("lr", "production", "2")
-        heartbeat.client.hset(keys.SERVING, "lr/production", "2")
+        serving.served(heartbeat.client, ("lr", "production"), "2")
         seen = []
 
         async def moved() -> bool:

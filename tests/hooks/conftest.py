@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 import redis.asyncio
 
 from app.api.schemas.serializers import present, present_batch
+from app.broker.replies import Replies
 from app.core.audit import Action, Target, draft
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
@@ -106,6 +110,7 @@ class Hooked:
     client: redis.asyncio.Redis
     url: str
     options: dict[str, Any] = field(default_factory=dict)
+    _replies: Replies | None = None
 
     @property
     def settings(self) -> Settings:
@@ -113,7 +118,26 @@ class Hooked:
 
     def sender(self, schedule: tuple[float, ...] = (0.0,) * 9) -> Sender:
         """Due again at once, so that no test waits."""
-        return Sender(self.client, self.settings, Presenters(present, present_batch), schedule, jitter=lambda: 0.0)
+        listen = partial(self.replies.listen, keys.WEBHOOKS_DUE)
+        return Sender(self.client, self.settings, Presenters(present, present_batch), listen, schedule, jitter=lambda: 0.0)
+
+    @property
+    def replies(self) -> Replies:
+        """What notifies a sender that runs."""
+        if self._replies is None:
+            self._replies = Replies(self.client, "api", lambda *_: None)
+        return self._replies
+
+    @asynccontextmanager
+    async def sending(self, *schedule: float) -> AsyncIterator[None]:
+        """A sender waits for notifications, as in an API process."""
+        loops = [asyncio.create_task(loop.run()) for loop in (self.replies, self.sender(schedule))]
+        try:
+            yield
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
 
     async def send(self) -> None:
         """Rounds until nothing is due."""

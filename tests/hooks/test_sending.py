@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import time
 from email.utils import formatdate
 
@@ -243,20 +244,20 @@ async def test_a_sender_that_died_loses_its_claim_to_another(hooked: Hooked, rec
     await hooked.send()
     await hooked.cancel(await hooked.submit())
     # One took the event and died; then one took the delivery and died.
-    assert len(await webhook_deliveries.claim_events(hooked.client, 0.0, 10)) == 1
+    assert len((await webhook_deliveries.claim_events(hooked.client, 0.0, 10)).members) == 1
     await hooked.sender().round()
     receiver.all()
     (delivery,) = await hooked.deliveries()
     await webhook_deliveries.replay(hooked.client, delivery, hooked.settings)
-    assert await webhook_deliveries.claim(hooked.client, 0.0, 10) == [delivery.id.encode()]
+    assert (await webhook_deliveries.claim(hooked.client, 0.0, 10)).members == [delivery.id.encode()]
     await hooked.send()
     assert receiver.get().headers["webhook-id"] == delivery.message
 
 
 async def test_a_claim_keeps_others_away_while_it_lasts(hooked: Hooked, receiver: Receiver) -> None:
     await hooked.cancel(await hooked.submit(receiver.url))
-    assert len(await webhook_deliveries.claim_events(hooked.client, 60.0, 10)) == 1
-    assert await webhook_deliveries.claim_events(hooked.client, 60.0, 10) == []
+    assert len((await webhook_deliveries.claim_events(hooked.client, 60.0, 10)).members) == 1
+    assert (await webhook_deliveries.claim_events(hooked.client, 60.0, 10)).members == []
 
 
 async def test_an_event_that_is_handled_twice_is_one_message(hooked: Hooked, receiver: Receiver) -> None:
@@ -348,3 +349,36 @@ async def test_a_job_that_runs_past_its_deadline_sends_its_event_when_it_ends(ho
 async def test_a_job_without_a_webhook_costs_no_index(hooked: Hooked) -> None:
     await hooked.submit()
     assert not await hooked.client.exists(keys.EXPIRING)
+
+
+async def test_an_event_wakes_a_sender_that_found_nothing_to_send(
+    hooked: Hooked, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.loops.IDLE_S", 3600.0)
+    async with hooked.sending():
+        for _ in range(2):
+            sent = await hooked.submit(receiver.url)
+            await hooked.cancel(sent)
+            assert (await asyncio.to_thread(receiver.get)).json["data"]["id"] == sent.jobs[0]
+
+
+async def test_a_delivery_that_failed_is_sent_again_when_it_is_due(
+    hooked: Hooked, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.loops.IDLE_S", 3600.0)
+    receiver.answers = [(500, {})]
+    async with hooked.sending(0.5):
+        await hooked.cancel(await hooked.submit(receiver.url))
+        first, second = [await asyncio.to_thread(receiver.get) for _ in range(2)]
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+async def test_a_replay_wakes_a_sender(hooked: Hooked, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.loops.IDLE_S", 3600.0)
+    await hooked.cancel(await hooked.submit(receiver.url))
+    await hooked.send()
+    receiver.get()
+    (delivery,) = await hooked.deliveries("default")
+    async with hooked.sending():
+        await webhook_deliveries.replay(hooked.client, delivery, hooked.settings)
+        assert (await asyncio.to_thread(receiver.get)).headers["webhook-id"] == delivery.message

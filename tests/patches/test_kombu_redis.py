@@ -134,3 +134,28 @@ def test_a_message_that_is_taken_while_redis_is_full_is_held(client: redis.Redis
     client.config_set("maxmemory", 1)
     run(client, Call("reserve", (HELD, INDEX), ("tag", "message", 1.0)))
     assert client.hget(HELD, "tag") == b"message"
+
+
+def test_what_a_dead_worker_held_returns_to_its_queue(take: Take, client: redis.Redis) -> None:
+    channel = take(ReconnectingConnection).channel
+    channel.script_pipeline.wait()
+    tags: Any = client.zrange(INDEX, 0, -1)
+    for tag in tags:
+        client.zadd(INDEX, {tag: time.time() - channel.visibility_timeout - 1})
+    channel.qos.restore_visible(num=10, interval=1)
+    assert client.llen(keys.list_of("default")) == 1
+    assert not client.exists(HELD, INDEX)
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_redis_is_not_asked_for_what_dead_workers_hold_before_there_can_be_any(take: Take, client: redis.Redis, holds: bool) -> None:
+    message = take(ReconnectingConnection)
+    if not holds:
+        message.ack()
+    channel = message.channel
+    channel.script_pipeline.wait()
+    channel.qos.restore_visible(num=10, interval=1)
+    before: Any = client.info("commandstats")
+    channel.qos.restore_visible(num=10, interval=1)
+    after: Any = client.info("commandstats")
+    assert before["cmdstat_zrange"] == after["cmdstat_zrange"]

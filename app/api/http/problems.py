@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -93,6 +93,7 @@ _CLIENT_GONE: Final = 499
 
 def problem(request: Request, error: CeleriacError) -> Response:
     """Return an error as a response."""
+    _suspect(request, error.__cause__ or error.__context__)
     status = STATUS[type(error)]
     headers = {}
     if isinstance(
@@ -119,6 +120,12 @@ def problem(request: Request, error: CeleriacError) -> Response:
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
     return _response(request, body, headers)
+
+
+def _suspect(request: Request, error: BaseException | None) -> None:
+    """If Redis refused a command, have the maintenance check whether a key has a wrong type."""
+    if isinstance(error, ResponseError):
+        request.app.state.container.quarantine.suspect(error)
 
 
 def _challenge(error: CeleriacError) -> str:
@@ -174,6 +181,7 @@ def install(app: FastAPI) -> None:
     async def _redis(request: Request, error: RedisError) -> Response:
         if not unavailable(error):
             log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+            _suspect(request, error)
             return problem(
                 request, errors.RecordUnreadable(f"Redis refused a command because a record has a wrong type or content: {error}")
             )

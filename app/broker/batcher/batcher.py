@@ -244,6 +244,7 @@ class Batcher:
             error = failure
         except (RedisError, OSError) as failure:
             error = StoreUnavailable(f"Redis did not take the job. Try again: {failure}")
+            error.__cause__ = failure
         group.committing -= 1
         # Nobody waits for the reply of a job with a concurrency key: no worker reports that another one replaced it.
         if error is not None or not items or items[0].concurrency is not None:

@@ -84,6 +84,27 @@ async def test_a_key_of_a_wrong_type_is_moved_aside_and_everything_continues(
         assert (await api.get("/readyz")).status_code == (await api.get("/livez")).status_code == 200
 
 
+@pytest.mark.parametrize("key", [keys.JOBS, keys.MAINTENANCE, keys.counts("default"), keys.list_of("default")])
+async def test_a_key_that_gets_a_wrong_type_is_moved_aside_when_something_meets_it(
+    configured: pytest.MonkeyPatch, worker: Worker, wine: dict[str, Any], key: str
+) -> None:
+    configured.setattr("app.broker.maintenance._CHECK_TYPES_EVERY", 1_000_000)
+    app = create()
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as api:
+
+        async def maintained() -> bool:
+            return worker.client.exists(keys.MAINTENANCE) == 1
+
+        await until(maintained, "the first check is over")
+        spoil(worker.client, key, FIXED[key])
+
+        async def well() -> bool:
+            submitted = (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).status_code
+            return submitted == 202 and not await refused_lists(api) and worker.client.exists(keys.ASIDE + key) == 1
+
+        await until(well, key)
+
+
 INDICES: Final = {
     key: kind for key, kind in FIXED.items() if kind in ("zset", "set", "hash") and "unacked" not in key and "counts" not in key
 }

@@ -371,7 +371,7 @@ def test_what_redis_knew_is_found_out_again(running: Running, worker: object, mo
     with redis.Redis.from_url(running.redis_url) as store:
         field = f"{model.name}/production"
         until(lambda: store.hget(keys.SERVING, field) == b"1")
-        store.hdel(keys.SERVING, field)
+        store.delete(keys.SERVING, keys.TABLES)
         until(lambda: store.hget(keys.SERVING, field) == b"1")
         (running.models / model.name / "aliases.json").write_text("{}")
         until(lambda: store.hget(keys.SERVING, field) is None)
