@@ -55,6 +55,7 @@ from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
 from app.services.limits import LimitService
+from app.services.model_pauses import ModelPauses
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
@@ -118,8 +119,11 @@ class Container:
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses)
         self.direct = DirectVersions(redis, catalog, pool_states, lane, off, loops)
-        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, lane)
-        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
+        self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("model-pauses"))
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
+        self.jobs = jobs = JobService(
+            redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
+        )
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
@@ -179,6 +183,7 @@ class Container:
             Sender(redis, settings, Presenters(present, present_batch), loop=loops.add("webhooks")),
             self.reconciler,
             self.pools,
+            self.model_pauses,
             self._refusals,
             *background,
         )
@@ -193,6 +198,7 @@ class Container:
         await self.admission.check()
         await self.catalog.refresh()
         await self.pools.start()
+        await self.model_pauses.start()
         try:
             await owners.adopt(self._redis)
         except (RedisError, OSError) as error:
