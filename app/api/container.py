@@ -119,7 +119,7 @@ class Container:
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses)
         self.direct = DirectVersions(redis, catalog, pool_states, lane, off, loops)
-        self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("model-pauses"))
+        self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models"))
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
         self.jobs = jobs = JobService(
             redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits

@@ -13,13 +13,13 @@ class ModelPause:
     """The pause of a model. Jobs and batches are accepted and wait, and nothing of the model starts.
 
     Attributes:
-        since: Seconds since 1970.
+        since: Seconds since 1970, or None if the record cannot be read.
         key_id: ID of the API key that paused it. Empty if the request had none.
         key_name: Name of that key.
         reason: Why, in the words of the caller. May be empty.
     """
 
-    since: float
+    since: float | None
     key_id: str = ""
     key_name: str = ""
     reason: str = ""
@@ -36,4 +36,4 @@ class ModelPause:
     def _origin(self) -> str:
         by = f"key {self.key_id} ({self.key_name})" if self.key_id else "an anonymous caller"
         because = f", reason: {self.reason.rstrip('.')}" if self.reason else ""
-        return f"it has been paused since {rfc3339(self.since)}, by {by}{because}"
+        return "it is paused" if self.since is None else f"it has been paused since {rfc3339(self.since)}, by {by}{because}"

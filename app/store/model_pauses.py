@@ -89,7 +89,7 @@ async def sweep(client: redis.asyncio.Redis, keep: int) -> None:
 
 def _readable(model: str, text: bytes) -> ModelPause:
     """Return a pause. A record that cannot be read still pauses its model: the scripts look only whether it exists."""
-    return readable("pause of a model", model, [text], _decode) or ModelPause(0.0)
+    return readable("pause of a model", model, [text], _decode) or ModelPause(None)
 
 
 def _decode(text: bytes) -> ModelPause:

@@ -248,8 +248,8 @@ def test_a_version_with_jobs_that_wait_is_in_use(store: Store) -> None:
 
 def test_a_record_that_cannot_be_read_pauses_its_model(store: Store) -> None:
     store.client.hset(keys.PAUSED_MODELS, MODEL, b"not json")
-    assert model_pauses.read(store.client, MODEL) == ModelPause(0.0)
-    assert run(store, model_pauses.read_all) == {MODEL: ModelPause(0.0)}
+    assert model_pauses.read(store.client, MODEL) == ModelPause(None)
+    assert run(store, model_pauses.read_all) == {MODEL: ModelPause(None)}
 
 
 @pytest.mark.parametrize("rank", [1, 2])

@@ -94,8 +94,12 @@ def _pause(name: str, pauses: ModelPauses) -> schemas.ModelPause | None:
     pause = pauses.pauses.get(name)
     if pause is None:
         return None
-    by: schemas.KeyName | None = {"id": pause.key_id, "name": pause.key_name} if pause.key_id else None
-    return {"since": rfc3339(pause.since), "by": by, "reason": pause.reason or None, "waiting": pauses.waiting.get(name, 0)}
+    return schemas.ModelPause(
+        since=rfc3339(pause.since),
+        by=schemas.KeyName(id=pause.key_id, name=pause.key_name) if pause.key_id else None,
+        reason=pause.reason or None,
+        waiting=pauses.waiting.get(name, 0),
+    )
 
 
 def _entry(entry: Entry, root: Container) -> schemas.Model:

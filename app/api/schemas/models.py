@@ -62,7 +62,7 @@ class KeyName(TypedDict):
 class ModelPause(TypedDict):
     """The pause of a model: jobs are accepted and wait, and synchronous requests are refused."""
 
-    since: Annotated[str, Field(description="When it was paused.")]
+    since: Annotated[str | None, Field(description="When it was paused; null if its record cannot be read.")]
     by: Annotated[KeyName | None, Field(description="API key that did it; null if the request had no key.")]
     reason: Annotated[str | None, Field(description="Reason that the caller gave.")]
     waiting: Annotated[int, Field(description="Deliveries that wait until the model is resumed, each of one or many jobs.")]
