@@ -242,10 +242,11 @@ def test_a_model_is_unloaded_and_loaded(client: Client, owned: str) -> None:
 
 def test_a_model_is_paused_and_resumed(client: Client, owned: str) -> None:
     assert client.models.pause(owned, reason="wrong labels")["pause"]["reason"] == "wrong labels"
-    with pytest.raises(APIError, match="answers no synchronous requests"):
-        client.predict(owned, [[0.0, 1.0]])
     assert client.models.get(owned)["pause"]["reason"] == "wrong labels"
+    with pytest.raises(Timeout):
+        client.predict(owned, [[0.0, 1.0]], timeout=1)
     assert client.models.resume(owned)["pause"] is None
+    assert client.predict(owned, [[0.0, 1.0]], timeout=60) == [1.0]
     with pytest.raises(NotFoundError):
         client.models.pause("nothing")
 
