@@ -112,6 +112,10 @@ CONCURRENCY_REPAIRS: Final = Counter(
     "celeriac_concurrency_repairs", "Slots and places of concurrency keys that were repaired; 0 unless a key was damaged or evicted."
 )
 IN_FLIGHT: Final = Gauge("celeriac_in_flight", "Deliveries held by workers, by pool.", ["pool"], multiprocess_mode="mostrecent")
+MODEL_PAUSED: Final = Gauge("celeriac_model_paused", "1 if the model is paused, otherwise 0.", ["model"], multiprocess_mode="mostrecent")
+PAUSED_DELIVERIES: Final = Gauge(
+    "celeriac_paused_deliveries", "Deliveries that wait until their model is resumed.", ["model"], multiprocess_mode="mostrecent"
+)
 POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])
 WEBHOOK_SECONDS: Final = Histogram("celeriac_webhook_seconds", "Response time of webhook receivers.", buckets=_SECONDS)

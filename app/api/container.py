@@ -56,6 +56,7 @@ from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
 from app.services.limits import LimitService
+from app.services.model_pauses import ModelPauses
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
@@ -120,8 +121,11 @@ class Container:
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
-        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, lane)
-        self.jobs = jobs = JobService(redis, settings, batcher, replies, estimate, catalog, holds, pool_states, rate_limits)
+        self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
+        self.jobs = jobs = JobService(
+            redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
+        )
 
         batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
@@ -187,6 +191,7 @@ class Container:
             ),
             self.reconciler,
             self.pools,
+            self.model_pauses,
             self._refusals,
             *background,
         )
@@ -201,6 +206,7 @@ class Container:
         await self.admission.check()
         await self.catalog.refresh()
         await self.pools.start()
+        await self.model_pauses.start()
         try:
             await owners.adopt(self._redis)
         except (RedisError, OSError) as error:

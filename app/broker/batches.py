@@ -23,7 +23,7 @@ from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choos
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
 from app.settings import Settings
-from app.store import batches, jobs
+from app.store import batches, jobs, model_pauses
 from app.store.batches import Change
 from app.store.files import BATCHES, files
 
@@ -154,14 +154,18 @@ class BatchReconciler:
         """Submit as many plans and chunks as the pool has processes: its spare processes are left to single predictions."""
         slots = self._slots(pool)
         while True:
-            names_out = await batches.out(self._client, pool)
-            if len(names_out) >= slots:
+            names_out, paused = await batches.out(self._client, pool), await model_pauses.names(self._client)
+            if len(names_out) >= slots and not paused:
                 return
-            active = {batch.id: batch for batch in await batches.active(self._client, pool)}
+            # What a paused model has outstanding waits elsewhere, and must not keep other batches waiting.
+            active = {batch.id: batch for batch in await batches.active(self._client, pool) if batch.spec.model not in paused}
             owners = {name: active[_batch_of(name)].spec.owner for name in names_out if _batch_of(name) in active}
             stale = [name for name in names_out if name not in owners]
             if stale:
                 await batches.drop(self._client, pool, stale)
+                names_out = [name for name in names_out if name in owners]
+            if len(names_out) >= slots:
+                return
             waiting = {}
             for batch in active.values():
                 if batch.status is Status.IN_PROGRESS:
@@ -241,6 +245,8 @@ class BatchReconciler:
             limit_s=limit_s,
             retries=_TRIES,
             owner=requested.owner or DEFAULT_OWNER,
+            # Parts are assembled without the model.
+            model="" if kind == ASSEMBLY else requested.model,
         )
         await submission.submit(self._client, self._settings, task)
 

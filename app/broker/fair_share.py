@@ -43,6 +43,11 @@ class FairShare:
         return max(1, int(ahead)) if math.isfinite(ahead) else _UNLIMITED
 
 
+def model_full(model: str, waiting: int) -> QueueFull:
+    """Return the error of a submission for a paused model that has its limit of deliveries."""
+    return QueueFull(f"Model {model!r} is paused, and {waiting} deliveries wait for it, which is the limit. Try again when it is resumed.")
+
+
 def queue_full(queue: str, waiting: int, limit: int) -> QueueFull:
     """Return the error of a submission that the queue does not take."""
     kept = "" if waiting >= limit else " for this owner, because its last tenth is kept for other owners"

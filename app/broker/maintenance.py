@@ -20,7 +20,22 @@ from app.broker.fair_share import FairShare
 from app.core.tiers import Tier
 from app.loops import IDLE_S, Loop
 from app.settings import Settings
-from app.store import backlog, batches, concurrency, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
+from app.store import (
+    backlog,
+    batches,
+    concurrency,
+    dead_letters,
+    deliveries,
+    jobs,
+    keys,
+    leases,
+    model_pauses,
+    owners,
+    queues,
+    scripts,
+    tiers,
+    usage,
+)
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -123,6 +138,8 @@ class Maintenance:
                 due = await jobs.expire(self._client, self._quarantine, self._loop, keep=self._settings.result_ttl_s, most=_EXPIRE_AT_ONCE)
                 if due < _EXPIRE_AT_ONCE:
                     break
+        with self._loop.item("deliveries of models that were resumed"):
+            await model_pauses.release(self._client)
         queued = 0
         for pool, own in pools.items():
             waiting: dict[str, int] = {}
@@ -182,6 +199,7 @@ class Maintenance:
             "the indexes of owners": indexes,
             "what owners have under way": usages,
             "deliveries that are held back": keys_in_use,
+            "deliveries of paused models": partial(model_pauses.sweep, client, settings.result_ttl_s),
             "dead letters": letters,
             "the quarantine": notes,
         }

@@ -169,6 +169,7 @@ class PipelineReconciler:
             names.queue(target.pool, run.job.tier) if index is None else names.bulk(target.pool),
             id=run.part(step.name, index),
             subject=(run.pipeline.name, step.name),
+            model=target.name,
             parent=pipelines.parent(run.job.id),
             limit_s=step.timeout_s,
             retries=step.retries,

@@ -11,7 +11,7 @@ import redis.asyncio
 from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
-from app.broker.fair_share import FairShare, queue_full
+from app.broker.fair_share import FairShare, model_full, queue_full
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery
 from app.core.handlers import RESULT, TaskSpec
@@ -45,6 +45,7 @@ class Submission:
         owner: The owner of the job.
         charge: What the job takes from rate limits, or None.
         tier: The service tier that the record shows. The queue is `queue`.
+        model: The model that the task uses, or empty. The task waits while it is paused.
     """
 
     kind: str
@@ -62,6 +63,7 @@ class Submission:
     owner: str = DEFAULT_OWNER
     charge: Charge | None = None
     tier: Tier = Tier.DEFAULT
+    model: str = ""
 
 
 async def submit(
@@ -101,9 +103,12 @@ async def submit(
         charges=[submission.charge],
         shares=fair_share.shares([(submission.owner, 1)]) if fair_share else b"",
         target=fair_share.target(submission.queue) if fair_share else 0,
+        model=submission.model,
     )
     status, *rest = await scripts.run_async(client, call)
     if status == b"full":
         raise queue_full(submission.queue, int(rest[0]), settings.max_queue)
+    if status == b"paused":
+        raise model_full(submission.model, int(rest[0]))
     rate_limits.conclude(status, rest[-1:], submission.charge)
     return id, bool(status == b"ok")

@@ -36,6 +36,8 @@ class Action(StrEnum):
     MODEL_PROMOTED = "model.promoted"
     MODEL_LOADED = "model.loaded"
     MODEL_UNLOADED = "model.unloaded"
+    MODEL_PAUSED = "model.paused"
+    MODEL_RESUMED = "model.resumed"
     MODEL_DELETED = "model.deleted"
     JOB_CANCELLED = "job.cancelled"
     BATCH_CANCELLED = "batch.cancelled"

@@ -15,6 +15,7 @@ CeleriacError
 ├── ModelNotFound                model_not_found         no model of that name
 │   └── VersionNotFound          version_not_found       the model has no such version or alias
 ├── ModelUnavailable             model_unavailable       the version exists but cannot be served; the detail says why
+├── ModelPaused                  model_paused            the model is paused and answers no synchronous requests; jobs wait
 ├── ModelConflict                model_conflict          the version exists already, is needed, or the alias moved meanwhile
 ├── ModelsReadOnly               models_read_only        this process may not write the model repository
 ├── JobNotFound                  job_not_found           no job of that id
@@ -203,6 +204,15 @@ class VersionNotFound(ModelNotFound):
 class ModelUnavailable(CeleriacError):
     code = "model_unavailable"
     title = "The model cannot be served"
+
+
+class ModelPaused(CeleriacError):
+    code = "model_paused"
+    title = "The model is paused"
+
+    def __init__(self, detail: str, *, retry_after_s: float = 10.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class ModelConflict(CeleriacError):

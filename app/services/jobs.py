@@ -31,11 +31,12 @@ from app.core.webhooks import JobWebhook
 from app.services.catalog import Catalog
 from app.services.holds import Holds
 from app.services.identity import JobIdentity
+from app.services.model_pauses import ModelPauses
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import concurrency as keyed
-from app.store import jobs, scripts
+from app.store import jobs, model_pauses, scripts
 
 _SILENCE_S: Final = 15.0
 """After this time without an event, a stream repeats the position of a queued job or sends a comment."""
@@ -69,6 +70,7 @@ class JobService:
         catalog: Catalog,
         holds: Holds,
         pools: PoolStates,
+        models: ModelPauses,
         rate_limits: RateLimits,
     ) -> None:
         self._client = client
@@ -79,6 +81,7 @@ class JobService:
         self._catalog = catalog
         self._holds = holds
         self._pools = pools
+        self._models = models
         self._rate_limits = rate_limits
 
     async def submit(
@@ -191,6 +194,8 @@ class JobService:
         if job.held:
             held = f"Concurrency key {key_of(job.concurrency)!r} has its limit of jobs. The job waits until one of them has ended."
             return Place(await keyed.place(self._client, job.concurrency, job.id), None, held)
+        if not job.work and (pause := self._models.pauses.get(job.model)):
+            return Place(await model_pauses.place(self._client, job.model, job.delivery), None, pause.describe(job.model))
         left = await jobs.left(self._client, job.queue) if job.left is None else job.left
         position, pool = max(1, job.position - left), names.pool_of(job.queue)
         if paused := self._pools.paused(pool):

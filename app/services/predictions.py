@@ -22,6 +22,7 @@ from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.direct.lane import DirectLane
+from app.services.model_pauses import ModelPauses
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
@@ -54,12 +55,14 @@ class PredictionService:
         batcher: Batcher,
         rate_limits: RateLimits,
         pools: PoolStates,
+        models: ModelPauses,
         direct: DirectLane | None,
     ) -> None:
         self._client = client
         self._batcher = batcher
         self._rate_limits = rate_limits
         self._pools = pools
+        self._models = models
         self._direct = direct
         self._max_s = settings.infer_timeout_s
 
@@ -82,6 +85,7 @@ class PredictionService:
 
         Raises:
             ScopeMissing: The caller may not use the service tier.
+            ModelPaused: The model is paused.
             DeadlineExceeded: The result did not arrive in time.
             QueueFull: The queue or Redis is full.
             RateLimited: A rate limit of the caller is reached.
@@ -89,6 +93,7 @@ class PredictionService:
             CeleriacError: The prediction failed.
         """
         callers.check_tier(tier)
+        self._models.check_synchronous(manifest.name)
         version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
         if version is not None and manifest.pool in self._pools.states:
             metrics.DIRECT_REFUSED.labels("pool").inc()

@@ -7,6 +7,7 @@ local function forward(queue, id)
   local message = redis.call('HGET', keys.backlog .. queue, id)
   if not message then return false end
   redis.call('HDEL', keys.backlog .. queue, id)
+  if keep_paused(queue, id, message) then return false end
   if redis.call('EXISTS', keys.delivery .. id) == 1 then
     local time = redis.call('TIME')
     redis.call('ZADD', keys.deliveries .. queue, time[1] .. string.format('.%06d', time[2]), id)
@@ -52,10 +53,11 @@ local function release(queue)
   return released
 end
 
--- Puts a message into its queue, or into the backlog if the queue has its target length.
+-- Puts a message into its queue, or into the backlog if the queue has its target length. That of a paused model is kept until the model is resumed.
 -- shares: JSON, [owner, cost] for each owner of the delivery; '' for a delivery that never waits in the backlog
 -- Returns whether the message is in the queue.
 local function place(queue, id, message, shares, target)
+  if keep_paused(queue, id, message) then return false end
   local list, backlog = keys.list_of .. queue, keys.backlog .. queue
   local waiting = shares ~= '' and redis.call('HLEN', backlog) or 0
   if shares == '' or (waiting == 0 and redis.call('LLEN', list) < tonumber(target)) then

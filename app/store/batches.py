@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -175,6 +175,15 @@ async def active(client: redis.asyncio.Redis, pool: str) -> list[Batch]:
     if gone and (gone := [id for id in gone if not await client.exists(keys.batch(id))]):
         await client.zrem(keys.batches_active(pool), *gone)
     return [batch for batch in batches if batch is not None]
+
+
+async def wake(client: redis.asyncio.Redis, pools: Iterable[str]) -> None:
+    """Make all batches of pools due that have not ended."""
+    for pool in pools:
+        ids: Any = await client.zrange(keys.batches_active(pool), 0, -1)
+        if ids:
+            await client.zadd(keys.RECONCILE, {f"batch:{id}": 0 for id in decodable(ids)})
+            await client.publish(keys.RECONCILE_DUE, "due")
 
 
 async def out(client: redis.asyncio.Redis, pool: str) -> list[str]:

@@ -113,6 +113,15 @@ POOL_STATES: Final = f"{PREFIX}pools:states"
 POOLS_CHANGED: Final = f"{PREFIX}event:pools"
 """Channel: the name of a pool whose state changed."""
 
+PAUSED_MODELS: Final = f"{PREFIX}models:paused"
+"""Hash model -> JSON of its pause: until the model is resumed."""
+
+WAITING_MODELS: Final = f"{PREFIX}models:waiting"
+"""Set of the models that have paused deliveries: until the last of these is back in its queue."""
+
+MODELS_CHANGED: Final = f"{PREFIX}event:models"
+"""Channel: the name of a model that was paused or resumed."""
+
 AUDIT: Final = f"{PREFIX}audit"
 """Stream `prev`, `entry`: the audit log of changes; bounded by `audit_max_entries` and `audit_days`."""
 
@@ -180,6 +189,11 @@ def rate_limit(name: str) -> str:
 def broken_versions(pool: str) -> str:
     """Hash `name/version` -> the stamp of the files of a version that failed its smoke test: until it passes, or a week after the last change."""
     return f"{PREFIX}broken:{pool}"
+
+
+def paused_deliveries(model: str) -> str:
+    """Sorted set of the deliveries that wait until the model is resumed, in the order of their ids; bounded by `max_queue` and what was queued before."""
+    return f"{PREFIX}models:waiting:{model}"
 
 
 def paused(pool: str) -> str:

@@ -28,10 +28,7 @@ def versions(client: redis.Redis, pools: Mapping[str, Sequence[str]]) -> dict[st
 
 
 def _of_jobs(client: redis.Redis, queues: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for queue in queues:
-        deliveries: Any = client.zrange(keys.deliveries(queue), 0, -1)
-        deliveries += client.hkeys(keys.backlog(queue))
-        deliveries += client.hkeys(keys.held_back(queue))
+    for deliveries in chain(_in_queues(client, queues), _of_paused_models(client)):
         for ids in _portions(deliveries):
             # All jobs of a delivery use the same version.
             jobs = _fields(client, [keys.delivery(id.decode()) for id in ids], "jobs")
@@ -39,6 +36,20 @@ def _of_jobs(client: redis.Redis, queues: Iterable[str]) -> Iterator[tuple[str, 
             for spec in _fields(client, [keys.job(id) for id in first], "spec"):
                 if spec:
                     yield _reference(*records.model_of(spec)), "a job that waits or runs"
+
+
+def _in_queues(client: redis.Redis, queues: Iterable[str]) -> Iterator[Any]:
+    for queue in queues:
+        deliveries: Any = client.zrange(keys.deliveries(queue), 0, -1)
+        deliveries += client.hkeys(keys.backlog(queue))
+        deliveries += client.hkeys(keys.held_back(queue))
+        yield deliveries
+
+
+def _of_paused_models(client: redis.Redis) -> Iterator[Any]:
+    models: Any = client.smembers(keys.WAITING_MODELS)
+    for model in models:
+        yield client.zrange(keys.paused_deliveries(model.decode()), 0, -1)
 
 
 def _of_batches(client: redis.Redis, pools: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -131,7 +131,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
-        keys.DIRECT_FAILURES,
+        keys.DIRECT_FAILURES, keys.PAUSED_MODELS,
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():
@@ -155,7 +155,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         "hash": hashes,
         "list": lists,
         "string": strings,
-        "set": [keys.WITHDRAWN],
+        "set": [keys.WITHDRAWN, keys.WAITING_MODELS],
         "stream": [keys.AUDIT, keys.AUDIT_REFUSALS],
     }
     return {key: kind for kind, listed in kinds.items() for key in listed}

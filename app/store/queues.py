@@ -29,7 +29,7 @@ async def work_exists(client: redis.asyncio.Redis, pools: Mapping[str, Sequence[
 
     It is one command however many queues there are: Redis has no key whose content is empty.
     """
-    work = [keys.EXPIRING, keys.CONCURRENCY]
+    work = [keys.EXPIRING, keys.CONCURRENCY, keys.WAITING_MODELS]
     for pool, names in pools.items():
         work.append(keys.held(pool)[0])
         for queue in names:

@@ -27,6 +27,7 @@ _KEY: Final = re.compile(r"\bkeys\.(\w+)")
 _FUNCTIONS: Final = {
     "audit": "audit",
     "rate_limits": "rate_limits",
+    "pauses": "paused_model|keep_paused",
     "backlog": "place|release|forward",
     "usage": "open_job|close_job|correct",
     "concurrency": "check_types|decide|enter|leave|admit|close",
@@ -118,6 +119,7 @@ def submit(
     shares: bytes = b"",
     target: int = 0,
     concurrency: bytes = b"",
+    model: str = "",
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -139,6 +141,7 @@ def submit(
         shares: The encoded cost of the delivery for each owner. Without them it never waits in the backlog.
         target: The length of the queue above which deliveries wait in the backlog.
         concurrency: The encoded concurrency key of a delivery of one job, or empty.
+        model: The model that the delivery uses. If it is paused, a delivery with a record waits until it is resumed.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -163,6 +166,7 @@ def submit(
             shares,
             target,
             concurrency,
+            model if delivery.recorded else "",
             *jobs,
         ),
     )
@@ -174,7 +178,7 @@ def charge(charged: Charge) -> Call:
 
 
 def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: float) -> Call:
-    """Start the jobs of a recorded delivery, unless a process with a heartbeat within `silent_s` runs them."""
+    """Start the jobs of a recorded delivery, unless a process with a heartbeat within `silent_s` runs them or its model is paused."""
     return Call("start", (keys.delivery(delivery_id), keys.running(queue)), (delivery_id, worker, keep, silent_s, queue))
 
 

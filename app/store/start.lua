@@ -1,7 +1,8 @@
 -- Starts a delivery: decides which of its jobs run, counts the attempt, and skips cancelled and expired jobs. The backlog fills its place in the queue.
 -- KEYS: delivery, running deliveries
 -- ARGV: id of the delivery, worker, seconds that a finished record is kept, seconds without a heartbeat after which a run is over, name of the queue
--- Returns nil if the delivery has ended or another process runs it, else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
+-- Returns nil if the delivery has ended or another process runs it, 'paused' if its model is paused,
+-- else {body, now, [attempt, 0 = do not run, -1 = attempts used up] for each job}
 release(ARGV[5])
 local fields = redis.call('HMGET', KEYS[1], 'body', 'jobs', 'attempts', 'queue', 'started', 'runner')
 if not fields[1] then return nil end
@@ -12,6 +13,7 @@ local now = time[1] .. string.format('.%06d', time[2])
 local alive = redis.call('ZSCORE', KEYS[2], delivery)
 alive = alive and tonumber(alive) > tonumber(now) - tonumber(ARGV[4])
 if alive and fields[6] ~= worker then return nil end
+if not alive and paused_model(delivery) then return 'paused' end
 -- HDEL is allowed although Redis is full, and then the other commands are too: queued jobs can run and free memory.
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[2], now, delivery)

@@ -13,7 +13,7 @@ from app.settings import settings
 from app.store import backlog, deliveries, scripts
 from app.store.blobs import blobs
 from app.worker.pool_process import PoolProcess
-from app.worker.requeue import unpack_delivery
+from app.worker.requeue import requeue_lost, unpack_delivery
 
 USED_UP: Final = -1
 """The attempt of a job that was tried as often as allowed, and whose worker died each time."""
@@ -50,7 +50,7 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         body: A delivery whose callers wait. Without it the delivery and its jobs are in the store.
 
     Returns:
-        None if it has ended, or runs elsewhere.
+        None if it has ended, runs elsewhere, or waits because its model is paused.
     """
     queue, limit_s = request.delivery_info["routing_key"], request.timelimit[1]
     if body is not None:
@@ -64,6 +64,10 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
     call = scripts.start(queue, id, process.name, keep=settings().result_ttl_s, silent_s=settings().silent_s)
     started = scripts.run(process.redis, call)
     if started is None:
+        return None
+    if started == b"paused":
+        # Its message is kept until the model is resumed. No attempt is counted.
+        requeue_lost(process.redis, queue, id, body, limit_s)
         return None
     packed, now, *numbers = started
     return Claim(queue, unpack_delivery(packed), numbers, float(now), limit_s, packed)

@@ -8,7 +8,7 @@ from app.core.inputs import from_rows, requested_outputs
 from app.core.models import ModelRef
 from app.core.protocol import nested
 from app.runtime.model import Model
-from app.store import serving
+from app.store import model_pauses, serving
 from app.worker import pool_process
 from app.worker.oom import split_on_oom
 from app.worker.pool_process import PoolProcess
@@ -21,11 +21,14 @@ def predict_in_task(inputs: Any, model: str, method: str | None = None) -> Any:
     Raises:
         ModelNotFound: The reference leads to no version.
         ModelUnavailable: The version is not served here.
+        ModelPaused: The model is paused.
         InvalidInput: The rows do not match the model's manifest.
         PredictionFailed: The model raised an error.
     """
     process = pool_process.current()
     ref = ModelRef.parse(model)
+    if pause := model_pauses.read(process.redis, ref.name):
+        raise pause.refusal(ref.name)
     served = process.models.get(ref.name, _version(process, ref))
     process.cancellation.arm()
     with process.cancellation.interruptible():

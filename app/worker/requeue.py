@@ -78,7 +78,7 @@ def retry_later(
 
 
 def requeue_lost(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
-    """Make a new message for a delivery whose process died. The next start counts the attempt."""
+    """Make a new message for a delivery whose process died, or whose model is paused. The next start counts the attempt."""
     if body is None:
         packed = deliveries.read_body(client, id)
         shown = peek(packed) if packed else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app import metrics
 from app.core.deliveries import Outcome
 from app.core.errors import InvalidOutput, PayloadLost, PredictionFailed
+from app.store import model_pauses
 from app.worker.claim import Claim
 from app.worker.handlers import handle
 from app.worker.pool_process import PoolProcess
@@ -62,6 +63,9 @@ def _outcomes(process: PoolProcess, claim: Claim) -> list[Outcome] | None:
         if not running.inputs:
             lost = PayloadLost("The input is missing from the blob folder, or the worker cannot read it. Submit the job again.")
             return [Outcome(job, error=lost) for job in running.jobs]
+        if not running.recorded and (pause := model_pauses.read(process.redis, running.model)):
+            # It was in the queue when the model was paused. Its caller waits for the answer.
+            return [Outcome(job, error=pause.refusal(running.model)) for job in running.jobs]
         if running.work:
             return handle(process, running, max(attempts), claim.limit_s)
         return predict(process, running)

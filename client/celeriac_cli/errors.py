@@ -93,7 +93,8 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     ),
     **dict.fromkeys(
         (
-            "model_unavailable", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full", "pool_draining",
+            "model_unavailable", "model_paused", "pipeline_unavailable", "files_unavailable", "storage_full", "queue_full",
+            "pool_draining",
             "rate_limited", "quota_exceeded", "too_many_failures", "concurrency_limit_reached",
         ),
         Exit.NOT_NOW,

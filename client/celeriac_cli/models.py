@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from celeriac_cli.options import JSON, URL
 
-app = typer.Typer(help="List and show models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, pause and resume models.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 
 
 @app.command("list")
@@ -23,7 +24,7 @@ def list_models(json: JSON = False, url: URL = "") -> None:
         return
     columns = ("model", "version", "state", "lane", "aliases", "description")
     rows = [
-        (model["name"], version["version"], version["state"], version.get("lane"), _aliases(model, version), _about(model, version))
+        (model["name"], version["version"], _state(model, version), version.get("lane"), _aliases(model, version), _about(model, version))
         for model in models
         for version in model["versions"]
     ]
@@ -51,11 +52,53 @@ def show_version(
     hidden = ("golden", "inputs", "outputs")  # long; the last two have tables of their own
     console = show.out()
     console.print(show.table(("field", "value"), ((name, value) for name, value in version.items() if name not in hidden)))
+    if pause := entry.get("pause"):
+        because = f": {pause['reason']}" if pause["reason"] else ""
+        console.print(f"The model has been paused since {pause['since']}{because}", style="yellow", soft_wrap=True, markup=False)
     for promotion in entry.get("promotions", ()):
         console.print(_pending(promotion))
     for side in ("inputs", "outputs"):
         rows = ((s["name"], s["datatype"], s["shape"], "yes" if s["nullable"] else "no", s["columns"]) for s in version.get(side, ()))
         console.print(f"\n[bold]{side}[/]", show.table(("name", "datatype", "shape", "nullable", "columns"), rows), sep="\n")
+
+
+@app.command()
+def pause(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Human-readable reason. Callers that wait or are refused see it.")] = "",
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Let nothing of a model start. Jobs and batches are accepted and wait, and synchronous requests are refused."""
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.models.pause(name, reason=reason), as_json=json)
+
+
+@app.command()
+def resume(name: Name, json: JSON = False, url: URL = "") -> None:
+    """Let what waits for a paused model start."""
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        _print(client.models.resume(name), as_json=json)
+
+
+def _print(record: dict[str, Any], *, as_json: bool) -> None:
+    from celeriac_cli import show
+
+    if as_json:
+        show.print_json(record)
+        return
+    pause = record["pause"]
+    fields = {"model": record["name"], "state": "paused" if pause else "active", **(pause or {})}
+    show.out().print(show.table(("field", "value"), fields.items()))
+
+
+def _state(model: dict[str, Any], version: dict[str, Any]) -> str:
+    # Servers of earlier releases cannot pause a model.
+    return f"{version['state']} (paused)" if model.get("pause") else str(version["state"])
 
 
 def _aliases(model: dict[str, Any], version: dict[str, Any]) -> str | None:

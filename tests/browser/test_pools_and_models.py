@@ -71,6 +71,18 @@ def test_what_the_model_refuses_is_said_beside_the_form(console: Console) -> Non
     expect(console.page.get_by_role("alert")).to_be_visible()
 
 
+def test_a_model_can_be_paused_and_resumed(console: Console) -> None:
+    console.open("models/diabetes")
+    console.page.get_by_role("button", name="Pause").click()
+    dialog = console.page.get_by_role("dialog")
+    dialog.get_by_label("Reason").fill("wrong labels")
+    console.check_accessibility()
+    dialog.get_by_role("button", name="Pause").click()
+    expect(console.page.get_by_role("main")).to_contain_text("wrong labels")
+    console.press("Resume")
+    expect(console.page.get_by_role("button", name="Pause")).to_be_visible()
+
+
 def test_a_model_can_be_unloaded_and_loaded(console: Console) -> None:
     console.open("models/diabetes")
     console.press("Unload", confirm=True)

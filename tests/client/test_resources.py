@@ -240,6 +240,17 @@ def test_a_model_is_unloaded_and_loaded(client: Client, owned: str) -> None:
     assert client.predict(owned, [[0.0, 1.0]], timeout=60) == [1.0]
 
 
+def test_a_model_is_paused_and_resumed(client: Client, owned: str) -> None:
+    assert client.models.pause(owned, reason="wrong labels")["pause"]["reason"] == "wrong labels"
+    assert client.models.get(owned)["pause"]["reason"] == "wrong labels"
+    with pytest.raises(Timeout):
+        client.predict(owned, [[0.0, 1.0]], timeout=1)
+    assert client.models.resume(owned)["pause"] is None
+    assert client.predict(owned, [[0.0, 1.0]], timeout=60) == [1.0]
+    with pytest.raises(NotFoundError):
+        client.models.pause("nothing")
+
+
 def test_pools_show_their_workers(client: Client) -> None:
     [pool] = [pool for pool in client.pools.list() if pool["pool"] == "default"]
     assert pool["workers"] >= 1

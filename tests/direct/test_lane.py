@@ -135,6 +135,14 @@ async def test_a_paused_pool_does_not_answer(api: httpx.AsyncClient) -> None:
     await until(answers, "the pool is resumed")
 
 
+async def test_a_paused_model_is_refused_and_answers_when_it_is_resumed(api: httpx.AsyncClient) -> None:
+    await until_direct(api)
+    await api.post("/v1/models/lr/pause", json={})
+    assert (await infer(api, rows(1))).json()["code"] == "model_paused"
+    await api.post("/v1/models/lr/resume", json={})
+    assert (await infer(api, rows(1))).status_code == 200
+
+
 async def test_a_draining_pool_refuses(api: httpx.AsyncClient) -> None:
     await until_direct(api)
     await api.post("/v1/pools/default/drain", json={})

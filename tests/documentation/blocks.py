@@ -25,6 +25,7 @@ _TESTS: Final = (
     "tests.system.test_how_to",
     "tests.system.test_keys",
     "tests.system.test_concurrency",
+    "tests.system.test_model_pause",
     "tests.system.test_pause",
     "tests.system.test_audit",
     "tests.documentation.test_blocks",

@@ -24,6 +24,7 @@ class Store:
     """The scripts on a real server, with the arguments that a test does not care about filled in."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.client = redis.Redis.from_url(url)
         self.answer: Any = None
         """What the last submission returned."""
@@ -44,6 +45,7 @@ class Store:
         queue: str = QUEUE,
         recorded: bool = True,
         concurrency: bytes = b"",
+        model: str = "",
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
@@ -66,6 +68,7 @@ class Store:
             shares=backlog.encode(costs) if costs else b"",
             target=target,
             concurrency=concurrency,
+            model=model,
         )
         answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer

@@ -120,6 +120,8 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
 def test_models_and_pools(celeriac: Laptop) -> None:
     assert "wine" in celeriac("models", "list").out
     assert "alcohol" in celeriac("models", "show", "wine").out
+    for command, paused in (("pause", True), ("resume", False)):
+        assert bool(celeriac("models", command, "wine", "--json").json["pause"]) == paused
     assert "default" in celeriac("pools", words=1).out
     for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
         assert celeriac("pools", command, "training", "--json").json["state"] == state

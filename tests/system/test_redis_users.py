@@ -99,6 +99,10 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         assert http.delete(f"/v1/webhooks/{hook.json()['id']}").is_success
         for verb in ("pause", "drain", "resume"):
             assert http.post(f"/v1/pools/default/{verb}").is_success
+        assert http.post("/v1/models/diabetes/pause").is_success
+        paused = http.post("/v1/jobs", json={"model": "diabetes", "inputs": [row]}).json()
+        assert http.post("/v1/models/diabetes/resume").is_success
+        assert http.get(f"/v1/jobs/{paused['id']}?wait=20").json()["state"] == "succeeded"
         assert http.post(
             "/v2/models/diabetes/infer", json={"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP64", "data": row}]}
         )
@@ -123,7 +127,7 @@ def test_a_schedule_runs_under_these_users_and_nothing_is_refused(platform: Runn
     assert refused(platform.redis_url) == set()
 
 
-@pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue chunks serve audit")])
+@pytest.mark.parametrize(("user", "names"), [("api", "*"), ("worker", "start finish requeue enqueue chunks serve audit pauses")])
 def test_a_user_may_run_every_command_of_the_scripts(user: str, names: str) -> None:
     scripts = [path for path in (ROOT / "app" / "store").glob("*.lua") if names == "*" or path.stem in names.split()]
     needed = {command.lower() for path in scripts for command in re.findall(r"redis\.call\('(\w+)'", path.read_text())}

@@ -37,6 +37,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.ModelNotFound: 404,
     errors.VersionNotFound: 404,
     errors.ModelUnavailable: 409,
+    errors.ModelPaused: 503,
     errors.ModelConflict: 409,
     errors.ModelsReadOnly: 403,
     errors.JobNotFound: 404,
@@ -97,7 +98,13 @@ def problem(request: Request, error: CeleriacError) -> Response:
     status = STATUS[type(error)]
     headers = {}
     if isinstance(
-        error, errors.QueueFull | errors.TooManyFailures | errors.StoreUnavailable | errors.Overloaded | errors.IssuerUnavailable
+        error,
+        errors.QueueFull
+        | errors.TooManyFailures
+        | errors.StoreUnavailable
+        | errors.Overloaded
+        | errors.IssuerUnavailable
+        | errors.ModelPaused,
     ):
         headers["retry-after"] = str(max(1, round(getattr(error, "retry_after_s", 1))))
     if isinstance(error, errors.RateLimited):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.api.container import container
+from app.api.container import Container, container
+from app.api.http.bodies import JSON
 from app.api.http.params import path_model
 from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
@@ -15,17 +16,20 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.lanes import Choice
 from app.core.promotions import Promotion, PromotionState
-from app.services.direct_versions import DirectVersions
+from app.core.timestamps import rfc3339
 from app.services.model_entry import Entry, Version
+from app.services.model_pauses import ModelPauses
+from app.services.requests.pools import StateChange
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
+_TYPES: Final = (*JSON, "")
 
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists every model of the repository."""
     root = container(request)
-    items = [_entry(entry, root.direct) for entry in root.catalog.entries.values()]
+    items = [_entry(entry, root) for entry in root.catalog.entries.values()]
     return json_response(schemas.Models(items=items, repository=str(root.settings.models.resolve())))
 
 
@@ -33,7 +37,7 @@ async def listed(request: Request) -> Response:
 async def model(request: Request) -> Response:
     """Returns one model, its versions and aliases."""
     root = container(request)
-    return json_response(_entry(await root.catalog.entry(request.path_params["name"]), root.direct))
+    return json_response(_entry(await root.catalog.entry(request.path_params["name"]), root))
 
 
 @router.get("/{name}/versions/{version}", **schemas.VERSION)
@@ -61,15 +65,53 @@ async def remove(request: Request) -> Response:
     return json_response(body)
 
 
-def _entry(entry: Entry, direct: DirectVersions) -> schemas.Model:
+@router.post("/{name}/pause", **schemas.PAUSE)
+async def pause(request: Request) -> Response:
+    """Pauses a model. From then on, no worker starts anything of it. What runs is completed.
+
+    Jobs and batches are accepted and wait, until the model is resumed or their deadlines pass. Synchronous requests are refused with
+    `model_paused`. Other models of the pool run on.
+    """
+    root, name = container(request), request.path_params["name"]
+    change = StateChange.parse(await root.bodies.read_optional(request, _TYPES))
+    await root.model_pauses.pause(name, change.reason)
+    return json_response(_state(name, root.model_pauses))
+
+
+@router.post("/{name}/resume", **schemas.RESUME)
+async def resume(request: Request) -> Response:
+    """Resumes a model that is paused. What waits returns to its queue. A model that is not paused stays unchanged."""
+    root, name = container(request), request.path_params["name"]
+    await root.model_pauses.resume(name)
+    return json_response(_state(name, root.model_pauses))
+
+
+def _state(name: str, pauses: ModelPauses) -> schemas.ModelState:
+    return {"name": name, "pause": _pause(name, pauses)}
+
+
+def _pause(name: str, pauses: ModelPauses) -> schemas.ModelPause | None:
+    pause = pauses.pauses.get(name)
+    if pause is None:
+        return None
+    return schemas.ModelPause(
+        since=rfc3339(pause.since),
+        by=schemas.KeyName(id=pause.key_id, name=pause.key_name) if pause.key_id else None,
+        reason=pause.reason or None,
+        waiting=pauses.waiting.get(name, 0),
+    )
+
+
+def _entry(entry: Entry, root: Container) -> schemas.Model:
     manifests = [version.manifest for version in entry.versions.values() if version.manifest]
     return {
         "name": entry.name,
         "description": manifests[-1].description if manifests else "",
         "default": entry.default,
         "aliases": entry.aliases,
-        "versions": [_version(name, version, direct.choice(entry.name, version)) for name, version in entry.versions.items()],
+        "versions": [_version(name, version, root.direct.choice(entry.name, version)) for name, version in entry.versions.items()],
         "promotions": [_promotion(promotion) for promotion in entry.promotions],
+        "pause": _pause(entry.name, root.model_pauses),
     }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, NotRequired
 
-from fastapi import Path
+from fastapi import Body, Path
 from pydantic import ConfigDict, Field, with_config
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
@@ -15,6 +16,7 @@ from app.core import models
 from app.core.lanes import Lane
 from app.core.promotions import PromotionState
 from app.services.model_entry import Readiness
+from app.services.requests.pools import StateChange
 
 LaneField = Annotated[
     Lane, Field(description="Where a synchronous prediction runs. direct: in the API process that answers this. queue: in a worker.")
@@ -50,6 +52,29 @@ class Promotion(TypedDict):
     reason: str
 
 
+class KeyName(TypedDict):
+    """An API key by its ID and name."""
+
+    id: str
+    name: str
+
+
+class ModelPause(TypedDict):
+    """The pause of a model: jobs are accepted and wait, and synchronous requests are refused."""
+
+    since: Annotated[str | None, Field(description="When it was paused; null if its record cannot be read.")]
+    by: Annotated[KeyName | None, Field(description="API key that did it; null if the request had no key.")]
+    reason: Annotated[str | None, Field(description="Reason that the caller gave.")]
+    waiting: Annotated[int, Field(description="Deliveries that wait until the model is resumed, each of one or many jobs.")]
+
+
+class ModelState(TypedDict):
+    """Whether a model is paused."""
+
+    name: str
+    pause: Annotated[ModelPause | None, Field(description="Null if the model is not paused.")]
+
+
 class Model(TypedDict):
     """One model."""
 
@@ -59,6 +84,7 @@ class Model(TypedDict):
     aliases: Annotated[dict[str, str], Field(description="Alias to version.", examples=[{"production": "1"}])]
     versions: Annotated[list[VersionSummary], Field(description="The oldest first.")]
     promotions: Annotated[list[Promotion], Field(description="Moves of aliases that are pending or failed.")]
+    pause: Annotated[ModelPause | None, Field(description="Null if the model is not paused.")]
 
 
 class Models(TypedDict):
@@ -152,9 +178,14 @@ def _exact_version(name: Name, version: Annotated[str, Path(pattern=f"^{models.V
 def _none() -> None: ...
 
 
+def _change(name: Name, body: Annotated[StateChange | SkipJsonSchema[None], Body()] = None) -> None: ...
+
+
 LIST: Final = documented(_none, Models, response_description="Every model.")
 READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
+PAUSE: Final = documented(_change, ModelState, response_description="The model, paused.")
+RESUME: Final = documented(_name, ModelState, response_description="The model, not paused.")
 DELETE: Final = documented(_exact_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
     "response_description": "A request would be answered: a worker holds the model, or loads it or starts for the first request.",

@@ -95,6 +95,8 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "model_v1_models__name__get": Access.ANY_KEY,
     "version_v1_models__name__versions__version__get": Access.ANY_KEY,
     "remove_v1_models__name__versions__version__delete": Scope.MODELS_WRITE,
+    "pause_v1_models__name__pause_post": Scope.MODELS_WRITE,
+    "resume_v1_models__name__resume_post": Scope.MODELS_WRITE,
     "listed_v1_pools_get": Scope.JOBS_READ,
     "pause_v1_pools__name__pause_post": Scope.OPERATE,
     "resume_v1_pools__name__resume_post": Scope.OPERATE,
@@ -150,6 +152,8 @@ AUDITED: Final[dict[str, Action]] = {
     "enable_v1_keys__id__enable_post": Action.KEY_ENABLED,
     "delete_v1_keys__id__delete": Action.KEY_DELETED,
     "remove_v1_models__name__versions__version__delete": Action.MODEL_DELETED,
+    "pause_v1_models__name__pause_post": Action.MODEL_PAUSED,
+    "resume_v1_models__name__resume_post": Action.MODEL_RESUMED,
     "load_v2_repository_models__name__load_post": Action.MODEL_LOADED,
     "unload_v2_repository_models__name__unload_post": Action.MODEL_UNLOADED,
 }

@@ -22,7 +22,7 @@ from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail,
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
-from app.broker.fair_share import FairShare, queue_full
+from app.broker.fair_share import FairShare, model_full, queue_full
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.concurrency import Concurrency
 from app.core.deliveries import Delivery, Outcome
@@ -224,7 +224,7 @@ class Batcher:
                     break
                 if is_reference(body):
                     await asyncio.to_thread(self._blobs.remove, body)
-                if status == b"full":
+                if status in (b"full", b"paused"):
                     break
                 concurrency = items[0].concurrency
                 if concurrency is not None and (refusal := keyed.refusal(status, position, concurrency, items[0].owner)):
@@ -236,6 +236,8 @@ class Batcher:
                 delivery = self._delivery(group, items, delivery.id) if items else delivery
             if items and status == b"full":
                 error = queue_full(group.queue, position, self._settings.max_queue)
+            elif items and status == b"paused":
+                error = model_full(group.manifest.name, position)
             elif items:
                 created_at, left, became = float(rest[0]), int(rest[1]), rest[2].decode().split()
                 if len(rest) > 3:
@@ -331,6 +333,7 @@ class Batcher:
             shares=self._fair_share.shares((item.owner, item.rows) for item in items),
             target=self._fair_share.target(queue),
             concurrency=self._concurrency(items[0]),
+            model=manifest.name,
         )
 
     def _concurrency(self, item: Item) -> bytes:

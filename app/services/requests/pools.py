@@ -1,4 +1,4 @@
-"""The body of /v1/pools/{name}/pause and /v1/pools/{name}/drain."""
+"""The body of a request that pauses or drains a pool, or pauses a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REASON: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,500}")
 
 
 class StateChange(RequestBody):
-    """Why a pool is paused or drained."""
+    """Why a pool is paused or drained, or a model is paused."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "kernel update"}]})
 

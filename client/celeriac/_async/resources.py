@@ -92,6 +92,16 @@ class AsyncModels(AsyncResource):
         """Remove a version. Raises ConflictError if something still refers to it."""
         await self._transport.delete(f"/v1/models/{name}/versions/{version}")
 
+    async def pause(self, name: str, *, reason: str = "") -> Record:
+        """Let nothing of it start. Jobs and batches are accepted and wait; synchronous requests are refused. Raises NotFoundError."""
+        record: Record = await self._transport.post(f"/v1/models/{name}/pause", {"reason": reason})
+        return record
+
+    async def resume(self, name: str) -> Record:
+        """Let what waits start. Raises NotFoundError."""
+        record: Record = await self._transport.post(f"/v1/models/{name}/resume", {})
+        return record
+
     async def load(self, name: str) -> None:
         """Put an unloaded model back into service."""
         await self._transport.post(f"/v2/repository/models/{name}/load", {})

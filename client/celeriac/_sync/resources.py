@@ -92,6 +92,16 @@ class Models(Resource):
         """Remove a version. Raises ConflictError if something still refers to it."""
         self._transport.delete(f"/v1/models/{name}/versions/{version}")
 
+    def pause(self, name: str, *, reason: str = "") -> Record:
+        """Let nothing of it start. Jobs and batches are accepted and wait; synchronous requests are refused. Raises NotFoundError."""
+        record: Record = self._transport.post(f"/v1/models/{name}/pause", {"reason": reason})
+        return record
+
+    def resume(self, name: str) -> Record:
+        """Let what waits start. Raises NotFoundError."""
+        record: Record = self._transport.post(f"/v1/models/{name}/resume", {})
+        return record
+
     def load(self, name: str) -> None:
         """Put an unloaded model back into service."""
         self._transport.post(f"/v2/repository/models/{name}/load", {})

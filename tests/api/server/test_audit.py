@@ -184,6 +184,17 @@ async def paused_pool(scene: Scene) -> str:
     return "default"
 
 
+async def model(scene: Scene) -> str:
+    return "wine"
+
+
+async def paused_model(scene: Scene) -> str:
+    await scene("POST", "/v1/models/wine/pause")
+    return "wine"
+
+
+on_path("pause_v1_models__name__pause_post", "POST", "/v1/models/{id}/pause", model, json={"reason": "wrong labels"})
+on_path("resume_v1_models__name__resume_post", "POST", "/v1/models/{id}/resume", paused_model)
 on_path("pause_v1_pools__name__pause_post", "POST", "/v1/pools/{id}/pause", pool, json={"reason": "new nodes"})
 on_path("drain_v1_pools__name__drain_post", "POST", "/v1/pools/{id}/drain", pool)
 on_path("resume_v1_pools__name__resume_post", "POST", "/v1/pools/{id}/resume", paused_pool)

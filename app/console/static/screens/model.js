@@ -4,13 +4,14 @@ import { html, useState } from "../lib.js";
 import { call, useResource } from "../api.js";
 import { local } from "../format.js";
 import { link } from "../router.js";
-import { Action, Facts, Failure, Head, List, Loading, State } from "../ui.js";
+import { Action, Facts, Failure, Head, List, Loading, State, Time } from "../ui.js";
 import { may } from "./permissions.js";
 import { Try } from "./try.js";
 
 export function Model({ id, session }) {
   const resource = useResource(`v1/models/${encodeURIComponent(id)}`, 5);
   const [chosen, setChosen] = useState("");
+  const [reason, setReason] = useState("");
   const model = resource.data;
   const version = chosen || model?.default;
   const details = useResource(model ? `v1/models/${encodeURIComponent(id)}/versions/${encodeURIComponent(version)}` : null);
@@ -20,6 +21,13 @@ export function Model({ id, session }) {
     await call("POST", `v2/repository/models/${encodeURIComponent(id)}/${verb}`, { body: {} });
     await resource.reload();
   };
+  const change = (verb, body) => async () => {
+    await call("POST", `v1/models/${encodeURIComponent(id)}/${verb}`, { body });
+    setReason("");
+    await resource.reload();
+  };
+  const why = html`<label for="why">Reason (optional)</label>
+    <input id="why" value=${reason} onInput=${(event) => setReason(event.target.value)} maxlength="200" />`;
   const remove = (number) => async () => {
     await call("DELETE", `v1/models/${encodeURIComponent(id)}/versions/${encodeURIComponent(number)}`);
     setChosen("");
@@ -37,9 +45,13 @@ export function Model({ id, session }) {
   ];
   return html`<${Head} title=${model.name}>
       <a class="button" href=${link(["jobs"], { model: model.name })}>Jobs of this model</a>
+      ${write && model.pause && html`<${Action} label="Resume" main act=${change("resume", {})} done=${`${id} is resumed.`} />`}
+      ${write && !model.pause && html`<${Action} label="Pause" act=${change("pause", reason ? { reason } : {})} done=${`${id} is paused.`}
+        confirm="Nothing of the model starts until it is resumed. Jobs and batches wait, and synchronous requests are refused.">${why}<//>`}
       ${write && unloaded && html`<${Action} label="Load" main act=${repository("load")} done=${`${id} is loaded.`} />`}
       ${write && !unloaded && html`<${Action} label="Unload" danger act=${repository("unload")} done=${`${id} is unloaded.`} confirm="New requests for the model are refused until it is loaded again. Accepted jobs still run." />`}
     <//>
+    ${model.pause && html`<p class="card"><${State} value="paused" /> Since <${Time} at=${model.pause.since} />${model.pause.by && ` by ${model.pause.by.name}`}${model.pause.reason && `: ${model.pause.reason}`}. Deliveries that wait: ${model.pause.waiting}.</p>`}
     ${model.description && html`<p>${model.description}</p>`}
     <${Failure} error=${resource.error} />
     ${model.promotions.map((promotion) => html`<div class="card">Moving <strong>${promotion.alias ?? "the bare name"}</strong> to version ${promotion.version}: <${State} value=${promotion.state} /> ${promotion.reason}</div>`)}

@@ -8,7 +8,7 @@ import { Failure, Head, List, Loading, State } from "../ui.js";
 const meant = (model) => model.versions.find((version) => version.version === model.default);
 const COLUMNS = [
   { name: "Model", show: (model) => html`<a href=${link(["models", model.name])}>${model.name}</a>` },
-  { name: "State", show: (model) => html`<${State} value=${meant(model)?.state} />` },
+  { name: "State", show: (model) => html`<${State} value=${model.pause ? "paused" : meant(model)?.state} />` },
   { name: "Default", show: (model) => model.default },
   { name: "Aliases", show: (model) => Object.entries(model.aliases).map(([alias, version]) => `${alias} → ${version}`).join(", ") },
   { name: "Versions", number: true, show: (model) => model.versions.length },
