@@ -95,9 +95,7 @@ def test_a_schedule_shows_what_became_of_its_runs(console: Console) -> None:
 
 def test_a_webhook_shows_what_was_sent_and_sends_it_again(console: Console) -> None:
     hook = (
-        console.api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook", "events": ["completed"]})
-        .raise_for_status()
-        .json()["id"]
+        console.api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/hook", "events": ["completed"]}).raise_for_status().json()["id"]
     )
     job = console.submit([0, 1])["id"]
     console.open("webhooks")
