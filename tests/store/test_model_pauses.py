@@ -255,6 +255,6 @@ def test_a_record_that_cannot_be_read_pauses_its_model(store: Store) -> None:
 @pytest.mark.parametrize("rank", [1, 2])
 def test_a_job_has_a_place_among_those_that_wait(store: Store, rank: int) -> None:
     pause(store)
-    sent = [store.submit(model=MODEL) for _ in range(2)]
-    assert run(store, lambda client: model_pauses.place(client, MODEL, sent[rank - 1].id)) == rank
+    sent = sorted(store.submit(model=MODEL).id for _ in range(2))
+    assert run(store, lambda client: model_pauses.place(client, MODEL, sent[rank - 1])) == rank
     assert run(store, lambda client: model_pauses.place(client, MODEL, "")) == 2
