@@ -19,7 +19,22 @@ from app.broker.fair_share import FairShare
 from app.core.tiers import Tier
 from app.loops import Loop
 from app.settings import Settings
-from app.store import backlog, batches, concurrency, dead_letters, deliveries, jobs, keys, leases, owners, queues, scripts, tiers, usage
+from app.store import (
+    backlog,
+    batches,
+    concurrency,
+    dead_letters,
+    deliveries,
+    jobs,
+    keys,
+    leases,
+    owners,
+    queues,
+    scripts,
+    stats,
+    tiers,
+    usage,
+)
 from app.store.blobs import blobs, peek
 from app.store.files import files
 from app.store.quarantine import Quarantine
@@ -143,6 +158,9 @@ class Maintenance:
         async def notes() -> None:
             metrics.QUARANTINE.set(await self._quarantine.count())
 
+        async def series() -> None:
+            metrics.STATS_SERIES.set(await stats.sweep(client))
+
         async def usages() -> None:
             # Without a limit nothing is counted.
             if self._counts:
@@ -158,6 +176,7 @@ class Maintenance:
             "deliveries that are held back": keys_in_use,
             "dead letters": letters,
             "the quarantine": notes,
+            "the figures of models": series,
         }
 
     async def _enqueue(self, queue: str, pool: str) -> int:

@@ -29,6 +29,7 @@ _FUNCTIONS: Final = {
     "rate_limits": "rate_limits",
     "backlog": "place|release|forward",
     "usage": "open_job|close_job|correct",
+    "stats": "tally|add_figures",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
@@ -118,6 +119,7 @@ def submit(
     shares: bytes = b"",
     target: int = 0,
     concurrency: bytes = b"",
+    series: str = "",
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -139,6 +141,7 @@ def submit(
         shares: The encoded cost of the delivery for each owner. Without them it never waits in the backlog.
         target: The length of the queue above which deliveries wait in the backlog.
         concurrency: The encoded concurrency key of a delivery of one job, or empty.
+        series: The series that the jobs are counted in, or empty.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -163,6 +166,7 @@ def submit(
             shares,
             target,
             concurrency,
+            series,
             *jobs,
         ),
     )
@@ -186,12 +190,15 @@ def finish(
     if delivery.recorded:
         places = {job: at for at, job in enumerate(delivery.jobs)}
         for outcome in outcomes:
+            state, letter = State.SUCCEEDED, b""
             if outcome.error is None:
-                jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"", outcome.logs)
+                data = blobs.keep(pack({}, outcome.outputs), keep)
             else:
+                state, data = State.FAILED, encode_error(outcome.error)
                 # Other tasks than predictions are retried by their parent, or as a whole.
                 letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
-                jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback, outcome.logs)
+            rows = delivery.rows[places[outcome.job]]
+            jobs += (outcome.job, outcome.attempt, state, data, letter, outcome.traceback, outcome.logs, rows)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
     return Call(

@@ -2,7 +2,7 @@
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
---       concurrency key of the only job for `decide` ('' for none),
+--       concurrency key of the only job for `decide` ('' for none), series that the jobs are counted in ('' for none),
 --       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
 -- Returns {'full', length}, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
 -- what `decide` refuses, or {'ok', position, now, jobs that have ever left the queue, what becomes of the jobs and then the deliveries to interrupt,
@@ -10,10 +10,10 @@
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl, shares = ARGV[1], ARGV[5], ARGV[11]
-local jobs = (#ARGV - 13) / 5
+local jobs = (#ARGV - 14) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[9 + 5 * i]
+  local id = ARGV[10 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -39,11 +39,12 @@ if jobs > 0 then
   local ids, owners, longest = {}, {}, 0
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 9 + 5 * i, 13 + 5 * i)
+    local id, spec, wait, webhook, owner = unpack(ARGV, 10 + 5 * i, 14 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
+    if ARGV[14] ~= '' then redis.call('HSET', key, 'series', ARGV[14]) end
     if counted and counted[i] then open_job(owner, id, now + ttl + wait) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
@@ -63,10 +64,11 @@ if jobs > 0 then
   redis.call('HSET', KEYS[4], 'body', ARGV[4], 'jobs', table.concat(ids, ' '), 'attempts', ARGV[6], 'limit', ARGV[7], 'queue', queue)
   if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
+  add_figures(ARGV[14], now, {[0] = jobs})
 end
 local became = fate
 if gate then
-  became = table.concat({fate, unpack(enter(gate, fate, ARGV[14], ARGV[8], queue, ARGV[3], now, math.ceil(ttl + ARGV[16])))}, ' ')
+  became = table.concat({fate, unpack(enter(gate, fate, ARGV[15], ARGV[8], queue, ARGV[3], now, math.ceil(ttl + ARGV[17])))}, ' ')
 end
 -- A delivery in the backlog has its message there: it is not in the index until it is released.
 if fate == 'admit' and place(queue, ARGV[8], ARGV[3], shares, ARGV[12]) and jobs > 0 then redis.call('ZADD', KEYS[5], now, ARGV[8]) end

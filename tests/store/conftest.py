@@ -44,6 +44,7 @@ class Store:
         queue: str = QUEUE,
         recorded: bool = True,
         concurrency: bytes = b"",
+        series: str = "",
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
@@ -66,6 +67,7 @@ class Store:
             shares=backlog.encode(costs) if costs else b"",
             target=target,
             concurrency=concurrency,
+            series=series,
         )
         answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer
