@@ -49,10 +49,9 @@ for i = 9, #ARGV, 8 do
     if job[10] then leave(id, job[10], now) end
     if job[11] then
       local first = tonumber((job[5] or ''):match('^[%d.]+'))
-      local run = job[13] and now - job[13]
-      tally(lanes, state, ARGV[i + 7], first and first - job[12], run)
-      -- The jobs of a delivery share the model version and the run.
-      series, lanes[6] = job[11], run and run * 1e4
+      -- The jobs of a delivery share the model version.
+      series = job[11]
+      tally(lanes, state, ARGV[i + 7], first and first - job[12], job[13] and now - job[13])
     end
   else
     late[#late + 1] = (i - 9) / 8

@@ -36,15 +36,14 @@ if refused then return {'limited', refused} end
 -- A job that is held back enters the queue when it is admitted.
 local position = redis.call('HINCRBY', KEYS[2], 'entered', fate == 'admit' and jobs or 0)
 if jobs > 0 then
-  local ids, owners, longest = {}, {}, 0
+  local ids, owners, longest, series = {}, {}, 0, ARGV[14] ~= '' and {'series', ARGV[14]} or {}
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
     local id, spec, wait, webhook, owner = unpack(ARGV, 10 + 5 * i, 14 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
-      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
+      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner, unpack(series))
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
-    if ARGV[14] ~= '' then redis.call('HSET', key, 'series', ARGV[14]) end
     if counted and counted[i] then open_job(owner, id, now + ttl + wait) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
