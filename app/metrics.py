@@ -130,6 +130,13 @@ BLOB_BYTES: Final = Gauge("celeriac_blob_bytes", "Bytes in the blob folder.", mu
 BATCHES_ENDED: Final = Counter("celeriac_batches_ended", "Ended batches, by outcome.", ["model", "outcome"])
 BATCH_ROWS_ENDED: Final = Counter("celeriac_batch_rows", "Rows of batches, by outcome: completed or failed.", ["model", "outcome"])
 FILE_BYTES: Final = Gauge("celeriac_file_bytes", "Bytes of uploaded files and batches in the files folder.", multiprocess_mode="mostrecent")
+STATS_SERIES: Final = Gauge(
+    "celeriac_stats_series", "Model versions in pools whose figures are kept for `GET /v1/stats`.", multiprocess_mode="mostrecent"
+)
+STATS_LEFT_OUT: Final = Counter(
+    "celeriac_stats_left_out",
+    "Jobs missing from the figures of `GET /v1/stats`, because `CELERIAC_STATS_MAX_SERIES` model versions are in use, or Redis did not answer.",
+)
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Used share of Redis' maxmemory; 0 without a limit.", multiprocess_mode="mostrecent"
 )

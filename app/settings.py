@@ -380,6 +380,12 @@ class Settings(BaseSettings):
     max_memory_ratio: float = Field(0.8, gt=0, le=1, description="Share of Redis' maxmemory above which new jobs are rejected with 429.")
     default_deadline_s: float = Field(24 * 3600, gt=0, description="Time that a job may wait in the queue, if its caller sets no deadline.")
     infer_timeout_s: float = Field(30.0, gt=0, description="Maximum time for a synchronous prediction; after it 504.")
+    stats_max_series: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="Maximum model versions, by pool, whose figures are kept for `GET /v1/stats`: up to 400 kB each in Redis. 0 keeps no figures.",
+    )
     direct: Literal["auto", "off"] = Field(
         "auto",
         description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",

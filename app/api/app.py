@@ -44,6 +44,7 @@ def create() -> ASGIApp:
         pools,
         schedules,
         server,
+        stats,
         trainings,
         webhooks,
     )
@@ -69,6 +70,7 @@ def create() -> ASGIApp:
         api_keys,
         audit,
         limits,
+        stats,
         models,
         pools,
         server,

@@ -32,6 +32,7 @@ from app.broker.replies import Replies
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
 from app.core.schedules import PARENT
+from app.core.stats import Collector
 from app.direct.lane import DirectLane
 from app.direct.marks import Marks
 from app.hooks.fanout import Presenters
@@ -66,12 +67,14 @@ from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
+from app.services.stats import StatsRecorder, StatsService
 from app.services.trainings import TrainingService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
 from app.store import keys, owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
+from app.store.stats import SeriesIndex
 
 if TYPE_CHECKING:
     from app.services.identity_tokens import IdentityTokens
@@ -117,9 +120,13 @@ class Container:
         self.holds = holds = Holds()
 
         estimate, pool_states = StartEstimate(), PoolStates(redis)
-        batcher = Batcher(redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share)
+        collector = Collector() if settings.stats_max_series else None
+        series = SeriesIndex(redis, settings.stats_max_series)
+        batcher = Batcher(
+            redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share, series, collector
+        )
         pauses = Pauses(loops.add("pauses"))
-        lane, off = _direct_lane(settings, repository, process, pauses)
+        lane, off = _direct_lane(settings, repository, process, pauses, collector)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
@@ -147,12 +154,15 @@ class Container:
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
+        self.stats = StatsService(redis)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
         self.console_sessions = ConsoleSessions(redis, settings)
         self._refusals = Refusals(redis, settings.audit_refusals_per_minute, loops.add("audit"))
         background: list[_BackgroundLoop] = []
+        if collector is not None:
+            background.append(StatsRecorder(redis, collector, series, loops.add("stats")))
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
@@ -245,7 +255,9 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
     return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
 
 
-def _direct_lane(settings: Settings, repository: Repository, process: str, pauses: Pauses) -> tuple[DirectLane | None, str]:
+def _direct_lane(
+    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None
+) -> tuple[DirectLane | None, str]:
     """Return the direct lane, or None and why there is none."""
     if settings.direct == "off":
         return None, "CELERIAC_DIRECT is off."
@@ -257,7 +269,7 @@ def _direct_lane(settings: Settings, repository: Repository, process: str, pause
         reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
         log.warning("Every prediction takes the queue: %s", reason)
         return None, reason
-    return DirectLane(settings, repository, marks, lambda: pauses.last_s), ""
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector), ""
 
 
 def container(request: Request) -> Container:

@@ -33,6 +33,7 @@ from app.store import (
     owners,
     queues,
     scripts,
+    stats,
     tiers,
     usage,
 )
@@ -186,6 +187,9 @@ class Maintenance:
         async def notes() -> None:
             metrics.QUARANTINE.set(await self._quarantine.count())
 
+        async def series() -> None:
+            metrics.STATS_SERIES.set(await stats.sweep(client))
+
         async def usages() -> None:
             # Without a limit nothing is counted.
             if self._counts:
@@ -202,6 +206,7 @@ class Maintenance:
             "deliveries of paused models": partial(model_pauses.sweep, client, settings.result_ttl_s),
             "dead letters": letters,
             "the quarantine": notes,
+            "the figures of models": series,
         }
 
     async def _enqueue(self, queue: str, pool: str) -> int:

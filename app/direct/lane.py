@@ -13,6 +13,7 @@ from app import metrics
 from app.core.errors import CeleriacError, error_text
 from app.core.lanes import Choice, Lane
 from app.core.models import Manifest
+from app.core.stats import Collector
 from app.core.tensors import Tensor
 from app.direct.marks import Mark, Marks
 from app.direct.version import DirectVersion, Predicts
@@ -31,12 +32,20 @@ Key = tuple[str, str]
 class DirectLane:
     """The direct lane of one process."""
 
-    def __init__(self, settings: Settings, repository: ReadableRepository, marks: Marks, lag_s: Callable[[], float]) -> None:
-        """`lag_s` returns the last pause of the event loop."""
+    def __init__(
+        self,
+        settings: Settings,
+        repository: ReadableRepository,
+        marks: Marks,
+        lag_s: Callable[[], float],
+        collector: Collector | None = None,
+    ) -> None:
+        """`lag_s` returns the last pause of the event loop. `collector` takes the figures of predictions (default: none)."""
         self.marks = marks
         self._settings = settings
         self._repository = repository
         self._lag_s = lag_s
+        self._collector = collector
         self._versions: dict[Key, DirectVersion] = {}
         self._loading: asyncio.TimerHandle | None = None
         self._failures: dict[Key, tuple[str, str, float]] = {}
@@ -155,7 +164,9 @@ class DirectLane:
             return
         log.info("Predicting with %s@%s on the direct lane", *key)
         settings = self._settings
-        self._versions[key] = DirectVersion(manifest, model, self.marks, size, settings.direct_max_rows, settings.direct_max_ms)
+        self._versions[key] = DirectVersion(
+            manifest, model, self.marks, size, settings.direct_max_rows, settings.direct_max_ms, self._collector
+        )
         metrics.DIRECT_VERSIONS.set(len(self._versions))
 
     def _give_up(self, key: Key, manifest: Manifest) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from app import metrics
 from app.core.errors import CeleriacError, PredictionOutOfMemory
+from app.core.jobs import State
 from app.core.models import Manifest
 from app.core.stacking import concatenate, split
+from app.core.stats import Collector
 from app.core.tensors import Tensor
 from app.direct.marks import Mark, Marks
 
@@ -44,7 +46,16 @@ class DirectVersion:
         slow: Why it should be dropped, or an empty string.
     """
 
-    def __init__(self, manifest: Manifest, model: Predicts, marks: Marks, size: int, max_rows: int, max_ms: float) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        model: Predicts,
+        marks: Marks,
+        size: int,
+        max_rows: int,
+        max_ms: float,
+        collector: Collector | None = None,
+    ) -> None:
         self.manifest = manifest
         self.size = size
         self.slow = ""
@@ -54,6 +65,8 @@ class DirectVersion:
         self._mark = Mark(*manifest.key, manifest.sha256).encode()
         self._max_rows = max(1, min(max_rows, manifest.batch.max_rows))
         self._max_s = max_ms / 1000
+        self._collector = collector
+        self._took_s = 0.0
         self._slow_calls = 0
         self._lines: dict[tuple[object, ...], list[_Request]] = {}
         self._seconds = metrics.PREDICT_SECONDS.labels(*manifest.key).observe
@@ -112,6 +125,7 @@ class DirectVersion:
         except CeleriacError as error:
             if len(requests) == 1:
                 metrics.JOBS_ENDED.labels(*self.manifest.key, error.code).inc()
+                self._count({State.FAILED: 1}, 0)
                 requests[0].answer.set_exception(error)
                 return
             middle = len(requests) // 2
@@ -122,8 +136,13 @@ class DirectVersion:
                 request.answer.set_exception(error)
         else:
             self._succeeded(len(requests))
+            self._count({State.SUCCEEDED: len(requests)}, sum(rows))
             for request, answer in zip(requests, answers, strict=True):
                 request.answer.set_result(answer)
+
+    def _count(self, ended: Mapping[State, int], rows: int) -> None:
+        if self._collector is not None:
+            self._collector.count(self.manifest, ended, rows=rows, run_s=self._took_s)
 
     def _call(self, inputs: list[Tensor], outputs: tuple[str, ...], rows: int) -> list[Tensor]:
         began, began_cpu = time.monotonic(), time.thread_time()
@@ -132,7 +151,8 @@ class DirectVersion:
             return self._model.predict(inputs, outputs)
         finally:
             self._marks.leave()
-            self._seconds(time.monotonic() - began)
+            self._took_s = time.monotonic() - began
+            self._seconds(self._took_s)
             self._rows(rows)
             self._judge(time.thread_time() - began_cpu)
 

@@ -2,7 +2,7 @@
 -- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
 --       seconds to keep a dead letter, most of them, name of the queue,
---       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed
+--       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed, its rows
 -- Returns the number of outcomes that came too late.
 local keep, channel = ARGV[2], ARGV[3]
 local time = redis.call('TIME')
@@ -13,13 +13,14 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 -- Deliveries without records have no start.
 release(ARGV[8])
-local late = {}
+local late, series, lanes = {}, nil, {}
 local webhooks = #ARGV > 8 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 9, #ARGV, 7 do
+for i = 9, #ARGV, 8 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
-  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency')
+  local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency', 'series',
+    'created_at', 'started_at')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
@@ -49,10 +50,17 @@ for i = 9, #ARGV, 7 do
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
     if job[10] then leave(id, job[10], now) end
+    if job[11] then
+      local first = tonumber((job[5] or ''):match('^[%d.]+'))
+      -- The jobs of a delivery share the model version.
+      series = job[11]
+      tally(lanes, state, ARGV[i + 7], first and first - job[12], job[13] and now - job[13])
+    end
   else
-    late[#late + 1] = (i - 9) / 7
+    late[#late + 1] = (i - 9) / 8
   end
 end
+add_figures(series, now, lanes)
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

@@ -137,6 +137,9 @@ PUBLISHED: Final = f"{PREFIX}audit:published"
 CONCURRENCY: Final = f"{PREFIX}concurrency"
 """Sorted set of the concurrency keys in use, by the time they were last checked; one without jobs is removed."""
 
+STATS: Final = f"{PREFIX}stats"
+"""Sorted set of the series `POOL/MODEL/VERSION` whose figures are kept, by the time they were last used; bounded by `stats_max_series`."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 
@@ -334,6 +337,16 @@ def fairness(queue: str) -> str:
 def moved(queue: str) -> str:
     """Sorted set of the deliveries that were moved up to this queue and have not started: +inf, or when one without a record expires; a day, bounded by the processes of the pool."""
     return f"{PREFIX}moved:{queue}"
+
+
+def stats_hour(name: str) -> str:
+    """String, the figures of an hour by minute and by half hour, for `HOUR:SERIES` with hours since 1970: 32 hours."""
+    return f"{PREFIX}stats:hour:{name}"
+
+
+def stats_days(name: str) -> str:
+    """String, the figures of 32 days by day, for `PERIOD:SERIES` with periods since 1970: 433 days."""
+    return f"{PREFIX}stats:days:{name}"
 
 
 def held_back(queue: str) -> str:

@@ -127,7 +127,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
-        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED, keys.CONCURRENCY,
+        keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED, keys.CONCURRENCY, keys.STATS,
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,

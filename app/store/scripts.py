@@ -30,6 +30,7 @@ _FUNCTIONS: Final = {
     "pauses": "paused_model|keep_paused",
     "backlog": "place|release|forward",
     "usage": "open_job|close_job|correct",
+    "stats": "tally|add_figures",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
@@ -120,6 +121,7 @@ def submit(
     target: int = 0,
     concurrency: bytes = b"",
     model: str = "",
+    series: str = "",
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -142,6 +144,7 @@ def submit(
         target: The length of the queue above which deliveries wait in the backlog.
         concurrency: The encoded concurrency key of a delivery of one job, or empty.
         model: The model that the delivery uses. If it is paused, a delivery with a record waits until it is resumed.
+        series: The series that the jobs are counted in, or empty.
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
@@ -167,6 +170,7 @@ def submit(
             target,
             concurrency,
             model if delivery.recorded else "",
+            series,
             *jobs,
         ),
     )
@@ -190,12 +194,15 @@ def finish(
     if delivery.recorded:
         places = {job: at for at, job in enumerate(delivery.jobs)}
         for outcome in outcomes:
+            state, letter = State.SUCCEEDED, b""
             if outcome.error is None:
-                jobs += (outcome.job, outcome.attempt, State.SUCCEEDED, blobs.keep(pack({}, outcome.outputs), keep), b"", b"", outcome.logs)
+                data = blobs.keep(pack({}, outcome.outputs), keep)
             else:
+                state, data = State.FAILED, encode_error(outcome.error)
                 # Other tasks than predictions are retried by their parent, or as a whole.
                 letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
-                jobs += (outcome.job, outcome.attempt, State.FAILED, encode_error(outcome.error), letter, outcome.traceback, outcome.logs)
+            rows = delivery.rows[places[outcome.job]]
+            jobs += (outcome.job, outcome.attempt, state, data, letter, outcome.traceback, outcome.logs, rows)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
     return Call(

@@ -3,6 +3,7 @@
 -- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
 --       concurrency key of the only job for `decide` ('' for none), model that may be paused ('' for none),
+--       series that the jobs are counted in ('' for none),
 --       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
 -- Returns {'full', length}, {'paused', deliveries that wait for the model} if that is the limit, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
 -- what `decide` refuses, or {'ok', position, now, jobs that have ever left the queue, what becomes of the jobs and then the deliveries to interrupt,
@@ -10,10 +11,10 @@
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl, shares, model = ARGV[1], ARGV[5], ARGV[11], ARGV[14]
-local jobs = (#ARGV - 14) / 5
+local jobs = (#ARGV - 15) / 5
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[10 + 5 * i]
+  local id = ARGV[11 + 5 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -42,13 +43,13 @@ if refused then return {'limited', refused} end
 -- A job that is held back enters the queue when it is admitted.
 local position = redis.call('HINCRBY', KEYS[2], 'entered', fate == 'admit' and jobs or 0)
 if jobs > 0 then
-  local ids, owners, longest = {}, {}, 0
+  local ids, owners, longest, series = {}, {}, 0, ARGV[15] ~= '' and {'series', ARGV[15]} or {}
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 10 + 5 * i, 14 + 5 * i)
+    local id, spec, wait, webhook, owner = unpack(ARGV, 11 + 5 * i, 15 + 5 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
-      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner)
+      'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner, unpack(series))
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
     if counted and counted[i] then open_job(owner, id, now + ttl + wait) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
@@ -70,10 +71,11 @@ if jobs > 0 then
   if model ~= '' then redis.call('HSET', KEYS[4], 'model', model) end
   if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
+  add_figures(ARGV[15], now, {[0] = jobs})
 end
 local became = fate
 if gate then
-  became = table.concat({fate, unpack(enter(gate, fate, ARGV[15], ARGV[8], queue, ARGV[3], now, math.ceil(ttl + ARGV[17])))}, ' ')
+  became = table.concat({fate, unpack(enter(gate, fate, ARGV[16], ARGV[8], queue, ARGV[3], now, math.ceil(ttl + ARGV[18])))}, ' ')
 end
 -- A delivery in the backlog has its message there: it is not in the index until it is released.
 if fate == 'admit' and place(queue, ARGV[8], ARGV[3], shares, ARGV[12]) and jobs > 0 then redis.call('ZADD', KEYS[5], now, ARGV[8]) end

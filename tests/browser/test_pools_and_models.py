@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import expect
@@ -37,6 +38,23 @@ def test_a_pool_shows_its_work_and_can_be_paused_drained_and_resumed(console: Co
     pool.get_by_role("button", name="Resume").click()
     expect(pool).to_contain_text("active")
     assert [item["state"] for item in console.api.get("/v1/pools").json()["items"]] == ["active"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_of_the_last_day_are_charts_and_a_table(console: Console, theme: Literal["light", "dark"]) -> None:
+    console.page.emulate_media(color_scheme=theme)
+    console.submit([0, 1])
+    console.open("overview")
+    pool = console.page.get_by_role("region", name="Figures of default")
+    expect(pool.get_by_role("img")).to_have_count(3)
+    expect(pool.get_by_role("img", name="Rate: highest")).to_be_visible()
+    pool.get_by_text("Table", exact=True).click()
+    expect(pool.get_by_role("columnheader")).to_have_text(["time", "rate", "failed", "wait, 95 %"])
+    expect(pool.locator("tbody tr").last).to_contain_text("/s")
+    console.check_accessibility()
+    console.press("By model")
+    expect(console.page.get_by_role("region", name="Figures of moody")).to_contain_text("Wait, 95 %")
+    console.check_accessibility()
 
 
 def test_models_are_found_by_name(console: Console) -> None:

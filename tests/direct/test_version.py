@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import CeleriacError, PredictionFailed, PredictionOutOfMemory
+from app.core.jobs import State
 from app.core.models import Manifest, TensorSpec
+from app.core.stats import Collector, Series
 from app.core.tensors import Tensor, decode, encode
 from app.direct.marks import Marks
 from app.direct.version import DirectVersion
@@ -80,6 +82,27 @@ async def test_an_unexpected_error_ends_every_wait(marks: Marks) -> None:
 
     failures = await answers(version_of(Recording(check), marks), tensor(1), tensor(2))
     assert all(isinstance(failure, ZeroDivisionError) and not isinstance(failure, CeleriacError) for failure in failures)
+
+
+async def test_requests_are_counted_once_although_a_call_is_divided(marks: Marks) -> None:
+    def check(values: list[float]) -> None:
+        if 3 in values:
+            raise PredictionFailed("3")
+
+    collector = Collector()
+    version = DirectVersion(MANIFEST, Recording(check), marks, 0, 4, 60_000.0, collector)
+    await answers(version, tensor(1), tensor(2), tensor(3), tensor(4))
+    figures = collector.take()[Series.of(MANIFEST)]
+    assert (figures.submitted, figures.ended(State.SUCCEEDED), figures.ended(State.FAILED), figures.rows) == (4, 3, 1, 3)
+
+
+async def test_a_request_that_is_left_to_the_queue_is_counted_there(marks: Marks) -> None:
+    def check(values: list[float]) -> None:
+        raise PredictionOutOfMemory("too much")
+
+    collector = Collector()
+    await answers(DirectVersion(MANIFEST, Recording(check), marks, 0, 4, 60_000.0, collector), tensor(1))
+    assert collector.take() == {}
 
 
 async def test_a_caller_who_has_left_costs_nothing(marks: Marks) -> None:

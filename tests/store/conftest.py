@@ -46,6 +46,7 @@ class Store:
         recorded: bool = True,
         concurrency: bytes = b"",
         model: str = "",
+        series: str = "",
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
@@ -69,6 +70,7 @@ class Store:
             target=target,
             concurrency=concurrency,
             model=model,
+            series=series,
         )
         answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer

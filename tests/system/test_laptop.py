@@ -129,6 +129,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert [change["action"] for change in changes] == ["pool.resumed", "pool.drained", "pool.paused"]
     assert celeriac("audit", "verify", "--json").json["valid"] is True
     assert celeriac("limits").out == "No limits.\n"
+    assert "wait p95" in celeriac("stats", "--since", "-2h", words=1).out
 
 
 def test_batches(celeriac: Laptop) -> None:

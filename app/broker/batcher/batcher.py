@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import redis.asyncio
@@ -27,10 +27,11 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.concurrency import Concurrency
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, ConcurrencyLimitReached, QueueFull, StoreUnavailable
-from app.core.jobs import new_id
+from app.core.jobs import State, new_id
 from app.core.models import Manifest
 from app.core.rate_limits import Charge
 from app.core.stacking import concatenate
+from app.core.stats import Collector, Series
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.core.webhooks import JobWebhook
@@ -39,6 +40,7 @@ from app.store import concurrency as keyed
 from app.store import rate_limits, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.records import encode_spec, encode_webhook
+from app.store.stats import SeriesIndex
 
 _GRACE_S: Final = 60.0
 """How long the blob of a delivery without records is kept after its deadline."""
@@ -57,11 +59,14 @@ class Batcher:
         estimate: StartEstimate,
         check_pool: Callable[[str], None],
         fair_share: FairShare,
+        series: SeriesIndex | None = None,
+        collector: Collector | None = None,
     ) -> None:
         """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text.
 
         `estimate` learns how long jobs run. `check_pool(pool)` raises PoolDraining if the pool accepts no new work.
-        `fair_share` says which deliveries wait in a backlog.
+        `fair_share` says which deliveries wait in a backlog. `series` says which figures are kept, and `collector`
+        takes those of jobs without records (default: none).
         """
         self._client = client
         self._process = process
@@ -72,6 +77,8 @@ class Batcher:
         self._estimate = estimate
         self._check_pool = check_pool
         self._fair_share = fair_share
+        self._series = series
+        self._collector = collector
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -93,6 +100,12 @@ class Batcher:
         timer = asyncio.get_running_loop().call_later(timeout_s, fail, item.outcome, TimeoutError())
         try:
             outcome = await item.outcome
+        except TimeoutError:
+            self._count(manifest, State.EXPIRED)
+            raise
+        except asyncio.CancelledError:
+            self._count(manifest, State.CANCELLED)
+            raise
         finally:
             timer.cancel()
         assert outcome is not None, "only a recorded job can end without an outcome here"
@@ -219,7 +232,8 @@ class Batcher:
                 body = delivery.pack()
                 if self._blobs.takes(body):
                     body = await asyncio.to_thread(self._to_blob, delivery, body)
-                status, position, *rest = await scripts.run_async(self._client, self._call(group, delivery, items, body))
+                call = self._call(group, delivery, items, body, await self._series_name(group, len(items)))
+                status, position, *rest = await scripts.run_async(self._client, call)
                 if status == b"ok":
                     break
                 if is_reference(body):
@@ -304,7 +318,13 @@ class Batcher:
             )
         return reference
 
-    def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes) -> scripts.Call:
+    async def _series_name(self, group: Group, jobs: int) -> str:
+        """Return the series that recorded jobs are counted in. The others are counted when their callers get an answer."""
+        if self._series is None or not group.recorded:
+            return ""
+        return await self._series.name(Series.of(group.manifest), jobs)
+
+    def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes, series: str) -> scripts.Call:
         manifest, queue = group.manifest, group.queue
         carried = None if delivery.recorded else base64.b64encode(body).decode()
         return scripts.submit(
@@ -334,6 +354,7 @@ class Batcher:
             target=self._fair_share.target(queue),
             concurrency=self._concurrency(items[0]),
             model=manifest.name,
+            series=series,
         )
 
     def _concurrency(self, item: Item) -> bytes:
@@ -345,9 +366,11 @@ class Batcher:
         if sent is None:
             return
         by_job = {outcome.job: None if at in late else outcome for at, outcome in enumerate(outcomes)}
-        for item in sent.items:
-            if item.job in by_job and not item.outcome.done():
-                item.outcome.set_result(by_job[item.job])
+        answered = [item for item in sent.items if item.job in by_job and not item.outcome.done()]
+        if self._collector is not None and not sent.group.recorded and answered:
+            self._collect(self._collector, sent.group.manifest, answered, by_job, outcomes[0].run_s)
+        for item in answered:
+            item.outcome.set_result(by_job[item.job])
         if sent.group.recorded and outcomes:
             self._estimate.seen(sent.group.queue, outcomes[0].run_s, len(outcomes))
         if len(by_job) == len(sent.items):
@@ -355,6 +378,19 @@ class Batcher:
         if all(item.outcome.done() for item in sent.items):
             self._forget(delivery_id)
             self._kick(sent.group)
+
+    def _count(self, manifest: Manifest, state: State) -> None:
+        if self._collector is not None:
+            self._collector.count(manifest, {state: 1})
+
+    def _collect(
+        self, collector: Collector, manifest: Manifest, answered: Sequence[Item], by_job: Mapping[str, Outcome | None], run_s: float
+    ) -> None:
+        """Count jobs without records, for which no script does."""
+        succeeded = [item.rows for item in answered if (outcome := by_job[item.job]) is not None and outcome.error is None]
+        ended = {State.SUCCEEDED: len(succeeded), State.FAILED: len(answered) - len(succeeded)}
+        wait_s = max(0.0, time.time() - answered[0].since - run_s)
+        collector.count(manifest, ended, rows=sum(succeeded), wait_s=wait_s, run_s=run_s)
 
     def _forget(self, delivery_id: str) -> None:
         sent = self._sent.pop(delivery_id, None)

@@ -115,7 +115,7 @@ class RequestBody(BaseModel):
         """Return the fields that are not null. One unknown or missing field is one error, whatever else is wrong."""
         if not isinstance(body, dict):
             return body
-        fields = cls.__pydantic_fields__
+        fields = {field.alias or name: field for name, field in cls.__pydantic_fields__.items()}
         for name in body:
             if name not in fields:
                 text = f"Supported fields: {', '.join(fields)}."

@@ -95,6 +95,43 @@ class AsyncClient:
         items: list[dict[str, Any]] = page["items"]
         return items
 
+    async def stats(
+        self,
+        since: str = "-1h",
+        until: str | None = None,
+        *,
+        step: str | None = None,
+        model: str | None = None,
+        version: str | None = None,
+        pool: str | None = None,
+        group_by: str | None = None,
+    ) -> dict[str, Any]:
+        """Figures of a period: counts by outcome, rows, rate, and percentiles of waits and runs, in total and for each step.
+
+        Args:
+            since: begin of the period, an RFC 3339 timestamp, or an age such as `-24h`.
+            until: end of the period (default: now).
+            step: `1m`, `5m`, `15m`, `30m`, `1h`, `6h` or `1d` (default: by the length of the period).
+            model: only this model.
+            version: only this version of it.
+            pool: only this pool.
+            group_by: `model`, `version` or `pool` (default: all together).
+
+        Example:
+            client.stats("-24h", group_by="model")["items"]
+        """
+        query: dict[str, Any] = {
+            "from": since,
+            "to": until,
+            "step": step,
+            "model": model,
+            "version": version,
+            "pool": pool,
+            "group_by": group_by,
+        }
+        figures: dict[str, Any] = await self._transport.get("/v1/stats", **query)
+        return figures
+
     async def predict(
         self, model: str, rows: Any, *, method: str | None = None, service_tier: str | None = None, timeout: float | None = None
     ) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
@@ -24,11 +25,14 @@ from app.broker.eta import StartEstimate
 from app.broker.fair_share import FairShare
 from app.broker.replies import Replies
 from app.core.deliveries import Delivery, Outcome, pack_reply
+from app.core.jobs import State
 from app.core.models import BatchLimits, Manifest, TensorSpec
+from app.core.stats import Collector, Figures, Series
 from app.core.tensors import Tensor, decode, encode
 from app.runtime.model import Model
 from app.settings import settings as known
-from app.store import keys, scripts
+from app.store import keys, scripts, stats
+from app.store.stats import SeriesIndex
 from app.worker import requeue, tasks
 from app.worker.claim import Claim
 from app.worker.models import Models
@@ -94,7 +98,10 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
     async with redis.asyncio.Redis(port=client.connection_pool.connection_kwargs["port"]) as pool:
         # Two owners, so that deliveries wait in the backlog too.
         fair_share = FairShare(known().model_copy(update={"auth": "keys"}), lambda _: slots)
-        coalescer = Batcher(pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None, fair_share)
+        collector = Collector()
+        coalescer = Batcher(
+            pool, "api", known(), lambda _: slots, lambda: "", StartEstimate(), lambda _: None, fair_share, SeriesIndex(pool, 1), collector
+        )
         replies = Replies(pool, "api", coalescer.finish)
         listening = asyncio.create_task(replies.run())
         # Whoever is subscribed is told that nothing ended.
@@ -118,6 +125,7 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
         for task in (working, listening):
             task.cancel()
         await asyncio.gather(working, listening, return_exceptions=True)
+        await _counted_once(pool, collector, callers)
     for number, (one, answer) in enumerate(zip(callers, answers, strict=True)):
         if one.leaves:
             continue
@@ -127,6 +135,25 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
             assert answer.error.code == "prediction_failed"
         else:
             assert [decode(output.data, "FP64") for output in answer.outputs] == [one.values(number)]
+
+
+async def _counted_once(pool: redis.asyncio.Redis, collector: Collector, callers: list[Caller]) -> None:
+    """Every job is in the figures once: those with records in the store, the others in the process that they were sent to."""
+    figures, stored = Figures(), Figures()
+    for collected in collector.take().values():
+        figures.merge(collected)
+    now = int(time.time()) // 86400 * 86400
+    for _, _, bucket in await stats.read(pool, [Series.of(MANIFEST)], now - 86400, now + 86400, 86400):
+        stored.merge(Figures.decode(bucket) or Figures())
+    recorded = sum(one.recorded for one in callers)
+    assert (stored.submitted, figures.submitted) == (recorded, len(callers) - recorded)
+    figures.merge(stored)
+    assert sum(figures.ended(state) for state in State if state.final) == len(callers)
+    left = sum(one.leaves and not one.recorded for one in callers)
+    assert figures.ended(State.CANCELLED) == left
+    answered = [one for one in callers if one.recorded or not one.leaves]
+    assert figures.ended(State.FAILED) == sum(one.poisoned for one in answered)
+    assert figures.rows == sum(one.rows for one in answered if not one.poisoned)
 
 
 async def _ask(coalescer: Batcher, manifest: Manifest, values: list[float], recorded: bool, owner: str) -> Outcome | None:

@@ -1,7 +1,8 @@
 // @ts-check
-/** Overview: each pool, its work, its workers, and what keeps it from working or growing. */
+/** Overview: each pool, its work, its workers, and what keeps it from working or growing; and figures of the last 24 hours. */
 import { html, useState } from "../lib.js";
 import { call, useResource } from "../api.js";
+import { Figures } from "../charts.js";
 import { count } from "../format.js";
 import { Action, Failure, Head, Loading, State, Time } from "../ui.js";
 import { may } from "./permissions.js";
@@ -15,7 +16,25 @@ export function Overview({ session }) {
     html`<${Failure} error=${pools.error} />
       <div class="cards">${pools.data.items.map((pool) => html`<${Pool} key=${pool.pool} pool=${pool} operate=${operate} reload=${pools.reload} />`)}</div>
       ${!pools.data.items.length && html`<div class="card empty">No pool exists. Publish a model, or start a worker.</div>`}
-      ${pools.data.note && html`<p class="quiet note">${pools.data.note}</p>`}`}`;
+      ${pools.data.note && html`<p class="quiet note">${pools.data.note}</p>`}`}
+    <${LastDay} />`;
+}
+
+const SHOWN = 12;
+
+function LastDay() {
+  const [by, setBy] = useState("pool");
+  const stats = useResource(`v1/stats?from=-24h&step=1h&group_by=${by}`, 60);
+  const items = [...(stats.data?.items ?? [])].sort((a, b) => b.total.submitted - a.total.submitted);
+  const chip = (name, label) =>
+    html`<button type="button" class="chip" aria-pressed=${String(by === name)} onClick=${() => setBy(name)}>${label}</button>`;
+  return html`<section aria-label="Last 24 hours" class="day">
+    <div class="head"><h2>Last 24 hours</h2><span class="grow"></span><div class="actions">${chip("pool", "By pool")}${chip("model", "By model")}</div></div>
+    <${Loading} resource=${stats} />
+    ${stats.data && !items.length && html`<div class="card empty">Nothing was submitted in the last 24 hours.</div>`}
+    <div class="cards">${items.slice(0, SHOWN).map((item) => html`<${Figures} key=${item[by]} name=${item[by]} times=${stats.data.times} item=${item} />`)}</div>
+    ${items.length > SHOWN && html`<p class="quiet note">The ${SHOWN} with the most jobs of ${items.length}.</p>`}
+  </section>`;
 }
 
 function Pool({ pool, operate, reload }) {

@@ -1,0 +1,139 @@
+"""The figures of finished work in Redis, which `stats.lua` writes: which series are kept, and reading them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from app import metrics
+from app.core.stats import BUCKET, DAY_S, Figures, Series
+from app.store import keys, scripts
+from app.store.reading import decodable
+
+_KEPT_DAYS_S: Final = 433 * DAY_S
+_REMEMBERED_S: Final = 600.0
+_RETRY_S: Final = 10.0
+_HEADER: Final = 4
+"""Bytes before the first bucket of a chunk."""
+_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Buckets of one length: where a chunk has them, and how many."""
+
+    seconds: int
+    key: Callable[[str], str]
+    first: int
+    count: int
+
+
+_LEVELS: Final = (
+    _Level(DAY_S, keys.stats_days, 0, 32),
+    _Level(30 * 60, keys.stats_hour, 0, 2),
+    _Level(60, keys.stats_hour, 2, 60),
+)
+"""The longest first."""
+
+
+class SeriesIndex:
+    """Which series are kept: at most `limit`, none if it is 0."""
+
+    def __init__(self, client: redis.asyncio.Redis, limit: int) -> None:
+        self._client = client
+        self._limit = limit
+        self._names: dict[Series, tuple[str, float]] = {}
+
+    async def name(self, series: Series, jobs: int = 1) -> str:
+        """Return the name that scripts count a series under, or an empty text if its figures are not kept.
+
+        Args:
+            series: The series.
+            jobs: How many jobs are to be counted, for the metric of those that are left out.
+        """
+        if not self._limit:
+            return ""
+        now = time.monotonic()
+        name, until = self._names.get(series, ("", 0.0))
+        if now > until:
+            name = await self._open(series)
+            self._names.pop(series, None)
+            while len(self._names) > 2 * self._limit:
+                del self._names[next(iter(self._names))]
+            self._names[series] = name, now + (_REMEMBERED_S if name else _RETRY_S)
+        if not name:
+            metrics.STATS_LEFT_OUT.inc(jobs)
+        return name
+
+    async def _open(self, series: Series) -> str:
+        call = scripts.Call("open_series", (keys.STATS,), (str(series), self._limit))
+        # Figures that cannot be kept must not keep a job from being accepted.
+        with suppress(RedisError, OSError):
+            return str(series) if await scripts.run_async(self._client, call) else ""
+        return ""
+
+
+async def record(client: redis.asyncio.Redis, counted: Mapping[str, Figures]) -> None:
+    """Add figures to the current minute and day, by the name of the series."""
+    arguments: list[str | int] = []
+    for name, figures in counted.items():
+        lanes = [(lane, amount) for lane, amount in enumerate(figures.lanes) if amount]
+        arguments += (name, len(lanes), *(part for lane in lanes for part in lane))
+    if arguments:
+        await scripts.run_async(client, scripts.Call("record_stats", (), tuple(arguments)))
+
+
+async def series(client: redis.asyncio.Redis) -> list[Series]:
+    """Return the series whose figures are kept."""
+    members: Any = await client.zrange(keys.STATS, 0, -1)
+    listed = []
+    for name in decodable(members):
+        with suppress(ValueError):
+            listed.append(Series.parse(name))
+    return listed
+
+
+async def read(
+    client: redis.asyncio.Redis, wanted: Sequence[Series], start: int, end: int, step_s: int
+) -> Iterator[tuple[Series, int, bytes]]:
+    """Return the buckets of series that are not missing: the series, the number of the step that it belongs to, and the stored bucket.
+
+    Args:
+        client: A connection to Redis.
+        wanted: The series.
+        start: Begin of the first step, seconds since 1970.
+        end: End of the last step.
+        step_s: Seconds of a step. It divides a day, or is a day; `start` and `end` are multiples of it.
+    """
+    level = next(level for level in _LEVELS if step_s % level.seconds == 0)
+    length = level.seconds * level.count
+    chunks = [(each, number) for number in range(start // length, (end - 1) // length + 1) for each in wanted]
+    names = {each: str(each) for each in wanted}
+    first = _HEADER + level.first * BUCKET
+    stored: list[bytes] = []
+    for begin in range(0, len(chunks), _AT_ONCE):
+        listed = tuple(level.key(f"{number}:{names[each]}") for each, number in chunks[begin : begin + _AT_ONCE])
+        stored += await scripts.run_async(client, scripts.Call("read_stats", listed, (first, first + level.count * BUCKET - 1)))
+    return _buckets(chunks, stored, level, start, end, step_s)
+
+
+def _buckets(
+    chunks: Iterable[tuple[Series, int]], stored: Iterable[bytes], level: _Level, start: int, end: int, step_s: int
+) -> Iterator[tuple[Series, int, bytes]]:
+    for (each, number), chunk in zip(chunks, stored, strict=True):
+        for bucket in range(-(-len(chunk) // BUCKET)):
+            begin = (number * level.count + bucket) * level.seconds
+            if start <= begin < end:
+                yield each, (begin - start) // step_s, chunk[bucket * BUCKET : (bucket + 1) * BUCKET]
+
+
+async def sweep(client: redis.asyncio.Redis) -> int:
+    """Drop series whose figures have all expired from the index. Return how many series are left."""
+    await client.zremrangebyscore(keys.STATS, "-inf", time.time() - _KEPT_DAYS_S)
+    return int(await client.zcard(keys.STATS))
