@@ -44,7 +44,8 @@ transports.create_ssl_context = functools.cache(transports.create_ssl_context)  
 class OneInstallation(LoadFileScheduling):  # type: ignore[misc]
     """Gives each file of tests to one process, and one process all files that need an installation: it is large even when it is idle.
 
-    Those come first, because they take the longest: the other processes would wait for them at the end.
+    Those come first, and then the other tests of a running system: they take the longest, and the other processes would wait for them at
+    the end.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -52,8 +53,9 @@ class OneInstallation(LoadFileScheduling):  # type: ignore[misc]
         return "installation" if file in NEED_AN_INSTALLATION else file
 
     def _assign_work_unit(self, node: Any) -> None:
-        if "installation" in self.workqueue:
-            self.workqueue.move_to_end("installation", last=False)
+        long = [scope for scope in self.workqueue if scope.startswith(("installation", "tests/system/"))]
+        if long:
+            self.workqueue.move_to_end(min(long), last=False)
         super()._assign_work_unit(node)
 
 

@@ -96,7 +96,8 @@ def test_jobs_of_a_paused_model_wait_while_another_model_of_the_pool_answers(run
         f"Model 'pausable' starts no new work: it has been paused since {paused['since']}, by an anonymous caller, reason: {REASON}. "
         "Work waits until the model is resumed."
     )
-    assert not any(pool(running)["waiting"].values()), "an autoscaler would start pods for what cannot run"
+    # An autoscaler would start pods for what cannot run.
+    until(lambda: not any(pool(running)["waiting"].values()), "nothing waits in the queues")
     change(running, "resume")
     assert ended(running, waits)["attempt"] == 1
 

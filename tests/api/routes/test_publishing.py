@@ -67,7 +67,7 @@ async def test_no_other_operation_takes_a_file(api: httpx.AsyncClient) -> None:
 
 
 async def test_the_api_has_no_method_that_writes_a_version(api: httpx.AsyncClient) -> None:
-    """A version can be read and deleted, loaded and unloaded."""
+    """A version can be read and deleted, loaded and unloaded, and its model paused and resumed."""
     paths = (await api.get("/openapi.json")).json()["paths"]
     writing = {
         f"{method.upper()} {path}"
@@ -77,6 +77,8 @@ async def test_the_api_has_no_method_that_writes_a_version(api: httpx.AsyncClien
     }
     assert writing == {
         "DELETE /v1/models/{name}/versions/{version}",
+        "POST /v1/models/{name}/pause",
+        "POST /v1/models/{name}/resume",
         "POST /v2/models/{name}/infer",
         "POST /v2/models/{name}/versions/{version}/infer",
         "POST /v2/repository/index",
