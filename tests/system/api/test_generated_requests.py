@@ -27,7 +27,9 @@ from app.core.api_keys import generate
 from app.settings import Settings
 from tests.running import Running
 
-FEW, MANY = 1, 25
+pytestmark = pytest.mark.extended
+
+EXAMPLES = 25
 OPERATE_MODELS = {
     "/v2/repository/models/{name}/unload": "it would take the models of other tests out of service",
     "/v2/repository/models/{name}/load": "it waits for models that no worker holds",
@@ -84,7 +86,7 @@ def user(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield client
 
 
-def send(document: Any, url: str, mode: GenerationMode, examples: int, key: str = "", left_out: Collection[str] = ()) -> None:
+def send(document: Any, url: str, mode: GenerationMode, key: str = "", left_out: Collection[str] = ()) -> None:
     """Send requests to every operation, half of them for models that exist."""
     headers = {"authorization": key} if key else None
     for found in document.get_all_operations():
@@ -92,7 +94,7 @@ def send(document: Any, url: str, mode: GenerationMode, examples: int, key: str 
         if operation.path in left_out:
             continue
 
-        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode), model=st.sampled_from(("", "diabetes", "wine", "moody", "")))
         def ask(case: Any, model: str) -> None:
             if model and "name" in case.path_parameters:
@@ -109,23 +111,13 @@ def models(url: str) -> list[tuple[Any, ...]]:
     return [(item["name"], [version["version"] for version in item["versions"]], item["aliases"]) for item in items]
 
 
-@pytest.mark.parametrize(
-    ("mode", "examples"),
-    [
-        (GenerationMode.NEGATIVE, FEW),
-        pytest.param(GenerationMode.NEGATIVE, MANY, marks=pytest.mark.extended),
-        pytest.param(GenerationMode.POSITIVE, MANY, marks=pytest.mark.extended),
-    ],
-)
-def test_a_user_finds_no_fault_and_destroys_nothing(
-    document: Any, running: Running, user: httpx.Client, mode: GenerationMode, examples: int
-) -> None:
+@pytest.mark.parametrize("mode", [GenerationMode.NEGATIVE, GenerationMode.POSITIVE])
+def test_a_user_finds_no_fault_and_destroys_nothing(document: Any, running: Running, user: httpx.Client, mode: GenerationMode) -> None:
     before = models(running.url)
-    send(document, str(user.base_url), mode, examples, user.headers["authorization"])
+    send(document, str(user.base_url), mode, user.headers["authorization"])
     assert (models(running.url), httpx.get(f"{running.url}/v2/models/wine/ready").status_code) == (before, 200)
 
 
-@pytest.mark.extended
 @pytest.mark.parametrize("mode", [GenerationMode.NEGATIVE, GenerationMode.POSITIVE])
 def test_callers_who_may_do_everything_find_no_fault(document: Any, running: Running, mode: GenerationMode) -> None:
-    send(document, running.url, mode, MANY, left_out=OPERATE_MODELS)
+    send(document, running.url, mode, left_out=OPERATE_MODELS)
