@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.quotas import QUOTAS
 from app.core.rate_limits import MAX_PER_SECOND, MAX_QUOTA, WINDOWS_S, overrides
 
@@ -497,6 +498,14 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}:?", value):
             raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', and at most one colon, at the end: for example 'team-a:'")
         return f"{value.removesuffix(':')}:"
+
+    @field_validator("pool", "training_pool")
+    @classmethod
+    def _free_pool_name(cls, value: str) -> str:
+        """Refuse the names of Redis keys."""
+        if value in RESERVED_POOLS:
+            raise ValueError(reserved_pool(value))
+        return value
 
     @field_validator("cors_origins")
     @classmethod

@@ -56,6 +56,13 @@ def test_any_other_key_prefix_is_refused_with_an_example(given: str, monkeypatch
         settings()
 
 
+@pytest.mark.parametrize("name", ["CELERIAC_POOL", "CELERIAC_TRAINING_POOL"])
+def test_a_pool_with_the_name_of_a_redis_key_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "jobs")
+    with pytest.raises(InvalidInput, match=rf"{name} is .*: A pool cannot be named 'jobs', because a Redis key has this name"):
+        settings()
+
+
 @pytest.mark.parametrize(
     "given", ["", "*", "https://app.example.com", "http://localhost:3000,https://[2001:db8::1]:8443", "tauri://localhost"]
 )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
 from app.core.errors import InvalidInput
+from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.tensors import DECLARED, TIMESTAMP, Tensor, make
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -178,6 +179,8 @@ class Manifest:
             raise InvalidInput(
                 f"{self.pool!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer="/pool"
             )
+        if self.pool in RESERVED_POOLS:
+            raise InvalidInput(reserved_pool(self.pool), pointer="/pool")
         if self.load not in ("parent", "child"):
             raise InvalidInput(
                 f"load is {self.load!r}. Use parent, or child for code that starts threads or opens a device.", pointer="/load"

@@ -17,6 +17,7 @@ from typing import Any, Final, Self, TypeVar
 
 from app.core.errors import InvalidInput
 from app.core.models import POOL, ModelRef, RetryPolicy
+from app.core.pools import RESERVED_POOLS, reserved_pool
 
 STEP: Final = "step"
 """The kind of work that one step, or one branch of it, is."""
@@ -176,6 +177,8 @@ def _step(name: str, about: Any, pointer: str) -> Step:
         raise InvalidInput(
             f"{values['pool']!r} is not a valid pool name. Use lowercase letters, digits and -, for example gpu.", pointer=f"{pointer}/pool"
         )
+    if values.get("pool") in RESERVED_POOLS:
+        raise InvalidInput(reserved_pool(values["pool"]), pointer=f"{pointer}/pool")
     if bool(values.get("run")) == bool(values.get("model")):
         raise InvalidInput(f"The step {name!r} must have either run (a function) or model.", pointer=pointer)
     if values.get("model"):

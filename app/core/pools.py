@@ -1,11 +1,23 @@
-"""Whether a pool is paused or draining, since when, by whom and why."""
+"""Names of pools, and whether a pool is paused or draining, since when, by whom and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from app.core.timestamps import rfc3339
+
+RESERVED_POOLS: Final = frozenset({
+    "api-keys", "audit", "batches", "canvas", "concurrency", "dead", "events", "expiring", "followups", "jobs", "maintenance", "manifests",
+    "notices", "owners", "quarantine", "release", "serving", "trainings", "webhook-secret", "webhooks", "withdrawn", "workers",
+})  # fmt: skip
+"""Names of Redis keys. The list of a pool's queue has the name of the pool, and would be in their place."""
+
+
+def reserved_pool(name: str) -> str:
+    """Return what is wrong with a pool that has one of the reserved names."""
+    return f"A pool cannot be named {name!r}, because a Redis key has this name. Use another one, for example {name}-pool."
 
 
 class PoolMode(StrEnum):

@@ -47,7 +47,7 @@ SERVING: Final = f"{PREFIX}serving"
 FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
 """Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
-TABLES: Final = f"{PREFIX}tables"
+TABLES: Final = f"{PREFIX}tables:revision"
 """Hash `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING` and `FAILED_PROMOTIONS` have changed. Never expires."""
 
 TABLES_CHANGED: Final = f"{PREFIX}event:tables"
@@ -137,7 +137,7 @@ PUBLISHED: Final = f"{PREFIX}audit:published"
 CONCURRENCY: Final = f"{PREFIX}concurrency"
 """Sorted set of the concurrency keys in use, by the time they were last checked; one without jobs is removed."""
 
-STATS: Final = f"{PREFIX}stats"
+STATS: Final = f"{PREFIX}stats:series"
 """Sorted set of the series `POOL/MODEL/VERSION` whose figures are kept, by the time they were last used; bounded by `stats_max_series`."""
 
 BATCHES: Final = f"{PREFIX}batches"

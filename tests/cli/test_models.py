@@ -59,6 +59,11 @@ def test_a_model_that_hangs_or_crashes_is_named_and_leaves_nothing(
         ),
         ("def load(folder): raise OSError()\ndef predict(inputs): ...", SPEC, r"cannot be served: m cannot be loaded: OSError \(line 1 of"),
         ("", "inputs: 5\n", r"model\.yaml is not valid: The manifest's 'inputs' must be a list, not 5\.$"),
+        (
+            "",
+            SPEC + "pool: jobs\n",
+            r"A pool cannot be named 'jobs', because a Redis key has this name\. Use another one, for example jobs-pool\.$",
+        ),
         ("", SPEC + "pool: No Such\n", r"'No Such' is not a valid pool name\. .* for example gpu\.$"),
     ],
 )

@@ -97,6 +97,7 @@ def test_what_cannot_be_compared_is_reported() -> None:
         ("$inputs.image}", "{1: a}}", 9, "'1' is not a string. Put it in quotes"),
         ("  forest:", "  yes:", 7, "'yes' is not a string. Put it in quotes"),
         ("timeout_s: 5", "pool: a b", 9, "'a b' is not a valid pool name"),
+        ("timeout_s: 5", "pool: events", 9, "A pool cannot be named 'events'"),
     ],
 )
 def test_what_is_wrong_is_reported_with_its_line(wrong: str, right: str, line: int, reason: str) -> None:
