@@ -105,7 +105,7 @@ async def test_jobs_without_a_series_leave_no_figures(store: Store, client: redi
     sent = store.submit()
     store.start(sent)
     store.finish(sent, succeeded(sent.jobs[0]))
-    assert [key async for key in client.scan_iter(f"{keys.STATS}*")] == []
+    assert [key async for key in client.scan_iter(f"{keys.PREFIX}stats:*")] == []
 
 
 async def test_figures_end_on_their_own(store: Store, client: redis.asyncio.Redis) -> None:
@@ -119,7 +119,9 @@ async def test_figures_end_on_their_own(store: Store, client: redis.asyncio.Redi
 
 async def test_a_key_of_a_wrong_type_does_not_keep_an_outcome_from_being_written(store: Store, client: redis.asyncio.Redis) -> None:
     sent = submit(store)
-    for key in [key async for key in client.scan_iter(f"{keys.STATS}:*")]:
+    chunks = [key for kind in (keys.stats_hour, keys.stats_days) async for key in client.scan_iter(kind("*"))]
+    assert len(chunks) == 2
+    for key in chunks:
         await client.delete(key)
         await client.hset(key, "a", "b")
     store.start(sent)
