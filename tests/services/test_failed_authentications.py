@@ -7,18 +7,9 @@ from prometheus_client import REGISTRY
 
 from app.core.errors import InvalidKey, TooManyFailures
 from app.services.failed_authentications import FailedAuthentications
+from tests.clocks import Clock
 
 ERROR = InvalidKey("wrong")
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,8 @@ from app.core.identities import Issuer
 from app.services import issuer_documents
 from app.services.issuer_documents import IssuerFault, fetch_keys, parse_keys
 from app.services.issuer_keys import IssuerKeys
+from tests.clocks import Clock
 from tests.issuing import KINDS, Provider, jwk, provider
-
-
-@dataclass
-class Clock:
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -9,22 +9,13 @@ import redis.asyncio
 
 from app.store import keys
 from app.store.leases import Lease
+from tests.clocks import Clock
 
 
 @pytest.fixture
 async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with redis.asyncio.Redis.from_url(redis_url) as made:
         yield made
-
-
-class Clock:
-    """The time that leases see."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
