@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from tests.running import ROOT, Running
 
-POOL = "canvas"
+POOL = "canvases"
 
 
 def test_predictions_are_a_part_of_anybodys_canvas(running: Running) -> None:
