@@ -1,4 +1,4 @@
-"""Figures of finished work, by minute and by day: what is counted, how a bucket of them is stored, and percentiles.
+"""Figures of finished work, by minute and by day: what is counted, and how a bucket of them is stored. `app/data/figures.py` adds them.
 
 A series is a model version in a pool. Redis keeps its figures in strings of buckets, which `app/store/stats.lua` writes.
 """
@@ -10,8 +10,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import accumulate
-from operator import add
 from typing import Final
 
 from app.core.jobs import State
@@ -28,12 +26,11 @@ UNIT_S: Final = 0.0001
 """Run times are summed in this unit."""
 _TIMES: Final = len(BOUNDS_S) + 1
 _ENDED: Final = {State.SUCCEEDED: 1, State.FAILED: 2, State.CANCELLED: 3, State.EXPIRED: 4}
-_ROWS, _RUN, _WAITS, _RUNS = 5, 6, 7, 7 + _TIMES
-_STORED: Final = struct.Struct(f">5I2q{2 * _TIMES}I")
-BUCKET: Final = _STORED.size
+_ROWS, RUN, WAITS, RUNS = 5, 6, 7, 7 + _TIMES
+"""Lanes of the rows and of the run time, and the first lanes of the histograms of waits and of runs."""
+BUCKET: Final = struct.calcsize(f">5I2q{2 * _TIMES}I")
 """Bytes of a bucket: submitted jobs, those that ended by state, rows, run time, and the histograms of waits and runs."""
 LANES: Final = 7 + 2 * _TIMES
-_EMPTY: Final = bytes(BUCKET)
 
 
 class Grouping(StrEnum):
@@ -42,6 +39,29 @@ class Grouping(StrEnum):
     MODEL = "model"
     VERSION = "version"
     POOL = "pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """What Redis holds of the figures of series in a period. A chunk is a string of buckets.
+
+    Attributes:
+        start: Begin of the first step, seconds since 1970.
+        steps: How many steps there are.
+        step_s: Seconds of a step.
+        bucket_s: Seconds of a bucket.
+        buckets: How many buckets a chunk has. Those at its end may be missing.
+        first: Number of the first chunk of each series.
+        stored: The first chunk of every series, the second of every series, and so on.
+    """
+
+    start: int
+    steps: int
+    step_s: int
+    bucket_s: int
+    buckets: int
+    first: int
+    stored: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +102,6 @@ class Figures:
 
     lanes: Sequence[int] = (0,) * LANES
 
-    @classmethod
-    def decode(cls, stored: bytes) -> Figures | None:
-        """Return the figures of a stored bucket, or None if it is empty."""
-        return None if stored == _EMPTY[: len(stored)] else cls(_STORED.unpack(stored.ljust(BUCKET, b"\0")))
-
-    def merge(self, other: Figures) -> None:
-        """Add other figures."""
-        self.lanes = tuple(map(add, self.lanes, other.lanes))
-
     @property
     def submitted(self) -> int:
         """Jobs that were accepted."""
@@ -108,41 +119,12 @@ class Figures:
     @property
     def counts(self) -> Sequence[int]:
         """Submitted, succeeded, failed, cancelled and expired jobs, and rows."""
-        return self.lanes[:_RUN]
+        return self.lanes[:RUN]
 
     @property
     def run_s(self) -> float:
         """Seconds that processes spent on jobs. Jobs of one delivery share them."""
-        return self.lanes[_RUN] * UNIT_S
-
-    def waits(self, quantiles: Sequence[float]) -> list[float | None]:
-        """Return quantiles of the time until a job first ran, in seconds."""
-        return percentiles(self.lanes[_WAITS:_RUNS], quantiles)
-
-    def runs(self, quantiles: Sequence[float]) -> list[float | None]:
-        """Return quantiles of the run time of jobs, in seconds."""
-        return percentiles(self.lanes[_RUNS:], quantiles)
-
-
-def percentiles(counts: Sequence[int], quantiles: Sequence[float]) -> list[float | None]:
-    """Return quantiles of a histogram in seconds, None if it is empty. Within a bucket they are interpolated.
-
-    Times above the largest bound are reported as that bound.
-    """
-    cumulated = list(accumulate(counts))
-    total = cumulated[-1]
-    if not total:
-        return [None] * len(quantiles)
-    values: list[float | None] = []
-    for quantile in quantiles:
-        rank = quantile * total
-        at = bisect_left(cumulated, max(rank, 1e-9))
-        if at >= len(BOUNDS_S):
-            values.append(BOUNDS_S[-1])
-            continue
-        low, below = (BOUNDS_S[at - 1], cumulated[at - 1]) if at else (0.0, 0)
-        values.append(round(low + (BOUNDS_S[at] - low) * (rank - below) / counts[at], 7))
-    return values
+        return self.lanes[RUN] * UNIT_S
 
 
 @dataclass(slots=True)
@@ -175,9 +157,9 @@ class Collector:
             lanes[_ENDED[state]] += number
         lanes[_ROWS] += rows
         if run_s is not None:
-            lanes[_RUN] += round(run_s / UNIT_S)
-            lanes[_WAITS + bisect_left(BOUNDS_S, wait_s)] += jobs
-            lanes[_RUNS + bisect_left(BOUNDS_S, run_s)] += jobs
+            lanes[RUN] += round(run_s / UNIT_S)
+            lanes[WAITS + bisect_left(BOUNDS_S, wait_s)] += jobs
+            lanes[RUNS + bisect_left(BOUNDS_S, run_s)] += jobs
 
     def take(self) -> dict[Series, Figures]:
         """Return what was counted since the call before."""

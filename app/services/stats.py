@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -16,7 +16,7 @@ from app import metrics
 from app.core import callers
 from app.core.errors import InvalidInput, KeyRestricted
 from app.core.periods import Period
-from app.core.stats import Collector, Figures, Grouping, Series
+from app.core.stats import Chunks, Collector, Figures, Series
 from app.loops import Loop
 from app.store import stats
 from app.store.stats import SeriesIndex
@@ -67,21 +67,21 @@ class StatsRecorder:
             raise
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Group:
-    """Figures of series that belong together.
+    """Figures of series that belong together. `app.data.figures.columns` names them.
 
     Attributes:
         pool: Their pool, or None if it is not distinguished; so are model and version.
         total: Figures of the whole period.
-        steps: Figures by the number of the step. A step without any is missing.
+        points: Figures of each step.
     """
 
     pool: str | None
     model: str | None
     version: str | None
-    total: Figures = field(default_factory=Figures)
-    steps: dict[int, Figures] = field(default_factory=dict)
+    total: list[float]
+    points: list[list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,13 @@ class History:
         start: Begin of the first step, seconds since 1970.
         step_s: Length of a step.
         steps: How many there are.
-        end: End of the last step, or now if that is earlier.
         groups: The groups, in the order of their names.
     """
 
     start: int
     step_s: int
     steps: int
-    end: float
     groups: list[Group]
-
-    def seconds(self, step: int) -> float:
-        """Return how much of a step has passed."""
-        start = self.start + step * self.step_s
-        return max(1.0, min(start + self.step_s, self.end) - start)
 
 
 class StatsService:
@@ -129,10 +122,7 @@ class StatsService:
         if period.pool is not None:
             callers.check_pool(period.pool)
         wanted = [series for series in await stats.series(self._client) if period.includes(series) and _allowed(series)]
-        groups: Mapping[tuple[str | None, str | None, str | None], Group] = {
-            key: Group(*key)
-            for key in sorted({series.group(period.group_by) for series in wanted}, key=lambda key: [part or "" for part in key])
-        }
+        groups = sorted({series.group(period.group_by) for series in wanted}, key=lambda group: [part or "" for part in group])
         steps = (end - start) // step_s
         if steps * max(1, len(groups)) > _MAX_POINTS:
             raise InvalidInput(
@@ -144,27 +134,21 @@ class StatsService:
                 f"{len(wanted)} model versions have too many steps of this length. Use a larger step, a shorter period or a filter.",
                 pointer="/step",
             )
-        buckets = await stats.read(self._client, wanted, start, end, step_s)
+        chunks = await stats.read(self._client, wanted, start, end, step_s)
+        numbers = {group: number for number, group in enumerate(groups)}
         # Many models take tens of milliseconds, for which other requests should not wait.
-        await asyncio.to_thread(_merge, buckets, groups, period.group_by)
-        return History(start, step_s, steps, min(now, end), list(groups.values()))
+        totals, points = await asyncio.to_thread(_add, chunks, [numbers[series.group(period.group_by)] for series in wanted], min(now, end))
+        return History(start, step_s, steps, [Group(*names, *figures) for names, *figures in zip(groups, totals, points, strict=True)])
 
 
-def _merge(
-    buckets: Iterable[tuple[Series, int, bytes]], groups: Mapping[tuple[str | None, str | None, str | None], Group], by: Grouping | None
-) -> None:
-    of: dict[Series, Group] = {}
-    for series, step, stored in buckets:
-        figures = Figures.decode(stored)
-        if figures is not None:
-            group = of.get(series) or of.setdefault(series, groups[series.group(by)])
-            if (before := group.steps.get(step)) is None:
-                group.steps[step] = figures
-            else:
-                before.merge(figures)
-    for group in groups.values():
-        for figures in group.steps.values():
-            group.total.merge(figures)
+def _add(chunks: Chunks, groups: list[int], end: float) -> tuple[list[list[Any]], list[list[Any]]]:
+    """Return the figures of each group: in the whole period, and in each step. A step that has not ended is as long as it has lasted."""
+    from app.data import figures  # imports numpy, which API processes do without
+
+    lanes = figures.add(chunks, groups)
+    starts = range(chunks.start, chunks.start + chunks.steps * chunks.step_s, chunks.step_s)
+    seconds = [max(1.0, min(start + chunks.step_s, end) - start) for start in starts]
+    return figures.columns(lanes.sum(axis=1), sum(seconds)), figures.columns(lanes, seconds)
 
 
 def _allowed(series: Series) -> bool:

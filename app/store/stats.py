@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.core.stats import BUCKET, DAY_S, Figures, Series
+from app.core.stats import BUCKET, DAY_S, Chunks, Figures, Series
 from app.store import keys, scripts
 from app.store.reading import decodable
 
@@ -99,10 +99,8 @@ async def series(client: redis.asyncio.Redis) -> list[Series]:
     return listed
 
 
-async def read(
-    client: redis.asyncio.Redis, wanted: Sequence[Series], start: int, end: int, step_s: int
-) -> Iterator[tuple[Series, int, bytes]]:
-    """Return the buckets of series that are not missing: the series, the number of the step that it belongs to, and the stored bucket.
+async def read(client: redis.asyncio.Redis, wanted: Sequence[Series], start: int, end: int, step_s: int) -> Chunks:
+    """Return what is stored of series.
 
     Args:
         client: A connection to Redis.
@@ -113,24 +111,14 @@ async def read(
     """
     level = next(level for level in _LEVELS if step_s % level.seconds == 0)
     length = level.seconds * level.count
-    chunks = [(each, number) for number in range(start // length, (end - 1) // length + 1) for each in wanted]
-    names = {each: str(each) for each in wanted}
+    names = [str(each) for each in wanted]
+    listed = [level.key(f"{number}:{name}") for number in range(start // length, (end - 1) // length + 1) for name in names]
     first = _HEADER + level.first * BUCKET
-    stored: list[bytes] = []
-    for begin in range(0, len(chunks), _AT_ONCE):
-        listed = tuple(level.key(f"{number}:{names[each]}") for each, number in chunks[begin : begin + _AT_ONCE])
-        stored += await scripts.run_async(client, scripts.Call("read_stats", listed, (first, first + level.count * BUCKET - 1)))
-    return _buckets(chunks, stored, level, start, end, step_s)
-
-
-def _buckets(
-    chunks: Iterable[tuple[Series, int]], stored: Iterable[bytes], level: _Level, start: int, end: int, step_s: int
-) -> Iterator[tuple[Series, int, bytes]]:
-    for (each, number), chunk in zip(chunks, stored, strict=True):
-        for bucket in range(-(-len(chunk) // BUCKET)):
-            begin = (number * level.count + bucket) * level.seconds
-            if start <= begin < end:
-                yield each, (begin - start) // step_s, chunk[bucket * BUCKET : (bucket + 1) * BUCKET]
+    chunks: list[bytes] = []
+    for begin in range(0, len(listed), _AT_ONCE):
+        some = tuple(listed[begin : begin + _AT_ONCE])
+        chunks += await scripts.run_async(client, scripts.Call("read_stats", some, (first, first + level.count * BUCKET - 1)))
+    return Chunks(start, (end - start) // step_s, step_s, level.seconds, level.count, start // length, chunks)
 
 
 async def sweep(client: redis.asyncio.Redis) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +14,8 @@ from prometheus_client import REGISTRY
 from app.core.deliveries import Delivery
 from app.core.jobs import State
 from app.core.models import Manifest, TensorSpec
-from app.core.stats import LANES, Collector, Figures, Series
+from app.core.stats import BUCKET, LANES, Collector, Figures, Series
+from app.data.figures import add
 from app.store import keys, scripts, stats
 from app.store.stats import SeriesIndex
 from tests.store.conftest import Store, failed, succeeded
@@ -32,17 +34,19 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 async def total(client: redis.asyncio.Redis, step_s: int = 60, series: Series = SERIES) -> Figures:
     """The figures of the last and the next two hours, or of two days."""
     now, around = int(time.time()), max(7200, step_s)
-    figures = Figures()
     start, end = (now - around) // step_s * step_s, (now + around) // step_s * step_s
-    for _, _, stored in await stats.read(client, [series], start, end, step_s):
-        if (bucket := Figures.decode(stored)) is not None:
-            figures.merge(bucket)
-    return figures
+    [lanes] = add(await stats.read(client, [series], start, end, step_s), [0])
+    return Figures(lanes.sum(axis=0).tolist())
 
 
 def submit(store: Store, jobs: int = 1, **arguments: Any) -> Delivery:
     sent: Delivery = store.submit(jobs, series=str(SERIES), **arguments)
     return sent
+
+
+def lanes(submitted: int, succeeded: int) -> bytes:
+    """A bucket as Redis holds it."""
+    return struct.pack(">2I", submitted, succeeded).ljust(BUCKET, b"\0")
 
 
 def counts(figures: Figures) -> tuple[int, ...]:
@@ -55,6 +59,20 @@ async def test_every_lane_that_is_written_is_read(client: redis.asyncio.Redis, s
     await stats.record(client, {str(SERIES): Figures(lanes)})
     await stats.record(client, {str(SERIES): Figures(lanes)})
     assert list((await total(client, step_s)).lanes) == [2 * amount for amount in lanes]
+
+
+async def test_figures_are_added_by_group_and_by_step(client: redis.asyncio.Redis) -> None:
+    versions = [Series("default", "m", str(number)) for number in range(3)]
+    hour = int(time.time()) // 3600
+    for at, version in enumerate(versions):
+        for before in range(2):
+            buckets = [lanes(10**at * (before + 1), succeeded=minute) for minute in range(60)]
+            await client.set(keys.stats_hour(f"{hour - before}:{version}"), b"\0" * (4 + 2 * BUCKET) + b"".join(buckets))
+    stored = await stats.read(client, versions, (hour - 1) * 3600, (hour + 1) * 3600, 900)
+    added = add(stored, [0, 1, 0])
+    assert added[..., 0].tolist() == [[15 * 202] * 4 + [15 * 101] * 4, [15 * 20] * 4 + [15 * 10] * 4]
+    quarters = [sum(range(minute, minute + 15)) for minute in (0, 15, 30, 45)]
+    assert added[..., 1].tolist() == [2 * [2 * total_ for total_ in quarters], 2 * quarters]
 
 
 async def test_jobs_of_one_delivery_are_counted_with_their_rows_and_times(store: Store, client: redis.asyncio.Redis) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,14 +15,11 @@ from app.api.schemas import stats as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.periods import Period
-from app.core.stats import Figures
 from app.core.timestamps import rfc3339
 from app.services.stats import Group, History
 
 router = APIRouter(prefix="/v1/stats", tags=["stats"], route_class=PlainRoute, responses=PROBLEMS)
-_QUANTILES: Final = (0.5, 0.95, 0.99)
 _NAMES: Final = tuple(schemas.Figures.__annotations__)
-_EMPTY: Final = Figures()
 
 
 @router.get("", **schemas.READ)
@@ -36,7 +32,7 @@ async def read(request: Request) -> Response:
     query = schemas.StatsQuery.of(request)
     period = Period(_seconds(query.from_), _seconds(query.to), query.step, query.model, query.version, query.pool, query.group_by)
     history = await container(request).stats.history(period)
-    return json_response(await asyncio.to_thread(_present, history))
+    return json_response(_present(history))
 
 
 def _seconds(time_or_age: datetime | timedelta | None) -> float | None:
@@ -47,17 +43,11 @@ def _seconds(time_or_age: datetime | timedelta | None) -> float | None:
 
 def _present(history: History) -> schemas.Stats:
     times = [rfc3339(history.start + step * history.step_s) or "" for step in range(history.steps)]
-    return {"step_s": history.step_s, "times": times, "items": [_group(group, history) for group in history.groups]}
+    return {"step_s": history.step_s, "times": times, "items": [_group(group) for group in history.groups]}
 
 
-def _group(group: Group, history: History) -> schemas.StatsGroup:
-    rows = (_row(group.steps.get(step, _EMPTY), history.seconds(step)) for step in range(history.steps))
-    points: Any = dict(zip(_NAMES, map(list, zip(*rows, strict=True)), strict=True))
-    total: Any = dict(zip(_NAMES, _row(group.total, sum(map(history.seconds, range(history.steps)))), strict=True))
+def _group(group: Group) -> schemas.StatsGroup:
+    # JSON has null for NaN.
+    total: Any = dict(zip(_NAMES, group.total, strict=True))
+    points: Any = dict(zip(_NAMES, group.points, strict=True))
     return {"model": group.model, "version": group.version, "pool": group.pool, "total": total, "points": points}
-
-
-def _row(figures: Figures, seconds: float) -> tuple[int | float | None, ...]:
-    """Return the values of the fields of `schemas.Figures`, in their order."""
-    rate = round(figures.submitted / seconds, 6)
-    return (*figures.counts, rate, round(figures.run_s, 4), *figures.waits(_QUANTILES), *figures.runs(_QUANTILES))

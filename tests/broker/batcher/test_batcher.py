@@ -29,6 +29,7 @@ from app.core.jobs import State
 from app.core.models import BatchLimits, Manifest, TensorSpec
 from app.core.stats import Collector, Figures, Series
 from app.core.tensors import Tensor, decode, encode
+from app.data.figures import add
 from app.runtime.model import Model
 from app.settings import settings as known
 from app.store import keys, scripts, stats
@@ -139,15 +140,13 @@ async def _exchange(client: redis.Redis, callers: list[Caller], most: int, slots
 
 async def _counted_once(pool: redis.asyncio.Redis, collector: Collector, callers: list[Caller]) -> None:
     """Every job is in the figures once: those with records in the store, the others in the process that they were sent to."""
-    figures, stored = Figures(), Figures()
-    for collected in collector.take().values():
-        figures.merge(collected)
     now = int(time.time()) // 86400 * 86400
-    for _, _, bucket in await stats.read(pool, [Series.of(MANIFEST)], now - 86400, now + 86400, 86400):
-        stored.merge(Figures.decode(bucket) or Figures())
+    chunks = await stats.read(pool, [Series.of(MANIFEST)], now - 86400, now + 86400, 86400)
+    stored = Figures(add(chunks, [0])[0].sum(axis=0).tolist())
+    here = [*collector.take().values()]
     recorded = sum(one.recorded for one in callers)
-    assert (stored.submitted, figures.submitted) == (recorded, len(callers) - recorded)
-    figures.merge(stored)
+    assert (stored.submitted, sum(collected.submitted for collected in here)) == (recorded, len(callers) - recorded)
+    figures = Figures([sum(lanes) for lanes in zip(stored.lanes, *(collected.lanes for collected in here), strict=True)])
     assert sum(figures.ended(state) for state in State if state.final) == len(callers)
     left = sum(one.leaves and not one.recorded for one in callers)
     assert figures.ended(State.CANCELLED) == left
