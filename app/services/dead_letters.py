@@ -10,7 +10,7 @@ import redis.asyncio
 
 from app.core import audit, callers, owners
 from app.core.audit import MAX_TARGETS, Action, Target
-from app.core.dead_letters import DeadLetter, Wanted
+from app.core.dead_letters import CauseGroup, DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, JobConflict
 from app.core.inputs import from_rows, from_tensors
 from app.core.jobs import Job
@@ -51,6 +51,10 @@ class DeadLetterService:
     async def page(self, filters: Wanted, cursor: str | None, limit: int) -> tuple[list[DeadLetter], str | None]:
         """Return the newest dead letters after a cursor, and the cursor of the next page. Raises ValueError for an invalid cursor."""
         return await dead_letters.page(self._client, filters, cursor, limit)
+
+    async def groups(self, filters: Wanted) -> tuple[list[CauseGroup], bool]:
+        """Return the newest dead letters by their cause, the most frequent first, and whether these are all."""
+        return await dead_letters.groups(self._client, filters)
 
     async def replay(self, id: str, changes: BulkReplay) -> Job:
         """Submit a dead letter as a new job of its owner and discard it. Calling it twice makes one job.

@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 import redis.asyncio
 
-from app.core.dead_letters import Attempt, DeadLetter, Wanted
+from app.core.dead_letters import Attempt, Cause, CauseGroup, DeadLetter, Wanted
 from app.core.deliveries import Delivery
 from app.store import audit, keys, pages
 from app.store.blobs import blobs
@@ -19,6 +19,8 @@ from app.store.reading import answers, fields_of, readable, required
 from app.store.records import decode_webhook, owner_of
 
 _KIND: Final = "dead letter"
+GROUPED: Final = 10_000
+"""Most dead letters that one request groups."""
 _SUMMARY: Final = ("spec", "error", "tries", "died_at", "traceback", "owner")
 
 
@@ -43,6 +45,26 @@ async def page(client: redis.asyncio.Redis, wanted: Wanted, cursor: str | None, 
         return [readable(_KIND, id, [values], partial(_decode, id)) for id, values in zip(ids, records, strict=True)]
 
     return await pages.page(client, keys.DEAD, fetch, wanted.matches, cursor=cursor, count=count, after=wanted.after, before=wanted.before)
+
+
+async def groups(client: redis.asyncio.Redis, wanted: Wanted) -> tuple[list[CauseGroup], bool]:
+    """Return the newest dead letters by their cause, the most frequent first, and whether these are all."""
+    by_cause: dict[Cause, CauseGroup] = {}
+    cursor: str | None = None
+    for _ in range(GROUPED // pages.LOOKED_AT):
+        letters, cursor = await page(client, wanted, cursor, pages.LOOKED_AT)
+        for letter in letters:
+            cause = letter.cause
+            group = by_cause.get(cause)
+            if group is None:
+                by_cause[cause] = CauseGroup(cause, 1, letter.died_at, letter.died_at, letter.id, {letter.version})
+            else:
+                group.count += 1
+                group.first_at = letter.died_at
+                group.versions.add(letter.version)
+        if cursor is None:
+            break
+    return sorted(by_cause.values(), key=lambda group: -group.count), cursor is None
 
 
 async def discard(client: redis.asyncio.Redis, ids: Sequence[str], entry: bytes) -> int:

@@ -14,6 +14,7 @@ OfModel = Annotated[str | None, typer.Option("--model", help="Only dead letters 
 Error = Annotated[str | None, typer.Option(help="Only dead letters with this error code, for example prediction_failed.")]
 After = Annotated[str | None, typer.Option(help="Only dead letters after this time, for example 2026-02-28T09:30:00Z.")]
 Before = Annotated[str | None, typer.Option(help="Only dead letters before this time.")]
+Fingerprint = Annotated[str | None, typer.Option(help="Only dead letters of this group.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
@@ -23,6 +24,7 @@ def list_dead_letters(
     error: Error = None,
     after: After = None,
     before: Before = None,
+    fingerprint: Fingerprint = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of dead letters to list, the newest first.")] = 20,
     wide: Wide = False,
     json: JSON = False,
@@ -33,12 +35,29 @@ def list_dead_letters(
     from celeriac_cli.api import connect
 
     with connect(url) as client:
-        letters = list(client.dead_letters.list(model=model, error=error, after=after, before=before, limit=limit))
+        letters = list(client.dead_letters.list(model=model, error=error, after=after, before=before, fingerprint=fingerprint, limit=limit))
     if json:
         show.print_json(letters)
         return
     columns = ("id", "model", "error", "attempts", "died", "detail")
     show.print_table(columns, map(_row, letters), none="No dead letters.", extra=("attempts", "died"), wide=wide)
+
+
+@app.command("groups")
+def group_dead_letters(
+    model: OfModel = None, error: Error = None, after: After = None, before: Before = None, json: JSON = False, url: URL = ""
+) -> None:
+    """Count dead letters by their cause: the model, the error, and the line of its code that raised it."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        groups = client.dead_letters.groups(model=model, error=error, after=after, before=before)
+    if json:
+        show.print_json(groups)
+        return
+    columns = ("count", "model", "error", "exception", "frame", "fingerprint", "last died")
+    show.print_table(columns, map(_group, groups), none="No dead letters.")
 
 
 @app.command("show")
@@ -71,6 +90,7 @@ def replay(
     error: Error = None,
     after: After = None,
     before: Before = None,
+    fingerprint: Fingerprint = None,
     all: All = False,
     json: JSON = False,
     url: URL = "",
@@ -90,8 +110,10 @@ def replay(
             jobs = [{"id": client.dead_letters.replay(id, model=to, rows=inputs).id, "replay_of": id} for id in ids]
             refused: list[dict[str, Any]] = []
         else:
-            _require_selection(model, error, after, before, all)
-            page = client.dead_letters.replay_all(model=model, error=error, after=after, before=before, all=all, to=to)
+            _require_selection(model, error, after, before, fingerprint, all)
+            page = client.dead_letters.replay_all(
+                model=model, error=error, after=after, before=before, fingerprint=fingerprint, all=all, to=to
+            )
             jobs, refused = page["jobs"], page["refused"]
     if json:
         show.print_json({"jobs": jobs, "refused": refused})
@@ -112,6 +134,7 @@ def discard(
     error: Error = None,
     after: After = None,
     before: Before = None,
+    fingerprint: Fingerprint = None,
     all: All = False,
     json: JSON = False,
     url: URL = "",
@@ -126,8 +149,8 @@ def discard(
                 client.dead_letters.discard(id)
             count = len(ids)
         else:
-            _require_selection(model, error, after, before, all)
-            count = client.dead_letters.discard_all(model=model, error=error, after=after, before=before, all=all)
+            _require_selection(model, error, after, before, fingerprint, all)
+            count = client.dead_letters.discard_all(model=model, error=error, after=after, before=before, fingerprint=fingerprint, all=all)
     if json:
         show.print_json({"discarded": count})
     else:
@@ -140,7 +163,11 @@ def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
     return letter["id"], model, error["code"], len(letter["attempts"]), letter["died_at"], error["detail"]
 
 
+def _group(group: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(group[name] for name in ("count", "model", "error", "exception", "frame", "fingerprint", "last_died_at"))
+
+
 def _require_selection(*options: str | bool | None) -> None:
     """Raises CLIError if nothing selects dead letters: a forgotten option must not reach all of them."""
     if not any(options):
-        raise CLIError("Pass IDs, filter with --model, --error, --after or --before, or use --all.", Exit.USAGE)
+        raise CLIError("Pass IDs, filter with --model, --error, --after, --before or --fingerprint, or use --all.", Exit.USAGE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import Console
 
@@ -14,6 +14,11 @@ pytestmark = pytest.mark.browser
 def no_others(console: Console) -> None:
     """Each test finds its own dead letters only."""
     console.api.delete("/v1/dead-letters", params={"all": "true"})
+
+
+def letters(console: Console) -> Locator:
+    """The rows of the list."""
+    return console.page.get_by_role("region", name="Dead letters").locator("tbody tr")
 
 
 def test_an_input_can_be_corrected_and_replayed(console: Console) -> None:
@@ -47,9 +52,23 @@ def test_all_that_match_are_replayed(console: Console) -> None:
     for _ in range(2):
         console.submit([1, 0])
     console.open("dead-letters?error=prediction_failed&model=moody")
-    expect(console.page.locator("tbody tr")).to_have_count(2)
+    expect(letters(console)).to_have_count(2)
     console.press("Replay all that match", confirm=True)
     expect(console.page.get_by_role("status").last).to_contain_text("2 jobs were submitted again")
+
+
+def test_dead_letters_with_the_same_cause_are_one_group_that_can_be_replayed_to_another_version(console: Console) -> None:
+    for value in (5, 5, 6):
+        console.submit([1, value])
+    console.open("dead-letters")
+    causes = console.page.get_by_role("region", name="Causes")
+    expect(causes.get_by_role("row").nth(1)).to_contain_text("3")
+    causes.get_by_role("link").first.click()
+    expect(letters(console)).to_have_count(3)
+    console.page.get_by_role("button", name="Replay all that match").first.click()
+    console.page.get_by_label("Replay with another model or version").fill("moody@99")
+    console.page.get_by_role("dialog").get_by_role("button", name="Replay all that match").click()
+    expect(console.page.get_by_role("status").last).to_contain_text("3 were refused and kept")
 
 
 def test_all_that_match_are_discarded_and_the_others_kept(console: Console) -> None:
@@ -60,6 +79,6 @@ def test_all_that_match_are_discarded_and_the_others_kept(console: Console) -> N
     expect(console.page.get_by_text("No dead letter matches.")).to_be_visible()
     expect(console.page.get_by_role("button", name="Discard all that match")).to_be_disabled()
     console.page.get_by_role("link", name="Clear").click()
-    expect(console.page.locator("tbody tr")).to_have_count(1)
+    expect(letters(console)).to_have_count(1)
     console.press("Discard all that match", confirm=True)
     expect(console.page.get_by_text("No dead letter matches.")).to_be_visible()

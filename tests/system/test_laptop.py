@@ -147,6 +147,8 @@ def test_dead_letters(celeriac: Laptop) -> None:
         celeriac("predict", "moody", "--data", "moody.json", exit=Exit.FAILED, words=1)
     letters = celeriac("dead-letters", "list", "--model", "moody", "--json").json
     assert len(letters) == 2
+    [group] = celeriac("dead-letters", "groups", "--model", "moody", "--json").json
+    assert (group["count"], group["exception"], group["newest"]) == (2, "ValueError", letters[0]["id"])
     assert "not in the mood" in celeriac("dead-letters", "show", letters[0]["id"]).out
     replayed = celeriac("dead-letters", "replay", letters[0]["id"], "--data", "calm.json", "--json").json
     assert celeriac("jobs", "watch", replayed["jobs"][0]["id"], "--json").json["state"] == "succeeded"

@@ -17,7 +17,7 @@ from app.api.schemas.serializers import present, present_inputs
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
 from app.core.api_keys import DEFAULT_OWNER
-from app.core.dead_letters import DeadLetter, Wanted
+from app.core.dead_letters import CauseGroup, DeadLetter, Wanted
 from app.core.errors import InvalidInput
 from app.core.jobs import Job
 from app.core.timestamps import rfc3339
@@ -34,6 +34,16 @@ async def listed(request: Request) -> Response:
     """Lists the newest first, by model, error code and time of failure. `next` is the cursor of the next page, null on the last."""
     page, following = await _page(request, schemas.DeadLettersQuery)
     return json_response(schemas.DeadLetters(items=[_summary(letter) for letter in page], next=following))
+
+
+@router.get("/groups", **schemas.GROUPS)
+async def groups(request: Request) -> Response:
+    """Counts dead letters by what they have in common: the model, the error, the exception, and the line of the model's code that raised it.
+
+    A `fingerprint` selects the dead letters of a group in the requests that list, replay and discard.
+    """
+    by_cause, complete = await container(request).dead_letters.groups(schemas.GroupsQuery.of(request).filters)
+    return json_response(schemas.DeadLetterGroups(items=[_group(group) for group in by_cause], complete=complete))
 
 
 @router.post("/replay", **schemas.REPLAY_MANY)
@@ -96,7 +106,7 @@ async def _page(request: Request, kind: type[schemas.DeadLettersQuery]) -> tuple
     query = kind.of(request)
     # A call that forgot its filter must not reach all dead letters.
     if isinstance(query, schemas.DiscardQuery) and query.filters == Wanted() and not query.all:
-        raise InvalidInput("The request has no filter. Use model, error, after, before, or all=true.", pointer="/all")
+        raise InvalidInput("The request has no filter. Use model, error, after, before, fingerprint, or all=true.", pointer="/all")
     return await container(request).dead_letters.page(query.filters, query.cursor, query.limit)
 
 
@@ -117,7 +127,23 @@ def _summary(letter: DeadLetter) -> schemas.DeadLetter:
         "error": cast("JobError", letter.error),
         "attempts": [{"started_at": rfc3339(attempt.started_at), "worker": attempt.worker} for attempt in letter.attempts],
         "died_at": rfc3339(letter.died_at),
+        "fingerprint": letter.cause.fingerprint,
     }
     if letter.owner != DEFAULT_OWNER:
         summary["owner"] = letter.owner
     return summary
+
+
+def _group(group: CauseGroup) -> schemas.DeadLetterGroup:
+    return {
+        "fingerprint": group.cause.fingerprint,
+        "model": group.cause.model,
+        "versions": sorted(group.versions),
+        "error": group.cause.code,
+        "exception": group.cause.exception or None,
+        "frame": group.cause.frame or None,
+        "count": group.count,
+        "first_died_at": rfc3339(group.first_at),
+        "last_died_at": rfc3339(group.last_at),
+        "newest": callers.shown_id(group.newest),
+    }

@@ -66,6 +66,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "read_v1_schedules__name__get": Scope.JOBS_READ,
     "runs_v1_schedules__name__runs_get": Scope.JOBS_READ,
     "listed_v1_dead_letters_get": Scope.OPERATE,
+    "groups_v1_dead_letters_groups_get": Scope.OPERATE,
     "read_v1_dead_letters__id__get": Scope.OPERATE,
     "replay_v1_dead_letters__id__replay_post": Scope.OPERATE,
     "replay_many_v1_dead_letters_replay_post": Scope.OPERATE,

@@ -13,7 +13,7 @@ from celeriac._rows import rows_of
 class DeadLetters(Resource):
     """`client.dead_letters`.
 
-    `model`, `error` (a code), `after` and `before` (RFC 3339 timestamps) select dead letters.
+    `model`, `error` (a code), `after` and `before` (RFC 3339 timestamps) and `fingerprint` (of a group) select dead letters.
     """
 
     def list(
@@ -23,11 +23,26 @@ class DeadLetters(Resource):
         error: str | None = None,
         after: str | None = None,
         before: str | None = None,
+        fingerprint: str | None = None,
         limit: int | None = None,
     ) -> Iterator[Record]:
         """Dead letters, the newest first: all that are selected, or at most `limit`."""
-        for record in self._pages("/v1/dead-letters", limit, model=model, error=error, after=after, before=before):
+        for record in self._pages(
+            "/v1/dead-letters", limit, model=model, error=error, after=after, before=before, fingerprint=fingerprint
+        ):
             yield record
+
+    def groups(
+        self,
+        *,
+        model: str | None = None,
+        error: str | None = None,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Records:
+        """Dead letters by their cause, the most frequent first: `fingerprint`, `exception`, `frame`, `count` and more."""
+        response: Record = self._transport.get("/v1/dead-letters/groups", model=model, error=error, after=after, before=before)
+        return list(response["items"])
 
     def get(self, id: str) -> Record:
         """One dead letter with input, error, traceback and attempts. Raises NotFoundError."""
@@ -48,6 +63,7 @@ class DeadLetters(Resource):
         error: str | None = None,
         after: str | None = None,
         before: str | None = None,
+        fingerprint: str | None = None,
         all: bool = False,
         to: str | None = None,
     ) -> Record:
@@ -61,7 +77,15 @@ class DeadLetters(Resource):
         refused: Records = []
         while True:
             page = self._transport.post(
-                "/v1/dead-letters/replay", body, model=model, error=error, after=after, before=before, all=all or None, cursor=cursor
+                "/v1/dead-letters/replay",
+                body,
+                model=model,
+                error=error,
+                after=after,
+                before=before,
+                fingerprint=fingerprint,
+                all=all or None,
+                cursor=cursor,
             )
             jobs += page["jobs"]
             refused += page["refused"]
@@ -80,6 +104,7 @@ class DeadLetters(Resource):
         error: str | None = None,
         after: str | None = None,
         before: str | None = None,
+        fingerprint: str | None = None,
         all: bool = False,
     ) -> int:
         """Delete every selected dead letter, or with `all=True` all of them. Returns how many."""
@@ -87,7 +112,14 @@ class DeadLetters(Resource):
         count = 0
         while True:
             page = self._transport.delete(
-                "/v1/dead-letters", model=model, error=error, after=after, before=before, all=all or None, cursor=cursor
+                "/v1/dead-letters",
+                model=model,
+                error=error,
+                after=after,
+                before=before,
+                fingerprint=fingerprint,
+                all=all or None,
+                cursor=cursor,
             )
             count += int(page["discarded"])
             cursor = page["next"]

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 ROW = [0.0] * 64
 OTHER = [1.0] * 64
+TRACEBACK = "  File one\nValueError: no"
 
 
 async def submit(api: httpx.AsyncClient, inputs: Any = None, model: str = "digits") -> str:
@@ -21,11 +22,13 @@ async def submit(api: httpx.AsyncClient, inputs: Any = None, model: str = "digit
     return str(answer.json()["id"])
 
 
-async def die(api: httpx.AsyncClient, worker: Worker, inputs: Any = None, model: str = "digits", error: Any = None) -> str:
+async def die(
+    api: httpx.AsyncClient, worker: Worker, inputs: Any = None, model: str = "digits", error: Any = None, traceback: str = TRACEBACK
+) -> str:
     """A job that failed for good."""
     id = await submit(api, inputs, model)
     delivery = worker.take()
-    worker.finish(delivery, Outcome(id, error=error or PredictionFailed("it raised"), traceback="  File one\nValueError: no"))
+    worker.finish(delivery, Outcome(id, error=error or PredictionFailed("it raised"), traceback=traceback))
     return id
 
 
@@ -173,3 +176,35 @@ async def test_one_letter_is_discarded(api: httpx.AsyncClient, worker: Worker) -
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "x"}, {"cursor": "x"}, {"cursor": "nan_1"}, {"after": "soon"}, {"by": "me"}])
 async def test_a_question_that_is_wrong_is_refused(api: httpx.AsyncClient, query: dict[str, str]) -> None:
     assert (await api.get("/v1/dead-letters", params=query)).status_code == 422
+
+
+RAISED = (
+    'Traceback (most recent call last):\n  File "/models/digits/1/model.py", line {line}, in predict\n    row["x"]\nKeyError: {key!r}\n'
+)
+
+
+async def test_letters_with_the_same_cause_are_one_group(api: httpx.AsyncClient, worker: Worker) -> None:
+    ids = [await die(api, worker, traceback=RAISED.format(line=line, key=key)) for line, key in ((17, "a"), (17, "b"), (40, "a"))]
+    lost = await die(api, worker, error=WorkerLost("it died"), traceback="")
+    found = (await api.get("/v1/dead-letters/groups")).json()
+    shown = [(group["count"], group["error"], group["exception"], group["frame"], group["newest"]) for group in found["items"]]
+    assert shown[0] == (2, "prediction_failed", "KeyError", "model.py:17", ids[1])
+    assert set(shown[1:]) == {(1, "prediction_failed", "KeyError", "model.py:40", ids[2]), (1, "worker_lost", None, None, lost)}
+    group = found["items"][0]
+    assert (group["model"], group["versions"], found["complete"]) == ("digits", ["1"], True)
+    assert group["first_died_at"] < group["last_died_at"]
+    listed = (await api.get("/v1/dead-letters", params={"fingerprint": group["fingerprint"]})).json()["items"]
+    assert [(letter["id"], letter["fingerprint"]) for letter in listed] == [(id, group["fingerprint"]) for id in reversed(ids[:2])]
+
+
+async def test_a_group_is_replayed_and_the_others_stay(api: httpx.AsyncClient, worker: Worker) -> None:
+    ids = [await die(api, worker, traceback=RAISED.format(line=line, key="a")) for line in (17, 17, 40)]
+    group = (await api.get("/v1/dead-letters/groups")).json()["items"][0]
+    replayed = (await api.post("/v1/dead-letters/replay", params={"fingerprint": group["fingerprint"]})).json()
+    assert {job["replay_of"] for job in replayed["jobs"]} == set(ids[:2])
+    assert [letter["id"] for letter in (await api.get("/v1/dead-letters")).json()["items"]] == ids[2:]
+
+
+async def test_a_fingerprint_of_another_form_is_refused(api: httpx.AsyncClient) -> None:
+    refused = await api.get("/v1/dead-letters", params={"fingerprint": "model.py:17"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/fingerprint")

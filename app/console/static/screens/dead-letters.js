@@ -1,5 +1,5 @@
 // @ts-check
-/** Dead letters: jobs that failed for good. Replay or discard all that the filters match. */
+/** Dead letters: jobs that failed for good, by their cause. Replay or discard all that the filters match. */
 import { html, useState } from "../lib.js";
 import { call, query, useResource } from "../api.js";
 import { count } from "../format.js";
@@ -17,8 +17,21 @@ const COLUMNS = [
   { name: "Died", show: (letter) => html`<${Time} at=${letter.died_at} />` },
 ];
 
+/** @param {{exception: string | null, frame: string | null, error: string}} group */
+const cause = (group) => [group.exception ?? group.error, group.frame].filter(Boolean).join(" in ");
+
+const GROUPS = [
+  { name: "Count", number: true, show: (group) => count(group.count) },
+  { name: "Cause", show: (group) => html`<a href=${link(["dead-letters"], { fingerprint: group.fingerprint })}>${cause(group)}</a>` },
+  { name: "Model", show: (group) => `${group.model}@${group.versions.join(", ")}` },
+  { name: "First", wide: true, show: (group) => html`<${Time} at=${group.first_died_at} />` },
+  { name: "Last", show: (group) => html`<${Time} at=${group.last_died_at} />` },
+];
+
 export function DeadLetters({ search }) {
-  const wanted = { model: search.model, error: search.error };
+  const wanted = { model: search.model, error: search.error, fingerprint: search.fingerprint };
+  const groups = useResource(`v1/dead-letters/groups${query(wanted)}`, 15);
+  const [target, setTarget] = useState("");
   const letters = useResource(`v1/dead-letters${query({ limit: 50, ...wanted, cursor: search.cursor })}`, search.cursor ? 0 : 5);
   const [progress, setProgress] = useState("");
   const filter = (event) => {
@@ -28,14 +41,14 @@ export function DeadLetters({ search }) {
   };
   const every = Object.values(wanted).some(Boolean) ? wanted : { all: "true" };
   /** Pages through all that match; the server does the work of a page in one call. */
-  const all = async (method, path, limit, add) => {
+  const all = async (method, path, limit, add, body) => {
     let cursor;
     do {
-      const page = await call(method, `${path}${query({ ...every, limit, cursor })}`);
+      const page = await call(method, `${path}${query({ ...every, limit, cursor })}`, body && { body });
       setProgress(add(page));
       cursor = page.next;
     } while (cursor);
-    await letters.reload();
+    await Promise.all([letters.reload(), groups.reload()]);
   };
   const replay = async () => {
     let made = 0;
@@ -44,7 +57,7 @@ export function DeadLetters({ search }) {
       made += page.replayed;
       refused += page.refused.length;
       return `${made} replayed, ${refused} refused`;
-    });
+    }, target.trim() ? { model: target.trim() } : {});
     setProgress("");
     toast(`${count(made)} jobs were submitted again. ${count(refused)} were refused and kept.`);
   };
@@ -54,10 +67,15 @@ export function DeadLetters({ search }) {
     setProgress("");
     toast(`${count(gone)} dead letters were discarded.`);
   };
-  const matching = [search.model && `model ${search.model}`, search.error && `error ${search.error}`].filter(Boolean).join(" and ") || "no filter: all of them";
+  const [group] = search.fingerprint ? (groups.data?.items ?? []) : [];
+  const filters = [search.model && `model ${search.model}`, search.error && `error ${search.error}`, group && `cause ${cause(group)}`].filter(Boolean);
+  const known = groups.data?.items.reduce((sum, each) => sum + each.count, 0);
+  const matching = `${count(known)}${groups.data?.complete === false ? " or more" : ""}, ${filters.join(" and ") || "no filter"}`;
   const none = !letters.data?.items.length;
   return html`<${Head} title="Dead letters">
       <${Action} label="Replay all that match" disabled=${none} act=${replay} confirm=${`Each becomes a new job with the same input (${matching}).`}>
+        <label for="target">Replay with another model or version</label>
+        <input id="target" value=${target} placeholder="The same version" onInput=${(event) => setTarget(event.target.value)} autocomplete="off" />
         <p role="status">${progress}</p><//>
       <${Action} label="Discard all that match" danger disabled=${none} act=${discard} confirm=${`They are deleted with their input for good (${matching}).`}>
         <p role="status">${progress}</p><//>
@@ -68,8 +86,12 @@ export function DeadLetters({ search }) {
       <label class="hidden" for="error">Error code</label>
       <input id="error" name="error" placeholder="Error code" defaultValue=${search.error ?? ""} autocomplete="off" />
       <button>Filter</button>
-      ${(search.model || search.error) && html`<a href="#/dead-letters">Clear</a>`}
+      ${search.fingerprint &&
+      html`<button type="button" class="chip" aria-pressed="true" onClick=${() => go(link(["dead-letters"], { ...wanted, fingerprint: undefined }))}>
+        cause: ${group ? cause(group) : search.fingerprint} ✕</button>`}
+      ${(search.model || search.error || search.fingerprint) && html`<a href="#/dead-letters">Clear</a>`}
     </form>
+    ${!search.fingerprint && !!groups.data?.items.length && html`<${List} label="Causes" columns=${GROUPS} items=${groups.data.items} id=${(each) => each.fingerprint} />`}
     <${Loading} resource=${letters} />
     ${letters.data &&
     html`<${Failure} error=${letters.error} />
