@@ -140,6 +140,11 @@ STATS_LEFT_OUT: Final = Counter(
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Used share of Redis' maxmemory; 0 without a limit.", multiprocess_mode="mostrecent"
 )
+PUBLICATIONS: Final = Counter(
+    "celeriac_publications", "Versions sent to the API to be published, by outcome: published, or the error code.", ["outcome"]
+)
+PUBLICATIONS_ACTIVE: Final = Gauge("celeriac_publications_active", "Versions that the API receives or checks.", multiprocess_mode="livesum")
+PUBLISHED_BYTES: Final = Counter("celeriac_published_bytes", "Bytes of versions that callers sent to the API, as sent.")
 VERSIONS_REMOVED: Final = Counter("celeriac_versions_removed", "Model versions removed, by a command or after a training.", ["model"])
 TRAININGS: Final = Counter("celeriac_trainings", "Ended trainings, by outcome: published, promoted, or the error code.", ["outcome"])
 SCHEDULED: Final = Counter("celeriac_scheduled_runs", "Scheduled runs, by outcome: begun, missed or failed to start.", ["outcome"])

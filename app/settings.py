@@ -26,7 +26,7 @@ ADVANCED: Final = frozenset(
         "direct_max_versions", "direct_stuck_s", "flower_pools",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
-        "offload_processes", "offload_waiting", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
+        "offload_processes", "offload_waiting", "publish_body_s", "publish_memory_mb", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
@@ -85,6 +85,22 @@ class Settings(BaseSettings):
     models: Path = Field(Path("models"), description="Model repository: a folder, or a volume that all processes mount.")
     keep_versions: int = Field(
         10, ge=0, description="Versions of a model that a training keeps: the newest ones, and all that are in use; 0 keeps all."
+    )
+    publish: Literal["on", "off"] = Field(
+        "on",
+        description="Publishing over the API, if it can write the model repository: `on` accepts versions from callers with the scope, `off` refuses all.",
+    )
+    max_version_bytes: int = Field(
+        4 << 30, gt=0, description="Maximum bytes of a version that is published over the API, as sent and unpacked; above it 413."
+    )
+    max_publications: int = Field(
+        2, gt=0, description="Versions that one API process receives and checks at once; above it 503. Each check loads the model once."
+    )
+    publish_body_s: float = Field(3600.0, gt=0, description="Time that a version may take to arrive; after it 408.")
+    publish_memory_mb: int = Field(
+        4096,
+        ge=0,
+        description="Memory in MiB that the check of a published version may use. Keep it below the memory of the API; 0 means no limit.",
     )
     pipelines: Path | None = Field(
         None, description="Folder of the pipelines, one `NAME.yaml` each (default: `.pipelines` in the model repository)."

@@ -58,6 +58,7 @@ from app.services.holds import Holds
 from app.services.jobs import JobService
 from app.services.limits import LimitService
 from app.services.model_pauses import ModelPauses
+from app.services.model_uploads import ModelUploads
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
 from app.services.pool_states import PoolStates
@@ -151,6 +152,7 @@ class Container:
         self.dead_letters = DeadLetterService(redis, settings, catalog, jobs)
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
+        self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)

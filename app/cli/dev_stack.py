@@ -20,9 +20,10 @@ from redis.exceptions import RedisError
 from rich.panel import Panel
 
 from app.cli import keys, lock, redis_server, samples
-from app.cli.ports import check_distinct, claim, free_port, is_loopback
+from app.cli.ports import check_distinct, claim, free_port
 from app.cli.program import PYTHON, Program, ReadinessCheck, python_path
 from app.cli.supervisor import Supervisor
+from app.core.special_addresses import is_loopback
 from app.settings import Settings
 from app.store.redis import health
 from app.store.redis.ping import ping

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 from itertools import combinations
 from typing import Final
 
@@ -55,11 +54,3 @@ def check_distinct(places: Mapping[str, tuple[str, int]]) -> None:
         overlap = host == other_host or host in _ALL_ADDRESSES or other_host in _ALL_ADDRESSES
         if port == other_port != 0 and overlap:
             raise CLIError(f"{first} and {second} are both {port}. Set one of them to another port, or to 0 for any.", Exit.CONFLICT)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

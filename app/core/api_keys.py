@@ -58,7 +58,9 @@ class Scope(StrEnum):
     TRAIN = "train"
     """Start and cancel trainings."""
     MODELS_WRITE = "models:write"
-    """Delete versions, and load and unload models."""
+    """Publish versions that run no code when they are loaded, delete versions, move aliases, and load and unload models."""
+    MODELS_PICKLE = "models:pickle"
+    """Publish versions that run code when they are loaded: joblib and Python."""
     OPERATE = "operate"
     """Dead letters, schedules and metrics; and what belongs to other owners."""
     ADMIN = "admin"
@@ -71,7 +73,7 @@ ROLES: Final[dict[str, tuple[Scope, ...]]] = {
     "viewer": (Scope.JOBS_READ,),
     "user": _USER,
     "operator": _OPERATOR,
-    "admin": (*_OPERATOR, Scope.ADMIN),
+    "admin": (*_OPERATOR, Scope.MODELS_PICKLE, Scope.ADMIN),
 }
 """Named sets of scopes."""
 

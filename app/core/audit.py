@@ -33,6 +33,7 @@ class Action(StrEnum):
     KEY_ENABLED = "key.enabled"
     KEY_DELETED = "key.deleted"
     MODEL_PUBLISHED = "model.published"
+    MODEL_PROMOTION_REQUESTED = "model.promotion_requested"
     MODEL_PROMOTED = "model.promoted"
     MODEL_LOADED = "model.loaded"
     MODEL_UNLOADED = "model.unloaded"

@@ -13,12 +13,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from app.core.api_keys import ANY, NAME, OWNER, Caller, CallerType, Scope
 from app.core.errors import InvalidToken, RoleMissing
+from app.core.special_addresses import is_loopback
 
 MAX_BYTES: Final = 16 << 10
 """Maximum size of a token."""
@@ -196,11 +196,4 @@ def is_secure(url: str) -> bool:
         return False
     if not host or parts.username is not None or parts.fragment or re.search(r"[\s\x00-\x20\x7f]", url):
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))

@@ -7,7 +7,7 @@ as updated on 2025-10-09. To update them: copy the column "Address Block" of bot
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 IPV4: Final = {
@@ -90,3 +90,11 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     if int(address) >> 32 & 0xFFFFFFFF in _ISATAP and not is_public(inner):
         return False
     return address in _UNICAST and not any(address in block for block in _SPECIAL6)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

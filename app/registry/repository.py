@@ -59,7 +59,7 @@ class Repository(ReadableRepository):
                 if not job:
                     return self._settle(stage, manifest, version)
                 with aliases.alone(home):
-                    return self._published(name, job) or self._settle(stage, manifest, version)
+                    return self.published(name, job) or self._settle(stage, manifest, version)
         except BaseException:
             _remove_unused(home)
             raise
@@ -68,9 +68,10 @@ class Repository(ReadableRepository):
         """Begin or retry a job. Deletes files that an earlier attempt left incomplete, and returns the version that it published, if any."""
         staging.remove(self.root / name, f"{job}-")
         _remove_unused(self.root / name)
-        return self._published(name, job)
+        return self.published(name, job)
 
-    def _published(self, name: str, job: str) -> Manifest | None:
+    def published(self, name: str, job: str) -> Manifest | None:
+        """Return the version that a job has published, or None."""
         for version in reversed(self._versions(name)):
             try:
                 manifest = self.manifest(name, version)

@@ -44,15 +44,16 @@ def publish_file(
     def write(stage: Path) -> Manifest:
         estimator = _load(path, kind)
         sample, columns = _sample(estimator, rows)
-        return publish(_Stage(stage), estimator, name, sample=sample, columns=columns, version=version, **options)
+        return publish(Stage(stage), estimator, name, sample=sample, columns=columns, version=version, **options)
 
     return repository.publish(name, lambda stage: write_isolated(name, path, lambda: write(stage), timeout_s), version=version)
 
 
-class _Stage(Repository):
+class Stage(Repository):
     """Takes the place of the repository in the process that loads the file: it writes into the folder that the parent process publishes."""
 
     def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
+        """Write a version, and leave the rest to the parent process."""
         return write(self.root)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,10 @@ from app.runtime.model import Model
 from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, values_of, write_isolated
 
 DESCRIPTION: Final = "model.yaml"
+ADDED: Final = ".publish.json"
+"""Further fields, which take precedence. The client of an upload writes the sample of its caller into it."""
+TIMESTAMPS: Final = "timestamps"
+"""A field of `ADDED` only: the columns of the sample of an estimator that hold dates, which are text in JSON."""
 GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
 FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance")
@@ -53,7 +58,8 @@ def publish_folder(
     artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
     if artifact is None:
         raise InvalidInput(f"{folder} must hold {CODE} or {GRAPH}. Add {CODE} with a function predict(inputs).", pointer="/artifact")
-    declared = _description(folder / DESCRIPTION) if artifact == CODE or (folder / DESCRIPTION).exists() else {}
+    declared = described(folder, required=artifact == CODE)
+    declared.pop(TIMESTAMPS, None)  # the manifest says which inputs are timestamps
     rows, tolerance = list(rows or declared.pop("sample", None) or ()), float(declared.pop("tolerance", 1e-6))
     declared.setdefault("description", "")
     fixed = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
@@ -62,12 +68,12 @@ def publish_folder(
     def write(stage: Path) -> Manifest:
         model = make(folder, stage, {**declared, **fixed})
         model.verify()
-        described = replace(model.manifest, description=description or model.manifest.description)
+        manifest = replace(model.manifest, description=description or model.manifest.description)
         golden = _golden(model, rows, tolerance) if rows else None
         # Dynamic batching gains nothing if each row needs a call of its own, and a stream belongs to one job.
-        apart = not model.joins and (described.stream or "batch" not in declared)
-        batch = replace(described.batch, max_rows=1) if apart else described.batch
-        return replace(described, golden=golden, batch=batch)
+        apart = not model.joins and (manifest.stream or "batch" not in declared)
+        batch = replace(manifest.batch, max_rows=1) if apart else manifest.batch
+        return replace(manifest, golden=golden, batch=batch)
 
     def write_apart(stage: Path) -> Manifest:
         return write_isolated(name, folder / artifact, lambda: write(stage), timeout_s)
@@ -112,19 +118,29 @@ def _framework(artifact: str) -> dict[str, str]:
     return {"python": platform.python_version(), "numpy": np.__version__, **more}
 
 
-def _description(path: Path) -> dict[str, Any]:
+def described(folder: Path, *, required: bool) -> dict[str, Any]:
+    """Return the fields of `model.yaml`, with those that the client of an upload added.
+
+    Raises InvalidInput if the description is not valid, or is `required` and missing.
+    """
+    declared = _fields(folder / DESCRIPTION, yaml.safe_load, "YAML", FIELDS) if required or (folder / DESCRIPTION).exists() else {}
+    # JSON is not always YAML: PyYAML reads 1e-05 as text.
+    return declared | (_fields(folder / ADDED, json.loads, "JSON", (*FIELDS, TIMESTAMPS)) if (folder / ADDED).exists() else {})
+
+
+def _fields(path: Path, parse: Callable[[str], Any], language: str, allowed: Sequence[str]) -> dict[str, Any]:
     try:
-        declared = yaml.safe_load(path.read_text())
+        declared = parse(path.read_text())
     except FileNotFoundError:
         hint = "Declare inputs and outputs in it, for example `inputs: [{name: text, datatype: BYTES, shape: [-1]}]`."
         raise InvalidInput(f"{path.parent} has no {path.name}. {hint}", pointer="/artifact") from None
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{path} is not valid YAML: {error}", pointer="/artifact") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not valid {language}: {error}", pointer="/artifact") from None
     if not isinstance(declared, dict):
         raise InvalidInput(f"{path} must be an object with inputs and outputs.", pointer="/artifact")
-    unknown = [name for name in declared if name not in FIELDS]
+    unknown = [name for name in declared if name not in allowed]
     if unknown:
-        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(FIELDS)}.", pointer="/artifact")
+        raise InvalidInput(f"{path} has an unknown field {unknown[0]!r}. Fields: {', '.join(allowed)}.", pointer="/artifact")
     return declared
 
 

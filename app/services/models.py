@@ -11,11 +11,13 @@ from app.core import audit
 from app.core.audit import Action, Target
 from app.core.errors import DeadlineExceeded, InvalidInput, ModelsReadOnly, ModelUnavailable
 from app.core.models import ModelRef
+from app.core.promotions import Promotion
 from app.registry.pipelines import Pipelines
 from app.registry.repository import Repository
 from app.services.catalog import Catalog
 from app.services.model_entry import Entry, Readiness, Version
 from app.settings import Settings
+from app.store import audit as audit_store
 from app.store import direct_failures, unloaded_models
 from app.store.redis.client import connect
 
@@ -89,6 +91,30 @@ class ModelService:
         await self._catalog.refresh()
         return version
 
+    async def promote(self, name: str, alias: str, version: str) -> Promotion:
+        """Point an alias to a version as soon as a worker serves it. Returns the request; its state is `served` if the alias has moved.
+
+        Raises:
+            ModelNotFound: The model does not exist.
+            VersionNotFound: The version does not exist.
+            InvalidInput: The alias is invalid.
+            ModelUnavailable: The version cannot be served.
+            ModelsReadOnly: This process cannot write the repository.
+        """
+        entry = await self._catalog.entry(name)
+        target = entry.versions.get(version)
+        if target is not None and target.state is Readiness.UNAVAILABLE and target.manifest is not None:
+            raise ModelUnavailable(f"{name}@{version} cannot be served: {target.reason}")
+        try:
+            promotion = await asyncio.to_thread(self._repository.request_promotion, name, alias, version)
+        except OSError as error:
+            raise ModelsReadOnly(
+                f"The API cannot write the model repository ({error.strerror or error}). Run `celeriac models promote` where it can be written."
+            ) from None
+        await audit_store.write(self._client, _requested(name, promotion))
+        await self._catalog.refresh()
+        return promotion
+
     def _remove(self, name: str, version: str) -> None:
         with connect() as client:
             Retention(self._repository, self._pipelines, client).remove(name, version)
@@ -97,6 +123,13 @@ class ModelService:
 def _serving(action: Action, name: str, *, unloaded: bool) -> bytes:
     """Return the entry of the audit log for a model that is loaded or unloaded."""
     return audit.draft(action, Target("model", name), before={"unloaded": not unloaded}, after={"unloaded": unloaded})
+
+
+def _requested(name: str, promotion: Promotion) -> bytes:
+    """Return the entry of the audit log for a request to move an alias. That it moves has an entry of its own."""
+    target = Target("model", f"{name}@{promotion.alias}")
+    before, after = {"version": promotion.before}, {"version": promotion.version}
+    return audit.draft(Action.MODEL_PROMOTION_REQUESTED, target, before=before, after=after)
 
 
 def _pending(entry: Entry) -> str:

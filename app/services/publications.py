@@ -1,7 +1,11 @@
-"""The audit log of versions that appear in the model repository. They are files, so the API sees that they appear, and not who published them."""
+"""The audit log of versions that appear in the model repository. They are files, so the API sees that they appear, and not who published them.
+
+A version that was published over the API has an entry of its caller. It is written just after the version appears, so others wait for it.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,6 +18,8 @@ from app.store.audit import write_publications
 
 _REPOSITORY: Final = Actor(ActorType.SYSTEM, "repository", "repository")
 _AT_ONCE: Final = 20
+_OTHERS_S: Final = 2.0
+"""Time for another process to write the entry of its caller."""
 
 
 class Publications:
@@ -22,11 +28,14 @@ class Publications:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
         self._seen: frozenset[tuple[str, str]] | None = None
+        self._since: dict[tuple[str, str], float] = {}
 
     async def observe(self, entries: Mapping[str, Entry]) -> None:
         """Compare the models of the repository with those that were observed before."""
         versions = frozenset((entry.name, version) for entry in entries.values() for version in entry.versions)
-        new = sorted(versions - (self._seen or frozenset()))
+        now = time.monotonic()
+        self._since = {version: self._since.get(version, now) for version in versions - (self._seen or frozenset())}
+        new = sorted(version for version, since in self._since.items() if self._seen is None or now - since >= _OTHERS_S)
         if self._seen is None and not new:
             await write_publications(self._client, [])
         # The first portion must note all that exists, see publish.lua.
@@ -34,7 +43,7 @@ class Publications:
         for first in range(0, len(new), max(size, 1)):
             some = new[first : first + size]
             await write_publications(self._client, [(f"{name}/{version}", _entry(name, version)) for name, version in some])
-        self._seen = versions
+        self._seen = versions if self._seen is None else (self._seen & versions) | frozenset(new)
 
 
 def _entry(name: str, version: str) -> bytes:

@@ -88,6 +88,16 @@ def write_removal(client: redis.Redis, text: bytes, name: str, version: str) -> 
         _lose(text, error)
 
 
+async def write_publication(client: redis.asyncio.Redis, text: bytes, name: str, version: str) -> None:
+    """Write the entry of a version that a caller published, and note it for `write_publications`. If that fails, the log has the entry."""
+    command = ("ZADD", keys.PUBLISHED, time.time(), f"{name}/{version}")
+    try:
+        _, *written = await scripts.run_async(client, _call(CHANGES, text, (command,), must_change=False))
+        report(text, *written)
+    except (RedisError, OSError) as error:
+        _lose(text, error)
+
+
 async def write_publications(client: redis.asyncio.Redis, versions: Sequence[tuple[str, bytes]]) -> None:
     """Write the entries of versions (`name/version`, entry) that appeared in the model repository, unless another process has."""
     config = settings()

@@ -17,9 +17,10 @@ from celeriac_cli.errors import CLIError, Exit
 
 from app.cli import lock, samples
 from app.cli.dev_stack import _answers
-from app.cli.ports import check_distinct, free_port, is_loopback
+from app.cli.ports import check_distinct, free_port
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
+from app.core.special_addresses import is_loopback
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended, Stranger
 

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.api.container import Container, container
+from app.api.http.archives import check_type, content_length, sha256
 from app.api.http.bodies import JSON
+from app.api.http.idempotency import idempotency_key
 from app.api.http.params import path_model
 from app.api.http.responses import json_response
 from app.api.schemas import models as schemas
@@ -19,7 +21,9 @@ from app.core.promotions import Promotion, PromotionState
 from app.core.timestamps import rfc3339
 from app.services.model_entry import Entry, Version
 from app.services.model_pauses import ModelPauses
+from app.services.model_uploads import Publication
 from app.services.requests.pools import StateChange
+from app.services.requests.promotions import PromotionRequest
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=PlainRoute, responses=PROBLEMS)
 _TYPES: Final = (*JSON, "")
@@ -52,6 +56,41 @@ async def version(request: Request) -> Response:
     if version.reason:
         body["reason"] = version.reason
     return json_response(body)
+
+
+@router.post("/{name}/versions", status_code=201, **schemas.PUBLISH)
+async def publish(request: Request) -> Response:
+    """Publishes a version from a tar archive of its folder, which may be compressed with gzip.
+
+    The folder holds `model.onnx`, `model.skops`, `model.joblib` or `model.py`, and `model.yaml` with a `sample`. The server loads the
+    model in a process of its own and checks its answers before it responds. The version is complete, or it does not exist. With an
+    `Idempotency-Key`, a request that is sent again gets the version of the first.
+    """
+    root, query = container(request), schemas.PublishQuery.of(request)
+    check_type(request, schemas.ARCHIVES)
+    publication = Publication(
+        request.path_params["name"], query.version, query.alias, query.description, query.format, sha256(request), idempotency_key(request)
+    )
+    manifest, promotion = await root.model_uploads.publish(publication, content_length(request), request.stream())
+    body: schemas.VersionPublished = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "format": manifest.format,
+        "sha256": manifest.sha256,
+        "created_at": manifest.created_at,
+        "inputs": {spec.name: spec.datatype for spec in manifest.inputs},
+        "outputs": {spec.name: spec.datatype for spec in manifest.outputs},
+        "promotion": _promotion(promotion) if promotion else None,
+    }
+    return json_response(body, 201, {"location": f"/v1/models/{manifest.name}/versions/{manifest.version}"})
+
+
+@router.put("/{name}/aliases/{alias}", **schemas.PROMOTE)
+async def promote(request: Request) -> Response:
+    """Points an alias to a version as soon as a worker serves it. Until then the alias stays, and the promotion is `pending`."""
+    root, path = container(request), request.path_params
+    body = PromotionRequest.parse(await root.bodies.read_object(request))
+    return json_response(_promotion(await root.models.promote(path["name"], path["alias"], body.version)))
 
 
 @router.delete("/{name}/versions/{version}", **schemas.DELETE)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NotRequired
+from typing import Annotated, Any, Final, Literal, NotRequired
 
-from fastapi import Body, Path
+from fastapi import Body, Header, Path, Query
 from pydantic import ConfigDict, Field, with_config
 from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import TypedDict
 
 from app.api.schemas.inference import Datatype, Name, Parameters, Version
+from app.api.schemas.jobs import IdempotencyKey
 from app.api.schemas.openapi import documented
+from app.api.schemas.queries import RequestQuery
 from app.core import models
 from app.core.lanes import Lane
 from app.core.promotions import PromotionState
 from app.services.model_entry import Readiness
+from app.services.requests.body import Pattern
 from app.services.requests.pools import StateChange
+from app.services.requests.promotions import PromotionRequest
 
 LaneField = Annotated[
     Lane, Field(description="Where a synchronous prediction runs. direct: in the API process that answers this. queue: in a worker.")
@@ -103,6 +107,34 @@ class VersionRemoved(TypedDict):
     reason: NotRequired[str]
 
 
+class VersionPublished(TypedDict):
+    """A version that was published."""
+
+    name: str
+    version: str
+    format: Annotated[str, Field(description="onnx, skops, joblib or python.")]
+    sha256: Annotated[str, Field(description="SHA-256 of the artifact, or of all its files.")]
+    created_at: str
+    inputs: Annotated[dict[str, str], Field(description="Datatype of each input.", examples=[{"age": "FP64"}])]
+    outputs: Annotated[dict[str, str], Field(description="Datatype of each output.", examples=[{"predict": "INT64"}])]
+    promotion: Annotated[Promotion | None, Field(description="The move of the alias; null without an alias.")]
+
+
+class PublishQuery(RequestQuery):
+    """Which version to publish."""
+
+    version: Annotated[str, Pattern(models.VERSION, "Versions begin with a digit, as in 3 or 1.2.0.")] | None = Field(
+        None, description="Version to create. By default the next integer."
+    )
+    alias: Annotated[str, Pattern(models.ALIAS, "Use lowercase letters, digits and -, for example production.")] | None = Field(
+        None, description="Alias to point to the version once a worker serves it.", examples=["production"]
+    )
+    description: str = Field("", max_length=2000, description="Human-readable description. By default that of model.yaml.")
+    format: Literal["skops", "joblib", "onnx"] | None = Field(
+        None, description="Format of an estimator. By default skops, or joblib if skops does not trust a type and the key may publish it."
+    )
+
+
 @with_config(ConfigDict(extra="allow"))
 class VersionState(TypedDict):
     """The manifest of a version, and whether it can answer."""
@@ -178,6 +210,25 @@ def _exact_version(name: Name, version: Annotated[str, Path(pattern=f"^{models.V
 def _none() -> None: ...
 
 
+def _publish(
+    name: Name,
+    query: Annotated[PublishQuery, Query()],
+    content_digest: Annotated[
+        str | SkipJsonSchema[None],
+        Header(
+            description="SHA-256 of the body (RFC 9530), which is checked.",
+            examples=["sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:"],
+        ),
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
+) -> None: ...
+
+
+def _promote(
+    name: Name, alias: Annotated[str, Path(pattern=f"^{models.ALIAS.pattern}$", examples=["production"])], body: PromotionRequest
+) -> None: ...
+
+
 def _change(name: Name, body: Annotated[StateChange | SkipJsonSchema[None], Body()] = None) -> None: ...
 
 
@@ -186,6 +237,16 @@ READ: Final = documented(_name, Model, response_description="The model.")
 VERSION: Final = documented(_version, VersionState, response_description="The version.")
 PAUSE: Final = documented(_change, ModelState, response_description="The model, paused.")
 RESUME: Final = documented(_name, ModelState, response_description="The model, not paused.")
+ARCHIVES: Final = ("application/x-tar", "application/gzip", "application/x-gzip", "application/x-gtar")
+PUBLISH: Final = documented(
+    _publish,
+    VersionPublished,
+    response_description="The version is published.",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {type: {"schema": {"type": "string", "format": "binary"}} for type in ARCHIVES[:2]}}
+    },
+)
+PROMOTE: Final = documented(_promote, Promotion, response_description="The promotion, pending or served.")
 DELETE: Final = documented(_exact_version, VersionRemoved, response_description="The version is gone.")
 _NOT_READY: Final[dict[str, Any]] = {
     "response_description": "A request would be answered: a worker holds the model, or loads it or starts for the first request.",

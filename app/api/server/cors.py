@@ -16,7 +16,7 @@ from app.api.server.content_policy import with_policy
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS: Final = (
-    "authorization", "celeriac-owner", "content-encoding", "content-type", "idempotency-key", "inference-header-content-length",
+    "authorization", "celeriac-owner", "content-digest", "content-encoding", "content-type", "idempotency-key", "inference-header-content-length",
     "last-event-id", "prefer", "range", "x-api-key", "x-request-id",
 )  # fmt: skip
 _RESPONSE_HEADERS: Final = (

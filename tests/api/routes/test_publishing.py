@@ -1,4 +1,4 @@
-"""The API cannot publish files: models come from the command line, from the Python package and from trainings."""
+"""Models come from uploads of versions, which need a scope of their own, and from no other operation."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ UPLOADS = {
     "POST /v1/jobs/table": {
         "application/jsonl", "application/octet-stream", "application/vnd.apache.parquet", "application/x-ndjson", "text/csv",
     },
+    "POST /v1/models/{name}/versions": {"application/gzip", "application/x-tar"},
     "POST /v2/models/{name}/infer": {"application/octet-stream"},
     "POST /v2/models/{name}/versions/{version}/infer": {"application/octet-stream"},
 }  # fmt: skip
-"""The operations that take something else than JSON: files for batches and trainings, and rows."""
+"""The operations that take something else than JSON: files for batches and trainings, rows, and versions."""
 PICKLE = base64.b64encode(b"\x80\x04.").decode()
 
 
@@ -66,8 +67,8 @@ async def test_no_other_operation_takes_a_file(api: httpx.AsyncClient) -> None:
     assert {operation: types for operation, types in taken.items() if types} == UPLOADS
 
 
-async def test_the_api_has_no_method_that_writes_a_version(api: httpx.AsyncClient) -> None:
-    """A version can be read and deleted, loaded and unloaded, and its model paused and resumed."""
+async def test_the_api_has_one_method_that_writes_a_version(api: httpx.AsyncClient) -> None:
+    """A version can also be read and deleted, loaded and unloaded, its alias moved, and its model paused and resumed."""
     paths = (await api.get("/openapi.json")).json()["paths"]
     writing = {
         f"{method.upper()} {path}"
@@ -78,6 +79,8 @@ async def test_the_api_has_no_method_that_writes_a_version(api: httpx.AsyncClien
     assert writing == {
         "DELETE /v1/models/{name}/versions/{version}",
         "POST /v1/models/{name}/pause",
+        "POST /v1/models/{name}/versions",
+        "PUT /v1/models/{name}/aliases/{alias}",
         "POST /v1/models/{name}/resume",
         "POST /v2/models/{name}/infer",
         "POST /v2/models/{name}/versions/{version}/infer",

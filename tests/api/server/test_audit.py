@@ -26,6 +26,7 @@ from app.store import keys
 from tests.api.conftest import Worker, lifespan, running, until
 from tests.api.keys import bearer, bootstrap, secured
 from tests.api.owners import Owner
+from tests.api.routes.test_model_uploads import SKOPS
 from tests.api.server.test_operations import documented
 
 pytestmark = pytest.mark.slow
@@ -255,6 +256,24 @@ async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
     return change
 
 
+@case("publish_v1_models__name__versions_post")
+async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
+    async def change() -> str:
+        sent = {"content": SKOPS, "headers": HEADERS | {"content-type": "application/x-tar"}}
+        return f"fresh@{(await scene.admin('POST', '/v1/models/fresh/versions', 201, **sent))['version']}"
+
+    return change
+
+
+@case("promote_v1_models__name__aliases__alias__put")
+async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
+    async def change() -> str:
+        await scene("PUT", "/v1/models/wine/aliases/champion", json={"version": "1"})
+        return "wine@champion"
+
+    return change
+
+
 @case("unload_v2_repository_models__name__unload_post")
 async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
     async def change() -> str:
@@ -281,7 +300,7 @@ def test_every_operation_that_may_change_something_is_audited_or_has_a_reason() 
     assert set(AUDITED) | set(NOT_AUDITED) == changing
     assert not set(AUDITED) & set(NOT_AUDITED)
     assert set(CASES) == set(AUDITED)
-    without_operation = {Action.MODEL_PUBLISHED, Action.MODEL_PROMOTED, Action.AUTHENTICATION_FAILED}
+    without_operation = {Action.MODEL_PROMOTED, Action.AUTHENTICATION_FAILED}
     assert set(Action) - without_operation == set(AUDITED.values())
 
 

@@ -35,8 +35,8 @@ def test_only_probes_are_open_and_no_operation_is_denied_to_all() -> None:
     paths = documented()
     assert {paths[id][1] for id, requirement in OPERATIONS.items() if requirement is Access.OPEN} == OPEN
     assert Access.DENIED not in OPERATIONS.values()
-    # The tier of a job needs it beside the scope of the operation.
-    beside = {Scope.PREDICT_PRIORITY}
+    # The tier of a job, and code in a version, need one beside the scope of the operation.
+    beside = {Scope.PREDICT_PRIORITY, Scope.MODELS_PICKLE}
     assert {requirement for requirement in OPERATIONS.values() if isinstance(requirement, Scope)} == set(Scope) - beside
 
 

@@ -1,0 +1,93 @@
+"""Publishing of folders, whatever they hold: code, a graph, or an estimator in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from app.core.errors import InvalidInput
+from app.core.models import CODE, FORMATS, BatchLimits, Manifest, RetryPolicy
+from app.registry.repository import Repository
+from app.runtime.files import publish_file
+from app.runtime.model_yaml import DESCRIPTION, GRAPH, TIMESTAMPS, described, publish_folder
+from app.runtime.publishing import LOAD_TIMEOUT_S
+
+_ESTIMATORS: Final = (FORMATS["skops"], FORMATS["joblib"])
+_OPTIONS: Final = ("description", "metrics", "pool", "batch", "retries", "time_limit_s", "tolerance", "provenance", "load", "direct")
+"""The fields of `model.yaml` beside an estimator. Everything else follows from the estimator and the sample."""
+
+
+def publish_any(
+    repository: Repository,
+    name: str,
+    folder: Path,
+    *,
+    rows: Sequence[Any] = (),
+    version: str | None = None,
+    description: str = "",
+    format: str | None = None,
+    timeout_s: float = LOAD_TIMEOUT_S,
+) -> Manifest:
+    """Publish a folder with `model.py`, `model.onnx`, `model.skops` or `model.joblib`; the first of them that is there.
+
+    Args:
+        repository: Where to publish.
+        name: Name of the model.
+        folder: The folder. An estimator needs no `model.yaml` if there are `rows`.
+        rows: A few rows such as callers send (default: `sample` in `model.yaml`).
+        version: Version to create (default: next integer).
+        description: Human-readable description (default: that of `model.yaml`).
+        format: Format of an estimator: skops, joblib or onnx.
+        timeout_s: Seconds that the artifact may take to load and to predict the sample.
+
+    Raises:
+        InvalidInput: The description or the model is not valid, does not load in time or crashes.
+        ModelConflict: The version exists.
+    """
+    artifact = next((file for file in (CODE, GRAPH, *_ESTIMATORS) if (folder / file).is_file()), None)
+    if artifact not in _ESTIMATORS:
+        if format is not None:
+            raise InvalidInput("The format is for estimators. Leave it out for code and graphs.", pointer="/format")
+        return publish_folder(repository, name, folder, rows=rows, version=version, description=description, timeout_s=timeout_s)
+    options = _options(folder)
+    sample, timestamps = options.pop("sample", None), options.pop(TIMESTAMPS, ())
+    rows = list(rows) or _dated(sample or (), timestamps)
+    if not rows:
+        raise InvalidInput(f"{artifact} needs a few rows such as callers send. Add `sample` to {DESCRIPTION}.", pointer="/sample")
+    options |= {"description": description} if description else {}
+    return publish_file(repository, name, folder / artifact, rows, version=version, timeout_s=timeout_s, format=format, **options)
+
+
+def _dated(rows: Sequence[Any], timestamps: Sequence[str]) -> list[Any]:
+    """Return rows with dates in place of their text. Raises InvalidInput."""
+    try:
+        return [
+            {name: datetime.fromisoformat(value) if name in timestamps and value is not None else value for name, value in row.items()}
+            if isinstance(row, dict) else row
+            for row in rows
+        ]  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"The sample has a date that cannot be read: {error}", pointer="/sample") from None
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    """Return the fields of the description of an estimator. Raises InvalidInput."""
+    declared = described(folder, required=False)
+    unknown = [name for name in declared if name not in (*_OPTIONS, "sample", TIMESTAMPS)]
+    if unknown:
+        detail = (
+            f"{DESCRIPTION} has the field {unknown[0]!r}, which follows from the estimator. Leave it out, or use {', '.join(_OPTIONS)}."
+        )
+        raise InvalidInput(detail, pointer="/artifact")
+    for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy)):
+        if name in declared:
+            names = {field.name for field in fields(kind)}
+            if not isinstance(declared[name], dict) or not declared[name].keys() <= names:
+                raise InvalidInput(f"{name} in {DESCRIPTION} must be an object with {', '.join(sorted(names))}.", pointer="/artifact")
+            declared[name] = kind(**declared[name])
+    if declared.get("direct") == "auto":
+        declared["direct"] = None
+    return declared
