@@ -1,4 +1,4 @@
-"""`celeriac models`: what is published into the repository, in a folder that this machine can write."""
+"""`celeriac models`: what is published into the repository, in a folder that this machine can write, or else over the API."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.models import app
 from celeriac_cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, table_options
+from celeriac_cli.publish import Alias, Artifact, Description, Format, Name, Version, Waits, send
 
 from app.cli.options import Root
 from app.core.errors import InvalidInput
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from app.cli.target import Target
     from app.cli.version_wait import VersionWait
 
-Name = Annotated[str, typer.Argument(help="The name of a model.")]
-Waits = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a worker serves the version.")]
 Timeout = Annotated[
     float | None,
     typer.Option(
@@ -44,29 +43,17 @@ def add_commands() -> None:
 
 def publish(
     name: Name,
-    artifact: Annotated[
-        Path,
-        typer.Argument(
-            help="A fitted estimator (a .skops, .joblib or .pkl file), or a folder with model.py or model.onnx, and model.yaml."
-        ),
-    ],
+    artifact: Artifact,
     sample: Annotated[
         str | None,
         typer.Option(
             "--sample", help="A few rows such as callers send: a .csv or .json file, or - for standard input. Required for an estimator."
         ),
     ] = None,
-    version: Annotated[str | None, typer.Option(help="Version to create.  \\[default: the next integer]", show_default=False)] = None,
-    alias: Annotated[
-        str | None, typer.Option(help="Alias to point to the version once a worker serves it, for example production.")
-    ] = None,
-    description: Annotated[str, typer.Option(help="Human-readable description.")] = "",
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="Format of an estimator: skops (runs no code when loaded), joblib or onnx.  \\[default: skops]", show_default=False
-        ),
-    ] = None,
+    version: Version = None,
+    alias: Alias = None,
+    description: Description = "",
+    format: Format = None,
     types: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,7 +75,9 @@ def publish(
     models: Root = None,
     url: URL = "",
 ) -> None:
-    """Publish an estimator, or your own code, as a new version, and wait until a worker serves it.
+    """Publish an estimator, or your own code as a new version, and wait until a worker serves it.
+
+    It is written into the folder of --models, or that of a server on this machine. It is sent over the API of a server elsewhere.
 
     The alias moves when a worker has loaded the version and passed its smoke test. If no worker can, the alias stays, the command
     prints the reason, and its exit code is not 0.
@@ -96,6 +85,7 @@ def publish(
     from celeriac_cli import show
 
     from app.cli import sample as sample_rows
+    from app.cli.target import remote
     from app.cli.version_wait import VersionWait
     from app.settings import settings
 
@@ -111,18 +101,23 @@ def publish(
         )
     if alias is not None and not ALIAS.fullmatch(alias):
         raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
-    options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s}
+    if server := remote(models, url):
+        wait_s = (settings().promotion_timeout_s if timeout is None else timeout) if wait else 0.0
+        send(
+            name, artifact, rows or None, version=version, alias=alias, description=description, format=format, wait_s=wait_s, json=json, url=server,
+        )  # fmt: skip
+        return
+    options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s, "format": format}
     with _writing(models, url) as target:
         if not json:
             show.note(f"Loading {artifact}, which may take up to {options['timeout_s']:g} s (CELERIAC_LOAD_TIMEOUT_S).")
         if artifact.is_dir():
-            from app.runtime.model_yaml import publish_folder
+            from app.runtime.folders import publish_any
 
-            manifest = publish_folder(target.repository, name, artifact, rows=rows, **options)
+            manifest = publish_any(target.repository, name, artifact, rows=rows, **options)
         else:
             from app.runtime.files import publish_file
 
-            options |= {"format": format} if format else {}
             try:
                 manifest = publish_file(target.repository, name, artifact, rows, **options)
             except InvalidInput as error:
@@ -149,10 +144,17 @@ def promote(
 
     If no worker can serve the version, the alias stays, the command prints the reason, and its exit code is not 0.
     """
+    from celeriac_cli import publish as over_api
     from celeriac_cli import show
 
+    from app.cli.target import remote
     from app.cli.version_wait import VersionWait
+    from app.settings import settings
 
+    if server := remote(models, url):
+        seconds = settings().promotion_timeout_s if timeout is None else timeout
+        over_api.promote(name, version, alias, wait, seconds, json, server)
+        return
     with _writing(models, url) as target:
         target.check(name)
         if target.served:

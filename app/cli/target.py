@@ -79,6 +79,21 @@ def find(models: Path | None, url: str) -> Target:
     return Target(Repository(root), address if listing is not None else "", theirs if differs else None)
 
 
+def remote(models: Path | None, url: str) -> str:
+    """Return the address of the server to publish to over its API, or "" if a folder is named or this machine has that of the server.
+
+    A forwarded port is an address of this machine, too.
+    """
+    config = settings()
+    address = url or config.url
+    if models is not None or "models" in config.model_fields_set or not address:
+        return ""
+    if not _is_local(address):
+        return address
+    listing = _models(address, strict=False)
+    return address if listing and not Path(str(listing.get("repository"))).is_dir() else ""
+
+
 def _models(url: str, *, strict: bool) -> dict[str, Any] | None:
     """The response to `GET /v1/models`; None if no API answers. Raises CLIError instead if `strict`."""
     try:

@@ -29,8 +29,8 @@ from celeriac._errors import (
     Timeout,
 )
 from celeriac._events import Event
-from celeriac._models import Model
-from celeriac._publishing import Published, publish
+from celeriac._models import Model, Published
+from celeriac._publishing import publish
 from celeriac._sync.batches import Batch
 from celeriac._sync.client import Client
 from celeriac._sync.jobs import Job

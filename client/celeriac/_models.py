@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -22,6 +24,27 @@ class ModelList(list[Model]):
 
     def _repr_html_(self) -> str:
         return _table(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version that was published.
+
+    Attributes:
+        name: Name of the model.
+        version: Its new version.
+        format: Format of the artifact: `skops`, `joblib` or `onnx`.
+        inputs: Datatype of each input by its name.
+        outputs: Datatype of each output by its name. The first one is the default.
+        promotion: The move of the alias, as the API reports it; None for a folder or without an alias.
+    """
+
+    name: str
+    version: str
+    format: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    promotion: Mapping[str, Any] | None = None
 
 
 def _table(models: list[Model]) -> str:

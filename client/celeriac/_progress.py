@@ -10,9 +10,10 @@ from typing import Any, Self
 class ProgressBar:
     """Use as a context manager. Shows nothing if it is not `enabled`."""
 
-    def __init__(self, enabled: bool, title: str) -> None:
+    def __init__(self, enabled: bool, title: str, unit: str = "rows") -> None:
         """Draw nothing yet."""
         self._title = title
+        self._unit = unit
         self._bar: Any = None
         self._plain = False
         if not enabled:
@@ -22,7 +23,7 @@ class ProgressBar:
         except ImportError:
             self._plain = sys.stderr.isatty()
         else:
-            self._bar = tqdm(desc=title, unit=" rows")
+            self._bar = tqdm(desc=title, unit=f" {unit}")
 
     def __enter__(self) -> Self:
         """Return the bar, which is closed after the block."""
@@ -36,11 +37,12 @@ class ProgressBar:
             sys.stderr.write("\n")
 
     def show(self, done: int, total: int | None) -> None:
-        """Show that `done` of `total` rows are finished; None if the total is unknown."""
+        """Show that `done` of `total` rows or bytes are finished; None if the total is unknown."""
         if self._bar is not None:
             self._bar.total = total
             self._bar.n = done
             self._bar.refresh()
         elif self._plain:
-            sys.stderr.write(f"\r{self._title}: {done:,} of {total:,} rows" if total else f"\r{self._title}: {done:,} rows")
+            of = f" of {total:,}" if total else ""
+            sys.stderr.write(f"\r{self._title}: {done:,}{of} {self._unit}")
             sys.stderr.flush()

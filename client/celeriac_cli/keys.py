@@ -20,7 +20,7 @@ def create(
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="Scope, instead of a role: predict, predict:priority, jobs:read, batch, train, models:write, operate or admin. Repeatable."
+            help="Scope, instead of a role: predict, predict:priority, jobs:read, batch, train, models:write, models:pickle, operate or admin. Repeatable."
         ),
     ] = None,
     owner: Annotated[

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from celeriac_cli import publish
 from celeriac_cli.options import JSON, URL
 
-app = typer.Typer(help="List, show, pause and resume models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, promote, pause and resume models.", no_args_is_help=True)
+app.command()(publish.publish)
+app.command()(publish.promote)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import redis
 from celeriac import (
     APIError,
     BadRequestError,
@@ -29,7 +30,9 @@ from celeriac import (
 
 from app.registry.repository import Repository
 from app.runtime.publishing import publish as publish_estimator
+from app.store import workers
 from tests.client.conftest import Connect
+from tests.code import GREETING
 from tests.misbehaving import RAISE, Moody
 from tests.running import Running, wait_until_ready
 from tests.topologies import until
@@ -230,6 +233,25 @@ def test_a_version_is_deleted_unless_it_is_the_newest(client: Client, running: R
         client.models.version(name, "1")
     with pytest.raises(ConflictError):
         client.models.delete_version(name, "2")
+
+
+def test_a_folder_is_published_and_every_worker_serves_it(client: Client, running: Running, name: str) -> None:
+    with running.process("worker"):
+        published = client.models.publish(name, GREETING, alias="production", metrics={"error": 1e-05}, key=name)
+        assert (published.version, published.inputs, published.outputs) == ("1", {"name": "BYTES"}, {"greeting": "BYTES"})
+        assert client.models.publish(name, GREETING, alias="production", metrics={"error": 1e-05}, key=name).version == "1"
+        assert client.models.version(name, "1")["metrics"] == {"error": 1e-05}
+        with redis.Redis.from_url(running.redis_url) as server:
+            until(lambda: sum([name, "1"] in worker.ready for worker in workers.living(server)) == 2, "both workers serve it")
+        assert client.predict(f"{name}@production", ["Ada"]) == ["Hello, Ada!"]
+        with pytest.raises(ConflictError):
+            client.models.publish(name, GREETING, version="1")
+
+
+def test_what_cannot_be_published_is_refused_before_it_is_sent(client: Client, tmp_path: Path) -> None:
+    for model in (tmp_path / "nothing", Path(__file__), object()):
+        with pytest.raises(ValueError, match=r"does not exist|supported format|fitted estimator"):
+            client.models.publish("nothing", model)
 
 
 def test_a_model_is_unloaded_and_loaded(client: Client, owned: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from tests.cli.conftest import Ended
 from tests.client.conftest import client_wheel as client_wheel
 from tests.client.conftest import laptop as laptop
 from tests.client.environments import Environment, clean
+from tests.code import GREETING
 from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, Moody
 from tests.running import wait_until_ready
@@ -122,6 +124,9 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert "alcohol" in celeriac("models", "show", "wine").out
     for command, paused in (("pause", True), ("resume", False)):
         assert bool(celeriac("models", command, "wine", "--json").json["pause"]) == paused
+    shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)
+    assert "laptop@production is now 1" in celeriac("models", "publish", "laptop", "./greeting", "--alias", "production").out
+    assert "laptop@champion is now 1" in celeriac("models", "promote", "laptop", "1", "--alias", "champion").out
     assert "default" in celeriac("pools", words=1).out
     for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
         assert celeriac("pools", command, "training", "--json").json["state"] == state

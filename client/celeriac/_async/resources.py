@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from celeriac._archives import packed
 from celeriac._async.jobs import AsyncJob
 from celeriac._async.resource import AsyncResource, Record, Records
-from celeriac._models import Model, ModelList
+from celeriac._models import Model, ModelList, Published
+from celeriac._progress import ProgressBar
+from celeriac._retries import Deadline
 
 _TRAININGS: Final = "/v1/trainings"
 
@@ -86,6 +89,55 @@ class AsyncModels(AsyncResource):
     async def version(self, name: str, version: str) -> Record:
         """One version with its manifest. Raises NotFoundError."""
         record: Record = await self._transport.get(f"/v1/models/{name}/versions/{version}")
+        return record
+
+    async def publish(
+        self,
+        name: str,
+        model: Any,
+        *,
+        sample: Any = None,
+        alias: str | None = None,
+        version: str | None = None,
+        description: str = "",
+        format: str | None = None,
+        metrics: Mapping[str, float] | None = None,
+        key: str | None = None,
+        timeout: float | None = 3600.0,
+        progress: bool = False,
+    ) -> Published:
+        """Publish a new version over the API. The server loads it and checks its answers before it responds.
+
+        Args:
+            name: name of the model.
+            model: path of a folder or file, or a fitted scikit-learn estimator, which is saved with skops or joblib in this process.
+            sample: a few rows such as callers send. Required for an estimator; a folder can have it in `model.yaml`.
+            alias: alias to point to the version once a worker serves it, for example `production`.
+            version: version to create (default: next integer).
+            description: human-readable description.
+            format: `skops`, `joblib` or `onnx`, for an estimator (default: `skops`, or `joblib` if skops is not installed).
+            metrics: figures to keep with the version, for example `{"accuracy": 0.97}`.
+            key: idempotency key. A second call with the same key and model returns the same version (default: a new key per call).
+            timeout: seconds that sending and checking may take.
+            progress: whether to show a progress bar.
+
+        Raises PermissionDeniedError if the key may not publish this, ConflictError if the version exists, BadRequestError if the model
+        cannot be served, ValueError if a path cannot be published.
+
+        Example:
+            client.models.publish("churn", "./churn", alias="production")
+        """
+        query = {"version": version, "alias": alias, "description": description or None, "format": format}
+        with packed(model, sample=sample, metrics=metrics, format=format) as archive, ProgressBar(progress, name, "bytes") as bar:
+            record = await self._transport.send(
+                f"/v1/models/{name}/versions", archive.path, key=key or uuid.uuid4().hex, headers=archive.headers,
+                deadline=Deadline(timeout), show=lambda sent: bar.show(sent, archive.size), **query,
+            )  # fmt: skip
+        return Published(*(record[field] for field in ("name", "version", "format", "inputs", "outputs", "promotion")))
+
+    async def promote(self, name: str, version: str, alias: str = "production") -> Record:
+        """Point an alias to a version as soon as a worker serves it. Raises NotFoundError."""
+        record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}", {"version": version})
         return record
 
     async def delete_version(self, name: str, version: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,27 @@ class AsyncTransport:
         """The JSON of a response to a body that is not JSON. The request is repeated after any transient failure."""
         headers = {"idempotency-key": f'"{key}"', "content-type": media_type}
         return await self._json("POST", path, None, safe=True, content=content, params=_present(query), headers=headers)
+
+    async def send(
+        self, path: str, file: Path, *, key: str, headers: dict[str, str], deadline: Deadline, show: Callable[[int], None], **query: Any
+    ) -> Any:
+        """Send a local file as the body, as it is read. The request is repeated after any transient failure.
+
+        `show` is called with the bytes that were sent.
+        """
+
+        async def blocks() -> AsyncIterator[bytes]:
+            with file.open("rb") as content:
+                while block := content.read(_BLOCK):
+                    yield block
+                    show(content.tell())
+
+        headers = {"idempotency-key": f'"{key}"', **headers}
+        return await self._json("POST", path, deadline, safe=True, hold_s=None, body=blocks, params=_present(query), headers=headers)
+
+    async def put(self, path: str, body: Any) -> Any:
+        """The JSON of a response."""
+        return await self._json("PUT", path, None, safe=True, json=body)
 
     async def patch(self, path: str, body: Any) -> Any:
         """The JSON of a response."""
@@ -122,14 +143,23 @@ class AsyncTransport:
             await asyncio.sleep(min(pause, deadline.left()))
 
     async def _json(
-        self, method: str, path: str, deadline: Deadline | None, *, safe: bool, hold_s: float | None = 0.0, **options: Any
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline | None,
+        *,
+        safe: bool,
+        hold_s: float | None = 0.0,
+        body: Callable[[], AsyncIterator[bytes]] | None = None,
+        **options: Any,
     ) -> Any:
         deadline = deadline or Deadline(self.timeout)
         retries = self._retries(deadline, safe=safe)
         while True:
             failure: httpx.Response | httpx.TransportError
+            content: dict[str, Any] = {"content": body()} if body else {}
             try:
-                response = await self._client().request(method, path, timeout=_timeout(hold_s, deadline), **options)
+                response = await self._client().request(method, path, timeout=_timeout(hold_s, deadline), **content, **options)
             except httpx.TransportError as error:
                 failure = error
             else:

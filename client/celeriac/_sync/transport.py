@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -60,6 +60,27 @@ class Transport:
         """The JSON of a response to a body that is not JSON. The request is repeated after any transient failure."""
         headers = {"idempotency-key": f'"{key}"', "content-type": media_type}
         return self._json("POST", path, None, safe=True, content=content, params=_present(query), headers=headers)
+
+    def send(
+        self, path: str, file: Path, *, key: str, headers: dict[str, str], deadline: Deadline, show: Callable[[int], None], **query: Any
+    ) -> Any:
+        """Send a local file as the body, as it is read. The request is repeated after any transient failure.
+
+        `show` is called with the bytes that were sent.
+        """
+
+        def blocks() -> Iterator[bytes]:
+            with file.open("rb") as content:
+                while block := content.read(_BLOCK):
+                    yield block
+                    show(content.tell())
+
+        headers = {"idempotency-key": f'"{key}"', **headers}
+        return self._json("POST", path, deadline, safe=True, hold_s=None, body=blocks, params=_present(query), headers=headers)
+
+    def put(self, path: str, body: Any) -> Any:
+        """The JSON of a response."""
+        return self._json("PUT", path, None, safe=True, json=body)
 
     def patch(self, path: str, body: Any) -> Any:
         """The JSON of a response."""
@@ -122,14 +143,23 @@ class Transport:
             time.sleep(min(pause, deadline.left()))
 
     def _json(
-        self, method: str, path: str, deadline: Deadline | None, *, safe: bool, hold_s: float | None = 0.0, **options: Any
+        self,
+        method: str,
+        path: str,
+        deadline: Deadline | None,
+        *,
+        safe: bool,
+        hold_s: float | None = 0.0,
+        body: Callable[[], Iterator[bytes]] | None = None,
+        **options: Any,
     ) -> Any:
         deadline = deadline or Deadline(self.timeout)
         retries = self._retries(deadline, safe=safe)
         while True:
             failure: httpx.Response | httpx.TransportError
+            content: dict[str, Any] = {"content": body()} if body else {}
             try:
-                response = self._client().request(method, path, timeout=_timeout(hold_s, deadline), **options)
+                response = self._client().request(method, path, timeout=_timeout(hold_s, deadline), **content, **options)
             except httpx.TransportError as error:
                 failure = error
             else:
