@@ -32,6 +32,10 @@ USAGE_DRIFT: Final = Counter(
     "Open jobs and batches that were missing from what their owner has under way, or were in it wrongly, by policy; 0 unless a key was damaged.",
     ["policy"],
 )
+RUN_SECONDS_LOST: Final = Counter(
+    "celeriac_run_seconds_lost",
+    "Run seconds of synchronous predictions that no owner was charged for, because Redis did not answer. Only with a limit on run seconds.",
+)
 RATE_LIMITED: Final = Counter(
     "celeriac_rate_limited",
     "Requests rejected by a limit of their owner or API key, by policy: `owner_requests_per_minute`, `owner_jobs_open` …",

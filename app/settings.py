@@ -203,6 +203,11 @@ class Settings(BaseSettings):
     limit_batches_open: int = _quota("batches_open")
     limit_files: int = _quota("files")
     limit_files_bytes: int = _quota("files_bytes")
+    limit_run_seconds_per_day: int = _quota("run_seconds_per_day")
+    run_seconds_pools: str = Field(
+        "",
+        description="Comma-separated pools whose run seconds count, for example those with GPUs (default: all pools).",
+    )
     owner_limits: str = Field(
         "",
         description="Comma-separated limits of single owners, which replace those of every owner, for example `team-a=jobs_open:1000,team-a=rows_per_hour:0`. 0 means no limit.",

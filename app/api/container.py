@@ -31,6 +31,7 @@ from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
 from app.core.jobs import new_id
 from app.core.pipelines import PIPELINE
+from app.core.run_times import RunTimes
 from app.core.schedules import PARENT
 from app.core.stats import Collector
 from app.direct.lane import DirectLane
@@ -66,6 +67,7 @@ from app.services.pools import PoolService
 from app.services.predictions import PredictionService
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
+from app.services.run_times import RunTimesRecorder
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.stats import StatsRecorder, StatsService
@@ -124,10 +126,20 @@ class Container:
         collector = Collector() if settings.stats_max_series else None
         series = SeriesIndex(redis, settings.stats_max_series)
         batcher = Batcher(
-            redis, process, settings, catalog.slots, admission.refusal, estimate, pool_states.check, fair_share, series, collector
+            redis,
+            process,
+            settings,
+            catalog.slots,
+            admission.refusal,
+            estimate,
+            pool_states.check,
+            fair_share,
+            series,
+            collector,
+            rate_limits.run_times,
         )
         pauses = Pauses(loops.add("pauses"))
-        lane, off = _direct_lane(settings, repository, process, pauses, collector)
+        lane, off = _direct_lane(settings, repository, process, pauses, collector, rate_limits.run_times)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
@@ -135,7 +147,7 @@ class Container:
             redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
         )
 
-        batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel)
+        batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel, rate_limits.count_run)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
@@ -165,6 +177,8 @@ class Container:
         background: list[_BackgroundLoop] = []
         if collector is not None:
             background.append(StatsRecorder(redis, collector, series, loops.add("stats")))
+        if rate_limits.run_times is not None:
+            background.append(RunTimesRecorder(redis, rate_limits.run_times, loops.add("usage")))
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
@@ -183,7 +197,7 @@ class Container:
 
         kinds = {
             "batch": batch_progress.reconcile,
-            PIPELINE: PipelineReconciler(redis, settings, jobs.cancel, fair_share).reconcile,
+            PIPELINE: PipelineReconciler(redis, settings, jobs.cancel, fair_share, rate_limits.count_run).reconcile,
             PARENT: self.schedules.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler", IDLE_S))
@@ -258,7 +272,7 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
 
 
 def _direct_lane(
-    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None
+    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None, run_times: RunTimes | None
 ) -> tuple[DirectLane | None, str]:
     """Return the direct lane, or None and why there is none."""
     if settings.direct == "off":
@@ -271,7 +285,7 @@ def _direct_lane(
         reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
         log.warning("Every prediction takes the queue: %s", reason)
         return None, reason
-    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector), ""
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector, run_times), ""
 
 
 def container(request: Request) -> Container:

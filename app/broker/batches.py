@@ -22,6 +22,7 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choose, cut
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
+from app.core.rate_limits import Charge
 from app.settings import Settings
 from app.store import batches, jobs, model_pauses
 from app.store.batches import Change
@@ -40,13 +41,19 @@ class BatchReconciler:
     """The reconciliation of batches in one API process."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, settings: Settings, slots: Callable[[str], int], cancel: Callable[[str], Awaitable[Any]]
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        slots: Callable[[str], int],
+        cancel: Callable[[str], Awaitable[Any]],
+        charge: Callable[[str, str], Charge | None],
     ) -> None:
-        """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job."""
+        """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job; `charge(owner, pool)` returns what counts for an owner."""
         self._client = client
         self._settings = settings
         self._slots = slots
         self._cancel = cancel
+        self._charge = charge
 
     async def reconcile(self, id: str) -> float | None:
         """Decide and submit what a batch needs next. Return the seconds until the next look, or None."""
@@ -245,6 +252,7 @@ class BatchReconciler:
             limit_s=limit_s,
             retries=_TRIES,
             owner=requested.owner or DEFAULT_OWNER,
+            charge=self._charge(requested.owner or DEFAULT_OWNER, requested.pool),
             # Parts are assembled without the model.
             model="" if kind == ASSEMBLY else requested.model,
         )

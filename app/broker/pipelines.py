@@ -23,6 +23,7 @@ from app.core.errors import CeleriacError, DeadlineExceeded, InvalidInput, Paylo
 from app.core.handlers import RESULT, as_tensor
 from app.core.jobs import Progress, State
 from app.core.pipelines import INPUTS, PIPELINE, STEP, Step, fill, references
+from app.core.rate_limits import Charge
 from app.core.tiers import Tier
 from app.settings import Settings
 from app.store import jobs, pipelines, scripts
@@ -49,13 +50,19 @@ class PipelineReconciler:
     """The reconciliation of pipeline runs in one API process."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, settings: Settings, cancel: Callable[[str], Awaitable[Any]], fair_share: FairShare
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        cancel: Callable[[str], Awaitable[Any]],
+        fair_share: FairShare,
+        charge: Callable[[str, str], Charge | None],
     ) -> None:
-        """`cancel` cancels a job. `fair_share` says which steps wait in a backlog."""
+        """`cancel` cancels a job. `fair_share` says which steps wait in a backlog. `charge(owner, pool)` returns what a step counts for its owner."""
         self._client = client
         self._settings = settings
         self._cancel = cancel
         self._fair_share = fair_share
+        self._charge = charge
         self._pauses: dict[str, float] = {}
         """When steps of many branches are counted again. Counting thousands whenever one ends would cost more than the branches themselves."""
 
@@ -175,6 +182,7 @@ class PipelineReconciler:
             retries=step.retries,
             deadline_s=max(0.001, run.job.expires_at - time.time()),
             owner=run.job.owner,
+            charge=self._charge(run.job.owner, target.pool),
             tier=run.job.tier if index is None else Tier.DEFAULT,
         )
         await submission.submit(self._client, self._settings, task, self._fair_share if index is None else None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.errors import PayloadTooLarge, QuotaExceeded, RateLimited
-from app.core.quotas import JOBS_OPEN, QUOTAS, Quota
+from app.core.quotas import QUOTAS, RUN_SECONDS, Quota
 
 REQUESTS: Final = "requests"
 ROWS: Final = "rows"
@@ -93,7 +93,9 @@ class Charge:
     usages: list[Usage] = field(default_factory=list)
 
     def cost(self, limit: RateLimit | Quota) -> int:
-        """Return what the request takes from a limit."""
+        """Return what the request takes from a limit, or for run seconds its rows, by which the jobs of a delivery share them."""
+        if limit.name == RUN_SECONDS:
+            return max(1, self.rows)
         return self.rows if limit.unit == ROWS else 1
 
     def check(self) -> None:
@@ -109,7 +111,7 @@ class Charge:
         """Return the error for a request that a limit does not admit now."""
         limit, cost = usage.limit, self.cost(usage.limit)
         if isinstance(limit, Quota):
-            return exceeded(limit, usage.subject, limit.quota - usage.remaining)
+            return exceeded(limit, usage.subject, limit.quota - usage.remaining, reset_s=usage.reset_s)
         return RateLimited(
             f"{_subject(limit, usage.subject)} may send {limit.quota} {limit.unit} per {limit.window}. The request needs {cost}, "
             f"and {usage.remaining} {'is' if usage.remaining == 1 else 'are'} left. Try again in {usage.reset_s:.3g} s.",
@@ -117,14 +119,23 @@ class Charge:
         )
 
 
-def counted(owner: str) -> Charge:
-    """Return the charge of a job that no limit refuses, and that counts as an open job of its owner."""
-    return Charge(((Quota(JOBS_OPEN, 0), owner),), 0)
+def counted(owner: str, *names: str, rows: int = 0) -> Charge:
+    """Return the charge of a job that no limit refuses, and that counts in these quotas of its owner."""
+    return Charge(tuple((Quota(name, 0), owner) for name in names), rows)
 
 
-def exceeded(quota: Quota, owner: str, used: int, needed: int = 1) -> QuotaExceeded:
-    """Return the error for a request of an owner that has `used` of a quota, and needs more than is left."""
-    return QuotaExceeded(quota.refusal(owner, used, needed), usage=Usage(quota, owner, quota.quota - used, 0.0))
+def exceeded(quota: Quota, owner: str, used: int, needed: int = 1, reset_s: float = 0.0) -> QuotaExceeded:
+    """Return the error for a request of an owner that has `used` of a quota, and needs more than is left.
+
+    Args:
+        quota: The quota.
+        owner: The owner.
+        used: What the owner has used of it.
+        needed: What the request needs.
+        reset_s: Seconds until the quota returns. 0 if time does not return it.
+    """
+    detail, usage = quota.refusal(owner, used, needed, reset_s), Usage(quota, owner, quota.quota - used, reset_s)
+    return QuotaExceeded(detail, usage=usage, **({"retry_after_s": reset_s} if reset_s else {}))
 
 
 def of_key(limits: Mapping[str, int]) -> tuple[RateLimit, ...]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from app import metrics
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError, PredictionOutOfMemory
 from app.core.jobs import State
 from app.core.models import Manifest
+from app.core.run_times import RunTimes
 from app.core.stacking import concatenate, split
 from app.core.stats import Collector
 from app.core.tensors import Tensor
@@ -34,6 +36,7 @@ class Predicts(Protocol):
 class _Request:
     inputs: Sequence[Tensor]
     rows: int
+    owner: str
     answer: asyncio.Future[list[Tensor] | None]
 
 
@@ -55,6 +58,7 @@ class DirectVersion:
         max_rows: int,
         max_ms: float,
         collector: Collector | None = None,
+        run_times: RunTimes | None = None,
     ) -> None:
         self.manifest = manifest
         self.size = size
@@ -66,6 +70,7 @@ class DirectVersion:
         self._max_rows = max(1, min(max_rows, manifest.batch.max_rows))
         self._max_s = max_ms / 1000
         self._collector = collector
+        self._run_times = run_times
         self._took_s = 0.0
         self._slow_calls = 0
         self._lines: dict[tuple[object, ...], list[_Request]] = {}
@@ -73,14 +78,16 @@ class DirectVersion:
         self._rows = metrics.BATCH_ROWS.labels(*manifest.key).observe
         self._succeeded = metrics.JOBS_ENDED.labels(*manifest.key, "succeeded").inc
 
-    def predict(self, inputs: Sequence[Tensor], outputs: tuple[str, ...]) -> asyncio.Future[list[Tensor] | None]:
-        """Return a future of the outputs. It is None if the queue has to predict.
+    def predict(
+        self, inputs: Sequence[Tensor], outputs: tuple[str, ...], owner: str = DEFAULT_OWNER
+    ) -> asyncio.Future[list[Tensor] | None]:
+        """Return a future of the outputs. It is None if the queue has to predict. `owner` is charged for the time of the call.
 
         Raises (from the future):
             CeleriacError: The prediction failed.
         """
         loop = asyncio.get_running_loop()
-        request = _Request(inputs, inputs[0].rows, loop.create_future())
+        request = _Request(inputs, inputs[0].rows, owner, loop.create_future())
         key = (outputs, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
         line = self._lines.get(key)
         if line is None:
@@ -125,7 +132,7 @@ class DirectVersion:
         except CeleriacError as error:
             if len(requests) == 1:
                 metrics.JOBS_ENDED.labels(*self.manifest.key, error.code).inc()
-                self._count({State.FAILED: 1}, 0)
+                self._count({State.FAILED: 1}, 0, requests)
                 requests[0].answer.set_exception(error)
                 return
             middle = len(requests) // 2
@@ -136,13 +143,15 @@ class DirectVersion:
                 request.answer.set_exception(error)
         else:
             self._succeeded(len(requests))
-            self._count({State.SUCCEEDED: len(requests)}, sum(rows))
+            self._count({State.SUCCEEDED: len(requests)}, sum(rows), requests)
             for request, answer in zip(requests, answers, strict=True):
                 request.answer.set_result(answer)
 
-    def _count(self, ended: Mapping[State, int], rows: int) -> None:
+    def _count(self, ended: Mapping[State, int], rows: int, requests: Sequence[_Request]) -> None:
         if self._collector is not None:
             self._collector.count(self.manifest, ended, rows=rows, run_s=self._took_s)
+        if self._run_times is not None:
+            self._run_times.count(self.manifest.pool, [(request.owner, request.rows) for request in requests], self._took_s)
 
     def _call(self, inputs: list[Tensor], outputs: tuple[str, ...], rows: int) -> list[Tensor]:
         began, began_cpu = time.monotonic(), time.thread_time()

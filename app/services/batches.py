@@ -17,7 +17,7 @@ from app.core import audit, callers
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.audit import Action, Target
 from app.core.batches import RESUMABLE, Batch, BatchSpec, Part, Status
-from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, from_dict
+from app.core.errors import BatchConflict, BatchNotFound, CeleriacError, FileNotFound, InvalidFile, QueueFull, QuotaExceeded, from_dict
 from app.core.jobs import new_id
 from app.core.quotas import BATCHES_OPEN, Quota
 from app.services.holds import Holds
@@ -60,7 +60,7 @@ class BatchService:
 
         Raises:
             QueueFull: Too many batches are running in the pool.
-            QuotaExceeded: The owner has as many open batches as it may.
+            QuotaExceeded: The owner has as many open batches, or has used as many run seconds, as it may.
             PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
             InvalidFile: The file is invalid. The batch is forgotten.
@@ -79,12 +79,17 @@ class BatchService:
 
         Raises:
             QueueFull: Too many batches are running in the pool.
-            QuotaExceeded: The owner has as many open batches as it may.
+            QuotaExceeded: The owner has as many open batches, or has used as many run seconds, as it may.
             PoolDraining: The pool accepts no new work.
             BatchConflict: Another batch writes the same output.
         """
         if self._pools.refusal(spec.pool) and await batches.read(self._client, id) is None:
             self._pools.check(spec.pool)
+        try:
+            await self._rate_limits.check_run(self._client, spec.owner or DEFAULT_OWNER, spec.pool)
+        except QuotaExceeded:
+            if await batches.read(self._client, id) is None:
+                raise
         most, quota = self._settings.max_batches, self._quota(spec)
         created = await batches.create(self._client, id, spec, time.time(), most, quota)
         if not created and await batches.read(self._client, id) is None:
@@ -144,6 +149,7 @@ class BatchService:
         spec = batch.spec
         callers.check_model(spec.model)
         callers.check_pool(spec.pool)
+        await self._rate_limits.check_run(self._client, spec.owner or DEFAULT_OWNER, spec.pool)
         await self._claim_output(id, spec)
         expires_at, quota = time.time() + spec.window_s, self._quota(spec)
         change = Change(

@@ -117,7 +117,7 @@ class JobService:
             QueueFull: The queue or Redis is full. No job was made.
             PoolDraining: The pool accepts no new work. No job was made.
             RateLimited: A rate limit of the caller is reached. No job was made.
-            QuotaExceeded: The owner has as many open jobs as it may. No job was made.
+            QuotaExceeded: The owner has as many open jobs, or has used as many run seconds, as it may. No job was made.
             ConcurrencyLimitReached: The concurrency key has its limit of jobs. No job was made.
             StoreUnavailable: Redis is unavailable. No job was made.
             CeleriacError: `identity.conflict`, if the job exists with another payload.
@@ -125,7 +125,8 @@ class JobService:
         if owner is None:
             callers.check_tier(tier)
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
-        charge = self._rate_limits.charge(inputs[0].rows) if owner is None else self._rate_limits.count(owner)
+        rows, pool = inputs[0].rows, manifest.pool
+        charge = self._rate_limits.charge(rows, pools=[pool]) if owner is None else self._rate_limits.count(owner, pool, rows)
         owner = callers.owner() if owner is None else owner
         try:
             item, accepted = await self._batcher.submit(

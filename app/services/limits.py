@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import redis.asyncio
 
 from app.core import callers
 from app.core.api_keys import Scope
-from app.core.quotas import BATCHES_OPEN, FILES, FILES_BYTES, JOBS_OPEN, QUOTAS
+from app.core.quotas import BATCHES_OPEN, FILES, FILES_BYTES, JOBS_OPEN, QUOTAS, RUN_SECONDS, until_midnight_s
 from app.core.rate_limits import RateLimit, Usage
 from app.services.rate_limits import RateLimits
 from app.store import usage
@@ -48,4 +49,8 @@ class LimitService:
         }
         if FILES in quotas or FILES_BYTES in quotas:
             used[FILES], used[FILES_BYTES] = await asyncio.to_thread(files().usage, owner)
-        return [Usage(quota, owner, quota.quota - used[name], 0.0) for name, quota in quotas.items()]
+        now = time.time()
+        if RUN_SECONDS in quotas:
+            used[RUN_SECONDS] = int(await usage.run_seconds(self._client, owner, now))
+        resets = {RUN_SECONDS: until_midnight_s(now)}
+        return [Usage(quota, owner, quota.quota - used[name], resets.get(name, 0.0)) for name, quota in quotas.items()]

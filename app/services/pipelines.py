@@ -126,14 +126,14 @@ class PipelineService:
             QueueFull: Redis is full.
             PoolDraining: The pool of a step accepts no new work.
             RateLimited: A rate limit of the caller is reached.
-            QuotaExceeded: The owner has as many open jobs as it may.
+            QuotaExceeded: The owner has as many open jobs, or has used as many run seconds, as it may.
         """
         if reason := self._admission.refusal():
             raise QueueFull(reason, retry_after_s=5)
         pools = {pool for pool, *_ in request.plan["targets"].values()}
         if any(map(self._pools.refusal, pools)) and await jobs.read(self._client, id, whole=False) is None:
             self._check_pools(pools)
-        charge = self._rate_limits.charge()
+        charge = self._rate_limits.charge(pools=pools)
         ttl = self._settings.job_ttl_s
         spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE, tier=request.tier)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
@@ -210,7 +210,7 @@ class PipelineService:
             owner=before.owner,
             webhook=webhook,
             inherited=inherited,
-            charge=self._rate_limits.charge(),
+            charge=self._rate_limits.charge(pools={target.pool for target in run.targets.values()}),
         )
         return await self._jobs.get(new)
 

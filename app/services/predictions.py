@@ -24,10 +24,8 @@ from app.core.tiers import Tier
 from app.direct.lane import DirectLane
 from app.services.model_pauses import ModelPauses
 from app.services.pool_states import PoolStates
-from app.services.rate_limits import RateLimits
+from app.services.rate_limits import RateLimits, pay
 from app.settings import Settings
-from app.store import rate_limits as charges
-from app.store import scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +96,12 @@ class PredictionService:
         if version is not None and manifest.pool in self._pools.states:
             metrics.DIRECT_REFUSED.labels("pool").inc()
             version = None
-        charge = self._rate_limits.charge(inputs[0].rows, job=False)
+        charge = self._rate_limits.charge(inputs[0].rows, pools=[manifest.pool], job=False)
         if version is not None:
             if charge is not None:
                 await self._pay(charge)
                 charge = None
-            answer = await version.predict(inputs, outputs)
+            answer = await version.predict(inputs, outputs, callers.owner())
             if answer is not None:
                 _answered(manifest.name, manifest.version, Lane.DIRECT)()
                 return Prediction(new_id(time.time()), answer, Lane.DIRECT)
@@ -133,11 +131,10 @@ class PredictionService:
     async def _pay(self, charge: Charge) -> None:
         """Charge the rate limits, as a script that enqueues does."""
         try:
-            status, *rest = await scripts.run_async(self._client, scripts.charge(charge))
+            await pay(self._client, charge)
         except (RedisError, OSError) as failure:
             metrics.JOBS_REFUSED.labels(StoreUnavailable.code).inc()
             raise StoreUnavailable(f"Redis did not take the job. Try again: {failure}") from None
-        charges.conclude(status, rest, charge)
 
 
 @cache

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+import redis.asyncio
+
 from app.core import callers
 from app.core.api_keys import Caller
-from app.core.quotas import JOBS_OPEN, QUOTAS, Quota
+from app.core.quotas import JOBS_OPEN, QUOTAS, RUN_SECONDS, Quota
 from app.core.rate_limits import NAMES, Charge, RateLimit, counted, of_owner, overrides, quotas_of_owner
-from app.settings import Settings
+from app.core.run_times import RunTimes
+from app.settings import Settings, names
+from app.store import rate_limits, scripts
 
 _CHARGES: Final[ContextVar[list[Charge] | None]] = ContextVar("charges", default=None)
 
@@ -26,6 +30,9 @@ class RateLimits:
         self._single = {owner: (of_owner(limits), quotas_of_owner(limits)) for owner, limits in single.items()}
         self.any = any(rates or quotas for rates, quotas in (self._every, *self._single.values()))
         """Whether any owner has a limit."""
+        limited = any(RUN_SECONDS in quotas for _, quotas in (self._every, *self._single.values()))
+        self.run_times = RunTimes(frozenset(names(settings.run_seconds_pools))) if limited else None
+        """Run seconds of synchronous predictions, and the pools that count. None if no owner has a limit on run seconds."""
 
     def limits(self, caller: Caller | None) -> bool:
         """Return whether any limit may hold for a caller."""
@@ -39,15 +46,27 @@ class RateLimits:
         """Return a quota of an owner, or None if it has no such quota."""
         return self._single.get(owner, self._every)[1].get(name)
 
-    def count(self, owner: str) -> Charge | None:
-        """Return the charge of a job that no limit refuses. It counts if its owner has a quota of open jobs."""
-        return counted(owner) if self.quota(JOBS_OPEN, owner) else None
+    def count(self, owner: str, pool: str, rows: int) -> Charge | None:
+        """Return the charge of a job that no limit refuses. It counts in the quotas of open jobs and run seconds."""
+        open = [JOBS_OPEN] if self.quota(JOBS_OPEN, owner) else []
+        run = [RUN_SECONDS] if self._runs_count([pool]) else []
+        return counted(owner, *open, *run, rows=rows) if open or run else None
 
-    def charge(self, rows: int = 0, *, job: bool = True) -> Charge | None:
+    def count_run(self, owner: str, pool: str) -> Charge | None:
+        """Return the charge of a part of accepted work, of which only the run seconds count."""
+        return counted(owner, RUN_SECONDS) if self._runs_count([pool]) else None
+
+    async def check_run(self, client: redis.asyncio.Redis, owner: str, pool: str) -> None:
+        """Raise QuotaExceeded if the work of an owner has run for as long today as it may in this pool."""
+        if (quota := self.quota(RUN_SECONDS, owner)) and self._runs_count([pool]):
+            await pay(client, Charge(((quota, owner),), 0))
+
+    def charge(self, rows: int = 0, *, pools: Iterable[str], job: bool = True) -> Charge | None:
         """Return what a request of the current caller takes from limits, or None if no limit holds for it.
 
         Args:
             rows: Rows of the request. A pipeline run and a training count as a request without rows.
+            pools: The pools that may run it.
             job: Whether it creates a job, which its owner has open until it ends.
 
         Raises:
@@ -60,6 +79,11 @@ class RateLimits:
         limits: list[tuple[RateLimit | Quota, str]] = [(limit, owner) for limit in self.rates(owner)]
         if job and (quota := self.quota(JOBS_OPEN, owner)):
             limits.append((quota, owner))
+        if self._runs_count(pools):
+            quota = self.quota(RUN_SECONDS, owner)
+            # Without a quota it is counted, too: the owners of a delivery share the run.
+            if quota or job:
+                limits.append((quota or Quota(RUN_SECONDS, 0), owner))
         if caller is not None:
             limits += [(limit, caller.id) for limit in caller.limits]
         if not limits:
@@ -70,6 +94,23 @@ class RateLimits:
         if charges is not None:
             charges.append(charge)
         return charge
+
+    def _runs_count(self, pools: Iterable[str]) -> bool:
+        """Return whether run seconds count in one of these pools."""
+        counting = self.run_times
+        return counting is not None and (not counting.pools or any(pool in counting.pools for pool in pools))
+
+
+async def pay(client: redis.asyncio.Redis, charge: Charge) -> None:
+    """Charge the limits of a request that does not enter a queue.
+
+    Raises:
+        RateLimited: A rate limit refuses the request.
+        QuotaExceeded: A quota refuses the request.
+        RedisError: Redis did not answer.
+    """
+    status, *rest = await scripts.run_async(client, scripts.charge(charge))
+    rate_limits.conclude(status, rest, charge)
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class TrainingService:
             QueueFull: The queue or Redis is full.
             PoolDraining: The pool accepts no new work.
             RateLimited: A rate limit of the caller is reached.
-            QuotaExceeded: The owner has as many open jobs as it may.
+            QuotaExceeded: The owner has as many open jobs, or has used as many run seconds, as it may.
             CeleriacError: The conflict of `identity`.
         """
         training, webhook = self.parse(request)
@@ -95,7 +95,7 @@ class TrainingService:
         if self._pools.refusal(training.pool) and await jobs.read(self._client, id, whole=False) is None:
             self._pools.check(training.pool)
         owner = callers.owner()
-        charge = self._rate_limits.charge()
+        charge = self._rate_limits.charge(pools=[training.pool])
         await trainings.add(self._client, id, owner)
         spec = training.as_dict()
         job = submission.Submission(

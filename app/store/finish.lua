@@ -7,6 +7,8 @@
 local keep, channel = ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
+-- Without a delivery this call is repeated, and the run was counted.
+local run = redis.pcall('HMGET', KEYS[1], 'began', 'rows_of')
 -- Commands that free memory come first: then Redis accepts the others although it is full, and running jobs can end.
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -61,6 +63,7 @@ for i = 9, #ARGV, 8 do
   end
 end
 add_figures(series, now, lanes)
+if run[1] and run[2] then add_run(run[2], now - run[1], now) end
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

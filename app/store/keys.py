@@ -169,6 +169,11 @@ def open_batches(owner: str) -> str:
     return f"{PREFIX}batches:open:{owner}"
 
 
+def run_seconds(day: int | str) -> str:
+    """Hash owner -> milliseconds that its work ran on a UTC day, counted in days since 1970: two days; only with a limit on them."""
+    return f"{PREFIX}run-seconds:{day}"
+
+
 def console_session(digest: str) -> str:
     """String, JSON: the API key of a browser that signed in to the console, by the hash of its cookie: until the session ends."""
     return f"{PREFIX}console-session:{digest}"

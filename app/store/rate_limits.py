@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import orjson
 
 from app import metrics
 from app.core.errors import QuotaExceeded, RateLimited
-from app.core.quotas import Quota
+from app.core.quotas import RUN_SECONDS, Quota
 from app.core.rate_limits import Charge, RateLimit, Usage
+
+_OPEN: Final = 0
+_RUN: Final = -1
+"""What the script gets in place of the window of a rate limit."""
 
 
 def encode(charges: Sequence[Charge | None]) -> bytes:
@@ -36,11 +41,12 @@ def note_refusal(limit: RateLimit | Quota) -> None:
 
 
 def note_usages(answer: Sequence[int], charges: Sequence[Charge | None]) -> None:
-    """Note in the charges of admitted jobs what is left of each limit."""
+    """Note in the charges of admitted jobs what is left of each limit. What is counted without a limit is not noted."""
     numbers = iter(answer)
     for charge in charges:
         if charge is not None:
-            charge.usages = [Usage(limit, subject, next(numbers), next(numbers) / 1e6) for limit, subject in charge.limits]
+            usages = [Usage(limit, subject, next(numbers), next(numbers) / 1e6) for limit, subject in charge.limits]
+            charge.usages = [usage for usage in usages if usage.limit.quota]
 
 
 def conclude(status: bytes, rest: Sequence[Sequence[int]], charge: Charge | None) -> None:
@@ -58,7 +64,10 @@ def conclude(status: bytes, rest: Sequence[Sequence[int]], charge: Charge | None
 
 
 def _limits(charge: Charge) -> list[tuple[str, int, int, int]]:
-    return [
-        (f"{limit.policy}:{subject}" if isinstance(limit, RateLimit) else subject, charge.cost(limit), limit.quota, limit.window_s)
-        for limit, subject in charge.limits
-    ]
+    return [_encoded(limit, subject, charge.cost(limit)) for limit, subject in charge.limits]
+
+
+def _encoded(limit: RateLimit | Quota, subject: str, cost: int) -> tuple[str, int, int, int]:
+    if isinstance(limit, RateLimit):
+        return f"{limit.policy}:{subject}", cost, limit.quota, limit.window_s
+    return subject, cost, limit.quota, _RUN if limit.name == RUN_SECONDS else _OPEN

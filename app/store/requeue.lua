@@ -6,7 +6,7 @@
 local ttl = ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
-local old = redis.call('HMGET', KEYS[1], 'attempts', 'limit', 'queue', 'shares', 'target', 'jobs', 'model')
+local old = redis.call('HMGET', KEYS[1], 'attempts', 'limit', 'queue', 'shares', 'target', 'jobs', 'model', 'rows_of')
 -- HDEL is allowed although Redis is full, and then the other commands are too.
 redis.call('HDEL', KEYS[1], '')
 -- A job costs its owner an average part of the delivery.
@@ -23,6 +23,7 @@ for i = 4, #ARGV, 6 do
   if old[1] and record[1] == 'running' and record[2] == attempt then
     redis.call('HSET', delivery, 'body', body, 'jobs', job, 'attempts', old[1], 'limit', old[2], 'queue', old[3])
     if old[7] then redis.call('HSET', delivery, 'model', old[7]) end
+    if old[8] and record[4] then redis.call('HSET', delivery, 'rows_of', cjson.encode({[record[4]] = 1})) end
     local shares = ''
     if old[4] then
       shares = cjson.encode({{record[4] or '', cost}})

@@ -29,7 +29,7 @@ _FUNCTIONS: Final = {
     "rate_limits": "rate_limits",
     "pauses": "paused_model|keep_paused",
     "backlog": "place|release|forward",
-    "usage": "open_job|close_job|correct",
+    "usage": "open_job|close_job|correct|add_run",
     "stats": "tally|add_figures",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }

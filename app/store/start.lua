@@ -17,7 +17,7 @@ if not alive and paused_model(delivery) then return 'paused' end
 -- HDEL is allowed although Redis is full, and then the other commands are too: queued jobs can run and free memory.
 redis.call('HDEL', KEYS[1], '')
 redis.call('ZADD', KEYS[2], now, delivery)
-redis.call('HSET', KEYS[1], 'runner', worker)
+redis.call('HSET', KEYS[1], 'runner', worker, 'began', now)
 local answer, count = {fields[1], now}, 0
 local webhooks = redis.call('EXISTS', keys.WEBHOOKS) == 1
 for id in fields[2]:gmatch('%S+') do

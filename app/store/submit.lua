@@ -38,7 +38,7 @@ if full then return {'full', length} end
 local gate, fate, refusal = ARGV[13] ~= '' and cjson.decode(ARGV[13]), 'admit', nil
 if gate then fate, refusal = decide(gate, queue) end
 if refusal then return refusal end
-local refused, usages, counted = rate_limits(ARGV[10], time)
+local refused, usages, counted, rows_of = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
 -- A job that is held back enters the queue when it is admitted.
 local position = redis.call('HINCRBY', KEYS[2], 'entered', fate == 'admit' and jobs or 0)
@@ -69,6 +69,7 @@ if jobs > 0 then
   end
   redis.call('HSET', KEYS[4], 'body', ARGV[4], 'jobs', table.concat(ids, ' '), 'attempts', ARGV[6], 'limit', ARGV[7], 'queue', queue)
   if model ~= '' then redis.call('HSET', KEYS[4], 'model', model) end
+  if rows_of and next(rows_of) then redis.call('HSET', KEYS[4], 'rows_of', cjson.encode(rows_of)) end
   if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
   add_figures(ARGV[15], now, {[0] = jobs})

@@ -1,5 +1,5 @@
--- What an owner has under way. `scripts.py` puts these functions before the scripts that call them.
--- It is a set and not a number, so that adding or removing a job twice changes nothing. A job whose record expires leaves it by its score.
+-- What an owner has under way, and how long its work ran. `scripts.py` puts these functions before the scripts that call them.
+-- What is under way is a set and not a number, so that adding or removing a job twice changes nothing. A job whose record expires leaves it by its score.
 
 -- Counts a job as open until it ends, or until its record expires.
 local function open_job(owner, id, expires_at)
@@ -25,4 +25,15 @@ local function correct(open_ones, id, record, open, now)
     if tonumber(expires_at) > tonumber(now) then return 1 end
   end
   return 0
+end
+
+-- Adds the milliseconds of a run to those of its owners on the UTC day of `now`, in proportion to their rows. rows_of: JSON, owner -> rows
+local function add_run(rows_of, seconds, now)
+  local rows, all, day = cjson.decode(rows_of), 0, keys.run_seconds .. math.floor(now / 86400)
+  for _, count in pairs(rows) do all = all + count end
+  for owner, count in pairs(rows) do
+    local added = math.floor(1000 * math.max(0, seconds) * count / all + 0.5)
+    -- A hash of a wrong type must not keep the outcomes of jobs from being written.
+    if redis.pcall('HINCRBY', day, owner, added) == added then redis.call('EXPIRE', day, 172800) end
+  end
 end

@@ -1,16 +1,16 @@
-"""What each owner has under way: its open jobs and batches. The scripts that change their states keep it."""
+"""What each owner has under way, its open jobs and batches, and how long its work ran today. The scripts that change states keep both."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import redis.asyncio
 
 from app import metrics
-from app.core.quotas import BATCHES_OPEN, JOBS_OPEN
+from app.core.quotas import BATCHES_OPEN, DAY_S, JOBS_OPEN
 from app.core.rate_limits import RateLimit, Usage
 from app.store import keys, scripts
 from app.store.reading import decodable
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 _RECOUNTED: Final = 1000
 """How many jobs or batches of each index of an owner are compared in one sweep. The next sweep compares the following ones."""
 _AT_ONCE: Final = 100
+_KEEP_DAY_S: Final = 2 * DAY_S
 _INDEXES: Final[dict[str, tuple[str, Callable[[str], str], Callable[[str], str]]]] = {
     JOBS_OPEN: ("recount_jobs", keys.open_jobs, keys.jobs_of),
     BATCHES_OPEN: ("recount_batches", keys.open_batches, keys.batches_of),
@@ -74,3 +75,20 @@ async def of_rates(client: redis.asyncio.Redis, limits: Iterable[tuple[RateLimit
         remaining = int(max(0.0, limit.window_s - reset_s) * limit.quota / limit.window_s + 0.005)
         usages.append(Usage(limit, subject, remaining, reset_s))
     return usages
+
+
+async def run_seconds(client: redis.asyncio.Redis, owner: str, now: float) -> float:
+    """Return how many seconds the work of an owner ran on the UTC day of `now`."""
+    return int(await client.hget(keys.run_seconds(int(now // DAY_S)), owner) or 0) / 1000
+
+
+async def add_run_seconds(client: redis.asyncio.Redis, seconds: Mapping[str, float], now: float) -> None:
+    """Add to what the work of owners ran on the UTC day of `now`, all or nothing."""
+    if not seconds:
+        return
+    day = keys.run_seconds(int(now // DAY_S))
+    async with client.pipeline(transaction=True) as pipe:
+        for owner, added in seconds.items():
+            pipe.hincrby(day, owner, round(1000 * added))
+        pipe.expire(day, _KEEP_DAY_S)
+        await pipe.execute()

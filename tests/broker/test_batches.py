@@ -36,7 +36,7 @@ def conductor(client: redis.asyncio.Redis) -> BatchReconciler:
     async def cancel(id: str) -> None:
         await scripts.run_async(client, scripts.end_job(id, State.CANCELLED, keep=60))
 
-    return BatchReconciler(client, settings(), lambda _: 4, cancel)
+    return BatchReconciler(client, settings(), lambda _: 4, cancel, lambda *_: None)
 
 
 async def end(client: redis.asyncio.Redis, id: str, result: dict[str, Any] | WorkerLost) -> None:
@@ -228,7 +228,7 @@ async def test_plans_and_chunks_together_are_no_more_than_the_processes(client: 
 
 
 async def test_a_plan_that_gives_way_is_continued_and_lets_chunks_of_others_run(client: redis.asyncio.Redis, redis_url: str) -> None:
-    alone = BatchReconciler(client, settings(), lambda _: 1, lambda id: asyncio.sleep(0))
+    alone = BatchReconciler(client, settings(), lambda _: 1, lambda id: asyncio.sleep(0), lambda *_: None)
     await begun(client, alone, "batch_a", rows=4000)
     await created(client, "batch_b")
     await alone.reconcile("batch_b")
@@ -257,7 +257,7 @@ async def test_a_batch_that_is_cancelled_while_its_plan_waits_for_a_process_ends
     async def never(id: str) -> None:
         raise AssertionError(f"{id} was never submitted")
 
-    alone = BatchReconciler(client, settings(), lambda _: 1, never)
+    alone = BatchReconciler(client, settings(), lambda _: 1, never, lambda *_: None)
     for id in ("batch_a", "batch_b"):
         await created(client, id)
         await alone.reconcile(id)

@@ -9,6 +9,7 @@ import pytest
 from app.core.errors import CeleriacError, PredictionFailed, PredictionOutOfMemory
 from app.core.jobs import State
 from app.core.models import Manifest, TensorSpec
+from app.core.run_times import RunTimes
 from app.core.stats import Collector, Series
 from app.core.tensors import Tensor, decode, encode
 from app.direct.marks import Marks
@@ -94,6 +95,14 @@ async def test_requests_are_counted_once_although_a_call_is_divided(marks: Marks
     await answers(version, tensor(1), tensor(2), tensor(3), tensor(4))
     figures = collector.take()[Series.of(MANIFEST)]
     assert (figures.submitted, figures.ended(State.SUCCEEDED), figures.ended(State.FAILED), figures.rows) == (4, 3, 1, 3)
+
+
+async def test_each_owner_is_charged_for_its_part_of_a_call(marks: Marks) -> None:
+    run_times = RunTimes()
+    version = DirectVersion(MANIFEST, Recording(), marks, 0, 4, 60_000.0, run_times=run_times)
+    await asyncio.gather(version.predict(tensor(1), ("x",), "a"), version.predict(tensor(2, 3, 4), ("x",), "b"))
+    seconds = run_times.take()
+    assert seconds["b"] == pytest.approx(3 * seconds["a"])
 
 
 async def test_a_request_that_is_left_to_the_queue_is_counted_there(marks: Marks) -> None:

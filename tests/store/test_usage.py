@@ -96,7 +96,7 @@ def test_a_job_without_a_quota_is_not_counted(store: Store) -> None:
 
 def test_a_replayed_job_counts_and_is_not_refused(store: Store) -> None:
     submit(store, "a", quota=1)
-    assert isinstance(store.submit(owners=["a"], charges=[counted("a")]), Delivery)
+    assert isinstance(store.submit(owners=["a"], charges=[counted("a", JOBS_OPEN)]), Delivery)
     assert open_jobs(store) == 2
 
 
@@ -271,7 +271,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(OWNERS))
     def replay(self, owner: str) -> None:
-        sent = self.store.submit(owners=[owner], charges=[counted(owner)])
+        sent = self.store.submit(owners=[owner], charges=[counted(owner, JOBS_OPEN)])
         self.waiting.append(sent)
         self.jobs += sent.jobs
 

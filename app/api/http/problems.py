@@ -111,7 +111,7 @@ def problem(request: Request, error: CeleriacError) -> Response:
         headers["retry-after"] = str(max(1, math.ceil(error.usage.reset_s)) if error.usage else 1)
         headers |= rate_limits.headers([error.usage] if error.usage else [])
     if isinstance(error, errors.QuotaExceeded):
-        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
         headers |= rate_limits.headers([error.usage])
     if challenge := _challenge(error):
         headers["www-authenticate"] = challenge
