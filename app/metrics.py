@@ -29,7 +29,8 @@ JOBS_SUBMITTED: Final = Counter(
 JOBS_REFUSED: Final = Counter("celeriac_jobs_refused", "Jobs rejected at submission, by error code.", ["code"])
 USAGE_DRIFT: Final = Counter(
     "celeriac_owner_usage_drift",
-    "Open jobs and batches that were missing from what their owner has under way, or were in it wrongly, by policy; 0 unless a key was damaged.",
+    "Open jobs and batches that were missing from what their owner has under way, or were in it wrongly, and owners whose bytes differed, by policy; "
+    "0 unless a key was damaged.",
     ["policy"],
 )
 RUN_SECONDS_LOST: Final = Counter(

@@ -201,6 +201,7 @@ class Settings(BaseSettings):
     limit_rows_per_day: int = _limit("rows", "day")
     limit_jobs_open: int = _quota("jobs_open")
     limit_batches_open: int = _quota("batches_open")
+    limit_bytes_open: int = _quota("bytes_open")
     limit_files: int = _quota("files")
     limit_files_bytes: int = _quota("files_bytes")
     limit_run_seconds_per_day: int = _quota("run_seconds_per_day")

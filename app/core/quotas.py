@@ -11,6 +11,7 @@ from typing import Final
 
 JOBS_OPEN: Final = "jobs_open"
 BATCHES_OPEN: Final = "batches_open"
+BYTES_OPEN: Final = "bytes_open"
 FILES: Final = "files"
 FILES_BYTES: Final = "files_bytes"
 RUN_SECONDS: Final = "run_seconds_per_day"
@@ -18,6 +19,7 @@ DAY_S: Final = 24 * 3600
 QUOTAS: Final = {
     JOBS_OPEN: "jobs that are queued or running",
     BATCHES_OPEN: "batches that have not ended",
+    BYTES_OPEN: "bytes of inputs of open jobs",
     FILES: "stored files",
     FILES_BYTES: "bytes of stored files",
     RUN_SECONDS: "seconds of run time per UTC day",
@@ -26,6 +28,7 @@ QUOTAS: Final = {
 _UNITS: Final = {
     JOBS_OPEN: "concurrent-requests",
     BATCHES_OPEN: "concurrent-requests",
+    BYTES_OPEN: "content-bytes",
     FILES_BYTES: "content-bytes",
     RUN_SECONDS: "seconds",
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.core.errors import PayloadTooLarge, QuotaExceeded, RateLimited
-from app.core.quotas import QUOTAS, RUN_SECONDS, Quota
+from app.core.quotas import BYTES_OPEN, QUOTAS, RUN_SECONDS, Quota
 
 REQUESTS: Final = "requests"
 ROWS: Final = "rows"
@@ -85,22 +85,31 @@ class Charge:
     Attributes:
         limits: The limits, each with its subject: the name of the owner, or the ID of the API key.
         rows: Rows of the request.
+        bytes: Bytes of its inputs.
         usages: What is left of each limit, once the request is admitted.
     """
 
     limits: tuple[tuple[RateLimit | Quota, str], ...]
     rows: int
+    bytes: int = 0
     usages: list[Usage] = field(default_factory=list)
 
     def cost(self, limit: RateLimit | Quota) -> int:
         """Return what the request takes from a limit, or for run seconds its rows, by which the jobs of a delivery share them."""
         if limit.name == RUN_SECONDS:
             return max(1, self.rows)
+        if limit.name == BYTES_OPEN:
+            return self.bytes
         return self.rows if limit.unit == ROWS else 1
 
     def check(self) -> None:
-        """Raise PayloadTooLarge if the request has more rows than a limit ever allows at once: sending it again would not help."""
+        """Raise PayloadTooLarge if the request has more rows or bytes than a limit ever allows at once: sending it again would not help."""
         for limit, subject in self.limits:
+            if limit.name == BYTES_OPEN and self.bytes > limit.quota > 0:
+                raise PayloadTooLarge(
+                    f"The inputs have {self.bytes} bytes. Owner {subject!r} may have {limit.quota} bytes of inputs of open jobs. "
+                    "Send fewer rows per request, or a batch."
+                )
             if isinstance(limit, RateLimit) and self.cost(limit) > limit.quota:
                 raise PayloadTooLarge(
                     f"The request has {self.rows} rows. {_subject(limit, subject)} may send {limit.quota} rows per {limit.window}. "
@@ -111,7 +120,7 @@ class Charge:
         """Return the error for a request that a limit does not admit now."""
         limit, cost = usage.limit, self.cost(usage.limit)
         if isinstance(limit, Quota):
-            return exceeded(limit, usage.subject, limit.quota - usage.remaining, reset_s=usage.reset_s)
+            return exceeded(limit, usage.subject, limit.quota - usage.remaining, cost, reset_s=usage.reset_s)
         return RateLimited(
             f"{_subject(limit, usage.subject)} may send {limit.quota} {limit.unit} per {limit.window}. The request needs {cost}, "
             f"and {usage.remaining} {'is' if usage.remaining == 1 else 'are'} left. Try again in {usage.reset_s:.3g} s.",
@@ -119,9 +128,9 @@ class Charge:
         )
 
 
-def counted(owner: str, *names: str, rows: int = 0) -> Charge:
+def counted(owner: str, *names: str, rows: int = 0, bytes: int = 0) -> Charge:
     """Return the charge of a job that no limit refuses, and that counts in these quotas of its owner."""
-    return Charge(tuple((Quota(name, 0), owner) for name in names), rows)
+    return Charge(tuple((Quota(name, 0), owner) for name in names), rows, bytes)
 
 
 def exceeded(quota: Quota, owner: str, used: int, needed: int = 1, reset_s: float = 0.0) -> QuotaExceeded:

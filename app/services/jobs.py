@@ -125,8 +125,11 @@ class JobService:
         if owner is None:
             callers.check_tier(tier)
         id, fingerprint = (identity.id, identity.fingerprint) if identity else ("", "")
-        rows, pool = inputs[0].rows, manifest.pool
-        charge = self._rate_limits.charge(rows, pools=[pool]) if owner is None else self._rate_limits.count(owner, pool, rows)
+        rows, pool, size = inputs[0].rows, manifest.pool, sum(len(tensor.data) for tensor in inputs)
+        if owner is None:
+            charge = self._rate_limits.charge(rows, pools=[pool], bytes=size)
+        else:
+            charge = self._rate_limits.count(owner, pool, rows, size)
         owner = callers.owner() if owner is None else owner
         try:
             item, accepted = await self._batcher.submit(

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.core import callers
 from app.core.api_keys import Scope
-from app.core.quotas import BATCHES_OPEN, FILES, FILES_BYTES, JOBS_OPEN, QUOTAS, RUN_SECONDS, until_midnight_s
+from app.core.quotas import BATCHES_OPEN, BYTES_OPEN, FILES, FILES_BYTES, JOBS_OPEN, QUOTAS, RUN_SECONDS, until_midnight_s
 from app.core.rate_limits import RateLimit, Usage
 from app.services.rate_limits import RateLimits
 from app.store import usage
@@ -47,6 +47,8 @@ class LimitService:
         used: dict[str, int] = {
             name: await usage.open_count(self._client, name, owner) for name in (JOBS_OPEN, BATCHES_OPEN) if name in quotas
         }
+        if BYTES_OPEN in quotas:
+            used[BYTES_OPEN] = await usage.open_bytes(self._client, owner)
         if FILES in quotas or FILES_BYTES in quotas:
             used[FILES], used[FILES_BYTES] = await asyncio.to_thread(files().usage, owner)
         now = time.time()

@@ -133,10 +133,10 @@ class PipelineService:
         pools = {pool for pool, *_ in request.plan["targets"].values()}
         if any(map(self._pools.refusal, pools)) and await jobs.read(self._client, id, whole=False) is None:
             self._check_pools(pools)
-        charge = self._rate_limits.charge(pools=pools)
         ttl = self._settings.job_ttl_s
         spec = encode_spec(request.name, "", (RESULT,), 1, fingerprint, PIPELINE, tier=request.tier)
         packed = request.inputs.packed if isinstance(request.inputs, LargeInputs) else pipelines.packed_inputs(request.inputs)
+        charge = self._rate_limits.charge(pools=pools, bytes=len(packed))
         kept = await pipelines.keep_inputs(packed, ttl)
         webhook = encode_webhook(request.webhook)
         return await pipelines.begin(
@@ -210,7 +210,7 @@ class PipelineService:
             owner=before.owner,
             webhook=webhook,
             inherited=inherited,
-            charge=self._rate_limits.charge(pools={target.pool for target in run.targets.values()}),
+            charge=self._rate_limits.charge(pools={target.pool for target in run.targets.values()}, bytes=len(kept)),
         )
         return await self._jobs.get(new)
 

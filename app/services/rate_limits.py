@@ -11,7 +11,7 @@ import redis.asyncio
 
 from app.core import callers
 from app.core.api_keys import Caller
-from app.core.quotas import JOBS_OPEN, QUOTAS, RUN_SECONDS, Quota
+from app.core.quotas import BYTES_OPEN, JOBS_OPEN, QUOTAS, RUN_SECONDS, Quota
 from app.core.rate_limits import NAMES, Charge, RateLimit, counted, of_owner, overrides, quotas_of_owner
 from app.core.run_times import RunTimes
 from app.settings import Settings, names
@@ -46,11 +46,11 @@ class RateLimits:
         """Return a quota of an owner, or None if it has no such quota."""
         return self._single.get(owner, self._every)[1].get(name)
 
-    def count(self, owner: str, pool: str, rows: int) -> Charge | None:
-        """Return the charge of a job that no limit refuses. It counts in the quotas of open jobs and run seconds."""
-        open = [JOBS_OPEN] if self.quota(JOBS_OPEN, owner) else []
-        run = [RUN_SECONDS] if self._runs_count([pool]) else []
-        return counted(owner, *open, *run, rows=rows) if open or run else None
+    def count(self, owner: str, pool: str, rows: int, bytes: int) -> Charge | None:
+        """Return the charge of a job that no limit refuses. It counts in the quotas of open jobs, of their bytes, and of run seconds."""
+        counting = [name for name in (JOBS_OPEN, BYTES_OPEN) if self.quota(name, owner)]
+        counting += [RUN_SECONDS] if self._runs_count([pool]) else []
+        return counted(owner, *counting, rows=rows, bytes=bytes) if counting else None
 
     def count_run(self, owner: str, pool: str) -> Charge | None:
         """Return the charge of a part of accepted work, of which only the run seconds count."""
@@ -61,24 +61,25 @@ class RateLimits:
         if (quota := self.quota(RUN_SECONDS, owner)) and self._runs_count([pool]):
             await pay(client, Charge(((quota, owner),), 0))
 
-    def charge(self, rows: int = 0, *, pools: Iterable[str], job: bool = True) -> Charge | None:
+    def charge(self, rows: int = 0, *, pools: Iterable[str], bytes: int = 0, job: bool = True) -> Charge | None:
         """Return what a request of the current caller takes from limits, or None if no limit holds for it.
 
         Args:
             rows: Rows of the request. A pipeline run and a training count as a request without rows.
             pools: The pools that may run it.
+            bytes: Bytes of its inputs.
             job: Whether it creates a job, which its owner has open until it ends.
 
         Raises:
-            PayloadTooLarge: The request has more rows than a limit ever allows at once.
+            PayloadTooLarge: The request has more rows or bytes than a limit ever allows at once.
         """
         caller = callers.CALLER.get()
         if not self.limits(caller):
             return None
         owner = callers.owner()
         limits: list[tuple[RateLimit | Quota, str]] = [(limit, owner) for limit in self.rates(owner)]
-        if job and (quota := self.quota(JOBS_OPEN, owner)):
-            limits.append((quota, owner))
+        if job:
+            limits += [(quota, owner) for name in (JOBS_OPEN, BYTES_OPEN) if (quota := self.quota(name, owner))]
         if self._runs_count(pools):
             quota = self.quota(RUN_SECONDS, owner)
             # Without a quota it is counted, too: the owners of a delivery share the run.
@@ -88,7 +89,7 @@ class RateLimits:
             limits += [(limit, caller.id) for limit in caller.limits]
         if not limits:
             return None
-        charge = Charge(tuple(limits), rows)
+        charge = Charge(tuple(limits), rows, bytes)
         charge.check()
         charges = _CHARGES.get()
         if charges is not None:

@@ -62,6 +62,9 @@ SCHEDULES: Final = f"{PREFIX}redbeat::schedule"
 BEAT: Final = f"{PREFIX}redbeat::lock"
 """String, the beat that fires; expires seconds after its last heartbeat."""
 
+OPEN_BYTES: Final = f"{PREFIX}jobs:open-bytes"
+"""Hash owner -> bytes of the inputs of its open jobs: only with a limit on them, a field ends with the last of these jobs."""
+
 RECONCILE: Final = f"{PREFIX}followups"
 """Sorted set of parents (`batch:ID`) by the time to look at them: when a job of theirs ended, or after a while."""
 

@@ -132,7 +132,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
-        keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.run_seconds(int(time.time() // DAY_S)),
+        keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(int(time.time() // DAY_S)),
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():

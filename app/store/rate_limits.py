@@ -9,11 +9,11 @@ import orjson
 
 from app import metrics
 from app.core.errors import QuotaExceeded, RateLimited
-from app.core.quotas import RUN_SECONDS, Quota
+from app.core.quotas import BYTES_OPEN, RUN_SECONDS, Quota
 from app.core.rate_limits import Charge, RateLimit, Usage
 
 _OPEN: Final = 0
-_RUN: Final = -1
+_OTHERS: Final = {RUN_SECONDS: -1, BYTES_OPEN: -2}
 """What the script gets in place of the window of a rate limit."""
 
 
@@ -70,4 +70,4 @@ def _limits(charge: Charge) -> list[tuple[str, int, int, int]]:
 def _encoded(limit: RateLimit | Quota, subject: str, cost: int) -> tuple[str, int, int, int]:
     if isinstance(limit, RateLimit):
         return f"{limit.policy}:{subject}", cost, limit.quota, limit.window_s
-    return subject, cost, limit.quota, _RUN if limit.name == RUN_SECONDS else _OPEN
+    return subject, cost, limit.quota, _OTHERS.get(limit.name, _OPEN)

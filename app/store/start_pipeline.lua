@@ -24,7 +24,7 @@ end
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[2], 'created_at', now, 'started_at', now,
   'expires_at', string.format('%.3f', now + ARGV[3]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[8], 'owner', ARGV[9])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[5]) end
-if counted and counted[1] then open_job(ARGV[9], id, now + ttl) end
+if counted and counted[1] then open_job(ARGV[9], id, now + ttl, counted[1]) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('ZADD', KEYS[2], now, id)
 redis.call('ZADD', keys.jobs_of .. ARGV[9], now, id)

@@ -51,7 +51,7 @@ if jobs > 0 then
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner, unpack(series))
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
-    if counted and counted[i] then open_job(owner, id, now + ttl + wait) end
+    if counted and counted[i] then open_job(owner, id, now + ttl + wait, counted[i]) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)
     if webhooks or webhook ~= '' then redis.call('ZADD', keys.EXPIRING, string.format('%.3f', now + wait), id) end

@@ -1,16 +1,19 @@
 -- What an owner has under way, and how long its work ran. `scripts.py` puts these functions before the scripts that call them.
 -- What is under way is a set and not a number, so that adding or removing a job twice changes nothing. A job whose record expires leaves it by its score.
 
--- Counts a job as open until it ends, or until its record expires.
-local function open_job(owner, id, expires_at)
-  redis.call('HSET', keys.job .. id, 'counted', 1)
+-- Counts a job as open until it ends, or until its record expires. bytes: those of its inputs that count, which its record remembers
+local function open_job(owner, id, expires_at, bytes)
+  redis.call('HSET', keys.job .. id, 'counted', bytes)
+  if bytes > 0 then redis.call('HINCRBY', keys.OPEN_BYTES, owner, bytes) end
   redis.call('ZADD', keys.open_jobs .. owner, math.floor(expires_at), id)
 end
 
 -- Counts a job as open no longer. `counted` is the field of its record.
 local function close_job(owner, id, counted)
   -- A set of a wrong type must not keep the end of the job from being written.
-  if counted then redis.pcall('ZREM', keys.open_jobs .. owner, id) end
+  if counted and redis.pcall('ZREM', keys.open_jobs .. owner, id) == 1 and tonumber(counted) > 0 then
+    if redis.pcall('HINCRBY', keys.OPEN_BYTES, owner, -counted) == 0 then redis.call('HDEL', keys.OPEN_BYTES, owner) end
+  end
 end
 
 -- Corrects whether a job or a batch is among the open ones of its owner. Returns 1 if it differed, else 0.

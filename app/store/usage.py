@@ -10,7 +10,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.core.quotas import BATCHES_OPEN, DAY_S, JOBS_OPEN
+from app.core.quotas import BATCHES_OPEN, BYTES_OPEN, DAY_S, JOBS_OPEN
 from app.core.rate_limits import RateLimit, Usage
 from app.store import keys, scripts
 from app.store.reading import decodable
@@ -35,22 +35,30 @@ async def sweep(client: redis.asyncio.Redis, turn: int) -> dict[str, int]:
         turn: Number of the sweep, which selects the part of a long index that is compared.
 
     Returns:
-        For each quota, how many jobs or batches differed.
+        For each quota, how many jobs or batches differed, or for how many owners the bytes did.
     """
     members: Any = await client.zrange(keys.OWNERS, 0, -1)
-    drift = dict.fromkeys(_INDEXES, 0)
+    drift = dict.fromkeys((*_INDEXES, BYTES_OPEN), 0)
     for owner in decodable(members):
+        # Records that expire before their jobs end are in order, so this is not a drift.
+        await _recount_bytes(client, owner, expired=True)
         for policy, (script, open, all) in _INDEXES.items():
             for index in (open(owner), all(owner)):
                 ids = await _part(client, index, turn)
                 for first in range(0, len(ids), _AT_ONCE):
                     call = scripts.Call(script, (open(owner),), (owner, *ids[first : first + _AT_ONCE]))
                     drift[policy] += int(await scripts.run_async(client, call))
+        drift[BYTES_OPEN] += await _recount_bytes(client, owner)
     for policy, differed in drift.items():
         metrics.USAGE_DRIFT.labels(f"owner_{policy}").inc(differed)
         if differed:
             log.error("Corrected what owners have under way: policy=owner_%s differed=%d", policy, differed)
     return drift
+
+
+async def _recount_bytes(client: redis.asyncio.Redis, owner: str, *, expired: bool = False) -> int:
+    call = scripts.Call("recount_bytes", (keys.open_jobs(owner),), (owner, _RECOUNTED, int(expired)))
+    return int(await scripts.run_async(client, call))
 
 
 async def _part(client: redis.asyncio.Redis, index: str, turn: int) -> list[str]:
@@ -64,6 +72,11 @@ async def open_count(client: redis.asyncio.Redis, policy: str, owner: str) -> in
     """Return how many jobs or batches an owner has open."""
     _, open, _ = _INDEXES[policy]
     return int(await client.zcount(open(owner), int(time.time()), "+inf"))
+
+
+async def open_bytes(client: redis.asyncio.Redis, owner: str) -> int:
+    """Return how many bytes of inputs the open jobs of an owner have."""
+    return int(await client.hget(keys.OPEN_BYTES, owner) or 0)
 
 
 async def of_rates(client: redis.asyncio.Redis, limits: Iterable[tuple[RateLimit, str]]) -> list[Usage]:

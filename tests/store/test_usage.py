@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from app.core.deliveries import Delivery
 from app.core.jobs import State
-from app.core.quotas import JOBS_OPEN, Quota
+from app.core.quotas import BYTES_OPEN, JOBS_OPEN, Quota
 from app.core.rate_limits import Charge, counted
 from app.store import keys, rate_limits, scripts, usage
 from tests.examples import expensive
@@ -25,7 +25,11 @@ OWNERS = ("a", "b")
 
 
 def charge(owner: str, quota: int) -> Charge:
-    return Charge(((Quota(JOBS_OPEN, quota), owner),), 1)
+    return Charge(((Quota(JOBS_OPEN, quota), owner), (Quota(BYTES_OPEN, 1000), owner)), 1, 10)
+
+
+def weighing(owner: str, bytes: int, quota: int = 100) -> Charge:
+    return Charge(((Quota(BYTES_OPEN, quota), owner),), 1, bytes)
 
 
 def submit(store: Store, *owners: str, quota: int = 100, **arguments: Any) -> Any:
@@ -35,6 +39,11 @@ def submit(store: Store, *owners: str, quota: int = 100, **arguments: Any) -> An
 
 def open_jobs(store: Store, owner: str = "a") -> int:
     return int(store.client.zcount(keys.open_jobs(owner), int(time.time()), "+inf"))
+
+
+def open_bytes(store: Store, owner: str = "a") -> int:
+    stored: Any = store.client.hget(keys.OPEN_BYTES, owner)
+    return int(stored or 0)
 
 
 def recount(store: Store, owner: str = "a") -> int:
@@ -48,7 +57,8 @@ def sweep(redis_url: str) -> int:
 
     async def swept() -> int:
         async with redis.asyncio.Redis.from_url(redis_url) as client:
-            return (await usage.sweep(client, 0))[JOBS_OPEN]
+            drift = await usage.sweep(client, 0)
+            return drift[JOBS_OPEN] + drift[BYTES_OPEN]
 
     return asyncio.run(swept())
 
@@ -96,7 +106,7 @@ def test_a_job_without_a_quota_is_not_counted(store: Store) -> None:
 
 def test_a_replayed_job_counts_and_is_not_refused(store: Store) -> None:
     submit(store, "a", quota=1)
-    assert isinstance(store.submit(owners=["a"], charges=[counted("a", JOBS_OPEN)]), Delivery)
+    assert isinstance(store.submit(owners=["a"], charges=[counted("a", JOBS_OPEN, BYTES_OPEN, bytes=10)]), Delivery)
     assert open_jobs(store) == 2
 
 
@@ -105,6 +115,49 @@ def test_a_pipeline_run_counts_and_its_steps_do_not(store: Store) -> None:
     assert start_run(store, "other", quota=1) == [b"limited", [0, 0, 0, 0]]
     store.submit(owners=["a"], parent="pipeline:run")
     assert open_jobs(store) == 1
+
+
+def test_as_many_bytes_as_the_quota_are_admitted(store: Store) -> None:
+    for bytes in (60, 40):
+        assert isinstance(store.submit(owners=["a"], charges=[weighing("a", bytes)]), Delivery)
+    assert store.submit(owners=["a"], charges=[weighing("a", 1)]) == [b"limited", [0, 0, 0, 0]]
+    assert isinstance(store.submit(owners=["b"], charges=[weighing("b", 100)]), Delivery)
+    assert (open_bytes(store), open_bytes(store, "b")) == (100, 100)
+
+
+def test_the_jobs_of_a_delivery_are_weighed_together(store: Store) -> None:
+    status, refused = store.submit(3, owners=["a"] * 3, charges=[weighing("a", 40)] * 3)
+    assert (status, refused) == (b"limited", [2, 0, 20, 0])
+    assert open_bytes(store) == 0
+
+
+def test_an_ended_job_gives_its_bytes_back_once(store: Store) -> None:
+    sent, _ = [store.submit(owners=["a"], charges=[weighing("a", bytes)]) for bytes in (60, 40)]
+    store.start(sent)
+    for _ in range(2):
+        store.finish(sent, succeeded(sent.jobs[0]))
+    assert open_bytes(store) == 40
+
+
+def test_nothing_remains_of_the_bytes_of_an_owner_without_open_jobs(store: Store) -> None:
+    sent = store.submit(owners=["a"], charges=[weighing("a", 100)])
+    finished(store, sent)
+    assert not store.client.exists(keys.OPEN_BYTES)
+
+
+def test_the_sweep_corrects_and_reports_wrong_bytes(store: Store, redis_url: str) -> None:
+    store.submit(owners=["a"], charges=[weighing("a", 100)])
+    store.client.hset(keys.OPEN_BYTES, "a", 7)
+    assert sweep(redis_url) == 1
+    assert open_bytes(store) == 100
+    assert sweep(redis_url) == 0
+
+
+def test_a_hash_of_bytes_of_a_wrong_type_does_not_keep_a_job_from_ending(store: Store) -> None:
+    sent = store.submit(owners=["a"], charges=[weighing("a", 100)])
+    store.client.set(keys.OPEN_BYTES, "text")
+    finished(store, sent)
+    assert store.job(sent.jobs[0]).state is State.SUCCEEDED
 
 
 def cancelled(store: Store, sent: Delivery) -> None:
@@ -179,6 +232,7 @@ def test_every_way_out_gives_the_place_back(store: Store, redis_url: str, leave:
     leave(store, sent)
     assert open_jobs(store) == 0
     assert sweep(redis_url) == 0
+    assert open_bytes(store) == 0
     assert isinstance(submit(store, "a", quota=1), Delivery)
 
 
@@ -221,7 +275,7 @@ WAYS_TO_STAY = [started, retried, delayed, given_back, queued_again, failed_too_
 @pytest.mark.parametrize("stay", WAYS_TO_STAY, ids=lambda stay: stay.__name__)
 def test_a_job_that_has_not_ended_keeps_its_place(store: Store, redis_url: str, stay: Callable[[Store, Delivery], None]) -> None:
     stay(store, submit(store, "a", quota=1))
-    assert open_jobs(store) == 1
+    assert (open_jobs(store), open_bytes(store)) == (1, 10)
     assert sweep(redis_url) == 0
 
 
@@ -271,7 +325,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(OWNERS))
     def replay(self, owner: str) -> None:
-        sent = self.store.submit(owners=[owner], charges=[counted(owner, JOBS_OPEN)])
+        sent = self.store.submit(owners=[owner], charges=[counted(owner, JOBS_OPEN, BYTES_OPEN, bytes=10)])
         self.waiting.append(sent)
         self.jobs += sent.jobs
 
@@ -332,6 +386,8 @@ class Machine(RuleBasedStateMachine):
         for owner in OWNERS:
             assert open_jobs(self.store, owner) == recount(self.store, owner)
         assert sweep(self.url) == 0
+        for owner in OWNERS:
+            assert open_bytes(self.store, owner) == 10 * open_jobs(self.store, owner)
 
 
 def test_random_transitions_never_drift(store: Store, redis_url: str) -> None:

@@ -59,6 +59,21 @@ async def test_an_owner_with_as_many_open_jobs_as_it_may_is_refused(configured: 
         await owners.a.submit()
 
 
+async def test_an_owner_with_as_many_bytes_of_open_jobs_as_it_may_is_refused(configured: pytest.MonkeyPatch, wine: dict[str, Any]) -> None:
+    async with owned(configured, wine, limit_bytes_open="1000000") as owners:
+        job = await owners.a.submit()
+        used, _ = (await limits(owners.a))["owner_bytes_open"]
+        assert used > 0
+    async with owned(configured, wine, limit_bytes_open=str(used)) as owners:
+        problem = await owners.a.submit(429)
+        assert (problem["policy"], problem["used"], problem["limit"]) == ("owner_bytes_open", used, used)
+        await owners.b.submit()
+        await owners.a("DELETE", f"/v1/jobs/{job['id']}")
+        await owners.a.submit()
+        body = {"model": "wine", "inputs": [wine] * 2}
+        assert (await owners.a("POST", "/v1/jobs", 413, json=body))["code"] == "payload_too_large"
+
+
 async def test_a_refusal_has_the_fields_of_the_draft(configured: pytest.MonkeyPatch, wine: dict[str, Any]) -> None:
     async with owned(configured, wine, limit_jobs_open="1") as owners:
         body, headers = {"model": "wine", "inputs": [wine]}, bearer(owners.a.key)
