@@ -151,7 +151,7 @@ class Container:
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
-        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits)
+        self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits, fair_share)
         self.schedules = ScheduleService(
             redis,
             settings,

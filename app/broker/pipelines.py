@@ -57,7 +57,7 @@ class PipelineReconciler:
         fair_share: FairShare,
         charge: Callable[[str, str], Charge | None],
     ) -> None:
-        """`cancel` cancels a job. `fair_share` says which steps wait in a backlog. `charge(owner, pool)` returns what a step counts for its owner."""
+        """`cancel` cancels a job. `fair_share` says which steps and branches wait in a backlog. `charge(owner, pool)` returns what a step counts for its owner."""
         self._client = client
         self._settings = settings
         self._cancel = cancel
@@ -185,7 +185,7 @@ class PipelineReconciler:
             charge=self._charge(run.job.owner, target.pool),
             tier=run.job.tier if index is None else Tier.DEFAULT,
         )
-        await submission.submit(self._client, self._settings, task, self._fair_share if index is None else None)
+        await submission.submit(self._client, self._settings, task, self._fair_share)
 
     async def _error(self, step: Step, id: str, index: int | None) -> CeleriacError:
         job = await jobs.read(self._client, id, whole=False)

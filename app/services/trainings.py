@@ -8,6 +8,7 @@ import time
 import redis.asyncio
 
 from app.broker import names, submission
+from app.broker.fair_share import FairShare
 from app.core import callers
 from app.core.errors import JobNotFound, QueueFull, QuotaExceeded, RateLimited
 from app.core.jobs import Job, State, new_id
@@ -37,6 +38,7 @@ class TrainingService:
         job_service: JobService,
         pools: PoolStates,
         rate_limits: RateLimits,
+        fair_share: FairShare,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -45,6 +47,7 @@ class TrainingService:
         self._jobs = job_service
         self._pools = pools
         self._rate_limits = rate_limits
+        self._fair_share = fair_share
 
     def parse(self, request: requests.Training) -> tuple[Training, JobWebhook | None]:
         """Return the training that a request describes, and its webhook.
@@ -112,7 +115,7 @@ class TrainingService:
             charge=charge,
         )
         try:
-            _, new = await submission.submit(self._client, self._settings, job)
+            _, new = await submission.submit(self._client, self._settings, job, self._fair_share)
         except (QueueFull, RateLimited, QuotaExceeded):
             await trainings.remove(self._client, id, owner)
             raise

@@ -110,7 +110,7 @@ def test_a_prefix_of_one_s_own_reaches_the_processes_and_keda() -> None:
     assert environment("api", **values)["CELERIAC_KEY_PREFIX"] == {"value": "team-a"}
     triggers = one("ScaledObject", "worker-default", **values)["spec"]["triggers"]
     tiers = ["default.priority", "backlog:default.priority", "default", "backlog:default", "default.flex", "backlog:default.flex"]
-    names = [*tiers, "default.bulk", "unacked:default", "paused:default"]
+    names = [*tiers, "default.bulk", "backlog:default.bulk", "unacked:default", "paused:default"]
     assert [t["metadata"]["listName"] for t in triggers] == [f"team-a:{name}" for name in names]
     assert "CELERIAC_KEY_PREFIX_TAKEOVER" not in environment("api", **values)
     assert environment("api", redis__keyPrefixTakeover=True)["CELERIAC_KEY_PREFIX_TAKEOVER"] == {"value": "true"}

@@ -21,6 +21,7 @@ def test_a_pool_is_scaled_by_its_queues_the_hash_in_flight_and_the_mark_of_a_pau
         "interactive": keys.list_of(names.interactive("default")),
         "backlog": keys.backlog(names.interactive("default")),
         "bulk": keys.list_of(names.bulk("default")),
+        "bulkBacklog": keys.backlog(names.bulk("default")),
         "priority": keys.list_of(names.priority("default")),
         "priorityBacklog": keys.backlog(names.priority("default")),
         "flex": keys.list_of(names.flex("default")),
@@ -33,7 +34,7 @@ def test_a_pool_is_scaled_by_its_queues_the_hash_in_flight_and_the_mark_of_a_pau
 def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
     modifiers = scaler("default", pools__default__processes=4)["advanced"]["scalingModifiers"]
     assert modifiers == {
-        "formula": f"{PAUSED} {WAITING} + bulk + running",
+        "formula": f"{PAUSED} {WAITING} + bulk + bulkBacklog + running",
         "target": "4",
         "activationTarget": "0",
         "metricType": "AverageValue",
@@ -43,7 +44,7 @@ def test_the_sum_is_divided_by_the_processes_of_a_pod() -> None:
 def test_a_target_above_one_never_takes_the_process_of_a_running_delivery() -> None:
     spec = scaler("default", pools__default={"processes": 4, "keda": {"targetPerProcess": 10, "activation": 5}})
     modifiers = spec["advanced"]["scalingModifiers"]
-    assert modifiers["formula"] == f"{PAUSED} max(running, ({WAITING} + bulk + running) / 10)"
+    assert modifiers["formula"] == f"{PAUSED} max(running, ({WAITING} + bulk + bulkBacklog + running) / 10)"
     # The activation counts deliveries, and the formula tenths of them.
     assert (modifiers["target"], float(modifiers["activationTarget"])) == ("4", 0.5)
 
