@@ -8,14 +8,20 @@ import math
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, TextIO
 
+from app.core.callers import CALLER
+from app.core.traces import REQUEST
 from app.settings import service_links, settings
 
 _COLOR: Final = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[1;31m"}
 _RESET: Final = "\x1b[0m"
+_FIELDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("fields", default=MappingProxyType({}))
 AUDIT: Final = "app.audit"
 """The logger of the audit log, whose records have `audit=True`."""
 _REPEAT_S: Final = 10.0
@@ -98,6 +104,29 @@ class Repeats(logging.Filter):
         return True
 
 
+@contextmanager
+def fields(values: Mapping[str, str]) -> Iterator[None]:
+    """Add fields to the JSON lines that the block writes. A field that a line passes as `extra=` goes before them."""
+    token = _FIELDS.set(values)
+    try:
+        yield
+    finally:
+        _FIELDS.reset(token)
+
+
+def _current() -> Mapping[str, str]:
+    """Return the fields of the block or the request that writes a line."""
+    request, caller = REQUEST.get(), CALLER.get()
+    if request is None:
+        return _FIELDS.get()
+    values = {"request_id": request.request_id, "owner": "" if caller is None else caller.owner}
+    if request.job is not None:
+        values |= {"trace_id": request.job.trace_id, "span_id": request.job.span_id}
+    elif request.traceparent is not None:
+        values["trace_id"] = request.traceparent[0]
+    return {name: value for name, value in values.items() if value}
+
+
 class TextLines(logging.Formatter):
     """Formats a record as a line of text: `12:30:01.250 info    api.jobs  accepted  job=0198…`."""
 
@@ -119,7 +148,7 @@ class TextLines(logging.Formatter):
 
 
 class JSONLines(logging.Formatter):
-    """Formats a record as a JSON object: `{"time", "level", "process", "logger", "message", …extras, "exception"?}`."""
+    """Formats a record as a JSON object: `{"time", "level", "process", "logger", "message", …fields, …extras, "exception"?}`."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -133,6 +162,7 @@ class JSONLines(logging.Formatter):
             "process": self._process,
             "logger": record.name,
             "message": record.getMessage(),
+            **_current(),
         } | extras(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -135,6 +135,13 @@ BLOB_BYTES: Final = Gauge("celeriac_blob_bytes", "Bytes in the blob folder.", mu
 BATCHES_ENDED: Final = Counter("celeriac_batches_ended", "Ended batches, by outcome.", ["model", "outcome"])
 BATCH_ROWS_ENDED: Final = Counter("celeriac_batch_rows", "Rows of batches, by outcome: completed or failed.", ["model", "outcome"])
 FILE_BYTES: Final = Gauge("celeriac_file_bytes", "Bytes of uploaded files and batches in the files folder.", multiprocess_mode="mostrecent")
+SPANS: Final = Counter(
+    "celeriac_spans", "Spans for the trace collector, by outcome: exported, failed, or dropped from a full queue.", ["outcome"]
+)
+TRACES_DROPPED: Final = Counter(
+    "celeriac_traces_dropped",
+    "Deliveries whose traces were dropped, because more than 10 000 waited in Redis for an API process to export them.",
+)
 STATS_SERIES: Final = Gauge(
     "celeriac_stats_series", "Model versions in pools whose figures are kept for `GET /v1/stats`.", multiprocess_mode="mostrecent"
 )

@@ -27,7 +27,7 @@ ADVANCED: Final = frozenset(
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "publish_body_s", "publish_memory_mb", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
-        "start_timeout_s", "task_events", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
+        "start_timeout_s", "task_events", "trace_max_queue", "trace_shutdown_s", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
@@ -403,6 +403,19 @@ class Settings(BaseSettings):
     max_memory_ratio: float = Field(0.8, gt=0, le=1, description="Share of Redis' maxmemory above which new jobs are rejected with 429.")
     default_deadline_s: float = Field(24 * 3600, gt=0, description="Time that a job may wait in the queue, if its caller sets no deadline.")
     infer_timeout_s: float = Field(30.0, gt=0, description="Maximum time for a synchronous prediction; after it 504.")
+    trace_slow_s: float = Field(
+        10.0,
+        ge=0,
+        description="Jobs that take at least this long are exported as traces even if they are not sampled, as failed and expired ones are.",
+    )
+    trace_max_queue: int = Field(8192, gt=0, description="Maximum spans that an API process keeps for the collector; more are dropped.")
+    trace_shutdown_s: float = Field(
+        3.0, ge=0, le=60, description="Maximum time that an API process waits at its end for the collector to take the remaining spans."
+    )
+    trace_url: str = Field(
+        "",
+        description="Address of a trace in your tracing backend, to which the console links: `https://jaeger.example.com/trace/{trace_id}`.",
+    )
     stats_max_series: int = Field(
         200,
         ge=0,
@@ -527,6 +540,13 @@ class Settings(BaseSettings):
         """Refuse the names of Redis keys."""
         if value in RESERVED_POOLS:
             raise ValueError(reserved_pool(value))
+        return value
+
+    @field_validator("trace_url")
+    @classmethod
+    def _links_to_a_trace(cls, value: str) -> str:
+        if value and not (value.startswith(("https://", "http://")) and "{trace_id}" in value):
+            raise ValueError("it must begin with https:// or http:// and contain {trace_id}")
         return value
 
     @field_validator("cors_origins")

@@ -13,6 +13,8 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer.consumer import CANCEL_TASKS_BY_DEFAULT, CONNECTION_ERROR, CONNECTION_RETRY_STEP
 
 from app import logs
+from app.core import callers, traces
+from app.core.traces import RequestContext
 from app.settings import settings
 
 Configure = Callable[..., io.StringIO]
@@ -135,3 +137,24 @@ def test_the_audit_log_is_written_at_every_level(configure: Configure) -> None:
     logging.getLogger("app.api").info("left out")
     [line] = map(json.loads, stream.getvalue().splitlines())
     assert (line["message"], line["audit"], line["targets"]) == ("model.unloaded", True, [{"type": "model", "id": "wine"}])
+
+
+def test_a_json_line_has_the_fields_of_its_block_and_its_own_before_them(configure: Configure) -> None:
+    stream = configure(log_format="json")
+    with logs.fields({"job_id": "job-1", "model": "digits"}):
+        logging.getLogger("app").warning("slow", extra={"model": "wine"})
+    logging.getLogger("app").warning("idle")
+    slow, idle = map(json.loads, stream.getvalue().splitlines())
+    assert (slow["job_id"], slow["model"]) == ("job-1", "wine")
+    assert "job_id" not in idle
+
+
+def test_a_json_line_names_the_request_its_owner_and_its_trace(configure: Configure) -> None:
+    stream = configure(log_format="json")
+    request = RequestContext("r-1", ("a" * 32, "b" * 16, True))
+    with traces.serving(request), callers.on_behalf_of("team-a"):
+        job = traces.begin()
+        logging.getLogger("app").warning("full")
+    assert job is not None
+    line = json.loads(stream.getvalue())
+    assert [line[name] for name in ("request_id", "owner", "trace_id", "span_id")] == ["r-1", "team-a", "a" * 32, job.span_id]

@@ -83,7 +83,7 @@ def create() -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         container = app.state.container = Container(settings())
         async with container.running():
-            router.access_control = container.access_control
+            router.access_control, router.sampling = container.access_control, container.sampling
             # What exists now stays. The collector stops everything while it looks, and need not look at it again.
             gc.collect()
             gc.freeze()

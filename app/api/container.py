@@ -22,6 +22,7 @@ from app.api.schemas.serializers import present, present_batch
 from app.api.server.access_control import AccessControl
 from app.api.server.readiness import Readiness
 from app.broker.batcher.batcher import Batcher
+from app.broker.batcher.traces import Traces
 from app.broker.batches import BatchReconciler
 from app.broker.eta import StartEstimate
 from app.broker.fair_share import FairShare
@@ -78,6 +79,9 @@ from app.store import keys, owners
 from app.store.quarantine import Quarantine
 from app.store.redis.client import connect_async
 from app.store.stats import SeriesIndex
+from app.tracing.ended import EndedTraces
+from app.tracing.environment import sampling
+from app.tracing.exporter import connect
 
 if TYPE_CHECKING:
     from app.services.identity_tokens import IdentityTokens
@@ -98,6 +102,10 @@ class Container:
     def __init__(self, settings: Settings) -> None:
         process, redis = new_id(time.time()), connect_async()
         self.settings = settings
+        self.sampling = sampling(settings)
+        self._exporter = connect(settings.trace_max_queue, settings.trace_shutdown_s) if self.sampling else None
+        export = self._exporter.export if self._exporter else None
+        traced = Traces(export) if export else None
         self._redis = redis
         self.quarantine = quarantine = Quarantine(redis, settings)
         self.loops = loops = Loops(settings.loop_stall_s, settings.loop_dead_s, quarantine.suspect)
@@ -137,17 +145,18 @@ class Container:
             series,
             collector,
             rate_limits.run_times,
+            traced,
         )
         pauses = Pauses(loops.add("pauses"))
         lane, off = _direct_lane(settings, repository, process, pauses, collector, rate_limits.run_times)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
-        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane)
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane, traced)
         self.jobs = jobs = JobService(
             redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
         )
 
-        batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel, rate_limits.count_run)
+        batch_progress = BatchReconciler(redis, settings, catalog.slots, jobs.cancel, rate_limits.count_run, export)
         self.batches = BatchService(redis, settings, batch_progress, replies, holds, pool_states, rate_limits)
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
@@ -160,6 +169,7 @@ class Container:
                 "batch": BatchTarget(self.batches, self.batch_requests),
                 "pipeline": PipelineTarget(self.pipelines, jobs),
             },
+            self.sampling,
         )
         self.dead_letters = DeadLetterService(redis, settings, catalog, jobs)
         self.webhooks = WebhookService(redis, settings)
@@ -179,6 +189,8 @@ class Container:
             background.append(StatsRecorder(redis, collector, series, loops.add("stats")))
         if rate_limits.run_times is not None:
             background.append(RunTimesRecorder(redis, rate_limits.run_times, loops.add("usage")))
+        if export is not None:
+            background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
@@ -214,6 +226,7 @@ class Container:
                 Presenters(present, present_batch),
                 partial(replies.listen, keys.WEBHOOKS_DUE),
                 loop=loops.add("webhooks", IDLE_S),
+                export=export,
             ),
             self.reconciler,
             self.pools,
@@ -252,6 +265,8 @@ class Container:
                 _, left = await asyncio.wait(left, timeout=0.2)
             await asyncio.gather(*tasks, return_exceptions=True)
             self.direct.close()
+            if self._exporter is not None:
+                await asyncio.to_thread(self._exporter.close)
             await self._redis.aclose()
 
     def drain(self) -> None:

@@ -23,6 +23,7 @@ from app.core.batches import MOST_ERRORS, Batch, Candidate, Chunk, Status, choos
 from app.core.jobs import Job, State
 from app.core.models import RetryPolicy
 from app.core.rate_limits import Charge
+from app.core.spans import EndedJob, Export, of_delivery
 from app.settings import Settings
 from app.store import batches, jobs, model_pauses
 from app.store.batches import Change
@@ -35,6 +36,7 @@ _STOPPING_S: Final = 1.0
 _LONG_S: Final = 24 * 3600.0
 """The time limit of planning a file, and of assembling parts."""
 _TRIES: Final = RetryPolicy(max_attempts=2)
+_STATES: Final = {Status.COMPLETED: State.SUCCEEDED, Status.CANCELLED: State.CANCELLED}
 
 
 class BatchReconciler:
@@ -47,13 +49,18 @@ class BatchReconciler:
         slots: Callable[[str], int],
         cancel: Callable[[str], Awaitable[Any]],
         charge: Callable[[str, str], Charge | None],
+        export: Export | None = None,
     ) -> None:
-        """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job; `charge(owner, pool)` returns what counts for an owner."""
+        """`slots(pool)` returns how many jobs a pool runs at once; `cancel` cancels a job; `charge(owner, pool)` returns what counts for an owner.
+
+        `export` takes the span of a batch that has ended.
+        """
         self._client = client
         self._settings = settings
         self._slots = slots
         self._cancel = cancel
         self._charge = charge
+        self._export = export
 
     async def reconcile(self, id: str) -> float | None:
         """Decide and submit what a batch needs next. Return the seconds until the next look, or None."""
@@ -85,7 +92,8 @@ class BatchReconciler:
         else:
             change = Change((Status.VALIDATING,), set={"rows": result["rows"], "step": result["step"]}, status=Status.IN_PROGRESS)
         change.back = [name]
-        await batches.apply(self._client, batch.id, batch.spec.pool, change)
+        if await batches.apply(self._client, batch.id, batch.spec.pool, change) and change.status:
+            self._trace(batch, change.status)
         return await self.reconcile(batch.id)
 
     async def _go_on(self, batch: Batch) -> float | None:
@@ -127,11 +135,33 @@ class BatchReconciler:
             if await jobs.read(self._client, plan_job(batch)):
                 await self._cancel(plan_job(batch))
         if await batches.apply(self._client, batch.id, batch.spec.pool, change) and change.status:
+            self._trace(batch, change.status)
             metrics.BATCHES_ENDED.labels(batch.spec.model, change.status).inc()
             if change.status is Status.COMPLETED:
                 await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / batch.id, ignore_errors=True)
         await self._release(batch.spec.pool)
         return None
+
+    def _trace(self, batch: Batch, status: Status) -> None:
+        """Export the span of a batch that has ended."""
+        if self._export is None or batch.trace is None or not status.final:
+            return
+        spec, state = batch.spec, _STATES.get(status, State.FAILED)
+        ended = EndedJob(
+            batch.trace,
+            batch.id,
+            spec.model,
+            spec.version,
+            spec.owner or DEFAULT_OWNER,
+            batch.rows,
+            state,
+            batch.created_at,
+            time.time(),
+            kind="batch",
+            error="" if status in _STATES else status,
+        )
+        if ended.exports:
+            self._export(of_delivery(batch.id, 1, [ended]))
 
     async def _fold(self, batch: Batch, *, stop: bool = False) -> dict[str, Any] | None:
         """Apply the results of chunks that have ended. Return an error if the batch cannot continue."""
@@ -255,6 +285,7 @@ class BatchReconciler:
             charge=self._charge(requested.owner or DEFAULT_OWNER, requested.pool),
             # Parts are assembled without the model.
             model="" if kind == ASSEMBLY else requested.model,
+            trace=batch.trace.linked(time.time()) if batch.trace else None,
         )
         await submission.submit(self._client, self._settings, task)
 

@@ -184,6 +184,7 @@ class PipelineReconciler:
             owner=run.job.owner,
             charge=self._charge(run.job.owner, target.pool),
             tier=run.job.tier if index is None else Tier.DEFAULT,
+            trace=run.job.trace.child(time.time()) if run.job.trace else None,
         )
         await submission.submit(self._client, self._settings, task, self._fair_share)
 

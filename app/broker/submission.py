@@ -19,6 +19,7 @@ from app.core.jobs import new_id
 from app.core.models import RetryPolicy
 from app.core.rate_limits import Charge
 from app.core.tiers import Tier
+from app.core.traces import TraceContext
 from app.core.webhooks import JobWebhook
 from app.settings import Settings
 from app.store import rate_limits, scripts
@@ -46,6 +47,7 @@ class Submission:
         charge: What the job takes from rate limits, or None.
         tier: The service tier that the record shows. The queue is `queue`.
         model: The model that the task uses, or empty. The task waits while it is paused.
+        trace: The trace context of the job, or None.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Submission:
     charge: Charge | None = None
     tier: Tier = Tier.DEFAULT
     model: str = ""
+    trace: TraceContext | None = None
 
 
 async def submit(
@@ -77,6 +80,8 @@ async def submit(
     id, (name, version) = submission.id or new_id(now), submission.subject
     inputs = TaskSpec(submission.spec, submission.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=submission.kind)
+    if submission.trace is not None:
+        delivery.traces = (submission.trace.encode(),)
     message = envelope(
         celery,
         names.PREDICT,
@@ -104,6 +109,7 @@ async def submit(
         shares=fair_share.shares([(submission.owner, 1)]) if fair_share else b"",
         target=fair_share.target(submission.queue) if fair_share else 0,
         model=submission.model,
+        traces=[submission.trace],
     )
     status, *rest = await scripts.run_async(client, call)
     if status == b"full":

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
+from app.core.traces import TraceContext
+
 TARGET_S: Final = 1.0
 """How long a chunk should run: short enough that others get their turn, long enough that its costs do not count."""
 _LEAST_S: Final = 0.25
@@ -123,6 +125,7 @@ class Batch:
 
     `next` is the first row that is in no chunk and no part yet. `planned` counts the plan jobs that ended before the last one. `speed` is the
     rows per second of one process, 0 if unknown; `slice` and `call_s` belong to its `ChunkSize`. `outcome` is its final status, once known.
+    `trace` is its trace context if it is traced; each chunk has a trace of its own, with a link to it.
     """
 
     id: str
@@ -148,6 +151,7 @@ class Batch:
     output_file: str = ""
     error_file: str = ""
     revision: int = 0
+    trace: TraceContext | None = None
 
     @property
     def done(self) -> int:

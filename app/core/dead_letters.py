@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.tensors import Tensor
+from app.core.traces import TraceContext
 from app.core.webhooks import JobWebhook
 
 _HEADER: Final = "Traceback (most recent call last):\n"
@@ -84,7 +85,7 @@ class Attempt:
 class DeadLetter:
     """`id` is the job's. `error` is what the job's caller saw; `traceback` is more, where the model raised.
 
-    `inputs` is empty in a page of letters: only a letter that is read alone brings its input.
+    `inputs` and `trace`, the trace context of the job, are empty in a page of letters: only a letter that is read alone brings them.
     """
 
     id: str
@@ -99,6 +100,7 @@ class DeadLetter:
     inputs: list[Tensor] = field(default_factory=list)
     webhook: JobWebhook | None = None
     owner: str = DEFAULT_OWNER
+    trace: TraceContext | None = None
 
     @property
     def cause(self) -> Cause:

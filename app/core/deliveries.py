@@ -23,7 +23,7 @@ class Delivery:
     `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before a split. `recorded` says
     whether the jobs have records; synchronous predictions have none, and `tried` counts their runs that a worker did not survive. `work` names
     the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job. `mixed` says whether the
-    jobs have several owners.
+    jobs have several owners. `traces` has the encoded trace context of each job if one of them is traced.
     """
 
     id: str
@@ -41,17 +41,18 @@ class Delivery:
     tried: int = 0
     work: str = ""
     mixed: bool = False
+    traces: tuple[str, ...] = ()
 
     def pack(self) -> bytes:
-        """Encode the delivery with its inputs. A release without owners can decode it unless it is mixed."""
-        omitted = ("inputs",) if self.mixed else ("inputs", "mixed")
+        """Encode the delivery with its inputs. A release without owners can decode it unless it is mixed, one without traces unless it is traced."""
+        omitted = {"inputs"} | {name for name in ("mixed", "traces") if not getattr(self, name)}
         return pack({field_.name: getattr(self, field_.name) for field_ in fields(self) if field_.name not in omitted}, self.inputs)
 
     @classmethod
     def unpack(cls, packed: Buffer) -> Self:
         """Decode a delivery. Its inputs are views into `packed`."""
         header, inputs = unpack(packed)
-        for name in ("outputs", "jobs", "rows"):
+        for name in header.keys() & {"outputs", "jobs", "rows", "traces"}:
             header[name] = tuple(header[name])
         return cls(**header, inputs=inputs)
 
@@ -68,6 +69,7 @@ class Delivery:
             rows=tuple(self.rows[at] for at in chosen),
             inputs=concatenate([parts[at] for at in chosen]) if chosen else [],
             mixed=self.mixed and len(chosen) > 1,
+            traces=tuple(self.traces[at] for at in chosen) if self.traces else (),
         )
 
 

@@ -12,6 +12,7 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import unpack
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
+from app.core.traces import TraceContext
 from app.core.webhooks import JobWebhook
 
 
@@ -93,7 +94,7 @@ class Job:
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
     if the caller chose the id. `owner` is the owner of the key that submitted the job. `tier` is the service tier that it was submitted with.
     `concurrency` is its concurrency key with the mark of the owner; `held` says that the job is held back because the key has its limit of jobs.
-    `reason` says why the server cancelled the job.
+    `reason` says why the server cancelled the job. `trace` is its trace context if it is traced.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Job:
     concurrency: str = ""
     held: bool = False
     reason: str = ""
+    trace: TraceContext | None = None
 
     @property
     def wait_s(self) -> float | None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Self
 
+from app.core.traces import TraceContext
+
 DEFAULT: Final = "default"
 """The webhook of all URLs that jobs bring along: they share a secret and a list of deliveries."""
 
@@ -158,7 +160,7 @@ class WebhookDelivery:
     """One event for one receiver.
 
     `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job, batch or audit entry. `tried` counts the attempts
-    since the delivery was created or replayed.
+    since the delivery was created or replayed. `trace` is the trace context of the job or the batch; it is sampled if its trace is exported.
     """
 
     webhook: str
@@ -171,6 +173,7 @@ class WebhookDelivery:
     created_at: float = 0.0
     next_at: float | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    trace: TraceContext | None = None
 
     @property
     def id(self) -> str:

@@ -15,6 +15,7 @@ from app.core import callers
 from app.core.batches import Batch, Status
 from app.core.jobs import Job, State
 from app.core.timestamps import rfc3339
+from app.core.traces import TraceContext
 from app.core.webhooks import DEFAULT, LARGEST, Event, JobWebhook, WebhookDelivery, WebhookEvent
 from app.loops import Loop
 from app.settings import Settings
@@ -49,6 +50,7 @@ class _Content:
     own: JobWebhook | None
     body: Callable[[], bytes]
     public: bool = True
+    trace: TraceContext | None = None
 
 
 async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings: Settings, quarantine: Quarantine, loop: Loop) -> Claimed:
@@ -67,7 +69,8 @@ async def fan_out(client: redis.asyncio.Redis, presenters: Presenters, settings:
         if content and content.own and event.event in content.own.events:
             receivers[DEFAULT] = content.own.url
         body = content.body() if content and receivers else b""
-        made = [WebhookDelivery(receiver, event.message, event.about, body, url=url) for receiver, url in receivers.items()]
+        trace = content.trace if content else None
+        made = [WebhookDelivery(receiver, event.message, event.about, body, url=url, trace=trace) for receiver, url in receivers.items()]
         dropped = await webhook_deliveries.notify(client, event, made, settings)
         if dropped:
             metrics.WEBHOOK_DROPPED.labels("too_many_wait").inc(dropped)
@@ -103,7 +106,7 @@ async def _of_job(client: redis.asyncio.Redis, event: WebhookEvent, presenters: 
         return None
     # The chunks of a batch are not events for registered webhooks.
     public = not job.parent.startswith("batch:")
-    return _Content(job.model, job.version, job.webhook, lambda: body(job, event, presenters), public)
+    return _Content(job.model, job.version, job.webhook, lambda: body(job, event, presenters), public, _trace(job))
 
 
 async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, presenters: Presenters) -> _Content | None:
@@ -113,7 +116,15 @@ async def _of_batch(client: redis.asyncio.Redis, event: WebhookEvent, presenters
         return None
     spec, given = batch.spec, batch.spec.webhook
     own = JobWebhook(given["url"], tuple(map(Event, given["events"]))) if given else None
-    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, presenters))
+    return _Content(spec.model, spec.version, own, lambda: batch_body(batch, event, presenters), trace=batch.trace)
+
+
+def _trace(job: Job) -> TraceContext | None:
+    """Return the trace context of a job, which is sampled if the spans of the job are exported."""
+    if job.trace is None or job.finished_at is None:
+        return job.trace
+    failed, seconds = job.state in (State.FAILED, State.EXPIRED), job.finished_at - job.trace.received_at
+    return replace(job.trace, sampled=job.trace.sampled or job.trace.exports(failed=failed, seconds=seconds))
 
 
 def body(job: Job, event: WebhookEvent, presenters: Presenters) -> bytes:

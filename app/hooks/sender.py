@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -19,6 +20,8 @@ import redis.asyncio
 from standardwebhooks import Webhook as Signer
 
 from app import metrics
+from app.core.spans import Attribute, Export, notify
+from app.core.traces import new_span_id
 from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, DeliveryStatus, Webhook, WebhookDelivery, delay
 from app.hooks import ssrf_transport
 from app.hooks.fanout import Presenters, fan_out
@@ -51,10 +54,12 @@ class Sender:
         schedule: Sequence[float] = SCHEDULE,
         jitter: Callable[[], float] = random.random,
         loop: Loop | None = None,
+        export: Export | None = None,
     ) -> None:
         """`listen` yields an event that is set when there may be something to send.
 
         `schedule` holds the seconds between attempts; `jitter` returns a random number in [0, 1) that delays them a little.
+        `export` takes a span for each attempt whose trace is exported.
         """
         self._client = client
         self._loop = loop or Loop("webhooks")
@@ -66,6 +71,7 @@ class Sender:
         self._next_s = 0.0
         self._schedule = schedule
         self._jitter = jitter
+        self._export = export
         self._http = ssrf_transport.client(allow_private=settings.webhook_allow_private, timeout_s=settings.webhook_timeout_s)
         self._sending: set[asyncio.Task[None]] = set()
         self._receivers: Counter[str] = Counter()
@@ -146,8 +152,10 @@ class Sender:
             await self._end(delivery, webhook, Attempt(at, None, why, 0.0), DeliveryStatus.FAILED, "refused", counts=False)
             return
         secrets = webhook.secrets(at) if webhook else [await self._default_secret()]
-        status, error, wait_s, refused = await self._post(webhook.url if webhook else delivery.url, delivery, secrets, at)
+        url, span_id = webhook.url if webhook else delivery.url, new_span_id()
+        status, error, wait_s, refused = await self._post(url, delivery, secrets, at, span_id)
         attempt = Attempt(at, status, error, round(time.time() - at, 3))
+        self._trace(delivery, url, attempt, span_id)
         if not error:
             await self._end(delivery, webhook, attempt, DeliveryStatus.DELIVERED, "delivered", counts=False)
         elif status == httpx.codes.GONE:
@@ -160,10 +168,10 @@ class Sender:
             await self._end(delivery, webhook, attempt, following, outcome, delay_s or 0.0, counts=webhook is not None)
 
     async def _post(
-        self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float
+        self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float, span_id: str
     ) -> tuple[int | None, str, float | None, bool]:
         """Send a delivery. Return the receiver's status, the error, its Retry-After in seconds, and whether the address was refused."""
-        headers = signed(delivery.message, delivery.body, secrets, at)
+        headers = {**signed(delivery.message, delivery.body, secrets, at), **_trace_headers(delivery, span_id)}
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
@@ -181,6 +189,22 @@ class Sender:
             return None, f"no answer within {self._settings.webhook_timeout_s:g} s", None, False
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return None, f"{type(error).__name__}: {error}"[:500], None, False
+
+    def _trace(self, delivery: WebhookDelivery, url: str, attempt: Attempt, span_id: str) -> None:
+        """Export the span of an attempt, if the spans of the job are exported."""
+        trace = delivery.trace
+        if self._export is None or trace is None or not trace.sampled or trace.slow_s is None:
+            return
+        attributes: dict[str, str | int] = {
+            Attribute.WEBHOOK: delivery.webhook,
+            Attribute.SERVER_ADDRESS: urlsplit(url).hostname or "",
+            Attribute.ATTEMPT: delivery.tried + 1,
+        }
+        if attempt.status is not None:
+            attributes[Attribute.HTTP_STATUS] = attempt.status
+        error = "" if not attempt.error else str(attempt.status or "unreachable")
+        event = delivery.message.split("_")[1]
+        self._export([notify(trace, span_id, event, attempt.at, attempt.at + attempt.took_s, attributes, error)])
 
     async def _end(
         self,
@@ -217,6 +241,14 @@ def signed(message: str, body: bytes, secrets: Sequence[str], at: float) -> Mapp
         "webhook-timestamp": str(int(at)),
         "webhook-signature": " ".join(Signer(secret).sign(message, when, text) for secret in secrets),
     }
+
+
+def _trace_headers(delivery: WebhookDelivery, span_id: str) -> Mapping[str, str]:
+    """Return the headers that let the receiver continue the trace of the job."""
+    if delivery.trace is None:
+        return {}
+    headers = {"traceparent": replace(delivery.trace, span_id=span_id).traceparent}
+    return headers | ({"tracestate": delivery.trace.state} if delivery.trace.state else {})
 
 
 def retry_after_s(headers: Mapping[str, str], now: float) -> float | None:

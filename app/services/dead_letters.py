@@ -8,7 +8,7 @@ from typing import Final
 
 import redis.asyncio
 
-from app.core import audit, callers, owners
+from app.core import audit, callers, owners, traces
 from app.core.audit import MAX_TARGETS, Action, Target
 from app.core.dead_letters import CauseGroup, DeadLetter, Wanted
 from app.core.errors import CeleriacError, DeadLetterNotFound, JobConflict
@@ -76,16 +76,17 @@ class DeadLetterService:
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
         changed = fingerprint(changes.model_dump(mode="json", exclude_unset=True))
         identity = JobIdentity(owners.record_id(letter.owner, letter.replay_id), changed, conflict)
-        job = await self._jobs.submit(
-            manifest,
-            inputs,
-            outputs,
-            deadline_s=deadline_s(changes.deadline_s, self._settings),
-            wait_s=0,
-            identity=identity,
-            webhook=letter.webhook,
-            owner=letter.owner,
-        )
+        with traces.following(letter.trace):
+            job = await self._jobs.submit(
+                manifest,
+                inputs,
+                outputs,
+                deadline_s=deadline_s(changes.deadline_s, self._settings),
+                wait_s=0,
+                identity=identity,
+                webhook=letter.webhook,
+                owner=letter.owner,
+            )
         targets = Target("dead_letter", letter.id), Target("job", job.id)
         await dead_letters.discard(self._client, [letter.id], audit.draft(Action.DEAD_LETTER_REPLAYED, *targets))
         return job

@@ -19,7 +19,7 @@ from app.broker.batcher.groups import Accepted, Item
 from app.broker.celery import app as celery
 from app.broker.eta import StartEstimate
 from app.broker.replies import Replies
-from app.core import callers
+from app.core import callers, traces
 from app.core.concurrency import Concurrency, key_of
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, PoolDraining, from_dict
 from app.core.jobs import Job, Place, State, created_at
@@ -144,6 +144,7 @@ class JobService:
             job = await self.get(id)
             if job.fingerprint != fingerprint:
                 raise identity.conflict
+            traces.answer_with(job.trace)
         else:
             assert accepted is not None, "a job without an ID of the caller is always new"
             job = item.record = _record(item, accepted, manifest, outputs, tier)
@@ -339,4 +340,5 @@ def _record(item: Item, accepted: Accepted, manifest: Manifest, outputs: tuple[s
         tier=tier,
         concurrency=item.concurrency.name(item.owner) if item.concurrency else "",
         held=accepted.became == "wait",
+        trace=item.trace,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis.asyncio
 
-from app.core import callers
+from app.core import callers, traces
 from app.core.errors import CeleriacError, InvalidInput, JobConflict, JobNotFound, PipelineUnavailable, QueueFull, UnknownField
 from app.core.handlers import RESULT
 from app.core.jobs import Job, State, new_id
@@ -150,6 +150,7 @@ class PipelineService:
             owner=callers.owner(),
             webhook=webhook,
             charge=charge,
+            trace=traces.begin(),
         )
 
     async def submit(self, submission: PipelineSubmission, identity: JobIdentity | None) -> Job:
@@ -199,6 +200,8 @@ class PipelineService:
         ]
         expires_s = run.job.expires_at - run.job.created_at
         webhook = encode_webhook(run.job.webhook)
+        with traces.following(before.trace):
+            context = traces.begin()
         await pipelines.begin(
             self._client,
             new,
@@ -211,6 +214,7 @@ class PipelineService:
             webhook=webhook,
             inherited=inherited,
             charge=self._rate_limits.charge(pools={target.pool for target in run.targets.values()}, bytes=len(kept)),
+            trace=context,
         )
         return await self._jobs.get(new)
 

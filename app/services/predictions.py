@@ -13,8 +13,9 @@ from redis.exceptions import RedisError
 
 from app import metrics
 from app.broker.batcher.batcher import Batcher
-from app.core import callers
-from app.core.errors import DeadlineExceeded, StoreUnavailable
+from app.broker.batcher.traces import Traces
+from app.core import callers, traces
+from app.core.errors import CeleriacError, DeadlineExceeded, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.lanes import Lane
 from app.core.models import Manifest
@@ -55,6 +56,7 @@ class PredictionService:
         pools: PoolStates,
         models: ModelPauses,
         direct: DirectLane | None,
+        traced: Traces | None = None,
     ) -> None:
         self._client = client
         self._batcher = batcher
@@ -62,6 +64,7 @@ class PredictionService:
         self._pools = pools
         self._models = models
         self._direct = direct
+        self._traced = traced
         self._max_s = settings.infer_timeout_s
 
     async def predict(
@@ -101,10 +104,17 @@ class PredictionService:
             if charge is not None:
                 await self._pay(charge)
                 charge = None
-            answer = await version.predict(inputs, outputs, callers.owner())
+            began = time.time()
+            try:
+                answer = await version.predict(inputs, outputs, callers.owner())
+            except CeleriacError as error:
+                self._trace(new_id(began), manifest, inputs, began, error.code)
+                raise
             if answer is not None:
+                id = new_id(time.time())
+                self._trace(id, manifest, inputs, began)
                 _answered(manifest.name, manifest.version, Lane.DIRECT)()
-                return Prediction(new_id(time.time()), answer, Lane.DIRECT)
+                return Prediction(id, answer, Lane.DIRECT)
         return await self._through_queue(manifest, inputs, outputs, timeout_s, charge, tier)
 
     async def _through_queue(
@@ -127,6 +137,12 @@ class PredictionService:
             raise outcome.error
         _answered(manifest.name, manifest.version, Lane.QUEUE)()
         return Prediction(outcome.job, outcome.outputs, Lane.QUEUE)
+
+    def _trace(self, id: str, manifest: Manifest, inputs: Sequence[Tensor], began: float, error: str = "") -> None:
+        """Export the trace of a prediction on the direct lane."""
+        trace = traces.begin()
+        if self._traced is not None and trace is not None:
+            self._traced.direct(trace, id, manifest, callers.owner(), inputs[0].rows, began, error)
 
     async def _pay(self, charge: Charge) -> None:
         """Charge the rate limits, as a script that enqueues does."""

@@ -12,11 +12,12 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.core import audit, callers
+from app.core import audit, callers, traces
 from app.core.api_keys import Scope
 from app.core.audit import Action, Target
 from app.core.errors import CeleriacError, PoolDraining, QueueFull, RateLimited, ScheduleNotFound, StoreUnavailable
 from app.core.schedules import Schedule
+from app.core.traces import Sampling
 from app.services.requests.schedules import Creation
 from app.services.schedule_targets import ScheduleTarget
 from app.settings import Settings
@@ -50,10 +51,14 @@ class ScheduleRun:
 class ScheduleService:
     """The schedules of the platform."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, targets: Mapping[str, ScheduleTarget]) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, targets: Mapping[str, ScheduleTarget], sampling: Sampling | None = None
+    ) -> None:
+        """`sampling` says which traces are exported; None if none is."""
         self._client = client
         self._settings = settings
         self._targets = targets
+        self._sampling = sampling
 
     async def create(self, creation: Creation) -> StoredSchedule:
         """Create a schedule.
@@ -161,7 +166,7 @@ class ScheduleService:
             await schedules.note(self._client, name, note, self._settings.schedule_keep)
 
     async def _begin(self, schedule: Schedule, planned: int) -> dict[str, Any]:
-        with self._acting_for(schedule.owner):
+        with self._acting_for(schedule.owner), traces.serving(traces.RequestContext(sampling=self._sampling)):
             id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(planned))
         note = {"planned": planned, "kind": schedule.kind, "id": id}
         await schedules.note(self._client, schedule.name, note, self._settings.schedule_keep)

@@ -9,7 +9,7 @@ import redis.asyncio
 
 from app.broker import names, submission
 from app.broker.fair_share import FairShare
-from app.core import callers
+from app.core import callers, traces
 from app.core.errors import JobNotFound, QueueFull, QuotaExceeded, RateLimited
 from app.core.jobs import Job, State, new_id
 from app.core.trainings import KIND, Bounds, Training
@@ -113,6 +113,7 @@ class TrainingService:
             webhook=webhook,
             owner=owner,
             charge=charge,
+            trace=traces.begin(),
         )
         try:
             _, new = await submission.submit(self._client, self._settings, job, self._fair_share)

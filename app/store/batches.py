@@ -11,10 +11,12 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core import traces
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.batches import Batch, BatchSpec, Chunk, Part, Status
 from app.core.quotas import Quota
 from app.core.rate_limits import exceeded
+from app.core.traces import TraceContext
 from app.core.webhooks import WebhookEvent
 from app.store import audit, keys, rate_limits, scripts
 from app.store.jobs import PAGE
@@ -88,6 +90,8 @@ async def create(client: redis.asyncio.Redis, id: str, spec: BatchSpec, now: flo
     Raises QuotaExceeded if its owner has as many open batches as the `quota` allows.
     """
     created = {"order": spec.as_dict(), "next": 0, "created_at": now, "expires_at": now + spec.window_s, "round": 0}
+    if trace := traces.begin():
+        created["trace"] = trace.encode()
     if spec.webhook:
         created["told"] = 1
     owner = spec.owner or DEFAULT_OWNER
@@ -267,6 +271,7 @@ def _decode(id: str, fields: Mapping[bytes, bytes]) -> Batch | None:
         status=Status(text["status"]),
         times={status: float(text[f"{status}_at"]) for status in Status if f"{status}_at" in text},
         errors=orjson.loads(text.get("errors", "[]")),
+        trace=TraceContext.decode(text.get("trace", "")),
         **values,
     )
 

@@ -4,7 +4,7 @@
 -- Ends a job that has no outcome.
 local function close(id, state, now, keep, reason)
   local key = keys.job .. id
-  local job = redis.call('HMGET', key, 'watched', 'webhook', 'parent', 'owner', 'counted', 'series')
+  local job = redis.call('HMGET', key, 'watched', 'webhook', 'parent', 'owner', 'counted', 'series', 'trace')
   redis.call('ZREM', keys.EXPIRING, id)
   close_job(job[4], id, job[5])
   redis.call('HSET', key, 'state', state, 'finished_at', now)
@@ -12,6 +12,7 @@ local function close(id, state, now, keep, reason)
   redis.call('HINCRBY', key, 'revision', 1)
   redis.call('EXPIRE', key, keep)
   if job[6] then add_figures(job[6], now, {[ended[state]] = 1}) end
+  if is_exported(job[7], state, now) then export_traces('-', 1, {id}, now) end
   if job[2] or redis.call('EXISTS', keys.WEBHOOKS) == 1 then
     redis.call('ZADD', keys.EVENTS, 'NX', now, id .. ' completed')
     redis.call('PUBLISH', keys.WEBHOOKS_DUE, 'due')

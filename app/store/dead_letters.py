@@ -13,6 +13,7 @@ import redis.asyncio
 
 from app.core.dead_letters import Attempt, Cause, CauseGroup, DeadLetter, Wanted
 from app.core.deliveries import Delivery
+from app.core.traces import TraceContext
 from app.store import audit, keys, pages
 from app.store.blobs import blobs
 from app.store.reading import answers, fields_of, readable, required
@@ -31,6 +32,7 @@ async def read(client: redis.asyncio.Redis, id: str) -> DeadLetter | None:
     if letter is not None:
         letter.inputs = Delivery.unpack(await asyncio.to_thread(blobs().fetch, fields[b"body"])).inputs
         letter.webhook = decode_webhook(fields.get(b"webhook", b""))
+        letter.trace = TraceContext.decode(fields.get(b"trace", b"").decode())
     return letter
 
 

@@ -15,14 +15,14 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 -- Deliveries without records have no start.
 release(ARGV[8])
-local late, series, lanes = {}, nil, {}
+local late, series, lanes, traced = {}, nil, {}, {}
 local webhooks = #ARGV > 8 and redis.call('EXISTS', keys.WEBHOOKS) == 1
 for i = 9, #ARGV, 8 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
   local job = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'spec', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency', 'series',
-    'created_at', 'started_at')
+    'created_at', 'started_at', 'trace')
   local open = job[1] == 'queued' or job[1] == 'running'
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
@@ -36,6 +36,7 @@ for i = 9, #ARGV, 8 do
       redis.call('HSET', dead, 'spec', job[4], 'error', data, 'body', letter, 'traceback', trace, 'tries', job[5] or '', 'died_at', now)
       if job[6] then redis.call('HSET', dead, 'webhook', job[6]) end
       if job[8] then redis.call('HSET', dead, 'owner', job[8]) end
+      if job[14] then redis.call('HSET', dead, 'trace', job[14]) end
       redis.call('EXPIRE', dead, ARGV[6])
       redis.call('ZADD', KEYS[3], now, id)
     elseif trace ~= '' then
@@ -52,6 +53,7 @@ for i = 9, #ARGV, 8 do
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
     if job[10] then leave(id, job[10], now) end
+    if is_exported(job[14], state, now) then traced[#traced + 1] = id end
     if job[11] then
       local first = tonumber((job[5] or ''):match('^[%d.]+'))
       -- The jobs of a delivery share the model version.
@@ -64,6 +66,7 @@ for i = 9, #ARGV, 8 do
 end
 add_figures(series, now, lanes)
 if run[1] and run[2] then add_run(run[2], now - run[1], now) end
+export_traces(ARGV[1], (#ARGV - 8) / 8, traced, now)
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

@@ -80,6 +80,12 @@ EVENTS: Final = f"{PREFIX}events"
 WEBHOOKS_DUE: Final = f"{PREFIX}event:webhooks"
 """Channel: a message when an event in `EVENTS` or a delivery in `WEBHOOK_DELIVERIES` is due earlier than another."""
 
+TRACES: Final = f"{PREFIX}traces:ended"
+"""Sorted set of `DELIVERY JOBS ID…` whose traces are to be exported, by the time to do it; bounded by `traces.lua`."""
+
+TRACES_STATE: Final = f"{PREFIX}traces:state"
+"""Hash: how many members of `TRACES` were dropped since an API process has looked."""
+
 EXPIRING: Final = f"{PREFIX}expiring"
 """Sorted set of watched jobs by deadline; a job that has ended is removed."""
 

@@ -18,6 +18,7 @@ from app.core.jobs import Job, State
 from app.core.pipelines import PIPELINE, Pipeline
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
+from app.core.traces import TraceContext
 from app.store import keys, rate_limits, scripts
 from app.store.blobs import blobs
 from app.store.records import decode
@@ -85,6 +86,7 @@ async def begin(
     webhook: bytes = b"",
     inherited: Iterable[tuple[str, str]] = (),
     charge: Charge | None = None,
+    trace: TraceContext | None = None,
 ) -> bool:
     """Start a run. Return False if a job of that id exists. Jobs in `inherited` (theirs, ours) take over results of another run.
 
@@ -95,7 +97,20 @@ async def begin(
     call = scripts.Call(
         "start_pipeline",
         (keys.job(id), keys.JOBS, keys.pipeline(id), keys.RECONCILE),
-        (id, spec, expires_s, ttl, webhook, packed, inputs, parent(id), owner, rate_limits.encode([charge]), *taken),
+        (
+            id,
+            spec,
+            expires_s,
+            ttl,
+            webhook,
+            packed,
+            inputs,
+            parent(id),
+            owner,
+            rate_limits.encode([charge]),
+            trace.encode() if trace else "",
+            *taken,
+        ),
     )
     status, *rest = await scripts.run_async(client, call)
     rate_limits.conclude(status, rest, charge)

@@ -11,11 +11,12 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError
 from app.core.jobs import Job, Progress, State
 from app.core.tiers import Tier
+from app.core.traces import TraceContext
 from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
     b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
-    b"started_at finished_at worker error owner concurrency held reason".split()
+    b"started_at finished_at worker error owner concurrency held reason trace".split()
 )
 """The fields of a record that `decode` reads, except the result."""
 
@@ -102,6 +103,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         concurrency=fields.get(b"concurrency", b"").decode(),
         held=bool(fields.get(b"held")),
         reason=fields.get(b"reason", b"").decode(),
+        trace=TraceContext.decode(fields[b"trace"].decode()) if b"trace" in fields else None,
     )
 
 

@@ -19,6 +19,7 @@ from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
 from app.core.rate_limits import Charge
 from app.core.tokens import Token
+from app.core.traces import TraceContext
 from app.store import keys, rate_limits
 from app.store.blobs import Blobs
 from app.store.records import encode_error
@@ -31,6 +32,7 @@ _FUNCTIONS: Final = {
     "backlog": "place|release|forward",
     "usage": "open_job|close_job|correct|add_run",
     "stats": "tally|add_figures",
+    "traces": "is_exported|export_traces",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }
 _CALLS: Final = {name: re.compile(rf"\b({functions})\(") for name, functions in _FUNCTIONS.items()}
@@ -122,6 +124,7 @@ def submit(
     concurrency: bytes = b"",
     model: str = "",
     series: str = "",
+    traces: Sequence[TraceContext | None] = (),
 ) -> Call:
     """Put a delivery into the queue, with the records of its jobs.
 
@@ -145,12 +148,14 @@ def submit(
         concurrency: The encoded concurrency key of a delivery of one job, or empty.
         model: The model that the delivery uses. If it is paused, a delivery with a record waits until it is resumed.
         series: The series that the jobs are counted in, or empty.
+        traces: The trace context of each job, or None (default: none has one).
     """
     jobs: list[str | bytes | float] = []
     if delivery.recorded:
         owners = owners or [DEFAULT_OWNER] * len(delivery.jobs)
-        for id, spec, wait, webhook, owner in zip(delivery.jobs, specs, waits, webhooks, owners, strict=True):
-            jobs += (id, spec, wait, webhook, owner)
+        traces = traces or [None] * len(delivery.jobs)
+        for id, spec, wait, webhook, owner, trace in zip(delivery.jobs, specs, waits, webhooks, owners, traces, strict=True):
+            jobs += (id, spec, wait, webhook, owner, trace.encode() if trace else "")
     body = (body or delivery.pack()) if delivery.recorded else b""
     return Call(
         "submit",

@@ -24,7 +24,7 @@ for id in fields[2]:gmatch('%S+') do
   count = count + 1
   local key = keys.job .. id
   -- A record of a wrong type has no state: its job does not run, the others do.
-  local job = redis.pcall('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency', 'series')
+  local job = redis.pcall('HMGET', key, 'state', 'expires_at', 'watched', 'attempt', 'delivery', 'tries', 'webhook', 'parent', 'owner', 'counted', 'concurrency', 'series', 'trace')
   local run, event = 0, nil
   -- A job that was moved to another delivery runs there.
   if (job[1] == 'queued' or job[1] == 'running') and job[5] == delivery then
@@ -36,6 +36,7 @@ for id in fields[2]:gmatch('%S+') do
       event = ' completed'
       if job[11] then leave(id, job[11], now) end
       if job[12] then add_figures(job[12], now, {[4] = 1}) end
+      if is_exported(job[13], 'expired', now) then export_traces('-', 1, {id}, now) end
       if job[8] then
         redis.call('ZADD', keys.RECONCILE, now, job[8])
         redis.call('PUBLISH', keys.RECONCILE_DUE, 'due')

@@ -1,7 +1,7 @@
 -- Starts a pipeline run: writes its job and its plan, and makes it due, in one step.
 -- KEYS: job, index of jobs, pipeline, parents to reconcile
 -- ARGV: id, spec, seconds until it expires, ttl, its webhook ('' for none), plan, inputs, parent that it is (`pipeline:ID`), owner,
---       charge of the run for `rate_limits` ('' for none),
+--       charge of the run for `rate_limits` ('' for none), its trace context ('' for none),
 --       then for each part that it takes over: id of the part of another run, id of its own
 -- Returns {'exists'}, {'limited', what the rate limits refuse}, or {'ok', what remains of the rate limits}.
 local id, ttl = ARGV[1], ARGV[4]
@@ -10,13 +10,14 @@ local now = time[1] .. string.format('.%06d', time[2])
 if redis.call('EXISTS', KEYS[1]) == 1 then return {'exists'} end
 local refused, usages, counted = rate_limits(ARGV[10], time)
 if refused then return {'limited', refused} end
-for i = 11, #ARGV, 2 do
+for i = 12, #ARGV, 2 do
   local part = redis.call('HGETALL', keys.job .. ARGV[i])
   -- It may have expired meanwhile: then the step runs again.
   if #part > 0 then
     local own = keys.job .. ARGV[i + 1]
     redis.call('HSET', own, unpack(part))
     redis.call('HSET', own, 'parent', ARGV[8], 'owner', ARGV[9])
+    redis.call('HDEL', own, 'trace')
     redis.call('EXPIRE', own, ttl)
   end
 end
@@ -24,6 +25,7 @@ end
 redis.call('HSET', KEYS[1], 'state', 'running', 'attempt', 1, 'spec', ARGV[2], 'created_at', now, 'started_at', now,
   'expires_at', string.format('%.3f', now + ARGV[3]), 'position', 0, 'queue', '', 'delivery', '', 'revision', 1, 'parent', ARGV[8], 'owner', ARGV[9])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'webhook', ARGV[5]) end
+if ARGV[11] ~= '' then redis.call('HSET', KEYS[1], 'trace', ARGV[11]) end
 if counted and counted[1] then open_job(ARGV[9], id, now + ttl, counted[1]) end
 redis.call('EXPIRE', KEYS[1], ttl)
 redis.call('ZADD', KEYS[2], now, id)

@@ -4,17 +4,17 @@
 --       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
 --       concurrency key of the only job for `decide` ('' for none), model that may be paused ('' for none),
 --       series that the jobs are counted in ('' for none),
---       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner
+--       then for each job: id, spec, seconds it may wait, its webhook ('' for none), its owner, its trace context ('' for none)
 -- Returns {'full', length}, {'paused', deliveries that wait for the model} if that is the limit, {'exists', place of a job whose id is taken}, {'limited', what the rate limits refuse},
 -- what `decide` refuses, or {'ok', position, now, jobs that have ever left the queue, what becomes of the jobs and then the deliveries to interrupt,
 -- what remains of the rate limits}
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 local queue, ttl, shares, model = ARGV[1], ARGV[5], ARGV[11], ARGV[14]
-local jobs = (#ARGV - 15) / 5
+local jobs = (#ARGV - 15) / 6
 local seen = {}
 for i = 1, jobs do
-  local id = ARGV[11 + 5 * i]
+  local id = ARGV[10 + 6 * i]
   if seen[id] or redis.call('EXISTS', keys.job .. id) == 1 then return {'exists', i - 1} end
   seen[id] = true
 end
@@ -46,11 +46,12 @@ if jobs > 0 then
   local ids, owners, longest, series = {}, {}, 0, ARGV[15] ~= '' and {'series', ARGV[15]} or {}
   local webhooks = ARGV[9] ~= '' or redis.call('EXISTS', keys.WEBHOOKS) == 1
   for i = 1, jobs do
-    local id, spec, wait, webhook, owner = unpack(ARGV, 11 + 5 * i, 15 + 5 * i)
+    local id, spec, wait, webhook, owner, trace = unpack(ARGV, 10 + 6 * i, 15 + 6 * i)
     local key = keys.job .. id
     redis.call('HSET', key, 'state', 'queued', 'attempt', 0, 'spec', spec, 'created_at', now, 'expires_at', string.format('%.3f', now + wait),
       'position', position - jobs + i, 'queue', queue, 'delivery', ARGV[8], 'revision', 1, 'owner', owner, unpack(series))
     if webhook ~= '' then redis.call('HSET', key, 'webhook', webhook) end
+    if trace ~= '' then redis.call('HSET', key, 'trace', trace) end
     if counted and counted[i] then open_job(owner, id, now + ttl + wait, counted[i]) end
     redis.call('EXPIRE', key, math.ceil(ttl + wait))
     longest = math.max(longest, wait)

@@ -13,6 +13,7 @@ from functools import partial
 import orjson
 import redis.asyncio
 
+from app.core.traces import TraceContext
 from app.core.webhooks import Attempt, DeliveryStatus, WebhookDelivery, WebhookEvent
 from app.settings import Settings
 from app.store import claims, keys, pages, scripts
@@ -39,7 +40,8 @@ async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: S
     """Store the deliveries of an event and remove the event. Return how many older deliveries were dropped for them."""
     arguments: list[str | bytes] = []
     for delivery in deliveries:
-        arguments += (delivery.id, delivery.webhook, delivery.url, delivery.body)
+        trace = delivery.trace.encode() if delivery.trace else ""
+        arguments += (delivery.id, delivery.webhook, delivery.url, delivery.body, trace)
     call = scripts.Call(
         "notify",
         (keys.EVENTS, keys.WEBHOOK_DELIVERIES),
@@ -167,4 +169,5 @@ def _decode(id: str, fields: Mapping[bytes, bytes], due: float | None) -> Webhoo
         created_at=float(fields[b"created_at"]),
         next_at=due if fields[b"fate"] == b"pending" else None,
         attempts=[Attempt(**orjson.loads(line)) for line in fields[b"attempts"].splitlines()],
+        trace=TraceContext.decode(fields.get(b"trace", b"").decode()),
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from app import logs
 from app.broker import names
 from app.broker.celery import app
+from app.core.deliveries import Delivery
+from app.core.traces import TraceContext
 from app.worker import pool_process
 from app.worker.claim import Claim, claim
 from app.worker.pool_process import PoolProcess
@@ -34,6 +37,18 @@ def predict_delivery(self: Any, id: str, body: str | None) -> None:
 
 def execute(process: PoolProcess, claimed: Claim) -> None:
     """Run a claimed delivery, settle it, and measure what it did to the process."""
-    result = run(process, claimed)
-    settle(process, claimed, result.outcomes)
-    measure(process, claimed, result)
+    with logs.fields(log_fields(claimed.delivery)):
+        result = run(process, claimed)
+        settle(process, claimed, result.outcomes)
+        measure(process, claimed, result)
+
+
+def log_fields(delivery: Delivery) -> dict[str, str]:
+    """Return what each line of the log says about the delivery that runs. That of several jobs belongs to no single trace."""
+    fields = {"delivery_id": delivery.id, "model": delivery.model, "version": delivery.version}
+    if len(delivery.jobs) == 1:
+        fields["job_id"] = delivery.jobs[0]
+        context = TraceContext.decode(delivery.traces[0]) if delivery.traces else None
+        if context is not None:
+            fields |= {"trace_id": context.trace_id, "span_id": context.span_id, "request_id": context.request_id}
+    return {name: value for name, value in fields.items() if value}

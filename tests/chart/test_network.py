@@ -104,3 +104,12 @@ def labels_of(o: dict[str, Any]) -> dict[str, str]:
     if o["kind"] == "Pod":
         return dict(o["metadata"]["labels"])
     return dict(o.get("spec", {}).get("template", {}).get("metadata", {}).get("labels", {}))
+
+
+def test_traces_go_to_the_port_of_the_collector() -> None:
+    def ports(endpoint: str) -> list[Any]:
+        return [rule["ports"] for rule in one("NetworkPolicy", "api", tracing__endpoint=endpoint)["spec"]["egress"] if "to" not in rule]
+
+    assert [{"port": 4318}] in ports("http://collector.monitoring:4318")
+    assert [{"port": 443}] in ports("https://collector.example.com/otlp")
+    assert [{"port": 4318}] not in ports("")

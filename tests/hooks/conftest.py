@@ -22,7 +22,9 @@ from app.broker.replies import Replies
 from app.core.audit import Action, Target, draft
 from app.core.deliveries import Delivery, Outcome
 from app.core.jobs import State, new_id
+from app.core.spans import Export
 from app.core.tensors import Tensor, encode
+from app.core.traces import TraceContext
 from app.core.webhooks import Event, JobWebhook, Webhook, WebhookDelivery, new_secret
 from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
@@ -110,6 +112,7 @@ class Hooked:
     client: redis.asyncio.Redis
     url: str
     options: dict[str, Any] = field(default_factory=dict)
+    export: Export | None = None
     _replies: Replies | None = None
 
     @property
@@ -119,7 +122,9 @@ class Hooked:
     def sender(self, schedule: tuple[float, ...] = (0.0,) * 9) -> Sender:
         """Due again at once, so that no test waits."""
         listen = partial(self.replies.listen, keys.WEBHOOKS_DUE)
-        return Sender(self.client, self.settings, Presenters(present, present_batch), listen, schedule, jitter=lambda: 0.0)
+        return Sender(
+            self.client, self.settings, Presenters(present, present_batch), listen, schedule, jitter=lambda: 0.0, export=self.export
+        )
 
     @property
     def replies(self) -> Replies:
@@ -151,7 +156,13 @@ class Hooked:
         return found
 
     async def submit(
-        self, url: str = "", events: tuple[Event, ...] = OF_JOBS, model: str = "m", wait_s: float = 60.0, parent: str = ""
+        self,
+        url: str = "",
+        events: tuple[Event, ...] = OF_JOBS,
+        model: str = "m",
+        wait_s: float = 60.0,
+        parent: str = "",
+        trace: TraceContext | None = None,
     ) -> Delivery:
         id = new_id(time.time())
         inputs = [Tensor("x", "FP64", (1, 1), encode([0.0], "FP64"))]
@@ -159,7 +170,7 @@ class Hooked:
         hook = encode_webhook(JobWebhook(url, events) if url else None)
         spec = encode_spec(model, "1", ("predict",), 1, "")
         call = scripts.submit(
-            QUEUE, b"message", sent, [spec], [wait_s], [hook], attempts=3, limit_s=30, max_queue=100, ttl=60, parent=parent
+            QUEUE, b"message", sent, [spec], [wait_s], [hook], attempts=3, limit_s=30, max_queue=100, ttl=60, parent=parent, traces=[trace]
         )
         assert (await scripts.run_async(self.client, call))[0] == b"ok"
         return sent

@@ -14,6 +14,7 @@ from app.core.errors import PredictionFailed
 from app.core.jobs import Job, new_id
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor, encode
+from app.core.traces import TraceContext
 from app.store import backlog, keys, scripts
 from app.store.records import decode, encode_spec
 
@@ -47,6 +48,7 @@ class Store:
         concurrency: bytes = b"",
         model: str = "",
         series: str = "",
+        traces: Sequence[TraceContext | None] = (),
     ) -> Any:
         """Returns the delivery, or what the script said where it refused."""
         sent = replace(delivery(ids or tuple(new_id(time.time()) for _ in range(jobs))), recorded=recorded)
@@ -71,6 +73,7 @@ class Store:
             concurrency=concurrency,
             model=model,
             series=series,
+            traces=traces,
         )
         answer = self.answer = scripts.run(self.client, call)
         return sent if answer[0] == b"ok" else answer

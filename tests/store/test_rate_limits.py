@@ -106,7 +106,7 @@ def test_the_limit_that_lasts_longest_is_named(store: Store) -> None:
 def test_an_admitted_job_learns_what_is_left(store: Store) -> None:
     sent = charge(key="k", rows=14)
     call = scripts.Call(
-        "start_pipeline", ("j", "js", "p", "r"), ("id", "", 60, 60, "", "", "", "pipeline:id", "a", rate_limits.encode([sent]))
+        "start_pipeline", ("j", "js", "p", "r"), ("id", "", 60, 60, "", "", "", "pipeline:id", "a", rate_limits.encode([sent]), "")
     )
     status, *rest = scripts.run(store.client, call)
     rate_limits.conclude(status, rest, sent)

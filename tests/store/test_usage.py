@@ -68,7 +68,7 @@ def end(store: Store, job: str, state: State) -> None:
 
 
 def start_run(store: Store, id: str, owner: str = "a", quota: int = 100) -> Any:
-    arguments = (id, "", 60, 60, "", "", "", f"pipeline:{id}", owner, rate_limits.encode([charge(owner, quota)]))
+    arguments = (id, "", 60, 60, "", "", "", f"pipeline:{id}", owner, rate_limits.encode([charge(owner, quota)]), "")
     call = scripts.Call("start_pipeline", (keys.job(id), keys.JOBS, keys.pipeline(id), keys.RECONCILE), arguments)
     return scripts.run(store.client, call)
 

@@ -61,4 +61,5 @@ def _present(root: Container) -> schemas.Session:
     key: schemas.SessionKey | None = None
     if caller is not None:
         key = {"id": caller.id, "name": caller.name, "owner": caller.owner, "scopes": sorted(caller.scopes)}
-    return {"authentication": root.settings.auth, "key": key, "version": __version__}
+    settings = root.settings
+    return {"authentication": settings.auth, "key": key, "trace_url": settings.trace_url, "version": __version__}

@@ -28,6 +28,9 @@ class Session(TypedDict):
         Literal["none", "keys"], Field(description="`none`: everybody who reaches the API may do everything. `keys`: requests need a key.")
     ]
     key: Annotated[SessionKey | None, Field(description="The key of the caller; null while authentication is off.")]
+    trace_url: Annotated[
+        str, Field(description="Address of a trace in the tracing backend, with `{trace_id}`; empty if none is configured.")
+    ]
     version: Annotated[str, Field(description="Version of the server.", examples=["0.2.0"])]
 
 

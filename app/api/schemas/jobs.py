@@ -151,6 +151,7 @@ class Job(TypedDict):
             ),
         ]
     ]
+    trace_id: NotRequired[Annotated[str, Field(description="ID of the trace that the job belongs to, if it is traced.")]]
     result_omitted: NotRequired[
         Annotated[
             bool, Field(description="True in a list if the result is larger than 4 KiB and therefore left out. Read the job to get it.")

@@ -60,6 +60,8 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
         body["result"] = _result(job, outputs) if large is None else large
     elif job.result_omitted:
         body["result_omitted"] = True
+    if job.trace is not None:
+        body["trace_id"] = job.trace.trace_id
     if job.reason:
         body["reason"] = job.reason
     if job.error is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from starlette.requests import Request
@@ -15,9 +14,9 @@ from app.core import audit
 from app.core.api_keys import Caller
 from app.core.audit import Action, Context, Target
 from app.core.errors import CeleriacError
+from app.core.traces import REQUEST_ID
 from app.services.refusals import Refusals
 
-_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 _LONGEST_AGENT: Final = 200
 
 
@@ -34,7 +33,7 @@ def context(scope: Connection) -> Context:
     for name, value in scope["headers"]:
         if name == b"user-agent":
             agent = value.decode("latin-1")[:_LONGEST_AGENT]
-        elif name == b"x-request-id" and _REQUEST_ID.fullmatch(text := value.decode("latin-1")):
+        elif name == b"x-request-id" and REQUEST_ID.fullmatch(text := value.decode("latin-1")):
             request_id = text
     return Context(client[0] if client else None, agent, request_id)
 

@@ -17,11 +17,12 @@ from app.api.server.content_policy import with_policy
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _REQUEST_HEADERS: Final = (
     "authorization", "celeriac-owner", "content-digest", "content-encoding", "content-type", "idempotency-key", "inference-header-content-length",
-    "last-event-id", "prefer", "range", "x-api-key", "x-request-id",
+    "last-event-id", "prefer", "range", "traceparent", "tracestate", "x-api-key", "x-request-id",
 )  # fmt: skip
 _RESPONSE_HEADERS: Final = (
     "allow", "celeriac-lane", "content-disposition", "content-range", "deprecation", "inference-header-content-length", "location",
-    "preference-applied", "ratelimit", "ratelimit-policy", "retry-after", "sunset", "www-authenticate",
+    "preference-applied", "ratelimit", "ratelimit-policy", "retry-after", "sunset", "traceresponse", "www-authenticate",
+    "x-request-id",
 )  # fmt: skip
 
 

@@ -21,14 +21,16 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.api.http.budget import release
 from app.api.http.problems import method_not_allowed, problem
-from app.api.server import auditing, console, documentation
+from app.api.server import auditing, console, documentation, tracing
 from app.api.server.access_control import AccessControl
 from app.api.server.content_policy import with_policy
 from app.api.server.cross_origin import CrossOrigin
 from app.api.server.operations import AUDITED
 from app.api.server.plain_route import UNROUTED, PlainRoute
+from app.core import traces
 from app.core.errors import CeleriacError
 from app.core.security_headers import DATA
+from app.core.traces import RequestContext, Sampling
 
 log = logging.getLogger(__name__)
 _ADMITTED: Final = Response()
@@ -40,10 +42,12 @@ class FastRouter:
 
     Attributes:
         access_control: Authenticates requests, or None while authentication is off. Then `cross_origin` checks them.
+        sampling: Which traces this server exports, or None if it exports none.
     """
 
     def __init__(self, app: FastAPI, routers: Iterable[APIRouter], cross_origin: CrossOrigin) -> None:
         self.access_control: AccessControl | None = None
+        self.sampling: Sampling | None = None
         self._cross_origin = cross_origin
         self._app = app
         self._fixed: dict[tuple[str, str], PlainRoute] = {}
@@ -64,6 +68,14 @@ class FastRouter:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        context = tracing.received(scope["headers"], self.sampling)
+        token = traces.REQUEST.set(context)
+        try:
+            await self._serve(context, scope, receive, send)
+        finally:
+            traces.REQUEST.reset(token)
+
+    async def _serve(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         match = self._find(method, path)
         if match is None and method == "HEAD":
@@ -80,12 +92,12 @@ class FastRouter:
                 scope["app"] = self._app
                 refusal = await self._refusal(self.access_control, Request(scope, receive))
                 if refusal is not None:
-                    refusal.raw_headers.extend(DATA)
+                    refusal.raw_headers.extend((*DATA, *tracing.answered(context)))
                     await refusal(scope, receive, send)
                     return
             if self.access_control is not None:
                 scope[UNROUTED] = True
-            send = with_policy(send)
+            send = with_policy(send, partial(tracing.answered, context))
             if allowed and (method == "OPTIONS" or scope["method"] not in allowed):
                 await _without_route(Request(scope, receive), allowed)(scope, receive, send)
             else:
@@ -102,7 +114,7 @@ class FastRouter:
             response = await self._call(request, endpoint)
         finally:
             release(scope)
-        response.raw_headers.extend(DATA)
+        response.raw_headers.extend((*DATA, *tracing.answered(context)))
         await response(scope, receive, send)
 
     async def _serve_anyone(self, request: Request, route: PlainRoute) -> Response:

@@ -19,10 +19,12 @@ from redis.exceptions import RedisError
 from app import metrics
 from app.broker import names
 from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail, refuse
+from app.broker.batcher.traces import Traces, contexts_of
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
 from app.broker.fair_share import FairShare, model_full, queue_full
+from app.core import traces
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.concurrency import Concurrency
 from app.core.deliveries import Delivery, Outcome
@@ -63,12 +65,14 @@ class Batcher:
         series: SeriesIndex | None = None,
         collector: Collector | None = None,
         run_times: RunTimes | None = None,
+        traced: Traces | None = None,
     ) -> None:
         """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text.
 
         `estimate` learns how long jobs run. `check_pool(pool)` raises PoolDraining if the pool accepts no new work.
         `fair_share` says which deliveries wait in a backlog. `series` says which figures are kept, and `collector`
-        takes those of jobs without records (default: none). `run_times` takes the run seconds of their owners.
+        takes those of jobs without records (default: none). `run_times` takes the run seconds of their owners, and `traced`
+        exports their traces.
         """
         self._client = client
         self._process = process
@@ -82,6 +86,7 @@ class Batcher:
         self._series = series
         self._collector = collector
         self._run_times = run_times
+        self._traced = traced
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,10 +109,10 @@ class Batcher:
         try:
             outcome = await item.outcome
         except TimeoutError:
-            self._count(manifest, State.EXPIRED)
+            self._unanswered(manifest, tier, item, State.EXPIRED)
             raise
         except asyncio.CancelledError:
-            self._count(manifest, State.CANCELLED)
+            self._unanswered(manifest, tier, item, State.CANCELLED)
             raise
         finally:
             timer.cancel()
@@ -189,6 +194,7 @@ class Batcher:
             owner,
             charge=charge,
             concurrency=concurrency,
+            trace=traces.begin(),
         )
         group.add(item)
         self._kick(group)
@@ -309,6 +315,7 @@ class Batcher:
             enqueued_at=now,
             expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
             mixed=any(item.owner != items[0].owner for item in items),
+            traces=contexts_of(items),
         )
 
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:
@@ -358,6 +365,7 @@ class Batcher:
             concurrency=self._concurrency(items[0]),
             model=manifest.name,
             series=series,
+            traces=[item.trace for item in items],
         )
 
     def _concurrency(self, item: Item) -> bytes:
@@ -376,6 +384,8 @@ class Batcher:
             # Also for callers who have left: their predictions ran.
             rows = [(item.owner, item.rows) for item in sent.items if item.job in by_job]
             self._run_times.count(sent.group.manifest.pool, rows, outcomes[0].run_s)
+        if self._traced is not None and not sent.group.recorded and answered:
+            self._traced.answered(delivery_id, len(sent.items), sent.group, answered, by_job)
         for item in answered:
             item.outcome.set_result(by_job[item.job])
         if sent.group.recorded and outcomes:
@@ -386,9 +396,11 @@ class Batcher:
             self._forget(delivery_id)
             self._kick(sent.group)
 
-    def _count(self, manifest: Manifest, state: State) -> None:
+    def _unanswered(self, manifest: Manifest, tier: Tier, item: Item, state: State) -> None:
         if self._collector is not None:
             self._collector.count(manifest, {state: 1})
+        if self._traced is not None:
+            self._traced.unanswered(manifest, names.queue(manifest.pool, tier), item, state)
 
     def _collect(
         self, collector: Collector, manifest: Manifest, answered: Sequence[Item], by_job: Mapping[str, Outcome | None], run_s: float

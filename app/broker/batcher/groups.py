@@ -17,6 +17,7 @@ from app.core.models import Manifest
 from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
+from app.core.traces import TraceContext
 from app.core.webhooks import JobWebhook
 from app.store import rate_limits
 
@@ -58,6 +59,7 @@ class Item:
     record: Job | None = None
     charge: Charge | None = None
     concurrency: Concurrency | None = None
+    trace: TraceContext | None = None
 
     def fail(self, error: CeleriacError) -> None:
         """End the waits for the job with an error."""

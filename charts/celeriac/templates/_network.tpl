@@ -27,6 +27,11 @@ spec:
 - ports: [{port: 443}, {port: 6443}]
 {{- end }}
 
+{{/* The port of an HTTP address. */}}
+{{- define "celeriac.policy.port" -}}
+{{- default (ternary "443" "80" (hasPrefix "https:" .)) (regexFind "[0-9]+$" (regexFind ":[0-9]+$" (urlParse .).host)) }}
+{{- end }}
+
 {{/* The ports of the issuers: no policy can name a host. */}}
 {{- define "celeriac.policy.issuers" -}}
 {{- $ports := dict }}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from celeriac import _traces
 from celeriac._credentials import Credentials
 from celeriac._errors import APIError, CeleriacError, ConnectionFailed, Timeout
 from celeriac._events import Event, EventDecoder
@@ -155,6 +156,7 @@ class AsyncTransport:
     ) -> Any:
         deadline = deadline or Deadline(self.timeout)
         retries = self._retries(deadline, safe=safe)
+        options["headers"] = _traces.headers() | options.get("headers", {})
         while True:
             failure: httpx.Response | httpx.TransportError
             content: dict[str, Any] = {"content": body()} if body else {}
@@ -179,6 +181,7 @@ class AsyncTransport:
     @asynccontextmanager
     async def _open(self, method: str, path: str, **options: Any) -> AsyncIterator[httpx.Response]:
         try:
+            options["headers"] = _traces.headers() | options.get("headers", {})
             async with self._client().stream(method, path, **options) as response:
                 if response.is_error:
                     await response.aread()

@@ -50,6 +50,11 @@ class Job:
         name = self.record.get("model") or self.record.get("pipeline") or ""
         return f"{name}@{version}" if version else str(name)
 
+    @property
+    def trace_id(self) -> str | None:
+        """ID of the trace that the job belongs to, or None if it is not traced."""
+        return self.record.get("trace_id")
+
     def refresh(self) -> Job:
         """Read the job again."""
         self.record = self._transport.get(f"{self._path}/{self.id}")

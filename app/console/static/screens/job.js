@@ -51,6 +51,7 @@ export function Job({ id, session }) {
           ["Concurrency key", job.concurrency_key],
           ["Reason", job.reason],
           ["Attempt", job.attempt],
+          ["Trace", job.trace_id && (session.trace_url ? html`<a href=${session.trace_url.replace("{trace_id}", job.trace_id)} rel="noreferrer">${job.trace_id}</a>` : job.trace_id)],
           ["Started by", job.parent],
           ["Position", job.queue_position],
           ["Starts in about", job.estimated_start_s === undefined ? null : duration(job.estimated_start_s)],

@@ -1,0 +1,1 @@
+"""Traces for an OpenTelemetry collector. Nothing here runs unless an endpoint is configured."""

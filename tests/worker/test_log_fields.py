@@ -1,0 +1,36 @@
+"""What the lines of a worker's log say about the delivery that runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.deliveries import Delivery
+from app.core.traces import TraceContext
+from app.worker.tasks import log_fields
+from tests.store.conftest import delivery
+
+CONTEXT = TraceContext("a" * 32, "b" * 16, request_id="r-1")
+
+
+def traced(*jobs: str) -> Delivery:
+    return replace(delivery(jobs), traces=(CONTEXT.encode(),) * len(jobs))
+
+
+def test_a_line_about_one_job_names_it_its_request_and_its_trace() -> None:
+    fields = log_fields(traced("job-1"))
+    assert (fields["job_id"], fields["request_id"], fields["trace_id"], fields["span_id"]) == ("job-1", "r-1", "a" * 32, "b" * 16)
+    assert (fields["model"], fields["version"]) == ("m", "1")
+
+
+def test_a_line_about_several_jobs_belongs_to_no_trace() -> None:
+    assert log_fields(traced("job-1", "job-2")).keys() == {"delivery_id", "model", "version"}
+
+
+def test_a_delivery_keeps_the_contexts_of_its_jobs_when_it_is_packed_and_split() -> None:
+    sent = Delivery.unpack(traced("job-1", "job-2").pack())
+    assert sent.traces == (CONTEXT.encode(),) * 2
+    assert sent.only([1], "another").traces == (CONTEXT.encode(),)
+
+
+def test_a_release_without_traces_can_decode_a_delivery_that_is_not_traced() -> None:
+    assert b"traces" not in delivery(("job-1",)).pack()
