@@ -12,6 +12,7 @@ from app.broker import names
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.fair_share import FairShare, model_full, queue_full
+from app.core import traces
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.deliveries import Delivery
 from app.core.handlers import RESULT, TaskSpec
@@ -80,8 +81,7 @@ async def submit(
     id, (name, version) = submission.id or new_id(now), submission.subject
     inputs = TaskSpec(submission.spec, submission.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=submission.kind)
-    if submission.trace is not None:
-        delivery.traces = (submission.trace.encode(),)
+    delivery.traces = traces.for_worker([submission.trace])
     message = envelope(
         celery,
         names.PREDICT,

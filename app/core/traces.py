@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -191,6 +191,15 @@ def answer_with(context: TraceContext | None) -> None:
     request = REQUEST.get()
     if request is not None:
         request.job = context
+
+
+def for_worker(contexts: Sequence[TraceContext | None]) -> tuple[str, ...]:
+    """Return the encoded trace context of each job of a delivery, for the log of its worker.
+
+    Nothing if this server exports no traces: workers of a release without traces could not read the delivery.
+    """
+    exports = any(context is not None and context.slow_s is not None for context in contexts)
+    return tuple(context.encode() if context else "" for context in contexts) if exports else ()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.core.deliveries import Delivery
-from app.core.traces import TraceContext
+from app.core.traces import TraceContext, for_worker
 from app.worker.tasks import log_fields
 from tests.store.conftest import delivery
 
@@ -30,6 +30,12 @@ def test_a_delivery_keeps_the_contexts_of_its_jobs_when_it_is_packed_and_split()
     sent = Delivery.unpack(traced("job-1", "job-2").pack())
     assert sent.traces == (CONTEXT.encode(),) * 2
     assert sent.only([1], "another").traces == (CONTEXT.encode(),)
+
+
+def test_workers_get_no_context_from_a_server_that_exports_nothing() -> None:
+    exported = replace(CONTEXT, slow_s=1.0)
+    assert for_worker([CONTEXT, None]) == ()
+    assert for_worker([exported, None]) == (exported.encode(), "")
 
 
 def test_a_release_without_traces_can_decode_a_delivery_that_is_not_traced() -> None:

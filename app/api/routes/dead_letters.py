@@ -38,9 +38,10 @@ async def listed(request: Request) -> Response:
 
 @router.get("/groups", **schemas.GROUPS)
 async def groups(request: Request) -> Response:
-    """Counts dead letters by what they have in common: the model, the error, the exception, and the line of the model's code that raised it.
+    """Counts dead letters by their cause.
 
-    A `fingerprint` selects the dead letters of a group in the requests that list, replay and discard.
+    A cause is the model, the code of the error, the type of the exception, and the line of the model's code that raised it. A
+    `fingerprint` selects the dead letters of a group in the requests that list, replay and discard.
     """
     by_cause, complete = await container(request).dead_letters.groups(schemas.GroupsQuery.of(request).filters)
     return json_response(schemas.DeadLetterGroups(items=[_group(group) for group in by_cause], complete=complete))

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from app import metrics
 from app.broker import names
 from app.broker.batcher.groups import Accepted, Group, Item, Meters, Sent, fail, refuse
-from app.broker.batcher.traces import Traces, contexts_of
+from app.broker.batcher.traces import Traces
 from app.broker.celery import app as celery
 from app.broker.envelope import envelope
 from app.broker.eta import StartEstimate
@@ -315,7 +315,7 @@ class Batcher:
             enqueued_at=now,
             expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
             mixed=any(item.owner != items[0].owner for item in items),
-            traces=contexts_of(items),
+            traces=traces.for_worker([item.trace for item in items]),
         )
 
     def _to_blob(self, delivery: Delivery, packed: bytes) -> bytes:

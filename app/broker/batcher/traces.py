@@ -60,11 +60,6 @@ class Traces:
             self._export(of_delivery(delivery_id, size, jobs))
 
 
-def contexts_of(items: Sequence[Item]) -> tuple[str, ...]:
-    """Return the encoded trace context of each job, for the log of the worker. Nothing if none is traced."""
-    return tuple(item.trace.encode() if item.trace else "" for item in items) if any(item.trace for item in items) else ()
-
-
 def _ended(
     manifest: Manifest, queue: str, item: Item, trace: TraceContext, state: State, error: str, run_s: float | None = None
 ) -> EndedJob:

@@ -135,7 +135,9 @@ async def test_of_two_publishers_of_one_version_one_wins(api: httpx.AsyncClient,
         (b"nothing", 422, "invalid_input", "not a tar archive"),
         (SKOPS[:-12000], 422, "invalid_input", "cut off"),
         (tar(readme__md="hello"), 422, "invalid_input", "must hold model.py or model.onnx"),
-        (tar(model__skops=skops.io.dumps(estimator())), 422, "invalid_input", "Add `sample` to model.yaml"),
+        pytest.param(
+            tar(model__skops=skops.io.dumps(estimator())), 422, "invalid_input", "Add `sample` to model.yaml", marks=pytest.mark.extended
+        ),
         (tar(model__py="1/0", model__yaml="inputs: [{name: x, datatype: FP64, shape: [-1]}]\noutputs: [{name: y, datatype: FP64, shape: [-1]}]"),
          422, "invalid_input", "ZeroDivisionError"),
     ],
@@ -198,6 +200,7 @@ async def test_bounds(configured: pytest.MonkeyPatch, models: Path) -> None:
     assert nothing_is_left(models)
 
 
+@pytest.mark.extended
 async def test_a_process_receives_a_few_versions_at_once(configured: pytest.MonkeyPatch, models: Path) -> None:
     configured.setenv("CELERIAC_MAX_PUBLICATIONS", "1")
     received, proceed = asyncio.Event(), asyncio.Event()
@@ -238,6 +241,7 @@ async def test_code_needs_a_scope_of_its_own(configured: pytest.MonkeyPatch, mod
         assert (newest["actor"]["type"], newest["targets"]) == ("key", [{"type": "model", "id": "churn@3"}])
 
 
+@pytest.mark.extended
 async def test_a_key_publishes_only_what_its_globs_allow(configured: pytest.MonkeyPatch, models: Path) -> None:
     _, text = await bootstrap(role="operator", models=["churn"], pools=["gpu"])
     async with secured(configured) as api:
@@ -246,6 +250,7 @@ async def test_a_key_publishes_only_what_its_globs_allow(configured: pytest.Monk
     assert nothing_is_left(models)
 
 
+@pytest.mark.extended
 async def test_code_without_a_key_is_accepted_on_this_machine_only(configured: pytest.MonkeyPatch, models: Path) -> None:
     configured.setenv("CELERIAC_API_HOST", "0.0.0.0")
     async with running() as api:
