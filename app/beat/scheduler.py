@@ -36,7 +36,7 @@ class Scheduler(LeaderScheduler):
         missed = now - planned > self._settings.schedule_grace_s and entry.of.missed is Missed.SKIP
         # After missed runs, a run that is still in time starts.
         last = now - self._settings.schedule_grace_s if missed else now
-        if not schedules.start_run(self.client, entry.of, planned, last, missed=missed, keep=self._settings.schedule_keep):
+        if not schedules.start_run(self.client, entry.name, entry.of, planned, last, missed=missed, keep=self._settings.schedule_keep):
             return
         log.info("%s, planned for %s, %s", entry.name, time.strftime("%FT%TZ", time.gmtime(planned)), "was missed" if missed else "is due")
         if missed:

@@ -17,7 +17,7 @@ from app.core.cron import Cron
 from app.core.errors import InvalidInput
 
 PARENT: Final = "schedule"
-"""The kind of parent that starts a planned run: `schedule:NAME@TIME`."""
+"""The kind of parent that starts a planned run: `schedule:ID@TIME`."""
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 SHORTEST_S: Final = 10
 LONGEST_S: Final = 366 * 24 * 3600
@@ -67,9 +67,14 @@ class Schedule:
             return int(Cron.parse(self.cron).after(seconds, ZoneInfo(self.timezone)))
         return self.created_at + self.every_s * (math.floor((seconds - self.created_at) / self.every_s) + 1)
 
-    def job(self, planned: int) -> str:
-        """Return the id of the job of a planned run. It is the same in every process, so that nothing runs twice."""
-        return "s" + hashlib.sha256(f"{self.name}@{self.created_at}@{planned}".encode()).hexdigest()[:39]
+    def job(self, id: str, planned: int) -> str:
+        """Return the ID of the job of a planned run. It is the same in every process, so that nothing runs twice.
+
+        Args:
+            id: The ID of the schedule, which other owners' schedules of the same name do not have.
+            planned: The planned time.
+        """
+        return "s" + hashlib.sha256(f"{id}@{self.created_at}@{planned}".encode()).hexdigest()[:39]
 
     def check(self) -> None:
         """Raise InvalidInput that names the field if the schedule is too large, or if its time never comes."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from app import metrics
-from app.core import audit, callers, traces
+from app.core import audit, callers, owners, traces
 from app.core.api_keys import Scope
 from app.core.audit import Action, Target
 from app.core.errors import CeleriacError, PoolDraining, QueueFull, RateLimited, ScheduleNotFound, StoreUnavailable
@@ -78,20 +78,31 @@ class ScheduleService:
         except CeleriacError as error:
             error.pointer = f"/run/{schedule.kind}{error.pointer or ''}"
             raise
+        id = await self._new_id(schedule)
         entry = _entry(Action.SCHEDULE_CREATED, schedule, after=_state(schedule, paused=creation.paused))
-        await schedules.create(self._client, schedule, entry, paused=creation.paused, most=self._settings.max_schedules)
-        return await self.get(schedule.name)
+        await schedules.create(self._client, id, schedule, entry, paused=creation.paused, most=self._settings.max_schedules)
+        return await self._read(id)
 
     async def get(self, name: str) -> StoredSchedule:
         """Return a schedule. A schedule that the caller does not see does not exist.
 
+        Args:
+            name: Its name. For one of another owner, its name as the caller sees it, or only its name if no other owner has it.
+
         Raises:
             ScheduleNotFound: The schedule does not exist.
         """
-        stored = await schedules.read(self._client, name)
-        if stored is None or not callers.sees(stored.schedule.owner):
+        for id in callers.record_ids(name):
+            stored = await schedules.read(self._client, id)
+            if stored is not None and callers.sees(stored.schedule.owner):
+                return stored
+        named = [stored for stored in await self.all() if stored.schedule.name == name]
+        if len(named) > 1:
+            names = ", ".join(f"{callers.shown_id(stored.id)} of {stored.schedule.owner}" for stored in named)
+            raise ScheduleNotFound(f"Schedule {name!r} exists for several owners. Use one of these names: {names}.")
+        if not named:
             raise ScheduleNotFound(f"Schedule {name!r} does not exist.")
-        return stored
+        return named[0]
 
     async def all(self) -> list[StoredSchedule]:
         """Return every schedule that the caller sees, by name."""
@@ -109,7 +120,7 @@ class ScheduleService:
         """
         stored = await self.get(name)
         before = _state(stored.schedule, paused=stored.paused)
-        await schedules.delete(self._client, name, _entry(Action.SCHEDULE_DELETED, stored.schedule, before=before))
+        await schedules.delete(self._client, stored.id, _entry(Action.SCHEDULE_DELETED, stored.schedule, before=before))
         return stored
 
     async def pause(self, name: str, *, paused: bool) -> StoredSchedule:
@@ -122,7 +133,7 @@ class ScheduleService:
         action = Action.SCHEDULE_PAUSED if paused else Action.SCHEDULE_RESUMED
         entry = _entry(action, stored.schedule, before={"paused": stored.paused}, after={"paused": paused})
         await schedules.pause(self._client, stored, entry, paused=paused)
-        return await self.get(name)
+        return await self._read(stored.id)
 
     async def run(self, name: str) -> ScheduleRun:
         """Start a run now, even if the schedule is paused.
@@ -134,7 +145,7 @@ class ScheduleService:
         """
         stored = await self.get(name)
         callers.require(_SCOPES[stored.schedule.kind])
-        note = await self._begin(stored.schedule, int(time.time()))
+        note = await self._begin(stored, int(time.time()))
         await audit_store.write(self._client, _entry(Action.SCHEDULE_STARTED, stored.schedule, Target(note["kind"], note["id"])))
         return await self._described(note)
 
@@ -144,32 +155,49 @@ class ScheduleService:
         Raises:
             ScheduleNotFound: The schedule does not exist.
         """
-        await self.get(name)
-        notes = await schedules.history(self._client, name, limit)
+        stored = await self.get(name)
+        notes = await schedules.history(self._client, stored.id, limit)
         return await asyncio.gather(*map(self._described, notes))
 
     async def reconcile(self, id: str) -> None:
-        """Begin the planned run `NAME@TIME`. Safe to call twice, because the ID of the run's job follows from both."""
-        name, _, planned = id.rpartition("@")
-        try:
-            stored = await self.get(name)
-        except ScheduleNotFound:
+        """Begin the planned run `ID@TIME`. Safe to call twice, because the ID of the run's job follows from both."""
+        schedule_id, _, planned = id.rpartition("@")
+        stored = await schedules.read(self._client, schedule_id)
+        if stored is None:
             return
         try:
-            await self._begin(stored.schedule, int(planned))
+            await self._begin(stored, int(planned))
         except CeleriacError as error:
             temporary = isinstance(error, QueueFull | PoolDraining | RateLimited | StoreUnavailable)
             if temporary and time.time() < stored.schedule.after(int(planned)):
                 raise  # The reconciler tries again until the next run is due.
             metrics.SCHEDULED.labels("failed").inc()
             note = {"planned": int(planned), "error": error.as_dict()}
-            await schedules.note(self._client, name, note, self._settings.schedule_keep)
+            await schedules.note(self._client, schedule_id, note, self._settings.schedule_keep)
 
-    async def _begin(self, schedule: Schedule, planned: int) -> dict[str, Any]:
+    async def _new_id(self, schedule: Schedule) -> str:
+        """Return the ID of a new schedule. Raises ScheduleConflict if its owner has one of an earlier release, whose ID is its name."""
+        if self._settings.auth == "none":
+            return schedule.name
+        earlier = await schedules.read(self._client, schedule.name)
+        if earlier is None:
+            return owners.record_id(schedule.owner, schedule.name)
+        if earlier.schedule.owner == schedule.owner:
+            raise schedules.conflict(schedule)
+        return owners.mark(schedule.owner) + schedule.name
+
+    async def _read(self, id: str) -> StoredSchedule:
+        stored = await schedules.read(self._client, id)
+        if stored is None:
+            raise ScheduleNotFound(f"Schedule {callers.shown_id(id)!r} does not exist.")
+        return stored
+
+    async def _begin(self, stored: StoredSchedule, planned: int) -> dict[str, Any]:
+        schedule = stored.schedule
         with self._acting_for(schedule.owner), traces.serving(traces.RequestContext(sampling=self._sampling)):
-            id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(planned))
+            id = await self._targets[schedule.kind].begin(schedule.request, schedule.job(stored.id, planned))
         note = {"planned": planned, "kind": schedule.kind, "id": id}
-        await schedules.note(self._client, schedule.name, note, self._settings.schedule_keep)
+        await schedules.note(self._client, stored.id, note, self._settings.schedule_keep)
         metrics.SCHEDULED.labels("begun").inc()
         return note
 

@@ -258,9 +258,9 @@ def webhook_health(webhook: str) -> str:
     return f"{PREFIX}webhook:{webhook}"
 
 
-def schedule(name: str) -> str:
-    """Hash `definition`, `meta`, celery-redbeat's own: as long as there is the schedule."""
-    return f"{PREFIX}redbeat:{name}"
+def schedule(id: str) -> str:
+    """Hash `definition`, `meta`, celery-redbeat's own, by the name with the mark of its owner: as long as there is the schedule."""
+    return f"{PREFIX}redbeat:{id}"
 
 
 def runs(schedule: str) -> str:

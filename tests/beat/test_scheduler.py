@@ -46,7 +46,7 @@ def schedule(**more: Any) -> Schedule:
 async def make(redis_url: str, planned: Schedule, *, last_s: float, paused: bool = False) -> None:
     """Create a schedule that beat checked last `last_s` seconds ago."""
     async with redis.asyncio.Redis.from_url(redis_url) as client:
-        await schedules.create(client, planned, draft(Action.SCHEDULE_CREATED), paused=paused, most=10)
+        await schedules.create(client, planned.name, planned, draft(Action.SCHEDULE_CREATED), paused=paused, most=10)
         last = time.time() - last_s
         await client.hset(keys.schedule(planned.name), "meta", schedules.meta(last))
         if not paused:

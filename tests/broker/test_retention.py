@@ -109,7 +109,7 @@ async def test_versions_that_a_schedule_names_stay(retention: Retention, client:
     training = {"model": "digits", "promote_if": {"accuracy": {"not_worse_than": "1"}}}
     for name, run in {"ask": {"batch": {"model": "digits@2", "input": "a.csv"}}, "train": {"training": training}}.items():
         schedule = Creation.parse({"name": name, "every_s": 60, "run": run}).checked(time.time())
-        await schedules.create(client, schedule, draft(Action.SCHEDULE_CREATED), paused=True, most=10)
+        await schedules.create(client, schedule.name, schedule, draft(Action.SCHEDULE_CREATED), paused=True, most=10)
     assert "the schedule 'ask'" in refused(retention, "2")
     assert pruned(retention) == ["3", "5"]
     await schedules.delete(client, "ask", draft(Action.SCHEDULE_DELETED))

@@ -96,9 +96,8 @@ def test_an_interval_keeps_its_step_whenever_it_is_asked() -> None:
 def test_what_is_planned_for_a_time_has_one_job() -> None:
     first, again = schedule(), Schedule.from_dict(schedule().as_dict())
     assert first == again
-    assert first.job(2000) == again.job(2000) != first.job(2001)
-    other = schedule(name="hourly")
-    assert len({one.job(at) for one, at in itertools.product((first, other), (1, 2))}) == 4
+    assert first.job("nightly", 2000) == again.job("nightly", 2000) != first.job("nightly", 2001)
+    assert len({first.job(id, at) for id, at in itertools.product(("nightly", "0123456789abcdef~nightly"), (1, 2))}) == 4
 
 
 @pytest.mark.parametrize(

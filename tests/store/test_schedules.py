@@ -24,8 +24,8 @@ def test_a_definition_is_redbeats(schedule: Schedule, paused: bool) -> None:
         "name": schedule.name, "task": PARENT, "args": [], "kwargs": schedule.as_dict(), "options": {}, "schedule": DueTimes(schedule),
         "enabled": not paused,
     }  # fmt: skip
-    assert definition(schedule, paused) == json.dumps(expected, cls=RedBeatJSONEncoder)
-    assert decode_definition(definition(schedule, paused).encode()) == (schedule, paused)
+    assert definition(schedule.name, schedule, paused) == json.dumps(expected, cls=RedBeatJSONEncoder)
+    assert decode_definition(definition(schedule.name, schedule, paused).encode()) == (schedule, paused)
 
 
 @pytest.mark.parametrize("at", [AT, 0.0, 1_764_000_000.0])

@@ -12,6 +12,7 @@ from app.api.http.responses import json_response
 from app.api.schemas import schedules as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
+from app.core import callers
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.timestamps import rfc3339
 from app.services.requests.schedules import Creation
@@ -34,7 +35,7 @@ async def create(request: Request) -> Response:
     """
     root = container(request)
     schedule = await root.schedules.create(Creation.parse(await root.bodies.read_object(request, _MAX_BYTES)))
-    return await _response(root.schedules, schedule, 201, {"location": f"/v1/schedules/{schedule.schedule.name}"})
+    return await _response(root.schedules, schedule, 201, {"location": f"/v1/schedules/{callers.shown_id(schedule.id)}"})
 
 
 @router.get("", **schemas.LIST)
@@ -95,7 +96,7 @@ async def _response(
 def _present(stored: StoredSchedule, *, has_beat: bool) -> schemas.Schedule:
     schedule = stored.schedule
     body: schemas.Schedule = {
-        "name": schedule.name,
+        "name": callers.shown_id(stored.id),
         "description": schedule.description,
         "cron": schedule.cron or None,
         "every_s": schedule.every_s or None,

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+from app.core import audit
+from app.core.audit import Action
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.store import keys
+from app.core.owners import mark, record_id
+from app.core.schedules import Schedule
+from app.store import keys, schedules
 from app.store.redis.client import connect_async
 from tests.api.conftest import Worker, until
 from tests.api.keys import bootstrap
@@ -95,12 +99,12 @@ async def test_what_a_schedule_starts_belongs_to_the_owner_of_the_schedule(owner
     assert created["owner"] == "a"
     for path in ("", "/runs"):
         await owners.b("GET", f"/v1/schedules/nightly{path}", 404)
-    assert [await ids(owner, "/v1/schedules", "name") for owner in (owners.a, owners.b, owners.operator)] == [["nightly"], [], ["nightly"]]
+    assert [await ids(owner, "/v1/schedules", "name") for owner in (owners.a, owners.b)] == [["nightly"], []]
     if now:
         await owners.operator("POST", "/v1/schedules/nightly/run", 202)
     else:
         async with connect_async() as client:
-            await client.zadd(keys.RECONCILE, {"schedule:nightly@1767225600": 0})
+            await client.zadd(keys.RECONCILE, {f"schedule:{record_id('a', 'nightly')}@1767225600": 0})
             await client.publish(keys.RECONCILE_DUE, "due")
 
     async def begun() -> bool:
@@ -110,6 +114,34 @@ async def test_what_a_schedule_starts_belongs_to_the_owner_of_the_schedule(owner
     [started] = (await owners.a("GET", "/v1/schedules/nightly/runs"))["items"]
     assert (await owners.a("GET", f"/v1/jobs/{started['id']}"))["owner"] == "a"
     await owners.b("GET", f"/v1/jobs/{started['id']}", 404)
+
+
+async def test_two_owners_have_a_schedule_of_the_same_name(owners: Owners) -> None:
+    body = {"name": "nightly", "cron": "0 3 * * *", "run": {"training": TRAINING}}
+    for owner in ("a", "b"):
+        created = await owners.admin("POST", "/v1/schedules", 201, json=body, headers={"celeriac-owner": owner})
+        assert (created["name"], created["owner"]) == ("nightly", owner)
+    await owners.admin("POST", "/v1/schedules", 409, json=body, headers={"celeriac-owner": "b"})
+    assert [(await owner("GET", "/v1/schedules/nightly"))["owner"] for owner in (owners.a, owners.b)] == ["a", "b"]
+    ambiguous = await owners.operator("POST", "/v1/schedules/nightly/pause", 404)
+    assert all(f"{mark(owner)}nightly of {owner}" in ambiguous["detail"] for owner in ("a", "b"))
+    for name in await ids(owners.operator, "/v1/schedules", "name"):
+        assert (await owners.operator("POST", f"/v1/schedules/{name}/pause"))["paused"]
+    await owners.operator("DELETE", f"/v1/schedules/{mark('a')}nightly")
+    assert [await ids(owner, "/v1/schedules", "name") for owner in (owners.a, owners.b)] == [[], ["nightly"]]
+    assert (await owners.operator("GET", "/v1/schedules/nightly"))["owner"] == "b", "only one owner has it"
+
+
+async def test_a_schedule_of_an_earlier_release_stays_with_its_owner(owners: Owners) -> None:
+    body = {"name": "nightly", "cron": "0 3 * * *", "run": {"training": TRAINING}}
+    async with connect_async() as client:
+        earlier = Schedule("nightly", "training", TRAINING, created_at=1, cron="0 3 * * *", owner="a")
+        await schedules.create(client, "nightly", earlier, audit.draft(Action.SCHEDULE_CREATED), paused=False, most=10)
+    await owners.admin("POST", "/v1/schedules", 409, json=body, headers={"celeriac-owner": "a"})
+    for owner in ("b", "default"):
+        await owners.admin("POST", "/v1/schedules", 201, json=body, headers={"celeriac-owner": owner})
+    assert [(await owner("GET", "/v1/schedules/nightly"))["owner"] for owner in (owners.a, owners.b)] == ["a", "b"]
+    await owners.a("GET", "/v1/schedules/nightly/runs")
 
 
 async def test_a_schedule_belongs_to_the_owner_that_its_batch_names(owners: Owners) -> None:

@@ -122,4 +122,4 @@ async def test_a_run_may_bring_a_webhook_along(api: httpx.AsyncClient) -> None:
 
 def test_a_job_belongs_to_one_schedule_even_of_the_same_name() -> None:
     first, second = (Creation.parse(BODY).checked(now) for now in (1000, 2000))
-    assert first.job(3000) != second.job(3000)
+    assert first.job("nightly", 3000) != second.job("nightly", 3000)
