@@ -225,7 +225,9 @@ def _publish(
 
 
 def _promote(
-    name: Name, alias: Annotated[str, Path(pattern=f"^{models.ALIAS.pattern}$", examples=["production"])], body: PromotionRequest
+    name: Name,
+    alias: Annotated[str, Path(description="Name of the alias.", pattern=f"^{models.ALIAS.pattern}$", examples=["production"])],
+    body: PromotionRequest,
 ) -> None: ...
 
 
