@@ -8,7 +8,7 @@ from celeriac_cli.errors import CLIError, exit_of
 from celeriac_cli.main import USE, add_commands, program
 from celeriac_cli.main import run as run_program
 
-from app.cli import doctor, keys, models, pipelines, processes, up
+from app.cli import doctor, keys, models, pipelines, processes, redis_report, up
 from app.core.errors import CeleriacError
 from app.runtime.threads import start_none
 
@@ -24,6 +24,7 @@ models.add_commands()
 pipelines.add_commands()
 keys.add_commands()
 app.command("doctor", rich_help_panel=USE)(doctor.doctor)
+app.add_typer(redis_report.app, name="redis", rich_help_panel=USE)
 
 
 def run(arguments: list[str] | None = None) -> None:
