@@ -19,6 +19,7 @@ from tests.misbehaving import WELL
 from tests.running import Running
 from tests.system.test_batches import answers, ended, expected
 
+pytestmark = pytest.mark.extended
 ROWS = 12_000
 VALUES = np.column_stack([np.full(ROWS, WELL), np.arange(float(ROWS))])
 
@@ -70,7 +71,6 @@ def test_an_upload_is_refused_with_507_and_leaves_nothing(url: str, disk: Disk) 
             httpx.delete(f"{url}/v1/files/{path.name}").raise_for_status()
 
 
-@pytest.mark.extended
 def test_a_batch_waits_for_room_and_is_then_as_any_other(url: str, disk: Disk, redis_url: str) -> None:
     started: list[int] = []
 
@@ -89,7 +89,6 @@ def test_a_batch_waits_for_room_and_is_then_as_any_other(url: str, disk: Disk, r
     assert left_half_done(disk) == []
 
 
-@pytest.mark.extended
 def test_a_batch_without_room_fails_with_the_reason_and_can_be_resumed(url: str, disk: Disk) -> None:
     batch = ended(url, begun(url, disk))
     [error] = batch["errors"]["data"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 import redis
 
 from app.cli import checks
@@ -14,6 +15,7 @@ from app.store import keys
 from tests.running import Running, wait_until_ready
 from tests.topologies import until
 
+pytestmark = pytest.mark.extended
 PREFIX = "zero"
 
 

@@ -17,6 +17,7 @@ import redis
 from tests.system.conftest import Installation
 from tests.system.test_up import session_of
 
+pytestmark = pytest.mark.extended
 ROW = [[0.0] * 10]
 
 
@@ -50,14 +51,13 @@ def wait_for(installation: Installation, line: str) -> None:
         time.sleep(0.05)  # another process sets no event of ours
 
 
-@pytest.mark.extended
 def test_an_unloaded_sample_model_does_not_stop_the_start(own: Installation) -> None:
     wait_for(own, "the sample model digits does not answer: it was unloaded")
     assert any(line.startswith("wine ") for line in own.lines)
     assert not any(line.startswith("digits ") for line in own.lines)
 
 
-@pytest.mark.parametrize("name", ["worker", pytest.param("api", marks=pytest.mark.extended)])
+@pytest.mark.parametrize("name", ["worker", "api"])
 def test_a_process_that_is_killed_is_restarted(name: str, own: Installation) -> None:
     url, job = own.url, httpx.post(f"{own.url}/v1/jobs?wait=20", json={"model": "diabetes", "inputs": ROW}, timeout=30).json()
     os.kill(pid_of(own, name), signal.SIGKILL)

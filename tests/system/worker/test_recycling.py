@@ -21,6 +21,7 @@ from app.runtime.publishing import publish
 from tests.running import Running, wait_until_ready
 from tests.worn import BREAK, LEAK, User, Worn
 
+pytestmark = pytest.mark.extended
 POOL = "worn"
 SAMPLE = np.ones((3, 2)) * 5
 
@@ -80,7 +81,6 @@ def test_a_model_that_leaks_stays_within_its_limit_and_loses_nothing(running: Ru
         assert metric(url, 'celeriac_processes_recycled_total{reason="memory"}') >= 1
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_processes_are_replaced_by_count_while_callers_notice_nothing(running: Running) -> None:
     with worker(running, max_predictions_per_process=20) as url:
@@ -109,7 +109,6 @@ def test_processes_are_replaced_by_count_while_callers_notice_nothing(running: R
         assert 0 < max(per_worker.values()) <= 5
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_a_process_in_which_a_library_was_broken_is_replaced(running: Running) -> None:
     with worker(running) as url, httpx.Client(timeout=90) as client:
@@ -126,7 +125,6 @@ def test_a_process_in_which_a_library_was_broken_is_replaced(running: Running) -
         assert metric(url, 'celeriac_processes_recycled_total{reason="broken"}') >= 1
 
 
-@pytest.mark.extended
 @pytest.mark.usefixtures("models")
 def test_bad_inputs_replace_nothing(running: Running) -> None:
     with worker(running) as url, httpx.Client(timeout=90) as client:
