@@ -15,4 +15,6 @@ class PromotionRequest(RequestBody):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"version": "3"}]})
 
-    version: Annotated[str, Pattern(VERSION, "Use a version, for example 3.")] = Field(description="Version that the alias will point to.")
+    version: Annotated[str, Pattern(VERSION, "Use a version, for example 3.")] = Field(
+        description="Version that the alias will point to.", examples=["3"]
+    )
