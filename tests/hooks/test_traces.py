@@ -8,8 +8,8 @@ from app.core.spans import Attribute, Span
 from app.core.traces import TraceContext
 from tests.hooks.conftest import Hooked, Receiver
 
-SAMPLED = TraceContext("a" * 32, "b" * 16, sampled=True, slow_s=10.0, received_at=time.time(), state="congo=1")
-UNSAMPLED = TraceContext("a" * 32, "b" * 16, slow_s=10.0, received_at=time.time())
+SAMPLED = TraceContext("a" * 32, "b" * 16, sampled=True, slow_s=1e6, received_at=time.time(), state="congo=1")
+UNSAMPLED = TraceContext("a" * 32, "b" * 16, slow_s=1e6, received_at=time.time())
 
 
 async def test_a_receiver_gets_the_trace_with_the_span_of_the_attempt(hooked: Hooked, receiver: Receiver) -> None:

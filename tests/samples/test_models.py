@@ -103,7 +103,7 @@ repository = Repository(Path(sys.argv[1]))
 models = [load(repository, name, "1") for name in repository.models()]
 child = os.fork()
 if not child:
-    signal.alarm(10)
+    signal.alarm(100)
     for model in models:
         model.verify()
         model.predict(from_rows(model.manifest, [one["input"] for one in repository.examples(*model.manifest.key)]))
@@ -117,6 +117,6 @@ def test_models_loaded_before_a_fork_answer_after_it(sample_models: Path) -> Non
     """With as many OpenMP threads as there are cores: where loading started one, the child would hang."""
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(
-        [sys.executable, "-c", FORK, str(sample_models)], capture_output=True, text=True, timeout=60, env=environment, check=False
+        [sys.executable, "-c", FORK, str(sample_models)], capture_output=True, text=True, timeout=150, env=environment, check=False
     )
     assert (done.returncode, done.stdout) == (0, "answered 4\n"), done.stderr

@@ -13,8 +13,8 @@ from tests.store.conftest import Store, failed, succeeded
 
 NOW = round(time.time(), 3)
 ALWAYS = TraceContext("a" * 32, "b" * 16, sampled=True, slow_s=0.0, received_at=NOW, request_id="r-1")
-IF_IT_FAILS = TraceContext("c" * 32, "d" * 16, slow_s=1000.0, received_at=NOW)
-SLOW = TraceContext("c" * 32, "d" * 16, slow_s=1000.0, received_at=NOW - 2000)
+IF_IT_FAILS = TraceContext("c" * 32, "d" * 16, slow_s=1e6, received_at=NOW)
+SLOW = TraceContext("c" * 32, "d" * 16, slow_s=1e6, received_at=NOW - 2e6)
 NEVER = TraceContext("e" * 32, "f" * 16, sampled=True, received_at=NOW)
 
 
