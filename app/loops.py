@@ -113,6 +113,20 @@ class Loop:
                 raise asyncio.CancelledError
             await asyncio.sleep(pause_s)
 
+    async def run_and_flush(self, flush: Callable[[], Awaitable[None]], every_s: float) -> None:
+        """Flush every `every_s` seconds until the task is cancelled, and then once more for at most as long."""
+
+        async def turn() -> float:
+            await flush()
+            return every_s
+
+        try:
+            await self.run(turn)
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await flush()
+
     async def wait(self, due: asyncio.Event, seconds: float) -> None:
         """Wait for a notification, for `seconds` or `IDLE_S` at most, and clear it."""
         with suppress(TimeoutError):

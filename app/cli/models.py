@@ -17,7 +17,7 @@ from celeriac_cli.publish import Alias, Artifact, Description, Format, Name, Ver
 
 from app.cli.options import Root
 from app.core.errors import InvalidInput
-from app.core.models import ALIAS, PRODUCTION
+from app.core.models import PRODUCTION, check_alias
 from app.core.promotions import PromotionState
 from app.core.tables import TableOptions
 
@@ -99,8 +99,8 @@ def publish(
         raise CLIError(
             f"{artifact} needs --sample with a few rows such as callers send. Only a folder with model.yaml can do without.", Exit.USAGE
         )
-    if alias is not None and not ALIAS.fullmatch(alias):
-        raise InvalidInput(f"Invalid alias {alias!r}. Use lower-case letters, digits and -, for example production.", pointer="/alias")
+    if alias is not None:
+        check_alias(alias)
     if server := remote(models, url):
         wait_s = (settings().promotion_timeout_s if timeout is None else timeout) if wait else 0.0
         send(

@@ -26,6 +26,27 @@ PYTHON: Final = "python"
 CODE: Final = "model.py"
 
 
+def check_name(name: str) -> None:
+    """Raise InvalidInput unless a model may have this name."""
+    if not NAME.fullmatch(name):
+        detail = f"{name!r} is not a valid model name. Use lowercase letters, digits, - and _, as in breast-cancer."
+        raise InvalidInput(detail, pointer="/name")
+
+
+def check_version(version: str) -> None:
+    """Raise InvalidInput unless a version of a model may have this name."""
+    if not VERSION.fullmatch(version):
+        raise InvalidInput(f"{version!r} is not a valid version. Versions begin with a digit, as in 3 or 1.2.0.", pointer="/version")
+
+
+def check_alias(alias: str) -> None:
+    """Raise InvalidInput unless a model may have this alias."""
+    if not ALIAS.fullmatch(alias):
+        raise InvalidInput(
+            f"{alias!r} is not a valid alias. Use lowercase letters, digits and -, for example production.", pointer="/alias"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """What a caller writes: `digits`, `digits@production` (an alias) or `digits@3` (a version)."""

@@ -117,11 +117,6 @@ class Figures:
         return self.lanes[_ROWS]
 
     @property
-    def counts(self) -> Sequence[int]:
-        """Submitted, succeeded, failed, cancelled and expired jobs, and rows."""
-        return self.lanes[:RUN]
-
-    @property
     def run_s(self) -> float:
         """Seconds that processes spent on jobs. Jobs of one delivery share them."""
         return self.lanes[RUN] * UNIT_S

@@ -52,8 +52,8 @@ def columns(lanes: Lanes, seconds: Sequence[float] | float) -> list[list[Any]]:
         seconds: The length of each period.
 
     Returns:
-        For each group the counts of `app.core.stats.Figures`, submitted jobs per second, seconds of runs, and the `QUANTILES` of waits
-        and of runs in seconds, which are NaN if nothing ran.
+        For each group the jobs that were submitted, succeeded, failed, were cancelled and expired, the rows, submitted jobs per second,
+        seconds of runs, and the `QUANTILES` of waits and of runs in seconds, which are NaN if nothing ran.
     """
     counts = [lanes[..., lane] for lane in range(RUN)]
     rate, run_s = lanes[..., 0] / np.asarray(seconds), lanes[..., RUN] * UNIT_S

@@ -23,8 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import EllipsisType
 
-from app.core.errors import InvalidInput, ModelConflict, ModelUnavailable
-from app.core.models import ALIAS, NAME, VERSION, Manifest
+from app.core.errors import ModelConflict, ModelUnavailable
+from app.core.models import VERSION, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion, PromotionState
 from app.registry import aliases, contents, promotions, staging
 from app.registry.contents import MANIFEST
@@ -41,12 +41,9 @@ class Repository(ReadableRepository):
         A `job` publishes once: a second call returns the version that it has published.
         Raises InvalidInput for a name or version that is not valid, ModelConflict if the version exists.
         """
-        if not NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name!r} is not a valid model name. Use lowercase letters, digits, - and _, as in breast-cancer.", pointer="/name"
-            )
-        if version is not None and not VERSION.fullmatch(version):
-            raise InvalidInput(f"{version!r} is not a valid version. Versions begin with a digit, as in 3 or 1.2.0.", pointer="/version")
+        check_name(name)
+        if version is not None:
+            check_version(version)
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
         self._inside(home)
@@ -135,8 +132,7 @@ class Repository(ReadableRepository):
     @contextmanager
     def _moving(self, name: str, alias: str, version: str) -> Iterator[Path]:
         """Yield the folder of a model and keep other processes from moving its aliases and removing its versions."""
-        if not ALIAS.fullmatch(alias):
-            raise InvalidInput(f"{alias!r} is not a valid alias. Use lowercase letters, digits and -, as in production.", pointer="/alias")
+        check_alias(alias)
         self.folder(name, version)
         with aliases.alone(self._home(name)):
             # Checked again under the lock, because another process may have removed it.

@@ -20,14 +20,13 @@ from app.core.audit import Action, Target
 from app.core.errors import (
     CeleriacError,
     IdempotencyMismatch,
-    InvalidInput,
     ModelConflict,
     ModelsReadOnly,
     ModelUnavailable,
     Overloaded,
     ScopeMissing,
 )
-from app.core.models import ALIAS, CODE, FORMATS, NAME, VERSION, Manifest
+from app.core.models import CODE, FORMATS, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion
 from app.core.special_addresses import is_loopback
 from app.registry import staging
@@ -75,15 +74,11 @@ class Publication:
 
     def check(self) -> None:
         """Raise InvalidInput for a name that is not valid."""
-        if not NAME.fullmatch(self.name):
-            detail = f"{self.name!r} is not a valid model name. Use lowercase letters, digits, - and _, as in breast-cancer."
-            raise InvalidInput(detail, pointer="/name")
-        if self.version is not None and not VERSION.fullmatch(self.version):
-            detail = f"{self.version!r} is not a valid version. Versions begin with a digit, as in 3 or 1.2.0."
-            raise InvalidInput(detail, pointer="/version")
-        if self.alias is not None and not ALIAS.fullmatch(self.alias):
-            detail = f"Invalid alias {self.alias!r}. Use lower-case letters, digits and -, for example production."
-            raise InvalidInput(detail, pointer="/alias")
+        check_name(self.name)
+        if self.version is not None:
+            check_version(self.version)
+        if self.alias is not None:
+            check_alias(self.alias)
 
 
 class ModelUploads:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from typing import Final
 
@@ -28,16 +26,7 @@ class RunTimesRecorder:
 
     async def run(self) -> None:
         """Write until the task is cancelled, and then what is left."""
-        try:
-            await self._loop.run(self._turn)
-        finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TURN_S):
-                    await self.flush()
-
-    async def _turn(self) -> float:
-        await self.flush()
-        return _TURN_S
+        await self._loop.run_and_flush(self.flush, _TURN_S)
 
     async def flush(self) -> None:
         """Write what was counted since the last time. If Redis does not answer it is dropped: written twice, it would be counted twice."""

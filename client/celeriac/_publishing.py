@@ -49,7 +49,7 @@ def publish(
         **options: Further options of a folder: `pool`, `batch`, `retries`, `time_limit_s`, `examples`, `load`.
 
     Raises:
-        ImportError: There is no `url`, and the server distribution is not installed.
+        ImportError: `url` is missing, and the server distribution is not installed.
         TypeError: An option is not for the API.
         CeleriacError: The error of the server, if the estimator or the sample is invalid, or the version exists.
 

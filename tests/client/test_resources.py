@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import celeriac
 import numpy as np
+import pandas as pd
 import pytest
 import redis
 from celeriac import (
@@ -27,6 +29,7 @@ from celeriac import (
     RateLimitError,
     Timeout,
 )
+from sklearn.linear_model import LinearRegression
 
 from app.registry.repository import Repository
 from app.runtime.publishing import publish as publish_estimator
@@ -246,6 +249,20 @@ def test_a_folder_is_published_and_every_worker_serves_it(client: Client, runnin
         assert client.predict(f"{name}@production", ["Ada"]) == ["Hello, Ada!"]
         with pytest.raises(ConflictError):
             client.models.publish(name, GREETING, version="1")
+
+
+def test_an_estimator_is_published_to_a_url(running: Running) -> None:
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    estimator = LinearRegression().fit(rows, [1.0, 3.0, 5.0])
+    published = celeriac.publish(estimator, "line-by-url", sample=rows, url=running.url, promote="production", metrics={"r2": 1.0})
+    assert (published.version, published.format) == ("1", "skops")
+    with Client(running.url) as client:
+        assert client.predict("line-by-url@production", [{"x": 3.0}]) == pytest.approx([7.0])
+
+
+def test_options_of_a_folder_are_refused_beside_a_url() -> None:
+    with pytest.raises(TypeError, match="are for a folder"):
+        celeriac.publish(None, "line", sample=None, url="http://127.0.0.1:1", tolerance=0.1)
 
 
 def test_what_cannot_be_published_is_refused_before_it_is_sent(client: Client, tmp_path: Path) -> None:
