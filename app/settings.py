@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+from app.core.models import POOL
 from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.quotas import QUOTAS
 from app.core.rate_limits import MAX_PER_SECOND, MAX_QUOTA, WINDOWS_S, overrides
@@ -540,6 +541,15 @@ class Settings(BaseSettings):
         """Refuse the names of Redis keys."""
         if value in RESERVED_POOLS:
             raise ValueError(reserved_pool(value))
+        return value
+
+    @field_validator("run_seconds_pools")
+    @classmethod
+    def _names_of_pools(cls, value: str) -> str:
+        """Refuse what no pool can be named. Its run seconds would never count."""
+        for pool in names(value):
+            if not POOL.fullmatch(pool):
+                raise ValueError(f"{pool!r} is not the name of a pool. Use lowercase letters, digits and -, separated by commas")
         return value
 
     @field_validator("trace_url")

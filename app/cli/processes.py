@@ -7,8 +7,11 @@ def api() -> None:
     """Run the API until SIGTERM."""
     from app import logs
     from app.api.app import serve
+    from app.settings import settings
+    from app.tracing import exporter
 
     logs.configure("api")
+    exporter.check(settings())
     _claim_port("api", "The API")
     serve()
 

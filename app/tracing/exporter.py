@@ -6,11 +6,16 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from app import __version__, metrics
 from app.core.errors import InvalidInput
 from app.core.spans import Span
+from app.settings import Settings
+from app.tracing.environment import sampling
+
+if TYPE_CHECKING:
+    from app.tracing.otlp import Collector
 
 log = logging.getLogger(__name__)
 MAX_BATCH: Final = 512
@@ -89,16 +94,26 @@ class Exporter:
             return [self._spans.popleft() for _ in range(min(MAX_BATCH, len(self._spans)))]
 
 
+def check(settings: Settings) -> None:
+    """Raise InvalidInput if traces are to be exported and cannot be. The server would say so in a traceback."""
+    if sampling(settings) is not None:
+        _collector()
+
+
 def connect(max_queue: int, shutdown_s: float) -> Exporter:
     """Return an exporter that sends to the collector in OpenTelemetry's environment variables.
 
     Raises:
         InvalidInput: OpenTelemetry is not installed.
     """
+    return Exporter(_collector()(__version__), max_queue, shutdown_s)
+
+
+def _collector() -> type[Collector]:
     try:
         from app.tracing.otlp import Collector
     except ImportError as error:
         raise InvalidInput(
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed. Install celeriac-server[otel], or unset the variable."
         ) from error
-    return Exporter(Collector(__version__), max_queue, shutdown_s)
+    return Collector
