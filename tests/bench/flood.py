@@ -17,6 +17,8 @@ from tests.bench.systems import Ours
 
 _EVERY_S = 0.1
 _LEAST = 20
+_ENOUGH = 60
+"""Jobs, of which the 95th percentile leaves three out."""
 
 
 class Flooded(Keyed):
@@ -45,13 +47,15 @@ class Flooded(Keyed):
 
 
 def waits(system: Ours, model: str, seconds: float) -> list[float]:
-    """How long each of the jobs of one caller took, in milliseconds. Raises Trouble if the flood ends before."""
+    """How long each of the jobs of one caller took, in milliseconds. It ends with the flood, and raises Trouble if that was short."""
     exchange = system.submit_and_wait(model)
     found: list[float] = []
     end = time.monotonic() + seconds
     with httpx.Client(base_url=system.url, headers=dict(exchange.headers), timeout=60) as client:
         while time.monotonic() < end or len(found) < _LEAST:
             if isinstance(system, Flooded) and not system.left():
+                if len(found) >= _ENOUGH:
+                    break
                 raise Trouble(f"the flood was over after {len(found)} jobs of the other caller: let it hold more")
             began = time.monotonic()
             client.post(exchange.path, content=exchange.bodies[len(found) % len(exchange.bodies)]).raise_for_status()
