@@ -21,6 +21,11 @@ class Deadline:
         """Start the time. None means no limit."""
         self._end = None if seconds is None else time.monotonic() + seconds
 
+    @property
+    def limited(self) -> bool:
+        """Whether it ends."""
+        return self._end is not None
+
     def left(self) -> float:
         """Seconds that are left, at least 0; infinity without a limit."""
         return float("inf") if self._end is None else max(0.0, self._end - time.monotonic())

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -29,6 +30,12 @@ def silent() -> Iterator[str]:
 def test_a_call_ends_at_its_deadline_although_the_server_is_silent(silent: str, connect: Connect) -> None:
     with connect(silent, timeout=0.2) as client, pytest.raises(Timeout, match=f"No response from {silent} within the timeout"):
         client.models.list()
+
+
+def test_an_upload_may_take_any_time_but_an_unreachable_server_may_not(connect: Connect, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x\n1\n")
+    with connect("http://127.0.0.1:9", timeout=1) as client, pytest.raises(ConnectionFailed, match="No response"):
+        client.files.upload(tmp_path / "rows.csv")
 
 
 def test_events_end_at_their_deadline_although_the_stream_is_silent(client: Client) -> None:

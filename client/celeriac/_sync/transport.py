@@ -155,7 +155,7 @@ class Transport:
         **options: Any,
     ) -> Any:
         deadline = deadline or Deadline(self.timeout)
-        retries = self._retries(deadline, safe=safe)
+        retries: Retries | None = None
         options["headers"] = _traces.headers() | options.get("headers", {})
         while True:
             failure: httpx.Response | httpx.TransportError
@@ -168,6 +168,8 @@ class Transport:
                 if not response.is_error:
                     return _decoded(response)
                 failure = response
+            # A transfer may take any time, an unreachable server may not.
+            retries = retries or self._retries(deadline if deadline.limited else Deadline(self.timeout), safe=safe)
             pause = retries.after(failure)
             if pause is None:
                 raise _error(failure, self.url, deadline) from _cause(failure)
