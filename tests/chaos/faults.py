@@ -9,8 +9,11 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
+from app.direct.watchdog import EXIT_CODE
+from tests.chaos.asking import Answer, ask
 from tests.chaos.brittle import POISONS
-from tests.chaos.questions import BRISK, HASTY, PATIENT, STRICT
+from tests.chaos.processes import until
+from tests.chaos.questions import BRISK, COUNTING, HASTY, PATIENT, STRICT
 from tests.chaos.scene import FAULTS, Scene, fault
 
 __all__ = ["FAULTS"]
@@ -126,6 +129,42 @@ async def api_drained(scene: Scene) -> None:
             await api.wait_ready()
 
     await scene.during(hurt, STRICT)
+
+
+@fault
+async def direct_graph_blocks(scene: Scene) -> None:
+    """A graph on the direct lane blocks its API process, which ends itself. From then on the version takes the queue."""
+
+    async def hurt() -> None:
+        for api, url in list(zip(scene.stack.apis, scene.stack.urls, strict=True))[: scene.size]:
+            await _until_lane(url, "direct")
+            with suppress(OSError):
+                answer = await _count_to(url, 1e12)
+                scene.ledger.notes.append(f"{api.name} answered {answer.status} to a call without an end")
+            code = await api.gone()
+            if code != EXIT_CODE:
+                scene.ledger.notes.append(f"an API whose graph did not return exited with {code}")
+            api.start()
+            await api.wait_ready()
+            await _until_lane(url, "queue")
+            answer = await _count_to(url, 3)
+            if answer.status != 200:
+                scene.ledger.notes.append(f"{api.name} answered {answer.status} to a good call of that graph")
+
+    await scene.during(hurt, STRICT)
+
+
+async def _until_lane(url: str, lane: str) -> None:
+    async def taken() -> bool:
+        answer = await ask("GET", f"{url}/v1/models/{COUNTING}/versions/1")
+        return answer.status == 200 and bool(answer.json()["lane"] == lane)
+
+    await until(taken, 60, f"the {lane} lane at {url}")
+
+
+async def _count_to(url: str, value: float) -> Answer:
+    tensor = {"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [value]}
+    return await ask("POST", f"{url}/v2/models/{COUNTING}/infer", {"inputs": [tensor]})
 
 
 @fault

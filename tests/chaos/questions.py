@@ -15,8 +15,10 @@ from sklearn.preprocessing import StandardScaler
 
 from app.core.models import RetryPolicy
 from app.registry.repository import Repository
+from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
 from tests.chaos.brittle import POISONS, Brittle, poison
+from tests.loop_graph import loop_graph
 
 METHOD: Final = "predict_proba"
 PATIENT: Final = "patient"
@@ -27,6 +29,8 @@ HASTY: Final = "hasty"
 """A model with two attempts and a time limit of two seconds, for poison."""
 BRISK: Final = "brisk"
 """A model with the default of three attempts and a time limit that an outage of Redis is longer than."""
+COUNTING: Final = "counting"
+"""A graph on the direct lane, which counts to its input."""
 _POLICIES: Final = {
     PATIENT: (RetryPolicy(max_attempts=12, backoff_s=0.1), 30.0),
     STRICT: (RetryPolicy(), 30.0),
@@ -78,6 +82,7 @@ class Questions:
             publish(
                 repository, self._estimator, name, sample=sample, format="joblib", retries=retries, time_limit_s=limit, promote="production"
             )
+        publish_folder(repository, COUNTING, loop_graph(folder.with_name("graph")))
 
     def good(self, model: str, count: int, seconds: float = 0.05) -> list[Question]:
         """Each takes a random time of up to `seconds`; those predicted together take the longest of theirs."""

@@ -122,6 +122,10 @@ class Stack:
             "CELERIAC_KEYS_FILE": str(self.folder / "keys.yaml"),
             # Open jobs are counted only if they have a limit.
             "CELERIAC_LIMIT_JOBS_OPEN": "1000000",
+            # A busy machine must not decide about the lane of the only graph.
+            "CELERIAC_DIRECT_MAX_MS": "1000",
+            "CELERIAC_DIRECT_MAX_LAG_MS": "60000",
+            "CELERIAC_DIRECT_STUCK_S": "2",
             # Threads of OpenBLAS in many processes on few cores would only wait for each other.
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

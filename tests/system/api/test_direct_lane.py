@@ -14,11 +14,9 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
@@ -27,6 +25,7 @@ from app.registry.repository import Repository
 from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
 from tests.examples import expensive
+from tests.loop_graph import loop_graph
 from tests.running import Running, wait_until_ready
 
 pytestmark = pytest.mark.slow
@@ -126,40 +125,6 @@ def seen(response: httpx.Response) -> Any:
     if response.status_code == 200:
         return response.content
     return {name: value for name, value in response.json().items() if name not in ("instance", "request_id")}
-
-
-def loop_graph(folder: Path) -> Path:
-    """A graph that counts to its input, so a large input blocks its process for hours."""
-    double, truth, count = TensorProto.DOUBLE, TensorProto.BOOL, TensorProto.INT64
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Add", ["sum", "one"], ["added"])],
-        "body",
-        [
-            helper.make_tensor_value_info("turn", count, []),
-            helper.make_tensor_value_info("go", truth, []),
-            helper.make_tensor_value_info("sum", double, []),
-        ],
-        [helper.make_tensor_value_info("goes", truth, []), helper.make_tensor_value_info("added", double, [])],
-    )
-    nodes = [
-        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
-        helper.make_node("Cast", ["most"], ["turns"], to=count),
-        helper.make_node("Loop", ["turns", "", "zero"], ["total"], body=body),
-        helper.make_node("Mul", ["total", "zero"], ["nothing"]),
-        helper.make_node("Add", ["x", "nothing"], ["y"]),
-    ]
-    scalars = [helper.make_tensor(name, double, [], [value]) for name, value in (("zero", 0.0), ("one", 1.0))]
-    graph = helper.make_graph(
-        nodes,
-        "counts",
-        [helper.make_tensor_value_info("x", double, ["rows", 1])],
-        [helper.make_tensor_value_info("y", double, ["rows", 1])],
-        scalars,
-    )
-    folder.mkdir()
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "model.onnx")
-    (folder / "model.yaml").write_text("direct: true\ntime_limit_s: 2\nsample: [[3.0], [1.0]]\n")
-    return folder
 
 
 def ask(url: str, name: str, value: float) -> httpx.Response:
