@@ -28,12 +28,14 @@ def test_a_worker_killed_by_force_loses_no_job(release: Release) -> None:
     assert reported["again"] > 0, "the worker was killed after it had ended its jobs"
 
 
+@pytest.mark.extended
 def test_an_api_that_dies_loses_no_job_that_it_took(release: Release) -> None:
     sending = release.sending("tough", 600)
     release.at.kubectl("delete", "pod", "-l", "app.kubernetes.io/component=api", "--force", "--grace-period=0")
     all_right(sending, "the API pod is killed")
 
 
+@pytest.mark.extended
 def test_a_redis_that_restarts_loses_no_job(release: Release) -> None:
     sending = release.sending("tough", 600)
     release.at.kubectl("delete", "pod", "celeriac-redis-0", "--grace-period=5")

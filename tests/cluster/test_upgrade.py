@@ -43,6 +43,7 @@ def test_a_starved_machine_fails_no_request_either(release: Release) -> None:
     assert not before & pods(release)
 
 
+@pytest.mark.extended
 def test_a_rollback_is_as_quiet(release: Release) -> None:
     before = pods(release)
     sending = release.sending("calm", rate=RATE)

@@ -84,11 +84,13 @@ def test_the_tutorials_first_requests_are_answered(installation: Installation, t
     assert re.search(r"ok +diabetes@1: READY", printed)
 
 
+@pytest.mark.extended
 def test_the_commands_of_other_pages_find_the_server(installation: Installation, tmp_path: Path) -> None:
     assert "diabetes" in run_block(ONE_MACHINE, "celeriac models list", installation, tmp_path)
     assert "diabetes" in run_block(UPGRADE, "celeriac --version", installation, tmp_path)
 
 
+@pytest.mark.extended
 def test_the_model_with_lightgbm_is_published_and_answers(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_failed_job_is_corrected_and_replayed(installation: Installation, tmp_
         assert api.get("/v1/dead-letters?model=ratio").json()["items"] == []
 
 
+@pytest.mark.extended
 def test_a_folder_of_code_is_published_and_promoted(installation: Installation, tmp_path: Path) -> None:
     repository = Repository(installation.folder / "models")
     for name in ("length", "visits"):
@@ -151,6 +154,7 @@ def test_a_bentoml_service_answers(
     assert executed(block(BENTOML, "wine-forest"), "", capsys) == "1\n"
 
 
+@pytest.mark.extended
 def test_a_task_of_ones_own_joins_predictions(running: Running, tmp_path: Path) -> None:
     (tmp_path / "voting.py").write_text(block(CELERY, "def vote"))
     environment = running.environment | {"PYTHONPATH": f"{ROOT}:{tmp_path}"}

@@ -28,6 +28,7 @@ from tests.misbehaving import RAISE, Moody
 from tests.running import wait_until_ready
 from tests.system.conftest import Installation
 
+pytestmark = pytest.mark.extended
 ON_THE_SERVER = (". .venv/", "celeriac doctor", "celeriac pipelines samples")
 """Lines of the tutorial for the machine of the server."""
 ALL_COMMANDS = """

@@ -149,6 +149,7 @@ def until_called(marks: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("end", [None, signal.SIGKILL], ids=["blocks", "crashes"])
+@pytest.mark.extended
 def test_a_graph_that_ends_its_process_takes_the_queue_from_then_on(running: Running, counting: str, end: signal.Signals | None) -> None:
     limits = {"direct_max_ms": 1000, "direct_max_lag_ms": 60000, "direct_stuck_s": 1 if end is None else 600}
     with (
