@@ -82,6 +82,7 @@ async def submit(
     inputs = TaskSpec(submission.spec, submission.retries).pack()
     delivery = Delivery(new_id(now), name, version, (RESULT,), "", True, (id,), (1,), inputs, enqueued_at=now, work=submission.kind)
     delivery.traces = traces.for_worker([submission.trace])
+    delivery.owners = (submission.owner,) if submission.owner != DEFAULT_OWNER else ()
     message = envelope(
         celery,
         names.PREDICT,

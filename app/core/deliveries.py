@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import pack, unpack
 from app.core.errors import CeleriacError, from_dict
 from app.core.stacking import concatenate, split
@@ -22,8 +23,8 @@ class Delivery:
 
     `reply` names the channel of the API process that waits, and `group` the delivery as that process sent it, before a split. `recorded` says
     whether the jobs have records; synchronous predictions have none, and `tried` counts their runs that a worker did not survive. `work` names
-    the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job. `mixed` says whether the
-    jobs have several owners. `traces` has the encoded trace context of each job if one of them is traced.
+    the kind of a task that is not a prediction (see `app.core.handlers`): such a delivery carries one recorded job. `owners` has the owner of each
+    job if one of them is not the default owner. `traces` has the encoded trace context of each job if one of them is traced.
     """
 
     id: str
@@ -40,21 +41,39 @@ class Delivery:
     group: str = ""
     tried: int = 0
     work: str = ""
-    mixed: bool = False
+    owners: tuple[str, ...] = ()
     traces: tuple[str, ...] = ()
 
     def pack(self) -> bytes:
-        """Encode the delivery with its inputs. A release without owners can decode it unless it is mixed, one without traces unless it is traced."""
-        omitted = {"inputs"} | {name for name in ("mixed", "traces") if not getattr(self, name)}
+        """Encode the delivery with its inputs. A release without owners or traces can decode it unless it has some."""
+        omitted = {"inputs"} | {name for name in ("owners", "traces") if not getattr(self, name)}
         return pack({field_.name: getattr(self, field_.name) for field_ in fields(self) if field_.name not in omitted}, self.inputs)
 
     @classmethod
     def unpack(cls, packed: Buffer) -> Self:
         """Decode a delivery. Its inputs are views into `packed`."""
         header, inputs = unpack(packed)
-        for name in header.keys() & {"outputs", "jobs", "rows", "traces"}:
+        for name in header.keys() & {"outputs", "jobs", "rows", "owners", "traces"}:
             header[name] = tuple(header[name])
         return cls(**header, inputs=inputs)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the jobs have several owners."""
+        return len(set(self.owners)) > 1
+
+    @property
+    def shares(self) -> list[float]:
+        """The part of the rows that each job has."""
+        rows = [max(1, count) for count in self.rows]
+        return [count / sum(rows) for count in rows]
+
+    def rows_of(self) -> dict[str, int]:
+        """Return the rows of each owner, at least one for each job."""
+        rows: dict[str, int] = {}
+        for owner, count in zip(self.owners or (DEFAULT_OWNER,) * len(self.jobs), self.rows, strict=True):
+            rows[owner] = rows.get(owner, 0) + max(1, count)
+        return rows
 
     def only(self, chosen: Sequence[int], id: str = "") -> Delivery:
         """Return a delivery of the jobs at these places, in this order; with another `id` it is a new delivery."""
@@ -68,7 +87,7 @@ class Delivery:
             jobs=tuple(self.jobs[at] for at in chosen),
             rows=tuple(self.rows[at] for at in chosen),
             inputs=concatenate([parts[at] for at in chosen]) if chosen else [],
-            mixed=self.mixed and len(chosen) > 1,
+            owners=tuple(self.owners[at] for at in chosen) if self.owners else (),
             traces=tuple(self.traces[at] for at in chosen) if self.traces else (),
         )
 
@@ -78,7 +97,8 @@ class Outcome:
     """The outcome of one job: its outputs or its error, and the run time in seconds. `transient`: another attempt may succeed.
 
     `traceback` is for the operator of the model: it is stored in the dead letter only, and not returned to the caller. `logs` is what the
-    code printed. Start and end are seconds since 1970 by the clock of the store, 0 if unknown.
+    code printed. Start and end are seconds since 1970 by the clock of the store, 0 if unknown. `share` is the part of the call's rows that
+    the job has. `rows` is the number of rows that a task has done; None if it has the rows of its job.
     """
 
     job: str
@@ -91,6 +111,8 @@ class Outcome:
     logs: str = ""
     started_at: float = 0.0
     finished_at: float = 0.0
+    share: float = 1.0
+    rows: int | None = None
 
 
 def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
@@ -106,6 +128,7 @@ def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
         header["logs"] = [outcome.logs for outcome in outcomes]
     if delivery.recorded and outcomes:
         header |= {"started_at": outcomes[0].started_at, "attempts": [outcome.attempt for outcome in outcomes]}
+        header["shares"] = [outcome.share for outcome in outcomes]
     return pack(header, concatenate(answered) if answered else [])
 
 
@@ -123,6 +146,8 @@ def unpack_reply(packed: Buffer, finished_at: float = 0.0) -> tuple[str, list[Ou
         outcome.run_s, outcome.started_at, outcome.finished_at = header["run_s"], started_at, finished_at
         if attempts:
             outcome.attempt = attempts[at]
+        if "shares" in header:
+            outcome.share = header["shares"][at]
         if "logs" in header:
             outcome.logs = header["logs"][at]
         outcomes.append(outcome)

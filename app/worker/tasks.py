@@ -44,8 +44,10 @@ def execute(process: PoolProcess, claimed: Claim) -> None:
 
 
 def log_fields(delivery: Delivery) -> dict[str, str]:
-    """Return what each line of the log says about the delivery that runs. That of several jobs belongs to no single trace."""
+    """Return what each line of the log says about the delivery that runs. That of several jobs belongs to no single trace, nor to one of several owners."""
     fields = {"delivery_id": delivery.id, "model": delivery.model, "version": delivery.version}
+    if delivery.owners and not delivery.mixed:
+        fields["owner"] = delivery.owners[0]
     if len(delivery.jobs) == 1:
         fields["job_id"] = delivery.jobs[0]
         context = TraceContext.decode(delivery.traces[0]) if delivery.traces else None

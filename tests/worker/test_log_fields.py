@@ -26,6 +26,13 @@ def test_a_line_about_several_jobs_belongs_to_no_trace() -> None:
     assert log_fields(traced("job-1", "job-2")).keys() == {"delivery_id", "model", "version"}
 
 
+def test_a_line_names_the_owner_of_all_jobs_and_none_of_several() -> None:
+    of_one, of_two = replace(traced("job-1", "job-2"), owners=("a", "a")), replace(traced("job-1", "job-2"), owners=("a", "b"))
+    assert log_fields(of_one)["owner"] == "a"
+    assert "owner" not in log_fields(of_two)
+    assert log_fields(of_two.only([1]))["owner"] == "b"
+
+
 def test_a_delivery_keeps_the_contexts_of_its_jobs_when_it_is_packed_and_split() -> None:
     sent = Delivery.unpack(traced("job-1", "job-2").pack())
     assert sent.traces == (CONTEXT.encode(),) * 2
@@ -38,5 +45,7 @@ def test_workers_get_no_context_from_a_server_that_exports_nothing() -> None:
     assert for_worker([exported, None]) == (exported.encode(), "")
 
 
-def test_a_release_without_traces_can_decode_a_delivery_that_is_not_traced() -> None:
-    assert b"traces" not in delivery(("job-1",)).pack()
+def test_a_release_without_traces_and_owners_can_decode_a_delivery_that_has_none() -> None:
+    packed = delivery(("job-1",)).pack()
+    assert b"traces" not in packed
+    assert b"owners" not in packed

@@ -301,7 +301,7 @@ class Batcher:
         self._kick(group)
 
     def _delivery(self, group: Group, items: Sequence[Item], id: str = "") -> Delivery:
-        now = time.time()
+        now, owners = time.time(), tuple(item.owner for item in items)
         return Delivery(
             id=id or new_id(now),
             model=group.manifest.name,
@@ -314,7 +314,7 @@ class Batcher:
             inputs=concatenate([item.inputs for item in items]),
             enqueued_at=now,
             expires_at=0.0 if group.recorded else max(item.expires_at for item in items),
-            mixed=any(item.owner != items[0].owner for item in items),
+            owners=owners if any(owner != DEFAULT_OWNER for owner in owners) else (),
             traces=traces.for_worker([item.trace for item in items]),
         )
 
