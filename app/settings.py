@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import InvalidInput
+from app.core.metering import Meter
 from app.core.models import POOL
 from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.quotas import QUOTAS
@@ -417,6 +419,17 @@ class Settings(BaseSettings):
         "",
         description="Address of a trace in your tracing backend, to which the console links: `https://jaeger.example.com/trace/{trace_id}`.",
     )
+    price_per_hour: str = Field(
+        "",
+        description="Comma-separated prices of one process of a pool for an hour, in any currency, for example `default=0.05,gpu=2.4` (default: none, and jobs have no cost). The chart sets it.",
+    )
+    usage_days: int = Field(400, ge=0, le=3660, description="Days that the usage of owners is kept for `GET /v1/usage`. 0 keeps none.")
+    usage_max_series: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Maximum owners and models, by pool, of one day of usage: up to 150 bytes each in Redis. Above it, they count together as `(other)`.",
+    )
     stats_max_series: int = Field(
         200,
         ge=0,
@@ -584,6 +597,13 @@ class Settings(BaseSettings):
         overrides(value)
         return value
 
+    @field_validator("price_per_hour")
+    @classmethod
+    def _prices_of_pools(cls, value: str) -> str:
+        """Refuse a price that is not a number, or not that of a pool."""
+        prices(value)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, value: str) -> str:
@@ -613,6 +633,11 @@ class Settings(BaseSettings):
         return self.pipelines or self.models / ".pipelines"
 
     @property
+    def meter(self) -> Meter:
+        """How usage is measured and kept."""
+        return Meter(self.usage_days, self.usage_max_series, prices(self.price_per_hour))
+
+    @property
     def silent_s(self) -> float:
         """Seconds without a heartbeat after which a process stops running its delivery, just before the transport gives the message to another worker."""
         return 0.9 * self.visibility_timeout_s
@@ -636,6 +661,22 @@ def weights(listed: str) -> dict[str, float]:
             raise ValueError(f"{element!r} is not OWNER=WEIGHT with a weight from 0.001 to 1000. Use for example 'team-a=4,team-b=0.5'")
         owners[owner] = number
     return owners
+
+
+@cache
+def prices(listed: str) -> Mapping[str, float]:
+    """Return the price of each pool of a setting. Raises ValueError for a price that is not between 0 and 1,000,000."""
+    pools = {}
+    for element in names(listed):
+        pool, separator, price = element.partition("=")
+        try:
+            number = float(price)
+        except ValueError:
+            number = -1.0
+        if not POOL.fullmatch(pool) or not separator or not 0 <= number <= 1_000_000:
+            raise ValueError(f"{element!r} is not POOL=PRICE with a price from 0 to 1000000. Use for example 'default=0.05,gpu=2.4'")
+        pools[pool] = number
+    return MappingProxyType(pools)
 
 
 def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:

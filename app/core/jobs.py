@@ -94,6 +94,7 @@ class Job:
     record and with every stream event; `streamed` is the revision before the first stream event, or 0. `fingerprint` is a hash of the request
     if the caller chose the id. `owner` is the owner of the key that submitted the job. `tier` is the service tier that it was submitted with.
     `concurrency` is its concurrency key with the mark of the owner; `held` says that the job is held back because the key has its limit of jobs.
+    `share` is the part that it has of the rows of its last call, and `cost` that of the call; None if it did not run, or has no price.
     `reason` says why the server cancelled the job. `trace` is its trace context if it is traced.
     """
 
@@ -133,6 +134,8 @@ class Job:
     held: bool = False
     reason: str = ""
     trace: TraceContext | None = None
+    share: float | None = None
+    cost: float | None = None
 
     @property
     def wait_s(self) -> float | None:

@@ -261,7 +261,15 @@ class JobService:
         outcome = item.outcome.result() if item.outcome.done() else None
         if outcome is None or not outcome.started_at:
             return await self.get(job.id)
-        ended = replace(job, attempt=outcome.attempt, started_at=outcome.started_at, finished_at=outcome.finished_at, logs=outcome.logs)
+        ended = replace(
+            job,
+            attempt=outcome.attempt,
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+            logs=outcome.logs,
+            share=outcome.share,
+        )
+        ended.cost = self._settings.meter.cost(names.pool_of(job.queue), ended.run_s or 0.0, outcome.share)
         if outcome.error is None:
             ended.state, ended.tensors = State.SUCCEEDED, outcome.outputs
         else:

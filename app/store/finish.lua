@@ -1,23 +1,26 @@
 -- Ends a delivery: records every outcome (the first one of a job wins), notifies the API process that waits, and releases from the backlog.
 -- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
---       seconds to keep a dead letter, most of them, name of the queue,
---       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed, its rows
+--       seconds to keep a dead letter, most of them, name of the queue, rows of each owner as JSON ('' if no usage is kept), pool,
+--       model unless the delivery names one, price of an hour ('' for none), most series of a day, seconds to keep a day,
+--       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed, its rows,
+--       its part of the rows of the call
 -- Returns the number of outcomes that came too late.
 local keep, channel = ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] .. string.format('.%06d', time[2])
 -- Without a delivery this call is repeated, and the run was counted.
-local run = redis.pcall('HMGET', KEYS[1], 'began', 'rows_of')
+local run = redis.pcall('HMGET', KEYS[1], 'began', 'rows_of', 'model')
+local seconds, price = run[1] and math.max(0, now - run[1]), tonumber(ARGV[12])
 -- Commands that free memory come first: then Redis accepts the others although it is full, and running jobs can end.
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 -- Deliveries without records have no start.
 release(ARGV[8])
-local late, series, lanes, traced = {}, nil, {}, {}
-local webhooks = #ARGV > 8 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 9, #ARGV, 8 do
+local late, series, lanes, traced, ended_jobs, ended_rows = {}, nil, {}, {}, {}, {}
+local webhooks = #ARGV > 14 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 15, #ARGV, 9 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
@@ -27,7 +30,9 @@ for i = 9, #ARGV, 8 do
   -- A success counts whichever attempt it comes from; a failure counts only for the current attempt.
   if open and (state == 'succeeded' or job[2] == attempt) then
     close_job(job[8], id, job[9])
-    redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data)
+    local used = seconds and {'share', ARGV[i + 8]} or {}
+    if seconds and price then used[3], used[4] = 'cost', string.format('%.6g', seconds * ARGV[i + 8] * price / 3600) end
+    redis.call('HSET', key, 'state', state, 'finished_at', now, state == 'succeeded' and 'result' or 'error', data, unpack(used))
     redis.call('HINCRBY', key, 'revision', 1)
     redis.call('EXPIRE', key, keep)
     if ARGV[i + 6] ~= '' then redis.call('HSET', key, 'logs', ARGV[i + 6]) end
@@ -53,6 +58,8 @@ for i = 9, #ARGV, 8 do
     end
     if job[3] then redis.call('PUBLISH', keys.event .. id, 'changed') end
     if job[10] then leave(id, job[10], now) end
+    local owner = job[8] or 'default'
+    ended_jobs[owner], ended_rows[owner] = (ended_jobs[owner] or 0) + 1, (ended_rows[owner] or 0) + ARGV[i + 7]
     if is_exported(job[14], state, now) then traced[#traced + 1] = id end
     if job[11] then
       local first = tonumber((job[5] or ''):match('^[%d.]+'))
@@ -61,12 +68,19 @@ for i = 9, #ARGV, 8 do
       tally(lanes, state, ARGV[i + 7], first and first - job[12], job[13] and now - job[13])
     end
   else
-    late[#late + 1] = (i - 9) / 8
+    late[#late + 1] = (i - 15) / 9
   end
 end
 add_figures(series, now, lanes)
-if run[1] and run[2] then add_run(run[2], now - run[1], now) end
-export_traces(ARGV[1], (#ARGV - 8) / 8, traced, now)
+if seconds and run[2] then add_run(run[2], seconds, now) end
+if seconds and ARGV[9] ~= '' then
+  local rows, all, day = cjson.decode(ARGV[9]), 0, math.floor(now / 86400)
+  for _, count in pairs(rows) do all = all + count end
+  for owner, count in pairs(rows) do
+    add_usage(day, ARGV[10], run[3] or ARGV[11], owner, ARGV[13], ARGV[14], ended_jobs[owner] or 0, ended_rows[owner] or 0, seconds * count / all, price)
+  end
+end
+export_traces(ARGV[1], (#ARGV - 14) / 9, traced, now)
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

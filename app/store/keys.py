@@ -183,6 +183,16 @@ def run_seconds(day: int | str) -> str:
     return f"{PREFIX}run-seconds:{day}"
 
 
+def usage_places(day: int | str) -> str:
+    """Hash `POOL/MODEL/OWNER` -> the place of its numbers in `usage_figures`, for a UTC day, counted in days since 1970: `usage_days`."""
+    return f"{PREFIX}usage:places:{day}"
+
+
+def usage_figures(day: int | str) -> str:
+    """String, the jobs, rows, run time and cost of each of these on a UTC day: `usage_days`."""
+    return f"{PREFIX}usage:figures:{day}"
+
+
 def console_session(digest: str) -> str:
     """String, JSON: the API key of a browser that signed in to the console, by the hash of its cookie: until the session ends."""
     return f"{PREFIX}console-session:{digest}"

@@ -126,13 +126,14 @@ class Quarantine:
 
 def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Return the type of every key that does not belong to one record. `queues` are those of each pool."""
+    today = int(time.time() // DAY_S)
     sorted_sets = [
         keys.JOBS, keys.DEAD, keys.TRAININGS, keys.SCHEDULES, keys.RECONCILE, keys.EVENTS, keys.EXPIRING, keys.WEBHOOK_DELIVERIES, keys.BATCHES,
         keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED, keys.CONCURRENCY, keys.STATS, keys.TRACES,
     ]  # fmt: skip
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
-        keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(int(time.time() // DAY_S)), keys.TRACES_STATE,
+        keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(today), keys.usage_places(today), keys.TRACES_STATE,
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():
@@ -150,7 +151,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
                 keys.charged(queue),
                 keys.moved(queue),
             ]
-    strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT]
+    strings = [keys.MAINTENANCE, keys.WEBHOOK_SECRET, keys.BEAT, keys.usage_figures(today)]
     kinds = {
         "zset": sorted_sets,
         "hash": hashes,

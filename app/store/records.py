@@ -16,7 +16,7 @@ from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
     b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
-    b"started_at finished_at worker error owner concurrency held reason trace".split()
+    b"started_at finished_at worker error owner concurrency held reason trace share cost".split()
 )
 """The fields of a record that `decode` reads, except the result."""
 
@@ -94,8 +94,8 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         queue=fields[b"queue"].decode(),
         revision=int(fields[b"revision"]),
         streamed=int(fields.get(b"streamed", 0)),
-        started_at=_time(fields, b"started_at"),
-        finished_at=_time(fields, b"finished_at"),
+        started_at=_number(fields, b"started_at"),
+        finished_at=_number(fields, b"finished_at"),
         worker=fields[b"worker"].decode() if b"worker" in fields else None,
         result=fields.get(b"result"),
         error=orjson.loads(fields[b"error"]) if b"error" in fields else None,
@@ -104,6 +104,8 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         held=bool(fields.get(b"held")),
         reason=fields.get(b"reason", b"").decode(),
         trace=TraceContext.decode(fields[b"trace"].decode()) if b"trace" in fields else None,
+        share=_number(fields, b"share"),
+        cost=_number(fields, b"cost"),
     )
 
 
@@ -112,5 +114,5 @@ def owner_of(field: bytes | None) -> str:
     return field.decode() if field else DEFAULT_OWNER
 
 
-def _time(fields: Mapping[bytes, bytes], name: bytes) -> float | None:
+def _number(fields: Mapping[bytes, bytes], name: bytes) -> float | None:
     return float(fields[name]) if name in fields else None

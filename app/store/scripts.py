@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
+import orjson
 import redis
 import redis.asyncio
 from redis.exceptions import NoScriptError
@@ -17,6 +18,7 @@ from app.core.api_keys import DEFAULT_OWNER
 from app.core.codec import pack
 from app.core.deliveries import Delivery, Outcome, pack_reply
 from app.core.jobs import State
+from app.core.metering import DAY_S, Meter
 from app.core.rate_limits import Charge
 from app.core.tokens import Token
 from app.core.traces import TraceContext
@@ -32,6 +34,7 @@ _FUNCTIONS: Final = {
     "backlog": "place|release|forward",
     "usage": "open_job|close_job|correct|add_run",
     "stats": "tally|add_figures",
+    "metering": "add_usage",
     "traces": "is_exported|export_traces",
     "concurrency": "check_types|decide|enter|leave|admit|close",
 }
@@ -192,10 +195,22 @@ def start(queue: str, delivery_id: str, worker: str, *, keep: int, silent_s: flo
 
 
 def finish(
-    queue: str, delivery: Delivery, outcomes: Sequence[Outcome], *, keep: int, keep_dead: int, max_dead: int, blobs: Blobs = _NO_BLOBS
+    queue: str,
+    delivery: Delivery,
+    outcomes: Sequence[Outcome],
+    *,
+    keep: int,
+    keep_dead: int,
+    max_dead: int,
+    blobs: Blobs = _NO_BLOBS,
+    pool: str = "",
+    meter: Meter | None = None,
 ) -> Call:
-    """Record the outcomes of a delivery's jobs and notify the API process that waits. A failed job leaves a dead letter with its input."""
-    jobs: list[str | bytes | int] = []
+    """Record the outcomes of a delivery's jobs and notify the API process that waits. A failed job leaves a dead letter with its input.
+
+    With a `meter`, the run counts as usage of the jobs' owners in the pool.
+    """
+    jobs: list[str | bytes | int | float] = []
     if delivery.recorded:
         places = {job: at for at, job in enumerate(delivery.jobs)}
         for outcome in outcomes:
@@ -206,15 +221,23 @@ def finish(
                 state, data = State.FAILED, encode_error(outcome.error)
                 # Other tasks than predictions are retried by their parent, or as a whole.
                 letter = b"" if delivery.work else blobs.keep_delivery(delivery.only([places[outcome.job]]), keep_dead)
-            rows = delivery.rows[places[outcome.job]]
-            jobs += (outcome.job, outcome.attempt, state, data, letter, outcome.traceback, outcome.logs, rows)
+            rows = delivery.rows[places[outcome.job]] if outcome.rows is None else outcome.rows
+            jobs += (outcome.job, outcome.attempt, state, data, letter, outcome.traceback, outcome.logs, rows, outcome.share)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *jobs),
+        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *_usage(delivery, pool, meter), *jobs),
     )
+
+
+def _usage(delivery: Delivery, pool: str, meter: Meter | None) -> tuple[str | bytes | int | float, ...]:
+    """Return what `finish` gets to count a run as usage."""
+    if meter is None or not delivery.recorded:
+        return (b"", pool, "", "", 0, 0)
+    rows = orjson.dumps(delivery.rows_of()) if meter.days else b""
+    return (rows, pool, delivery.model, meter.prices.get(pool, ""), meter.max_series, meter.days * DAY_S)
 
 
 def requeue(

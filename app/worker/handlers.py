@@ -11,6 +11,7 @@ import redis
 from celery.exceptions import SoftTimeLimitExceeded
 from redis.exceptions import RedisError
 
+from app.broker.batches import CHUNK
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory, StorageFull, TimeLimitExceeded, WorkFailed, error_text
 from app.core.handlers import RESULT, Handler, TaskSpec, as_tensor
@@ -65,7 +66,7 @@ def handle(process: PoolProcess, delivery: Delivery, attempt: int, limit_s: floa
     try:
         with process.cancellation.interruptible(), logs.capture():
             result = _handler(process, delivery.work)(spec.spec, _Context(process, job, attempt))
-        outcome = Outcome(job, [as_tensor(RESULT, result)])
+        outcome = Outcome(job, [as_tensor(RESULT, result)], rows=result["rows"] if delivery.work == CHUNK else None)
     except SoftTimeLimitExceeded as error:
         outcome = failed_outcome(job, _caused(TimeLimitExceeded(f"The task ran longer than its limit of {limit_s:g} s."), error))
     except CeleriacError as error:

@@ -9,6 +9,7 @@ from typing import Final
 import redis
 
 from app import metrics
+from app.broker import names
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, PredictionOutOfMemory
 from app.core.pipelines import STEP
@@ -40,6 +41,8 @@ def write_outcomes(client: redis.Redis, queue: str, delivery: Delivery, outcomes
         keep_dead=configured.dead_letter_ttl_s,
         max_dead=configured.max_dead_letters,
         blobs=blobs(),
+        pool=names.pool_of(queue),
+        meter=configured.meter,
     )
     late = scripts.run(client, call)
     if late:

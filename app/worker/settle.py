@@ -43,8 +43,9 @@ def settle(process: PoolProcess, claim: Claim, predicted: Sequence[Outcome] | No
             outcome.attempt = attempt
             if not _retried(process, claim, at, outcome, policy):
                 outcomes.append(outcome)
+    shares = dict(zip(delivery.jobs, delivery.shares, strict=True))
     for outcome in outcomes:
-        outcome.started_at = claim.started_at
+        outcome.started_at, outcome.share = claim.started_at, shares[outcome.job]
     write_outcomes(process.redis, claim.queue, delivery, outcomes)
 
 

@@ -87,6 +87,14 @@ def environment(pod: dict[str, Any]) -> dict[str, str]:
     return {v["name"]: v["value"] for v in pod["containers"][0]["env"] if "value" in v}
 
 
+def test_api_and_workers_know_the_prices_of_all_pools(example: str) -> None:
+    priced = {"pools__own": {"pricePerHour": 0.25}, "pools__big": {"pricePerHour": 4}}
+    for name in ("api", "worker-own", "worker-big"):
+        pod = one("Deployment", name, example, **priced)["spec"]["template"]["spec"]
+        assert environment(pod)["CELERIAC_PRICE_PER_HOUR"] == "big=4,own=0.25"
+    assert all("CELERIAC_PRICE_PER_HOUR" not in environment(pod) for pod in workers(example).values())
+
+
 def test_only_a_pool_with_gpus_runs_graphs_there_or_nowhere(example: str) -> None:
     device = {name: environment(pod).get("CELERIAC_DEVICE") for name, pod in workers(example).items()}
     assert {name for name, found in device.items() if found} == {name for name in device if name.endswith("-gpu")}

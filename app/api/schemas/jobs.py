@@ -104,7 +104,7 @@ class Step(TypedDict):
         "example": {
             "id": _ID, "state": "succeeded", "model": "digits", "version": "1", "method": "predict", "rows": 1, "attempt": 1,
             "created_at": "2026-01-05T10:00:00.000Z", "started_at": "2026-01-05T10:00:00.004Z",
-            "finished_at": "2026-01-05T10:00:00.021Z", "wait_s": 0.004, "run_s": 0.017, "result": [0],
+            "finished_at": "2026-01-05T10:00:00.021Z", "wait_s": 0.004, "run_s": 0.017, "share": 0.5, "result": [0],
         }
     }
 ))  # fmt: skip
@@ -132,6 +132,17 @@ class Job(TypedDict):
     finished_at: str | None
     wait_s: Annotated[float | None, Field(description="Seconds from its creation to its start.")]
     run_s: Annotated[float | None, Field(description="Seconds from its start to its end.")]
+    share: NotRequired[
+        Annotated[float, Field(description="Its part of the rows of the call that predicted it; 1 if no other job shared the call.")]
+    ]
+    cost: NotRequired[
+        Annotated[
+            float,
+            Field(
+                description="Cost of its share of `run_s`, by the price of the pool; absent if the job did not run, or the pool has no price."
+            ),
+        ]
+    ]
     queue_position: NotRequired[Annotated[int, Field(description="Approximate position of a queued job; 1 is next.")]]
     estimated_start_s: NotRequired[
         Annotated[

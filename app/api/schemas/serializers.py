@@ -47,6 +47,10 @@ def present(job: Job, place: Place | None = None, large: orjson.Fragment | None 
     body["finished_at"] = rfc3339(job.finished_at)
     body["wait_s"] = job.wait_s
     body["run_s"] = job.run_s
+    if job.share is not None:
+        body["share"] = job.share
+    if job.cost is not None:
+        body["cost"] = job.cost
     if job.state is State.QUEUED and place is not None:
         body["queue_position"] = place.position
         if place.start_s is not None:

@@ -180,6 +180,15 @@ first, then the longest ones.
 {{- end }}
 {{- end }}
 
+{{/* The price of a process of each pool that has one, as `price_per_hour` takes it. */}}
+{{- define "celeriac.prices" -}}
+{{- $prices := list }}
+{{- range $name, $pool := include "celeriac.pools" . | fromYaml }}
+{{- if $pool.pricePerHour }}{{ $prices = append $prices (printf "%s=%v" $name $pool.pricePerHour) }}{{ end }}
+{{- end }}
+{{- join "," $prices }}
+{{- end }}
+
 {{/* `rollingUpdate` of a Deployment: (dict "rollout" … "surge" 1). What is empty follows from the other, for both cannot be 0. */}}
 {{- define "celeriac.rollout" -}}
 {{- $surge := ternary .surge .rollout.maxSurge (eq (toString .rollout.maxSurge) "") }}
