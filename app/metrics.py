@@ -35,7 +35,7 @@ USAGE_DRIFT: Final = Counter(
 )
 RUN_SECONDS_LOST: Final = Counter(
     "celeriac_run_seconds_lost",
-    "Run seconds of synchronous predictions that no owner was charged for, because Redis did not answer. Only with a limit on run seconds.",
+    "Run seconds of synchronous predictions that are missing from the usage of their owners, because Redis did not answer.",
 )
 RATE_LIMITED: Final = Counter(
     "celeriac_rate_limited",
@@ -148,6 +148,11 @@ STATS_SERIES: Final = Gauge(
 STATS_LEFT_OUT: Final = Counter(
     "celeriac_stats_left_out",
     "Jobs missing from the figures of `GET /v1/stats`, because `CELERIAC_STATS_MAX_SERIES` model versions are in use, or Redis did not answer.",
+)
+USAGE_SERIES: Final = Gauge(
+    "celeriac_usage_series",
+    "Owners and models, by pool, that have usage today for `GET /v1/usage`. Above `CELERIAC_USAGE_MAX_SERIES`, new ones count together as `(other)`.",
+    multiprocess_mode="mostrecent",
 )
 REDIS_MEMORY: Final = Gauge(
     "celeriac_redis_memory_ratio", "Used share of Redis' maxmemory; 0 without a limit.", multiprocess_mode="mostrecent"

@@ -46,6 +46,7 @@ def create() -> ASGIApp:
         server,
         stats,
         trainings,
+        usage,
         webhooks,
     )
     from app.api.server import console as console_pages
@@ -63,6 +64,7 @@ def create() -> ASGIApp:
         pipelines,
         batches,
         trainings,
+        usage,
         schedules,
         files,
         dead_letters,

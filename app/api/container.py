@@ -31,8 +31,8 @@ from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
 from app.core.jobs import new_id
+from app.core.metering import UsageCollector
 from app.core.pipelines import PIPELINE
-from app.core.run_times import RunTimes
 from app.core.schedules import PARENT
 from app.core.stats import Collector
 from app.direct.lane import DirectLane
@@ -59,6 +59,7 @@ from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
 from app.services.limits import LimitService
+from app.services.metering import UsageRecorder
 from app.services.model_pauses import ModelPauses
 from app.services.model_uploads import ModelUploads
 from app.services.models import ModelService
@@ -68,11 +69,11 @@ from app.services.pools import PoolService
 from app.services.predictions import PredictionService
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
-from app.services.run_times import RunTimesRecorder
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
 from app.services.stats import StatsRecorder, StatsService
 from app.services.trainings import TrainingService
+from app.services.usage import UsageService
 from app.services.webhooks import WebhookService
 from app.settings import Settings, names
 from app.store import keys, owners
@@ -133,6 +134,7 @@ class Container:
         estimate, pool_states = StartEstimate(), PoolStates(redis)
         collector = Collector() if settings.stats_max_series else None
         series = SeriesIndex(redis, settings.stats_max_series)
+        usage = UsageCollector() if settings.usage_days or rate_limits.limits_runs else None
         batcher = Batcher(
             redis,
             process,
@@ -144,11 +146,11 @@ class Container:
             fair_share,
             series,
             collector,
-            rate_limits.run_times,
+            usage,
             traced,
         )
         pauses = Pauses(loops.add("pauses"))
-        lane, off = _direct_lane(settings, repository, process, pauses, collector, rate_limits.run_times)
+        lane, off = _direct_lane(settings, repository, process, pauses, collector, usage)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane, traced)
@@ -179,6 +181,7 @@ class Container:
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
+        self.usage = UsageService(redis, settings.meter)
 
         keys_file = ApiKeysFile(settings.keys_file)
         self.api_keys = ApiKeyService(redis, settings, keys_file)
@@ -187,8 +190,8 @@ class Container:
         background: list[_BackgroundLoop] = []
         if collector is not None:
             background.append(StatsRecorder(redis, collector, series, loops.add("stats")))
-        if rate_limits.run_times is not None:
-            background.append(RunTimesRecorder(redis, rate_limits.run_times, loops.add("usage")))
+        if usage is not None:
+            background.append(UsageRecorder(redis, usage, settings.meter, rate_limits.runs_count, loops.add("usage")))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._authentication: Authentication | None = None
@@ -287,7 +290,7 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
 
 
 def _direct_lane(
-    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None, run_times: RunTimes | None
+    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None, usage: UsageCollector | None
 ) -> tuple[DirectLane | None, str]:
     """Return the direct lane, or None and why there is none."""
     if settings.direct == "off":
@@ -300,7 +303,7 @@ def _direct_lane(
         reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
         log.warning("Every prediction takes the queue: %s", reason)
         return None, reason
-    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector, run_times), ""
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector, usage), ""
 
 
 def container(request: Request) -> Container:

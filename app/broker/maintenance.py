@@ -17,6 +17,7 @@ from app.broker import names
 from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.broker.fair_share import FairShare
+from app.broker.reserved_time import ReservedTime
 from app.core.tiers import Tier
 from app.loops import IDLE_S, Loop
 from app.settings import Settings
@@ -29,6 +30,7 @@ from app.store import (
     jobs,
     keys,
     leases,
+    metering,
     model_pauses,
     owners,
     queues,
@@ -83,6 +85,7 @@ class Maintenance:
         self._slots = slots
         self._age_rule = tiers.AgeRule(settings.tier_age_s, settings.infer_timeout_s, settings.silent_s)
         self._loop = loop or Loop("maintenance")
+        self._reserved_time = ReservedTime(client, settings.meter)
         self._lease = leases.Lease(client, keys.MAINTENANCE, self._process, _LEASE_S)
         self._rounds = 0
         self._busy = True
@@ -195,6 +198,10 @@ class Maintenance:
             if self._counts:
                 await usage.sweep(client, self._rounds // _SWEEP_EVERY)
 
+        async def used() -> None:
+            await self._reserved_time.measure()
+            metrics.USAGE_SERIES.set(await metering.count(client, time.time()))
+
         return {
             "the folder of blobs": blob_bytes,
             "the folder of files": file_bytes,
@@ -207,6 +214,7 @@ class Maintenance:
             "dead letters": letters,
             "the quarantine": notes,
             "the figures of models": series,
+            "the usage of owners": used,
         }
 
     async def _enqueue(self, queue: str, pool: str) -> int:

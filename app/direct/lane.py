@@ -12,8 +12,8 @@ from typing import Final
 from app import metrics
 from app.core.errors import CeleriacError, error_text
 from app.core.lanes import Choice, Lane
+from app.core.metering import UsageCollector
 from app.core.models import Manifest
-from app.core.run_times import RunTimes
 from app.core.stats import Collector
 from app.core.tensors import Tensor
 from app.direct.marks import Mark, Marks
@@ -40,15 +40,15 @@ class DirectLane:
         marks: Marks,
         lag_s: Callable[[], float],
         collector: Collector | None = None,
-        run_times: RunTimes | None = None,
+        usage: UsageCollector | None = None,
     ) -> None:
-        """`lag_s` returns the last pause of the event loop. `collector` takes the figures of predictions, and `run_times` their run seconds (default: none)."""
+        """`lag_s` returns the last pause of the event loop. `collector` takes the figures of predictions, and `usage` what their owners used (default: none)."""
         self.marks = marks
         self._settings = settings
         self._repository = repository
         self._lag_s = lag_s
         self._collector = collector
-        self._run_times = run_times
+        self._usage = usage
         self._versions: dict[Key, DirectVersion] = {}
         self._loading: asyncio.TimerHandle | None = None
         self._failures: dict[Key, tuple[str, str, float]] = {}
@@ -168,7 +168,7 @@ class DirectLane:
         log.info("Predicting with %s@%s on the direct lane", *key)
         settings = self._settings
         self._versions[key] = DirectVersion(
-            manifest, model, self.marks, size, settings.direct_max_rows, settings.direct_max_ms, self._collector, self._run_times
+            manifest, model, self.marks, size, settings.direct_max_rows, settings.direct_max_ms, self._collector, self._usage
         )
         metrics.DIRECT_VERSIONS.set(len(self._versions))
 

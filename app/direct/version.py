@@ -12,8 +12,8 @@ from app import metrics
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError, PredictionOutOfMemory
 from app.core.jobs import State
+from app.core.metering import UsageCollector
 from app.core.models import Manifest
-from app.core.run_times import RunTimes
 from app.core.stacking import concatenate, split
 from app.core.stats import Collector
 from app.core.tensors import Tensor
@@ -58,7 +58,7 @@ class DirectVersion:
         max_rows: int,
         max_ms: float,
         collector: Collector | None = None,
-        run_times: RunTimes | None = None,
+        usage: UsageCollector | None = None,
     ) -> None:
         self.manifest = manifest
         self.size = size
@@ -70,7 +70,7 @@ class DirectVersion:
         self._max_rows = max(1, min(max_rows, manifest.batch.max_rows))
         self._max_s = max_ms / 1000
         self._collector = collector
-        self._run_times = run_times
+        self._usage = usage
         self._took_s = 0.0
         self._slow_calls = 0
         self._lines: dict[tuple[object, ...], list[_Request]] = {}
@@ -150,8 +150,8 @@ class DirectVersion:
     def _count(self, ended: Mapping[State, int], rows: int, requests: Sequence[_Request]) -> None:
         if self._collector is not None:
             self._collector.count(self.manifest, ended, rows=rows, run_s=self._took_s)
-        if self._run_times is not None:
-            self._run_times.count(self.manifest.pool, [(request.owner, request.rows) for request in requests], self._took_s)
+        if self._usage is not None:
+            self._usage.count(self.manifest, [(request.owner, request.rows) for request in requests], self._took_s)
 
     def _call(self, inputs: list[Tensor], outputs: tuple[str, ...], rows: int) -> list[Tensor]:
         began, began_cpu = time.monotonic(), time.thread_time()

@@ -13,7 +13,6 @@ from app.core import callers
 from app.core.api_keys import Caller
 from app.core.quotas import BYTES_OPEN, JOBS_OPEN, QUOTAS, RUN_SECONDS, Quota
 from app.core.rate_limits import NAMES, Charge, RateLimit, counted, of_owner, overrides, quotas_of_owner
-from app.core.run_times import RunTimes
 from app.settings import Settings, names
 from app.store import rate_limits, scripts
 
@@ -30,9 +29,9 @@ class RateLimits:
         self._single = {owner: (of_owner(limits), quotas_of_owner(limits)) for owner, limits in single.items()}
         self.any = any(rates or quotas for rates, quotas in (self._every, *self._single.values()))
         """Whether any owner has a limit."""
-        limited = any(RUN_SECONDS in quotas for _, quotas in (self._every, *self._single.values()))
-        self.run_times = RunTimes(frozenset(names(settings.run_seconds_pools))) if limited else None
-        """Run seconds of synchronous predictions, and the pools that count. None if no owner has a limit on run seconds."""
+        self.limits_runs = any(RUN_SECONDS in quotas for _, quotas in (self._every, *self._single.values()))
+        """Whether any owner has a limit on run seconds."""
+        self._run_pools = frozenset(names(settings.run_seconds_pools))
 
     def limits(self, caller: Caller | None) -> bool:
         """Return whether any limit may hold for a caller."""
@@ -49,16 +48,16 @@ class RateLimits:
     def count(self, owner: str, pool: str, rows: int, bytes: int) -> Charge | None:
         """Return the charge of a job that no limit refuses. It counts in the quotas of open jobs, of their bytes, and of run seconds."""
         counting = [name for name in (JOBS_OPEN, BYTES_OPEN) if self.quota(name, owner)]
-        counting += [RUN_SECONDS] if self._runs_count([pool]) else []
+        counting += [RUN_SECONDS] if self.runs_count(pool) else []
         return counted(owner, *counting, rows=rows, bytes=bytes) if counting else None
 
     def count_run(self, owner: str, pool: str) -> Charge | None:
         """Return the charge of a part of accepted work, of which only the run seconds count."""
-        return counted(owner, RUN_SECONDS) if self._runs_count([pool]) else None
+        return counted(owner, RUN_SECONDS) if self.runs_count(pool) else None
 
     async def check_run(self, client: redis.asyncio.Redis, owner: str, pool: str) -> None:
         """Raise QuotaExceeded if the work of an owner has run for as long today as it may in this pool."""
-        if (quota := self.quota(RUN_SECONDS, owner)) and self._runs_count([pool]):
+        if (quota := self.quota(RUN_SECONDS, owner)) and self.runs_count(pool):
             await pay(client, Charge(((quota, owner),), 0))
 
     def charge(self, rows: int = 0, *, pools: Iterable[str], bytes: int = 0, job: bool = True) -> Charge | None:
@@ -80,7 +79,7 @@ class RateLimits:
         limits: list[tuple[RateLimit | Quota, str]] = [(limit, owner) for limit in self.rates(owner)]
         if job:
             limits += [(quota, owner) for name in (JOBS_OPEN, BYTES_OPEN) if (quota := self.quota(name, owner))]
-        if self._runs_count(pools):
+        if self.runs_count(*pools):
             quota = self.quota(RUN_SECONDS, owner)
             # Without a quota it is counted, too: the owners of a delivery share the run.
             if quota or job:
@@ -96,10 +95,9 @@ class RateLimits:
             charges.append(charge)
         return charge
 
-    def _runs_count(self, pools: Iterable[str]) -> bool:
+    def runs_count(self, *pools: str) -> bool:
         """Return whether run seconds count in one of these pools."""
-        counting = self.run_times
-        return counting is not None and (not counting.pools or any(pool in counting.pools for pool in pools))
+        return self.limits_runs and (not self._run_pools or not self._run_pools.isdisjoint(pools))
 
 
 async def pay(client: redis.asyncio.Redis, charge: Charge) -> None:

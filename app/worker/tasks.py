@@ -44,7 +44,7 @@ def execute(process: PoolProcess, claimed: Claim) -> None:
 
 
 def log_fields(delivery: Delivery) -> dict[str, str]:
-    """Return what each line of the log says about the delivery that runs. That of several jobs belongs to no single trace, nor to one of several owners."""
+    """Return what each line of the log says about the delivery that runs. A call for several jobs has no single trace, and perhaps no single owner."""
     fields = {"delivery_id": delivery.id, "model": delivery.model, "version": delivery.version}
     if delivery.owners and not delivery.mixed:
         fields["owner"] = delivery.owners[0]

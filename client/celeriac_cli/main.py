@@ -7,7 +7,22 @@ from collections.abc import Callable
 from typing import Annotated, Final
 
 import typer
-from celeriac_cli import audit, batch, dead_letters, jobs, keys, limits, models, pipelines, pools, predict, schedules, stats, trainings
+from celeriac_cli import (
+    audit,
+    batch,
+    dead_letters,
+    jobs,
+    keys,
+    limits,
+    models,
+    pipelines,
+    pools,
+    predict,
+    schedules,
+    stats,
+    trainings,
+    usage,
+)
 from celeriac_cli.errors import CLIError, Exit
 
 _EPILOG: Final = "Exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in Exit) + "."
@@ -40,6 +55,7 @@ def add_commands(app: typer.Typer) -> None:
     app.add_typer(keys.app, name="keys", rich_help_panel=USE)
     app.command("limits", rich_help_panel=USE)(limits.limits)
     app.command("stats", rich_help_panel=USE)(stats.stats)
+    app.command("usage", rich_help_panel=USE)(usage.usage)
     app.add_typer(pools.app, name="pools", rich_help_panel=USE)
     app.add_typer(audit.app, name="audit", rich_help_panel=USE)
     app.command("train", rich_help_panel=USE)(trainings.train)

@@ -57,6 +57,22 @@ def test_figures_of_the_last_day_are_charts_and_a_table(console: Console, theme:
     console.check_accessibility()
 
 
+def test_usage_is_shown_by_owner_model_and_day_with_the_time_of_processes(console: Console) -> None:
+    console.submit([0, 1])
+    console.open("usage")
+    table = console.page.get_by_role("region", name="Usage")
+    expect(table).to_contain_text("moody")
+    expect(table.get_by_role("columnheader")).to_have_text(["Owner", "Model", "Jobs", "Rows", "Run time", "Cost"])
+    console.check_accessibility()
+    console.press("By owner")
+    console.press("By day")
+    expect(table.get_by_role("columnheader")).to_have_text(["Model", "Day", "Jobs", "Rows", "Run time", "Cost"])
+    console.press("Today")
+    expect(table).to_contain_text("moody")
+    expect(console.page.get_by_role("region", name="Processes")).to_contain_text("default")
+    console.check_accessibility()
+
+
 def test_models_are_found_by_name(console: Console) -> None:
     console.open("models")
     console.page.locator("[data-search]").fill("win")

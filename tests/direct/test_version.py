@@ -8,8 +8,9 @@ import pytest
 
 from app.core.errors import CeleriacError, PredictionFailed, PredictionOutOfMemory
 from app.core.jobs import State
+from app.core.metering import Series as Used
+from app.core.metering import UsageCollector
 from app.core.models import Manifest, TensorSpec
-from app.core.run_times import RunTimes
 from app.core.stats import Collector, Series
 from app.core.tensors import Tensor, decode, encode
 from app.direct.marks import Marks
@@ -98,11 +99,12 @@ async def test_requests_are_counted_once_although_a_call_is_divided(marks: Marks
 
 
 async def test_each_owner_is_charged_for_its_part_of_a_call(marks: Marks) -> None:
-    run_times = RunTimes()
-    version = DirectVersion(MANIFEST, Recording(), marks, 0, 4, 60_000.0, run_times=run_times)
+    usage = UsageCollector()
+    version = DirectVersion(MANIFEST, Recording(), marks, 0, 4, 60_000.0, usage=usage)
     await asyncio.gather(version.predict(tensor(1), ("x",), "a"), version.predict(tensor(2, 3, 4), ("x",), "b"))
-    seconds = run_times.take()
-    assert seconds["b"] == pytest.approx(3 * seconds["a"])
+    used = {series.owner: amounts for series, amounts in usage.take().items() if series == Used(MANIFEST.pool, MANIFEST.name, series.owner)}
+    assert [(used[owner].jobs, used[owner].rows) for owner in "ab"] == [(1, 1), (1, 3)]
+    assert used["b"].run_s == pytest.approx(3 * used["a"].run_s)
 
 
 async def test_a_request_that_is_left_to_the_queue_is_counted_there(marks: Marks) -> None:

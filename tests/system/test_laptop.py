@@ -136,6 +136,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert celeriac("audit", "verify", "--json").json["valid"] is True
     assert celeriac("limits").out == "No limits.\n"
     assert "wait p95" in celeriac("stats", "--since", "-2h", words=1).out
+    assert "run_s" in celeriac("usage", "--group-by", "model", words=1).out
 
 
 def test_batches(celeriac: Laptop) -> None:

@@ -44,6 +44,7 @@ _TAGS: Final = [
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "audit", "description": "The audit log: who changed what, and which requests were refused."},
     {"name": "limits", "description": "Rate limits and quotas of an owner, and how much of each is used."},
+    {"name": "usage", "description": "What owners used by the day, and what it cost."},
     {"name": "stats", "description": "How much each model and pool did, how long it took, and what failed."},
     {"name": "console", "description": "Sessions of browsers that signed in to the console with an API key."},
     {"name": "health", "description": "Probes and metrics."},

@@ -93,6 +93,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "verify_v1_audit_verification_get": Scope.ADMIN,
     "listed_v1_limits_get": Access.ANY_KEY,
     "read_v1_stats_get": Scope.JOBS_READ,
+    "read_v1_usage_get": Scope.JOBS_READ,
     "listed_v1_models_get": Access.ANY_KEY,
     "model_v1_models__name__get": Access.ANY_KEY,
     "version_v1_models__name__versions__version__get": Access.ANY_KEY,

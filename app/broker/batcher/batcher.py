@@ -30,9 +30,9 @@ from app.core.concurrency import Concurrency
 from app.core.deliveries import Delivery, Outcome
 from app.core.errors import CeleriacError, ConcurrencyLimitReached, QueueFull, StoreUnavailable
 from app.core.jobs import State, new_id
+from app.core.metering import UsageCollector
 from app.core.models import Manifest
 from app.core.rate_limits import Charge
-from app.core.run_times import RunTimes
 from app.core.stacking import concatenate
 from app.core.stats import Collector, Series
 from app.core.tensors import Tensor
@@ -64,14 +64,14 @@ class Batcher:
         fair_share: FairShare,
         series: SeriesIndex | None = None,
         collector: Collector | None = None,
-        run_times: RunTimes | None = None,
+        usage: UsageCollector | None = None,
         traced: Traces | None = None,
     ) -> None:
         """`slots(pool)` returns how many predictions a pool runs at once; `full()` why no job is accepted now, or an empty text.
 
         `estimate` learns how long jobs run. `check_pool(pool)` raises PoolDraining if the pool accepts no new work.
         `fair_share` says which deliveries wait in a backlog. `series` says which figures are kept, and `collector`
-        takes those of jobs without records (default: none). `run_times` takes the run seconds of their owners, and `traced`
+        takes those of jobs without records (default: none). `usage` takes what their owners used, and `traced`
         exports their traces.
         """
         self._client = client
@@ -85,7 +85,7 @@ class Batcher:
         self._fair_share = fair_share
         self._series = series
         self._collector = collector
-        self._run_times = run_times
+        self._usage = usage
         self._traced = traced
         self._groups: dict[tuple[object, ...], Group] = {}
         self._sent: dict[str, Sent] = {}
@@ -380,10 +380,10 @@ class Batcher:
         answered = [item for item in sent.items if item.job in by_job and not item.outcome.done()]
         if self._collector is not None and not sent.group.recorded and answered:
             self._collect(self._collector, sent.group.manifest, answered, by_job, outcomes[0].run_s)
-        if self._run_times is not None and not sent.group.recorded and outcomes:
+        if self._usage is not None and not sent.group.recorded and outcomes:
             # Also for callers who have left: their predictions ran.
             rows = [(item.owner, item.rows) for item in sent.items if item.job in by_job]
-            self._run_times.count(sent.group.manifest.pool, rows, outcomes[0].run_s)
+            self._usage.count(sent.group.manifest, rows, outcomes[0].run_s)
         if self._traced is not None and not sent.group.recorded and answered:
             self._traced.answered(delivery_id, len(sent.items), sent.group, answered, by_job)
         for item in answered:

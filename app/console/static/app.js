@@ -24,6 +24,7 @@ import { Webhooks } from "./screens/webhooks.js";
 import { Webhook } from "./screens/webhook.js";
 import { Keys } from "./screens/keys.js";
 import { Audit } from "./screens/audit.js";
+import { Usage } from "./screens/usage.js";
 
 /** Address, name, screen of the list, screen of one thing, and the scope without which the list is refused. */
 const SCREENS = [
@@ -35,6 +36,7 @@ const SCREENS = [
   ["pipelines", "Pipelines", Pipelines, Pipeline, ""],
   ["trainings", "Trainings", Trainings, null, "jobs:read"],
   ["schedules", "Schedules", Schedules, Schedule, "jobs:read"],
+  ["usage", "Usage", Usage, null, "jobs:read"],
   ["webhooks", "Webhooks", Webhooks, Webhook, "admin"],
   ["keys", "Keys", Keys, null, "admin"],
   ["audit", "Audit log", Audit, null, "admin"],

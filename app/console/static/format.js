@@ -17,6 +17,11 @@ export function duration(seconds) {
   return ["d", "h", "min", "s"].map((unit, place) => `${parts[place]} ${unit}`).slice(first, first + 2).join(" ");
 }
 
+const MONEY = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 4 });
+
+/** An amount in the currency of the prices. @param {number | null | undefined} value */
+export const cost = (value) => (value === null || value === undefined ? "–" : MONEY.format(value));
+
 /** @param {string | number | null | undefined} time RFC 3339, or seconds since 1970. */
 export const date = (time) => (time ? new Date(typeof time === "number" ? time * 1000 : time) : null);
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -131,6 +131,21 @@ class Client:
         }
         figures: dict[str, Any] = self._transport.get("/v1/stats", **query)
         return figures
+
+    def usage(self, since: str = "-29d", until: str | None = None, *, group_by: Iterable[str] = ()) -> dict[str, Any]:
+        """What owners used in some UTC days, and what it cost.
+
+        Args:
+            since: first day, such as `2026-02-01`, or its age, such as `-29d`.
+            until: last day, which is included (default: today).
+            group_by: some of `owner`, `model`, `pool` and `day` (default: one sum).
+
+        Example:
+            client.usage("-6d", group_by=["owner", "model"])["items"]
+        """
+        query: dict[str, Any] = {"from": since, "to": until, "group_by": ",".join(group_by) or None}
+        usage: dict[str, Any] = self._transport.get("/v1/usage", **query)
+        return usage
 
     def predict(
         self, model: str, rows: Any, *, method: str | None = None, service_tier: str | None = None, timeout: float | None = None

@@ -29,7 +29,7 @@ SHARED: Final = {
     "infer_v2_models__name__infer_post", "infer_v2_models__name__versions__version__infer_post",
     "listed_v1_pipelines_get", "read_v1_pipelines__name__get", "trainers_v1_trainers_get",
     "listed_v1_limits_get", "listed_v1_models_get", "model_v1_models__name__get", "version_v1_models__name__versions__version__get",
-    "remove_v1_models__name__versions__version__delete", "listed_v1_pools_get", "read_v1_stats_get", "server_v2_get",
+    "remove_v1_models__name__versions__version__delete", "listed_v1_pools_get", "read_v1_stats_get", "read_v1_usage_get", "server_v2_get",
     "publish_v1_models__name__versions_post", "promote_v1_models__name__aliases__alias__put",
     "pause_v1_models__name__pause_post", "resume_v1_models__name__resume_post",
     "metadata_v2_models__name__get", "metadata_v2_models__name__versions__version__get",
@@ -41,7 +41,7 @@ SHARED: Final = {
     "start_console_session_post",
     "end_console_session_delete",
 }  # fmt: skip
-"""Operations on what belongs to nobody: models, pipelines, pools, sums over all owners; and the limits of the caller. Predictions that wait leave nothing behind."""
+"""Operations on what belongs to nobody: models, pipelines, pools, sums over all owners; and the limits and the usage of the caller. Predictions that wait leave nothing behind."""
 KEY: Final = {"idempotency-key": '"shared"'}
 RUN: Final = {"pipeline": "tumors", "inputs": {"rows": [[0.0] * 30]}}
 PIPELINE: Final = "inputs: [rows]\nsteps:\n  tumor: {model: breast-cancer, inputs: $inputs.rows}\noutput: $tumor\n"

@@ -11,10 +11,11 @@ import redis
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
+from app.core.metering import Meter, UsageCollector
+from app.core.models import Manifest
 from app.core.quotas import DAY_S, until_midnight_s
-from app.core.run_times import RunTimes
 from app.loops import Loop
-from app.services.run_times import RunTimesRecorder
+from app.services.metering import UsageRecorder
 from app.store import keys
 from app.store.redis.client import connect_async
 from tests.api.conftest import Worker
@@ -123,10 +124,11 @@ async def test_an_owner_without_the_limit_is_not_refused_and_gets_no_header(
 
 
 async def test_what_a_process_has_measured_is_written(configured: pytest.MonkeyPatch, redis_url: str) -> None:
-    run_times = RunTimes()
-    run_times.count("default", [("a", 1)], 2.5)
+    usage = UsageCollector()
+    for pool in ("gpu", "cpu"):
+        usage.count(Manifest("m", "1", "onnx", "model.onnx", "", (), (), pool=pool), [("a", 1)], 2.5)
     async with connect_async() as client:
-        await RunTimesRecorder(client, run_times, Loop("run-times")).flush()
+        await UsageRecorder(client, usage, Meter(0, 1, {}), "gpu".__eq__, Loop("usage")).flush()
     with redis.Redis.from_url(redis_url) as reading:
         (day,) = reading.scan_iter(keys.run_seconds("*"))
         assert reading.hgetall(day) == {b"a": b"2500"}

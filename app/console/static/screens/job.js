@@ -2,7 +2,7 @@
 /** One job: what became of it, its timeline, its result and logs, and what can be done with it. */
 import { html, useState } from "../lib.js";
 import { BASE, call, useResource } from "../api.js";
-import { count, duration, local } from "../format.js";
+import { cost, count, duration, local } from "../format.js";
 import { Graph } from "../graph.js";
 import { stringify } from "../json.js";
 import { go, link } from "../router.js";
@@ -51,6 +51,7 @@ export function Job({ id, session }) {
           ["Concurrency key", job.concurrency_key],
           ["Reason", job.reason],
           ["Attempt", job.attempt],
+          ["Cost", job.cost === undefined ? null : cost(job.cost)],
           ["Trace", job.trace_id && (session.trace_url ? html`<a href=${session.trace_url.replace("{trace_id}", job.trace_id)} rel="noreferrer">${job.trace_id}</a>` : job.trace_id)],
           ["Started by", job.parent],
           ["Position", job.queue_position],
