@@ -258,14 +258,16 @@ def test_jobs_that_wait_longer_than_a_minute_fire_an_alert(troubled: tuple[Serie
 )
 def test_the_share_of_late_jobs_decides_how_urgent_it_is(late: float, fires: set[str], tmp_path: Path) -> None:
     labels = (("model", "wine"), ("namespace", "ml"), ("pod", "demo-celeriac-0"), ("version", "1"))
-    count = ("celeriac_queue_seconds_count", labels)
-    bucket = ("celeriac_queue_seconds_bucket", (("le", "10.0"), *labels))
-    assert firing({count: 0.0, bucket: 0.0}, {count: 1000.0, bucket: 1000.0 * (1 - late)}, tmp_path) == fires
+    rates: Series = {
+        ("celeriac_queue_seconds_count", labels): 1000.0,
+        ("celeriac_queue_seconds_bucket", (("le", "10.0"), *labels)): 1000.0 * (1 - late),
+    }
+    assert firing(dict.fromkeys(rates, 0.0), rates, tmp_path) == fires
 
 
 def test_a_few_failures_are_no_trend(tmp_path: Path) -> None:
     rest = (("namespace", "ml"), ("pod", "demo-celeriac-0"), ("route", "/v1/jobs"))
-    requests = {("celeriac_http_requests_total", (("method", "POST"), *rest, ("status", status))): 0.0 for status in ("202", "503")}
+    requests: Series = {("celeriac_http_requests_total", (("method", "POST"), *rest, ("status", status))): 0.0 for status in ("202", "503")}
     assert firing(requests, dict.fromkeys(requests, 0.03), tmp_path) == set()
 
 
