@@ -19,11 +19,15 @@ PRODUCTION: Final = "production"
 POOL: Final = re.compile(r"[a-z0-9-]{1,40}")
 DEFAULT_POOL: Final = "default"
 """Where a version runs that names no pool."""
-FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib"}
-"""Format -> artifact, the safest first: the order in which a bare folder is looked through."""
+NATIVE: Final = {"xgboost": "model.ubj", "lightgbm": "model.txt", "catboost": "model.cbm"}
+"""Format of a boosting library, which has the name of the library -> artifact."""
+FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib", **NATIVE}
+"""Format -> artifact: the order in which a bare folder is looked through."""
 PYTHON: Final = "python"
 """The format of a version that is code: `model.py`, and the files beside it."""
 CODE: Final = "model.py"
+MLMODEL: Final = "MLmodel"
+"""File in a directory that MLflow has saved. It names the file with the model."""
 
 
 def check_name(name: str) -> None:
@@ -245,6 +249,8 @@ class Manifest:
                 else ""
             )
             return f"ONNX Runtime, a graph compiled from an estimator of {made}{close}"
+        if self.format in NATIVE:
+            return f"{self.format} {self.framework.get(self.format, 'of an unknown version')}, a file of the library"
         return f"the estimator itself, fitted with {made}"
 
     def classes_of(self, outputs: Sequence[str]) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from app.core.errors import ModelUnavailable
 from app.core.models import Manifest
 from app.registry import contents
+from app.runtime.boosters import read_catboost, read_lightgbm, read_xgboost
 from app.runtime.compiled import read_onnx
 from app.runtime.graph import Graph
 from app.runtime.requirements import load_problem
@@ -33,7 +34,10 @@ def read_skops(file: IO[bytes]) -> Any:
     return skops.io.load(file, trusted=list(trusted()))
 
 
-READERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {"onnx": read_onnx, "skops": read_skops, "joblib": joblib.load}
+READERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
+    "onnx": read_onnx, "skops": read_skops, "joblib": joblib.load,
+    "xgboost": read_xgboost, "lightgbm": read_lightgbm, "catboost": read_catboost,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

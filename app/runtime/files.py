@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,12 @@ from app.runtime.publishing import LOAD_TIMEOUT_S, publish, write_isolated
 from app.runtime.requirements import load_problem
 from app.runtime.structure import column_names
 
+SUFFIXES: Final = {
+    ".skops": "skops", ".joblib": "joblib", ".pkl": "joblib", ".pickle": "joblib", ".onnx": "onnx",
+    ".ubj": "xgboost", ".json": "xgboost", ".txt": "lightgbm", ".cbm": "catboost",
+}  # fmt: skip
+"""Suffix of a file -> format."""
+
 
 def publish_file(
     repository: Repository,
@@ -29,21 +35,22 @@ def publish_file(
     timeout_s: float = LOAD_TIMEOUT_S,
     **options: Any,
 ) -> Manifest:
-    """Publish the estimator in a `.joblib`, `.pkl` or `.skops` file; `options` are those of `publish`. Loading joblib runs its code.
+    """Publish the estimator in a file whose suffix says its format; `options` are those of `publish`. Loading joblib runs its code.
 
     `rows` are a few rows such as callers send: lists of values, or records by column name. The file is loaded in a process of its own
     within `timeout_s`.
     Raises InvalidInput if the file or the rows cannot be used, or the file does not load in time, ModelConflict if the version exists.
     """
-    kind = {".pkl": "joblib", ".pickle": "joblib"}.get(path.suffix, path.suffix.removeprefix("."))
+    kind = SUFFIXES.get(path.suffix)
     if kind == "onnx":
         raise InvalidInput(f"{path.name} is a graph. Put it into a folder as {FORMATS[kind]}, and publish the folder.", pointer="/artifact")
-    if kind not in READERS:
-        raise InvalidInput(f"{path.name} is not in a supported format. Use a .skops, .joblib or .pkl file.", pointer="/artifact")
+    if kind is None:
+        detail = f"{path.name} is not in a supported format. Use a file with {', '.join(SUFFIXES)}."
+        raise InvalidInput(detail, pointer="/artifact")
 
     def write(stage: Path) -> Manifest:
-        estimator = _load(path, kind)
-        sample, columns = _sample(estimator, rows)
+        estimator = load(path, kind)
+        sample, columns = sample_for(estimator, rows)
         return publish(Stage(stage), estimator, name, sample=sample, columns=columns, version=version, **options)
 
     return repository.publish(name, lambda stage: write_isolated(name, path, lambda: write(stage), timeout_s), version=version)
@@ -57,7 +64,8 @@ class Stage(Repository):
         return write(self.root)
 
 
-def _load(path: Path, kind: str) -> Any:
+def load(path: Path, kind: str) -> Any:
+    """Return the estimator in a file. Raises InvalidInput with the reason if it cannot be loaded."""
     try:
         with path.open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
@@ -71,11 +79,15 @@ def _load(path: Path, kind: str) -> Any:
         raise InvalidInput(load_problem(str(path), error), pointer="/artifact") from error
 
 
-def _sample(estimator: Any, rows: Sequence[Any]) -> tuple[Any, Sequence[str]]:
-    """Return rows and column names in the form for the estimator: a DataFrame if it has column names, else an array."""
-    if not isinstance(rows[0], dict):
-        return np.asarray(rows), ()
-    table = pd.DataFrame(list(rows))
+def sample_for(estimator: Any, rows: Any) -> tuple[Any, Sequence[str]]:
+    """Return rows and column names in the form for the estimator: a DataFrame if it has column names, else an array.
+
+    `rows` are a DataFrame, an array, or lists or records as callers send them.
+    """
+    if not isinstance(rows, pd.DataFrame):
+        if not isinstance(rows[0], dict):
+            return np.asarray(rows), ()
+        rows = pd.DataFrame(list(rows))
     if column_names(estimator):
-        return table, ()
-    return table.to_numpy(), [str(column) for column in table.columns]
+        return rows, ()
+    return rows.to_numpy(), [str(column) for column in rows.columns]

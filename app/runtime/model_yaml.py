@@ -20,9 +20,10 @@ from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
 from app.registry.contents import EXAMPLES, MANIFEST
 from app.registry.repository import Repository
 from app.runtime.code import CodeModel
+from app.runtime.golden import values_of
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
-from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, values_of, write_isolated
+from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, write_isolated
 
 DESCRIPTION: Final = "model.yaml"
 ADDED: Final = ".publish.json"
@@ -46,6 +47,7 @@ def publish_folder(
     version: str | None = None,
     description: str = "",
     promote: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Manifest:
     """Publish the code and all other files of a folder, or its graph, after checking that it loads and predicts `rows`.
@@ -53,6 +55,7 @@ def publish_folder(
     Both happen in a process of its own within `timeout_s`.
 
     `rows` (default: `sample` in model.yaml) are a few rows such as callers send. They and their outputs become the golden sample.
+    `provenance` describes the origin of the version, unless model.yaml does.
     Raises InvalidInput if the description or the model is not valid, does not load in time or crashes, ModelConflict if the version exists.
     """
     artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
@@ -61,7 +64,7 @@ def publish_folder(
     declared = described(folder, required=artifact == CODE)
     declared.pop(TIMESTAMPS, None)  # the manifest says which inputs are timestamps
     rows, tolerance = list(rows or declared.pop("sample", None) or ()), float(declared.pop("tolerance", 1e-6))
-    declared.setdefault("description", "")
+    declared = {"description": "", "provenance": dict(provenance or {})} | declared
     fixed = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
     make = _code if artifact == CODE else _graph
 

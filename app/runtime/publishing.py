@@ -21,19 +21,21 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.errors import CeleriacError, InvalidInput
-from app.core.models import FORMATS, BatchLimits, Golden, Manifest, RetryPolicy, TensorSpec
+from app.core.models import FORMATS, NATIVE, BatchLimits, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
-from app.core.tensors import FLOATS, Tensor, as_json, decode
+from app.core.tensors import FLOATS
 from app.registry.contents import EXAMPLES
 from app.registry.repository import Repository
-from app.runtime.arrays import Array, datatype_of, to_tensor
+from app.runtime.arrays import datatype_of
 from app.runtime.artifact import READERS
+from app.runtime.boosters import Boosted
 from app.runtime.compiling import write_onnx
+from app.runtime.golden import golden_of
 from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
 from app.runtime.requirements import Requirements, requirements_of, script_defined
-from app.runtime.signature import inputs_of_sample, tensors_of_sample
+from app.runtime.signature import inputs_of_sample
 from app.runtime.structure import column_names, takes_documents
 from app.runtime.unseen_rows import accepts_rejected, disagreement, takes_missing
 
@@ -90,8 +92,12 @@ def publish(
 
     Raises InvalidInput if the estimator or the sample cannot be served, ModelConflict if the version exists.
     """
-    if format is not None and format not in READERS:
-        raise InvalidInput(f"{format!r} is not a supported format. Use one of {', '.join(READERS)}.", pointer="/format")
+    supported = (estimator.library,) if isinstance(estimator, Boosted) else tuple(kind for kind in READERS if kind not in NATIVE)
+    if format is not None and format not in supported:
+        detail = f"{format!r} is not a supported format of {type(estimator).__name__}. Use one of {', '.join(supported)}."
+        raise InvalidInput(detail, pointer="/format")
+    if isinstance(estimator, Boosted):
+        format = estimator.library
     sample = _sample(estimator, sample)[: CHECKED_ROWS.get(format or "", 100)]
     if not len(sample):
         raise InvalidInput("The sample is empty. Provide a few rows such as callers send.", pointer="/sample")
@@ -100,7 +106,7 @@ def publish(
     if format == "onnx" and (len(inputs) > 1 or inputs[0].datatype not in FLOATS or len(inputs[0].shape) != 2):
         raise InvalidInput("Only models with one numeric input can be compiled. Publish this one as skops or joblib.", pointer="/format")
     described = Manifest(
-        name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(), classes=classes_of(estimator),
+        name, version or "", "", "", "", inputs, specs_of(answers), framework=_framework(estimator), classes=classes_of(estimator),
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
         time_limit_s=time_limit_s, load=load or ("child" if needs.native else "parent"), requires=needs.packages,
         frame=format != "onnx" and _needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}), direct=direct,
@@ -111,7 +117,7 @@ def publish(
         manifest = replace(described, format=written, artifact=FORMATS[written])
         try:
             manifest = _as_served(manifest, estimator, served, sample, tolerance)
-            Model(replace(manifest, golden=_golden(manifest, sample, answers, tolerance)), served).verify()
+            Model(replace(manifest, golden=golden_of(manifest, sample, answers, tolerance)), served).verify()
         except InvalidInput:
             raise
         except Exception as error:
@@ -119,7 +125,7 @@ def publish(
         if examples:
             (folder / EXAMPLES).write_text(json.dumps([dict(example) for example in examples], indent=1, allow_nan=False) + "\n")
         first = {method: answer[:GOLDEN_ROWS] for method, answer in answers.items()}
-        return replace(manifest, golden=_golden(manifest, sample[:GOLDEN_ROWS], first, tolerance))
+        return replace(manifest, golden=golden_of(manifest, sample[:GOLDEN_ROWS], first, tolerance))
 
     manifest = repository.publish(name, write, version=version, job=str(described.provenance.get("job", "")))
     if promote:
@@ -161,7 +167,9 @@ def request_promotion(repository: Repository, name: str, alias: str, version: st
         )
 
 
-WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {"onnx": write_onnx, "skops": skops.io.dump, "joblib": joblib.dump}
+WRITERS: Final[dict[str, Callable[[Any, Path], Any]]] = {
+    "onnx": write_onnx, "skops": skops.io.dump, "joblib": joblib.dump, **dict.fromkeys(NATIVE, Boosted.save),
+}  # fmt: skip
 _BY_NAME: Final = (skops.io.dump, joblib.dump)
 """Writers that save the names of classes instead of their code."""
 
@@ -263,20 +271,14 @@ def _unservable(estimator: Any, file: str, error: Exception) -> InvalidInput:
     return InvalidInput(f"{kind} cannot be served from {file}: {str(error)[:2000]}", pointer="/estimator")
 
 
-def _golden(manifest: Manifest, sample: Any, answers: Mapping[str, Array], tolerance: float) -> Golden:
-    """Return the golden sample: the sample and the outputs of the estimator in memory."""
-    inputs = {tensor.name: values_of(tensor) for tensor in tensors_of_sample(manifest.inputs, sample)}
-    outputs = {spec.name: values_of(to_tensor(spec, answers[spec.name], len(sample))) for spec in manifest.outputs}
-    return Golden(len(sample), inputs, outputs, tolerance)
-
-
-def values_of(tensor: Tensor) -> list[Any]:
-    """Return the values of a tensor as a flat list, in the form of a golden sample."""
-    values = decode(tensor.data, tensor.datatype)
-    return [None if value != value else value for value in values] if tensor.datatype in FLOATS else list(map(as_json, values))
-
-
-def _framework() -> dict[str, str]:
+def _framework(estimator: Any) -> dict[str, str]:
+    if isinstance(estimator, Boosted):
+        return {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "pandas": pd.__version__,
+            estimator.library: estimator.version,
+        }
     return {
         "python": platform.python_version(), "scikit-learn": sklearn.__version__, "numpy": np.__version__,
         "pandas": pd.__version__, "skops": skops.__version__, "joblib": joblib.__version__, "onnxruntime": onnxruntime.__version__,

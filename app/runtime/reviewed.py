@@ -13,6 +13,10 @@ from types import ModuleType
 from typing import Any, Final
 
 _CLASSES: Final = (
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
     "scipy.interpolate._bsplines.BSpline",
     "scipy.sparse._csc.csc_matrix",

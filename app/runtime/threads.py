@@ -31,6 +31,11 @@ def limit_threads(count: int) -> None:
     _HELD[:] = [threadpool_limits(limits=count)]
 
 
+def limit() -> int:
+    """Return the threads that a prediction may use. Libraries with threads of their own, which `limit_threads` does not reach, need it."""
+    return _count or 1
+
+
 def predicts() -> bool:
     """Whether this process predicts. Its libraries may then have threads, so it must not fork."""
     return _count is not None

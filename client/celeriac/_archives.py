@@ -25,8 +25,12 @@ _FILES: Final = {
     ".pkl": "model.joblib",
     ".pickle": "model.joblib",
     ".onnx": "model.onnx",
+    ".ubj": "model.ubj",
+    ".json": "model.ubj",
+    ".txt": "model.txt",
+    ".cbm": "model.cbm",
 }
-"""Suffix of a file -> its name in the archive."""
+"""Suffix of a file -> its name in the archive. XGBoost reads its JSON format from a `.ubj` file, too."""
 _ADDED: Final = ".publish.json"
 """Fields that the caller added to those of `model.yaml`."""
 _CACHE: Final = "__pycache__"
