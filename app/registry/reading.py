@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, ModelNotFound, ModelUnavailable, VersionNotFound
-from app.core.models import CODE, FORMATS, NAME, PRODUCTION, VERSION, Manifest, ModelRef
+from app.core.models import CODE, FORMATS, MLMODEL, NAME, PRODUCTION, VERSION, Manifest, ModelRef
 from app.core.promotions import Promotion, PromotionState
 from app.registry import aliases, contents, promotions
 from app.registry.contents import EXAMPLES, MANIFEST
@@ -112,7 +112,10 @@ class ReadableRepository:
         if folder.is_symlink() or self._home(name).is_symlink():
             self._inside(folder)
         with os.scandir(folder) as entries:
-            stats = {entry.name: entry.stat() for entry in entries if entry.name in _STAMPED and Path(entry).is_file()}
+            files = {entry.name: entry for entry in entries if Path(entry).is_file()}
+        # An MLmodel may name any of them.
+        names = files.keys() if MLMODEL in files else files.keys() & _STAMPED
+        stats = {name: files[name].stat() for name in names}
         return " ".join(f"{file}:{stats[file].st_mtime_ns}:{stats[file].st_size}" for file in sorted(stats))
 
     def promotions(self, name: str) -> dict[str, Promotion]:
@@ -225,7 +228,7 @@ def _has_model(folder: str | Path) -> bool:
 
 def _bare(folder: str | Path) -> str | None:
     # Every scan asks this for every version, and a Path costs more than the answer.
-    return next((file for file in FORMATS.values() if os.path.exists(f"{folder}/{file}")), None)  # noqa: PTH110
+    return next((file for file in (MLMODEL, *FORMATS.values()) if os.path.exists(f"{folder}/{file}")), None)  # noqa: PTH110
 
 
 def _natural(version: str) -> list[int | str]:

@@ -10,6 +10,8 @@ models/
     .staging-…/                                  incomplete, not read
   churn/
     model.joblib                                 a bare artifact, as KServe and MLServer take it: version 0
+  fraud/
+    MLmodel model.pkl …                          the same, as MLflow saves it
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ estimator that predicts none of them cannot be served.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,7 @@ import pandas as pd
 
 from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.core.models import TensorSpec
+from app.runtime.arrays import Array
 from app.runtime.methods import answers_of, specs_of
 from app.runtime.signature import inputs_of_sample
 from app.runtime.structure import column_names, example_labels, example_values, takes_documents, width
@@ -26,27 +27,32 @@ _NUMBERS: Final = (0.0, 1.0, 0.5)
 
 
 class Signature(NamedTuple):
-    """The inputs and outputs of a bare estimator."""
+    """The inputs and outputs of a bare estimator, and the sample that showed them with what it answered."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     frame: bool
+    sample: Any
+    answers: dict[str, Array]
 
 
-def signature_of(estimator: Any) -> Signature:
-    """Infer the signature. Raises ModelUnavailable if the estimator predicts none of the generated rows."""
+def signature_of(estimator: Any, samples: Iterable[tuple[Any, Sequence[str]]] = ()) -> Signature:
+    """Infer the signature. Raises ModelUnavailable if the estimator predicts none of the samples.
+
+    `samples` are rows with the names of their columns, if the rows are an array (default: generated rows).
+    """
     problem = ""
-    for sample in _samples(estimator):
+    for sample, columns in samples or ((sample, ()) for sample in _samples(estimator)):
         try:
             answers = answers_of(estimator, sample)
-            inputs = inputs_of_sample(estimator, sample)
+            inputs = inputs_of_sample(estimator, sample, columns)
         except CeleriacError as error:
             problem = problem or error.detail
             continue
         except Exception as error:  # noqa: BLE001 - pandas and NumPy raise many exceptions for rows that make no sample
             problem = problem or error_text(error)
             continue
-        return Signature(_completed(estimator, inputs, sample), specs_of(answers), isinstance(sample, pd.DataFrame))
+        return Signature(_completed(estimator, inputs, sample), specs_of(answers), isinstance(sample, pd.DataFrame), sample, answers)
     raise ModelUnavailable(
         f"The artifact alone does not show which inputs {type(estimator).__name__} takes ({problem or 'it shows no columns'}). "
         "Publish it with a few sample rows: `celeriac models publish NAME FILE --sample rows.json`."

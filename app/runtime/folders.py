@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.core.errors import InvalidInput
-from app.core.models import CODE, FORMATS, BatchLimits, Manifest, RetryPolicy
+from app.core.models import CODE, FORMATS, MLMODEL, BatchLimits, Manifest, RetryPolicy
 from app.registry.repository import Repository
 from app.runtime.files import publish_file
+from app.runtime.mlflow import publish_mlflow
 from app.runtime.model_yaml import DESCRIPTION, GRAPH, TIMESTAMPS, described, publish_folder
 from app.runtime.publishing import LOAD_TIMEOUT_S
 
-_ESTIMATORS: Final = (FORMATS["skops"], FORMATS["joblib"])
+_ESTIMATORS: Final = tuple(file for file in FORMATS.values() if file != GRAPH)
 _OPTIONS: Final = ("description", "metrics", "pool", "batch", "retries", "time_limit_s", "tolerance", "provenance", "load", "direct")
 """The fields of `model.yaml` beside an estimator. Everything else follows from the estimator and the sample."""
 
@@ -31,7 +32,7 @@ def publish_any(
     format: str | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Manifest:
-    """Publish a folder with `model.py`, `model.onnx`, `model.skops` or `model.joblib`; the first of them that is there.
+    """Publish a folder with `model.py`, an MLflow model, `model.onnx` or an estimator in a file; the first of them that is there.
 
     Args:
         repository: Where to publish.
@@ -47,17 +48,19 @@ def publish_any(
         InvalidInput: The description or the model is not valid, does not load in time or crashes.
         ModelConflict: The version exists.
     """
-    artifact = next((file for file in (CODE, GRAPH, *_ESTIMATORS) if (folder / file).is_file()), None)
-    if artifact not in _ESTIMATORS:
+    artifact = next((file for file in (CODE, MLMODEL, GRAPH, *_ESTIMATORS) if (folder / file).is_file()), None)
+    if artifact not in (MLMODEL, *_ESTIMATORS):
         if format is not None:
             raise InvalidInput("The format is for estimators. Leave it out for code and graphs.", pointer="/format")
         return publish_folder(repository, name, folder, rows=rows, version=version, description=description, timeout_s=timeout_s)
     options = _options(folder)
     sample, timestamps = options.pop("sample", None), options.pop(TIMESTAMPS, ())
     rows = list(rows) or _dated(sample or (), timestamps)
+    options |= {"description": description} if description else {}
+    if artifact == MLMODEL:
+        return publish_mlflow(repository, name, folder, rows, version=version, timeout_s=timeout_s, format=format, **options)
     if not rows:
         raise InvalidInput(f"{artifact} needs a few rows such as callers send. Add `sample` to {DESCRIPTION}.", pointer="/sample")
-    options |= {"description": description} if description else {}
     return publish_file(repository, name, folder / artifact, rows, version=version, timeout_s=timeout_s, format=format, **options)
 
 

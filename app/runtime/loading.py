@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.core.errors import CeleriacError, ModelUnavailable
-from app.core.models import FORMATS, PYTHON, Manifest, TensorSpec
-from app.registry import contents
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
+from app.core.models import FORMATS, MLMODEL, PYTHON, Manifest, TensorSpec
+from app.registry import contents, mlflow
+from app.registry.mlflow import MLflowModel
 from app.registry.repository import Repository
 from app.runtime.artifact import READERS, Artifact
 from app.runtime.bare import signature_of
@@ -19,6 +20,8 @@ from app.runtime.deferred import DeferredModel
 from app.runtime.graph import GraphModel, signature
 from app.runtime.isolated import isolated
 from app.runtime.methods import classes_of
+from app.runtime.mlflow import golden
+from app.runtime.mlflow import signature as saved_signature
 from app.runtime.model import Model
 from app.runtime.requirements import requirements_of
 from app.runtime.threads import predicts
@@ -44,29 +47,40 @@ def load(
     manifest = repository.manifest(name, version)
     if manifest is not None and manifest.format == PYTHON:
         return _load_code(repository, manifest, allow_pickle)
-    path = repository.artifact(name, version)
-    kind = manifest.format if manifest else next(format for format, file in FORMATS.items() if file == path.name)
-    which = f"{name}@{version}"
+    path, which, saved = repository.artifact(name, version), f"{name}@{version}", None
+    if manifest is None and path.name == MLMODEL:
+        saved = _described(which, path)
+        path, kind = saved.file, saved.format
+    else:
+        kind = manifest.format if manifest else next(format for format, file in FORMATS.items() if file == path.name)
     if kind not in READERS:
         raise ModelUnavailable(f"{which} is in the format {kind!r}; this worker reads {', '.join(READERS)}.")
     if kind == "joblib" and not allow_pickle:
-        detail = f"{which} is a joblib file, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as skops."
+        what = "pickle" if saved else "joblib file"
+        detail = f"{which} is a {what}, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as skops."
         raise ModelUnavailable(detail)
     artifact = Artifact(which, path, kind, manifest, version_policy, device)
-    if manifest:
-        artifact.check_version(manifest.framework.get("scikit-learn"))
+    artifact.check_version(manifest.framework.get("scikit-learn") if manifest else saved.trained if saved else None)
     if kind == "onnx" and (manifest is None or manifest.graph):
         graph, digest = artifact.read()
-        return GraphModel(manifest or _described(name, version, kind, path, digest, *signature(graph), what="Graph"), graph)
+        return GraphModel(manifest or _manifest(name, version, kind, path, digest, *signature(graph), what="Graph"), graph)
     if manifest is None or (kind == "joblib" and manifest.requires is None):
-        manifest = _inspected(artifact, name, version, timeout_s)
+        manifest = _inspected(artifact, name, version, timeout_s, saved)
     if manifest.load == "child":
         artifact.check()
         return DeferredModel(manifest, lambda: artifact.read()[0])
     return Model(manifest, artifact.read()[0])
 
 
-def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) -> Manifest:
+def _described(which: str, path: Path) -> MLflowModel:
+    """Return what an MLmodel says. Raises ModelUnavailable."""
+    try:
+        return mlflow.read(path.parent)
+    except InvalidInput as error:
+        raise ModelUnavailable(f"{which} cannot be served: {error.detail}") from None
+
+
+def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float, saved: MLflowModel | None) -> Manifest:
     """Complete the manifest with properties of the loaded estimator. A forked process inspects it, so that this one may fork later.
 
     A process that predicts inspects it itself, because its threads do not survive a fork.
@@ -79,9 +93,12 @@ def _inspected(artifact: Artifact, name: str, version: str, timeout_s: float) ->
         if artifact.manifest is not None:
             load = "child" if artifact.manifest.load == "child" else place
             return replace(artifact.manifest, load=load, requires=needs.packages).as_dict()
-        inputs, outputs, frame = signature_of(estimator)
-        manifest = _described(name, version, artifact.kind, artifact.path, digest, inputs, outputs, what=type(estimator).__name__)
-        return replace(manifest, classes=classes_of(estimator), load=place, requires=needs.packages, frame=frame).as_dict()
+        inferred = saved_signature(estimator, saved) if saved else signature_of(estimator)
+        manifest = _manifest(
+            name, version, artifact.kind, artifact.path, digest, inferred.inputs, inferred.outputs, what=type(estimator).__name__
+        )
+        manifest = replace(manifest, classes=classes_of(estimator), load=place, requires=needs.packages, frame=inferred.frame)
+        return (replace(manifest, golden=golden(manifest, inferred)) if saved else manifest).as_dict()
 
     try:
         return Manifest.from_dict(inspect() if predicts() else isolated(inspect, timeout_s))
@@ -105,7 +122,7 @@ def _load_code(repository: Repository, manifest: Manifest, allowed: bool) -> Mod
     return model
 
 
-def _described(
+def _manifest(
     name: str, version: str, kind: str, path: Path, digest: str, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], *, what: str
 ) -> Manifest:
     return Manifest(

@@ -26,10 +26,10 @@ from app.core.errors import (
     Overloaded,
     ScopeMissing,
 )
-from app.core.models import CODE, FORMATS, Manifest, check_alias, check_name, check_version
+from app.core.models import CODE, FORMATS, MLMODEL, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion
 from app.core.special_addresses import is_loopback
-from app.registry import staging
+from app.registry import mlflow, staging
 from app.registry.repository import Repository
 from app.services import upload_check
 from app.services.catalog import Catalog
@@ -201,7 +201,11 @@ class ModelUploads:
         for file in _RUNS_CODE:
             if (folder / file).exists():
                 self._check_code(f"Loading {file}")
-        if format is None and (folder / FORMATS["skops"]).exists() and not self._may_run_code():
+        saved = mlflow.read(folder) if (folder / MLMODEL).is_file() else None
+        if saved and saved.runs_code:
+            self._check_code(f"Loading {saved.file.name}")
+        skops = saved.format == "skops" if saved else (folder / FORMATS["skops"]).exists()
+        if format is None and skops and not self._may_run_code():
             format = "skops"  # the default may become joblib
         return {"description": publication.description, "format": format}
 

@@ -20,7 +20,8 @@ Name = Annotated[str, typer.Argument(help="The name of a model.")]
 Artifact = Annotated[
     Path,
     typer.Argument(
-        help="A fitted estimator (a .skops, .joblib or .pkl file), or a folder with model.py, model.onnx or an estimator, and model.yaml."
+        help="A fitted estimator (a .skops, .joblib or .pkl file), a model of XGBoost, LightGBM or CatBoost (.ubj, .json, .txt, .cbm), a "
+        "directory of MLflow, or a folder with model.py, model.onnx or an estimator, and model.yaml."
     ),
 ]
 Version = Annotated[str | None, typer.Option(help="Version to create.  \\[default: the next integer]", show_default=False)]

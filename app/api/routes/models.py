@@ -62,7 +62,7 @@ async def version(request: Request) -> Response:
 async def publish(request: Request) -> Response:
     """Publishes a version from a tar archive of its folder, which may be compressed with gzip.
 
-    The folder holds `model.onnx`, `model.skops`, `model.joblib` or `model.py`, and `model.yaml` with a `sample`. The server loads the
+    The folder is one that MLflow saved, or holds `model.onnx`, `model.skops`, `model.joblib` or `model.py`, and `model.yaml` with a `sample`. The server loads the
     model in a process of its own and checks its answers before it responds. The version is complete, or it does not exist. With an
     `Idempotency-Key`, a request that is sent again gets the version of the first.
     """

@@ -55,6 +55,12 @@ CODE = tar(
 )
 
 
+def saved(name: str) -> bytes:
+    """A directory that MLflow saved."""
+    folder = Path(__file__).parents[2] / "runtime" / "mlflow" / "models" / name
+    return tar(**{path.name: path.read_bytes() for path in folder.iterdir()})
+
+
 def pickled() -> bytes:
     packed = io.BytesIO()
     joblib.dump(Moody(), packed)
@@ -113,6 +119,16 @@ async def test_code_becomes_a_version_and_hidden_files_do_not(api: httpx.AsyncCl
     assert sorted(path.name for path in (models / "churn" / "1.5").iterdir()) == ["model.json", "model.py", "model.yaml"]
     shown = (await api.get("/v1/models/churn/versions/1.5")).json()
     assert (shown["metrics"], shown["description"]) == ({"error": 1e-05}, "from the client")
+
+
+async def test_a_directory_that_mlflow_saved_becomes_a_version(api: httpx.AsyncClient, models: Path) -> None:
+    response = await api.post(PATH, content=saved("frame"), headers=TYPE)
+    assert (response.status_code, response.json()["format"]) == (201, "skops"), response.text
+    shown = (await api.get("/v1/models/churn/versions/1")).json()
+    assert shown["provenance"]["mlflow"]["mlflow_version"]
+    detail = await refused(api, tar(MLmodel="flavors: {sklearn: {pickled_model: ../../x}}"), 422, "invalid_input")
+    assert detail == "MLmodel names '../../x' in flavors/sklearn/pickled_model, which leads out of the directory."
+    assert folders(models) == ["churn"]
 
 
 async def test_a_request_that_is_sent_again_publishes_once(api: httpx.AsyncClient, models: Path) -> None:
@@ -228,17 +244,23 @@ async def test_code_needs_a_scope_of_its_own(configured: pytest.MonkeyPatch, mod
     _, operator = await bootstrap(role="operator")
     _, admin = await bootstrap(role="admin")
     async with secured(configured) as api:
-        for content in (CODE, pickled()):
+        for content in (CODE, pickled(), saved("pickle")):
             detail = await refused(api, content, 403, "scope_missing", **bearer(operator))
             assert "models:pickle" in detail
         detail = await refused(api, SKOPS, 403, "scope_missing", f"{PATH}?format=joblib", **bearer(operator))
         assert "models:pickle" in detail
         assert nothing_is_left(models)
-        for key, content in ((operator, SKOPS), (admin, CODE), (admin, pickled())):
+        for key, content in (
+            (operator, SKOPS),
+            (admin, CODE),
+            (admin, pickled()),
+            (operator, saved("frame")),
+            (admin, saved("cloudpickle")),
+        ):
             response = await api.post(PATH, content=content, headers=TYPE | bearer(key))
             assert response.status_code == 201, response.text
         [newest, *_] = (await api.get("/v1/audit?action=model.published", headers=bearer(admin))).json()["items"]
-        assert (newest["actor"]["type"], newest["targets"]) == ("key", [{"type": "model", "id": "churn@3"}])
+        assert (newest["actor"]["type"], newest["targets"]) == ("key", [{"type": "model", "id": "churn@5"}])
 
 
 @pytest.mark.extended
