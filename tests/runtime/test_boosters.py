@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +49,13 @@ def catboost(path: Path) -> None:
         ("churn.ubj", xgboost, ["predict", "predict_proba"], 1),
         ("churn.json", xgboost, ["predict", "predict_proba"], 1),
         ("churn.txt", lightgbm, ["predict"], 1),
-        ("churn.cbm", catboost, ["predict", "predict_proba"], "old"),
+        pytest.param("churn.cbm", catboost, ["predict", "predict_proba"], "old", marks=pytest.mark.catboost),
     ],
     ids=["xgboost", "xgboost-json", "lightgbm", "catboost"],
 )
 def test_a_file_of_a_library_is_published_and_served(
     tmp_path: Path, file: str, train: Callable[[Path], None], outputs: list[str], answer: Any
 ) -> None:
-    if find_spec(train.__name__) is None:
-        pytest.skip(f"{train.__name__} is not installed")  # catboost has 270 MB
     repository = Repository(tmp_path / "models")
 
     def served() -> Any:
