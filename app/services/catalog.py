@@ -265,6 +265,8 @@ class Catalog:
                 entry.default = current
             else:
                 entry.aliases[alias] = current
+                if (previous := serving.previous_of(entry.name).get(alias)) in entry.versions and previous != current:
+                    entry.previous[alias] = previous
             if current != target and not (alias == BARE_NAME and PRODUCTION in wanted):
                 entry.promotions.append(_promotion(entry, pending.get(alias) or Promotion("", alias, target), current, pools))
         for alias, request in requests.items():

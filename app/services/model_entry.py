@@ -41,6 +41,7 @@ class Entry:
         name: Name of the model.
         versions: Its versions, the oldest first.
         aliases: The version that each alias means.
+        previous: The version that an alias meant before, if it still exists.
         default: The version that the bare name means.
         promotions: Moves of aliases that are pending or failed. The alias "" is the bare name.
     """
@@ -48,6 +49,7 @@ class Entry:
     name: str
     versions: dict[str, Version] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    previous: dict[str, str] = field(default_factory=dict)
     default: str = ""
     promotions: list[Promotion] = field(default_factory=list)
 

@@ -44,11 +44,14 @@ DIRECT_FAILURES: Final = f"{PREFIX}direct:failures"
 SERVING: Final = f"{PREFIX}serving"
 """Hash `name/alias` -> the version that a worker served for it last; the bare name has the alias "". A field ends with its alias or model."""
 
+SERVED_BEFORE: Final = f"{PREFIX}serving:before"
+"""Hash `name/alias` -> the version that was served for it before the one in `SERVING`. A field ends with that of `SERVING`."""
+
 FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
 """Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
 TABLES: Final = f"{PREFIX}tables:revision"
-"""Hash `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING` and `FAILED_PROMOTIONS` have changed. Never expires."""
+"""Hash `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING`, `SERVED_BEFORE` and `FAILED_PROMOTIONS` have changed. Never expires."""
 
 TABLES_CHANGED: Final = f"{PREFIX}event:tables"
 """Channel: a message when one of these tables changed. A heartbeat that reports nothing new is not a change."""

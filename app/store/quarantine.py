@@ -132,8 +132,9 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
         keys.QUARANTINE, keys.API_KEYS, keys.ADMIN_KEYS, keys.OWNERS, keys.PUBLISHED, keys.CONCURRENCY, keys.STATS, keys.TRACES,
     ]  # fmt: skip
     hashes = [
-        keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES, keys.POOL_STATES, keys.AUDIT_HEADS,
-        keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(today), keys.usage_places(today), keys.TRACES_STATE,
+        keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.SERVED_BEFORE, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES,
+        keys.POOL_STATES, keys.AUDIT_HEADS, keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(today), keys.usage_places(today),
+        keys.TRACES_STATE,
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():

@@ -21,14 +21,19 @@ Slot = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A snapshot of served versions and failed promotions, by model and alias."""
+    """A snapshot of served versions, those that were served before them, and failed promotions, by model and alias."""
 
     versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    previous: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     failures: Mapping[str, Mapping[str, Failure]] = field(default_factory=dict)
 
     def of(self, name: str) -> Mapping[str, str]:
         """Return the version served last for each alias of a model."""
         return self.versions.get(name, {})
+
+    def previous_of(self, name: str) -> Mapping[str, str]:
+        """Return the version that each alias of a model led to before."""
+        return self.previous.get(name, {})
 
     def get(self, slot: Slot) -> str | None:
         """Return the version served last for an alias, or None."""
@@ -43,6 +48,7 @@ def read(client: redis.Redis) -> Serving:
     """Return the current snapshot. Raises RedisError."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.SERVING)
+        pipe.hgetall(keys.SERVED_BEFORE)
         pipe.hgetall(keys.FAILED_PROMOTIONS)
         return _decode(*pipe.execute())
 
@@ -51,6 +57,7 @@ async def read_async(client: redis.asyncio.Redis) -> Serving:
     """Return the current snapshot. Raises RedisError."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.SERVING)
+        pipe.hgetall(keys.SERVED_BEFORE)
         pipe.hgetall(keys.FAILED_PROMOTIONS)
         return _decode(*await pipe.execute())
 
@@ -58,7 +65,7 @@ async def read_async(client: redis.asyncio.Redis) -> Serving:
 def served(client: redis.Redis, slot: Slot, version: str, entry: bytes = b"") -> None:
     """Record the version that a worker serves now for an alias, and an entry of the audit log if no other worker has recorded it."""
     arguments = (_field(slot), version, *(audit.entry(entry) if entry else scripts.NO_ENTRY))
-    answer = scripts.run(client, scripts.Call("serve", (keys.SERVING,), arguments))
+    answer = scripts.run(client, scripts.Call("serve", (keys.SERVING, keys.SERVED_BEFORE), arguments))
     if answer is not None:
         audit.report(entry, *answer)
 
@@ -77,6 +84,7 @@ def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
     if names:
         with client.pipeline(transaction=False) as pipe:
             pipe.hdel(keys.SERVING, *names)
+            pipe.hdel(keys.SERVED_BEFORE, *names)
             pipe.hdel(keys.FAILED_PROMOTIONS, *names)
             tables.changed(pipe)
             pipe.execute()
@@ -86,18 +94,22 @@ def _field(slot: Slot) -> str:
     return "/".join(slot)
 
 
-def _decode(versions: Mapping[bytes, bytes], failures: Mapping[bytes, bytes]) -> Serving:
+def _decode(versions: Mapping[bytes, bytes], previous: Mapping[bytes, bytes], failures: Mapping[bytes, bytes]) -> Serving:
     oldest = time.time() - _KEEP_FAILURE_S
-    served: dict[str, dict[str, str]] = {}
     failed: dict[str, dict[str, Failure]] = {}
-    for name, version in versions.items():
-        model, _, alias = name.decode(errors="replace").partition("/")
-        served.setdefault(model, {})[alias] = version.decode(errors="replace")
     for name, text in failures.items():
         model, _, alias = name.decode(errors="replace").partition("/")
         if (failure := _failure(text)) and failure.at > oldest:
             failed.setdefault(model, {})[alias] = failure
-    return Serving(served, failed)
+    return Serving(_by_model(versions), _by_model(previous), failed)
+
+
+def _by_model(versions: Mapping[bytes, bytes]) -> dict[str, dict[str, str]]:
+    by_model: dict[str, dict[str, str]] = {}
+    for name, version in versions.items():
+        model, _, alias = name.decode(errors="replace").partition("/")
+        by_model.setdefault(model, {})[alias] = version.decode(errors="replace")
+    return by_model
 
 
 def _failure(text: bytes) -> Failure | None:

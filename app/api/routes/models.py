@@ -148,6 +148,7 @@ def _entry(entry: Entry, root: Container) -> schemas.Model:
         "description": manifests[-1].description if manifests else "",
         "default": entry.default,
         "aliases": entry.aliases,
+        "previous": entry.previous,
         "versions": [_version(name, version, root.direct.choice(entry.name, version)) for name, version in entry.versions.items()],
         "promotions": [_promotion(promotion) for promotion in entry.promotions],
         "pause": _pause(entry.name, root.model_pauses),

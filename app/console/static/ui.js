@@ -5,7 +5,7 @@ import { ago, cell, local, table } from "./format.js";
 import { stringify } from "./json.js";
 
 const LOOKS = {
-  succeeded: ["good", "✓"], completed: ["good", "✓"], READY: ["good", "✓"], active: ["good", "✓"], delivered: ["good", "✓"],
+  succeeded: ["good", "✓"], served: ["good", "✓"], completed: ["good", "✓"], READY: ["good", "✓"], active: ["good", "✓"], delivered: ["good", "✓"],
   failed: ["bad", "✕"], UNAVAILABLE: ["bad", "✕"], dead: ["bad", "✕"], denied: ["bad", "✕"],
   running: ["busy", "▶"], in_progress: ["busy", "▶"], finalizing: ["busy", "▶"], LOADING: ["busy", "▶"],
   paused: ["warn", "❚❚"], draining: ["warn", "▽"], cancelling: ["warn", "▽"], expired: ["warn", "⧖"], disabled: ["warn", "⊘"],

@@ -6,17 +6,23 @@ import { local } from "../format.js";
 import { link } from "../router.js";
 import { Action, Facts, Failure, Head, List, Loading, State, Time } from "../ui.js";
 import { may } from "./permissions.js";
+import { Aliases, Moves, Promote } from "./promotion.js";
 import { Try } from "./try.js";
+import { VersionFigures } from "./version-figures.js";
 
 export function Model({ id, session }) {
-  const resource = useResource(`v1/models/${encodeURIComponent(id)}`, 5);
+  const [moving, setMoving] = useState(false);
+  const resource = useResource(`v1/models/${encodeURIComponent(id)}`, moving ? 1 : 5);
   const [chosen, setChosen] = useState("");
   const [reason, setReason] = useState("");
+  const [requested, setRequested] = useState({});
   const model = resource.data;
   const version = chosen || model?.default;
   const details = useResource(model ? `v1/models/${encodeURIComponent(id)}/versions/${encodeURIComponent(version)}` : null);
   if (!model) return html`<${Head} title=${id} /><${Loading} resource=${resource} />`;
   const write = may(session, "models:write");
+  const waits = model.promotions.some((move) => move.state === "pending");
+  if (waits !== moving) setMoving(waits);
   const repository = (verb) => async () => {
     await call("POST", `v2/repository/models/${encodeURIComponent(id)}/${verb}`, { body: {} });
     await resource.reload();
@@ -28,6 +34,11 @@ export function Model({ id, session }) {
   };
   const why = html`<label for="why">Reason (optional)</label>
     <input id="why" value=${reason} onInput=${(event) => setReason(event.target.value)} maxlength="200" />`;
+  const promote = async (alias, number) => {
+    const move = await call("PUT", `v1/models/${encodeURIComponent(id)}/aliases/${encodeURIComponent(alias)}`, { body: { version: number } });
+    setRequested({ ...requested, [alias]: move });
+    await resource.reload();
+  };
   const remove = (number) => async () => {
     await call("DELETE", `v1/models/${encodeURIComponent(id)}/versions/${encodeURIComponent(number)}`);
     setChosen("");
@@ -38,10 +49,11 @@ export function Model({ id, session }) {
   const columns = [
     { name: "Version", show: (item) => html`<button type="button" class="plain" aria-pressed=${item.version === version} onClick=${() => setChosen(item.version)}>${item.version}</button>` },
     { name: "State", show: (item) => html`<${State} value=${item.state} />${item.reason && html`<div class="quiet">${item.reason}</div>`}` },
-    { name: "Aliases", show: (item) => [item.version === model.default && "default", ...aliases(item.version)].filter(Boolean).join(", ") },
+    { name: "Aliases", wide: true, show: (item) => [item.version === model.default && "default", ...aliases(item.version)].filter(Boolean).join(", ") },
     { name: "Lane", wide: true, show: (item) => html`${item.lane}<div class="quiet">${item.lane_reason}</div>` },
     { name: "Created", wide: true, show: (item) => local(item.created_at) },
-    ...(write ? [{ name: "", show: (item) => html`<${Action} label="Delete" danger act=${remove(item.version)} done=${`Version ${item.version} is deleted.`} confirm=${`Version ${item.version} is deleted for good. The server refuses if something needs it.`} />` }] : []),
+    ...(write ? [{ name: "", show: (item) => html`<div class="actions">${item.state !== "UNAVAILABLE" && html`<${Promote} model=${model} version=${item.version} promote=${promote} />`}
+      <${Action} label="Delete" danger act=${remove(item.version)} done=${`Version ${item.version} is deleted.`} confirm=${`Version ${item.version} is deleted for good. The server refuses if something needs it.`} /></div>` }] : []),
   ];
   return html`<${Head} title=${model.name}>
       <a class="button" href=${link(["jobs"], { model: model.name })}>Jobs of this model</a>
@@ -54,10 +66,12 @@ export function Model({ id, session }) {
     ${model.pause && html`<p class="card"><${State} value="paused" /> Since <${Time} at=${model.pause.since} />${model.pause.by && ` by ${model.pause.by.name}`}${model.pause.reason && `: ${model.pause.reason}`}. Deliveries that wait: ${model.pause.waiting}.</p>`}
     ${model.description && html`<p>${model.description}</p>`}
     <${Failure} error=${resource.error} />
-    ${model.promotions.map((promotion) => html`<div class="card">Moving <strong>${promotion.alias ?? "the bare name"}</strong> to version ${promotion.version}: <${State} value=${promotion.state} /> ${promotion.reason}</div>`)}
+    <${Moves} model=${model} requested=${requested} />
     <section class="card" aria-label="Versions"><h2>Versions</h2>
       <${List} label="Versions" columns=${columns} items=${[...model.versions].reverse()} id=${(item) => item.version} empty="No version can be read." />
     </section>
+    <${Aliases} model=${model} write=${write} promote=${promote} />
+    ${may(session, "jobs:read") && html`<${VersionFigures} name=${id} order=${model.versions.map((item) => item.version)} />`}
     <${Loading} resource=${details} />
     ${details.data && html`<${Details} manifest=${details.data} />
       ${details.data.inputs && may(session, "predict") && html`<${Try} key=${`${id}@${version}`} name=${id} version=${version} manifest=${details.data} />`}`}`;
