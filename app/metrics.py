@@ -130,6 +130,11 @@ WEBHOOK_WAITING: Final = Gauge(
 WEBHOOK_DROPPED: Final = Counter("celeriac_webhook_dropped", "Webhook deliveries dropped, by reason.", ["reason"])
 WEBHOOKS_DISABLED: Final = Counter("celeriac_webhooks_disabled", "Registered webhooks disabled because of failures.")
 DEAD_LETTERS: Final = Gauge("celeriac_dead_letters", "Dead letters stored.", multiprocess_mode="mostrecent")
+BULK_ACTION_ITEMS: Final = Counter(
+    "celeriac_bulk_action_items",
+    "Jobs and dead letters that bulk actions reached, by action and outcome: done or skipped.",
+    ["action", "outcome"],
+)
 OWNERS: Final = Gauge("celeriac_owners", "Owners who have jobs, batches or trainings, or had them lately.", multiprocess_mode="mostrecent")
 BLOB_BYTES: Final = Gauge("celeriac_blob_bytes", "Bytes in the blob folder.", multiprocess_mode="mostrecent")
 BATCHES_ENDED: Final = Counter("celeriac_batches_ended", "Ended batches, by outcome.", ["model", "outcome"])

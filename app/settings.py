@@ -509,6 +509,7 @@ class Settings(BaseSettings):
     training_ttl_s: int = Field(7 * 24 * 3600, gt=0, description="Retention of a finished training. Its version is kept.")
     max_trainings: int = Field(1000, gt=0, description="Maximum trainings in the list; the oldest are dropped first.")
 
+    max_bulk_actions: int = Field(1000, gt=0, description="Maximum bulk actions in the list; the oldest are dropped first.")
     max_schedules: int = Field(1000, gt=0, description="Maximum number of schedules.")
     schedule_keep: int = Field(100, gt=0, description="Runs that are kept per schedule; the oldest are dropped first.")
     schedule_grace_s: float = Field(

@@ -30,6 +30,7 @@ from app.broker.maintenance import Maintenance
 from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
+from app.core.bulk_actions import PARENT as BULK
 from app.core.jobs import new_id
 from app.core.metering import UsageCollector
 from app.core.pipelines import PIPELINE
@@ -50,6 +51,7 @@ from app.services.audit import AuditService
 from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
+from app.services.bulk_actions import BulkActionService
 from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
@@ -174,6 +176,7 @@ class Container:
             self.sampling,
         )
         self.dead_letters = DeadLetterService(redis, settings, catalog, jobs)
+        self.bulk_actions = BulkActionService(redis, settings, jobs, self.dead_letters)
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
@@ -214,6 +217,7 @@ class Container:
             "batch": batch_progress.reconcile,
             PIPELINE: PipelineReconciler(redis, settings, jobs.cancel, fair_share, rate_limits.count_run).reconcile,
             PARENT: self.schedules.reconcile,
+            BULK: self.bulk_actions.reconcile,
         }
         self.reconciler = Reconciler(redis, replies, quarantine, kinds, loops.add("reconciler", IDLE_S))
         self._loops: tuple[_BackgroundLoop, ...] = (

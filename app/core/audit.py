@@ -41,6 +41,7 @@ class Action(StrEnum):
     MODEL_RESUMED = "model.resumed"
     MODEL_DELETED = "model.deleted"
     JOB_CANCELLED = "job.cancelled"
+    BULK_ACTION_STARTED = "bulk_action.started"
     BATCH_CANCELLED = "batch.cancelled"
     BATCH_RESUMED = "batch.resumed"
     FILE_DELETED = "file.deleted"

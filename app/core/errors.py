@@ -21,6 +21,7 @@ CeleriacError
 ├── JobNotFound                  job_not_found           no job of that id
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
+├── BulkActionNotFound            bulk_action_not_found   no bulk action of that id: it has expired
 ├── DeadLetterNotFound           dead_letter_not_found   no dead letter of that id: replayed, discarded or expired
 ├── BatchNotFound                batch_not_found         no batch of that id
 ├── BatchConflict                batch_conflict          the batch's state does not allow it
@@ -243,6 +244,11 @@ class JobConflict(CeleriacError):
 class DeadLetterNotFound(CeleriacError):
     code = "dead_letter_not_found"
     title = "The dead letter does not exist"
+
+
+class BulkActionNotFound(CeleriacError):
+    code = "bulk_action_not_found"
+    title = "The bulk action does not exist"
 
 
 class BatchNotFound(CeleriacError):

@@ -38,6 +38,8 @@ from app.settings import Settings
 from app.store import concurrency as keyed
 from app.store import jobs, model_pauses, scripts
 
+_AT_ONCE: Final = 100
+"""Jobs that are cancelled together."""
 _SILENCE_S: Final = 15.0
 """After this time without an event, a stream repeats the position of a queued job or sends a comment."""
 
@@ -193,6 +195,21 @@ class JobService:
         if before == b"running" and job.delivery:
             await _interrupt(job.delivery)
         return job
+
+    async def cancel_all(self, ids: Sequence[str], owner: str | None) -> list[str]:
+        """Cancel those of some records that have not ended and, if an owner is given, belong to it. Returns their IDs. Writes no audit log."""
+        keep, cancelled = self._settings.result_ttl_s, list[str]()
+        for first in range(0, len(ids), _AT_ONCE):
+            some = ids[first : first + _AT_ONCE]
+            calls = (scripts.end_job(id, State.CANCELLED, keep=keep, owner=owner) for id in some)
+            states = await asyncio.gather(*(scripts.run_async(self._client, call) for call in calls))
+            ended = {id: state for id, state in zip(some, states, strict=True) if state in (b"queued", b"running")}
+            cancelled += ended
+            for id in (id for id, state in ended.items() if state == b"running"):
+                job = await jobs.read(self._client, id, whole=False)
+                if job is not None and job.delivery:
+                    await _interrupt(job.delivery)
+        return cancelled
 
     async def position(self, job: Job) -> Place:
         """Return the position of a queued job in its queue, counting itself, when it may start, and what it waits for."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -106,7 +107,7 @@ async def page(
         members: Any = await client.eval(PAGE, 1, index, start, size, *(["after"] if looked else []))
         looked += size
         ids = [id for id in decodable(members) if RECORD_ID.fullmatch(id)]
-        matching = await _matching(client, ids, model, state) if filtered or looked > size else ids
+        matching = await _matching(client, ids, model, None if state is None else (state,)) if filtered or looked > size else ids
         chosen = matching[: count - len(jobs)]
         jobs += [job for job in await _summaries(client, chosen) if job is not None and owner in (None, job.owner)]
         if len(chosen) < len(matching):
@@ -118,16 +119,38 @@ async def page(
     return jobs, last
 
 
-async def _matching(client: redis.asyncio.Redis, ids: Sequence[str], model: str | None, state: State | None) -> list[str]:
-    """Return the jobs of a model and a state, without reading their results."""
+async def matching(
+    client: redis.asyncio.Redis,
+    before: str | None,
+    model: str | None,
+    states: Container[str],
+    owner: str | None = None,
+    until: float = math.inf,
+) -> tuple[list[str], str | None]:
+    """Return the IDs of jobs of an owner, a model and some states, and the cursor of the next part of the list (None at the end).
+
+    A part has `LOOKED_AT` jobs, the newest first, that are older than the job `before`. Jobs created after `until` are left out.
+    """
+    index = keys.JOBS if owner is None else keys.jobs_of(owner)
+    members: Any = await client.eval(PAGE, 1, index, before or "", LOOKED_AT)
+    ids = [id for id in decodable(members) if RECORD_ID.fullmatch(id)]
+    return await _matching(client, ids, model, states, until), ids[-1] if len(members) == LOOKED_AT and ids else None
+
+
+async def _matching(
+    client: redis.asyncio.Redis, ids: Sequence[str], model: str | None, states: Container[str] | None, until: float = math.inf
+) -> list[str]:
+    """Return the jobs of a model and some states, without reading their results."""
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
-            pipe.hmget(keys.job(id), "spec", "state")
+            pipe.hmget(keys.job(id), "spec", "state", "created_at")
         answered = await answers(pipe)
 
     def matches(values: list[bytes | None]) -> bool:
-        spec, current = values
-        return spec is not None and state in (None, (current or b"").decode()) and model in (None, orjson.loads(spec)[0])
+        spec, state, created_at = values
+        if spec is None or model not in (None, orjson.loads(spec)[0]):
+            return False
+        return (states is None or (state or b"").decode() in states) and float(created_at or 0) <= until
 
     return [id for id, values in zip(ids, answered, strict=True) if readable(_KIND, id, [values], matches)]
 

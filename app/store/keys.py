@@ -152,6 +152,9 @@ CONCURRENCY: Final = f"{PREFIX}concurrency"
 STATS: Final = f"{PREFIX}stats:series"
 """Sorted set of the series `POOL/MODEL/VERSION` whose figures are kept, by the time they were last used; bounded by `stats_max_series`."""
 
+BULK_ACTIONS: Final = f"{PREFIX}bulk:actions"
+"""Sorted set of the ids of bulk actions by creation time; bounded by `max_bulk_actions`."""
+
 BATCHES: Final = f"{PREFIX}batches"
 """Sorted set of batch ids by creation time; members older than any record can be are dropped now and then."""
 
@@ -229,6 +232,11 @@ def paused_deliveries(model: str) -> str:
 def paused(pool: str) -> str:
     """Hash `since`, whose length KEDA reads: as long as the pool is paused."""
     return f"{PREFIX}paused:{pool}"
+
+
+def bulk_action(id: str) -> str:
+    """Hash `spec`, `progress`, the record of a bulk action: `result_ttl_s` after its last step."""
+    return f"{PREFIX}bulk:{id}"
 
 
 def batch(id: str) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import JSON, URL, State, Wide
 
 app = typer.Typer(help="List, show, watch, retry and cancel jobs.", no_args_is_help=True)
 Id = Annotated[str, typer.Argument(help="The id of a job.")]
+
+
+class OpenState(StrEnum):
+    """The states of a job that can be cancelled."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
 
 
 @app.command("list")
@@ -81,12 +90,34 @@ def retry(id: Id, json: JSON = False, url: URL = "") -> None:
 
 
 @app.command()
-def cancel(id: Id, json: JSON = False, url: URL = "") -> None:
-    """Cancel a job that has not ended."""
+def cancel(
+    id: Annotated[str | None, typer.Argument(help="The id of a job; without an id, the options select jobs.")] = None,
+    model: Annotated[str | None, typer.Option(help="All jobs of this model or pipeline.")] = None,
+    state: Annotated[OpenState | None, typer.Option(help="All jobs in this state (default: both).")] = None,
+    all: Annotated[bool, typer.Option("--all", help="All jobs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the jobs, and cancel none.")] = False,
+    json: JSON = False,
+    url: URL = "",
+) -> None:
+    """Cancel a job that has not ended, or all that the options select. The server continues if the command is interrupted."""
+    from celeriac_cli import show
     from celeriac_cli.api import connect
 
+    if bool(id) == bool(model or state or all):
+        raise CLIError("Pass the id of one job, or select jobs with --model, --state or --all.", Exit.USAGE)
     with connect(url) as client:
-        _print(client.jobs.get(id).cancel().record, as_json=json)
+        if id:
+            _print(client.jobs.get(id).cancel().record, as_json=json)
+            return
+        record = client.bulk_actions.cancel(model=model, state=state, all=all, dry_run=dry_run)
+        if not dry_run:
+            record = client.bulk_actions.wait(record["id"], progress=not json)
+    if json:
+        show.print_json(record)
+    elif dry_run:
+        show.out().print(f"{record['matching']}{'' if record['complete'] else ' or more'} would be cancelled")
+    else:
+        show.out().print(f"{record['done']} cancelled")
 
 
 def _row(job: dict[str, Any]) -> tuple[Any, ...]:

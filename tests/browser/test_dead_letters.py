@@ -53,8 +53,15 @@ def test_all_that_match_are_replayed(console: Console) -> None:
         console.submit([1, 0])
     console.open("dead-letters?error=prediction_failed&model=moody")
     expect(letters(console)).to_have_count(2)
-    console.press("Replay all that match", confirm=True)
-    expect(console.page.get_by_role("status").last).to_contain_text("2 jobs were submitted again")
+    console.page.get_by_role("button", name="Replay all that match").first.click()
+    expect(console.page.get_by_role("dialog")).to_contain_text("2 dead letters match: model moody and error prediction_failed.")
+    console.check_accessibility()
+    console.page.get_by_role("dialog").get_by_role("button", name="Replay all that match").click()
+    expect(console.page.get_by_role("main")).to_contain_text("2 of 2 dead letters replayed")
+    # Whoever opens the page later sees it, too.
+    console.page.reload()
+    expect(console.page.get_by_role("main")).to_contain_text("2 of 2 dead letters replayed")
+    console.check_accessibility()
 
 
 def test_dead_letters_with_the_same_cause_are_one_group_that_can_be_replayed_to_another_version(console: Console) -> None:
@@ -68,7 +75,7 @@ def test_dead_letters_with_the_same_cause_are_one_group_that_can_be_replayed_to_
     console.page.get_by_role("button", name="Replay all that match").first.click()
     console.page.get_by_label("Replay with another model or version").fill("moody@99")
     console.page.get_by_role("dialog").get_by_role("button", name="Replay all that match").click()
-    expect(console.page.get_by_role("status").last).to_contain_text("3 were refused and kept")
+    expect(console.page.get_by_role("main")).to_contain_text("0 of 3 dead letters replayed, 3 skipped: 'moody' has no version")
 
 
 def test_all_that_match_are_discarded_and_the_others_kept(console: Console) -> None:

@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app.registry.repository import Repository
+from app.runtime.publishing import publish
 from tests.browser.conftest import Console
+from tests.misbehaving import Moody
+from tests.running import Running, wait_until_ready
 
 pytestmark = pytest.mark.browser
 
@@ -32,6 +37,25 @@ def test_filters_are_chips_in_the_address(console: Console) -> None:
     expect(console.page.get_by_role("button", name="model: wine")).to_be_visible()
     console.page.get_by_role("button", name="model: wine").click()
     expect(console.page.get_by_role("link", name=failed)).to_be_visible()
+
+
+def test_all_jobs_that_match_are_counted_and_cancelled(console: Console, system: Running) -> None:
+    publish(Repository(system.models), Moody(), "orphan", sample=np.zeros((3, 2)), format="joblib", pool="nobody")
+    wait_until_ready(f"{system.url}/v1/models/orphan")
+    for _ in range(3):
+        console.submit([0, 1], wait=0, model="orphan")
+    console.open("jobs?model=orphan")
+    console.page.get_by_role("button", name="Cancel all that match").click()
+    dialog = console.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("3 jobs match: model orphan.")
+    console.check_accessibility()
+    dialog.get_by_role("button", name="Cancel all that match").click()
+    expect(console.page.get_by_role("main")).to_contain_text("3 of 3 jobs cancelled")
+    # Whoever opens the page later sees it, too.
+    console.page.reload()
+    expect(console.page.get_by_role("main")).to_contain_text("3 of 3 jobs cancelled")
+    expect(console.page.get_by_role("row").filter(has_text="cancelled")).to_have_count(3)
+    console.check_accessibility()
 
 
 def test_an_id_in_the_search_opens_its_job(console: Console) -> None:

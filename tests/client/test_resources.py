@@ -374,6 +374,26 @@ def test_a_schedule_goes_through_its_life(client: Client, pipelines: None, name:
         client.schedules.get(name)
 
 
+# Bulk actions
+
+
+def test_all_jobs_of_a_model_are_counted_and_cancelled(client: Client) -> None:
+    jobs = [client.submit("orphan", [[0.0, 1.0]]) for _ in range(2)]
+    assert client.bulk_actions.cancel(model="orphan", dry_run=True)["matching"] >= 2
+    record = client.bulk_actions.cancel(model="orphan", state="queued")
+    assert client.bulk_actions.wait(record["id"], 60)["done"] >= 2
+    assert [job.refresh().state for job in jobs] == ["cancelled", "cancelled"]
+    assert record["id"] in [action["id"] for action in client.bulk_actions.list(limit=5)]
+    with pytest.raises(BadRequestError):
+        client.bulk_actions.cancel()
+
+
+def test_all_dead_letters_of_a_model_are_replayed(client: Client, letters: list[str], owned: str) -> None:
+    record = client.bulk_actions.replay(model=owned, to="orphan")
+    assert client.bulk_actions.wait(record["id"], 60)["done"] == len(letters)
+    client.bulk_actions.wait(client.bulk_actions.cancel(model="orphan")["id"], 60)
+
+
 # Dead letters
 
 

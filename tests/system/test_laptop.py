@@ -118,6 +118,9 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
     assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
     assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"
     celeriac("jobs", "retry", id, exit=Exit.CONFLICT)
+    assert celeriac("jobs", "cancel", "--model", "wine", "--dry-run").out == "0 would be cancelled\n"
+    assert celeriac("jobs", "cancel", "--model", "wine").out == "0 cancelled\n"
+    celeriac("jobs", "cancel", exit=Exit.USAGE)
 
 
 def test_models_and_pools(celeriac: Laptop) -> None:

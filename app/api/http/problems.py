@@ -44,6 +44,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.JobExpired: 410,
     errors.JobConflict: 409,
     errors.DeadLetterNotFound: 404,
+    errors.BulkActionNotFound: 404,
     errors.BatchNotFound: 404,
     errors.BatchConflict: 409,
     errors.FileNotFound: 404,

@@ -87,7 +87,8 @@ class Model(TypedDict):
     default: Annotated[str, Field(description="The version that a bare name means.")]
     aliases: Annotated[dict[str, str], Field(description="Alias to version.", examples=[{"production": "2"}])]
     previous: Annotated[
-        dict[str, str], Field(description="Alias to the version that it pointed to before, if that is known.", examples=[{"production": "1"}])
+        dict[str, str],
+        Field(description="Alias to the version that it pointed to before, if that is known.", examples=[{"production": "1"}]),
     ]
     versions: Annotated[list[VersionSummary], Field(description="The oldest first.")]
     promotions: Annotated[list[Promotion], Field(description="Moves of aliases that are pending or failed.")]

@@ -40,6 +40,10 @@ _TAGS: Final = [
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
     {"name": "dead letters", "description": "Jobs that failed for good, kept with their input: inspect, replay or discard them."},
+    {
+        "name": "bulk actions",
+        "description": "Cancel all jobs, or replay all dead letters, that a filter matches. The server does it in steps.",
+    },
     {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},
     {"name": "audit", "description": "The audit log: who changed what, and which requests were refused."},

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from celeriac._async.batches import AsyncBatch, AsyncBatches
+from celeriac._async.bulk_actions import AsyncBulkActions
 from celeriac._async.dead_letters import AsyncDeadLetters
 from celeriac._async.jobs import AsyncJob
 from celeriac._async.resources import (
@@ -72,6 +73,7 @@ class AsyncClient:
         self.trainings = AsyncTrainings(self._transport)
         self.schedules = AsyncSchedules(self._transport)
         self.dead_letters = AsyncDeadLetters(self._transport)
+        self.bulk_actions = AsyncBulkActions(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
         self.keys = AsyncKeys(self._transport)
         self.audit = AsyncAudit(self._transport)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from celeriac._sync.batches import Batch, Batches
+from celeriac._sync.bulk_actions import BulkActions
 from celeriac._sync.dead_letters import DeadLetters
 from celeriac._sync.jobs import Job
 from celeriac._sync.resources import (
@@ -72,6 +73,7 @@ class Client:
         self.trainings = Trainings(self._transport)
         self.schedules = Schedules(self._transport)
         self.dead_letters = DeadLetters(self._transport)
+        self.bulk_actions = BulkActions(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.keys = Keys(self._transport)
         self.audit = Audit(self._transport)

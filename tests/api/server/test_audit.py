@@ -221,6 +221,22 @@ on_path("enable_v1_keys__id__enable_post", "POST", "/v1/keys/{id}/enable", disab
 on_path("delete_v1_keys__id__delete", "DELETE", "/v1/keys/{id}", Scene.new_key)
 
 
+def bulk(verb: str) -> Case:
+    """A bulk action that matches nothing, whose steps have no entries."""
+
+    async def prepared(scene: Scene) -> Callable[[], Awaitable[str]]:
+        async def change() -> str:
+            return str((await scene("POST", f"/v1/bulk-actions/{verb}", 202, json={"model": "nobody"}))["id"])
+
+        return change
+
+    return prepared
+
+
+case("cancel_v1_bulk_actions_cancel_post")(bulk("cancel"))
+case("replay_v1_bulk_actions_replay_post")(bulk("replay"))
+
+
 @case("create_v1_schedules_post")
 async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
     return lambda: schedule(scene)

@@ -22,9 +22,16 @@ pytestmark = pytest.mark.slow
 
 PRIVILEGED: Final = {Scope.OPERATE, Scope.ADMIN}
 """Who has one of these sees all owners. Other keys are refused."""
-OWNED: Final = ("/v1/jobs/{id}", "/v1/trainings/{id}", "/v1/batches/{id}", "/v1/files/{id}", "/v1/schedules/{name}")
+OWNED: Final = (
+    "/v1/jobs/{id}",
+    "/v1/trainings/{id}",
+    "/v1/batches/{id}",
+    "/v1/files/{id}",
+    "/v1/schedules/{name}",
+    "/v1/bulk-actions/{id}",
+)
 """What a path begins with that leads to something of an owner."""
-LISTS: Final = {"/v1/jobs", "/v1/trainings", "/v1/batches", "/v1/files", "/v1/schedules"}
+LISTS: Final = {"/v1/jobs", "/v1/trainings", "/v1/batches", "/v1/files", "/v1/schedules", "/v1/bulk-actions"}
 SHARED: Final = {
     "infer_v2_models__name__infer_post", "infer_v2_models__name__versions__version__infer_post",
     "listed_v1_pipelines_get", "read_v1_pipelines__name__get", "trainers_v1_trainers_get",
@@ -106,7 +113,14 @@ async def _made(a: Owner, admin: Owner, worker: Worker) -> dict[str, list[str]]:
     schedule = {"name": "nightly-of-a", "cron": "0 3 * * *", "run": {"pipeline": RUN}}
     await admin("POST", "/v1/schedules", 201, json=schedule, headers={"celeriac-owner": "a"})
     started = await admin("POST", "/v1/schedules/nightly-of-a/run", 202)
+    bulk = f"/v1/bulk-actions/{(await a('POST', '/v1/bulk-actions/cancel', 202, json={'model': 'nobody'}))['id']}"
+
+    async def completed() -> bool:
+        return bool((await a("GET", bulk))["state"] == "completed")
+
+    await until(completed, "the bulk action is completed")
     return {
+        "/v1/bulk-actions/{id}": [bulk.rpartition("/")[2]],
         "/v1/jobs/{id}": [*jobs, run, f"{run}-tumor", started["id"], training["id"], f"{batch}-plan-0"],
         "/v1/trainings/{id}": [training["id"]],
         "/v1/batches/{id}": [batch],
@@ -126,6 +140,7 @@ def creations(world: World) -> dict[str, tuple[dict[str, Any], int]]:
         "submit_table_v1_jobs_table_post": (
             {"content": table, "headers": {"content-type": "text/csv"}, "params": {"model": "digits"}}, 202,
         ),
+        "cancel_v1_bulk_actions_cancel_post": ({"json": {"all": True, "dry_run": True}}, 200),
         "create_v1_batches_post": ({"json": {"model": "wine", "input": file}}, 404),
         "create_v1_files_post": ({"files": {"file": ("rows.jsonl", b"x,y\n1,2\n")}}, 200),
         "submit_v1_trainings_post": ({"json": {"trainer": "ridge", "dataset": file, "target": "y", "model": "fresh"}, "headers": KEY}, 404),

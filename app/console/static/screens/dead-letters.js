@@ -5,6 +5,7 @@ import { call, query, useResource } from "../api.js";
 import { count } from "../format.js";
 import { go, link } from "../router.js";
 import { Action, Failure, Head, List, Loading, Pager, Time, toast } from "../ui.js";
+import { Bulk, BulkProgress } from "./bulk.js";
 
 const COLUMNS = [
   { name: "Error", show: (letter) => html`<span class="bad">${letter.error.code}</span>` },
@@ -40,30 +41,16 @@ export function DeadLetters({ search }) {
     go(link(["dead-letters"], { model: fields.model.value.trim(), error: fields.error.value.trim() }));
   };
   const every = Object.values(wanted).some(Boolean) ? wanted : { all: "true" };
-  /** Pages through all that match; the server does the work of a page in one call. */
-  const all = async (method, path, limit, add, body) => {
+  const discard = async () => {
+    let gone = 0;
     let cursor;
     do {
-      const page = await call(method, `${path}${query({ ...every, limit, cursor })}`, body && { body });
-      setProgress(add(page));
+      const page = await call("DELETE", `v1/dead-letters${query({ ...every, limit: 1000, cursor })}`);
+      gone += page.discarded;
+      setProgress(`${gone} discarded`);
       cursor = page.next;
     } while (cursor);
     await Promise.all([letters.reload(), groups.reload()]);
-  };
-  const replay = async () => {
-    let made = 0;
-    let refused = 0;
-    await all("POST", "v1/dead-letters/replay", 100, (page) => {
-      made += page.replayed;
-      refused += page.refused.length;
-      return `${made} replayed, ${refused} refused`;
-    }, target.trim() ? { model: target.trim() } : {});
-    setProgress("");
-    toast(`${count(made)} jobs were submitted again. ${count(refused)} were refused and kept.`);
-  };
-  const discard = async () => {
-    let gone = 0;
-    await all("DELETE", "v1/dead-letters", 1000, (page) => `${(gone += page.discarded)} discarded`);
     setProgress("");
     toast(`${count(gone)} dead letters were discarded.`);
   };
@@ -73,13 +60,14 @@ export function DeadLetters({ search }) {
   const matching = `${count(known)}${groups.data?.complete === false ? " or more" : ""}, ${filters.join(" and ") || "no filter"}`;
   const none = !letters.data?.items.length;
   return html`<${Head} title="Dead letters">
-      <${Action} label="Replay all that match" disabled=${none} act=${replay} confirm=${`Each becomes a new job with the same input (${matching}).`}>
+      <${Bulk} label="Replay all that match" disabled=${none} verb="replay" filter=${wanted} options=${target.trim() ? { to: target.trim() } : {}}
+        confirm="Each becomes a new job with the same input. The server continues if you close this page.">
         <label for="target">Replay with another model or version</label>
-        <input id="target" value=${target} placeholder="The same version" onInput=${(event) => setTarget(event.target.value)} autocomplete="off" />
-        <p role="status">${progress}</p><//>
+        <input id="target" value=${target} placeholder="The same version" onInput=${(event) => setTarget(event.target.value)} autocomplete="off" /><//>
       <${Action} label="Discard all that match" danger disabled=${none} act=${discard} confirm=${`They are deleted with their input for good (${matching}).`}>
         <p role="status">${progress}</p><//>
     <//>
+    <${BulkProgress} />
     <form class="chips" role="search" onSubmit=${filter}>
       <label class="hidden" for="model">Model</label>
       <input id="model" data-search name="model" placeholder="Model or model@version" defaultValue=${search.model ?? ""} autocomplete="off" />

@@ -5,8 +5,11 @@ import { get, query, useResource } from "../api.js";
 import { count, duration } from "../format.js";
 import { go, link } from "../router.js";
 import { Failure, Head, List, Loading, Pager, State, Time } from "../ui.js";
+import { Bulk, BulkProgress } from "./bulk.js";
+import { may } from "./permissions.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
+const OPEN = [undefined, "queued", "running"];
 const EVERY_S = 3;
 const LIMIT = 50;
 const ID = /^[0-9a-f]{32}(-\d+)?$/;
@@ -29,7 +32,7 @@ export function subject(job) {
   return job.model ? `${job.model}${job.version ? `@${job.version}` : ""}` : (job.kind ?? "–");
 }
 
-export function Jobs({ search }) {
+export function Jobs({ search, session }) {
   const [shown, setShown] = useState([]);
   const [live, setLive] = useState(true);
   const path = `v1/jobs${query({ limit: LIMIT, state: search.state, model: search.model, cursor: search.cursor })}`;
@@ -48,7 +51,12 @@ export function Jobs({ search }) {
   };
   return html`<${Head} title="Jobs">
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>${live ? "Pause updates" : "Resume updates"}</button>
+      ${OPEN.includes(search.state) && may(session, "predict") && html`<${Bulk} label="Cancel all that match" danger verb="cancel" filter=${{ model: search.model, state: search.state }}
+        confirm="Jobs that run are interrupted. Those that have ended stay as they are. The server continues if you close this page." />`}
+      ${search.state === "failed" && may(session, "operate") && html`<${Bulk} label="Replay all that match" verb="replay" filter=${{ model: search.model }}
+        confirm="Each dead letter becomes a new job with the same input. Failed jobs without a dead letter are left out." />`}
     <//>
+    <${BulkProgress} />
     <div class="chips" role="group" aria-label="State">
       <button type="button" class="chip" aria-pressed=${!search.state} onClick=${() => filter({ state: undefined })}>all</button>
       ${STATES.map((state) => html`<button type="button" class="chip" aria-pressed=${search.state === state} onClick=${() => filter({ state })}>${state}</button>`)}

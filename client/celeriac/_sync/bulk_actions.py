@@ -1,0 +1,70 @@
+"""Bulk actions: everything that a filter matches is cancelled or replayed by the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from celeriac._sync.resource import Resource, Record
+from celeriac._progress import ProgressBar
+from celeriac._retries import Deadline
+
+_POLL_S: Final = 0.5
+
+
+class BulkActions(Resource):
+    """`client.bulk_actions`. A record has `matching`, `done`, `skipped` and `state`: `running` or `completed`."""
+
+    def cancel(self, *, model: str | None = None, state: str | None = None, all: bool = False, dry_run: bool = False) -> Record:
+        """Cancel every selected job that has not ended.
+
+        Args:
+            model: only jobs of this model or pipeline.
+            state: only jobs that are `queued`, or `running` (default: both).
+            all: select every job.
+            dry_run: cancel nothing, and return how many match: `{"matching": …, "complete": …}`.
+
+        Returns a record, with which the server continues. `wait` waits for its end.
+        """
+        return self._start("cancel", model=model, state=state, all=all, dry_run=dry_run)
+
+    def replay(
+        self,
+        *,
+        model: str | None = None,
+        error: str | None = None,
+        fingerprint: str | None = None,
+        all: bool = False,
+        to: str | None = None,
+        dry_run: bool = False,
+    ) -> Record:
+        """Replay every selected dead letter, optionally with the model reference `to`. The arguments select as in `dead_letters`."""
+        return self._start("replay", model=model, error=error, fingerprint=fingerprint, all=all, to=to, dry_run=dry_run)
+
+    def get(self, id: str) -> Record:
+        """One bulk action. Raises NotFoundError."""
+        record: Record = self._transport.get(f"/v1/bulk-actions/{id}")
+        return record
+
+    def list(self, *, limit: int | None = None) -> Iterator[Record]:
+        """Bulk actions, the newest first: all of them, or at most `limit`."""
+        for record in self._pages("/v1/bulk-actions", limit):
+            yield record
+
+    def wait(self, id: str, timeout: float | None = None, *, progress: bool = False) -> Record:
+        """Wait until a bulk action is completed. Raises Timeout after `timeout` seconds; the server then continues."""
+        deadline = Deadline(timeout)
+        with ProgressBar(progress, f"Bulk action {id}", "jobs") as bar:
+            while True:
+                record = self.get(id)
+                bar.show(record["done"] + record["skipped"], record["matching"])
+                if record["state"] == "completed":
+                    return record
+                deadline.check(f"Bulk action {id}")
+                time.sleep(min(_POLL_S, deadline.left()))
+
+    def _start(self, verb: str, **body: Any) -> Record:
+        given = {name: value for name, value in body.items() if value}
+        record: Record = self._transport.post(f"/v1/bulk-actions/{verb}", given)
+        return record
