@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.registry.repository import Repository
+from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
 from tests.browser.conftest import Console
 from tests.misbehaving import Moody
@@ -19,6 +20,24 @@ from tests.running import Running, wait_until_ready
 pytestmark = pytest.mark.browser
 
 SLEEP = 4
+PAINTER = {
+    "model.yaml": """
+inputs: [{name: size, datatype: INT64, shape: [-1]}]
+outputs:
+  - {name: pixels, datatype: UINT8, shape: [-1, 8, 8, 3]}
+  - {name: file, datatype: BYTES, shape: [-1]}
+sample: [1]
+""",
+    "model.py": """
+import base64
+
+FILE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
+def predict(inputs):
+    return {"pixels": [[[255, 0, 0]] * 8] * 8, "file": base64.b64decode(FILE)}
+""",
+}
+"""A model that answers with a red square, and with a PNG file."""
 
 
 def test_filters_are_chips_in_the_address(console: Console) -> None:
@@ -120,7 +139,11 @@ def test_a_failed_job_shows_its_error_and_leads_to_its_dead_letter(console: Cons
     id = console.submit([1, 0])["id"]
     console.open(f"jobs/{id}")
     expect(console.page.get_by_role("region", name="Error")).to_contain_text("not in the mood")
-    console.page.get_by_role("link", name="Dead letter, if it was kept").click()
+    console.press("Show input and attempts")
+    expect(console.page.get_by_role("region", name="Input")).to_contain_text("row")
+    expect(console.page.get_by_role("region", name="Attempts").get_by_role("row")).to_have_count(2)
+    console.check_accessibility()
+    console.page.get_by_role("link", name="Correct the input and replay").click()
     expect(console.page.get_by_role("heading", level=1)).to_have_text(f"Dead letter {id}")
 
 
@@ -145,6 +168,24 @@ def test_a_job_can_be_copied_as_a_command(console: Console, label: str) -> None:
     assert id in text
     if label == "Copy Python":
         compile(text, "copied", "exec")
+
+
+def test_pictures_in_a_result_are_shown(console: Console, system: Running, tmp_path: Path) -> None:
+    for name, text in PAINTER.items():
+        (tmp_path / name).write_text(text)
+    publish_folder(Repository(system.models), "painter", tmp_path)
+    wait_until_ready(f"{system.url}/v2/models/painter/ready")
+    drawn: dict[str, Any] = {}
+    for method in ("pixels", "file"):
+        body = {"model": "painter", "method": method, "inputs": [1]}
+        job = console.api.post("/v1/jobs", params={"wait": 20}, json=body).raise_for_status().json()
+        console.open(f"jobs/{job['id']}")
+        image = console.page.get_by_role("img", name="Result, row 0")
+        expect(image).to_be_visible()
+        console.check_accessibility()
+        color = "(image) => [...image.getContext('2d').getImageData(7, 7, 1, 1).data]"
+        drawn[method] = image.evaluate(color if method == "pixels" else "(image) => image.decode().then(() => image.naturalWidth)")
+    assert drawn == {"pixels": [255, 0, 0, 255], "file": 1}
 
 
 def test_a_job_that_has_expired_says_so(console: Console) -> None:

@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { ago, cell, local, table } from "./format.js";
 import { stringify } from "./json.js";
+import { Picture, picture } from "./picture.js";
 
 const LOOKS = {
   succeeded: ["good", "✓"], served: ["good", "✓"], completed: ["good", "✓"], READY: ["good", "✓"], active: ["good", "✓"], delivered: ["good", "✓"],
@@ -65,8 +66,16 @@ export function List({ label, columns, items, id, empty }) {
   </div>`;
 }
 
-/** Rows of a model's input or output as a table, and anything else as JSON. */
+const PICTURES = 20;
+
+/** Rows of a model's input or output as pictures or as a table, and anything else as JSON. */
 export function Value({ value, names, label }) {
+  const pictures = Array.isArray(value) ? value.slice(0, PICTURES).map(picture) : [];
+  if (pictures.length && pictures.every(Boolean)) {
+    return html`<div class="actions">${pictures.map((image, row) => html`<${Picture} image=${image} label=${`${label}, row ${row}`} />`)}</div>
+      ${value.length > PICTURES && html`<p class="quiet">The first ${PICTURES} of ${value.length} pictures.</p>`}
+      <details><summary>JSON</summary><pre tabindex="0">${stringify(value, "  ")}</pre></details>`;
+  }
   const rows = table(value, names);
   if (!rows) return html`<pre tabindex="0">${stringify(value, "  ")}</pre>`;
   const shown = rows.rows.slice(0, 200);
@@ -74,11 +83,16 @@ export function Value({ value, names, label }) {
       <table>
         <thead><tr><th scope="col" class="number">row</th>${rows.columns.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
         <tbody>
-          ${shown.map((row, place) => html`<tr><th scope="row" class="number quiet">${place}</th>${row.map((item) => html`<td class="mono">${cell(item)}</td>`)}</tr>`)}
+          ${shown.map((row, place) => html`<tr><th scope="row" class="number quiet">${place}</th>${row.map((item, at) => html`<td class="mono"><${Cell} value=${item} label=${`${rows.columns[at]}, row ${place}`} /></td>`)}</tr>`)}
         </tbody>
       </table>
     </div>
     ${rows.rows.length > shown.length && html`<p class="quiet">The first ${shown.length} of ${rows.rows.length} rows.</p>`}`;
+}
+
+function Cell({ value, label }) {
+  const image = typeof value === "object" && picture(value);
+  return image ? html`<${Picture} image=${image} label=${label} />` : cell(value);
 }
 
 let announce = (_text) => {};

@@ -7,6 +7,7 @@ import { Graph } from "../graph.js";
 import { stringify } from "../json.js";
 import { go, link } from "../router.js";
 import { Action, Copy, Facts, Failure, Head, List, Loading, State, Value } from "../ui.js";
+import { ATTEMPTS } from "./dead-letter.js";
 import { subject } from "./jobs.js";
 import { may } from "./permissions.js";
 
@@ -63,7 +64,7 @@ export function Job({ id, session }) {
       <section class="card" aria-label="Timeline"><h2>Timeline</h2><${Timeline} job=${job} /></section>
     </div>
     ${job.error && html`<section class="card failure" aria-label="Error"><h2>Error</h2><p><strong>${job.error.code}</strong></p><p>${job.error.detail}</p>
-      ${may(session, "operate") && html`<a href=${link(["dead-letters", job.id])}>Dead letter, if it was kept</a>`}</section>`}
+      ${may(session, "operate") && !job.kind && html`<${Letter} id=${job.id} />`}</section>`}
     ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Drawing} job=${job} /><${Steps} steps=${job.steps} /></section>`}
     ${job.request && html`<section class="card" aria-label="Request"><h2>Request</h2><pre tabindex="0">${stringify(job.request, "  ")}</pre></section>`}
     ${job.result !== undefined && html`<section class="card" aria-label="Result"><h2>Result</h2><${Value} value=${job.result} names=${names(job.classes)} label="Result" /></section>`}
@@ -72,6 +73,19 @@ export function Job({ id, session }) {
 
 /** Names of the columns of a result, which are the classes of a model with one target. */
 const names = (classes) => (classes && !Array.isArray(classes[0]) ? classes : null);
+
+/** What the dead letter of a failed job adds. It is read on request, because it may have been replayed, discarded or dropped. */
+function Letter({ id }) {
+  const [open, setOpen] = useState(false);
+  const letter = useResource(open ? `v1/dead-letters/${encodeURIComponent(id)}` : null);
+  const edit = html`<a class="button" href=${link(["dead-letters", id])}>Correct the input and replay</a>`;
+  if (!open) return html`<div class="actions"><button type="button" onClick=${() => setOpen(true)}>Show input and attempts</button>${edit}</div>`;
+  if (!letter.data) return html`<${Loading} resource=${letter} />`;
+  const attempts = letter.data.attempts.map((attempt, place) => ({ ...attempt, number: place + 1 }));
+  return html`<h2>Attempts</h2><${List} label="Attempts" columns=${ATTEMPTS} items=${attempts} id=${(attempt) => attempt.number} empty="No attempt was recorded." />
+    ${letter.data.traceback && html`<h2>Traceback</h2><pre tabindex="0">${letter.data.traceback}</pre>`}
+    <h2>Input</h2><${Value} value=${letter.data.inputs} label="Input" /><p></p><div class="actions">${edit}</div>`;
+}
 
 function Timeline({ job }) {
   const points = [
