@@ -32,6 +32,20 @@ def read(home: Path) -> dict[str, Promotion]:
         raise ModelUnavailable(f"{path} is damaged ({error}). Delete it, then promote the version again.") from None
 
 
+def pointers(home: Path) -> tuple[dict[str, str], dict[str, Promotion]]:
+    """Return the aliases and the requests, so that a concurrent move shows in one of the two. Raises ModelUnavailable if a file is damaged."""
+    requests = read(home)  # first: an alias moves before its request is dropped
+    return aliases.read(home), requests
+
+
+def target(home: Path, alias: str) -> str | None:
+    """Return the version that an alias points to, or will after a pending promotion. Raises ModelUnavailable if a file is damaged."""
+    targets, requests = pointers(home)
+    waiting = requests.get(alias)
+    waits = waiting is not None and waiting.state == PromotionState.PENDING and waiting.before == targets.get(alias)
+    return waiting.version if waiting and waits else targets.get(alias)
+
+
 def request(home: Path, alias: str, version: str) -> Promotion:
     """Record a request, which replaces an earlier one for the same alias."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.core.errors import CeleriacError, InvalidInput, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.models import CODE, FORMATS, MLMODEL, NAME, PRODUCTION, VERSION, Manifest, ModelRef
-from app.core.promotions import Promotion, PromotionState
+from app.core.promotions import Promotion
 from app.registry import aliases, contents, promotions
 from app.registry.contents import EXAMPLES, MANIFEST
 
@@ -128,15 +128,11 @@ class ReadableRepository:
         Read `versions` afterwards: a new request may name a version that has just been published.
         Raises ModelUnavailable if a file is damaged.
         """
-        requests = self.promotions(name)  # first: an alias moves before its request is dropped
-        return self.aliases(name), requests
+        return promotions.pointers(self._home(name))
 
     def target(self, name: str, alias: str) -> str | None:
         """Return the version that an alias points to, or will after a pending promotion. Raises ModelUnavailable if a file is damaged."""
-        targets, requests = self.pointers(name)
-        request = requests.get(alias)
-        waits = request is not None and request.state == PromotionState.PENDING and request.before == targets.get(alias)
-        return request.version if request and waits else targets.get(alias)
+        return promotions.target(self._home(name), alias)
 
     def problems(self) -> list[str]:
         """Return a sentence for each folder that is not served and each version that cannot be. Reads no artifact."""

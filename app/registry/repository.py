@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import EllipsisType
+from typing import TypeVar
 
 from app.core.errors import ModelConflict, ModelUnavailable
 from app.core.models import VERSION, Manifest, check_alias, check_name, check_version
@@ -31,6 +32,8 @@ from app.core.promotions import Promotion, PromotionState
 from app.registry import aliases, contents, promotions, staging
 from app.registry.contents import MANIFEST
 from app.registry.reading import ReadableRepository, folders
+
+T = TypeVar("T")
 
 
 class Repository(ReadableRepository):
@@ -50,15 +53,11 @@ class Repository(ReadableRepository):
         home.mkdir(parents=True, exist_ok=True)
         self._inside(home)
         if version is not None and (home / version).exists():
-            raise _exists(name, version)
+            raise exists(name, version)
         try:
             with staging.folder(home, f"{job}-" if job else "") as stage:
                 manifest = replace(write(stage), name=name, sha256="")
-                manifest = replace(manifest, sha256=contents.digest(stage, manifest))
-                if not job:
-                    return self._settle(stage, manifest, version)
-                with aliases.alone(home):
-                    return self.published(name, job) or self._settle(stage, manifest, version)
+                return self._commit(stage, replace(manifest, sha256=contents.digest(stage, manifest)), version, job)
         except BaseException:
             _remove_unused(home)
             raise
@@ -80,17 +79,23 @@ class Repository(ReadableRepository):
                 return manifest
         return None
 
+    def _commit(self, stage: Path, manifest: Manifest, version: str | None, job: str) -> Manifest:
+        """Publish a staged version, unless the job has published one. Raises ModelConflict if the version exists."""
+        if not job:
+            return self._settle(stage, manifest, version)
+        with aliases.alone(stage.parent):
+            return self.published(manifest.name, job) or self._settle(stage, manifest, version)
+
     def _settle(self, stage: Path, manifest: Manifest, version: str | None) -> Manifest:
         home = stage.parent
         while True:
             # Numbered last: another publisher may have taken the number while the artifact was written.
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            numbered = replace(manifest, version=version or self._next(home), created_at=now)
+            numbered = self._numbered(home, manifest, version)
             (stage / MANIFEST).write_text(json.dumps(numbered.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
             if staging.settle(stage, home / numbered.version):
                 return numbered
             if version is not None:
-                raise _exists(manifest.name, version)
+                raise exists(manifest.name, version)
 
     def promote(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> None:
         """Point an alias to a version; with `expect`, only if it still points to that (None: only if it is not set).
@@ -98,9 +103,12 @@ class Repository(ReadableRepository):
         Moves the alias at once. Use `request_promotion` to move it after a worker serves the version.
         Raises VersionNotFound, InvalidInput for an alias that is not valid, ModelConflict if the alias does not point to `expect`.
         """
-        with self._moving(name, alias, version) as home:
+
+        def edit(home: Path) -> None:
             aliases.move(home, alias, version, expect)
             promotions.drop(home, alias)
+
+        self._move(name, alias, version, edit)
 
     def request_promotion(self, name: str, alias: str, version: str, *, expect: str | EllipsisType | None = ...) -> Promotion:
         """Ask that an alias point to a version as soon as a worker serves it. Until then the alias stays.
@@ -109,13 +117,14 @@ class Repository(ReadableRepository):
         the alias points there, or would after an earlier request. Returns the request; its state is `served` if nothing had to be decided.
         Raises VersionNotFound, InvalidInput for an alias that is not valid, ModelConflict if the alias does not point to `expect`.
         """
-        with self._moving(name, alias, version) as home:
-            target, versions = self.target(name, alias), self.versions(name)
+
+        def edit(home: Path) -> Promotion:
+            target = promotions.target(home, alias)
             if expect is not ... and target != expect:
                 detail = f"Alias {alias!r} of {name!r} points to {target}, not to {expect}. Read it again, then decide."
                 raise ModelConflict(detail, pointer="/alias")
             settled = aliases.read(home).get(alias)
-            if settled is None and versions == [version]:
+            if settled is None and self.versions(name) == [version]:
                 aliases.move(home, alias, version, ...)
                 settled = version
             if settled == version:
@@ -123,23 +132,18 @@ class Repository(ReadableRepository):
                 return Promotion("", alias, version, settled, state=str(PromotionState.SERVED))
             return promotions.request(home, alias, version)
 
+        return self._move(name, alias, version, edit)
+
     def settle(self, name: str, promotion: Promotion, reason: str = "") -> None:
         """End a promotion: the alias moves, or with a `reason` the promotion has failed. A later decision is left alone."""
-        with aliases.alone(self._home(name)):
-            if reason:
-                promotions.fail(self._home(name), promotion, reason)
-            else:
-                promotions.settle(self._home(name), promotion)
 
-    @contextmanager
-    def _moving(self, name: str, alias: str, version: str) -> Iterator[Path]:
-        """Yield the folder of a model and keep other processes from moving its aliases and removing its versions."""
-        check_alias(alias)
-        self.folder(name, version)
-        with aliases.alone(self._home(name)):
-            # Checked again under the lock, because another process may have removed it.
-            self._existing(name, version, self.versions(name))
-            yield self._home(name)
+        def edit(home: Path) -> None:
+            if reason:
+                promotions.fail(home, promotion, reason)
+            else:
+                promotions.settle(home, promotion)
+
+        self._change(name, edit)
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version atomically. Processes that have its files open can still read them.
@@ -147,25 +151,51 @@ class Repository(ReadableRepository):
         Raises VersionNotFound, or ModelConflict if an alias points to it, or if it is the newest version or a bare artifact.
         """
         self.folder(name, version)
+
+        def edit(home: Path) -> Path:
+            self._check_removable(home, version)
+            return staging.put_aside(home / version)
+
+        staging.discard(self._change(name, edit))
+
+    def _move(self, name: str, alias: str, version: str, edit: Callable[[Path], T]) -> T:
+        """Change the aliases of a model if the version exists."""
+        check_alias(alias)
+        self.folder(name, version)
+
+        def checked(home: Path) -> T:
+            # Checked again, because another process may have removed it.
+            self._existing(name, version, self.versions(name))
+            return edit(home)
+
+        return self._change(name, checked)
+
+    def _change(self, name: str, edit: Callable[[Path], T]) -> T:
+        """Return what `edit` returns. It changes the aliases and promotions in the folder that it gets; no other process changes them."""
         home = self._home(name)
         with aliases.alone(home):
-            versions = self.versions(name)
-            self._existing(name, version, versions)
-            pointing = [alias for alias, target in self.aliases(name).items() if target == version]
-            if pointing:
-                raise ModelConflict(f"{name}@{version} is {pointing[0]!r}. Promote another version to that alias first.")
-            waiting = [alias for alias in self.promotions(name) if self.target(name, alias) == version]
-            if waiting:
-                detail = (
-                    f"{name}@{version} waits to become {waiting[0]!r}. Wait until a worker serves it, or promote another version first."
-                )
-                raise ModelConflict(detail)
-            if version == versions[-1]:
-                raise ModelConflict(f"{name}@{version} is the newest version, which cannot be removed. Publish another version first.")
-            if not (home / version).is_dir():
-                raise ModelConflict(f"{name}@{version} is a bare artifact in the model's own folder. Delete the file by hand.")
-            gone = staging.put_aside(home / version)
-        staging.discard(gone)
+            return edit(home)
+
+    def _check_removable(self, home: Path, version: str) -> None:
+        """Raise VersionNotFound or ModelConflict if a version must stay. `home` holds the aliases and promotions."""
+        name, targets = home.name, aliases.read(home)
+        versions = self.versions(name)
+        self._existing(name, version, versions)
+        pointing = [alias for alias, target in targets.items() if target == version]
+        if pointing:
+            raise ModelConflict(f"{name}@{version} is {pointing[0]!r}. Promote another version to that alias first.")
+        waiting = [alias for alias in promotions.read(home) if promotions.target(home, alias) == version]
+        if waiting:
+            detail = f"{name}@{version} waits to become {waiting[0]!r}. Wait until a worker serves it, or promote another version first."
+            raise ModelConflict(detail)
+        if version == versions[-1]:
+            raise ModelConflict(f"{name}@{version} is the newest version, which cannot be removed. Publish another version first.")
+        if not (self._home(name) / version).is_dir():
+            raise ModelConflict(f"{name}@{version} is a bare artifact in the model's own folder. Delete the file by hand.")
+
+    def _numbered(self, home: Path, manifest: Manifest, version: str | None) -> Manifest:
+        """Return the manifest with its version, by default the next integer, and the current time."""
+        return replace(manifest, version=version or self._next(home), created_at=datetime.now(UTC).isoformat(timespec="seconds"))
 
     @staticmethod
     def _next(home: Path) -> str:
@@ -182,5 +212,6 @@ def _remove_unused(home: Path) -> None:
             home.rmdir()
 
 
-def _exists(name: str, version: str) -> ModelConflict:
+def exists(name: str, version: str) -> ModelConflict:
+    """Return the error for a version that is published already."""
     return ModelConflict(f"{name}@{version} exists already, and a version never changes. Publish another version.", pointer="/version")
