@@ -84,6 +84,14 @@ TOKENS_DROPPED: Final = Counter("celeriac_chunks_dropped", "Tokens dropped in fa
 MODELS: Final = Gauge(
     "celeriac_models", "Model versions of this worker, by state: ready, loading, unavailable.", ["state"], multiprocess_mode="mostrecent"
 )
+MODEL_PULLED_BYTES: Final = Counter("celeriac_model_pulled_bytes", "Bytes of model versions downloaded from the bucket.")
+MODEL_PULL_SECONDS: Final = Histogram(
+    "celeriac_model_pull_seconds", "Duration of the download of a version from the bucket.", buckets=(0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800)
+)
+MODEL_EVICTIONS: Final = Counter("celeriac_model_evictions", "Versions dropped from the cache to make room for others.")
+MODEL_CACHE_BYTES: Final = Gauge(
+    "celeriac_model_cache_bytes", "Bytes of model versions in the cache of the machine.", multiprocess_mode="mostrecent"
+)
 SMOKE_TESTS: Final = Counter("celeriac_smoke_tests", "Smoke tests of versions, by outcome.", ["outcome"])
 PROMOTIONS: Final = Counter("celeriac_promotions", "Promotions of versions, by outcome.", ["outcome"])
 QUEUE_LENGTH: Final = Gauge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,12 +10,13 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.bucket_url import BucketURL, parse
 from app.core.errors import InvalidInput
 from app.core.metering import Meter
 from app.core.models import POOL
@@ -85,7 +87,18 @@ class Settings(BaseSettings):
         "",
         description="Base URL of the API that the command line calls (default: the `celeriac up` of this folder, else `http://127.0.0.1:8000`).",
     )
-    models: Path = Field(Path("models"), description="Model repository: a folder, or a volume that all processes mount.")
+    models: Annotated[Path | BucketURL, NoDecode, BeforeValidator(parse)] = Field(
+        Path("models"),
+        description="Model repository: a folder, a volume that all processes mount, or a bucket: `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.",
+    )
+    model_cache: Path | None = Field(
+        None, description="Folder for the files of models in a bucket; processes may share it (default: `models` in the state folder)."
+    )
+    model_cache_bytes: int = Field(
+        20 << 30,
+        gt=0,
+        description="Maximum bytes of these files. The versions that were not used for longest make room; those in use never do.",
+    )
     keep_versions: int = Field(
         10, ge=0, description="Versions of a model that a training keeps: the newest ones, and all that are in use; 0 keeps all."
     )
@@ -631,7 +644,20 @@ class Settings(BaseSettings):
     @property
     def pipelines_folder(self) -> Path:
         """The folder of pipelines, by default on the volume that all processes mount."""
-        return self.pipelines or self.models / ".pipelines"
+        return self.pipelines or self.models_folder / ".pipelines"
+
+    @property
+    def models_folder(self) -> Path:
+        """The folder that shows the model repository: itself, or the mirror of a bucket."""
+        if isinstance(self.models, Path):
+            return self.models
+        # A cache may hold mirrors of several buckets.
+        return (self.model_cache or self.state / "models") / hashlib.sha256(str(self.models).encode()).hexdigest()[:16]
+
+    @property
+    def models_address(self) -> str:
+        """The model repository as another process on this machine would name it."""
+        return str(self.models.resolve() if isinstance(self.models, Path) else self.models)
 
     @property
     def meter(self) -> Meter:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
@@ -27,6 +28,7 @@ from app.broker.batches import BatchReconciler
 from app.broker.eta import StartEstimate
 from app.broker.fair_share import FairShare
 from app.broker.maintenance import Maintenance
+from app.broker.model_changes import notify
 from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
@@ -42,7 +44,7 @@ from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.loops import IDLE_S, Loops
 from app.pauses import Pauses
-from app.registry.pipelines import Pipelines
+from app.registry.opening import open_pipelines, open_repository
 from app.registry.repository import Repository
 from app.services.admission import Admission
 from app.services.api_keys import ApiKeyService
@@ -87,7 +89,10 @@ from app.tracing.environment import sampling
 from app.tracing.exporter import connect
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from app.services.identity_tokens import IdentityTokens
+    from app.services.model_mirror import ModelMirror
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +117,8 @@ class Container:
         self._redis = redis
         self.quarantine = quarantine = Quarantine(redis, settings)
         self.loops = loops = Loops(settings.loop_stall_s, settings.loop_dead_s, quarantine.suspect)
-        repository, pipelines = Repository(settings.models), Pipelines(settings.pipelines_folder)
+        repository = open_repository(settings, notify)
+        pipelines = open_pipelines(settings, repository)
 
         # The batcher needs the catalog, which is notified over the same connection as the batcher.
         replies = Replies(redis, process, lambda *reply: batcher.finish(*reply), loops.add("replies"))
@@ -197,6 +203,9 @@ class Container:
             background.append(UsageRecorder(redis, usage, settings.meter, rate_limits.runs_count, loops.add("usage")))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
+        self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)
+        if self._mirror is not None:
+            background.append(self._mirror)
         self._authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
@@ -250,6 +259,8 @@ class Container:
             StoreUnfit: Redis is misconfigured and could lose jobs.
         """
         await self.admission.check()
+        if self._mirror is not None:
+            await self._mirror.start()
         await self.catalog.refresh()
         await self.pools.start()
         await self.model_pauses.start()
@@ -291,6 +302,19 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
     from app.services.issuers_file import IssuersFile
 
     return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
+
+
+def _mirror(
+    settings: Settings, repository: Repository, redis: Redis, replies: Replies, catalog: Catalog, loops: Loops
+) -> ModelMirror | None:
+    """Return what keeps the mirror of the model repository up to date, if that is in a bucket."""
+    if isinstance(settings.models, Path):
+        return None
+    from app.registry.bucket.repository import BucketRepository
+    from app.services.model_mirror import ModelMirror
+
+    assert isinstance(repository, BucketRepository)
+    return ModelMirror(repository, redis, replies, catalog, loops.add("model-store"))
 
 
 def _direct_lane(

@@ -19,7 +19,9 @@ from redis.exceptions import RedisError
 
 import app
 from app.cli.ports import is_free
-from app.core.errors import StoreUnavailable
+from app.core.bucket_url import parse
+from app.core.errors import CeleriacError, StoreUnavailable
+from app.registry.opening import open_repository
 from app.registry.repository import Repository
 from app.settings import Settings
 from app.store import quarantine
@@ -63,7 +65,7 @@ def every(settings: Settings) -> Iterator[Finding]:
     up = running.read(settings.state)
     if up.get("models") and "models" not in settings.model_fields_set:
         # Use the folder of the running server, as the other commands do.
-        settings = settings.model_copy(update={"models": Path(up["models"])})
+        settings = settings.model_copy(update={"models": parse(str(up["models"]))})
     yield from packages()
     yield from folders(settings)
     yield from ports(settings, up)
@@ -71,7 +73,7 @@ def every(settings: Settings) -> Iterator[Finding]:
     address = local_address(settings, up)
     yield from redis(address)
     yield from set_aside(address)
-    yield from models(str(up.get("url") or local(settings.api_host, settings.api_port)), settings.models)
+    yield from models(str(up.get("url") or local(settings.api_host, settings.api_port)), open_repository(settings))
 
 
 def packages(pins: Path = _LOCK) -> Iterator[Finding]:
@@ -101,7 +103,10 @@ def packages(pins: Path = _LOCK) -> Iterator[Finding]:
 
 def folders(settings: Settings) -> Iterator[Finding]:
     """Whether the folders that Celeriac writes can be written."""
-    for setting, folder in (("CELERIAC_MODELS", settings.models), ("CELERIAC_STATE", settings.state)):
+    models = settings.models if isinstance(settings.models, Path) else None
+    if models is None:
+        yield bucket(settings)
+    for setting, folder in ((("CELERIAC_MODELS", models),) if models else ()) + (("CELERIAC_STATE", settings.state),):
         try:
             present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
             probe = present / ".celeriac-probe"
@@ -110,6 +115,22 @@ def folders(settings: Settings) -> Iterator[Finding]:
             yield Finding(setting, "ok", f"{folder} can be written" if present == folder.absolute() else f"{folder} can be made")
         except OSError as error:
             yield unwritable(setting, folder, error)
+
+
+def bucket(settings: Settings) -> Finding:
+    """Whether the bucket of the model repository can be read, and honors conditional writes."""
+    repository = open_repository(settings)
+    try:
+        repository.refresh()
+    except CeleriacError as error:
+        return Finding("CELERIAC_MODELS", "wrong", error.detail, "see docs/how-to/models-in-a-bucket.md")
+    except OSError as error:
+        return unwritable("CELERIAC_MODEL_CACHE", settings.models_folder, error)
+    try:
+        repository.check_writes()
+    except CeleriacError as error:
+        return Finding("CELERIAC_MODELS", "note", f"its models are served, and none can be published from this machine: {error.detail}")
+    return Finding("CELERIAC_MODELS", "ok", f"{settings.models} can be read and written")
 
 
 def unwritable(setting: str, folder: Path, error: OSError) -> Finding:
@@ -174,7 +195,7 @@ def set_aside(address: Address) -> Iterator[Finding]:
         yield Finding("quarantine", "note", detail, "see docs/operations/self-healing.md for how to restore or delete it")
 
 
-def models(url: str, root: Path) -> Iterator[Finding]:
+def models(url: str, repository: Repository) -> Iterator[Finding]:
     """The models of the API; if none answers, what the repository shows without loading."""
     try:
         ready, listed = (dict(httpx.get(f"{url}{path}", timeout=5).json()) for path in ("/readyz", "/v1/models"))
@@ -188,7 +209,7 @@ def models(url: str, root: Path) -> Iterator[Finding]:
         yield from _pools(url, ready)
         for model in listed.get("items", ()):
             yield from _model(model)
-    for problem in Repository(root).problems():
+    for problem in repository.problems():
         yield Finding("repository", "wrong", problem)
 
 

@@ -24,6 +24,8 @@ from app.cli.ports import check_distinct, claim, free_port
 from app.cli.program import PYTHON, Program, ReadinessCheck, python_path
 from app.cli.supervisor import Supervisor
 from app.core.special_addresses import is_loopback
+from app.registry.opening import open_repository
+from app.registry.repository import Repository
 from app.settings import Settings
 from app.store.redis import health
 from app.store.redis.ping import ping
@@ -51,7 +53,9 @@ class DevStack:
         # The lock comes first: beside a running `up` the ports are taken too, which explains less.
         with lock.held(settings.state) as publish:
             _check_protected(settings)
-            _check_writable(settings.models)
+            repository = open_repository(settings)
+            repository.refresh()
+            _check_writable(repository.root)
             check_distinct(
                 {
                     "CELERIAC_API_PORT": (settings.api_host, settings.api_port),
@@ -83,35 +87,35 @@ class DevStack:
                     "flower_url": self._flower,
                     "worker_url": self._worker,
                     "redis_url": self._redis_url,
-                    "models": str(settings.models.resolve()),
+                    "models": settings.models_address,
                 }
             )
             self._supervisor = Supervisor(self._show, notice=self._notice, restarts=settings.max_restarts)
-            await self._supervisor.run(self._work(redis_port))
+            await self._supervisor.run(self._work(redis_port, repository))
 
-    async def _work(self, redis_port: int) -> None:
+    async def _work(self, redis_port: int, repository: Repository) -> None:
         if redis_port:
             await self._supervisor.start(await self._redis(redis_port))
         # Flower needs no models: it starts while they are trained.
         _, answers = await asyncio.gather(
-            self._supervisor.start(self._ours("flower", f"{self._flower}/healthcheck")), self._first_answers()
+            self._supervisor.start(self._ours("flower", f"{self._flower}/healthcheck")), self._first_answers(repository)
         )
         self._welcome(*answers)
         await asyncio.Event().wait()
 
-    async def _first_answers(self) -> tuple[dict[str, list[dict[str, Any]]], samples.Answers, float]:
+    async def _first_answers(self, repository: Repository) -> tuple[dict[str, list[dict[str, Any]]], samples.Answers, float]:
         """The sample rows, their predictions, and the seconds since the start."""
-        models = self._settings.models
-        if self._samples and samples.missing(models):
+        if self._samples and samples.missing(repository):
             self._show("models", "training the sample models (once, about ten seconds)")
             # In a separate process, whose end frees the memory of the training.
-            await self._supervisor.finish(Program("models", (*PYTHON, "models", "samples", "--models", str(models))))
+            await self._supervisor.finish(Program("models", (*PYTHON, "models", "samples", "--models", str(self._settings.models))))
         # Single predictions and chunks of batches share the worker, unless CELERIAC_SPARE_PROCESSES says otherwise.
         spare = self._settings.spare_processes if "spare_processes" in self._settings.model_fields_set else 1
         worker = self._ours("worker", f"{self._worker}/readyz", spare_processes=spare)
         await self._supervisor.start(worker, self._ours("api", f"{self._api}/readyz"))
         await self._supervisor.start(*self._more())
-        rows = samples.examples(models) if self._samples else {}
+        await asyncio.to_thread(repository.refresh)
+        rows = await asyncio.to_thread(samples.examples, repository) if self._samples else {}
         async with self._key() as key:
             answers = await samples.ask(self._api, rows, self._settings.start_timeout_s, key)
         for name, reason in answers.skipped.items():

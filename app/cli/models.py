@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -258,13 +257,13 @@ def _serve(version: VersionWait, *, wait: bool, timeout: float | None, quiet: bo
 
 
 @contextmanager
-def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retention]:
+def _retention(root: str | None, url: str, name: str | None) -> Iterator[Retention]:
     """Retention on the Redis in CELERIAC_REDIS_URL, or else of the `celeriac up` that runs in this folder."""
     from celeriac_cli import running, show
     from redis.exceptions import RedisError
 
     from app.broker.retention import Retention
-    from app.registry.pipelines import Pipelines
+    from app.registry.opening import open_pipelines
     from app.settings import settings
     from app.store.redis.client import connect
     from app.store.redis.url import local_address
@@ -277,14 +276,15 @@ def _retention(root: Path | None, url: str, name: str | None) -> Iterator[Retent
                 target.check(name)
             if target.elsewhere:
                 show.note(target.note)
-            yield Retention(target.repository, Pipelines(config.pipelines or target.repository.root / ".pipelines"), client)
+            located = config.model_copy(update={"models": target.location})
+            yield Retention(target.repository, open_pipelines(located, target.repository), client)
     except RedisError as error:
         message = f"Cannot read from Redis at {address} which versions are in use ({error}). Nothing more was removed."
         raise CLIError(message, Exit.UNREACHABLE) from None
 
 
 @contextmanager
-def _writing(root: Path | None, url: str) -> Iterator[Target]:
+def _writing(root: str | None, url: str) -> Iterator[Target]:
     """The repository to change. Raises CLIError if it cannot be written. SIGTERM leaves nothing incomplete in it."""
     from app.cli.target import find
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 Root = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--models",
-        help="Folder of the model repository.  \\[env: CELERIAC_MODELS] \\[default: that of the server that runs here, else ./models]",
+        metavar="LOCATION",
+        help="Model repository: a folder, or a bucket such as s3://bucket/prefix.  \\[env: CELERIAC_MODELS] \\[default: that of the server that runs here, else ./models]",
         show_default=False,
     ),
 ]

@@ -89,19 +89,19 @@ def _missing(pipeline: Pipeline, repository: Repository) -> Iterator[str]:
 
 
 @contextmanager
-def _writing(models: Path | None) -> Iterator[tuple[Pipelines, Repository]]:
+def _writing(models: str | None) -> Iterator[tuple[Pipelines, Repository]]:
     """The folder of pipelines and the model repository: those of the server that runs here, unless an option or a setting names others.
 
     Raises CLIError if the folder cannot be written.
     """
     from app.cli.target import find
-    from app.registry.pipelines import Pipelines
+    from app.registry.opening import open_pipelines
     from app.settings import settings
 
     target = find(models, "")
-    config = settings().model_copy(update={"models": target.repository.root})
+    config = settings().model_copy(update={"models": target.location})
     try:
-        yield Pipelines(config.pipelines_folder), target.repository
+        yield open_pipelines(config, target.repository), target.repository
     except OSError as error:
         message = f"{error.filename} cannot be written ({error.strerror}). Allow it, or set CELERIAC_PIPELINES to another folder."
         raise CLIError(message, Exit.REFUSED) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -16,15 +15,14 @@ NAMES: Final = ("breast-cancer", "diabetes", "digits", "wine")
 _ROWS: Final = 3
 
 
-def missing(root: Path) -> list[str]:
+def missing(repository: Repository) -> list[str]:
     """The sample models that are missing in the repository."""
-    present = Repository(root).models()
+    present = repository.models()
     return [name for name in NAMES if name not in present]
 
 
-def examples(root: Path) -> dict[str, list[dict[str, Any]]]:
+def examples(repository: Repository) -> dict[str, list[dict[str, Any]]]:
     """A few held-out rows of each sample in the repository: `{"input": row or record, "label": the truth}`."""
-    repository = Repository(root)
     versions = {name: repository.versions(name)[-1] for name in NAMES if name in repository.models()}
     examples = {name: repository.examples(name, version)[:_ROWS] for name, version in versions.items()}
     return {name: rows for name, rows in examples.items() if rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,24 +14,32 @@ from celeriac_cli.address import local
 from celeriac_cli.api import connect
 from celeriac_cli.errors import CLIError, Exit
 
+from app.broker import model_changes
+from app.core.bucket_url import BucketURL, parse
 from app.core.errors import ModelNotFound
+from app.registry.opening import open_repository
 from app.registry.repository import Repository
 from app.settings import settings
+from app.store.redis.url import local_address
+
+Location = Path | BucketURL
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A folder of models.
+    """A model repository.
 
     Attributes:
-        repository: the folder.
+        repository: the repository.
         url: address of the server, if one answers.
-        elsewhere: the folder that the server uses, if that is another one.
+        elsewhere: the repository that the server uses, if that is another one.
+        location: where the repository is.
     """
 
     repository: Repository
     url: str = ""
-    elsewhere: Path | None = None
+    elsewhere: Location | None = None
+    location: Location = Path("models")
 
     @property
     def served(self) -> bool:
@@ -41,7 +50,7 @@ class Target:
     def note(self) -> str:
         """A sentence about who serves the folder, if not the running server."""
         if self.elsewhere:
-            return f"The server at {self.url} does not serve {self.repository.root}: it uses {self.elsewhere}."
+            return f"The server at {self.url} does not serve {self.location}: it uses {self.elsewhere}."
         return "" if self.url else "No server answers here. Workers that use this folder serve it when they run."
 
     def check(self, name: str) -> None:
@@ -51,10 +60,11 @@ class Target:
         except ModelNotFound as error:
             if name in self.repository.models():
                 raise
-            names, root = ", ".join(self.repository.models()), self.repository.root
-            sentence = f"The folder {root if root.is_absolute() else f'./{root}'} has no model {name!r}."
+            names, place = ", ".join(self.repository.models()), self.location
+            what = f"folder {place if place.is_absolute() else f'./{place}'}" if isinstance(place, Path) else f"bucket {place}"
+            sentence = f"The {what} has no model {name!r}."
             if self.elsewhere:
-                sentence += f" The running server uses another folder: pass --models {self.elsewhere}, or run the command there."
+                sentence += f" The running server uses another one: pass --models {self.elsewhere}, or run the command there."
             elif names:
                 sentence += f" It has {names}."
             else:
@@ -62,8 +72,8 @@ class Target:
             raise CLIError(sentence, Exit.NOT_FOUND, code=error.code) from None
 
 
-def find(models: Path | None, url: str) -> Target:
-    """The folder that `--models` or CELERIAC_MODELS names, else that of the running server on this machine, else ./models.
+def find(models: str | None, url: str) -> Target:
+    """The repository that `--models` or CELERIAC_MODELS names, else that of the running server on this machine, else ./models.
 
     Raises CLIError if `url` is given and no server answers there.
     """
@@ -71,15 +81,23 @@ def find(models: Path | None, url: str) -> Target:
     up = running.read(config.state)
     address = url or config.url or str(up.get("url") or local(config.api_host, config.api_port))
     listing = _models(address, strict=bool(url))
-    theirs = Path(listing["repository"]) if listing and listing.get("repository") else None
+    theirs = parse(str(listing["repository"])) if listing and listing.get("repository") else None
+    location = _located(models) if models is not None else config.models
     if models is None and "models" not in config.model_fields_set:
-        models = Path(up["models"]) if up.get("models") else theirs if theirs and _is_local(address) and theirs.is_dir() else None
-    root = models or config.models
-    differs = theirs is not None and _is_local(address) and not _same(root, theirs)
-    return Target(Repository(root), address if listing is not None else "", theirs if differs else None)
+        if up.get("models"):
+            location = parse(str(up["models"]))
+        elif isinstance(theirs, Path) and _is_local(address) and theirs.is_dir():
+            location = theirs
+    # Not the server of a forwarded port: this machine may have the same bucket, and never the same folder.
+    comparable = _is_local(address) or not isinstance(theirs, Path)
+    differs = theirs is not None and comparable and not _same(location, theirs)
+    changed = partial(model_changes.notify, local_address(config, up))
+    repository = open_repository(config.model_copy(update={"models": location}), changed)
+    repository.refresh()
+    return Target(repository, address if listing is not None else "", theirs if differs else None, location)
 
 
-def remote(models: Path | None, url: str) -> str:
+def remote(models: str | None, url: str) -> str:
     """Return the address of the server to publish to over its API, or "" if a folder is named or this machine has that of the server.
 
     A forwarded port is an address of this machine, too.
@@ -109,7 +127,17 @@ def _is_local(url: str) -> bool:
     return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
 
 
-def _same(left: Path, right: Path) -> bool:
+def _located(text: str) -> Location:
+    """Parse `--models`. Raises CLIError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CLIError(f"--models is {text!r}: {error}.", Exit.USAGE) from None
+
+
+def _same(left: Location, right: Location) -> bool:
+    if not (isinstance(left, Path) and isinstance(right, Path)):
+        return left == right
     with suppress(OSError):
         return left.samefile(right)
     return left.resolve() == right.resolve()

@@ -18,6 +18,7 @@ CeleriacError
 ├── ModelPaused                  model_paused            the model is paused and answers no synchronous requests; jobs wait
 ├── ModelConflict                model_conflict          the version exists already, is needed, or the alias moved meanwhile
 ├── ModelsReadOnly               models_read_only        this process may not write the model repository
+├── ModelStoreUnavailable        model_store_unavailable the bucket of the model repository does not answer, or cannot be used
 ├── JobNotFound                  job_not_found           no job of that id
 ├── JobExpired                   job_expired             the job is older than the retention of results
 ├── JobConflict                  job_conflict            the job's state does not allow it
@@ -224,6 +225,11 @@ class ModelConflict(CeleriacError):
 class ModelsReadOnly(CeleriacError):
     code = "models_read_only"
     title = "The model repository cannot be written here"
+
+
+class ModelStoreUnavailable(CeleriacError):
+    code = "model_store_unavailable"
+    title = "The object store of the models cannot be used"
 
 
 class JobNotFound(CeleriacError):

@@ -38,11 +38,7 @@ class Pipelines:
 
         Raises InvalidInput if the name is not valid, PipelineUnavailable with the line if the text is not.
         """
-        if not NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name!r} is not a valid pipeline name. Use lowercase letters, digits, - and _, as in digit-image.", pointer="/name"
-            )
-        pipeline, _ = parse(name, text, f"{name}{_ENDING}")
+        pipeline = check(name, text)
         self._folder.mkdir(parents=True, exist_ok=True)
         new = self._folder / f".{name}.new"
         new.write_text(text)
@@ -59,6 +55,16 @@ class Pipelines:
                 f"Pipeline {name!r} does not exist. Pipelines: {', '.join(self.names()) or 'none'}.", pointer="/pipeline"
             )
         return parse(name, path.read_text(errors="replace"), path.name)
+
+
+def check(name: str, text: str) -> Pipeline:
+    """Return the pipeline of a text. Raises InvalidInput if the name is not valid, PipelineUnavailable with the line if the text is not."""
+    if not NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name!r} is not a valid pipeline name. Use lowercase letters, digits, - and _, as in digit-image.", pointer="/name"
+        )
+    pipeline, _ = parse(name, text, f"{name}{_ENDING}")
+    return pipeline
 
 
 def parse(name: str, text: str, file: str) -> tuple[Pipeline, dict[str, Any]]:

@@ -26,6 +26,29 @@ class ReadableRepository:
         """Use the folder `root`."""
         self.root = root
 
+    def __str__(self) -> str:
+        """Return the place of the repository, for messages."""
+        return str(self.root)
+
+    def refresh(self, max_age_s: float = 0.0) -> None:
+        """Take over what other machines have changed. A folder that is mounted shows it already."""
+
+    def check_writes(self) -> None:
+        """Raise ModelStoreUnavailable if the place of the repository would let publishers overwrite each other."""
+
+    def is_local(self, name: str, version: str) -> bool:
+        """Return whether the files of a version can be read without a download."""
+        return True
+
+    def fetch(self, name: str, version: str) -> None:
+        """Make the files of a version readable here."""
+
+    def hold(self, key: tuple[str, str]) -> None:
+        """Keep the files of a version on this machine until `release`."""
+
+    def release(self, key: tuple[str, str]) -> None:
+        """Let the files of a version make room for others."""
+
     def models(self) -> list[str]:
         """Return the names of models with at least one version, sorted."""
         return [name for name in _folder_names(self.root) if NAME.fullmatch(name) and self._has_versions(name)]

@@ -143,7 +143,7 @@ class Repository(ReadableRepository):
             else:
                 promotions.settle(home, promotion)
 
-        self._change(name, edit)
+        self._edit_pointers(name, edit)
 
     def remove(self, name: str, version: str) -> None:
         """Remove a version atomically. Processes that have its files open can still read them.
@@ -156,11 +156,12 @@ class Repository(ReadableRepository):
             self._check_removable(home, version)
             return staging.put_aside(home / version)
 
-        staging.discard(self._change(name, edit))
+        staging.discard(self._edit_pointers(name, edit))
 
     def _move(self, name: str, alias: str, version: str, edit: Callable[[Path], T]) -> T:
         """Change the aliases of a model if the version exists."""
         check_alias(alias)
+        self.refresh()
         self.folder(name, version)
 
         def checked(home: Path) -> T:
@@ -168,9 +169,9 @@ class Repository(ReadableRepository):
             self._existing(name, version, self.versions(name))
             return edit(home)
 
-        return self._change(name, checked)
+        return self._edit_pointers(name, checked)
 
-    def _change(self, name: str, edit: Callable[[Path], T]) -> T:
+    def _edit_pointers(self, name: str, edit: Callable[[Path], T]) -> T:
         """Return what `edit` returns. It changes the aliases and promotions in the folder that it gets; no other process changes them."""
         home = self._home(name)
         with aliases.alone(home):

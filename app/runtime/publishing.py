@@ -20,11 +20,13 @@ import skops
 import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
+from app.core.bucket_url import parse
 from app.core.errors import CeleriacError, InvalidInput
 from app.core.models import FORMATS, NATIVE, BatchLimits, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS
 from app.registry.contents import EXAMPLES
+from app.registry.opening import open_repository
 from app.registry.repository import Repository
 from app.runtime.arrays import datatype_of
 from app.runtime.artifact import READERS
@@ -38,6 +40,7 @@ from app.runtime.requirements import Requirements, requirements_of, script_defin
 from app.runtime.signature import inputs_of_sample
 from app.runtime.structure import column_names, takes_documents
 from app.runtime.unseen_rows import accepts_rejected, disagreement, takes_missing
+from app.settings import settings
 
 log = logging.getLogger(__name__)
 LOAD_TIMEOUT_S: Final = 300.0
@@ -48,8 +51,12 @@ CHECKED_ROWS: Final = {"onnx": 10_000}
 
 
 def publish_into(folder: str | os.PathLike[str], estimator: Any, name: str, **options: Any) -> Manifest:
-    """Publish an estimator into the repository in a folder: `publish` for the client, which knows no type of the server."""
-    return publish(Repository(Path(folder)), estimator, name, **options)
+    """Publish an estimator into the repository in a folder or a bucket: `publish` for the client, which knows no type of the server."""
+    try:
+        location = parse(os.fspath(folder))
+    except ValueError as error:
+        raise InvalidInput(f"The model repository is {os.fspath(folder)!r}: {error}.", pointer="/repository") from None
+    return publish(open_repository(settings().model_copy(update={"models": location})), estimator, name, **options)
 
 
 def publish(

@@ -146,7 +146,7 @@ class ModelUploads:
             raise too_large(self._settings)
         if publication.format == "joblib":
             self._check_code("The format joblib")
-        if publication.version and not publication.key and (self._settings.models / publication.name / publication.version).exists():
+        if publication.version and not publication.key and (self._repository.root / publication.name / publication.version).exists():
             detail = f"{publication.name}@{publication.version} exists already, and a version never changes. Publish another version."
             raise ModelConflict(detail, pointer="/version")
 
@@ -168,7 +168,7 @@ class ModelUploads:
             await asyncio.to_thread(stack.close)
 
     def _open(self, stack: ExitStack) -> Path:
-        root = self._settings.models
+        root = self._repository.root
         root.mkdir(parents=True, exist_ok=True)
         return stack.enter_context(staging.folder(root, _TAG))
 

@@ -51,7 +51,7 @@ FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
 """Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
 TABLES: Final = f"{PREFIX}tables:revision"
-"""Hash `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING`, `SERVED_BEFORE` and `FAILED_PROMOTIONS` have changed. Never expires."""
+"""Hash `models`: how often a model repository in a bucket was changed; `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING`, `SERVED_BEFORE` and `FAILED_PROMOTIONS` have changed. Never expires."""
 
 TABLES_CHANGED: Final = f"{PREFIX}event:tables"
 """Channel: a message when one of these tables changed. A heartbeat that reports nothing new is not a change."""

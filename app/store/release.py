@@ -27,7 +27,7 @@ ID_FILE: Final = ".repository-id"
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`models` is the id of the models folder, or empty if it has none and cannot be written."""
+    """`models` is the id of the models folder, or empty if it has none and cannot be written; of a bucket it is the address."""
 
     name: str
     models: str
@@ -37,7 +37,9 @@ class Release:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """The release of this process. Writes the id of the models folder if it has none."""
-        return cls(settings.release, folder_id(settings.models), str(settings.models.resolve()), socket.gethostname())
+        address = settings.models_address
+        models = folder_id(settings.models) if isinstance(settings.models, Path) else address
+        return cls(settings.release, models, address, socket.gethostname())
 
     def __str__(self) -> str:
         """Return a description for messages."""

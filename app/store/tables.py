@@ -22,6 +22,24 @@ def changed(pipe: redis.client.Pipeline | redis.asyncio.client.Pipeline) -> None
         pipe.execute_command(*command)
 
 
+def models_changed(client: redis.Redis) -> None:
+    """Report that the model repository in a bucket has changed, of which every machine has a mirror. Raises RedisError."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hincrby(keys.TABLES, "models", 1)
+        pipe.publish(keys.TABLES_CHANGED, "changed")
+        pipe.execute()
+
+
+def models_revision(client: redis.Redis) -> int:
+    """Return a number that grows with every such change."""
+    return int(client.hget(keys.TABLES, "models") or 0)
+
+
+async def models_revision_async(client: redis.asyncio.Redis) -> int:
+    """Return a number that grows with every such change."""
+    return int(await client.hget(keys.TABLES, "models") or 0)
+
+
 def revision(client: redis.Redis) -> int:
     """Return a number that grows with every change."""
     return int(client.hget(keys.TABLES, "revision") or 0)

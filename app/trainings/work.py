@@ -11,7 +11,7 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.broker import promotions
+from app.broker import model_changes, promotions
 from app.broker.retention import Retention
 from app.core.errors import CeleriacError, ModelNotFound, WorkFailed
 from app.core.handlers import Context
@@ -19,7 +19,7 @@ from app.core.models import Manifest, ModelRef
 from app.core.promotions import Promotion
 from app.core.trainers import LESS_IS_BETTER, METRICS
 from app.core.trainings import Training
-from app.registry.pipelines import Pipelines
+from app.registry.opening import open_pipelines, open_repository
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import Settings, settings
@@ -65,7 +65,7 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _result(training: Training, context: Context, config: Settings) -> dict[str, Any]:
-    repository = Repository(config.models)
+    repository = open_repository(config, model_changes.notify)
     manifest = repository.begin(training.model, context.job) or _train(training, context, repository)
     context.progress(1.0, "at the gate")
     gate = promote(repository, manifest, training.promote_if, lambda promotion: _outcome(repository, manifest, promotion, context, config))
@@ -95,7 +95,7 @@ def _prune(repository: Repository, name: str, before: str | None, config: Settin
     """Remove old versions and return them. Version `before` stays, because a rollback would return to it."""
     try:
         with connect() as client:
-            return Retention(repository, Pipelines(config.pipelines_folder), client).prune(
+            return Retention(repository, open_pipelines(config, repository), client).prune(
                 name, config.keep_versions, spared=[before or ""]
             )
     except (CeleriacError, RedisError, OSError) as error:

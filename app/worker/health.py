@@ -28,13 +28,15 @@ class Status:
         paused: The state of the worker's pool, if it is paused. Such a worker is ready, and takes no delivery.
     """
 
-    def __init__(self, loading: Callable[[], Collection[tuple[str, str]]]) -> None:
+    def __init__(self, loading: Callable[[], Collection[tuple[str, str]]], waits: Callable[[], str] = str) -> None:
         """Start as a worker that loads its models.
 
         Args:
             loading: Returns the versions whose smoke test has not ended, as (name, version).
+            waits: Returns why models cannot be read now, or an empty string.
         """
         self._loading = loading
+        self._waits = waits
         self._started = False
         self.consuming = False
         self.paused: PoolState | None = None
@@ -65,6 +67,8 @@ class Status:
             return True, "models are loaded and the queue is consumed"
         if self._started:
             return False, "the queue is not consumed"
+        if waits := self._waits():
+            return False, f"waits for the model repository: {waits}"
         loading = ", ".join("@".join(key) for key in sorted(self._loading()))
         return False, f"still loading {loading}" if loading else "models are loading"
 

@@ -85,8 +85,10 @@ def _run(configured: Settings, more: Handlers) -> int:
     predict.run = predict_rows.predict_in_task
     imports.load(configured.imports)
     models = Models(configured)
-    status = Status(lambda: models.tests.keys)
+    status = Status(lambda: models.pending, lambda: models.mirror.trouble if models.mirror else "")
     probes.serve(configured.worker_host, configured.worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
+    if models.mirror:
+        models.mirror.open(lambda: bool(models.repository.models()))
     try:
         served, unloaded = serving.read(main_process.redis()), unloaded_models.read(main_process.redis())
         broken = broken_versions.read(main_process.redis(), configured.pool)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -15,11 +16,13 @@ from app.core import promotions
 from app.core.errors import CeleriacError, ModelUnavailable, error_text
 from app.core.models import Manifest, RetryPolicy
 from app.core.promotions import Promotion
+from app.registry.opening import open_repository
 from app.registry.repository import Repository
 from app.runtime.loading import load
 from app.runtime.model import Model
 from app.settings import Settings
 from app.store.serving import Serving, Slot
+from app.worker.mirror import Mirror
 from app.worker.smoke_test import Key, SmokeTests, Verdict
 
 log = logging.getLogger(__name__)
@@ -91,14 +94,16 @@ class Models:
     `loaded` models answer predictions. `refused` has the reason why a version does not. `arriving` ones are not yet in every process.
 
 
-    A version is first in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artifacts, which only a
+    A version in a bucket is first downloaded. Then it is in `tests`, then in `passed`, then in `loaded`. `inferred` holds the manifests of bare artifacts, which only a
     process that loads them can infer.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Start without models."""
         self._settings = settings
-        self.repository = Repository(settings.models)
+        self.repository = open_repository(settings)
+        self.mirror = None if isinstance(settings.models, Path) else Mirror(settings, self.repository)
+        """Downloads versions, if the repository is in a bucket."""
         self.loaded: dict[Key, Model] = {}
         self.refused: dict[Key, str] = {}
         self._stamps: dict[Key, str] = {}
@@ -120,7 +125,8 @@ class Models:
 
     def missing(self, wanted: Wanted) -> list[Key]:
         """Return versions to load: new ones, and those whose files have changed (a bare artifact, or one that could not be served)."""
-        return sorted(key for key in wanted.keys if self._stamps.get(key) != self._stamp(key))
+        repeated = self.mirror.repeated() if self.mirror else set()
+        return sorted(key for key in wanted.keys if key in repeated or self._stamps.get(key) != self._stamp(key))
 
     def begin(self, key: Key) -> None:
         """Start the smoke test of a version, unless it belongs to another pool."""
@@ -134,7 +140,38 @@ class Models:
             return
         if manifest is None or manifest.pool == self._settings.pool:
             self.arriving.add(key)
-            self.tests.add(key)
+            if self.mirror is None or self.repository.is_local(*key):
+                self._test(key)
+            else:
+                self.mirror.add(key)
+
+    @property
+    def pending(self) -> set[Key]:
+        """Versions that are being downloaded or tested."""
+        return self.tests.keys | self.mirror.keys if self.mirror else self.tests.keys
+
+    def download(self) -> bool:
+        """Take the next step of downloads. Returns whether the mirror of the repository may have changed."""
+        if self.mirror is None:
+            return False
+        compared, ended = self.mirror.advance()
+        for key, reason in ended.items():
+            if reason:
+                self.refuse(key, reason)
+            else:
+                self._test(key)
+        return compared
+
+    def settle(self, name: str, promotion: Promotion, reason: str = "") -> None:
+        """End a promotion in the repository."""
+        if self.mirror:
+            self.mirror.settle(name, promotion, reason)
+        else:
+            self.repository.settle(name, promotion, reason)
+
+    def _test(self, key: Key) -> None:
+        self.repository.hold(key)
+        self.tests.add(key)
 
     def judge(self, verdict: Verdict) -> None:
         """Take a version whose smoke test has ended, to be loaded here, or refuse it."""
@@ -187,23 +224,30 @@ class Models:
         proven = {(name, version) for name, served in serving.versions.items() for version in served.values()}
         end = time.monotonic() + self._settings.load_wait_s
         try:
-            while awaited := self.tests.keys - doubtful:
+            while awaited := self.pending - doubtful:
                 if time.monotonic() > end and not proven & awaited:
                     names = ", ".join("@".join(key) for key in sorted(awaited))
                     log.warning("Taking jobs although these versions are still loading after %g s: %s", self._settings.load_wait_s, names)
                     break
+                self.download()
                 for verdict in self.tests.advance(_POLL_S):
                     self.judge(verdict)
         except BaseException:  # a signal ends the worker before it has begun
-            self.tests.stop()
+            self.stop()
             raise
-        if failed_before := ", ".join("@".join(key) for key in sorted(self.tests.keys & doubtful)):
+        if failed_before := ", ".join("@".join(key) for key in sorted(self.pending & doubtful)):
             log.warning("Taking jobs before these versions, which could not be served before, are tested again: %s", failed_before)
         while self.passed:
             for key in self.take():
                 self.load(key)
-        self.arriving = self.tests.keys
+        self.arriving = self.pending
         self.freeze()
+
+    def stop(self) -> None:
+        """Stop all smoke tests and downloads."""
+        self.tests.stop()
+        if self.mirror:
+            self.mirror.stop()
 
     def freeze(self) -> None:
         """Keep the garbage collector from touching, and so copying, the pages that pool processes share."""
@@ -220,6 +264,9 @@ class Models:
         loaded = [key for key in gone if key in self.loaded]
         for key in gone:
             self.tests.discard(key)
+            if self.mirror:
+                self.mirror.discard(key)
+            self.repository.release(key)
             self.arriving.discard(key)
             for held in (self.loaded, self.refused, self.inferred, self._stamps, self.passed):
                 held.pop(key, None)
@@ -238,6 +285,7 @@ class Models:
 
         Raises:
             ModelUnavailable: The version is not served here.
+            ModelStoreUnavailable: The version is in a bucket, which does not answer.
         """
         key = (name, version)
         if key not in self.loaded:
@@ -247,6 +295,8 @@ class Models:
             if key in self.refused:
                 raise ModelUnavailable(f"{name}@{version} is not served: {self.refused[key]}")
             log.info("Loading %s@%s on demand", name, version)
+            self.repository.fetch(name, version)
+            self.repository.hold(key)
             model = self._load(key)
             model.verify()
             self.loaded[key] = model

@@ -11,7 +11,7 @@ import redis
 from app import metrics
 from app.broker import names
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, PredictionOutOfMemory
+from app.core.errors import CeleriacError, ModelStoreUnavailable, PredictionOutOfMemory
 from app.core.pipelines import STEP
 from app.core.trainings import KIND
 from app.settings import settings
@@ -24,7 +24,9 @@ _TRACEBACK: Final = 8192
 
 def failed_outcome(job: str, error: CeleriacError) -> Outcome:
     """Return the outcome of a job that failed. It is transient if memory or a connection was lacking."""
-    transient = isinstance(error, PredictionOutOfMemory) or isinstance(error.__cause__, ConnectionError | TimeoutError)
+    transient = isinstance(error, PredictionOutOfMemory | ModelStoreUnavailable) or isinstance(
+        error.__cause__, ConnectionError | TimeoutError
+    )
     return Outcome(job, error=error, transient=transient, traceback=_traceback(error.__cause__) if error.__cause__ else "")
 
 

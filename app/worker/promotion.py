@@ -69,7 +69,7 @@ class Promotions:
 
     def _settle(self, slot: Slot, request: Promotion, *, first: bool) -> None:
         with suppress(CeleriacError, OSError):  # a read-only volume: Redis has the promotion, and a worker that can write the file does
-            self.models.repository.settle(slot[0], request)
+            self.models.settle(slot[0], request)
         if first:
             metrics.PROMOTIONS.labels("served").inc()
             log.info("Promoted: model=%s alias=%s version=%s before=%s", *slot, request.version, request.before)
@@ -91,7 +91,7 @@ class Promotions:
     def _fail(self, client: redis.Redis, slot: Slot, request: Promotion, reason: str, serving: Serving) -> None:
         store.failed(client, slot, Failure(request.id, reason, time.time()))
         with suppress(CeleriacError, OSError):
-            self.models.repository.settle(slot[0], request, reason)
+            self.models.settle(slot[0], request, reason)
         metrics.PROMOTIONS.labels("failed").inc()
         stays = serving.get(slot) or request.before or "nothing"
         log.error("Promotion failed: model=%s alias=%s version=%s still=%s reason=%s", *slot, request.version, stays, reason)

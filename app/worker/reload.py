@@ -20,6 +20,7 @@ from app.patches.celery_pool import process_pool
 from app.settings import settings
 from app.store import broken_versions, serving, tables, unloaded_models
 from app.worker import main_process
+from app.worker.mirror import Mirror
 from app.worker.models import Models, Wanted
 from app.worker.periodic import Periodic
 from app.worker.promotion import Promotions
@@ -66,15 +67,15 @@ class Reload(Periodic):
         self.scan(parent)
 
     def stop(self, parent: Any) -> None:
-        """Stop the timer and all smoke tests."""
+        """Stop the timer, all smoke tests and downloads."""
         super().stop(parent)
-        parent.models.tests.stop()
+        parent.models.stop()
 
     def scan(self, worker: Any) -> None:
         """Compare the repository with what this worker holds."""
         models: Models = worker.models
         try:
-            self._read_tables()
+            self._read_tables(models.mirror)
         except (RedisError, OSError) as error:
             log.warning("Keeping aliases unchanged until Redis answers: %s", error)
         wanted = models.wanted(self.unloaded, self.serving)
@@ -88,10 +89,12 @@ class Reload(Periodic):
         self._decide(models, wanted)
         models.count()
 
-    def _read_tables(self) -> None:
+    def _read_tables(self, mirror: Mirror | None) -> None:
         client = main_process.redis()
         # Read first: what changes while the tables are read is read the next time.
         revision, now = tables.revision(client), time.monotonic()
+        if mirror is not None:
+            mirror.notice(tables.models_revision(client))
         if revision == self.revision and now - self.read_at < IDLE_S:
             return
         self.unloaded, self.serving = unloaded_models.read(client), serving.read(client)
@@ -122,6 +125,8 @@ class Reload(Periodic):
             self.fresh |= set(self.loading) & models.loaded.keys()
             if self.fresh:
                 self._renew(parent)
+        if models.download():
+            self.scan(parent)
         # No process is forked while the thread loads: it may hold a lock that a copy would wait for.
         for verdict in models.tests.advance(start=self.thread is None):
             models.judge(verdict)

@@ -38,7 +38,7 @@ def publish(
         sample: A few rows such as callers send: a DataFrame if the estimator was fitted on one, an array, or a list of texts.
             Its types become the types of the inputs. Give an `onnx` model a thousand rows or more, because it is compared on them.
         url: Address of an API to publish to.
-        repository: Folder of the model repository (default: `CELERIAC_MODELS`, else `models`).
+        repository: Model repository, a folder or a bucket such as `s3://bucket/prefix` (default: `CELERIAC_MODELS`, else `models`).
         promote: Alias to point to the version, for example `production`. It moves when a worker serves the version.
         format: `skops`, `joblib` or `onnx` (default: `skops`, or `joblib` if skops does not trust a type).
         version: Version to create (default: next integer).

@@ -110,6 +110,7 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
         ),
         Exit.REFUSED,
     ),
+    "model_store_unavailable": Exit.UNREACHABLE,
     "store_unavailable": Exit.UNREACHABLE,
     "issuer_unavailable": Exit.UNREACHABLE,
 }  # fmt: skip

@@ -109,3 +109,46 @@ def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:
     pod = pods("gpu")["demo-celeriac-worker-gpu"]
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+BUCKET: dict[str, Any] = {"models__bucket__url": "s3://models/team-a", "models__oneNode": False, "shared__enabled": False}
+
+
+def test_models_in_a_bucket_need_no_claim() -> None:
+    assert not [o for o in objects(**BUCKET) if o["kind"] in ("PersistentVolume", "PersistentVolumeClaim")]
+    for name, pod in pods(**BUCKET).items():
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        [container] = pod["containers"]
+        environment = {variable["name"]: variable.get("value") for variable in container.get("env", ())}
+        assert environment.get("CELERIAC_MODELS") == ("s3://models/team-a" if "models" in volumes else None), name
+        if "models" in volumes:
+            assert volumes["models"] == {"name": "models", "emptyDir": {"sizeLimit": "20Gi"}}
+            assert environment["CELERIAC_MODEL_CACHE"] == "/models"
+            assert int(str(environment["CELERIAC_MODEL_CACHE_BYTES"])) == 16 << 30
+            assert {"name": "models", "mountPath": "/models", "readOnly": False} in container["volumeMounts"]
+
+
+def test_pods_find_the_bucket_by_values_and_a_secret() -> None:
+    values = {"existingSecret": "creds", "endpoint": "http://minio:9000", "region": "eu-central-1", "virtualHostedStyle": True}
+    [container] = pods(**BUCKET, **{f"models__bucket__{name}": value for name, value in values.items()})["demo-celeriac-api"]["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert environment["AWS_ENDPOINT_URL"] == "http://minio:9000"
+    assert environment["AWS_REGION"] == "eu-central-1"
+    assert environment["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] == "true"
+    assert {"secretRef": {"name": "creds"}} in container["envFrom"]
+
+
+def test_an_api_that_may_not_write_models_publishes_none_into_a_bucket() -> None:
+    for writes in (True, False):
+        [container] = pods(**BUCKET, api__writesModels=writes)["demo-celeriac-api"]["containers"]
+        environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert environment.get("CELERIAC_PUBLISH") == (None if writes else "off")
+
+
+def test_pods_with_models_reach_the_store() -> None:
+    policy = one("NetworkPolicy", "models", models__bucket__endpoint="http://minio:9000", networkPolicy__enabled=True, **BUCKET)
+    assert {"ports": [{"port": 9000}]} in policy["spec"]["egress"]
+    labelled = [o for o in objects(**BUCKET) if o["kind"] == "Deployment"]
+    [wanted] = policy["spec"]["podSelector"]["matchLabels"].items()
+    selected = {o["metadata"]["name"] for o in labelled if wanted in o["spec"]["template"]["metadata"]["labels"].items()}
+    assert selected >= {"demo-celeriac-api", "demo-celeriac-worker-default"}

@@ -20,6 +20,7 @@ from celeriac_cli.errors import Exit
 from app.cli import checks, lock
 from app.cli.checks import Finding
 from app.cli.ports import free_port
+from app.registry.repository import Repository
 from app.settings import Settings, settings
 from app.store import keys
 from app.store.quarantine import Quarantine
@@ -197,13 +198,13 @@ def test_a_pool_without_workers_is_wrong_unless_a_scaler_starts_one(
 
 def test_faults_of_the_repository_are_reported_without_an_api(tmp_path: Path) -> None:
     (tmp_path / "digits" / "1").mkdir(parents=True)
-    assert states(checks.models(f"http://127.0.0.1:{free_port()}", tmp_path)) == {"API": "note", "repository": "wrong"}
+    assert states(checks.models(f"http://127.0.0.1:{free_port()}", Repository(tmp_path))) == {"API": "note", "repository": "wrong"}
 
 
 @pytest.mark.parametrize("content", [b"[1]", b"nothing"])
 def test_another_program_in_the_place_of_the_api_breaks_nothing(content: bytes, stranger: Stranger, tmp_path: Path) -> None:
     stranger.content = content
-    assert states(checks.models(stranger.url, tmp_path)) == {"API": "note"}
+    assert states(checks.models(stranger.url, Repository(tmp_path))) == {"API": "note"}
 
 
 async def test_what_loops_could_not_handle_is_shown(redis_url: str) -> None:

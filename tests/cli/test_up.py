@@ -21,6 +21,7 @@ from app.cli.ports import check_distinct, free_port
 from app.cli.program import Program
 from app.cli.supervisor import Supervisor
 from app.core.special_addresses import is_loopback
+from app.registry.repository import Repository
 from app.settings import settings
 from tests.cli.conftest import Celeriac, Ended, Stranger
 
@@ -166,12 +167,12 @@ def test_the_names_of_the_samples_are_those_that_are_trained() -> None:
 
 
 def test_the_missing_samples_are_those_that_the_repository_lacks(sample_models: Path, tmp_path: Path) -> None:
-    assert samples.missing(sample_models) == []
-    assert samples.missing(tmp_path) == list(samples.NAMES)
+    assert samples.missing(Repository(sample_models)) == []
+    assert samples.missing(Repository(tmp_path)) == list(samples.NAMES)
 
 
 def test_each_sample_has_held_out_rows_with_their_labels(sample_models: Path) -> None:
-    examples = samples.examples(sample_models)
+    examples = samples.examples(Repository(sample_models))
     assert list(examples) == list(samples.NAMES)
     assert all(row.keys() == {"input", "label"} for rows in examples.values() for row in rows)
 

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from app.cli import checks
+from app.registry.repository import Repository
 from app.store import keys
 from tests.running import Running, wait_until_ready
 from tests.topologies import until
@@ -28,7 +29,7 @@ def test_a_pool_at_zero_is_ready_and_answers(running: Running, tmp_path: Path) -
     with running.process("api", autoscaled_pools="default, nobody", infer_timeout_s=170, **own) as (_, url):
         assert httpx.get(f"{url}/v2/health/ready").json() == {"ready": True, "live": True}
         wait_until_ready(f"{url}/v2/models/moody/ready")
-        findings = list(checks.models(url, models))
+        findings = list(checks.models(url, Repository(models)))
         assert {finding.what: finding.detail for finding in findings if finding.state == "wrong"} == {}
         assert "pool default" in {finding.what for finding in findings if finding.state == "ok"}
         body = {"inputs": [{"name": "input", "shape": [1, 2], "datatype": "FP64", "data": [0, 0]}]}

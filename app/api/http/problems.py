@@ -40,6 +40,7 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.ModelPaused: 503,
     errors.ModelConflict: 409,
     errors.ModelsReadOnly: 403,
+    errors.ModelStoreUnavailable: 503,
     errors.JobNotFound: 404,
     errors.JobExpired: 410,
     errors.JobConflict: 409,

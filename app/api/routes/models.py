@@ -34,7 +34,7 @@ async def listed(request: Request) -> Response:
     """Lists every model of the repository."""
     root = container(request)
     items = [_entry(entry, root) for entry in root.catalog.entries.values()]
-    return json_response(schemas.Models(items=items, repository=str(root.settings.models.resolve())))
+    return json_response(schemas.Models(items=items, repository=root.settings.models_address))
 
 
 @router.get("/{name}", **schemas.READ)

@@ -63,6 +63,9 @@
 {{- if and $v.models.existingClaim $v.models.hostPath }}
 {{- fail "models.existingClaim and models.hostPath are both set: choose one." }}
 {{- end }}
+{{- if and $v.models.bucket.url (or $v.models.existingClaim $v.models.hostPath) }}
+{{- fail "models.bucket.url is set, and models.existingClaim or models.hostPath, too: choose where the models are." }}
+{{- end }}
 {{- range $component := list "models" "shared" }}
   {{- $volume := get $v $component }}
   {{- if and $volume.storageClass (or $volume.existingClaim $volume.hostPath) }}

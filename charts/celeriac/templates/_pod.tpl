@@ -80,9 +80,13 @@ spec:
       env:
         {{- . | nindent 8 }}
       {{- end }}
-      {{- with $v.extraEnvFrom }}
+      {{- $credentials := and .models $root.Values.models.bucket.url $root.Values.models.bucket.existingSecret }}
+      {{- if or $credentials $v.extraEnvFrom }}
       envFrom:
-        {{- range . }}
+        {{- with $credentials }}
+        - {secretRef: {name: {{ . }}}}
+        {{- end }}
+        {{- range $v.extraEnvFrom }}
         - {{ toJson . }}
         {{- end }}
       {{- end }}
@@ -96,7 +100,7 @@ spec:
       volumeMounts:
         - {name: state, mountPath: /state}
         {{- if .models }}
-        - {name: models, mountPath: /models, readOnly: {{ eq .models "ro" }}}
+        - {name: models, mountPath: /models, readOnly: {{ and (eq .models "ro") (not $root.Values.models.bucket.url) }}}
         {{- end }}
         {{- if and .shared $root.Values.shared.enabled }}
         - {name: shared, mountPath: /shared}
@@ -120,7 +124,11 @@ spec:
       emptyDir: {sizeLimit: 1Gi}
     {{- if .models }}
     - name: models
+      {{- if $root.Values.models.bucket.url }}
+      emptyDir: {sizeLimit: {{ $root.Values.models.bucket.cacheSize }}}
+      {{- else }}
       persistentVolumeClaim: {claimName: {{ include "celeriac.modelsClaim" $root }}}
+      {{- end }}
     {{- end }}
     {{- if and .shared $root.Values.shared.enabled }}
     - name: shared
@@ -180,6 +188,9 @@ spec:
   value: "true"
 {{- end }}
 {{- end }}
+{{- if .models }}
+{{- include "celeriac.bucket.env" .root.Values.models.bucket }}
+{{- end }}
 {{- if and .shared .root.Values.shared.enabled }}
 - name: CELERIAC_BLOBS
   value: /shared/blobs
@@ -192,6 +203,30 @@ spec:
 {{- end }}
 {{- with .env }}
 {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Where the bucket of the models is, and the folder for what is downloaded. */}}
+{{- define "celeriac.bucket.env" -}}
+{{- if .url }}
+- name: CELERIAC_MODELS
+  value: {{ .url | quote }}
+- name: CELERIAC_MODEL_CACHE
+  value: /models
+- name: CELERIAC_MODEL_CACHE_BYTES
+  value: {{ div (mul (include "celeriac.bytes" .cacheSize | int64) 4) 5 | quote }}
+{{- with .endpoint }}
+- name: AWS_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .region }}
+- name: AWS_REGION
+  value: {{ . | quote }}
+{{- end }}
+{{- if .virtualHostedStyle }}
+- name: AWS_VIRTUAL_HOSTED_STYLE_REQUEST
+  value: "true"
+{{- end }}
 {{- end }}
 {{- end }}
 

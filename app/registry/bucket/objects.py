@@ -1,0 +1,193 @@
+"""The objects of a bucket: conditional writes, checked reads, and errors that say what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import ObjectStore, from_url
+from typing_extensions import Buffer
+
+from app.core.bucket_url import BucketURL
+from app.core.errors import ModelStoreUnavailable, ModelUnavailable
+
+_OPTIONS: Final[Any] = {"connect_timeout": "5s", "timeout": "60s", "allow_http": True}
+"""The endpoint that the environment names decides about TLS."""
+_RETRIES: Final[Any] = {
+    "max_retries": 3,
+    "retry_timeout": timedelta(seconds=20),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=3), "base": 2},
+}
+_BLOCK: Final = 16 << 20
+_AT_ONCE: Final = 4
+"""Blocks of an object that are downloaded at the same time, and kept in memory."""
+_PROBE: Final = ".probe-"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of a listing. `tag` changes with its content."""
+
+    path: str
+    tag: str
+    age: timedelta
+
+
+class Objects:
+    """The objects under a prefix of a bucket.
+
+    Credentials, region and endpoint come from the environment variables of the provider.
+    Raises ModelStoreUnavailable if the store does not answer, refuses the credentials or lacks conditional writes.
+
+    The store has threads, which a fork does not copy: a process that forks others must not use it.
+    """
+
+    def __init__(self, url: BucketURL, store: ObjectStore | None = None) -> None:
+        """Use the bucket at `url`, or `store` in place of it."""
+        self.url = url
+        self._opened = store
+        self._proven = False
+
+    def list(self, prefix: str) -> list[Found]:
+        """Return the objects under a prefix."""
+        now = datetime.now(UTC)
+        with self._reported(f"list {prefix}"):
+            return [
+                Found(entry["path"], entry["e_tag"] or entry["last_modified"].isoformat(), now - entry["last_modified"])
+                for page in obstore.list(self._store, prefix, chunk_size=1000)
+                for entry in page
+            ]
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """Return the content of an object and its tag, or None if it does not exist."""
+        with self._reported(f"read {path}"):
+            try:
+                answer = obstore.get(self._store, path)
+                return bytes(answer.bytes()), str(answer.meta["e_tag"])
+            except FileNotFoundError:
+                return None
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Create an object. Returns False if it exists with other content."""
+        return self.replace(path, content, None)
+
+    def replace(self, path: str, content: bytes, tag: str | None) -> bool:
+        """Replace an object that has this tag; None stands for one that does not exist. Returns False if it has another."""
+        self._prove()
+        with self._reported(f"write {path}"):
+            written = self._create(path, content) if tag is None else self._update(path, content, tag)
+        # The store refuses a repeated request if the answer to the first one was lost.
+        return written or ((current := self.read(path)) is not None and current[0] == content)
+
+    def upload(self, path: str, file: Path | bytes) -> None:
+        """Write a file, in place of the one that is there."""
+        with self._reported(f"write {path}"):
+            obstore.put(self._store, path, file)
+
+    def download(self, path: str, file: Path, size: int, sha256: str) -> None:
+        """Write an object of `size` bytes into a new file. Raises ModelUnavailable if it does not have this SHA-256."""
+        digest = hashlib.sha256()
+        with self._reported(f"read {path}"), file.open("xb") as target, ThreadPoolExecutor(_AT_ONCE) as pool:
+            # In ranges, because a time limit applies to each request.
+            for first in range(0, size, _AT_ONCE * _BLOCK):
+                offsets = range(first, min(size, first + _AT_ONCE * _BLOCK), _BLOCK)
+                for block in pool.map(partial(self._range, path, size), offsets):
+                    digest.update(block)
+                    target.write(block)
+        if digest.hexdigest() != sha256:
+            raise _damaged(self.url, path, f"its sha256 is {digest.hexdigest()[:12]}…, not {sha256[:12]}… as published")
+
+    def _range(self, path: str, size: int, first: int) -> Buffer:
+        last = min(size, first + _BLOCK)
+        try:
+            return obstore.get_range(self._store, path, start=first, end=last)
+        except FileNotFoundError:
+            raise _damaged(self.url, path, "it does not exist") from None
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Delete objects; those that do not exist are ignored."""
+        with self._reported("delete objects"):
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    obstore.delete(self._store, path)
+
+    def probe(self) -> None:
+        """Check that the store honors conditional writes: some accept the condition and ignore it, and publishers would overwrite each other."""
+        path = f"{_PROBE}{secrets.token_hex(8)}"
+        with self._reported(f"write {path}"):
+            try:
+                honest = self._create(path, b"1") and not self._create(path, b"2")
+                tag = obstore.head(self._store, path)["e_tag"] or ""
+                honest = honest and self._update(path, b"3", tag) and not self._update(path, b"4", tag)
+            except (NotSupportedError, NotImplementedError):
+                honest = False
+            self.delete([path])
+        if not honest:
+            raise ModelStoreUnavailable(
+                f"{self.url} does not honor conditional writes (If-None-Match and If-Match), so publishers could overwrite each other. "
+                "Use an object store that does, for example a recent version of this one."
+            )
+
+    def _prove(self) -> None:
+        """Probe the store once, before the first conditional write."""
+        if not self._proven:
+            self.probe()
+            self._proven = True
+
+    def _create(self, path: str, content: bytes) -> bool:
+        try:
+            obstore.put(self._store, path, content, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def _update(self, path: str, content: bytes, tag: str) -> bool:
+        try:
+            obstore.put(self._store, path, content, mode={"e_tag": tag})
+        except (PreconditionError, FileNotFoundError):
+            return False
+        return True
+
+    @property
+    def _store(self) -> ObjectStore:
+        if self._opened is None:
+            self._opened = from_url(str(self.url), client_options=_OPTIONS, retry_config=_RETRIES)
+        return self._opened
+
+    @contextmanager
+    def _reported(self, what: str) -> Iterator[None]:
+        """Report the errors of the store, which are several lines long, as one sentence."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} does not exist. Create the bucket. ({_line(error)})") from None
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            detail = f"Cannot {what}: {self.url} refuses the credentials ({_line(error)})"
+            raise ModelStoreUnavailable(f"{detail}. Check that they are valid and allow it.") from None
+        except BaseError as error:
+            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} does not answer as expected ({_line(error)}).") from None
+
+
+def _damaged(url: BucketURL, path: str, why: str) -> ModelUnavailable:
+    return ModelUnavailable(f"The object {path} of {url} is damaged or was changed: {why}. Publish the model again.")
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:500].rstrip(".")
