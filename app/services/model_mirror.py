@@ -30,6 +30,7 @@ class ModelMirror:
         self._catalog = catalog
         self._loop = loop
         self._seen = _FIRST
+        self._failed = False
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
@@ -52,8 +53,14 @@ class ModelMirror:
         with self._loop.item("the number of changes of the model repository"):
             revision = await tables.models_revision_async(self._client)
         before = self._repository.mirror.age_s
-        await asyncio.to_thread(self._repository.refresh, POLL_S if revision == seen else 0.0)
-        self._seen = revision
+        try:
+            await asyncio.to_thread(self._repository.refresh, POLL_S if revision == seen else 0.0)
+        except ModelStoreUnavailable as error:
+            if not self._failed:
+                log.warning("Serving the models that this machine has: %s", error)
+            self._failed = True
+            return 0.0
+        self._seen, self._failed = revision, False
         if self._repository.mirror.age_s < before:
             await self._catalog.refresh(whole=False)
         return 0.0

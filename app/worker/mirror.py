@@ -144,7 +144,7 @@ class Mirror:
         return True
 
     def _fail(self, error: CeleriacError) -> None:
-        if error.detail != self.trouble:
+        if not self.trouble:
             log.warning("Keeping the models that are loaded: %s", error.detail)
         self.trouble = error.detail
 

@@ -98,6 +98,7 @@ def test_a_store_that_is_gone_stops_no_prediction_and_refuses_publications(platf
     """It is the last test of the file: the server of the bucket does not come back."""
     platform.store.kill()
     assert platform.predict("times", ROW) == pytest.approx([12])
-    with celeriac.Client(platform.running.url) as client, pytest.raises(celeriac.APIError, match="does not answer as expected") as caught:
+    refused = pytest.raises(celeriac.APIError, match="does not answer as expected")
+    with celeriac.Client(platform.running.url, max_retries=0) as client, refused as caught:
         client.models.publish("times", platform.double(4), sample=X[:3])
     assert caught.value.code == "model_store_unavailable"
