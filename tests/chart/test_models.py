@@ -129,8 +129,14 @@ def test_models_in_a_bucket_need_no_claim() -> None:
 
 
 def test_pods_find_the_bucket_by_values_and_a_secret() -> None:
-    values = {"existingSecret": "creds", "endpoint": "http://minio:9000", "region": "eu-central-1", "virtualHostedStyle": True}
-    [container] = pods(**BUCKET, **{f"models__bucket__{name}": value for name, value in values.items()})["demo-celeriac-api"]["containers"]
+    values: dict[str, Any] = {
+        "existingSecret": "creds",
+        "endpoint": "http://minio:9000",
+        "region": "eu-central-1",
+        "virtualHostedStyle": True,
+    }
+    named: dict[str, Any] = {f"models__bucket__{name}": value for name, value in values.items()}
+    [container] = pods(**BUCKET, **named)["demo-celeriac-api"]["containers"]
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment["AWS_ENDPOINT_URL"] == "http://minio:9000"
     assert environment["AWS_REGION"] == "eu-central-1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import celeriac
@@ -82,11 +83,16 @@ def test_versions_are_published_over_the_api_and_an_alias_moves(platform: Platfo
     with celeriac.Client(platform.running.url) as client:
         for factor in (2.0, 3.0):
             client.models.publish("times", platform.double(factor), sample=X[:3], alias="production")
-            until(lambda factor=factor: platform.predict("times@production", ROW) == pytest.approx([4 * factor]), "the alias has moved")
+            expected = pytest.approx([4 * factor])
+            until(partial(_answers, platform, expected), "the alias has moved")
     platform.repository.refresh()
     assert platform.repository.versions("times") == ["1", "2"]
     until(lambda: _settled(platform), "the worker has settled the promotion in the bucket")
     assert platform.predict("times@1", ROW) == pytest.approx([8]), "a pool process downloads what the worker does not hold"
+
+
+def _answers(platform: Platform, expected: object) -> bool:
+    return platform.predict("times@production", ROW) == expected
 
 
 def _settled(platform: Platform) -> bool:

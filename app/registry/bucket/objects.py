@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ _RETRIES: Final[Any] = {
 _BLOCK: Final = 16 << 20
 _AT_ONCE: Final = 4
 """Blocks of an object that are downloaded at the same time, and kept in memory."""
+_STATUS: Final = re.compile(r"status code: (\d+)")
 _PROBE: Final = ".probe-"
 
 
@@ -176,18 +178,18 @@ class Objects:
         """Report the errors of the store, which are several lines long, as one sentence."""
         try:
             yield
-        except FileNotFoundError as error:
-            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} does not exist. Create the bucket. ({_line(error)})") from None
-        except (PermissionDeniedError, UnauthenticatedError) as error:
-            detail = f"Cannot {what}: {self.url} refuses the credentials ({_line(error)})"
-            raise ModelStoreUnavailable(f"{detail}. Check that they are valid and allow it.") from None
-        except BaseError as error:
-            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} does not answer as expected ({_line(error)}).") from None
+        except (FileNotFoundError, BaseError) as error:
+            line = str(error).partition("\n")[0][:500].rstrip(".")
+            # Only some requests have an error class for the status.
+            status = _STATUS.search(line)
+            if isinstance(error, FileNotFoundError) or (status and status[1] == "404"):
+                problem, remedy = "does not exist", "Create the bucket."
+            elif isinstance(error, PermissionDeniedError | UnauthenticatedError) or (status and status[1] in ("401", "403")):
+                problem, remedy = "refuses the credentials", "Check that they are valid, and allow it."
+            else:
+                problem, remedy = "does not answer as expected", "Check its address and the network."
+            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} {problem}. {remedy} ({line})") from None
 
 
 def _damaged(url: BucketURL, path: str, why: str) -> ModelUnavailable:
     return ModelUnavailable(f"The object {path} of {url} is damaged or was changed: {why}. Publish the model again.")
-
-
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:500].rstrip(".")
