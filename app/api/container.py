@@ -314,7 +314,7 @@ def _mirror(
     from app.services.model_mirror import ModelMirror
 
     assert isinstance(repository, BucketRepository)
-    return ModelMirror(repository, redis, replies, catalog, loops.add("model-store"))
+    return ModelMirror(repository, redis, replies, catalog, loops.add("mirror"))
 
 
 def _direct_lane(

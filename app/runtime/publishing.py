@@ -40,7 +40,7 @@ from app.runtime.requirements import Requirements, requirements_of, script_defin
 from app.runtime.signature import inputs_of_sample
 from app.runtime.structure import column_names, takes_documents
 from app.runtime.unseen_rows import accepts_rejected, disagreement, takes_missing
-from app.settings import settings
+from app.settings import Settings
 
 log = logging.getLogger(__name__)
 LOAD_TIMEOUT_S: Final = 300.0
@@ -56,7 +56,8 @@ def publish_into(folder: str | os.PathLike[str], estimator: Any, name: str, **op
         location = parse(os.fspath(folder))
     except ValueError as error:
         raise InvalidInput(f"The model repository is {os.fspath(folder)!r}: {error}.", pointer="/repository") from None
-    return publish(open_repository(settings().model_copy(update={"models": location})), estimator, name, **options)
+    repository = Repository(location) if isinstance(location, Path) else open_repository(Settings(models=location))
+    return publish(repository, estimator, name, **options)
 
 
 def publish(

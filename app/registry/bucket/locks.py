@@ -22,7 +22,7 @@ def alone(path: Path) -> Iterator[None]:
 
 @contextmanager
 def unused(path: Path) -> Iterator[bool]:
-    """Yield whether no process uses what the lock stands for. Nobody begins to use it meanwhile."""
+    """Yield whether no process uses what the lock protects. Nobody begins to use it meanwhile."""
     handle = _open(path)
     try:
         try:
@@ -36,7 +36,7 @@ def unused(path: Path) -> Iterator[bool]:
 
 
 def use(path: Path) -> int:
-    """Use what a lock stands for until the returned file is closed here and in all processes that were forked meanwhile."""
+    """Use what a lock protects until the returned file is closed here and in all processes that were forked meanwhile."""
     handle = _open(path)
     fcntl.flock(handle, fcntl.LOCK_SH)
     return handle

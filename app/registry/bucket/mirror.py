@@ -80,7 +80,7 @@ class Mirror:
         """Download the records that are new or have changed. Returns the tag of each record, all as of one time."""
         fetched = dict(tags)
         for _ in range(_TRIES):
-            listed = {found.path.removeprefix(CATALOG): found.tag for found in self._objects.list(CATALOG)}
+            listed = {entry.path.removeprefix(CATALOG): entry.tag for entry in self._objects.list(CATALOG)}
             listed = {path: tag for path, tag in listed.items() if _is_ours(path)}
             changed = [path for path, tag in listed.items() if fetched.get(path) != tag]
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -138,7 +138,7 @@ class Mirror:
                 manifest = Record.parse(f"{folder.parent.name}@{folder.name}", content).manifest
                 text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
             except ModelUnavailable:
-                # Whoever reads the manifest sees that it is damaged.
+                # A reader of the manifest sees that it is damaged.
                 text = content.decode(errors="replace")
             (stage / MANIFEST).write_text(text)
             staging.settle(stage, folder)

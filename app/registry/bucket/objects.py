@@ -91,7 +91,7 @@ class Objects:
         return self.replace(path, content, None)
 
     def replace(self, path: str, content: bytes, tag: str | None) -> bool:
-        """Replace an object that has this tag; None stands for one that does not exist. Returns False if it has another."""
+        """Replace an object that has this tag; None means that it must not exist. Returns False if it has another."""
         self._prove()
         with self._reported(f"write {path}"):
             written = self._create(path, content) if tag is None else self._update(path, content, tag)
@@ -188,7 +188,7 @@ class Objects:
                 problem, remedy = "refuses the credentials", "Check that they are valid, and allow it."
             else:
                 problem, remedy = "does not answer as expected", "Check its address and the network."
-            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} {problem}. {remedy} ({line})") from None
+            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} {problem} ({line}). {remedy}") from None
 
 
 def _damaged(url: BucketURL, path: str, why: str) -> ModelUnavailable:

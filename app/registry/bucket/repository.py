@@ -104,7 +104,7 @@ class BucketRepository(Repository):
 
     def publish(self, name: str, write: Callable[[Path], Manifest], *, version: str | None = None, job: str = "") -> Manifest:
         """Publish a new version: the files first, and then the record that makes it a version."""
-        # Before the work of `write`: a store that is away, or a version that exists, is known at once.
+        # Before the work of `write`: a store that does not answer, or a version that exists, is known at once.
         self.refresh()
         return super().publish(name, write, version=version, job=job)
 

@@ -236,7 +236,7 @@ def test_a_pipeline_is_on_every_machine(machine: Machine) -> None:
     assert [*BucketPipelines(there).read("both")[0].steps] == ["first"]
 
 
-def test_a_change_is_told_to_other_processes(tmp_path: Path, store: MemoryStore) -> None:
+def test_a_change_is_announced_to_other_processes(tmp_path: Path, store: MemoryStore) -> None:
     changes: list[str] = []
     repository = BucketRepository(URL, tmp_path, 1 << 20, lambda: changes.append("changed"), Objects(URL, store))
     repository.publish("digits", write)
