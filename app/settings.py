@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Pydanti
 from app.core.bucket_url import BucketURL, parse
 from app.core.errors import InvalidInput
 from app.core.metering import Meter
-from app.core.models import POOL
+from app.core.models import POOL, ModelRef
 from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.quotas import QUOTAS
 from app.core.rate_limits import MAX_PER_SECOND, MAX_QUOTA, WINDOWS_S, overrides
@@ -28,16 +28,18 @@ _PREFIX: Final = "CELERIAC_"
 ADVANCED: Final = frozenset(
     {
         "api_body_s", "api_linger_ready", "api_silence_s", "audit_refusals_per_minute", "autoscaled_pools", "batch_validate_s", "cluster_selector", "concurrency_max_keys", "concurrency_max_waiting", "deletion_cost", "direct_max_lag_ms", "direct_max_model_bytes", "direct_max_rows",
-        "direct_max_versions", "direct_stuck_s", "flower_pools",
+        "direct_max_versions", "direct_stuck_s", "flower_pools", "health_route",
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
-        "offload_processes", "offload_waiting", "publish_body_s", "publish_memory_mb", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
+        "offload_processes", "offload_waiting", "publish_body_s", "predict_route", "publish_memory_mb", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
         "start_timeout_s", "task_events", "trace_max_queue", "trace_shutdown_s", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
 
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+_VERTEX: Final = {"api_port": "AIP_HTTP_PORT", "health_route": "AIP_HEALTH_ROUTE", "predict_route": "AIP_PREDICT_ROUTE"}
+"""Variables that Vertex AI sets for a container. A setting of our own has priority."""
 _SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 
@@ -99,6 +101,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Maximum bytes of these files. The versions that were not used for longest make room; those in use never do.",
     )
+    default_model: str = Field(
+        "", description="Model that `/invocations` predicts with: `name`, `name@alias` or `name@version`. By default there is none."
+    )
     keep_versions: int = Field(
         10, ge=0, description="Versions of a model that a training keeps: the newest ones, and all that are in use; 0 keeps all."
     )
@@ -138,7 +143,14 @@ class Settings(BaseSettings):
     )
 
     api_host: str = Field("127.0.0.1", description="Address that the API listens on.")
-    api_port: int = Field(8000, ge=0, le=65535, description="Port of the API.")
+    api_port: int = Field(8000, ge=0, le=65535, description="Port of the API. Without it, `AIP_HTTP_PORT` of Vertex AI applies.")
+    health_route: str = Field(
+        "", description="Another path of `/ping`, for platforms that choose it (default: `AIP_HEALTH_ROUTE` of Vertex AI, else none)."
+    )
+    predict_route: str = Field(
+        "",
+        description="Another path of `/invocations`, for platforms that choose it (default: `AIP_PREDICT_ROUTE` of Vertex AI, else none).",
+    )
     api_processes: int = Field(1, ge=1, le=64, description="API processes that share the port.")
     api_keep_alive_s: float = Field(
         75.0,
@@ -570,6 +582,23 @@ class Settings(BaseSettings):
             raise ValueError(reserved_pool(value))
         return value
 
+    @field_validator("default_model")
+    @classmethod
+    def _model_reference(cls, value: str) -> str:
+        if value:
+            try:
+                ModelRef.parse(value)
+            except InvalidInput as error:
+                raise ValueError(error.detail) from None
+        return value
+
+    @field_validator("health_route", "predict_route")
+    @classmethod
+    def _absolute_path(cls, value: str) -> str:
+        if value and not value.startswith("/"):
+            raise ValueError("use a path that begins with a slash, for example /predict")
+        return value
+
     @field_validator("run_seconds_pools")
     @classmethod
     def _names_of_pools(cls, value: str) -> str:
@@ -720,11 +749,13 @@ def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PR
 
 
 class _Environment(EnvSettingsSource):
-    """Environment variables, without those that Kubernetes injects for services."""
+    """Environment variables, without those that Kubernetes injects for services, and with those of Vertex AI."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, complex_ = super().get_field_value(field, field_name)
-        return (None if f"{_PREFIX}{field_name.upper()}" in service_links() else value), key, complex_
+        if f"{_PREFIX}{field_name.upper()}" in service_links():
+            value = None
+        return (os.environ.get(_VERTEX.get(field_name, "")) if value is None else value), key, complex_
 
 
 @cache
@@ -738,6 +769,8 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        raise InvalidInput(
-            f"CELERIAC_{str(first['loc'][0]).upper()} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+        field = str(first["loc"][0])
+        variable = f"{_PREFIX}{field.upper()}"
+        if variable not in os.environ:
+            variable = _VERTEX.get(field, variable)
+        raise InvalidInput(f"{variable} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}") from None

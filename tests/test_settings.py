@@ -92,3 +92,28 @@ def test_what_no_browser_sends_as_an_origin_is_refused_with_an_example(given: st
     monkeypatch.setenv("CELERIAC_CORS_ORIGINS", f"https://a.example,{given}")
     with pytest.raises(InvalidInput, match=r"https://app\.example\.com"):
         settings()
+
+
+def test_the_variables_of_vertex_ai_apply_where_no_setting_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"HTTP_PORT": "8080", "HEALTH_ROUTE": "/health", "PREDICT_ROUTE": "/predict"}.items():
+        monkeypatch.setenv(f"AIP_{name}", value)
+    monkeypatch.delenv("CELERIAC_API_PORT", raising=False)
+    assert (Settings().api_port, Settings().health_route, Settings().predict_route) == (8080, "/health", "/predict")
+    monkeypatch.setenv("CELERIAC_API_PORT", "8001")
+    assert Settings().api_port == 8001
+
+
+def test_an_invalid_port_of_vertex_ai_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIP_HTTP_PORT", "http")
+    monkeypatch.delenv("CELERIAC_API_PORT", raising=False)
+    with pytest.raises(InvalidInput, match=r"^AIP_HTTP_PORT is 'http'"):
+        settings()
+
+
+@pytest.mark.parametrize(("name", "value", "advice"), [("default_model", "a@b@c", "name@version"), ("predict_route", "predict", "a slash")])
+def test_an_invalid_default_model_or_route_is_refused_with_advice(
+    name: str, value: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"CELERIAC_{name.upper()}", value)
+    with pytest.raises(InvalidInput, match=f"CELERIAC_{name.upper()} is '{value}': .*{advice}"):
+        settings()

@@ -37,6 +37,7 @@ def create() -> ASGIApp:
         files,
         health,
         inference,
+        invocations,
         jobs,
         limits,
         model_repository,
@@ -61,6 +62,7 @@ def create() -> ASGIApp:
     with_console = settings().console == "on"
     modules = (
         inference,
+        invocations,
         jobs,
         pipelines,
         batches,
@@ -107,7 +109,9 @@ def create() -> ASGIApp:
     if with_console:
         console_pages.install(app)
     origins = names(settings().cors_origins)
-    router = FastRouter(app, [module.router for module in modules], CrossOrigin(origins))
+    paths = {settings().health_route: "/ping", settings().predict_route: "/invocations"}
+    aliases = {path: target for path, target in paths.items() if path}
+    router = FastRouter(app, [module.router for module in modules], CrossOrigin(origins), aliases)
     measured = MetricsMiddleware(Cors(router, origins) if origins else router)
     proxies = names(settings().trusted_proxies)
     # uvicorn and Starlette have types of their own for the same interface.

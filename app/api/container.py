@@ -19,6 +19,7 @@ from app.api.http.bodies import Bodies
 from app.api.http.job_responses import JobResponses
 from app.api.http.offload import Offload
 from app.api.http.open_inference import OpenInference
+from app.api.http.prediction_responses import PredictionResponses
 from app.api.schemas.serializers import present, present_batch
 from app.api.server.access_control import AccessControl
 from app.api.server.readiness import Readiness
@@ -221,6 +222,7 @@ class Container:
         self.bodies = Bodies(settings, self.offload)
         self.open_inference = OpenInference(self.offload)
         self.job_responses = JobResponses(jobs, catalog, self.offload)
+        self.prediction_responses = PredictionResponses(self.predictions, self.offload)
 
         kinds = {
             "batch": batch_progress.reconcile,

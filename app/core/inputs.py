@@ -35,7 +35,8 @@ def from_rows(manifest: Manifest, rows: Any, pointer: str = "/inputs") -> list[T
     Raises InvalidInput or InvalidTensor that names the row and the column.
     """
     if not isinstance(rows, list) or not rows:
-        raise InvalidInput('inputs must be a list of at least one row, as in [[5.1, 3.5]] or [{"column": 5.1}].', pointer=pointer)
+        field = pointer.rpartition("/")[2]
+        raise InvalidInput(f'{field} must be a list of at least one row, as in [[5.1, 3.5]] or [{{"column": 5.1}}].', pointer=pointer)
     if isinstance(rows[0], dict) and not is_binary(rows[0]):
         return _from_records(manifest, rows, pointer)
     if len(manifest.inputs) > 1:

@@ -88,20 +88,20 @@ def parameters(owner: Mapping[str, Any], pointer: str = "") -> dict[str, Any]:
     return given
 
 
-def timeout_s(given: Mapping[str, Any]) -> float | None:
+def timeout_s(given: Mapping[str, Any], pointer: str = "/parameters") -> float | None:
     """The parameter `timeout` in seconds; None if it is missing or 0."""
-    return _whole_number(given, "timeout", "microseconds to wait") / 1e6 or None
+    return _whole_number(given, "timeout", "microseconds to wait", pointer) / 1e6 or None
 
 
-def tier(given: Mapping[str, Any]) -> Tier:
+def tier(given: Mapping[str, Any], pointer: str = "/parameters") -> Tier:
     """The service tier of the parameter `priority`."""
-    return of_priority(_whole_number(given, "priority", "priority, 1 is the highest"))
+    return of_priority(_whole_number(given, "priority", "priority, 1 is the highest", pointer))
 
 
-def _whole_number(given: Mapping[str, Any], name: str, what: str) -> int:
+def _whole_number(given: Mapping[str, Any], name: str, what: str, pointer: str) -> int:
     value = given.get(name, 0)
     if type(value) is not int or value < 0:
-        raise InvalidInput(f"{name} is {shown(value)}. Give the {what}, a whole number.", pointer=f"/parameters/{name}")
+        raise InvalidInput(f"{name} is {shown(value)}. Give the {what}, a whole number.", pointer=f"{pointer}/{name}")
     return value
 
 

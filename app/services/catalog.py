@@ -134,6 +134,11 @@ class Catalog:
         named = {manifest.pool for manifest in self._manifests.values()}
         return named | {worker.pool for worker in self.workers}
 
+    @property
+    def can_predict(self) -> bool:
+        """Whether a worker is alive, or an autoscaler starts one for the first request."""
+        return bool(self.workers or self.autoscaled)
+
     async def entry(self, name: str) -> Entry:
         """Return a model. Raises ModelNotFound, or KeyRestricted if the caller may not name it."""
         callers.check_model(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.message import Message
+
 from starlette.requests import Request
 
 
@@ -17,3 +19,10 @@ def header(request: Request, name: bytes) -> str | None:
 def media_type(request: Request) -> str:
     """Return the media type of the body in lower case, without parameters, or an empty string."""
     return (header(request, b"content-type") or "").partition(";")[0].strip().lower()
+
+
+def charset(request: Request) -> str:
+    """Return the charset of the body in lower case. Defaults to `utf-8`."""
+    fields = Message()
+    fields["content-type"] = header(request, b"content-type") or ""
+    return fields.get_content_charset("utf-8")

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem+json, and as `{"error": …}` under /v2, as the Open Inference Protocol demands."""
+"""The status, the headers and the members of every error. `app.api.http.error_forms` writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError, ResponseError
@@ -15,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from app.api.http import rate_limits
+from app.api.http import error_forms, rate_limits
 from app.core import errors
 from app.core.errors import CeleriacError
 from app.loops import unavailable
@@ -88,8 +87,6 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.StoreUnfit: 503,
 }
 """HTTP status of each class of error. A test checks that it is complete."""
-_OPENAI: Final = ("/v1/files", "/v1/batches")
-"""Paths that OpenAI's SDK calls. It shows its user nothing but `error.message`."""
 _CLIENT_GONE: Final = 499
 """In the metrics only: the caller left before the body was complete."""
 
@@ -128,7 +125,7 @@ def problem(request: Request, error: CeleriacError) -> Response:
         body |= rate_limits.members(error.usage)
     if error.pointer is not None:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail}]
-    return _response(request, body, headers)
+    return error_forms.response(request.url.path, body, headers)
 
 
 def _suspect(request: Request, error: BaseException | None) -> None:
@@ -154,18 +151,6 @@ def _challenge(error: CeleriacError) -> str:
     return ""
 
 
-def _response(request: Request, body: dict[str, Any], headers: dict[str, str]) -> Response:
-    if request.url.path.startswith("/v2"):
-        where = f" ({body['errors'][0]['pointer']})" if "errors" in body else ""
-        return Response(
-            orjson.dumps({"error": f"{body['detail']}{where}", "code": body["code"]}), body["status"], headers, "application/json"
-        )
-    if request.url.path.startswith(_OPENAI):
-        pointer = next((error["pointer"] for error in body.get("errors", ())), None)
-        body["error"] = {"message": body["detail"], "type": body["code"], "param": pointer, "code": body["code"]}
-    return Response(orjson.dumps(body), body["status"], headers, "application/problem+json")
-
-
 def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
     """Return 405 with the methods of the path, as RFC 9110 (section 15.5.6) demands."""
     detail = f"{request.url.path} does not support {request.method}. Use {', '.join(allowed)}."
@@ -176,7 +161,7 @@ def method_not_allowed(request: Request, allowed: Sequence[str]) -> Response:
         "detail": detail,
         "code": "method_not_allowed",
     }
-    return _response(request, body, {"allow": ", ".join(allowed)})
+    return error_forms.response(request.url.path, body, {"allow": ", ".join(allowed)})
 
 
 def install(app: FastAPI) -> None:
@@ -218,4 +203,4 @@ def install(app: FastAPI) -> None:
             f"Path {request.url.path[:200]} does not exist." if status == 404 else f"{request.method} {request.url.path}: {error.detail}"
         )
         body = {"type": f"urn:celeriac:error:{code}", "title": str(error.detail), "status": status, "detail": detail, "code": code}
-        return _response(request, body, dict(error.headers or {}))
+        return error_forms.response(request.url.path, body, dict(error.headers or {}))

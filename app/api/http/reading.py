@@ -16,10 +16,12 @@ from app.core.handlers import as_tensor
 from app.core.inputs import from_rows, from_tensors
 from app.core.large_inputs import LargeInputs
 from app.core.models import Manifest
+from app.core.prediction_requests import PredictionRequest
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.services.identity import fingerprint
 from app.services.large_json import dumps
+from app.services.requests.invocations import Invocation
 
 _SMALL_BYTES: Final = 64 << 10
 
@@ -132,3 +134,8 @@ def table(content: bytes, media_type: str, options: Mapping[str, Any], columns: 
 def rows(content: bytes, manifest: Manifest) -> list[Tensor]:
     """Return the inputs in the body of a job as tensors. Raises the errors of `from_rows`."""
     return from_rows(manifest, parse_object(content).get("inputs"))
+
+
+def invocation(content: bytes, manifest: Manifest) -> PredictionRequest:
+    """Return a request of MLflow's scoring protocol. Raises the errors of `parse_object` and `Invocation`."""
+    return Invocation.parse(parse_object(content)).requested(manifest)

@@ -12,6 +12,7 @@ from app.api.http.bodies import JSON
 from app.api.http.idempotency import by_key, idempotency_key
 from app.api.http.job_responses import address
 from app.api.http.params import path_model
+from app.api.http.prediction_responses import LANES
 from app.api.http.preferences import preference
 from app.api.schemas import inference as schemas
 from app.api.schemas.problems import PROTOCOL_ERRORS
@@ -22,7 +23,6 @@ from app.services.jobs import outputs_of
 
 router = APIRouter(prefix="/v2/models", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
 # Clients of the protocol send raw tensors as octets, and some send no content type at all.
-_LANES: Final = {lane: (b"celeriac-lane", lane.encode()) for lane in Lane}
 _TYPES: Final = (*JSON, "application/octet-stream", "")
 
 
@@ -45,7 +45,7 @@ async def infer(request: Request) -> Response:
         predicted = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s, parsed.tier)
         id = predicted.id if parsed.id is None else parsed.id
         response = await root.open_inference.response(manifest, id, predicted.outputs, parsed.binary)
-        response.raw_headers.append(_LANES[predicted.lane])
+        response.raw_headers.append(LANES[predicted.lane])
         return response
     job = await root.jobs.submit(
         manifest,
@@ -60,5 +60,5 @@ async def infer(request: Request) -> Response:
         return await root.job_responses.accepted(job, preferred)
     response = await root.open_inference.response(manifest, parsed.id or callers.shown_id(job.id), outputs_of(job), parsed.binary)
     response.headers.update({"location": address(job.id), **preferred.applied(late=False)})
-    response.raw_headers.append(_LANES[Lane.QUEUE])
+    response.raw_headers.append(LANES[Lane.QUEUE])
     return response

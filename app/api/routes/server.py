@@ -44,7 +44,7 @@ async def ready(request: Request) -> Response:
     That needs Redis, a process that is not about to stop, and a worker or a pool that starts from zero.
     """
     root = container(request)
-    good = bool(root.catalog.workers or root.catalog.autoscaled) and not await root.readiness.obstacle()
+    good = root.catalog.can_predict and not await root.readiness.obstacle()
     return json_response(server_schemas.Ready(ready=good, live=True), 200 if good else 503)
 
 

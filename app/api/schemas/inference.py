@@ -111,6 +111,12 @@ def _infer_version(
 ) -> None: ...
 
 
+LANE_HEADER: Final = {
+    "Celeriac-Lane": {
+        "description": "Where it was predicted: `direct` in the API process, or `queue` in a worker.",
+        "schema": {"type": "string", "enum": [lane.value for lane in Lane]},
+    }
+}
 _RAW: Final = {"schema": {"type": "string", "format": "binary"}}
 _INFER: Final[dict[str, Any]] = {
     "response_description": "The outputs as JSON. Outputs that were requested as binary data follow the JSON.",
@@ -118,10 +124,7 @@ _INFER: Final[dict[str, Any]] = {
         200: {
             "content": {"application/octet-stream": _RAW},
             "headers": {
-                "Celeriac-Lane": {
-                    "description": "Where it was predicted: `direct` in the API process, or `queue` in a worker.",
-                    "schema": {"type": "string", "enum": [lane.value for lane in Lane]},
-                },
+                **LANE_HEADER,
                 "Inference-Header-Content-Length": {
                     "description": "Bytes of the body that are JSON, where raw data follow it.",
                     "schema": {"type": "integer"},

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from app.core.errors import every_error
 
-_CODE: Final = Field(
+CODE: Final = Field(
     description=f"What happened, as a word that stays the same: {', '.join(sorted(every_error()))}, or one of the router's.",
     examples=["invalid_tensor"],
 )
@@ -49,7 +49,7 @@ class Problem(TypedDict):
     title: Annotated[str, Field(description="The kind of error in a sentence.")]
     status: Annotated[int, Field(description="The HTTP status of this answer.")]
     detail: Annotated[str, Field(description="What happened, why, and what to do.")]
-    code: Annotated[str, _CODE]
+    code: Annotated[str, CODE]
     errors: NotRequired[Annotated[list[Detail], Field(description="The fields that are wrong, if they are known.")]]
 
 
@@ -75,7 +75,7 @@ class ProtocolError(TypedDict):
     """An error in the form of the Open Inference Protocol."""
 
     error: Annotated[str, Field(description="What happened, why, and what to do; the invalid field is in parentheses at the end.")]
-    code: Annotated[str, _CODE]
+    code: Annotated[str, CODE]
 
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {

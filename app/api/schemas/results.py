@@ -24,6 +24,19 @@ def result_json(outputs: Sequence[Tensor]) -> bytes:
     return dumps(result(outputs))
 
 
+def by_row(outputs: Sequence[Tensor]) -> list[Any]:
+    """Return the value of each row, or an object by the name of the output if there are several."""
+    if len(outputs) == 1:
+        return nested(outputs[0])
+    names = [tensor.name for tensor in outputs]
+    return [dict(zip(names, row, strict=True)) for row in zip(*map(nested, outputs), strict=True)]
+
+
+def predictions_json(outputs: Sequence[Tensor]) -> bytes:
+    """Return `by_row` as the response of MLflow, Vertex AI and KServe V1."""
+    return dumps({"predictions": by_row(outputs)})
+
+
 def infer_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
     """Return the response of the Open Inference Protocol without raw data, as JSON."""
     return dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})

@@ -38,6 +38,7 @@ _TAGS: Final = [
     {"name": "models", "description": "The models of the repository and their versions."},
     {"name": "pools", "description": "Groups of workers with a queue of their own: waiting jobs, running jobs and scaling."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
+    {"name": "invocations", "description": "The contract of MLflow's scoring server, SageMaker and Vertex AI."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},
     {"name": "dead letters", "description": "Jobs that failed for good, kept with their input: inspect, replay or discard them."},
     {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from re import Pattern
 from typing import Any, Final
@@ -45,11 +45,15 @@ class FastRouter:
         sampling: Which traces this server exports, or None if it exports none.
     """
 
-    def __init__(self, app: FastAPI, routers: Iterable[APIRouter], cross_origin: CrossOrigin) -> None:
+    def __init__(
+        self, app: FastAPI, routers: Iterable[APIRouter], cross_origin: CrossOrigin, aliases: Mapping[str, str] | None = None
+    ) -> None:
+        """`aliases` maps further paths to those of the routes that serve them."""
         self.access_control: AccessControl | None = None
         self.sampling: Sampling | None = None
         self._cross_origin = cross_origin
         self._app = app
+        self._aliases = aliases or {}
         self._fixed: dict[tuple[str, str], PlainRoute] = {}
         self._varying: defaultdict[tuple[str, int], list[tuple[Pattern[str], PlainRoute]]] = defaultdict(list)
         for route in (route for router in routers for route in router.routes if isinstance(route, PlainRoute)):
@@ -76,6 +80,8 @@ class FastRouter:
             traces.REQUEST.reset(token)
 
     async def _serve(self, context: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in self._aliases:
+            scope["path"] = self._aliases[scope["path"]]
         method, path = scope["method"], scope["path"]
         match = self._find(method, path)
         if match is None and method == "HEAD":

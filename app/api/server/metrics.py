@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import metrics
 
-_PROBES: Final = ("/livez", "/readyz", "/metrics")
+_PROBES: Final = ("/livez", "/readyz", "/ping", "/metrics")
 _CLOSE: Final = (b"connection", b"close")
 
 

@@ -28,6 +28,8 @@ Requirement = Scope | Access
 OPERATIONS: Final[dict[str, Requirement]] = {
     "infer_v2_models__name__infer_post": Scope.PREDICT,
     "infer_v2_models__name__versions__version__infer_post": Scope.PREDICT,
+    "invocations_invocations_post": Scope.PREDICT,
+    "model_invocations_models__name__invocations_post": Scope.PREDICT,
     "submit_v1_jobs_post": Scope.PREDICT,
     "submit_table_v1_jobs_table_post": Scope.PREDICT,
     "put_v1_jobs__id__put": Scope.PREDICT,
@@ -125,6 +127,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "read_console_session_get": Access.ANY_KEY,
     "start_console_session_post": Access.ANY_KEY,
     "end_console_session_delete": Access.ANY_KEY,
+    "ping_ping_get": Access.OPEN,
     "live_livez_get": Access.OPEN,
     "ready_readyz_get": Access.OPEN,
     "metrics_metrics_get": Scope.OPERATE,
@@ -176,6 +179,8 @@ _WORK: Final = "It makes a job of its caller, whose record has the owner."
 NOT_AUDITED: Final[dict[str, str]] = {
     "infer_v2_models__name__infer_post": _WORK,
     "infer_v2_models__name__versions__version__infer_post": _WORK,
+    "invocations_invocations_post": _WORK,
+    "model_invocations_models__name__invocations_post": _WORK,
     "submit_v1_jobs_post": _WORK,
     "submit_table_v1_jobs_table_post": _WORK,
     "put_v1_jobs__id__put": _WORK,

@@ -11,7 +11,7 @@ from app.core.errors import InvalidInput
 from app.core.models import ALIAS, NAME, VERSION, ModelRef
 from app.services.requests.body import Pattern, refused
 
-_REFERENCE: Final = f"^{NAME.pattern}(@({VERSION.pattern}|{ALIAS.pattern}))?$"
+REFERENCE: Final = f"^{NAME.pattern}(@({VERSION.pattern}|{ALIAS.pattern}))?$"
 """The pattern of what `ModelRef.parse` accepts."""
 
 
@@ -27,6 +27,6 @@ Reference = Annotated[
     ModelRef,
     PlainValidator(_reference),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": _REFERENCE}),
+    WithJsonSchema({"type": "string", "pattern": REFERENCE}),
     Field(description="`name`, `name@alias` or `name@version`.", examples=["digits@production"]),
 ]

@@ -43,6 +43,8 @@ NOT_ACCEPTED = {
     "POST /v1/webhooks": "the host of a URL must have a public address",
     "POST /v1/dead-letters/replay": "one of the filters is required",
     "DELETE /v1/dead-letters": "one of the filters is required",
+    "POST /invocations": "there is no default model",
+    "POST /models/{name}/invocations": "rows must be what the model takes",
     "POST /v2/models/{name}/infer": "tensors must be what the model takes",
     "POST /v2/models/{name}/versions/{version}/infer": "tensors must be what the model takes",
 }
