@@ -34,6 +34,7 @@ def create() -> ASGIApp:
         bulk_actions,
         console,
         dead_letters,
+        embeddings,
         files,
         health,
         inference,
@@ -49,6 +50,7 @@ def create() -> ASGIApp:
         stats,
         trainings,
         usage,
+        v1_predictions,
         webhooks,
     )
     from app.api.server import console as console_pages
@@ -62,7 +64,9 @@ def create() -> ASGIApp:
     with_console = settings().console == "on"
     modules = (
         inference,
+        v1_predictions,
         invocations,
+        embeddings,
         jobs,
         pipelines,
         batches,

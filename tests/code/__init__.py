@@ -12,6 +12,7 @@ from tests.running import ROOT, Running, wait_until_ready
 HERE: Final = Path(__file__).parent
 GREETING: Final = HERE / "greeting"
 SCARCE: Final = HERE / "scarce"
+SENTENCES: Final = HERE / "sentences"
 STORYTELLER: Final = HERE / "storyteller"
 TROUBLESOME: Final = HERE / "troublesome"
 

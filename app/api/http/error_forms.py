@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 Problem = dict[str, Any]
 _INVOCATIONS: Final = re.compile(r"/invocations|/models/[^/]+/invocations")
-_OPENAI: Final = ("/v1/files", "/v1/batches")
+_OPENAI: Final = ("/v1/files", "/v1/batches", "/v1/embeddings")
 """Paths that OpenAI's SDK calls. It shows its user nothing but `error.message`."""
 _MLFLOW_CODES: Final = {
     400: "BAD_REQUEST",
@@ -22,15 +22,18 @@ _MLFLOW_CODES: Final = {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""MLflow's names. Its client knows no others, and no status 422."""
+"""MLflow's names. Its client knows no others."""
 
 
 def response(path: str, problem: Problem, headers: dict[str, str]) -> Response:
     """Return a problem as a response of the path."""
+    # Only ours have a status 422. Clients of the other protocols expect 400.
+    status = 400 if problem["status"] == 422 else problem["status"]
     if path.startswith("/v2"):
         return _json(problem["status"], {"error": _sentence(problem), "code": problem["code"]}, headers)
+    if path.startswith("/v1/models/") and path.endswith(":predict"):
+        return _json(status, {"error": _sentence(problem), "code": problem["code"]}, headers)
     if _INVOCATIONS.fullmatch(path):
-        status = 400 if problem["status"] == 422 else problem["status"]
         name = _MLFLOW_CODES.get(status, "INTERNAL_ERROR" if status >= 500 else "BAD_REQUEST")
         return _json(status, {"error_code": name, "message": _sentence(problem), "code": problem["code"]}, headers)
     if path.startswith(_OPENAI):
@@ -41,7 +44,8 @@ def response(path: str, problem: Problem, headers: dict[str, str]) -> Response:
 
 def _sentence(problem: Problem) -> str:
     """Return the detail, and the invalid field for protocols that have no member for it."""
-    return f"{problem['detail']} ({problem['errors'][0]['pointer']})" if "errors" in problem else str(problem["detail"])
+    pointer = problem["errors"][0]["pointer"] if "errors" in problem else ""
+    return f"{problem['detail']} ({pointer})" if pointer else str(problem["detail"])
 
 
 def _json(status: int, body: dict[str, Any], headers: dict[str, str]) -> Response:

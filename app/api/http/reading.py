@@ -21,7 +21,9 @@ from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.services.identity import fingerprint
 from app.services.large_json import dumps
+from app.services.requests.embeddings import EmbeddingRequest
 from app.services.requests.invocations import Invocation
+from app.services.requests.v1_predictions import V1Prediction
 
 _SMALL_BYTES: Final = 64 << 10
 
@@ -139,3 +141,14 @@ def rows(content: bytes, manifest: Manifest) -> list[Tensor]:
 def invocation(content: bytes, manifest: Manifest) -> PredictionRequest:
     """Return a request of MLflow's scoring protocol. Raises the errors of `parse_object` and `Invocation`."""
     return Invocation.parse(parse_object(content)).requested(manifest)
+
+
+def v1_prediction(content: bytes, manifest: Manifest) -> tuple[PredictionRequest, bool]:
+    """Return a request of KServe V1, and whether it is by column. Raises the errors of `parse_object` and `V1Prediction`."""
+    body = V1Prediction.parse(parse_object(content))
+    return body.requested(manifest), body.by_column
+
+
+def embedding(content: bytes) -> EmbeddingRequest:
+    """Return a request for embeddings. Raises the errors of `parse_object` and `EmbeddingRequest.parse`."""
+    return EmbeddingRequest.parse(parse_object(content))

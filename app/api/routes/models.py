@@ -147,6 +147,7 @@ def _entry(entry: Entry, root: Container) -> schemas.Model:
         "name": entry.name,
         "description": manifests[-1].description if manifests else "",
         "default": entry.default,
+        "ready": entry.default in entry.versions and root.catalog.answers(entry.name, entry.default),
         "aliases": entry.aliases,
         "previous": entry.previous,
         "versions": [_version(name, version, root.direct.choice(entry.name, version)) for name, version in entry.versions.items()],

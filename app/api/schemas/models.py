@@ -85,6 +85,7 @@ class Model(TypedDict):
     name: str
     description: str
     default: Annotated[str, Field(description="The version that a bare name means.")]
+    ready: Annotated[bool, Field(description="Whether a request for the bare name would be answered, as KServe V1 has it.")]
     aliases: Annotated[dict[str, str], Field(description="Alias to version.", examples=[{"production": "2"}])]
     previous: Annotated[
         dict[str, str],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from app.core import protocol
+from app.core.embeddings import vectors
 from app.core.protocol import nested
 from app.core.tensors import Tensor
 from app.services.large_json import dumps
@@ -35,6 +37,19 @@ def by_row(outputs: Sequence[Tensor]) -> list[Any]:
 def predictions_json(outputs: Sequence[Tensor]) -> bytes:
     """Return `by_row` as the response of MLflow, Vertex AI and KServe V1."""
     return dumps({"predictions": by_row(outputs)})
+
+
+def outputs_json(outputs: Sequence[Tensor]) -> bytes:
+    """Return `result` as the response of KServe V1 to inputs by column."""
+    return dumps({"outputs": result(outputs)})
+
+
+def embeddings_json(outputs: Sequence[Tensor], model: str, encoding_format: str) -> bytes:
+    """Return the only output as the response of OpenAI's API."""
+    [tensor] = outputs
+    values = [base64.b64encode(vector).decode() for vector in vectors(tensor)] if encoding_format == "base64" else nested(tensor)
+    data = [{"object": "embedding", "index": index, "embedding": value} for index, value in enumerate(values)]
+    return dumps({"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 0, "total_tokens": 0}})
 
 
 def infer_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:

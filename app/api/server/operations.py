@@ -28,6 +28,9 @@ Requirement = Scope | Access
 OPERATIONS: Final[dict[str, Requirement]] = {
     "infer_v2_models__name__infer_post": Scope.PREDICT,
     "infer_v2_models__name__versions__version__infer_post": Scope.PREDICT,
+    "predict_v1_models__name__predict_post": Scope.PREDICT,
+    "predict_v1_models__name__versions__version__predict_post": Scope.PREDICT,
+    "create_v1_embeddings_post": Scope.PREDICT,
     "invocations_invocations_post": Scope.PREDICT,
     "model_invocations_models__name__invocations_post": Scope.PREDICT,
     "submit_v1_jobs_post": Scope.PREDICT,
@@ -179,6 +182,9 @@ _WORK: Final = "It makes a job of its caller, whose record has the owner."
 NOT_AUDITED: Final[dict[str, str]] = {
     "infer_v2_models__name__infer_post": _WORK,
     "infer_v2_models__name__versions__version__infer_post": _WORK,
+    "predict_v1_models__name__predict_post": _WORK,
+    "predict_v1_models__name__versions__version__predict_post": _WORK,
+    "create_v1_embeddings_post": _WORK,
     "invocations_invocations_post": _WORK,
     "model_invocations_models__name__invocations_post": _WORK,
     "submit_v1_jobs_post": _WORK,
