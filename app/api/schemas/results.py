@@ -52,6 +52,13 @@ def embeddings_json(outputs: Sequence[Tensor], model: str, encoding_format: str)
     return dumps({"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": 0, "total_tokens": 0}})
 
 
+def tool_result_json(outputs: Sequence[Tensor], id: int | str) -> bytes:
+    """Return `by_row` as the response to a tool call of the Model Context Protocol, as text and as an object."""
+    predictions = {"predictions": by_row(outputs)}
+    result = {"content": [{"type": "text", "text": dumps(predictions).decode()}], "structuredContent": predictions, "isError": False}
+    return dumps({"jsonrpc": "2.0", "id": id, "result": result})
+
+
 def infer_json(outputs: Sequence[Tensor], head: dict[str, Any]) -> bytes:
     """Return the response of the Open Inference Protocol without raw data, as JSON."""
     return dumps({**head, "outputs": protocol.write(outputs, [False] * len(outputs))[0]})

@@ -35,7 +35,7 @@ LISTS: Final = {"/v1/jobs", "/v1/trainings", "/v1/batches", "/v1/files", "/v1/sc
 SHARED: Final = {
     "infer_v2_models__name__infer_post", "infer_v2_models__name__versions__version__infer_post",
     "predict_v1_models__name__predict_post", "predict_v1_models__name__versions__version__predict_post",
-    "create_v1_embeddings_post", "invocations_invocations_post", "model_invocations_models__name__invocations_post",
+    "exchange_mcp_post", "create_v1_embeddings_post", "invocations_invocations_post", "model_invocations_models__name__invocations_post",
     "listed_v1_pipelines_get", "read_v1_pipelines__name__get", "trainers_v1_trainers_get",
     "listed_v1_limits_get", "listed_v1_models_get", "model_v1_models__name__get", "version_v1_models__name__versions__version__get",
     "remove_v1_models__name__versions__version__delete", "listed_v1_pools_get", "read_v1_stats_get", "read_v1_usage_get", "server_v2_get",
