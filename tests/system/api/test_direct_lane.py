@@ -120,6 +120,12 @@ def test_both_lanes_give_the_same_response_to_raw_tensors(apis: tuple[httpx.Clie
     assert (direct.status_code, seen(direct)) == (queue.status_code, seen(queue))
 
 
+def test_endpoints_of_other_protocols_take_the_direct_lane(apis: tuple[httpx.Client, httpx.Client]) -> None:
+    for path in ("/models/direct-line/invocations", "/v1/models/direct-line:predict"):
+        response = apis[0].post(path, json={"instances": [[1, 2, 3]]})
+        assert (response.json(), response.headers["celeriac-lane"]) == ({"predictions": [pytest.approx(14, abs=1e-3)]}, "direct")
+
+
 def seen(response: httpx.Response) -> Any:
     """The response without what identifies a request."""
     if response.status_code == 200:
