@@ -56,7 +56,7 @@ def test_columns_that_may_be_missing_are_optional() -> None:
     assert jsonschema_rs.is_valid(row_schema(MIXED), {"n": 1, "age": None})
 
 
-def test_a_large_sample_is_no_example() -> None:
+def test_a_large_sample_is_not_shown() -> None:
     wide = manifest(TensorSpec("input", "FP64", (-1, 100)))
     assert example_row(with_sample(wide, input=[0.0] * 200)) is None
     assert "examples" not in input_schema(TABLE)["properties"]["rows"]

@@ -60,5 +60,7 @@ class EmbeddingRequest(RequestBody):
             raise InvalidInput(f"Field input must be a text or a list of 1 to {MOST_TEXTS} texts.", pointer="/input")
         for index, text in enumerate(texts):
             if not isinstance(text, str):
-                raise InvalidInput("Field input must hold texts. This server has no tokens: send the text itself.", pointer=f"/input/{index}")
+                raise InvalidInput(
+                    "Field input must hold texts. This server has no tokens: send the text itself.", pointer=f"/input/{index}"
+                )
         return texts

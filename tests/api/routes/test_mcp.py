@@ -88,7 +88,7 @@ async def test_another_version_of_the_protocol_is_refused_with_those_that_exist(
     assert "2025-11-25" in response.json()["error"]["data"]["supported"]
 
 
-async def test_there_is_no_stream_and_no_batch_of_messages(api: httpx.AsyncClient) -> None:
+async def test_streams_and_batches_of_messages_are_refused(api: httpx.AsyncClient) -> None:
     assert (await api.get("/mcp", headers={"accept": "text/event-stream"})).status_code == 405
     for content, code in ((b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]', -32600), (b'{"id": 1}', -32600), (b"{", -32700)):
         response = await api.post("/mcp", content=content, headers={"content-type": "application/json"})
