@@ -130,6 +130,33 @@ PAUSED_DELIVERIES: Final = Gauge(
     "celeriac_paused_deliveries", "Deliveries that wait until their model is resumed.", ["model"], multiprocess_mode="mostrecent"
 )
 POOL_PAUSED: Final = Gauge("celeriac_pool_paused", "1 if the pool is paused, otherwise 0.", ["pool"], multiprocess_mode="mostrecent")
+POOL_WANTED: Final = Gauge(
+    "celeriac_pool_wanted_processes",
+    "Processes that the pool needs, which KEDA reads if it has an `slo`.",
+    ["pool"],
+    multiprocess_mode="mostrecent",
+)
+POOL_ARRIVAL_RATE: Final = Gauge(
+    "celeriac_pool_arrival_rate",
+    "Jobs that arrived per second within the last minute, of models with run times and not on the direct lane.",
+    ["pool"],
+    multiprocess_mode="mostrecent",
+)
+POOL_WAITING_WORK: Final = Gauge(
+    "celeriac_pool_waiting_work_seconds",
+    "Seconds that the jobs which wait are expected to run, all together.",
+    ["pool"],
+    multiprocess_mode="mostrecent",
+)
+POOL_OLDEST_WAIT: Final = Gauge(
+    "celeriac_pool_oldest_wait_seconds", "Time that the oldest delivery of a pool has waited.", ["pool"], multiprocess_mode="mostrecent"
+)
+POOL_WAIT_P95: Final = Gauge(
+    "celeriac_pool_wait_p95_seconds",
+    "95th percentile of the waits of jobs that ended within the last one to two minutes; 0 if none did.",
+    ["pool"],
+    multiprocess_mode="mostrecent",
+)
 WEBHOOK_ATTEMPTS: Final = Counter("celeriac_webhook_attempts", "Attempts to deliver a webhook, by outcome.", ["outcome"])
 WEBHOOK_SECONDS: Final = Histogram("celeriac_webhook_seconds", "Response time of webhook receivers.", buckets=_SECONDS)
 WEBHOOK_WAITING: Final = Gauge(

@@ -517,6 +517,14 @@ class Settings(BaseSettings):
         "",
         description="Comma-separated pools that an autoscaler starts from zero when jobs wait. They count as ready without workers. The chart sets it on the API.",
     )
+    pool_slo: str = Field(
+        "",
+        description="Comma-separated pools and the seconds within which their jobs start, for example `gpu=5,default=0.5`. `GET /v1/pools/{name}/wanted` says how many processes that takes. The chart sets it.",
+    )
+    pool_keep_warm: str = Field(
+        "",
+        description="Comma-separated pools and the seconds for which they want a process after their last job, at most 86400, for example `gpu=600`. Only with `pool_slo`. The chart sets it.",
+    )
     deletion_cost: bool = Field(
         False,
         description="Let a worker annotate its pod while it is busy, so that Kubernetes removes idle pods first. The chart sets it and grants the permission.",
@@ -633,6 +641,13 @@ class Settings(BaseSettings):
         weights(value)
         return value
 
+    @field_validator("pool_slo", "pool_keep_warm")
+    @classmethod
+    def _seconds_of_pools(cls, value: str) -> str:
+        """Refuse a time that is not a positive number, and what no pool can be named."""
+        seconds_by_pool(value)
+        return value
+
     @field_validator("owner_limits")
     @classmethod
     def _limits_that_exist(cls, value: str) -> str:
@@ -733,6 +748,21 @@ def prices(listed: str) -> Mapping[str, float]:
             raise ValueError(f"{element!r} is not POOL=PRICE with a price from 0 to 1000000. Use for example 'default=0.05,gpu=2.4'")
         pools[pool] = number
     return MappingProxyType(pools)
+
+
+def seconds_by_pool(listed: str) -> dict[str, float]:
+    """Return the seconds of each pool of a setting. Raises ValueError for a time that is not between 0.01 and 86400."""
+    pools = {}
+    for element in names(listed):
+        pool, _, text = element.partition("=")
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not POOL.fullmatch(pool) or not 0.01 <= seconds <= 86400:
+            raise ValueError(f"{element!r} is not POOL=SECONDS with a time from 0.01 to 86400. Use for example 'gpu=5,default=0.5'")
+        pools[pool] = seconds
+    return pools
 
 
 def service_links(environment: Mapping[str, str] = os.environ, prefix: str = _PREFIX) -> dict[str, str]:

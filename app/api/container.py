@@ -69,6 +69,7 @@ from app.services.model_pauses import ModelPauses
 from app.services.model_uploads import ModelUploads
 from app.services.models import ModelService
 from app.services.pipelines import PipelineService
+from app.services.pool_demand import PoolDemands
 from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
@@ -187,7 +188,8 @@ class Container:
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
-        self.pools = PoolService(redis, settings, catalog, pool_states, replies, loops.add("pools"))
+        demands = PoolDemands(redis, settings, self.direct.holds)
+        self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)

@@ -4,8 +4,8 @@ Jobs that wait count by the seconds that they are expected to run, not by their 
 
 - Work that has begun keeps its processes.
 - Work that arrives needs as many processes as it keeps busy, and some in reserve.
-- Work that waits must be gone when new processes have started and the rest of the promise is over. A process that would be needed for
-  less time than it takes to start is not added. Processes that start already count.
+- Work that waits must have begun when new processes have started and the rest of the promise is over. A process that would not be needed
+  for much longer than it takes to start is not added. Processes that start already count.
 - Batches have deadlines of their own. They use what there is, and add processes only if their deadlines need it.
 """
 
@@ -20,6 +20,8 @@ UTILIZATION: Final = 0.8
 """The share of their time that processes should be busy. Above it, waits grow quickly with random arrivals."""
 DEAD_BAND: Final = 1.2
 """A pool shrinks only if the need times this is below what there is, so that noise removes nothing."""
+_WORTH: Final = 1.5
+"""A new process must be needed for at least this many times as long as it takes to start, so that a pool does not overshoot."""
 _CHUNK_S: Final = 1.0
 """Work of batches is cut into parts of about this length, which cannot use more processes than there are parts."""
 
@@ -174,14 +176,22 @@ def wanted(demand: Demand, capacity: Capacity, promise: Promise) -> Wanted:
 
 def _promised(demand: Demand, capacity: Capacity, promise: Promise) -> float:
     """Return the processes that jobs with the promise need."""
-    reserve = demand.arriving / UTILIZATION
-    return demand.running_long + max(reserve, demand.arriving + _draining(demand, capacity, promise), _kept(demand, capacity, promise))
+    now = demand.running_long + max(_catching_up(demand, capacity, promise), _kept(demand, capacity, promise))
+    return max(demand.arriving / UTILIZATION, now)
+
+
+def _catching_up(demand: Demand, capacity: Capacity, promise: Promise) -> float:
+    """Return the processes that what arrives and what waits need beside long runs, at most one for each delivery."""
+    long = sum(model.arrival_rate * model.service_s for model in demand.models if model.service_s > promise.slo_s)
+    # Long runs are earlier arrivals, and as many of them end.
+    arriving = demand.arriving - min(long, demand.running_long)
+    return min(arriving + _draining(demand, capacity, promise), demand.waiting + demand.running - demand.running_long)
 
 
 def _draining(demand: Demand, capacity: Capacity, promise: Promise) -> float:
     """Return the processes that work needs which the present ones will not have begun when a pod that starts now is ready."""
     start_s = capacity.start_s
-    within_s = max(promise.slo_s - start_s, start_s)
+    within_s = max(promise.slo_s - start_s, start_s * _WORTH)
     # A job that runs longer still takes one process only.
     work_s = sum((model.waiting + model.arrival_rate * start_s) * min(model.service_s, within_s) for model in demand.models)
     free = max(0, capacity.ready - demand.running_long)
@@ -191,7 +201,7 @@ def _draining(demand: Demand, capacity: Capacity, promise: Promise) -> float:
 def _kept(demand: Demand, capacity: Capacity, promise: Promise) -> float:
     """Return how many of the present processes the waiting work needs, even if new ones would come too late for it."""
     work_s = sum(model.waiting * min(model.service_s, promise.slo_s) for model in demand.models)
-    return min(work_s / promise.slo_s, max(0, capacity.present - demand.running_long))
+    return min(work_s / promise.slo_s, demand.waiting, max(0, capacity.present - demand.running_long))
 
 
 def _for_deadlines(demand: Demand) -> float:
@@ -207,7 +217,7 @@ def _reasons(demand: Demand, capacity: Capacity, promise: Promise) -> Iterator[s
     if demand.waiting:
         yield (
             f"{demand.waiting} deliveries wait, with {demand.waiting_work_s:.1f} s of work. "
-            f"To start them in time takes {_draining(demand, capacity, promise):.1f} more processes."
+            f"To start them in time takes {_catching_up(demand, capacity, promise):.1f} processes."
         )
     if demand.deadlines:
         yield f"Work with deadlines needs {_for_deadlines(demand):.2f} processes."

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from app.core.jobs import State
 from app.core.models import Manifest
@@ -28,7 +28,8 @@ _TIMES: Final = len(BOUNDS_S) + 1
 _ENDED: Final = {State.SUCCEEDED: 1, State.FAILED: 2, State.CANCELLED: 3, State.EXPIRED: 4}
 _ROWS, RUN, WAITS, RUNS = 5, 6, 7, 7 + _TIMES
 """Lanes of the rows and of the run time, and the first lanes of the histograms of waits and of runs."""
-BUCKET: Final = struct.calcsize(f">5I2q{2 * _TIMES}I")
+_LAYOUT: Final = struct.Struct(f">5I2q{2 * _TIMES}I")
+BUCKET: Final = _LAYOUT.size
 """Bytes of a bucket: submitted jobs, those that ended by state, rows, run time, and the histograms of waits and runs."""
 LANES: Final = 7 + 2 * _TIMES
 
@@ -102,6 +103,11 @@ class Figures:
 
     lanes: Sequence[int] = (0,) * LANES
 
+    @classmethod
+    def unpack(cls, stored: bytes) -> Self:
+        """Decode a bucket. Its end may be missing."""
+        return cls(_LAYOUT.unpack(stored.ljust(BUCKET, b"\0")))
+
     @property
     def submitted(self) -> int:
         """Jobs that were accepted."""
@@ -120,6 +126,32 @@ class Figures:
     def run_s(self) -> float:
         """Seconds that processes spent on jobs. Jobs of one delivery share them."""
         return self.lanes[RUN] * UNIT_S
+
+    @property
+    def ran(self) -> int:
+        """Jobs that ran."""
+        return sum(self.lanes[WAITS:RUNS])
+
+    @property
+    def waits(self) -> Sequence[int]:
+        """The histogram of waits."""
+        return self.lanes[WAITS:RUNS]
+
+
+def quantile(counts: Sequence[int], share: float) -> float | None:
+    """Return a quantile of a histogram in seconds, interpolated within its bucket; None if the histogram is empty.
+
+    Args:
+        counts: How many times are in each bucket of `BOUNDS_S`.
+        share: Between 0 and 1.
+    """
+    rank, below = share * sum(counts), 0
+    for at, count in enumerate(counts):
+        if count and below + count >= rank:
+            least, most = BOUNDS_S[at - 1] if at else 0.0, BOUNDS_S[min(at, len(BOUNDS_S) - 1)]
+            return float(least + (most - least) * (rank - below) / count)
+        below += count
+    return None
 
 
 @dataclass(slots=True)

@@ -97,6 +97,10 @@ class DirectVersions:
         if self.lane is not None:
             self.lane.close()
 
+    def holds(self, name: str, version: str) -> bool:
+        """Return whether this process predicts with a version itself."""
+        return (name, version) in self._held
+
     def choice(self, name: str, version: Version) -> Choice:
         """Return the lane of a version of the model `name`, and why."""
         manifest = version.manifest

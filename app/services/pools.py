@@ -22,9 +22,11 @@ from app.broker.replies import Replies
 from app.core import audit, callers
 from app.core.audit import Action, Target
 from app.core.errors import PoolNotFound, shown
+from app.core.models import POOL
 from app.core.pools import PoolMode, PoolState
 from app.loops import IDLE_S, Loop
 from app.services.catalog import Catalog
+from app.services.pool_demand import UNNAMED, PoolDemand, PoolDemands
 from app.services.pool_states import PoolStates
 from app.settings import Settings
 from app.store import concurrency, keys, pools
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _REFRESH_S: Final = 1.0
+_MEASURE_S: Final = 5.0
+"""Seconds between two measurements of pools with a promise, for the metrics."""
 _ACTIONS: Final = {PoolMode.PAUSED: Action.POOL_PAUSED, PoolMode.DRAINING: Action.POOL_DRAINED, PoolMode.ACTIVE: Action.POOL_RESUMED}
 _OUTSIDE: Final = "The API does not read the cluster, so this shows what Redis knows. Set cluster.read=true in the values of the chart."
 
@@ -52,6 +56,7 @@ class PoolOverview:
         autoscaled: Pools that an autoscaler starts from zero.
         scaling: What the cluster reports by pool, or None if the API does not read it or it does not answer.
         note: Why the cluster reports nothing, or None.
+        demand: What each pool has to do and wants.
     """
 
     depths: Mapping[str, QueueDepth]
@@ -61,13 +66,21 @@ class PoolOverview:
     autoscaled: Collection[str]
     scaling: Mapping[str, Scaling] | None
     note: str | None
+    demand: Mapping[str, PoolDemand]
 
 
 class PoolService:
     """The pools that a model names, that a worker belongs to, or that the release has in the cluster."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog, states: PoolStates, replies: Replies, loop: Loop
+        self,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        catalog: Catalog,
+        states: PoolStates,
+        replies: Replies,
+        demands: PoolDemands,
+        loop: Loop,
     ) -> None:
         self._client = client
         self._selector = settings.cluster_selector
@@ -75,7 +88,9 @@ class PoolService:
         self._catalog = catalog
         self._states = states
         self._replies = replies
+        self._demands = demands
         self._loop = loop
+        self._measure_at = time.monotonic() + _MEASURE_S
         self._measured: set[str] = set()
         self._read_again_at = 0.0
         self._cluster: Pools | None = None
@@ -101,6 +116,11 @@ class PoolService:
         self._measured |= self._names()
         for pool in self._measured:
             metrics.POOL_PAUSED.labels(pool).set(self._states.paused(pool) is not None)
+        if time.monotonic() >= self._measure_at:
+            self._measure_at = time.monotonic() + _MEASURE_S
+            for pool in self._demands.promised:
+                with self._loop.item(f"the demand of the pool {pool}"):
+                    await self.demand(pool)
         return 0.0
 
     async def overview(self) -> PoolOverview:
@@ -110,7 +130,31 @@ class PoolService:
         names = sorted(self._catalog.pools() | (scaling or {}).keys() | states.keys())
         depths = await queue_depth.read(self._client, names)
         held_back = {pool: sum(await concurrency.held_back(self._client, queues.queues(pool))) for pool in names}
-        return PoolOverview(depths, held_back, states, self._catalog.workers, self._catalog.autoscaled, scaling, note)
+        demand = {pool: await self._demand(pool, (scaling or {}).get(pool)) for pool in names}
+        return PoolOverview(depths, held_back, states, self._catalog.workers, self._catalog.autoscaled, scaling, note, demand)
+
+    async def demand(self, pool: str) -> PoolDemand:
+        """Return what a pool has to do and how many processes it wants.
+
+        A scaler may ask before the first model or worker names the pool.
+
+        Raises:
+            PoolNotFound: No pool can have the name.
+            KeyRestricted: The caller may not use the pool.
+        """
+        if not POOL.fullmatch(pool):
+            raise PoolNotFound(f"Pool {shown(pool)} does not exist. Names of pools have lowercase letters, digits and -, for example gpu.")
+        callers.check_pool(pool)
+        if pool not in self._names() and pool not in self._demands.promised:
+            return UNNAMED
+        scaling, _ = await self._ask_cluster()
+        return await self._demand(pool, (scaling or {}).get(pool))
+
+    async def _demand(self, pool: str, scaling: Scaling | None) -> PoolDemand:
+        leaving = scaling.leaving if scaling else ()
+        workers = [worker for worker in self._catalog.workers if worker.pool == pool and worker.host not in leaving]
+        starting = max(0, scaling.wanted - scaling.ready) if scaling else 0
+        return await self._demands.read(pool, workers, starting, self._states.states.get(pool))
 
     async def pause(self, pool: str, reason: str) -> PoolState:
         """Let the workers of a pool take no more deliveries. They complete what runs.

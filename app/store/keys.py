@@ -122,6 +122,9 @@ API_KEYS_CHANGED: Final = f"{PREFIX}event:api-keys"
 POOL_STATES: Final = f"{PREFIX}pools:states"
 """Hash pool -> JSON of its state, for a pool that is paused or draining: until it is resumed."""
 
+START_SECONDS: Final = f"{PREFIX}pools:start-seconds"
+"""Hash pool -> the seconds that its last worker took to start. A field stays, so that it is known while the pool has no worker."""
+
 POOLS_CHANGED: Final = f"{PREFIX}event:pools"
 """Channel: the name of a pool whose state changed."""
 

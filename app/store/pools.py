@@ -34,6 +34,12 @@ async def read_all(client: redis.asyncio.Redis) -> dict[str, PoolState]:
     return {name: state for name, state in decoded.items() if state is not None}
 
 
+async def start_seconds(client: redis.asyncio.Redis, pool: str) -> float | None:
+    """Return how long the last worker of a pool took to start, or None if none has started yet."""
+    stored: Any = await client.hget(keys.START_SECONDS, pool)
+    return None if stored is None else readable("start of a worker", pool, [stored], float)
+
+
 def read(client: redis.Redis, pool: str) -> PoolState | None:
     """Return the state of a pool, or None if it is active."""
     text: Any = client.hget(keys.POOL_STATES, pool)

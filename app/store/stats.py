@@ -121,6 +121,35 @@ async def read(client: redis.asyncio.Redis, wanted: Sequence[Series], start: int
     return Chunks(start, (end - start) // step_s, step_s, level.seconds, level.count, start // length, chunks)
 
 
+async def bucket(client: redis.asyncio.Redis, wanted: Sequence[Series], at: float, seconds: int) -> list[Figures]:
+    """Return the figures of each series in the minute, half hour or day of a time.
+
+    Args:
+        client: A connection to Redis.
+        wanted: The series.
+        at: The time, seconds since 1970.
+        seconds: The length of the bucket, that of one of the levels.
+    """
+    level = next(level for level in _LEVELS if level.seconds == seconds)
+    chunk, place = divmod(int(at) // seconds, level.count)
+    first = _HEADER + (level.first + place) * BUCKET
+    call = scripts.Call("read_stats", tuple(level.key(f"{chunk}:{each}") for each in wanted), (first, first + BUCKET - 1))
+    return [Figures.unpack(part) for part in (await scripts.run_async(client, call) if wanted else ())]
+
+
+async def last_submitted(client: redis.asyncio.Redis, wanted: Sequence[Series], now: float, within_s: float) -> float | None:
+    """Return the end of the last minute in which jobs of any of the series were submitted, at most `now`; None if it was not `within_s`."""
+    begin = int(now - within_s) // 60 * 60
+    chunks = await read(client, wanted, begin, int(now) // 60 * 60 + 60, 60)
+    latest: int | None = None
+    for number, stored in enumerate(chunks.stored):
+        hour = chunks.first + number // len(wanted)
+        for minute in range(-(-len(stored) // BUCKET)):
+            if any(stored[minute * BUCKET : minute * BUCKET + 4]):
+                latest = max(latest or 0, (hour * chunks.buckets + minute + 1) * 60)
+    return min(now, latest) if latest is not None and latest > begin else None
+
+
 async def sweep(client: redis.asyncio.Redis) -> int:
     """Drop series whose figures have all expired from the index. Return how many series are left."""
     await client.zremrangebyscore(keys.STATS, "-inf", time.time() - _KEPT_DAYS_S)

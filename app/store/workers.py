@@ -25,6 +25,7 @@ class Worker:
     """The heartbeat of one worker.
 
     `ready` and `loading` list [name, version], `refused` lists [name, version, reason]. `processes` is the number of pool processes.
+    `start_s` is the seconds from the start of the worker until it took deliveries, 0 before.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Worker:
     ready: list[list[str]] = field(default_factory=list)
     loading: list[list[str]] = field(default_factory=list)
     refused: list[list[str]] = field(default_factory=list)
+    start_s: float = 0.0
 
     @property
     def host(self) -> str:
@@ -55,6 +57,8 @@ def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest], be
         pipe.hset(keys.WORKERS, worker.name, orjson.dumps(asdict(worker)))
         for manifest in inferred:
             pipe.hset(keys.MANIFESTS, f"{manifest.name}/{manifest.version}", orjson.dumps(manifest.as_dict()))
+        if worker.start_s and (before is None or not before.start_s):
+            pipe.hset(keys.START_SECONDS, worker.pool, worker.start_s)
         if changed:
             tables.changed(pipe)
         added, *_ = pipe.execute()

@@ -26,15 +26,19 @@ class Status:
 
     Attributes:
         paused: The state of the worker's pool, if it is paused. Such a worker is ready, and takes no delivery.
+        start_s: Seconds from the start of the worker until the queue was consumed for the first time, 0 before.
     """
 
-    def __init__(self, loading: Callable[[], Collection[tuple[str, str]]], waits: Callable[[], str] = str) -> None:
+    def __init__(self, loading: Callable[[], Collection[tuple[str, str]]], began: float, waits: Callable[[], str] = str) -> None:
         """Start as a worker that loads its models.
 
         Args:
             loading: Returns the versions whose smoke test has not ended, as (name, version).
+            began: Monotonic time when the worker began to start.
             waits: Returns why models cannot be read now, or an empty string.
         """
+        self._began = began
+        self.start_s = 0.0
         self._loading = loading
         self._waits = waits
         self._started = False
@@ -47,6 +51,11 @@ class Status:
     def touch(self) -> None:
         """Note that the event loop turns."""
         self._started, self.beat = True, time.monotonic()
+
+    def consume(self) -> None:
+        """Note that the queue is consumed."""
+        self.consuming = True
+        self.start_s = self.start_s or round(time.monotonic() - self._began, 3)
 
     def live(self) -> tuple[bool, str]:
         """Return the answer of /livez, and why."""
@@ -85,7 +94,7 @@ class Health(Periodic):
         self.pauses = Pauses(self.loop)
         self.status: Status = parent.controller.status
         self.tick_now(parent)
-        self.status.consuming = True
+        self.status.consume()
 
     def stop(self, parent: Any) -> None:
         """Report that the queue is not consumed."""

@@ -49,6 +49,7 @@ class Heartbeat(Periodic):
             ready=[list(key) for key in models.loaded if key not in models.arriving],
             loading=[list(key) for key in models.arriving],
             refused=[[*key, reason] for key, reason in models.refused.items()],
+            start_s=parent.status.start_s,
         )
         models.count()
         workers.report(main_process.redis(), worker, models.inferred.values(), self.reported)

@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 import socket
+import time
 import warnings
 from types import MappingProxyType
 from typing import Final
@@ -25,6 +26,7 @@ def serve(more: Handlers = _NONE) -> None:
     Args:
         more: Handlers of kinds of tasks that `app.worker.kinds` does not have.
     """
+    began = time.monotonic()
     configured = settings()
     refuse_unfit(configured)
     directory = configured.state / "metrics" / f"worker-{os.getpid()}"
@@ -34,7 +36,7 @@ def serve(more: Handlers = _NONE) -> None:
     directory.mkdir(parents=True)
     _name_metric_files()
     try:
-        code = _run(configured, more)
+        code = _run(configured, more, began)
         # Here: Celery is imported by now.
         from app.worker.shutdown import end_process
     finally:
@@ -50,7 +52,7 @@ def _name_metric_files() -> None:
     values.ValueClass = values.MultiProcessValue(lambda: f"process{getattr(current_process(), 'index', 'main')}")
 
 
-def _run(configured: Settings, more: Handlers) -> int:
+def _run(configured: Settings, more: Handlers, began: float) -> int:
     from app.runtime.threads import start_none
 
     start_none()
@@ -85,7 +87,7 @@ def _run(configured: Settings, more: Handlers) -> int:
     predict.run = predict_rows.predict_in_task
     imports.load(configured.imports)
     models = Models(configured)
-    status = Status(lambda: models.pending, lambda: models.mirror.trouble if models.mirror else "")
+    status = Status(lambda: models.pending, began, lambda: models.mirror.trouble if models.mirror else "")
     probes.serve(configured.worker_host, configured.worker_port, {"/livez": status.live, "/readyz": status.ready}, status.registry)
     if models.mirror:
         models.mirror.open(lambda: bool(models.repository.models()))

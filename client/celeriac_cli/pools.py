@@ -39,6 +39,7 @@ def pools(context: typer.Context, wide: Wide = False, json: JSON = False, url: U
         "running",
         "workers",
         "processes",
+        "wanted",
         "pods ready",
         "of",
         "least",
@@ -89,10 +90,11 @@ def _row(pool: dict[str, Any]) -> tuple[Any, ...]:
     return (
         pool["pool"],
         pool.get("state"),
-        # Servers of earlier releases have no service tiers.
+        # Servers of earlier releases have no service tiers and no demand.
         *(pool["waiting"].get(queue) for queue in ("priority", "interactive", "bulk", "flex")),
         pool.get("held_back"),
         *(pool[name] for name in ("running", "workers", "processes")),
+        (pool.get("demand") or {}).get("wanted"),
         *(pods.get(name) for name in ("ready", "wanted", "minimum", "maximum")),
         event and f"{event['at']} {event['reason']}",
     )

@@ -37,14 +37,27 @@ def test_one_slow_job_behind_many_fast_ones_counts_by_its_time() -> None:
 
 def test_work_that_arrives_keeps_a_reserve() -> None:
     arriving = Demand((ModelDemand(10.0, 0.8, 0),))
-    assert wanted(arriving, ONE_POD, PROMISE).processes == 14  # of which 6 drain what waits when they are ready
-    assert wanted(arriving, replace(ONE_POD, ready=10), PROMISE).processes == 10
+    assert wanted(arriving, ONE_POD, PROMISE).processes == 10
+    assert wanted(replace(arriving, waiting=3, running=2), ONE_POD, PROMISE).processes == 10
+    # Two processes fall behind while others start, which then catch up.
+    assert wanted(replace(arriving, waiting=40, running=2), ONE_POD, PROMISE).processes == 12
+
+
+def test_a_burst_is_not_taken_for_arrivals_that_continue() -> None:
+    burst = Demand((ModelDemand(8 / 60, 20.0, 8),), waiting=8)
+    assert wanted(burst, ONE_POD, PROMISE).processes == 8
+
+
+def test_long_runs_are_not_counted_again_as_arrivals() -> None:
+    steady = Demand((ModelDemand(0.5, 20.0, 0),), running=10, running_long=10)
+    assert wanted(steady, Capacity(14, start_s=30.0), PROMISE).processes == 14
+    assert wanted(steady, Capacity(20, start_s=30.0), PROMISE).processes == 13
 
 
 def test_pods_that_start_are_not_wanted_twice() -> None:
     behind = Demand((ModelDemand(10.0, 0.8, 40),), 40, 2)
     alone, helped = (wanted(behind, replace(ONE_POD, starting=count), PROMISE).processes for count in (0, 12))
-    assert (alone, helped) == (18, 12)
+    assert (alone, helped) == (15, 11)
 
 
 def test_a_batch_of_a_day_adds_no_pod_at_night() -> None:
@@ -87,7 +100,7 @@ def test_the_reasons_name_each_part() -> None:
     assert wanted(demand, ONE_POD, PROMISE).reasons == (
         "2 deliveries run, 1 of them longer than 5 s.",
         "2.00 jobs arrive per second and keep 1.00 processes busy.",
-        "3 deliveries wait, with 1.5 s of work. To start them in time takes 0.1 more processes.",
+        "3 deliveries wait, with 1.5 s of work. To start them in time takes 1.1 processes.",
         "Work with deadlines needs 0.12 processes.",
     )
 

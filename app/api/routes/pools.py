@@ -15,6 +15,7 @@ from app.api.schemas.problems import PROBLEMS
 from app.api.server.plain_route import PlainRoute
 from app.core.pools import PoolMode, PoolState
 from app.core.timestamps import rfc3339
+from app.services.pool_demand import PoolDemand
 from app.services.pools import PoolOverview
 from app.services.requests.pools import StateChange
 
@@ -27,6 +28,16 @@ async def listed(request: Request) -> Response:
     """Lists every pool that a model names, that a worker belongs to, or that the release has in the cluster."""
     overview = await container(request).pools.overview()
     return json_response(schemas.Pools(items=[present(pool, overview) for pool in overview.depths], note=overview.note))
+
+
+@router.get("/{name}/wanted", **schemas.WANTED)
+async def wanted(request: Request) -> Response:
+    """Returns how many processes a pool needs to start its jobs within the promised time.
+
+    `CELERIAC_POOL_SLO` sets the time, and KEDA reads the answer. It is at most a second old. A pool without work wants 0, and so does one that no model and no worker names yet.
+    """
+    name = request.path_params["name"]
+    return json_response(schemas.PoolWanted(pool=name, **_demand(await container(request).pools.demand(name))))
 
 
 @router.post("/{name}/pause", **schemas.PAUSE)
@@ -70,6 +81,21 @@ def _state(pool: str, state: PoolState | None) -> schemas.PoolState:
     }
 
 
+def _demand(read: PoolDemand) -> schemas.Demand:
+    work, result = read.demand, read.wanted
+    return {
+        "wanted": result.processes,
+        "pods": result.pods,
+        "slo_s": read.promise.slo_s if read.promise else None,
+        "arrival_rate": round(work.arrival_rate, 4),
+        "waiting_work_s": round(work.waiting_work_s, 4),
+        "oldest_wait_s": round(work.oldest_wait_s, 3),
+        "wait_p95_s": None if read.wait_p95_s is None else round(read.wait_p95_s, 4),
+        "start_s": read.capacity.start_s,
+        "reasons": list(result.reasons),
+    }
+
+
 def present(pool: str, overview: PoolOverview) -> schemas.Pool:
     """Return one pool as JSON types."""
     workers = [worker for worker in overview.workers if worker.pool == pool]
@@ -102,6 +128,7 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
         "running": depth.running,
         "workers": len(workers),
         "processes": sum(worker.processes for worker in workers),
+        "demand": _demand(overview.demand[pool]),
         "scaling": scaling,
         "obstacles": obstacles,
     }

@@ -65,6 +65,25 @@ class PoolState(TypedDict):
     reason: Annotated[str | None, Field(description="Reason that the caller gave.")]
 
 
+class Demand(TypedDict):
+    """What a pool has to do, and what it wants."""
+
+    wanted: Annotated[int, Field(description="Processes that the pool needs; 0 if it needs none.")]
+    pods: Annotated[int, Field(description="Pods that have these processes. Without a living worker, a pod counts as one process.")]
+    slo_s: Annotated[
+        float | None, Field(description="Seconds within which jobs start; null if the pool has no promise and counts deliveries.")
+    ]
+    arrival_rate: Annotated[
+        float,
+        Field(description="Jobs that arrived per second within the last minute, of models with run times and not on the direct lane."),
+    ]
+    waiting_work_s: Annotated[float, Field(description="Seconds that the jobs which wait are expected to run, all together.")]
+    oldest_wait_s: Annotated[float, Field(description="Seconds that the oldest delivery has waited.")]
+    wait_p95_s: Annotated[float | None, Field(description="95th percentile of recent waits in seconds; null if no job has ended lately.")]
+    start_s: Annotated[float, Field(description="Seconds that the last worker took to start; 0 if none has started.")]
+    reasons: Annotated[list[str], Field(description="What the number follows from, in sentences.")]
+
+
 class Pool(PoolState):
     """Workers with the same models and queues."""
 
@@ -73,6 +92,7 @@ class Pool(PoolState):
     running: Annotated[int, Field(description="Deliveries that workers process.")]
     workers: Annotated[int, Field(description="Workers with a recent heartbeat.")]
     processes: Annotated[int, Field(description="Predictions that the workers can run at once.")]
+    demand: Annotated[Demand, Field(description="What the pool has to do and wants, at most a second old.")]
     scaling: Annotated[PoolScaling | None, Field(description="State of the pods; null outside Kubernetes.")]
     obstacles: Annotated[list[str], Field(description="Reasons why the pool does not work or grow, in sentences.")]
 
@@ -82,6 +102,12 @@ class Pools(TypedDict):
 
     items: list[Pool]
     note: Annotated[str | None, Field(description="Why the state of the cluster is missing; null if it is present.")]
+
+
+class PoolWanted(Demand):
+    """How many processes a pool wants."""
+
+    pool: str
 
 
 def _none() -> None: ...
@@ -94,6 +120,7 @@ def _by_name(name: Name) -> None: ...
 
 
 LIST: Final = documented(_none, Pools, response_description="Every pool.")
+WANTED: Final = documented(_by_name, PoolWanted, response_description="What the pool wants.")
 PAUSE: Final = documented(_change, PoolState, response_description="The pool, paused.")
 DRAIN: Final = documented(_change, PoolState, response_description="The pool, draining.")
 RESUME: Final = documented(_by_name, PoolState, response_description="The pool, active.")

@@ -59,6 +59,11 @@ class Pools(Resource):
         """Every pool: waiting and running jobs, workers, whether it is paused, and what keeps it from scaling."""
         return self._items("/v1/pools")
 
+    def wanted(self, name: str) -> Record:
+        """How many processes it needs to start its jobs in time, and why. Raises NotFoundError."""
+        record: Record = self._transport.get(f"/v1/pools/{name}/wanted")
+        return record
+
     def pause(self, name: str, *, reason: str = "") -> Record:
         """Let its workers take no more jobs. Jobs are accepted and wait. Raises NotFoundError."""
         record: Record = self._transport.post(f"/v1/pools/{name}/pause", {"reason": reason})

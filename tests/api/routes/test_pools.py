@@ -18,6 +18,7 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
     await api.post("/v1/jobs", json={"model": "digits", "inputs": [ROW]})
     reported = (await api.get("/v1/pools")).json()
     [pool] = reported["items"]
+    assert pool.pop("demand")["wanted"] == 1
     assert pool == {
         "pool": "default",
         "state": "active",

@@ -17,6 +17,7 @@ from app.broker.queue_depth import QueueDepth
 from app.cluster.scaling import Scaling
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
+from app.services.pool_demand import UNNAMED
 from app.services.pools import PoolOverview
 from app.store import workers
 from tests.api.conftest import Worker, running
@@ -98,6 +99,6 @@ def test_pods_that_are_terminating_are_not_counted_as_workers() -> None:
     living = [WORKER, replace(WORKER, name="default@celeriac-worker-default-5d-2-1")]
     seen = Scaling(0, 0, 0, 5, None, [], frozenset({"celeriac-worker-default-5d-2"}))
     depths = {"default": QueueDepth(0, 0, 0, 0, 0)}
-    shown = pools.present("default", PoolOverview(depths, {"default": 0}, {}, living, (), {"default": seen}, None))
+    shown = pools.present("default", PoolOverview(depths, {"default": 0}, {}, living, (), {"default": seen}, None, {"default": UNNAMED}))
     assert (shown["workers"], shown["processes"]) == (1, 2)
     assert shown["scaling"] == {"wanted": 0, "ready": 0, "minimum": 0, "maximum": 5, "last_event": None}

@@ -59,6 +59,7 @@ function Pool({ pool, operate, reload }) {
     ...sometimes.filter(([, number]) => number > 0),
     ["Running", pool.running],
     ["Processes", pool.processes],
+    ["Wanted", pool.demand.wanted],
     ["Workers", pool.workers],
     ...(scaling ? [["Replicas ready", `${scaling.ready} of ${scaling.wanted}`]] : []),
   ];
@@ -76,6 +77,10 @@ function Pool({ pool, operate, reload }) {
     </div>
     ${pool.since && html`<p class="quiet">Since <${Time} at=${pool.since} />${pool.by && ` by ${pool.by.name}`}${pool.reason && `: ${pool.reason}`}</p>`}
     <dl class="figures">${figures.map(([name, value]) => html`<div><dt>${name}</dt><dd>${typeof value === "number" ? count(value) : value}</dd></div>`)}</dl>
+    ${pool.demand.slo_s !== null &&
+    html`<details><summary>Jobs start within ${pool.demand.slo_s} s</summary>
+      <ul class="notes">${pool.demand.reasons.map((text) => html`<li>${text}</li>`)}</ul>
+    </details>`}
     ${scaling && scaling.minimum !== null && html`<p class="quiet">Between ${scaling.minimum} and ${scaling.maximum} replicas.</p>`}
     ${pool.obstacles.length > 0 && html`<ul class="notes">${pool.obstacles.map((text) => html`<li>${text}</li>`)}</ul>`}
   </section>`;
