@@ -153,8 +153,68 @@ def test_keda_is_a_user_of_its_own_where_redis_has_users() -> None:
     assert authentication(redis__usersSecret="users") == [{"parameter": "password", "name": "users", "key": "keda"}]
 
 
+def test_a_pool_with_a_promise_asks_the_api_how_many_processes_it_wants() -> None:
+    spec = scaler("default", pools__default={"slo": "5s", "processes": 4})
+    assert spec["triggers"] == [
+        {
+            "name": "slo",
+            "type": "metrics-api",
+            "metadata": {
+                "url": "http://demo-celeriac-api.ml.svc:8000/v1/pools/default/wanted",
+                "valueLocation": "wanted",
+                "targetValue": "1",
+                "authMode": "bearer",
+            },
+            "authenticationRef": {"name": "demo-celeriac-api"},
+        }
+    ]
+    assert spec["advanced"]["scalingModifiers"] == {"formula": "slo", "target": "4", "activationTarget": "0", "metricType": "AverageValue"}
+    assert spec["pollingInterval"] == 2
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
+    assert spec["fallback"] == {"failureThreshold": 3, "replicas": 1, "behavior": "currentReplicasIfHigher"}
+
+
+def test_keda_asks_the_api_with_the_key_of_the_metrics() -> None:
+    key = one("TriggerAuthentication", "api", pools__default__slo="5s")["spec"]["secretTargetRef"]
+    assert key == [{"parameter": "token", "name": "demo-celeriac-passwords", "key": "metrics-key"}]
+
+
+def test_without_keys_keda_asks_the_api_without_one() -> None:
+    values: dict[str, Any] = {"pools__default__slo": "5s", "auth__mode": "none"}
+    [trigger] = scaler("default", **values)["triggers"]
+    assert "authMode" not in trigger["metadata"]
+    assert "authenticationRef" not in trigger
+    assert [o["metadata"]["name"] for o in objects(**values) if o["kind"] == "TriggerAuthentication"] == ["demo-celeriac-redis"]
+
+
+def test_the_length_of_the_queues_counts_while_the_api_does_not_answer() -> None:
+    spec = scaler("default", pools__default__slo="5s", keda__fallbackByLength=True)
+    assert spec["advanced"]["scalingModifiers"]["formula"] == f"slo ?? ({PAUSED} {WAITING} + bulk + bulkBacklog + running)"
+    assert [t["name"] for t in spec["triggers"]] == ["slo", *WAITING.split(" + "), "bulk", "bulkBacklog", "running", "paused"]
+    assert spec["fallback"]["behavior"] == "scalingModifiers"
+
+
+def test_the_api_knows_what_pools_have_promised() -> None:
+    values: dict[str, Any] = {"pools": {"default": {"slo": "500ms"}, "gpu": {"slo": 30, "keepWarm": "10m"}, "plain": {}}}
+    config = environment(**values)
+    assert (config["CELERIAC_POOL_SLO"], config["CELERIAC_POOL_KEEP_WARM"]) == ("default=0.5,gpu=30", "gpu=600")
+    assert not {"CELERIAC_POOL_SLO", "CELERIAC_POOL_KEEP_WARM"} & environment().keys()
+
+
+def test_keda_reaches_the_api_if_policies_restrict_it() -> None:
+    values: dict[str, Any] = {"networkPolicy": {"enabled": True, "ingressNamespace": "ingress"}, "pools__default__slo": "5s"}
+    rules = one("NetworkPolicy", "api", **values)["spec"]["ingress"]
+    callers = [peer.get("namespaceSelector", {}).get("matchLabels") for rule in rules for peer in rule["from"]]
+    assert {"kubernetes.io/metadata.name": "keda"} in callers
+
+
 def scaler(pool: str, **values: Any) -> dict[str, Any]:
     return dict(one("ScaledObject", f"worker-{pool}", **values)["spec"])
+
+
+def environment(**values: Any) -> dict[str, str]:
+    [container] = one("Deployment", "api", **values)["spec"]["template"]["spec"]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
 
 
 def authentication(**values: Any) -> list[dict[str, str]]:

@@ -189,6 +189,23 @@ first, then the longest ones.
 {{- join "," $prices }}
 {{- end }}
 
+{{/* A duration as seconds: "500ms" is 0.5, "5s" and 5 are 5, "10m" is 600. Empty if it is. */}}
+{{- define "celeriac.seconds" -}}
+{{- with include "celeriac.text" . }}
+{{- $unit := regexFind "[a-z]*$" . }}
+{{- mulf (trimSuffix $unit . | float64) (get (dict "" 1.0 "ms" 0.001 "s" 1.0 "m" 60.0 "h" 3600.0) $unit) }}
+{{- end }}
+{{- end }}
+
+{{/* A duration of each pool, as a setting of the API: (dict "root" $ "value" "slo") gives `default=5,gpu=30`. */}}
+{{- define "celeriac.pools.seconds" -}}
+{{- $listed := list }}
+{{- range $name, $pool := include "celeriac.pools" .root | fromYaml }}
+{{- with include "celeriac.seconds" (get $pool $.value) }}{{ $listed = append $listed (printf "%s=%s" $name .) }}{{ end }}
+{{- end }}
+{{- join "," $listed }}
+{{- end }}
+
 {{/* `rollingUpdate` of a Deployment: (dict "rollout" … "surge" 1). What is empty follows from the other, for both cannot be 0. */}}
 {{- define "celeriac.rollout" -}}
 {{- $surge := ternary .surge .rollout.maxSurge (eq (toString .rollout.maxSurge) "") }}
