@@ -15,6 +15,7 @@ from tests.documentation.blocks import EXECUTED, SHOWN, Block, block, blocks, ex
 from tests.documentation.tables import ROOT
 
 CHART: Final = "charts/celeriac/README.md"
+SCALE_BY_WAITING_TIME: Final = "docs/how-to/scale-by-waiting-time.md"
 SCALE_TO_ZERO: Final = "docs/how-to/scale-to-zero.md"
 FEWEST: Final = 40
 """Fewer executed blocks than this mean that the tests are not recognized."""
@@ -57,7 +58,11 @@ def test_the_tests_of_blocks_are_recognized() -> None:
 def test_examples_of_values_keep_to_the_charts_schema() -> None:
     schema = jsonschema_rs.validator_for(orjson.loads((ROOT / "charts/celeriac/values.schema.json").read_bytes()))
     defaults = yaml.safe_load((ROOT / "charts/celeriac/values.yaml").read_text())
-    for code in (block(CHART, "commonLabels", "yaml"), block(SCALE_TO_ZERO, "cooldownSeconds", "yaml")):
+    for code in (
+        block(CHART, "commonLabels", "yaml"),
+        block(SCALE_BY_WAITING_TIME, "slo: 5s", "yaml"),
+        block(SCALE_TO_ZERO, "cooldownSeconds", "yaml"),
+    ):
         values = merged(defaults, yaml.safe_load(code))
         assert [error.message for error in schema.iter_errors(values)] == []
         assert [error.message for error in schema.iter_errors(values | {"unknown": 1})] != []

@@ -34,7 +34,8 @@ async def listed(request: Request) -> Response:
 async def wanted(request: Request) -> Response:
     """Returns how many processes a pool needs to start its jobs within the promised time.
 
-    `CELERIAC_POOL_SLO` sets the time, and KEDA reads the answer. It is at most a second old. A pool without work wants 0, and so does one that no model and no worker names yet.
+    `CELERIAC_POOL_SLO` sets the time, and KEDA reads the answer. It is at most a second old. A pool without work wants 0, and so
+    does one that no model and no worker names yet.
     """
     name = request.path_params["name"]
     return json_response(schemas.PoolWanted(pool=name, **_demand(await container(request).pools.demand(name))))

@@ -1,0 +1,1 @@
+"""A simulation of pools that scale, in virtual time: `scripts/scaling-sim`."""
