@@ -155,9 +155,10 @@ class PoolDemands:
                 jobs[model] += 0 if kind else count
         models = [ModelDemand(rates[model], slow.service_s.get(model, unknown_s), jobs[model]) for model in sorted({*rates, *jobs})]
         flex_s = sum(count * (TARGET_S if kind else slow.service_s.get(model, unknown_s)) for (kind, model), count in flex.jobs.items())
+        # Not chunks of batches: they run in every process that there is, and would want others beside themselves.
         long = sum(
-            now - began > longest_s or (queue is not bulk and slow.service_s.get(model, 0.0) > longest_s)
-            for queue in waiting
+            now - began > longest_s or slow.service_s.get(model, 0.0) > longest_s
+            for queue in (priority, interactive, flex)
             for model, began in queue.running
         )
         oldest = min((queue.oldest_at for queue in (priority, interactive) if queue.oldest_at is not None), default=now)

@@ -295,6 +295,12 @@ def test_pools_show_their_workers(client: Client) -> None:
     assert pool["workers"] >= 1
 
 
+def test_a_pool_says_how_many_processes_it_wants_and_how_long_its_worker_took_to_start(client: Client) -> None:
+    assert client.pools.wanted("default")["reasons"]
+    # It comes with the worker's next heartbeat.
+    until(lambda: client.pools.wanted("default")["start_s"] > 0, "the worker reports how long it took to start")
+
+
 def test_a_pool_is_paused_drained_and_resumed(client: Client) -> None:
     assert client.pools.pause("nobody", reason="kernel update")["reason"] == "kernel update"
     assert client.pools.drain("nobody")["state"] == "draining"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import redis
 
+from app.core.errors import InvalidInput
 from app.core.stats import BUCKET, RUN, RUNS, UNIT_S, WAITS, Figures, Series
 from app.settings import settings
 from app.store import keys, workers
@@ -113,6 +114,16 @@ async def test_jobs_that_run_longer_than_promised_keep_their_processes(promised:
     assert answer["reasons"][0] == "1 deliveries run, 1 of them longer than 5 s."
 
 
+async def test_long_chunks_of_batches_want_no_processes_beside_themselves(promised: pytest.MonkeyPatch, worker: Worker) -> None:
+    live(worker.client)
+    worker.client.hset(keys.held("default")[0], "chunk", "message")
+    worker.client.zadd(keys.running("default.bulk"), {"chunk": time.time()})
+    worker.client.hset(keys.delivery("chunk"), mapping={"began": time.time() - 60, "model": "digits"})
+    async with running() as api:
+        answer = await wanted(api)
+    assert (answer["wanted"], answer["reasons"]) == (1, ["1 deliveries run, 0 of them longer than 5 s."])
+
+
 async def test_a_pool_without_a_promise_counts_deliveries(api: httpx.AsyncClient) -> None:
     await submit(api, 3)
     answer = await wanted(api)
@@ -144,6 +155,13 @@ async def test_a_pool_that_nothing_names_wants_nothing(api: httpx.AsyncClient) -
     """A scaler may ask before the first model is published."""
     answer = await wanted(api, "gpu")
     assert (answer["wanted"], answer["reasons"]) == (0, ["No model and no worker names the pool."])
+
+
+@pytest.mark.parametrize("value", ["gpu", "gpu=soon", "gpu=0", "GPU=5", "gpu=5;default=1"])
+def test_a_promise_that_is_not_a_time_is_refused(configured: pytest.MonkeyPatch, value: str) -> None:
+    configured.setenv("CELERIAC_POOL_SLO", value)
+    with pytest.raises(InvalidInput, match="is not POOL=SECONDS"):
+        settings()
 
 
 async def test_a_name_that_no_pool_can_have_is_refused(api: httpx.AsyncClient) -> None:
