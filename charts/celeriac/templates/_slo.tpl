@@ -1,7 +1,7 @@
 {{/*
 Conditions of burn rates over several windows. Source: The Site Reliability Workbook, chapter 5.
 Arguments: bad and all, rates with WINDOW for their window; objective, in per cent; windows, a list of long, short, factor and seconds.
-An error budget that burns at the factor 1 is used up after 30 days. A handful of failures is no trend.
+An error budget that burns at the factor 1 is used up after 30 days. A few failures do not count.
 */}}
 {{- define "celeriac.slo.burns" -}}
 {{- $budget := subf 100 .objective | mulf 0.01 -}}
