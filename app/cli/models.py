@@ -12,7 +12,7 @@ import typer
 from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.models import app
 from celeriac_cli.options import JSON, URL, Decimal, Delimiter, Encoding, Header, NaValues, Quote, table_options
-from celeriac_cli.publish import Alias, Artifact, Description, Format, Name, Version, Waits, send
+from celeriac_cli.publish import Alias, Artifact, Description, Format, From, Name, Version, Waits, send
 
 from app.cli.options import Root
 from app.core.errors import InvalidInput
@@ -42,7 +42,8 @@ def add_commands() -> None:
 
 def publish(
     name: Name,
-    artifact: Artifact,
+    artifact: Artifact = None,
+    source: From = None,
     sample: Annotated[
         str | None,
         typer.Option(
@@ -82,51 +83,58 @@ def publish(
     prints the reason, and its exit code is not 0.
     """
     from celeriac_cli import show
+    from celeriac_cli.mlflow import located
 
     from app.cli import sample as sample_rows
     from app.cli.target import remote
     from app.cli.version_wait import VersionWait
     from app.settings import settings
 
-    if not artifact.exists():
+    if artifact is not None and not artifact.exists():
         raise CLIError(f"{artifact} does not exist.", Exit.USAGE)
     reading = table_options(delimiter, decimal, quote, encoding, na_values, header)
     if (types or reading) and not sample:
         raise CLIError("--type and the CSV options describe a sample. Give --sample too.", Exit.USAGE)
     rows = sample_rows.read(sample, sample_rows.declarations(types or ()), TableOptions.from_dict(reading)) if sample else []
-    if not rows and not artifact.is_dir():
+    if not rows and artifact is not None and not artifact.is_dir():
         raise CLIError(
             f"{artifact} needs --sample with a few rows such as callers send. Only a folder with model.yaml can do without.", Exit.USAGE
         )
     if alias is not None:
         check_alias(alias)
-    if server := remote(models, url):
-        wait_s = (settings().promotion_timeout_s if timeout is None else timeout) if wait else 0.0
-        send(
-            name, artifact, rows or None, version=version, alias=alias, description=description, format=format, wait_s=wait_s, json=json, url=server,
-        )  # fmt: skip
-        return
-    options: dict[str, Any] = {"version": version, "description": description, "timeout_s": settings().load_timeout_s, "format": format}
-    with _writing(models, url) as target:
-        if not json:
-            show.note(f"Loading {artifact}, which may take up to {options['timeout_s']:g} s (CELERIAC_LOAD_TIMEOUT_S).")
-        if artifact.is_dir():
-            from app.runtime.folders import publish_any
+    with located(artifact, source) as (path, origin):
+        if server := remote(models, url):
+            wait_s = (settings().promotion_timeout_s if timeout is None else timeout) if wait else 0.0
+            send(
+                name, path, rows or None, version=version, alias=alias, description=description or origin, format=format, wait_s=wait_s, json=json, url=server,
+            )  # fmt: skip
+            return
+        options: dict[str, Any] = {
+            "version": version,
+            "description": description or origin,
+            "timeout_s": settings().load_timeout_s,
+            "format": format,
+        }
+        with _writing(models, url) as target:
+            if not json:
+                show.note(f"Loading {path}, which may take up to {options['timeout_s']:g} s (CELERIAC_LOAD_TIMEOUT_S).")
+            if path.is_dir():
+                from app.runtime.folders import publish_any
 
-            manifest = publish_any(target.repository, name, artifact, rows=rows, **options)
-        else:
-            from app.runtime.files import publish_file
+                manifest = publish_any(target.repository, name, path, rows=rows, **options)
+            else:
+                from app.runtime.files import publish_file
 
-            try:
-                manifest = publish_file(target.repository, name, artifact, rows, **options)
-            except InvalidInput as error:
-                raise InvalidInput(error.detail + sample_rows.hint_about_numbers(error, rows), pointer=error.pointer) from None
-        if json:
-            show.print_json(manifest.as_dict())
-        else:
-            show.out().print(f"published {manifest.name}@{manifest.version} ({manifest.format})")
-        promotion = target.repository.request_promotion(name, alias, manifest.version) if alias else None
-        _serve(VersionWait(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
+                try:
+                    manifest = publish_file(target.repository, name, path, rows, **options)
+                except InvalidInput as error:
+                    raise InvalidInput(error.detail + sample_rows.hint_about_numbers(error, rows), pointer=error.pointer) from None
+            if json:
+                show.print_json(manifest.as_dict())
+            else:
+                show.out().print(f"published {manifest.name}@{manifest.version} ({manifest.format})")
+            promotion = target.repository.request_promotion(name, alias, manifest.version) if alias else None
+            _serve(VersionWait(target, name, manifest.version, promotion), wait=wait, timeout=timeout, quiet=json)
 
 
 def promote(

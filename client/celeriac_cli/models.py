@@ -8,9 +8,10 @@ import typer
 from celeriac_cli import publish
 from celeriac_cli.options import JSON, URL
 
-app = typer.Typer(help="List, show, publish, promote, pause and resume models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, promote, follow, pause and resume models.", no_args_is_help=True)
 app.command()(publish.publish)
 app.command()(publish.promote)
+app.command()(publish.follow)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 
 

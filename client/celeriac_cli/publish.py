@@ -13,15 +13,26 @@ from celeriac_cli.options import JSON, URL
 
 if TYPE_CHECKING:
     from celeriac import Client
+    from celeriac_cli.mlflow import Registry
 
 WAIT_S: Final = 120.0
 _POLL_S: Final = 0.2
 Name = Annotated[str, typer.Argument(help="The name of a model.")]
 Artifact = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         help="A fitted estimator (a .skops, .joblib or .pkl file), a model of XGBoost, LightGBM or CatBoost (.ubj, .json, .txt, .cbm), a "
-        "directory of MLflow, or a folder with model.py, model.onnx or an estimator, and model.yaml."
+        "directory of MLflow, or a folder with model.py, model.onnx or an estimator, and model.yaml.",
+        show_default=False,
+    ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="A model in the registry of the MLflow server in MLFLOW_TRACKING_URI, in place of ARTIFACT: models:/NAME@ALIAS or models:/NAME/VERSION.",
+        metavar="REFERENCE",
+        show_default=False,
     ),
 ]
 Version = Annotated[str | None, typer.Option(help="Version to create.  \\[default: the next integer]", show_default=False)]
@@ -37,7 +48,8 @@ Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait.", metavar=
 
 def publish(
     name: Name,
-    artifact: Artifact,
+    artifact: Artifact = None,
+    source: From = None,
     sample: Annotated[
         str | None,
         typer.Option("--sample", help="A few rows such as callers send: a .json file, or - for standard input. Required for an estimator."),
@@ -56,7 +68,7 @@ def publish(
     The alias moves when a worker has loaded the version and passed its smoke test. If no worker can, the alias stays, the command
     prints the reason, and its exit code is not 0.
     """
-    from celeriac_cli import rows
+    from celeriac_cli import mlflow, rows
 
     read = None
     if sample is not None:
@@ -64,18 +76,77 @@ def publish(
         if not rows.is_json(sample, data):
             raise CLIError(f"{source} is not JSON. Give rows as JSON, or install the server, which reads tables, too.", Exit.USAGE)
         read = rows.filled(source, rows.json_rows(data, source, None))
-    send(
-        name,
-        artifact,
-        read,
-        version=version,
-        alias=alias,
-        description=description,
-        format=format,
-        wait_s=timeout if wait else 0,
-        json=json,
-        url=url,
-    )
+    with mlflow.located(artifact, source) as (path, origin):
+        send(
+            name, path, read, version=version, alias=alias, description=description or origin, format=format,
+            wait_s=timeout if wait else 0, json=json, url=url,
+        )  # fmt: skip
+
+
+def follow(
+    name: Name,
+    source: Annotated[
+        str, typer.Option("--from", help="Alias in the registry of MLFLOW_TRACKING_URI: models:/NAME@ALIAS.", metavar="REFERENCE")
+    ],
+    alias: Annotated[str, typer.Option(help="Alias to move.")] = "production",
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.", metavar="SECONDS")] = 60.0,
+    timeout: Timeout = WAIT_S,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and exit.")] = False,
+    url: URL = "",
+) -> None:
+    """Publish each version that an alias of an MLflow registry points to, and point an alias to it.
+
+    Runs until it is stopped. A version that was published before is promoted again. Failures are printed, and tried again at the next look.
+    """
+    from celeriac_cli import show
+    from celeriac_cli.mlflow import connected
+
+    with connected() as registry:
+        followed = None
+        while True:
+            try:
+                if (registered := registry.resolve(source)) != followed:
+                    _take_over(registry, *registered, name=name, alias=alias, wait_s=timeout, url=url)
+                    followed = registered
+            except CLIError as error:
+                if once:
+                    raise
+                show.note(error.sentence)
+            if once:
+                return
+            time.sleep(every)
+
+
+def _take_over(registry: Registry, registered: str, version: str, *, name: str, alias: str, wait_s: float, url: str) -> None:
+    """Let an alias point to the version that has the files of a registered model, which is published if there is none."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+    from celeriac_cli.mlflow import described, downloaded
+
+    description = described(registered, version)
+    with connect(url) as client:
+        present = _described(client, name, description)
+    if present is None:
+        with downloaded(registry, registered, version) as folder:
+            send(
+                name, folder, None, version=None, alias=alias, description=description, format=None, wait_s=wait_s, json=False, url=url,
+            )  # fmt: skip
+        return
+    with connect(url) as client:
+        if client.models.get(name)["aliases"].get(alias) != present:
+            client.models.promote(name, present, alias)
+        show.out().print(served(client, name, present, alias, wait_s))
+
+
+def _described(client: Client, name: str, description: str) -> str | None:
+    """Return the newest version of a model that has a description, or None."""
+    from celeriac import NotFoundError
+
+    try:
+        versions = [version["version"] for version in client.models.get(name)["versions"]]
+    except NotFoundError:
+        return None
+    return next((version for version in reversed(versions) if client.models.version(name, version).get("description") == description), None)
 
 
 def send(

@@ -131,6 +131,8 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)
     assert "laptop@production is now 1" in celeriac("models", "publish", "laptop", "./greeting", "--alias", "production").out
     assert "laptop@champion is now 1" in celeriac("models", "promote", "laptop", "1", "--alias", "champion").out
+    follow = celeriac("models", "follow", "wine", "--from", "models:/wine@champion", "--once", exit=Exit.USAGE)
+    assert "MLFLOW_TRACKING_URI is not set" in follow.err
     assert "default" in celeriac("pools", words=1).out
     for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
         assert celeriac("pools", command, "training", "--json").json["state"] == state
