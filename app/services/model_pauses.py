@@ -40,6 +40,7 @@ class ModelPauses:
         self._replies = replies
         self._loop = loop
         self._measured: set[str] = set()
+        self._reading = asyncio.Lock()
 
     async def start(self) -> None:
         """Read which models are paused. If Redis does not answer, the loop does it later."""
@@ -63,8 +64,10 @@ class ModelPauses:
 
     async def refresh(self) -> None:
         """Read the pauses. Raises RedisError; then they stay unchanged."""
-        pauses = await model_pauses.read_all(self._client)
-        self.pauses, self.waiting = pauses, await model_pauses.waiting(self._client, pauses)
+        # One at a time: a reading that began before a change must not end after the one that follows the change.
+        async with self._reading:
+            pauses = await model_pauses.read_all(self._client)
+            self.pauses, self.waiting = pauses, await model_pauses.waiting(self._client, pauses)
 
     def check_synchronous(self, model: str) -> None:
         """Raise ModelPaused if a model answers no synchronous requests."""

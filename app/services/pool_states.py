@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 import redis.asyncio
@@ -22,10 +23,13 @@ class PoolStates:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self.states: Mapping[str, PoolState] = {}
         self._client = client
+        self._reading = asyncio.Lock()
 
     async def refresh(self) -> None:
         """Read the states. Raises RedisError; then they stay unchanged."""
-        self.states = await pools.read_all(self._client)
+        # One at a time: a reading that began before a change must not end after the one that follows the change.
+        async with self._reading:
+            self.states = await pools.read_all(self._client)
 
     def paused(self, pool: str) -> PoolState | None:
         """Return the state of a pool that is paused, or None."""

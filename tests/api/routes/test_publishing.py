@@ -20,6 +20,8 @@ UPLOADS = {
         "application/jsonl", "application/octet-stream", "application/vnd.apache.parquet", "application/x-ndjson", "text/csv",
     },
     "POST /v1/models/{name}/versions": {"application/gzip", "application/x-tar"},
+    "POST /invocations": {"text/csv"},
+    "POST /models/{name}/invocations": {"text/csv"},
     "POST /v2/models/{name}/infer": {"application/octet-stream"},
     "POST /v2/models/{name}/versions/{version}/infer": {"application/octet-stream"},
 }  # fmt: skip
@@ -82,6 +84,8 @@ async def test_the_api_has_one_method_that_writes_a_version(api: httpx.AsyncClie
         "POST /v1/models/{name}/versions",
         "PUT /v1/models/{name}/aliases/{alias}",
         "POST /v1/models/{name}/resume",
+        "POST /v1/models/{name}:predict",
+        "POST /v1/models/{name}/versions/{version}:predict",
         "POST /v2/models/{name}/infer",
         "POST /v2/models/{name}/versions/{version}/infer",
         "POST /v2/repository/index",

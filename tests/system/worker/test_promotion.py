@@ -188,7 +188,7 @@ def test_the_command_line_acts_on_the_running_system_wherever_it_is_called(
     done = celeriac(running, "promote", model.name, "1", "--models", "models", **elsewhere)  # type: ignore[arg-type]
     assert done.returncode == 4
     assert (
-        f"The folder ./models has no model '{model.name}'. The running server uses another folder: pass --models {running.models}"
+        f"The folder ./models has no model '{model.name}'. The running server uses another one: pass --models {running.models}"
         in done.stderr
     )
     done = celeriac(running, "publish", model.name, str(source), "--models", "models", **elsewhere)  # type: ignore[arg-type]
