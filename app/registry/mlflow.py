@@ -15,6 +15,7 @@ from app.core.models import MLMODEL
 from app.registry.contents import regular_size
 
 _MAX_BYTES: Final = 1 << 20
+_MAX_DEPTH: Final = 64
 _MAX_COLUMNS: Final = 10_000
 _SUFFIXES: Final = {".pkl": "joblib", ".skops": "skops"}
 """Suffix of a file that is not in the format of its library -> our format."""
@@ -115,15 +116,24 @@ def _described(path: Path) -> dict[str, Any]:
         raise _invalid(f"has more than {_MAX_BYTES} bytes. Save the model again without its metadata")
     try:
         text = path.read_text()
-        # Merging aliases of aliases would multiply what they name.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.CSafeLoader)):
-            raise _invalid("has YAML aliases. Write the values in their place")
+        _check_shape(text)
         described = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _invalid(f"is not valid YAML: {' '.join(str(error).replace(str(path), MLMODEL).split())[:500]}") from None
     if not isinstance(described, dict):
         raise _invalid("must be an object with flavors")
     return described
+
+
+def _check_shape(text: str) -> None:
+    """Refuse aliases, which could multiply what they name, and deep nesting, for which the parser takes quadratic time."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _invalid("has YAML aliases. Write the values in their place")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise _invalid(f"is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _format(flavor: str, entry: Mapping[str, Any], file: Path) -> str:
