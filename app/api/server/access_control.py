@@ -82,12 +82,16 @@ class AccessControl:
         except ScopeMissing as error:
             auditing.denied(self._refusals, request.scope, route, caller, error)
             raise _counted(error) from None
-        with callers.acting(caller):
+        # As `callers.acting` does, whose generator would cost a tenth of the authentication.
+        token = callers.CALLER.set(caller)
+        try:
             response = (
                 await self._limited(request, route, caller)
                 if self._rate_limits.limits(caller)
                 else await self._call(request, route, caller)
             )
+        finally:
+            callers.CALLER.reset(token)
         if rotation is not None:
             # RFC 9745 and RFC 8594: of the secret, which the client should replace.
             response.headers["deprecation"] = f"@{int(rotation.rotated_at)}"
