@@ -33,8 +33,9 @@ async def create(client: redis.asyncio.Redis, action: BulkAction, *, keep_s: int
         pipe.zadd(keys.BULK_ACTIONS, {action.id: action.created_at})
         pipe.zremrangebyscore(keys.BULK_ACTIONS, "-inf", action.created_at - keep_s)
         pipe.zremrangebyrank(keys.BULK_ACTIONS, 0, -most - 1)
+        # In the same transaction: an action that is never due would stay unfinished.
+        await parents.due_now(pipe, f"{PARENT}:{action.id}")
         await pipe.execute()
-    await parents.due_now(client, f"{PARENT}:{action.id}")
 
 
 async def save(client: redis.asyncio.Redis, action: BulkAction, keep_s: int) -> None:
