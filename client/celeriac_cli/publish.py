@@ -96,25 +96,35 @@ def follow(
 ) -> None:
     """Publish each version that an alias of an MLflow registry points to, and point an alias to it.
 
-    Runs until it is stopped. A version that was published before is promoted again. Failures are printed, and tried again at the next look.
+    Runs until it is stopped. A version that was published before is promoted again. Failures are printed, and tried again at the next look,
+    unless the version cannot be published.
     """
     from celeriac_cli import show
     from celeriac_cli.mlflow import connected
 
     with connected() as registry:
-        followed = None
+        # A reference or a server that is wrong from the start ends the command.
+        registered = registry.resolve(source)
+        settled: tuple[str, str] | None = None
         while True:
             try:
-                if (registered := registry.resolve(source)) != followed:
+                if registered != settled:
                     _take_over(registry, *registered, name=name, alias=alias, wait_s=timeout, url=url)
-                    followed = registered
+                settled = registered
             except CLIError as error:
                 if once:
                     raise
                 show.note(error.sentence)
+                if error.exit is Exit.USAGE:
+                    # The version cannot be published, however often it is sent. The next one may.
+                    settled = registered
             if once:
                 return
             time.sleep(every)
+            try:
+                registered = registry.resolve(source)
+            except CLIError as error:
+                show.note(error.sentence)
 
 
 def _take_over(registry: Registry, registered: str, version: str, *, name: str, alias: str, wait_s: float, url: str) -> None:

@@ -74,6 +74,7 @@ def test_files_that_cannot_be_read_end_the_command(celeriac: Celeriac, stranger:
     assert (ended.exit, says in ended.err) == (exit, True), ended.err
 
 
-def test_following_once_fails_as_publishing_does(celeriac: Celeriac) -> None:
-    ended = celeriac("models", "follow", "churn", "--from", "churn", "--once")
+@pytest.mark.parametrize("once", [(), ("--once",)], ids=["forever", "once"])
+def test_a_wrong_reference_cannot_be_followed(celeriac: Celeriac, once: tuple[str, ...]) -> None:
+    ended = celeriac("models", "follow", "churn", "--from", "churn", *once)
     assert (ended.exit, "Invalid model reference 'churn'" in ended.err) == (2, True)
