@@ -25,7 +25,7 @@ def parse(location: str | Path | BucketURL) -> Path | BucketURL:
     """Return the folder or the bucket that a setting or an option names.
 
     Raises:
-        ValueError: The address has another scheme, or names no bucket.
+        ValueError: The address has another scheme, or lacks a bucket.
     """
     if not isinstance(location, str) or "://" not in location:
         return Path(location) if isinstance(location, str) else location

@@ -58,7 +58,7 @@ def test_all_that_match_are_replayed(console: Console) -> None:
     console.check_accessibility()
     console.page.get_by_role("dialog").get_by_role("button", name="Replay all that match").click()
     expect(console.page.get_by_role("main")).to_contain_text("2 of 2 dead letters replayed")
-    # Whoever opens the page later sees it, too.
+    # The page still shows it when it is opened again.
     console.page.reload()
     expect(console.page.get_by_role("main")).to_contain_text("2 of 2 dead letters replayed")
     console.check_accessibility()

@@ -70,7 +70,7 @@ def test_all_jobs_that_match_are_counted_and_cancelled(console: Console, system:
     console.check_accessibility()
     dialog.get_by_role("button", name="Cancel all that match").click()
     expect(console.page.get_by_role("main")).to_contain_text("3 of 3 jobs cancelled")
-    # Whoever opens the page later sees it, too.
+    # The page still shows it when it is opened again.
     console.page.reload()
     expect(console.page.get_by_role("main")).to_contain_text("3 of 3 jobs cancelled")
     expect(console.page.get_by_role("row").filter(has_text="cancelled")).to_have_count(3)

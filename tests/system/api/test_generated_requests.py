@@ -46,7 +46,7 @@ NOT_ACCEPTED = {
     "POST /v1/models/{name}:predict": "rows must be what the model takes",
     "POST /v1/models/{name}/versions/{version}:predict": "rows must be what the model takes",
     "POST /v1/embeddings": "a model that takes texts must exist",
-    "POST /invocations": "there is no default model",
+    "POST /invocations": "this server has not set a default model",
     "POST /models/{name}/invocations": "rows must be what the model takes",
     "POST /v2/models/{name}/infer": "tensors must be what the model takes",
     "POST /v2/models/{name}/versions/{version}/infer": "tensors must be what the model takes",
