@@ -191,18 +191,21 @@ def check_size(tensor: Tensor, pointer: str = "") -> None:
 def has_missing(tensor: Tensor) -> bool:
     """Return whether a value is missing or a float is infinite."""
     if tensor.datatype in FLOATS:
-        values: Sequence[float]
-        if tensor.datatype == "FP16":
-            values = decode(tensor.data, "FP16")
-        else:
-            values = memoryview(tensor.data).cast("B").cast(_ARRAY_CODE[tensor.datatype])  # type: ignore[call-overload]
-        # A finite sum proves that all are finite; a sum may also overflow, so only then look at each.
-        return not math.isfinite(sum(values)) and not all(map(math.isfinite, values))
+        return not _all_small(tensor) and not all(map(math.isfinite, decode(tensor.data, tensor.datatype)))
     if tensor.datatype == "BYTES":
         return None in elements(tensor.data)
     if tensor.datatype == TIMESTAMP:
         return NO_TIME in memoryview(tensor.data).cast("B").cast("q").tolist()
     return tensor.datatype == "BOOL" and MISSING_BOOL in bytes(tensor.data)
+
+
+def _all_small(tensor: Tensor) -> bool:
+    """Return whether the first bytes of all floats show that they are finite: the exponent of NaN and of infinity has all bits set.
+
+    Searching every n-th byte is several times faster than a loop over the numbers. False also if some are close to the largest number.
+    """
+    high = bytes(tensor.data)[ITEM_SIZE[tensor.datatype] - 1 :: ITEM_SIZE[tensor.datatype]]
+    return not high.translate(None, _SMALL_FP16 if tensor.datatype == "FP16" else _SMALL)
 
 
 def first_missing(tensor: Tensor) -> int:
@@ -211,6 +214,9 @@ def first_missing(tensor: Tensor) -> int:
     return next(at for at, value in enumerate(values) if value is None or (isinstance(value, float) and not math.isfinite(value)))
 
 
+_SMALL: Final = bytes(byte for byte in range(256) if byte & 0x7F != 0x7F)
+"""First bytes of a float with at least seven bits of exponent, not all of which are set."""
+_SMALL_FP16: Final = bytes(byte for byte in range(256) if byte & 0x7C != 0x7C)
 _BOOLS: Final = {True: 1, False: 0, None: MISSING_BOOL}
 """Python also looks up 1 and 1.0 as True."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -24,9 +25,19 @@ async def body(client: redis.asyncio.Redis, id: str) -> bytes | None:
 
 
 def read_body(client: redis.Redis, id: str) -> bytes | None:
-    """Return the packed body of a recorded delivery; None if it has ended."""
+    """Return the packed body of a delivery that its message leaves out; None if it has ended."""
     body: Any = client.hget(keys.delivery(id), "body")
     return body  # type: ignore[no-any-return]
+
+
+def carried(client: redis.Redis, id: str, body: str) -> bytes | None:
+    """Return the packed body of a delivery without records: its message has it, or leaves it out. None if it has ended."""
+    return base64.b64decode(body) if body else read_body(client, id)
+
+
+def drop_body(client: redis.Redis, id: str) -> None:
+    """Remove the body of a delivery without records, which has ended."""
+    client.delete(keys.delivery(id))
 
 
 def push(client: redis.Redis, queue: str, messages: Sequence[bytes]) -> None:

@@ -141,8 +141,8 @@ def submit(
         attempts: How often a job is tried at most.
         limit_s: The time limit of an attempt.
         max_queue: The limit of deliveries in the queue.
-        ttl: Seconds to keep a record after its deadline.
-        body: The packed delivery, if the caller has packed it already.
+        ttl: Seconds to keep a record after its deadline, or the body of a delivery without records.
+        body: The packed delivery, if the caller has packed it already. Without records, only if the message leaves it out.
         parent: The parent that becomes due when one of the jobs ends, or empty.
         owners: The owner of each job (default: the default owner).
         charges: What each job takes from rate limits, or None.
@@ -159,7 +159,8 @@ def submit(
         traces = traces or [None] * len(delivery.jobs)
         for id, spec, wait, webhook, owner, trace in zip(delivery.jobs, specs, waits, webhooks, owners, traces, strict=True):
             jobs += (id, spec, wait, webhook, owner, trace.encode() if trace else "")
-    body = (body or delivery.pack()) if delivery.recorded else b""
+    if delivery.recorded:
+        body = body or delivery.pack()
     return Call(
         "submit",
         (keys.list_of(queue), keys.counts(queue), keys.JOBS, keys.delivery(delivery.id), keys.deliveries(queue)),

@@ -1,6 +1,6 @@
 -- Submits a delivery: checks the limit, and writes the records of the jobs, the delivery and Celery's message. All of it or nothing.
 -- KEYS: list, counts, index of jobs, delivery, index of deliveries
--- ARGV: name of the queue, largest length, message, body ('' if the message contains it), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
+-- ARGV: name of the queue, largest length, message, body ('' if the message contains it; without jobs, one is kept beside the message), seconds to keep a record after its deadline, attempts allowed, time limit, id of the delivery,
 --       parent of the jobs ('' for none), charges of the jobs for `rate_limits` ('' for none), shares of the owners for `place` ('' for none), target length,
 --       concurrency key of the only job for `decide` ('' for none), model that may be paused ('' for none),
 --       series that the jobs are counted in ('' for none),
@@ -74,6 +74,10 @@ if jobs > 0 then
   if shares ~= '' then redis.call('HSET', KEYS[4], 'shares', shares, 'target', ARGV[12]) end
   redis.call('EXPIRE', KEYS[4], math.ceil(ttl + longest))
   add_figures(ARGV[15], now, {[0] = jobs})
+end
+if jobs == 0 and ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[4], 'body', ARGV[4])
+  redis.call('EXPIRE', KEYS[4], ttl)
 end
 local became = fate
 if gate then

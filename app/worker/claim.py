@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import redis
 
 from app.core.deliveries import Delivery
 from app.settings import settings
@@ -34,9 +35,13 @@ class Claim:
     limit_s: float
     packed: bytes = b""
     """The body as it came; it names the blob that holds the inputs, if there is one."""
+    beside: bool = False
+    """Whether the body of a delivery without records is beside its message."""
 
-    def release_blob(self) -> None:
-        """Remove the blob of the delivery, which has ended."""
+    def release(self, client: redis.Redis) -> None:
+        """Remove the inputs of the delivery, which has ended, if they are beside its message."""
+        if self.beside:
+            deliveries.drop_body(client, self.delivery.id)
         blobs().remove(self.packed)
 
 
@@ -47,20 +52,23 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         process: The process that is to run it.
         request: Celery's request.
         id: The delivery's id.
-        body: A delivery whose callers wait. Without it the delivery and its jobs are in the store.
+        body: A delivery whose callers wait, or an empty text if it is beside its message. None: the delivery and its jobs have records.
 
     Returns:
         None if it has ended, runs elsewhere, or waits because its model is paused.
     """
     queue, limit_s = request.delivery_info["routing_key"], request.timelimit[1]
     if body is not None:
-        packed = base64.b64decode(body)
-        delivery = unpack_delivery(packed)
+        carried = deliveries.carried(process.redis, id, body)
+        if carried is None:
+            backlog.release(process.redis, queue)
+            return None
+        delivery = unpack_delivery(carried)
         attempts = _attempts(process, delivery, request)
         if not attempts:
             # Nothing runs, so no script that ends the delivery fills its place in the queue.
             backlog.release(process.redis, queue)
-        return Claim(queue, delivery, attempts, 0.0, limit_s, packed)
+        return Claim(queue, delivery, attempts, 0.0, limit_s, carried, beside=not body)
     call = scripts.start(queue, id, process.name, keep=settings().result_ttl_s, silent_s=settings().silent_s)
     started = scripts.run(process.redis, call)
     if started is None:

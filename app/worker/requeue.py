@@ -85,19 +85,21 @@ def requeue_lost(client: redis_py.Redis, queue: str, id: str, body: str | None, 
         text = envelope(app, names.PREDICT, id, (id, None), queue, time_limit_s=limit_s, enqueued_at=time.time(), shown=shown)
         scripts.run(client, scripts.enqueue(queue, id, text))
         return
-    delivery = unpack_delivery(base64.b64decode(body))
-    _push(client, queue, replace(delivery, tried=delivery.tried + 1), limit_s)
+    carried = deliveries.carried(client, id, body)
+    if carried is not None:
+        delivery = unpack_delivery(carried)
+        _push(client, queue, replace(delivery, tried=delivery.tried + 1), limit_s)
 
 
 def release_on_shutdown(client: redis_py.Redis, queue: str, id: str, body: str | None, limit_s: float) -> None:
     """Return a delivery that still runs while its worker shuts down. Other workers run its jobs, and none of them loses an attempt."""
-    if body is not None:
-        _push(client, queue, unpack_delivery(base64.b64decode(body)), limit_s)
-        return
-    packed = deliveries.read_body(client, id)
+    packed = deliveries.read_body(client, id) if body is None else deliveries.carried(client, id, body)
     if packed is None:
         return
     delivery = unpack_delivery(packed)
+    if body is not None:
+        _push(client, queue, delivery, limit_s)
+        return
     attempts = deliveries.running_attempts(client, delivery.jobs)
     if attempts.count(None) == len(attempts):
         requeue_lost(client, queue, id, body, limit_s)
@@ -112,7 +114,7 @@ def fail_timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None
     A job that was alone in its delivery has failed. Of several it is not known which one is slow, so each is tried alone. A job that had not
     begun has not used its time: its process waited for Redis.
     """
-    packed = base64.b64decode(body) if body is not None else deliveries.read_body(client, id)
+    packed = deliveries.read_body(client, id) if body is None else deliveries.carried(client, id, body)
     if packed is None:
         return
     delivery = unpack_delivery(packed)

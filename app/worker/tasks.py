@@ -24,7 +24,7 @@ def predict_delivery(self: Any, id: str, body: str | None) -> None:
     Args:
         self: The task, with Celery's request.
         id: The delivery's id.
-        body: A delivery whose callers wait. Without it the delivery and its jobs are in the store.
+        body: A delivery whose callers wait, see `claim`.
     """
     process = pool_process.current()
     claimed = claim(process, self.request, id, body)
@@ -32,7 +32,7 @@ def predict_delivery(self: Any, id: str, body: str | None) -> None:
         return
     if claimed.attempts:
         execute(process, claimed)
-    claimed.release_blob()
+    claimed.release(process.redis)
 
 
 def execute(process: PoolProcess, claimed: Claim) -> None:

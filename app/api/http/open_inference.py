@@ -22,7 +22,7 @@ from app.core.models import Manifest
 from app.core.tensors import Tensor
 
 _JSON_LENGTH: Final = "inference-header-content-length"
-_RAW: Final = 4
+_RAW: Final = 64
 """Bytes of raw data that cost as much as one byte of JSON, because raw numbers are not parsed."""
 
 

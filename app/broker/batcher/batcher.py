@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -46,6 +47,7 @@ from app.store.records import encode_spec, encode_webhook
 from app.store.stats import SeriesIndex
 
 _GRACE_S: Final = 60.0
+_BESIDE_BYTES: Final = 16 << 10
 """How long the blob of a delivery without records is kept after its deadline."""
 
 
@@ -336,7 +338,9 @@ class Batcher:
 
     def _call(self, group: Group, delivery: Delivery, items: Sequence[Item], body: bytes, series: str) -> scripts.Call:
         manifest, queue = group.manifest, group.queue
-        carried = None if delivery.recorded else base64.b64encode(body).decode()
+        # Each byte of a message is encoded, parsed and copied several times, so the message of a large delivery leaves its body out.
+        beside = not delivery.recorded and len(body) > _BESIDE_BYTES
+        carried = None if delivery.recorded else "" if beside else base64.b64encode(body).decode()
         return scripts.submit(
             queue,
             envelope(
@@ -356,8 +360,8 @@ class Batcher:
             attempts=manifest.retries.max_attempts,
             limit_s=manifest.time_limit_s,
             max_queue=self._settings.max_queue,
-            ttl=self._settings.job_ttl_s,
-            body=body,
+            ttl=math.ceil(delivery.expires_at - delivery.enqueued_at + _GRACE_S) if beside else self._settings.job_ttl_s,
+            body=body if delivery.recorded or beside else b"",
             owners=[item.owner for item in items],
             charges=[item.charge for item in items],
             shares=self._fair_share.shares((item.owner, item.rows) for item in items),

@@ -32,7 +32,7 @@ from app.core.tensors import Tensor, decode, encode
 from app.data.figures import add
 from app.runtime.model import Model
 from app.settings import settings as known
-from app.store import keys, scripts, stats
+from app.store import deliveries, keys, scripts, stats
 from app.store.stats import SeriesIndex
 from app.worker import requeue, tasks
 from app.worker.claim import Claim
@@ -184,7 +184,7 @@ def _process(client: redis.Redis) -> PoolProcess:
 def _run(client: redis.Redis, message: bytes, *, again_after_a_death: bool) -> None:
     [id, body], _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     if body is not None:
-        delivery = requeue.unpack_delivery(base64.b64decode(body))
+        delivery = requeue.unpack_delivery(deliveries.carried(client, id, body) or b"")
         attempts, started_at = [2 if again_after_a_death else 1] * len(delivery.jobs), 0.0
     else:
         call = scripts.start(QUEUE, id, "worker", keep=60, silent_s=0)
