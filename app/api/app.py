@@ -59,8 +59,10 @@ def create() -> ASGIApp:
     from app.api.server.cors import Cors
     from app.api.server.cross_origin import CrossOrigin
     from app.api.server.fast_router import FastRouter
+    from app.api.server.immediate import ImmediatePredictions
     from app.api.server.metrics import MetricsMiddleware
     from app.api.server.shutdown import graceful_shutdown
+    from app.patches.uvicorn_protocol import IMMEDIATE
 
     with_console = settings().console == "on"
     modules = (
@@ -92,7 +94,7 @@ def create() -> ASGIApp:
     )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         container = app.state.container = Container(settings())
         async with container.running():
             router.access_control, router.sampling = container.access_control, container.sampling
@@ -105,7 +107,17 @@ def create() -> ASGIApp:
                 container.readiness.leaving = not container.settings.api_linger_ready
 
             with graceful_shutdown(leave, container.drain, lambda: measured.last_request_at, container.settings.api_linger_s):
-                yield
+                # The state of the connections: `app.patches.uvicorn_protocol` reads it.
+                yield {
+                    IMMEDIATE: ImmediatePredictions(
+                        container.settings,
+                        container.catalog,
+                        container.predictions,
+                        container.open_inference,
+                        container.authentication,
+                        measured,
+                    )
+                }
 
     app = FastAPI(title="Celeriac", version=__version__, description=_DESCRIPTION, lifespan=lifespan, openapi_url=None)
     for module in modules:

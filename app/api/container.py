@@ -209,14 +209,14 @@ class Container:
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)
         if self._mirror is not None:
             background.append(self._mirror)
-        self._authentication: Authentication | None = None
+        self.authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
             tokens = _identity_tokens(settings, loops)
-            self._authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
-            background += [self._authentication, *([tokens] if tokens else [])]
-            self.access_control = AccessControl(self._authentication, failures, rate_limits, self._refusals, self.console_sessions)
+            self.authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
+            background += [self.authentication, *([tokens] if tokens else [])]
+            self.access_control = AccessControl(self.authentication, failures, rate_limits, self._refusals, self.console_sessions)
         self.audit = AuditService(redis)
         metrics.AUTHENTICATION_MODE.labels(settings.auth).set(1)
 
@@ -272,8 +272,8 @@ class Container:
             await owners.adopt(self._redis)
         except (RedisError, OSError) as error:
             log.warning("Jobs of an earlier release may be missing from the lists of the owner default: Redis does not answer: %s", error)
-        if self._authentication:
-            await self._authentication.start()
+        if self.authentication:
+            await self.authentication.start()
         tasks = [asyncio.create_task(loop.run()) for loop in self._loops]
         try:
             yield

@@ -93,11 +93,17 @@ class UsageCollector:
             rows: Owner and rows of each request.
             run_s: Seconds of the call.
         """
-        requests = [(owner, max(1, count)) for owner, count in rows]
-        every = sum(count for _, count in requests)
-        for owner, count in requests:
-            amounts = self._amounts.setdefault(Series(manifest.pool, manifest.name, owner), Amounts())
-            amounts.add(Amounts(1, count, run_s * count / every))
+        used: dict[str, Amounts] = {}
+        for owner, count in rows:
+            amounts = used.get(owner)
+            if amounts is None:
+                amounts = used[owner] = Amounts()
+            amounts.jobs += 1
+            amounts.rows += max(1, count)
+        every = sum(amounts.rows for amounts in used.values())
+        for owner, amounts in used.items():
+            amounts.run_s = run_s * amounts.rows / every
+            self._amounts.setdefault(Series(manifest.pool, manifest.name, owner), Amounts()).add(amounts)
 
     def take(self) -> dict[Series, Amounts]:
         """Return what was counted since the call before."""

@@ -31,20 +31,20 @@ def split(tensors: Sequence[Tensor], rows: Sequence[int]) -> list[list[Tensor]]:
         return [list(tensors)]
     parts: list[list[Tensor]] = [[] for _ in rows]
     for tensor in tensors:
-        view, at = memoryview(tensor.data), 0
+        view, at, rest = memoryview(tensor.data), 0, tensor.shape[1:]
+        elements = size_of(rest)
+        step = elements * ITEM_SIZE.get(tensor.datatype, 0)
         for part, count in zip(parts, rows, strict=True):
-            end = at + _length(view[at:], tensor, count)
-            part.append(Tensor(tensor.name, tensor.datatype, (count, *tensor.shape[1:]), view[at:end]))
+            end = at + (step * count if step else _length(view[at:], elements * count))
+            part.append(Tensor(tensor.name, tensor.datatype, (count, *rest), view[at:end]))
             at = end
     return parts
 
 
-def _length(view: memoryview, tensor: Tensor, rows: int) -> int:
-    count = rows * size_of(tensor.shape[1:])
-    if tensor.datatype != "BYTES":
-        return count * ITEM_SIZE[tensor.datatype]
+def _length(view: memoryview, elements: int) -> int:
+    """Return the bytes of the first elements of a BYTES tensor."""
     at = 0
-    for _ in range(count):
+    for _ in range(elements):
         size = int(struct.unpack_from("<I", view, at)[0])
         at += 4 if size == MISSING_LENGTH else 4 + size
     return at

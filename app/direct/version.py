@@ -32,12 +32,25 @@ class Predicts(Protocol):
         """Return the outputs. Raises CeleriacError."""
 
 
+class Answer(Protocol):
+    """What takes the answer to a request, as a future does: the outputs, or None if the queue has to predict."""
+
+    def done(self) -> bool:
+        """Return whether nobody waits for the answer any more."""
+
+    def set_result(self, result: list[Tensor] | None, /) -> None:
+        """Take the outputs."""
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Take the error."""
+
+
 @dataclass(slots=True)
 class _Request:
     inputs: Sequence[Tensor]
     rows: int
     owner: str
-    answer: asyncio.Future[list[Tensor] | None]
+    answer: Answer
 
 
 class DirectVersion:
@@ -86,17 +99,21 @@ class DirectVersion:
         Raises (from the future):
             CeleriacError: The prediction failed.
         """
-        loop = asyncio.get_running_loop()
-        request = _Request(inputs, inputs[0].rows, owner, loop.create_future())
+        answer: asyncio.Future[list[Tensor] | None] = asyncio.get_running_loop().create_future()
+        self.enter(inputs, outputs, owner, answer)
+        return answer
+
+    def enter(self, inputs: Sequence[Tensor], outputs: tuple[str, ...], owner: str, answer: Answer) -> None:
+        """Predict as `predict` does, and give the result to `answer` at the end of this turn of the event loop."""
+        request = _Request(inputs, inputs[0].rows, owner, answer)
         key = (outputs, *((tensor.datatype, tensor.shape[1:]) for tensor in inputs))
         line = self._lines.get(key)
         if line is None:
             self._lines[key] = [request]
             # Runs after everything that is ready now, so after the requests that arrived with this one.
-            loop.call_soon(self._serve, key, outputs)
+            asyncio.get_running_loop().call_soon(self._serve, key, outputs)
         else:
             line.append(request)
-        return request.answer
 
     @property
     def waiting(self) -> int:

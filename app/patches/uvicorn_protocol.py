@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
+from typing import Protocol as Interface
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from starlette.types import ASGIApp, Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app import metrics
 from app.core.security_headers import DATA, EVERYWHERE
@@ -68,6 +70,47 @@ class Refusal(Exception):
         return STATUS_LINE[self.status] + retry + head + body
 
 
+class Exchange:
+    """A complete request, whose ASGI application has not been called.
+
+    Attributes:
+        scope: Its ASGI scope.
+        body: Its body.
+    """
+
+    __slots__ = ("_app", "_connection", "_cycle", "body", "scope")
+    scope: Scope
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle, app: Any) -> None:
+        """Make the exchange of a cycle, which `app` would serve."""
+        self.scope = cast("Scope", cycle.scope)
+        self.body = bytes(cycle.body)
+        self._connection, self._cycle, self._app = connection, cycle, app
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        return self._cycle.disconnected
+
+    def answer(self, status: int, head: bytes, body: bytes) -> None:
+        """Send the whole response. `head` has a line for each header but the length, and the headers of every response."""
+        self._connection.answer(self._cycle, status, head, body)
+
+    def serve(self, app: ASGIApp | None = None) -> None:
+        """Serve the request with an ASGI application, by default that of the server."""
+        self._connection.serve(self._cycle, app or self._app)
+
+
+class Immediate(Interface):
+    """Serves requests without a call of the ASGI application. In the state of the lifespan, its name is `IMMEDIATE`."""
+
+    def begin(self, exchange: Exchange) -> bool:
+        """Begin to serve a request that has arrived as a whole, or return False."""
+
+
+IMMEDIATE: Final = "immediate"
+
+
 class Connection(Protocol):
     """For `uvicorn.run(http=…)`."""
 
@@ -98,6 +141,10 @@ class Connection(Protocol):
     _hosts: list[bytes] | None = None
     """The Host fields of the last request, which were valid: clients send the same again."""
     _requests = 0
+    _beginning = False
+    """Are the headers of a request complete, and is its ASGI application about to be called?"""
+    _held: tuple[RequestResponseCycle, Any] | None = None
+    """A request whose ASGI application is not called before its body is there: it may be served without."""
 
     def connection_made(self, transport: Any) -> None:
         """Count the connection, and refuse one too many."""
@@ -146,7 +193,10 @@ class Connection(Protocol):
         self._fed, self._body_came = len(data), False
         began = self._requests
         try:
-            self.parser.feed_data(data)
+            try:
+                self.parser.feed_data(data)
+            finally:
+                self._release()
         except httptools.HttpParserUpgrade as offered:
             if self._should_upgrade():
                 self._pass_over(data[offered.args[0] :])
@@ -203,7 +253,9 @@ class Connection(Protocol):
             )
         if not self.url.startswith(b"/"):
             self.url = self._origin_form()
+        self._beginning = IMMEDIATE in self.app_state and not self.expect_100_continue
         super().on_headers_complete()
+        self._beginning = False
         self._head, self._deadline = False, None
         self._unanswered += 1
 
@@ -220,6 +272,43 @@ class Connection(Protocol):
         """Note that the request is complete."""
         self._reading = False
         super().on_message_complete()
+        if self._held is not None and not self.flow.write_paused:
+            try:
+                begun = self.app_state[IMMEDIATE].begin(Exchange(self, *self._held))
+            except Exception:
+                self.logger.exception("A request takes the ordinary way")
+                begun = False
+            if begun:
+                self._held = None
+        self._release()
+
+    def serve(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Call an ASGI application for a request."""
+        super()._start_asgi_task(cycle, app)
+
+    def answer(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> None:
+        """Send the whole response to a request, as `cycle.send` does in two calls that check each header."""
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        last = b"" if cycle.keep_alive else b"connection: close\r\n"
+        common = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
+        self.transport.write_now(b"%b%bcontent-length: %d\r\n%b%b\r\n%b" % (STATUS_LINE[status], common, len(body), head, last, body))
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._beginning:
+            self._held = cycle, app
+        else:
+            self.serve(cycle, app)
+
+    def _release(self) -> None:
+        """Call the ASGI application of the request that is held."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self.serve(*held)
 
     def on_response_complete(self) -> None:
         """Continue after an answer: with the last error, or by closing."""

@@ -28,6 +28,8 @@ _MOST: Final = 65536
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1, over a `Joining` transport."""
 
+    transport: Joining  # type: ignore[assignment]
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Write through a `Joining` transport."""
         super().connection_made(Joining(transport, self.loop))  # type: ignore[arg-type]
@@ -55,6 +57,14 @@ class Joining:
         self._size += len(data)
         if self._size > _MOST:
             self._flush()
+
+    def write_now(self, data: bytes) -> None:
+        """Write data after what is held back."""
+        if self._held:
+            self.write(data)
+            self._flush()
+        else:
+            self._transport.write(data)
 
     def write_eof(self) -> None:
         """Write what is held back, and close the writing half."""

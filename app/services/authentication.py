@@ -145,19 +145,36 @@ class Authentication:
             InvalidKey: The key is unknown, its secret is another one, or it is disabled or expired.
             StoreUnavailable: Redis does not answer, and the record was not read lately.
         """
-        cached = self._in_file.get(id)
-        if cached is None:
-            cached = self._cache.get(id)
-            if cached is None or time.monotonic() - cached.read_at > _FRESH_S:
-                cached = await self._read(id, cached, address)
+        cached = self._fresh(id) or await self._read(id, self._cache.get(id), address)
         now = time.time()
         previous = cached.record.check(secret_hash, now)
-        if now - self._marked.get(id, 0.0) >= _USED_EVERY_S:
-            self._mark(cached.record, now)
+        self._used_now(cached.record, now)
         if not previous:
             return cached.caller, None
         metrics.KEY_PREVIOUS_USED.inc()
         return cached.caller, Rotation(cached.record.rotated_at or cached.record.created_at, cached.record.previous_until)
+
+    def known(self, text: bytes) -> Caller | None:
+        """Return the caller whom a key identifies, or None where `verify` waits, raises or reports a rotation."""
+        now = time.time()
+        try:
+            id, secret = parse(text)
+            cached = self._fresh(id)
+            if cached is None or cached.record.check(hash_secret(secret), now):
+                return None
+        except InvalidKey:
+            return None
+        self._used_now(cached.record, now)
+        return cached.caller
+
+    def _fresh(self, id: str) -> _Cached | None:
+        """Return a record that need not be read."""
+        cached = self._in_file.get(id)
+        if cached is None:
+            cached = self._cache.get(id)
+            if cached is None or time.monotonic() - cached.read_at > _FRESH_S:
+                return None
+        return cached
 
     async def _read(self, id: str, stale: _Cached | None, address: str) -> _Cached:
         """Return a record that Redis has now, or the stale one for its time while Redis does not answer."""
@@ -230,7 +247,9 @@ class Authentication:
         if await asyncio.to_thread(self._file.refresh):
             self._in_file = {id: _Cached(key, key.caller, 0.0) for id, key in self._file.keys.items()}
 
-    def _mark(self, record: ApiKey, now: float) -> None:
+    def _used_now(self, record: ApiKey, now: float) -> None:
+        if now - self._marked.get(record.id, 0.0) < _USED_EVERY_S:
+            return
         _bounded(self._marked, record.id, now, self._most)
         if not record.in_file:
             self._used[record.id] = now

@@ -18,7 +18,7 @@ import redis.asyncio
 
 from app.broker.replies import Replies
 from app.core import callers, promotions
-from app.core.errors import CeleriacError, ModelNotFound, ModelUnavailable, VersionNotFound
+from app.core.errors import CeleriacError, KeyRestricted, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.jobs import Job
 from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.core.promotions import BARE_NAME, Promotion, PromotionState
@@ -190,6 +190,19 @@ class Catalog:
         if version.state is Readiness.UNAVAILABLE or version.manifest is None:
             raise ModelUnavailable(f"{ref.name}@{name} cannot be served: {version.reason}")
         callers.check_pool(version.manifest.pool)
+        return version.manifest
+
+    def known(self, ref: ModelRef) -> Manifest | None:
+        """Return the manifest to predict with, or None where `serving` waits or raises."""
+        entry = self.entries.get(ref.name)
+        version = entry.versions.get(entry.means(ref)) if entry is not None else None
+        if version is None or version.manifest is None or version.state is Readiness.UNAVAILABLE:
+            return None
+        try:
+            callers.check_model(ref.name)
+            callers.check_pool(version.manifest.pool)
+        except KeyRestricted:
+            return None
         return version.manifest
 
     async def _refresh_now(self) -> None:

@@ -23,6 +23,7 @@ from app.core.rate_limits import Charge
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
 from app.direct.lane import DirectLane
+from app.direct.version import Answer, DirectVersion
 from app.services.model_pauses import ModelPauses
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits, pay
@@ -95,10 +96,7 @@ class PredictionService:
         """
         callers.check_tier(tier)
         self._models.check_synchronous(manifest.name)
-        version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
-        if version is not None and manifest.pool in self._pools.states:
-            metrics.DIRECT_REFUSED.labels("pool").inc()
-            version = None
+        version = self._open(manifest, inputs)
         charge = self._rate_limits.charge(inputs[0].rows, pools=[manifest.pool], job=False)
         if version is not None:
             if charge is not None:
@@ -111,11 +109,36 @@ class PredictionService:
                 self._trace(new_id(began), manifest, inputs, began, error.code)
                 raise
             if answer is not None:
-                id = new_id(time.time())
-                self._trace(id, manifest, inputs, began)
-                _answered(manifest.name, manifest.version, Lane.DIRECT)()
-                return Prediction(id, answer, Lane.DIRECT)
+                predicted = self.predicted(manifest, answer)
+                self._trace(predicted.id, manifest, inputs, began)
+                return predicted
         return await self._through_queue(manifest, inputs, outputs, timeout_s, charge, tier)
+
+    def begin(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: tuple[str, ...], answer: Answer) -> bool:
+        """Begin a prediction on the direct lane, which `predicted` ends. False if `predict` has more to do, or to wait for.
+
+        `answer` takes the result, as in `DirectVersion.enter`.
+        """
+        if self._traced is not None or manifest.name in self._models.pauses or self._rate_limits.limits(callers.CALLER.get()):
+            return False
+        version = self._open(manifest, inputs)
+        if version is None:
+            return False
+        version.enter(inputs, outputs, callers.owner(), answer)
+        return True
+
+    def predicted(self, manifest: Manifest, outputs: list[Tensor]) -> Prediction:
+        """Count what the direct lane has predicted, and return the prediction."""
+        _answered(manifest.name, manifest.version, Lane.DIRECT)()
+        return Prediction(new_id(time.time()), outputs, Lane.DIRECT)
+
+    def _open(self, manifest: Manifest, inputs: Sequence[Tensor]) -> DirectVersion | None:
+        """Return the version if the direct lane can predict the inputs here and now."""
+        version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
+        if version is not None and manifest.pool in self._pools.states:
+            metrics.DIRECT_REFUSED.labels("pool").inc()
+            return None
+        return version
 
     async def _through_queue(
         self,

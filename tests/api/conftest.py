@@ -33,18 +33,19 @@ def configured(redis_url: str, sample_models: Path, monkeypatch: pytest.MonkeyPa
 
 
 @asynccontextmanager
-async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    """Starts and ends an application as a server does."""
+async def lifespan(app: ASGIApp) -> AsyncIterator[dict[str, Any]]:
+    """Starts and ends an application as a server does. Yields the state of its lifespan."""
     asked: asyncio.Queue[Message] = asyncio.Queue()
     said: asyncio.Queue[Message] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    state: dict[str, Any] = {}
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}
     task = asyncio.ensure_future(app(scope, asked.get, said.put))
     for step in ("startup", "shutdown"):
         await asked.put({"type": f"lifespan.{step}"})
         message = await said.get()
         assert message["type"] == f"lifespan.{step}.complete", message
         if step == "startup":
-            yield
+            yield state
     await task
 
 

@@ -14,18 +14,24 @@ from typing import Any
 import orjson
 import uvicorn
 
+from app.patches.uvicorn_protocol import IMMEDIATE, Exchange, Immediate
+
 SLOW = b"/slow"
 
 
 class Echo:
-    """Answers with the request as JSON. Under `/slow` it waits until `go` is set."""
+    """Answers with the request as JSON. Under `/slow` it waits until `go` is set. Its lifespan has the state `state`."""
 
     def __init__(self) -> None:
+        self.state: dict[str, Any] = {}
         self.go = asyncio.Event()
         self.waiting = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
+            scope["state"].update(self.state)
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
             return
         body, more = b"", True
         while more:
@@ -36,17 +42,35 @@ class Echo:
         if scope["path"] == "/slow":
             self.waiting.set()
             await self.go.wait()
-        reported = {
+        text = report(scope, body)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+
+class Immediately:
+    """Answers as `Echo` does, in the next turn of the event loop and without it, all but `/slow`."""
+
+    def begin(self, exchange: Exchange) -> bool:
+        if exchange.scope["path"] == "/slow":
+            return False
+        asyncio.get_running_loop().call_soon(
+            exchange.answer, 200, b"content-type: application/json\r\n", report(exchange.scope, exchange.body)
+        )
+        return True
+
+
+def report(scope: Any, body: bytes) -> bytes:
+    """The request as JSON."""
+    return orjson.dumps(
+        {
             "method": scope["method"],
             "path": scope["path"],
             "query": scope["query_string"].decode(),
             "body": body.decode("latin-1"),
             "headers": [[name.decode("latin-1"), value.decode("latin-1")] for name, value in scope["headers"]],
         }
-        text = orjson.dumps(reported)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": text})
+    )
 
 
 class Server(uvicorn.Server):
@@ -69,15 +93,16 @@ class Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Server]:
+def serving(immediate: Immediate | None = None) -> Iterator[Server]:
     """A server on a free port."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     echo = Echo()
+    echo.state = {IMMEDIATE: immediate} if immediate else {}
     config = uvicorn.Config(
         echo,
         loop="uvloop",
         http="app.patches.uvicorn_protocol:Connection",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -11,14 +11,15 @@ import pytest
 from app.patches.uvicorn_protocol import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from app.settings import settings
 from tests.patches.http_cases import ACCEPTED, GET, HOST, NEXT, POST, REFUSED, Case, chunked
-from tests.patches.http_server import Server, answers, serving
+from tests.patches.http_server import Immediately, Server, answers, serving
 
 LAST = b"GET /last HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with serving() as found:
+@pytest.fixture(scope="module", params=[None, Immediately()], ids=["application", "immediately"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """It calls its application, or serves complete requests without."""
+    with serving(request.param) as found:
         yield found
 
 

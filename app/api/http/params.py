@@ -68,10 +68,10 @@ def path_model(request: Request) -> ModelRef:
     Raises:
         InvalidInput: The reference is invalid.
     """
-    name, version = request.path_params["name"], request.path_params.get("version")
-    return _parsed(f"{name}@{version}" if version else name)
+    return model_ref(request.path_params["name"], request.path_params.get("version"))
 
 
 @lru_cache(1024)
-def _parsed(text: str) -> ModelRef:
-    return ModelRef.parse(text)
+def model_ref(name: str, version: str | None) -> ModelRef:
+    """Return the model of a name and a version in a path. Raises InvalidInput."""
+    return ModelRef.parse(f"{name}@{version}" if version else name)

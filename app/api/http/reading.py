@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from app.api.schemas.results import detached
-from app.core import protocol
+from app.core import protocol, usual_inputs
 from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge
 from app.core.fields import DEEPEST, TOO_DEEP, not_json, reject_unknown_fields, too_deep
 from app.core.handlers import as_tensor
@@ -94,7 +94,9 @@ def inference(content: bytes, json_bytes: int | None, manifest: Manifest, ref: s
         raise InvalidInput("Field id must be a string.", pointer="/id")
     parameters = protocol.parameters(body)
     outputs, binary = protocol.outputs(body, parameters, manifest)
-    inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
+    inputs = None if raw else usual_inputs.read(manifest, body.get("inputs"))
+    if inputs is None:
+        inputs = from_tensors(manifest, protocol.read(protocol.listed(body, "inputs"), raw))
     digest = fingerprint(ref, body, raw) if ref is not None else ""
     return Inference(id, protocol.timeout_s(parameters), protocol.tier(parameters), inputs, outputs, binary, digest)
 

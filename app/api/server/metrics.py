@@ -50,9 +50,14 @@ class MetricsMiddleware:
         finally:
             # Paths and methods that a caller makes up would be labels without end.
             route = getattr(scope.get("route"), "path", "other")
-            count, observe = _children("any" if route == "other" else scope["method"], route, status)
-            count()
-            observe(time.perf_counter() - began)
+            observe("any" if route == "other" else scope["method"], route, status, time.perf_counter() - began)
+
+
+def observe(method: str, route: str, status: int, seconds: float) -> None:
+    """Count and time a request by the path of its route."""
+    count, time_ = _children(method, route, status)
+    count()
+    time_(seconds)
 
 
 @cache
