@@ -21,11 +21,11 @@ _CALLERS: Final = 16
 def check(system: System) -> None:
     """Raises Trouble that says which answer is wrong."""
     for model in system.artefacts.labels:
-        ways: list[tuple[Exchange, Callable[[Exchange, str], str]]] = []
+        ways: list[tuple[Exchange, Callable[[Exchange, str | bytes], str]]] = []
         if isinstance(system, Queued):
             ways.append((system.submit(model), _job))
         with contextlib.suppress(NotImplementedError):
-            ways.append((system.predict(model), _single))
+            ways.append((system.predict(model), single))
         for exchange, ask in ways:
             with ThreadPoolExecutor(_CALLERS) as callers:
                 answers = list(callers.map(lambda body, exchange=exchange, ask=ask: ask(exchange, body), exchange.bodies))
@@ -34,11 +34,12 @@ def check(system: System) -> None:
                     raise Trouble(f"{system.name} answers {found} to row {at} of {model}, which is {wanted}")
 
 
-def _single(exchange: Exchange, body: str) -> str:
+def single(exchange: Exchange, body: str | bytes) -> str:
+    """What is answered to `body`."""
     return _picked(exchange, _ask(exchange.url + exchange.path, exchange, body))
 
 
-def _job(exchange: Exchange, body: str) -> str:
+def _job(exchange: Exchange, body: str | bytes) -> str:
     id = json.loads(_ask(exchange.url + exchange.path, exchange, body))["id"]
     until = time.monotonic() + 30
     while time.monotonic() < until:
@@ -49,8 +50,9 @@ def _job(exchange: Exchange, body: str) -> str:
     return "nothing within 30 s"
 
 
-def _ask(url: str, exchange: Exchange, body: str | None = None) -> str:
-    request = urllib.request.Request(url, body.encode() if body else None, dict(exchange.headers))
+def _ask(url: str, exchange: Exchange, body: str | bytes | None = None) -> str:
+    data = body.encode() if isinstance(body, str) else body
+    request = urllib.request.Request(url, data, dict(exchange.headers))
     with urllib.request.urlopen(request, timeout=40) as answer:
         return str(answer.read().decode())
 

@@ -22,7 +22,7 @@ _SCRIPT: Final = Path(__file__).parent / "load.lua"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """How one system is asked for one model: `bodies` are JSON texts, `labels` what must be answered to each.
+    """How one system is asked for one model: `bodies` are JSON texts or bytes, `labels` what must be answered to each.
 
     `pick` is a Lua pattern whose capture is the answer. For a job, `location` captures its id in the answer to the POST,
     `address` and `query` surround it in the GET, `pause_ms` goes before each GET, and `ended` matches a job that has ended.
@@ -30,8 +30,8 @@ class Exchange:
 
     url: str
     path: str
-    bodies: Sequence[str]
-    labels: Sequence[int]
+    bodies: Sequence[str | bytes]
+    labels: Sequence[int | float]
     pick: str
     address: str = ""
     location: str = '"id":"(%x[%x-]+)"'
@@ -83,12 +83,12 @@ def _run(exchange: Exchange, kind: str, threads: int, clients: int, seconds: flo
         "labels": [str(label) for label in exchange.labels], "pick": exchange.pick, "address": exchange.address,
         "location": exchange.location, "query": exchange.query, "pause": exchange.pause_ms, "ended": exchange.ended,
     }  # fmt: skip
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(f"return {_lua(plan)}\n")
-        file.flush()
+    with tempfile.TemporaryDirectory(prefix="celeriac-bench-") as folder:
+        file = Path(folder, "plan.lua")
+        file.write_text(f"return {_lua(plan, file.parent)}\n")
         command = [
             wrk, f"-t{threads}", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "--latency", "-s", str(_SCRIPT),
-            exchange.url, "--", file.name,
+            exchange.url, "--", str(file),
         ]  # fmt: skip
         out = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in out.stdout.splitlines():
@@ -97,10 +97,15 @@ def _run(exchange: Exchange, kind: str, threads: int, clients: int, seconds: flo
     raise Trouble(f"wrk told no result:\n{out.stdout}\n{out.stderr}")
 
 
-def _lua(value: Any) -> str:
+def _lua(value: Any, folder: Path) -> str:
+    """As an expression of Lua; bytes are read from a file in `folder`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"[{_lua(key)}] = {_lua(one)}" for key, one in value.items()) + "}"
+        return "{" + ", ".join(f"[{_lua(key, folder)}] = {_lua(one, folder)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
-        return "{" + ", ".join(map(_lua, value)) + "}"
+        return "{" + ", ".join(_lua(one, folder) for one in value) + "}"
+    if isinstance(value, bytes):
+        file = folder / str(len(list(folder.iterdir())))
+        file.write_bytes(value)
+        return f"io.open({json.dumps(str(file))}, 'rb'):read('*a')"
     # JSON's escapes of plain ASCII are Lua's.
     return json.dumps(value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.bench import load
+from tests.bench import idle, large, load
 from tests.bench.flood import Flooded, p95, waits
 from tests.bench.load import Exchange, Load
 from tests.bench.processes import Process, Trouble, answers, until
@@ -129,12 +129,9 @@ def _flood(model: str) -> Callable[[System, float], Figures]:
     return take
 
 
-def _idle(system: System, seconds: float) -> Figures:
-    """The commands that Redis executes a second while nobody asks for anything, with those inside scripts."""
-    assert isinstance(system, Queued)
-    before, began = system.commands(), time.monotonic()
-    time.sleep(4 * seconds)  # nothing is to happen
-    return {"commands": (system.commands() - before) / (time.monotonic() - began)}
+def _large(size: int, clients: int) -> Callable[[System, float], Figures]:
+    """Callers who each send a row of `size` floats."""
+    return lambda system, seconds: _used(system, lambda: load.closed(large.exchange(system, size), clients, seconds))
 
 
 def _waiting(ask: Callable[[Empty], Exchange]) -> Callable[[System, float], Figures]:
@@ -197,7 +194,13 @@ MEASURES: Final = {
         Measure("keyed-infer", ("ours", "keyed"), _keyed),
         Measure("flood", ("keyed", "flooded"), _flood("rf"), quick=False),
         Measure("up", ("ours", "before"), _up, quick=False),
-        Measure("idle", ("ours", "before", "plain"), _idle),
+        *(
+            Measure(f"{name}-{clients}", ("ours", "before", "inline"), _large(size, clients), quick=False)
+            for name, size in (("image", large.IMAGE), ("ten-mb", large.TEN_MB))
+            for clients in (1, 8)
+        ),
+        Measure("idle", ("ours", "before", "plain"), idle.commands),
+        Measure("fleet", ("ours", "before"), idle.fleet, quick=False),
         Measure("waiting-submit", ("empty", "waiting"), _waiting(lambda system: system.submit("lr"))),
         Measure("waiting-infer", ("empty", "waiting"), _waiting(lambda system: system.predict("lr"))),
     )

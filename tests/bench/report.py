@@ -20,7 +20,7 @@ def as_json(machine: Mapping[str, Any], run: Mapping[str, Any], systems: Mapping
         found.row.id: {
             "what": found.row.what, "against": found.row.against, "figure": found.row.figure, "goal": found.row.goal,
             "ours": _short(found.ours), "other": _short(found.other), "ratio": _short(found.ratio),
-            "spread": [_short(found.least), _short(found.most)], "reached": found.reached,
+            "spread": [_short(found.least), _short(found.most)], "reached": found.reached, "unit": found.row.unit,
         }
         for found in findings(samples)
     }  # fmt: skip
@@ -47,7 +47,8 @@ def show(console: Console, samples: Samples, systems: Mapping[str, Mapping[str, 
         mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: ""}[found.reached]
         figure = found.row.figure
         table.add_row(
-            found.row.what, found.row.against, formatted(figure, found.ours), formatted(figure, found.other), f"{found.ratio:.2f}×",
+            found.row.what, found.row.against, formatted(figure, found.ours), formatted(figure, found.other) if found.row.against else "",
+            f"{found.ratio:.2f}{found.row.unit}",
             f"{found.least:.2f}–{found.most:.2f}", found.row.goal, mark,
         )  # fmt: skip
     console.print(table)
@@ -72,6 +73,8 @@ def formatted(figure: str, value: float) -> str:
         return f"{value:,.0f}/s"
     if figure == "commands":
         return f"{value:.1f}/s"
+    if figure.endswith("percent"):
+        return f"{value:.1f} %"
     if figure.endswith("_ms"):
         return f"{value:.2f} ms"
     if figure == "memory":
@@ -89,7 +92,9 @@ def worse(now: Mapping[str, Any], baseline: Path, tolerance: float) -> list[str]
         before, ratio = known[id]["ratio"], row["ratio"]
         small = row["goal"].startswith("≤")
         if ratio > before * (1 + tolerance) if small else ratio < before * (1 - tolerance):
-            found.append(f"{row['what']} against {row['against']}: {ratio:.2f}×, was {before:.2f}× (goal {row['goal']})")
+            found.append(
+                f"{row['what']} against {row['against'] or 'the goal'}: {ratio:.2f}{row['unit']}, was {before:.2f}{row['unit']} (goal {row['goal']})"
+            )
     return found
 
 

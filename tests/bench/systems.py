@@ -156,15 +156,15 @@ class Ours(Queued):
         self.worker_url = f"http://127.0.0.1:{free_port()}"
         super().launch()
 
-    def serve(self, process: str, **more: str) -> Process:
-        """The API or a worker; `more` settings as in `settings`."""
+    def serve(self, process: str, *, label: str = "", **more: str) -> Process:
+        """The API or a worker, known as `label`; `more` settings as in `settings`."""
         env = {
             "REDIS_URL": self.redis_url, "MODELS": str(self.models), "STATE": str(self.folder / "state"),
             "API_PORT": self.url.rpartition(":")[2], "WORKER_PORT": self.worker_url.rpartition(":")[2], "PROCESSES": str(os.cpu_count()),
             **self.settings, **more,
         }  # fmt: skip
         known = {f"CELERIAC_{name}": value for name, value in env.items()}
-        return self.run(process, sys.executable, "-m", "app", process, env=known, cwd=self.checkout)
+        return self.run(label or process, sys.executable, "-m", "app", process, env=known, cwd=self.checkout)
 
     def launch_worker(self) -> None:
         self.serve("worker")
@@ -199,9 +199,12 @@ class Ours(Queued):
 
 
 class Compiled(Ours):
-    """Ours with the same models published as ONNX."""
+    """Ours with the same models published as ONNX. API processes predict with them, so there is one for each core."""
 
     name = "compiled"
+
+    def serve(self, process: str, *, label: str = "", **more: str) -> Process:
+        return super().serve(process, label=label, **{"API_PROCESSES": str(os.cpu_count()), **self.settings, **more})
 
     @property
     def models(self) -> Path:

@@ -13,7 +13,7 @@ from tests.bench.chart import draw
 from tests.bench.rows import ROWS, Samples, find
 
 SAMPLES: Samples = {
-    "jobs-lr": {"ours": {"rate": [1200.0, 1300.0, 1400.0]}, "plain": {"rate": [100.0, 90.0, 110.0]}},
+    "jobs-lr": {"ours": {"rate": [2400.0, 2600.0, 2800.0]}, "plain": {"rate": [100.0, 90.0, 110.0]}},
     "one-lr": {"ours": {"p50_ms": [1.0]}, "plain": {"p50_ms": [4.0]}},
 }
 ROW = {row.id: row for row in ROWS}
@@ -22,13 +22,20 @@ ROW = {row.id: row for row in ROWS}
 def test_a_ratio_is_of_medians_and_its_spread_is_of_rounds() -> None:
     found = find(ROW["jobs-lr"], SAMPLES)
     assert found is not None
-    assert [found.ratio, found.least, found.most] == pytest.approx([13.0, 12.0, 14.44], abs=0.01)
+    assert [found.ratio, found.least, found.most] == pytest.approx([26.0, 24.0, 28.89], abs=0.01)
     assert found.reached
 
 
 def test_a_goal_that_is_an_upper_bound_is_reached_from_below() -> None:
     found = find(ROW["one-lr"], SAMPLES)
     assert found is not None
+    assert found.reached
+
+
+def test_a_row_against_nothing_holds_the_figure_against_its_goal() -> None:
+    found = find(ROW["idle"], {"idle": {"ours": {"commands": [7.0, 9.0, 6.0]}}})
+    assert found is not None
+    assert [found.ratio, found.least, found.most] == [7.0, 6.0, 9.0]
     assert found.reached
 
 

@@ -122,8 +122,16 @@ def bench() -> str:
 def _ratio(row: dict[str, Any]) -> tuple[str, ...]:
     ours, other = (formatted(row["figure"], row[whose]) for whose in ("ours", "other"))
     least, most = row["spread"]
+    unit = row.get("unit", "×")
     mark = {True: " ✓", False: " ✗", None: ""}[row["reached"]]
-    return row["what"], ours, row["against"], other, f"**{row['ratio']:.2f}×** ({least:.2f}–{most:.2f})", row["goal"] + mark
+    return (
+        row["what"],
+        ours,
+        row["against"],
+        other if row["against"] else "",
+        f"**{row['ratio']:.2f}{unit}** ({least:.2f}–{most:.2f})",
+        row["goal"] + mark,
+    )
 
 
 def commands() -> str:
