@@ -49,20 +49,25 @@ def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest], be
     Args:
         client: A connection to Redis.
         worker: The heartbeat.
-        inferred: The manifests.
+        inferred: The manifests. They are stored with a heartbeat that differs from the one before, and again every `_SILENT_S`.
         before: The heartbeat before. If nothing differs, and Redis still has it, API processes need not read this one.
     """
     changed = before is None or worker.seen_at - before.seen_at >= _SILENT_S or replace(before, seen_at=worker.seen_at) != worker
+    stored = {f"{manifest.name}/{manifest.version}": orjson.dumps(manifest.as_dict()) for manifest in inferred}
+    due = changed or (before is not None and worker.seen_at // _SILENT_S != before.seen_at // _SILENT_S)
     with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.WORKERS, worker.name, orjson.dumps(asdict(worker)))
-        for manifest in inferred:
-            pipe.hset(keys.MANIFESTS, f"{manifest.name}/{manifest.version}", orjson.dumps(manifest.as_dict()))
+        if stored and due:
+            pipe.hset(keys.MANIFESTS, mapping=stored)
         if worker.start_s and (before is None or not before.start_s):
             pipe.hset(keys.START_SECONDS, worker.pool, worker.start_s)
         if changed:
             tables.changed(pipe)
         added, *_ = pipe.execute()
         if added and not changed:
+            # Redis has lost them.
+            if stored:
+                pipe.hset(keys.MANIFESTS, mapping=stored)
             tables.changed(pipe)
             pipe.execute()
 
