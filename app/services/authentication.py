@@ -154,7 +154,7 @@ class Authentication:
         metrics.KEY_PREVIOUS_USED.inc()
         return cached.caller, Rotation(cached.record.rotated_at or cached.record.created_at, cached.record.previous_until)
 
-    def known(self, text: bytes) -> Caller | None:
+    def cached_caller(self, text: bytes) -> Caller | None:
         """Return the caller whom a key identifies, or None where `verify` waits, raises or reports a rotation."""
         now = time.time()
         try:

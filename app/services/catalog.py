@@ -192,7 +192,7 @@ class Catalog:
         callers.check_pool(version.manifest.pool)
         return version.manifest
 
-    def known(self, ref: ModelRef) -> Manifest | None:
+    def cached_manifest(self, ref: ModelRef) -> Manifest | None:
         """Return the manifest to predict with, or None where `serving` waits or raises."""
         entry = self.entries.get(ref.name)
         version = entry.versions.get(entry.means(ref)) if entry is not None else None

@@ -53,7 +53,7 @@ def report(client: redis.Redis, worker: Worker, inferred: Iterable[Manifest], be
         before: The heartbeat before. If nothing differs, and Redis still has it, API processes need not read this one.
     """
     changed = before is None or worker.seen_at - before.seen_at >= _SILENT_S or replace(before, seen_at=worker.seen_at) != worker
-    stored = {f"{manifest.name}/{manifest.version}": orjson.dumps(manifest.as_dict()) for manifest in inferred}
+    stored: dict[Any, Any] = {f"{manifest.name}/{manifest.version}": orjson.dumps(manifest.as_dict()) for manifest in inferred}
     due = changed or (before is not None and worker.seen_at // _SILENT_S != before.seen_at // _SILENT_S)
     with client.pipeline(transaction=False) as pipe:
         pipe.hset(keys.WORKERS, worker.name, orjson.dumps(asdict(worker)))

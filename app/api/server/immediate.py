@@ -87,7 +87,7 @@ class ImmediatePredictions:
         self.predictions, self.open_inference = predictions, open_inference
         self.most_output = settings.offload_above_bytes
         self._catalog = catalog
-        self._known = authentication.known if authentication is not None else None
+        self._cached_caller = authentication.cached_caller if authentication is not None else None
         self._most = min(FREE_BYTES, settings.max_body_bytes, settings.offload_above_bytes)
         self._measured = measured
 
@@ -107,14 +107,14 @@ class ImmediatePredictions:
             return False
         began = time.perf_counter()
         caller: Caller | None = None
-        if self._known is not None:
+        if self._cached_caller is not None:
             caller = self._caller(headers)
             if caller is None:
                 return False
         token = callers.CALLER.set(caller)
         try:
             name, version = match.groups()
-            manifest = self._catalog.known(model_ref(name, version))
+            manifest = self._catalog.cached_manifest(model_ref(name, version))
             if manifest is None:
                 return False
             parsed = inference(exchange.body, None, manifest, None)
@@ -135,7 +135,7 @@ class ImmediatePredictions:
             if text is not None or kind.lower() != b"bearer":
                 return None
             text = value.strip(b" ")
-        caller = self._known(text) if self._known is not None and text is not None else None
+        caller = self._cached_caller(text) if self._cached_caller is not None and text is not None else None
         return caller if caller is not None and _SCOPE in caller.scopes else None
 
 
