@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from app.core.errors import InvalidInput
 from app.core.pools import RESERVED_POOLS, reserved_pool
+from app.core.profiles import Profile
 from app.core.tensors import DECLARED, TIMESTAMP, Tensor, make
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -168,7 +169,7 @@ class Manifest:
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
     holds; 0 means no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive. `direct` says
-    whether API processes may predict with it, see `app.core.lanes`; None leaves it to them.
+    whether API processes may predict with it, see `app.core.lanes`; None leaves it to them. `profile` is what live rows are compared with.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Manifest:
     memory_limit_mb: int = 0
     stream: bool = False
     golden: Golden | None = None
+    profile: Profile | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
     direct: bool | None = None
@@ -288,6 +290,8 @@ class Manifest:
             if values.get(name) is not None:
                 _check_fields(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])
+        if values.get("profile") is not None:
+            values["profile"] = _profile(values["profile"])
         if values.get("direct") == "auto":
             values["direct"] = None
         values |= {name: tuple(values.get(name) or ()) for name in ("classes", "weights")}
@@ -296,6 +300,13 @@ class Manifest:
         if values.get("requires") is not None:
             values["requires"] = tuple(values["requires"])
         return cls(**values)
+
+
+def _profile(data: Any) -> Profile:
+    try:
+        return Profile.from_dict(data)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"The manifest's profile is not valid: {error}. Publish the version again.", pointer="/profile") from None
 
 
 def _spec(data: Mapping[str, Any], pointer: str) -> TensorSpec:

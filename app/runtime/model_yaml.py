@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from app.runtime.code import CodeModel
 from app.runtime.golden import values_of
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
+from app.runtime.profiling import profile_of
 from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, write_isolated
 
 DESCRIPTION: Final = "model.yaml"
@@ -31,7 +33,7 @@ ADDED: Final = ".publish.json"
 TIMESTAMPS: Final = "timestamps"
 """A field of `ADDED` only: the columns of the sample of an estimator that hold dates, which are text in JSON."""
 GRAPH: Final = FORMATS["onnx"]
-_FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden")
+_FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden", "profile")
 FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance")
 """The fields that the description may have."""
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
@@ -76,7 +78,7 @@ def publish_folder(
         # Dynamic batching gains nothing if each row needs a call of its own, and a stream belongs to one job.
         apart = not model.joins and (manifest.stream or "batch" not in declared)
         batch = replace(manifest.batch, max_rows=1) if apart else manifest.batch
-        return replace(manifest, golden=golden, batch=batch)
+        return replace(manifest, golden=golden, profile=profile_of(model, rows, partial(from_rows, model.manifest)), batch=batch)
 
     def write_apart(stage: Path) -> Manifest:
         return write_isolated(name, folder / artifact, lambda: write(stage), timeout_s)

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,8 +37,9 @@ from app.runtime.golden import golden_of
 from app.runtime.isolated import isolated
 from app.runtime.methods import answers_of, call, classes_of, methods_of, specs_of
 from app.runtime.model import Model
+from app.runtime.profiling import profile_of
 from app.runtime.requirements import Requirements, requirements_of, script_defined
-from app.runtime.signature import inputs_of_sample
+from app.runtime.signature import inputs_of_sample, tensors_of_sample
 from app.runtime.structure import column_names, takes_documents
 from app.runtime.unseen_rows import accepts_rejected, disagreement, takes_missing
 from app.settings import Settings
@@ -66,6 +68,7 @@ def publish(
     name: str,
     *,
     sample: Any,
+    reference: Any = None,
     columns: Sequence[str] = (),
     version: str | None = None,
     format: str | None = None,
@@ -90,7 +93,8 @@ def publish(
     `sample` is an array or DataFrame of a few rows such as callers send; `columns` names the features of an array. `tolerance` limits the
     absolute and relative difference of a number from the estimator's own. Give a compiled model (`onnx`) a thousand real rows or more to
     compare. `provenance` describes the origin of the version; if it holds a `job`, that job publishes only once. `reading` holds the table
-    options of the training file, which batches use as defaults. `examples` are example rows, `{"input": row or record, "label": the truth}`.
+    options of the training file, which batches use as defaults. `reference` holds rows like those of the training
+    (default: the sample). If they are 100 or more, the version gets a reference profile, with which live rows are compared. `examples` are example rows, `{"input": row or record, "label": the truth}`.
 
     `format` defaults to skops, because loading a skops file does not run code that it holds, so it is served under every setting; and to
     joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,
@@ -106,6 +110,7 @@ def publish(
         raise InvalidInput(detail, pointer="/format")
     if isinstance(estimator, Boosted):
         format = estimator.library
+    reference = _sample(estimator, sample if reference is None else reference)
     sample = _sample(estimator, sample)[: CHECKED_ROWS.get(format or "", 100)]
     if not len(sample):
         raise InvalidInput("The sample is empty. Provide a few rows such as callers send.", pointer="/sample")
@@ -133,7 +138,9 @@ def publish(
         if examples:
             (folder / EXAMPLES).write_text(json.dumps([dict(example) for example in examples], indent=1, allow_nan=False) + "\n")
         first = {method: answer[:GOLDEN_ROWS] for method, answer in answers.items()}
-        return replace(manifest, golden=golden_of(manifest, sample[:GOLDEN_ROWS], first, tolerance))
+        golden = golden_of(manifest, sample[:GOLDEN_ROWS], first, tolerance)
+        profile = profile_of(Model(manifest, served), reference, partial(tensors_of_sample, manifest.inputs))
+        return replace(manifest, golden=golden, profile=profile)
 
     manifest = repository.publish(name, write, version=version, job=str(described.provenance.get("job", "")))
     if promote:

@@ -68,7 +68,7 @@ def publish_samples(repository: Repository) -> list[Manifest]:
         with suppress(ModelConflict):  # another process has published it
             published.append(
                 publish(
-                    repository, estimator, name, sample=data.held_out, columns=data.columns, version="1", description=sample.description,
+                    repository, estimator, name, sample=data.held_out, reference=data.train, columns=data.columns, version="1", description=sample.description,
                     metrics=metrics, examples=data.examples(), promote=PRODUCTION,
                 )
             )  # fmt: skip

@@ -132,6 +132,7 @@ def _train(training: Training, context: Context, repository: Repository) -> Mani
         estimator,
         training.model,
         sample=as_it_was_fitted(estimator, sample),
+        reference=as_it_was_fitted(estimator, data.rows),
         columns=() if hasattr(estimator, "feature_names_in_") else data.columns,
         format=trainer.format,
         metrics=mean(measured),

@@ -46,7 +46,7 @@ def publish(
         metrics: Figures to keep with the version, for example `{"accuracy": 0.97}`.
         columns: Names of the features of an array.
         tolerance: Largest difference, absolute and relative, between a number of the served model and of the estimator.
-        **options: Further options of a folder: `pool`, `batch`, `retries`, `time_limit_s`, `examples`, `load`.
+        **options: Further options of a folder: `reference`, `pool`, `batch`, `retries`, `time_limit_s`, `examples`, `load`.
 
     Raises:
         ImportError: `url` is missing, and the server distribution is not installed.
