@@ -189,6 +189,16 @@ STATS_LEFT_OUT: Final = Counter(
     "celeriac_stats_left_out",
     "Jobs missing from the figures of `GET /v1/stats`, because `CELERIAC_STATS_MAX_SERIES` model versions are in use, or Redis did not answer.",
 )
+DRIFT_VERSIONS: Final = Gauge(
+    "celeriac_drift_versions",
+    "Model versions whose rows are counted for `GET /v1/models/{name}/drift`. Above `CELERIAC_DRIFT_MAX_VERSIONS`, new ones are not counted.",
+    multiprocess_mode="mostrecent",
+)
+DRIFT_ROWS: Final = Counter("celeriac_drift_rows", "Rows that were counted in the bins of a reference profile.", ["model", "version"])
+DRIFT_ROWS_LEFT_OUT: Final = Counter(
+    "celeriac_drift_rows_left_out",
+    "Rows that were not counted: the buffer of the process was full, Redis did not answer, or too many versions are counted.",
+)
 USAGE_SERIES: Final = Gauge(
     "celeriac_usage_series",
     "Owners and models, by pool, that have usage today for `GET /v1/usage`. Above `CELERIAC_USAGE_MAX_SERIES`, new ones count together as `(other)`.",

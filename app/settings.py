@@ -461,6 +461,17 @@ class Settings(BaseSettings):
         le=10_000,
         description="Maximum model versions, by pool, whose figures are kept for `GET /v1/stats`: up to 400 kB each in Redis. 0 keeps no figures.",
     )
+    drift_max_versions: int = Field(
+        50,
+        ge=0,
+        le=10_000,
+        description="Maximum model versions whose rows are counted for `GET /v1/models/{name}/drift`: up to 1 MB each in Redis. 0 counts none.",
+    )
+    drift_buffer_bytes: int = Field(
+        4 << 20,
+        ge=1 << 10,
+        description="Maximum bytes of answered rows that a process keeps until it counts them. Rows above it are not counted.",
+    )
     direct: Literal["auto", "off"] = Field(
         "auto",
         description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",

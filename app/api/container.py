@@ -36,11 +36,13 @@ from app.broker.replies import Replies
 from app.core.bulk_actions import PARENT as BULK
 from app.core.jobs import new_id
 from app.core.metering import UsageCollector
+from app.core.observations import Observations
 from app.core.pipelines import PIPELINE
 from app.core.schedules import PARENT
 from app.core.stats import Collector
 from app.direct.lane import DirectLane
 from app.direct.marks import Marks
+from app.direct.observing import EVERY_S, ObservationRecorder
 from app.hooks.fanout import Presenters
 from app.hooks.sender import Sender
 from app.loops import IDLE_S, Loops
@@ -59,6 +61,7 @@ from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
 from app.services.direct_versions import DirectVersions
+from app.services.drift import DriftService
 from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
@@ -145,6 +148,7 @@ class Container:
         collector = Collector() if settings.stats_max_series else None
         series = SeriesIndex(redis, settings.stats_max_series)
         usage = UsageCollector() if settings.usage_days or rate_limits.limits_runs else None
+        observations = Observations(settings.drift_buffer_bytes) if settings.drift_max_versions else None
         batcher = Batcher(
             redis,
             process,
@@ -160,7 +164,7 @@ class Container:
             traced,
         )
         pauses = Pauses(loops.add("pauses"))
-        lane, off = _direct_lane(settings, repository, process, pauses, collector, usage)
+        lane, off = _direct_lane(settings, repository, process, pauses, collector, usage, observations)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
         self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane, traced)
@@ -193,6 +197,7 @@ class Container:
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
+        self.drift = DriftService(redis, catalog)
         self.usage = UsageService(redis, settings.meter)
 
         keys_file = ApiKeysFile(settings.keys_file)
@@ -204,6 +209,8 @@ class Container:
             background.append(StatsRecorder(redis, collector, series, loops.add("stats")))
         if usage is not None:
             background.append(UsageRecorder(redis, usage, settings.meter, rate_limits.runs_count, loops.add("usage")))
+        if observations is not None and lane is not None:
+            background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)
@@ -322,7 +329,13 @@ def _mirror(
 
 
 def _direct_lane(
-    settings: Settings, repository: Repository, process: str, pauses: Pauses, collector: Collector | None, usage: UsageCollector | None
+    settings: Settings,
+    repository: Repository,
+    process: str,
+    pauses: Pauses,
+    collector: Collector | None,
+    usage: UsageCollector | None,
+    observations: Observations | None,
 ) -> tuple[DirectLane | None, str]:
     """Return the direct lane, or None and why there is none."""
     if settings.direct == "off":
@@ -335,7 +348,7 @@ def _direct_lane(
         reason = f"{settings.state} cannot be written ({error.strerror or error}), so a crash would not be noticed. Set CELERIAC_STATE."
         log.warning("Every prediction takes the queue: %s", reason)
         return None, reason
-    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector, usage), ""
+    return DirectLane(settings, repository, marks, lambda: pauses.last_s, collector, usage, observations), ""
 
 
 def container(request: Request) -> Container:

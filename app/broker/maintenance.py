@@ -30,6 +30,7 @@ from app.store import (
     jobs,
     keys,
     leases,
+    live_counts,
     metering,
     model_pauses,
     owners,
@@ -193,6 +194,9 @@ class Maintenance:
         async def series() -> None:
             metrics.STATS_SERIES.set(await stats.sweep(client))
 
+        async def counted() -> None:
+            metrics.DRIFT_VERSIONS.set(await live_counts.count(client))
+
         async def usages() -> None:
             # Without a limit nothing is counted.
             if self._counts:
@@ -215,6 +219,7 @@ class Maintenance:
             "the quarantine": notes,
             "the figures of models": series,
             "the usage of owners": used,
+            "the counts of live rows": counted,
         }
 
     async def _enqueue(self, queue: str, pool: str) -> int:

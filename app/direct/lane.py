@@ -14,6 +14,7 @@ from app.core.errors import CeleriacError, error_text
 from app.core.lanes import Choice, Lane
 from app.core.metering import UsageCollector
 from app.core.models import Manifest
+from app.core.observations import Observations
 from app.core.stats import Collector
 from app.core.tensors import Tensor
 from app.direct.marks import Mark, Marks
@@ -41,14 +42,16 @@ class DirectLane:
         lag_s: Callable[[], float],
         collector: Collector | None = None,
         usage: UsageCollector | None = None,
+        observations: Observations | None = None,
     ) -> None:
-        """`lag_s` returns the last pause of the event loop. `collector` takes the figures of predictions, and `usage` what their owners used (default: none)."""
+        """`lag_s` returns the last pause of the event loop. `collector` takes the figures of predictions, `usage` what their owners used, and `observations` their rows (default: none)."""
         self.marks = marks
         self._settings = settings
         self._repository = repository
         self._lag_s = lag_s
         self._collector = collector
         self._usage = usage
+        self._observations = observations
         self._versions: dict[Key, DirectVersion] = {}
         self._loading: asyncio.TimerHandle | None = None
         self._failures: dict[Key, tuple[str, str, float]] = {}
@@ -168,7 +171,15 @@ class DirectLane:
         log.info("Predicting with %s@%s on the direct lane", *key)
         settings = self._settings
         self._versions[key] = DirectVersion(
-            manifest, model, self.marks, size, settings.direct_max_rows, settings.direct_max_ms, self._collector, self._usage
+            manifest,
+            model,
+            self.marks,
+            size,
+            settings.direct_max_rows,
+            settings.direct_max_ms,
+            self._collector,
+            self._usage,
+            self._observations,
         )
         metrics.DIRECT_VERSIONS.set(len(self._versions))
 

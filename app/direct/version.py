@@ -14,6 +14,7 @@ from app.core.errors import CeleriacError, PredictionOutOfMemory
 from app.core.jobs import State
 from app.core.metering import UsageCollector
 from app.core.models import Manifest
+from app.core.observations import Observations
 from app.core.stacking import concatenate, split
 from app.core.stats import Collector
 from app.core.tensors import Tensor
@@ -72,6 +73,7 @@ class DirectVersion:
         max_ms: float,
         collector: Collector | None = None,
         usage: UsageCollector | None = None,
+        observations: Observations | None = None,
     ) -> None:
         self.manifest = manifest
         self.size = size
@@ -84,6 +86,7 @@ class DirectVersion:
         self._max_s = max_ms / 1000
         self._collector = collector
         self._usage = usage
+        self._observations = observations
         self._took_s = 0.0
         self._slow_calls = 0
         self._lines: dict[tuple[object, ...], list[_Request]] = {}
@@ -140,8 +143,10 @@ class DirectVersion:
         if not requests:
             return
         rows = [request.rows for request in requests]
+        inputs = concatenate([request.inputs for request in requests])
         try:
-            answers = split(self._call(concatenate([request.inputs for request in requests]), outputs, sum(rows)), rows)
+            answer = self._call(inputs, outputs, sum(rows))
+            answers = split(answer, rows)
         except PredictionOutOfMemory:
             metrics.DIRECT_REFUSED.labels("memory").inc(len(requests))
             for request in requests:
@@ -161,8 +166,10 @@ class DirectVersion:
         else:
             self._succeeded(len(requests))
             self._count({State.SUCCEEDED: len(requests)}, sum(rows), requests)
-            for request, answer in zip(requests, answers, strict=True):
-                request.answer.set_result(answer)
+            for request, part in zip(requests, answers, strict=True):
+                request.answer.set_result(part)
+            if self._observations is not None:
+                self._observations.add(self.manifest, inputs, [answer])
 
     def _count(self, ended: Mapping[State, int], rows: int, requests: Sequence[_Request]) -> None:
         if self._collector is not None:

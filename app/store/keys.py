@@ -155,6 +155,9 @@ CONCURRENCY: Final = f"{PREFIX}concurrency"
 STATS: Final = f"{PREFIX}stats:series"
 """Sorted set of the series `POOL/MODEL/VERSION` whose figures are kept, by the time they were last used; bounded by `stats_max_series`."""
 
+LIVE_COUNTS: Final = f"{PREFIX}live-counts:versions"
+"""Sorted set of the versions `MODEL/VERSION/BINS` whose live rows are counted, by the time of the last one; bounded by `drift_max_versions`."""
+
 BULK_ACTIONS: Final = f"{PREFIX}bulk:actions"
 """Sorted set of the ids of bulk actions by creation time; bounded by `max_bulk_actions`."""
 
@@ -385,6 +388,11 @@ def stats_hour(name: str) -> str:
 def stats_days(name: str) -> str:
     """String, the figures of 32 days by day, for `PERIOD:SERIES` with periods since 1970: 433 days."""
     return f"{PREFIX}stats:days:{name}"
+
+
+def live_counts(name: str) -> str:
+    """String, how many live rows were in each bin, for `SECONDS:PERIOD:MODEL/VERSION/BINS` with periods since 1970: two windows of them."""
+    return f"{PREFIX}live-counts:{name}"
 
 
 def held_back(queue: str) -> str:

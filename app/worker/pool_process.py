@@ -13,6 +13,7 @@ from app.settings import settings
 from app.store.redis.client import connect
 from app.store.redis.ping import open_connection
 from app.worker.cancellation import Cancellation
+from app.worker.observing import Observer
 from app.worker.process_limits import ProcessLimits, Report
 from app.worker.progress import ProgressReporter
 
@@ -43,6 +44,7 @@ class PoolProcess:
         self.name = ""
         self.cancellation = Cancellation()
         self.progress = ProgressReporter(lambda: self.redis)
+        self.observer = Observer(settings(), lambda: self.redis)
         self._report = report
         self._client = client
         self._limits: ProcessLimits | None = None
@@ -72,6 +74,7 @@ class PoolProcess:
             limit_threads(settings().threads)
             self.models.warm_up()
             self._limits = ProcessLimits(settings(), self._report)
+            self.observer.start()
             log.info("Process is warm: pid=%d seconds=%.2f", os.getpid(), time.perf_counter() - began)
         except BaseException:
             log.exception("Could not start a process: pid=%d", os.getpid())

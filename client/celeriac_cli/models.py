@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli import publish
+from celeriac_cli import drift, publish
 from celeriac_cli.options import JSON, URL
 
-app = typer.Typer(help="List, show, publish, promote, follow, pause and resume models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, promote, follow, compare, pause and resume models.", no_args_is_help=True)
 app.command()(publish.publish)
 app.command()(publish.promote)
 app.command()(publish.follow)
+app.command()(drift.drift)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 
 
@@ -53,7 +54,7 @@ def show_version(
     if json:
         show.print_json(version)
         return
-    hidden = ("golden", "inputs", "outputs")  # long; the last two have tables of their own
+    hidden = ("golden", "profile", "inputs", "outputs")  # long; the last two have tables of their own
     console = show.out()
     console.print(show.table(("field", "value"), ((name, value) for name, value in version.items() if name not in hidden)))
     if pause := entry.get("pause"):

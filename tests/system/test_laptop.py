@@ -126,6 +126,7 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
 def test_models_and_pools(celeriac: Laptop) -> None:
     assert "wine" in celeriac("models", "list").out
     assert "alcohol" in celeriac("models", "show", "wine").out
+    assert "wine@1, last 24h" in celeriac("models", "drift", "wine").out
     for command, paused in (("pause", True), ("resume", False)):
         assert bool(celeriac("models", command, "wine", "--json").json["pause"]) == paused
     shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)

@@ -107,6 +107,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "listed_v1_models_get": Access.ANY_KEY,
     "model_v1_models__name__get": Access.ANY_KEY,
     "version_v1_models__name__versions__version__get": Access.ANY_KEY,
+    "read_v1_models__name__drift_get": Scope.JOBS_READ,
     "publish_v1_models__name__versions_post": Scope.MODELS_WRITE,
     "promote_v1_models__name__aliases__alias__put": Scope.MODELS_WRITE,
     "remove_v1_models__name__versions__version__delete": Scope.MODELS_WRITE,

@@ -145,6 +145,11 @@ class AsyncModels(AsyncResource):
         record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}", {"version": version})
         return record
 
+    async def drift(self, name: str, version: str | None = None) -> Record:
+        """How live rows differ from those that a version (or alias) was made for, over 1 h, 24 h and 7 d. Raises NotFoundError."""
+        record: Record = await self._transport.get(f"/v1/models/{name}/drift", version=version)
+        return record
+
     async def delete_version(self, name: str, version: str) -> None:
         """Remove a version. Raises ConflictError if something still refers to it."""
         await self._transport.delete(f"/v1/models/{name}/versions/{version}")

@@ -145,6 +145,11 @@ class Models(Resource):
         record: Record = self._transport.put(f"/v1/models/{name}/aliases/{alias}", {"version": version})
         return record
 
+    def drift(self, name: str, version: str | None = None) -> Record:
+        """How live rows differ from those that a version (or alias) was made for, over 1 h, 24 h and 7 d. Raises NotFoundError."""
+        record: Record = self._transport.get(f"/v1/models/{name}/drift", version=version)
+        return record
+
     def delete_version(self, name: str, version: str) -> None:
         """Remove a version. Raises ConflictError if something still refers to it."""
         self._transport.delete(f"/v1/models/{name}/versions/{version}")
