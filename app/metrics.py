@@ -194,6 +194,18 @@ DRIFT_VERSIONS: Final = Gauge(
     "Model versions whose rows are counted for `GET /v1/models/{name}/drift`. Above `CELERIAC_DRIFT_MAX_VERSIONS`, new ones are not counted.",
     multiprocess_mode="mostrecent",
 )
+DRIFTED_COLUMNS: Final = Gauge(
+    "celeriac_drifted_columns",
+    "Columns of a model version that have drifted in the last 24 hours. See `celeriac models drift`.",
+    ["model", "version"],
+    multiprocess_mode="mostrecent",
+)
+DRIFT_PSI: Final = Gauge(
+    "celeriac_drift_psi",
+    "Population stability index of the last 24 hours, of the 20 columns of a model version that differ most. NaN for those that no longer do.",
+    ["model", "version", "column"],
+    multiprocess_mode="mostrecent",
+)
 DRIFT_ROWS: Final = Counter("celeriac_drift_rows", "Rows that were counted in the bins of a reference profile.", ["model", "version"])
 DRIFT_ROWS_LEFT_OUT: Final = Counter(
     "celeriac_drift_rows_left_out",

@@ -158,6 +158,9 @@ STATS: Final = f"{PREFIX}stats:series"
 LIVE_COUNTS: Final = f"{PREFIX}live-counts:versions"
 """Sorted set of the versions `MODEL/VERSION/BINS` whose live rows are counted, by the time of the last one; bounded by `drift_max_versions`."""
 
+DRIFT: Final = f"{PREFIX}live-counts:lease"
+"""String, the API process that computes the metrics of drift: as long as it extends it."""
+
 BULK_ACTIONS: Final = f"{PREFIX}bulk:actions"
 """Sorted set of the ids of bulk actions by creation time; bounded by `max_bulk_actions`."""
 

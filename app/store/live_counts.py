@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 
 from app.core.models import Manifest
 from app.core.profiles import WINDOWS, Profile
 from app.store import keys, scripts
+from app.store.reading import decodable
 
 _LANE: Final = 4
 """Bytes of a lane, an unsigned number in network order."""
@@ -40,6 +41,13 @@ async def read(client: redis.asyncio.Redis, manifest: Manifest, now: float) -> l
         current, previous = ([next(parts) for _ in range(window.buckets)] for _ in range(2))
         sums.append((_sum(current, profile.width), _sum(previous, profile.width)))
     return sums
+
+
+async def is_counted(client: redis.asyncio.Redis, manifests: Sequence[Manifest]) -> list[bool]:
+    """Return for each version whether rows of it were counted."""
+    counted: Any = await client.zrange(keys.LIVE_COUNTS, 0, -1)
+    names = set(decodable(counted))
+    return [manifest.profile is not None and _series(manifest, manifest.profile) in names for manifest in manifests]
 
 
 async def count(client: redis.asyncio.Redis) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from sklearn.linear_model import LogisticRegression
 
 from app.core.models import Manifest
@@ -14,7 +15,7 @@ from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import settings
 from app.store import live_counts, scripts
-from tests.api.conftest import Worker, running
+from tests.api.conftest import Worker, running, until
 from tests.api.keys import bearer, bootstrap, secured
 
 
@@ -76,3 +77,24 @@ async def test_a_key_gets_the_drift_of_the_models_that_it_may_use(configured: py
 @pytest.mark.parametrize(("query", "status"), [({"version": "99"}, 404), ({"version": "none"}, 404), ({"version": "?"}, 422)], ids=["a version", "an alias", "neither"])  # fmt: skip
 async def test_a_version_that_does_not_exist_is_an_error(api: httpx.AsyncClient, query: dict[str, str], status: int) -> None:
     assert (await api.get("/v1/models/wine/drift", params=query)).status_code == status
+
+
+async def test_the_columns_that_differ_most_are_metrics(configured: pytest.MonkeyPatch, worker: Worker, tumor: Manifest) -> None:
+    assert tumor.profile is not None
+
+    def psi(column: str) -> float | None:
+        labels = {"model": "breast-cancer", "version": "1", "column": column}
+        return REGISTRY.get_sample_value("celeriac_drift_psi", labels)
+
+    moved = {column.name: 500 if column.name == "mean_radius" else at for at, column in enumerate(tumor.profile.columns)}
+    lanes = [lane + moved[column.name] * (at == 2) for column in tumor.profile.columns for at, lane in enumerate(column.lanes)]
+    scripts.run(worker.client, live_counts.record(tumor, lanes, 10))
+    async with running():
+
+        async def measured() -> bool:
+            return psi("mean_radius") is not None
+
+        await until(measured, "the metrics are set")
+    assert (psi("mean_radius") or 0) > 0.1
+    assert len([column for column in moved if psi(column) is not None]) == 20
+    assert REGISTRY.get_sample_value("celeriac_drifted_columns", {"model": "breast-cancer", "version": "1"}) == 0

@@ -1,0 +1,69 @@
+"""The drift of the last 24 hours as metrics. Every API process runs the loop; a lease in Redis lets one of them work."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+import redis.asyncio
+
+from app import metrics
+from app.core.drift import WindowDrift
+from app.core.models import Manifest
+from app.loops import Loop
+from app.services.catalog import Catalog
+from app.services.drift import compare
+from app.store import keys, leases, live_counts
+
+DRIFT_S: Final = 60.0
+"""Seconds between two computations."""
+_LEASE_S: Final = 180
+_WINDOW: Final = "24h"
+_WORST: Final = 20
+Labels = tuple[str, str, str]
+
+
+class DriftGauges:
+    """Sets the metrics of the versions whose rows are counted."""
+
+    def __init__(self, client: redis.asyncio.Redis, process: str, catalog: Catalog, loop: Loop) -> None:
+        self._client = client
+        self._catalog = catalog
+        self._loop = loop
+        self._lease = leases.Lease(client, keys.DRIFT, process.encode(), _LEASE_S)
+        self._shown: set[Labels] = set()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await self._loop.run(self._turn)
+
+    async def _turn(self) -> float:
+        if await self._lease.hold():
+            await self.refresh()
+        return DRIFT_S
+
+    async def refresh(self) -> None:
+        """Compute the drift of every version that is counted, and set the metrics."""
+        versions = [version.manifest for entry in self._catalog.entries.values() for version in entry.versions.values()]
+        manifests = [manifest for manifest in versions if manifest is not None]
+        shown: dict[Labels, float] = {}
+        for manifest, counted in zip(manifests, await live_counts.is_counted(self._client, manifests), strict=True):
+            if counted:
+                with self._loop.item(f"the drift of {manifest.name}@{manifest.version}"):
+                    windows = await compare(self._client, manifest, time.time())
+                    shown |= _figures(manifest, next(window for window in windows if window.name == _WINDOW))
+        # Metrics of several processes cannot be removed.
+        for labels in self._shown - shown.keys():
+            metrics.DRIFT_PSI.labels(*labels).set(math.nan)
+        for labels, index in shown.items():
+            metrics.DRIFT_PSI.labels(*labels).set(index)
+        self._shown |= shown.keys()
+
+
+def _figures(manifest: Manifest, window: WindowDrift) -> dict[Labels, float]:
+    """Set the number of columns that have drifted, and return the PSI of those that differ most."""
+    metrics.DRIFTED_COLUMNS.labels(*manifest.key).set(len(window.drifted))
+    figures = {column.name: column.psi for column in (*window.inputs, *window.outputs) if column.psi is not None}
+    worst = sorted(figures, key=figures.__getitem__, reverse=True)[:_WORST]
+    return {(*manifest.key, name): figures[name] for name in worst}
