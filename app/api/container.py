@@ -62,7 +62,7 @@ from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
 from app.services.direct_versions import DirectVersions
 from app.services.drift import DriftService
-from app.services.drift_gauges import DRIFT_S, DriftGauges
+from app.services.drift_watch import DRIFT_S, DriftWatch
 from app.services.failed_authentications import FailedAuthentications
 from app.services.files import FileService
 from app.services.holds import Holds
@@ -211,7 +211,7 @@ class Container:
         if usage is not None:
             background.append(UsageRecorder(redis, usage, settings.meter, rate_limits.runs_count, loops.add("usage")))
         if observations is not None:
-            background.append(DriftGauges(redis, process, catalog, loops.add("drift", DRIFT_S)))
+            background.append(DriftWatch(redis, process, settings, catalog, loops.add("drift", DRIFT_S)))
         if observations is not None and lane is not None:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
         if export is not None:

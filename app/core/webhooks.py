@@ -2,7 +2,7 @@
 
 An **event** of a job or a batch becomes one **webhook delivery** for each receiver: the webhook that the job brought along, which
 belongs to the webhook `default`, and the registered webhooks that subscribe to the event. Trainings and runs of pipelines are jobs.
-An entry of the audit log is an event, too. Only registered webhooks subscribe to it.
+An entry of the audit log is an event, too, and so is a model version that drifts. Only registered webhooks subscribe to them.
 """
 
 from __future__ import annotations
@@ -41,15 +41,17 @@ class Event(StrEnum):
     """The job or the batch has ended, in any final state."""
     AUDIT = "audit"
     """The audit log has a new entry."""
+    DRIFT = "drift"
+    """Columns of a model version have drifted."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """An event of a job, of a batch if `round` is set, or of the audit log. A batch has a new round each time it is resumed."""
+    """An event of a job, of a batch if `round` is set, of the audit log, or of a version that drifts. A batch has a new round each time it is resumed."""
 
     about: str
     what: str
-    """For a job the event; for a batch `started` or its final state; for the audit log `audit`."""
+    """For a job the event; for a batch `started` or its final state; for the audit log `audit`; for a version `drift`."""
     round: int | None = None
 
     @classmethod
@@ -76,8 +78,8 @@ class WebhookEvent:
     @property
     def event(self) -> Event:
         """The event that receivers subscribe to."""
-        if self.round is None and self.what == Event.AUDIT:
-            return Event.AUDIT
+        if self.round is None and self.what in (Event.AUDIT, Event.DRIFT):
+            return Event(self.what)
         return Event.START if self.what in (Event.START, _STARTED) else Event.COMPLETED
 
     @property
@@ -87,6 +89,8 @@ class WebhookEvent:
             return f"batch.{self.what}"
         if self.event is Event.AUDIT:
             return "audit"
+        if self.event is Event.DRIFT:
+            return "model.drifted"
         return "job.started" if self.event is Event.START else "job.completed"
 
     @property
@@ -159,7 +163,7 @@ class Attempt:
 class WebhookDelivery:
     """One event for one receiver.
 
-    `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job, batch or audit entry. `tried` counts the attempts
+    `message` is the id that the receiver gets, the same in every attempt. `about` is the id of the job, batch or audit entry, or the version. `tried` counts the attempts
     since the delivery was created or replayed. `trace` is the trace context of the job or the batch; it is sampled if its trace is exported.
     """
 

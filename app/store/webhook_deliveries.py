@@ -50,6 +50,12 @@ async def notify(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: S
     return int(await scripts.run_async(client, call))
 
 
+async def notify_now(client: redis.asyncio.Redis, event: WebhookEvent, deliveries: Sequence[WebhookDelivery], settings: Settings) -> None:
+    """Store the deliveries of an event that no process has to claim, and wake those that send them."""
+    await notify(client, event, deliveries, settings)
+    await client.publish(keys.WEBHOOKS_DUE, "due")
+
+
 async def postpone(client: redis.asyncio.Redis, id: str, seconds: float) -> None:
     """Release a claim: the delivery is due again after `seconds`, and no attempt is counted."""
     await client.zadd(keys.WEBHOOK_DELIVERIES, {id: time.time() + seconds}, xx=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.options import JSON, URL, Wide
 
 _COLUMNS: Final = ("psi", "threshold", "jensen_shannon", "wasserstein", "missing", "unseen", "out_of_range")
@@ -22,6 +24,7 @@ class Window(StrEnum):
 def drift(
     model: Annotated[str, typer.Argument(help="Model reference: name, name@alias or name@version, for example digits@3.")],
     since: Annotated[Window, typer.Option(help="Period that ends now.")] = Window.DAY,
+    html: Annotated[Path | None, typer.Option(help="File to write the report of all periods to, as a page.")] = None,
     wide: Wide = False,
     json: JSON = False,
     url: URL = "",
@@ -29,6 +32,7 @@ def drift(
     """Show how live rows differ from those that a version was made for, the columns that differ most first."""
     from celeriac_cli import show
     from celeriac_cli.api import connect
+    from celeriac_cli.drift_page import page
     from celeriac_cli.predict import split_reference
 
     name, version = split_reference(model)
@@ -40,6 +44,13 @@ def drift(
     which = f"{report['model']}@{report['version']}"
     if report["reference_rows"] is None:
         show.out().print(f"{which} has no reference profile. Publish a version with 100 rows or more.", soft_wrap=True, markup=False)
+        return
+    if html is not None:
+        try:
+            html.write_text(page(report), encoding="utf-8")
+        except OSError as error:
+            raise CLIError(f"{html} cannot be written: {error.strerror}.", Exit.REFUSED) from None
+        show.out().print(f"Wrote {html}", soft_wrap=True, markup=False)
         return
     window = next(window for window in report["windows"] if window["window"] == since)
     columns = [(side, column) for side in ("inputs", "outputs") for column in window[side]]

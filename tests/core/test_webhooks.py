@@ -63,6 +63,7 @@ def test_a_webhook_hears_only_what_it_wants(values: dict[str, object], event: Ev
         ("batch:batch_1:0 started", Event.START, "batch.started", "evt_started_batch_1.0"),
         ("batch:batch_1:2 completed", Event.COMPLETED, "batch.completed", "evt_completed_batch_1.2"),
         ("audit:1764-0 audit", Event.AUDIT, "audit", "evt_audit_1764-0"),
+        ("churn@3.20787 drift", Event.DRIFT, "model.drifted", "evt_drift_churn@3.20787"),
         ("batch:batch_1:0 expired", Event.COMPLETED, "batch.expired", "evt_expired_batch_1.0"),
     ],
 )

@@ -127,6 +127,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert "wine" in celeriac("models", "list").out
     assert "alcohol" in celeriac("models", "show", "wine").out
     assert "wine@1, last 24h" in celeriac("models", "drift", "wine").out
+    assert "Wrote drift.html" in celeriac("models", "drift", "wine", "--html", "drift.html").out
     for command, paused in (("pause", True), ("resume", False)):
         assert bool(celeriac("models", command, "wine", "--json").json["pause"]) == paused
     shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)

@@ -124,6 +124,8 @@ def _delivery(delivery: WebhookDelivery) -> schemas.Delivery:
         body["batch"] = delivery.about
     elif type.startswith("audit."):
         body["audit"] = delivery.about
+    elif type.startswith("model."):
+        body["model"] = delivery.about
     else:
         body["job"] = delivery.about
     if delivery.webhook == DEFAULT:

@@ -83,6 +83,7 @@ class Delivery(TypedDict):
     job: NotRequired[Annotated[str, Field(description="ID of the job, if the event is about one.")]]
     batch: NotRequired[Annotated[str, Field(description="ID of the batch, if the event is about one.")]]
     audit: NotRequired[Annotated[str, Field(description="ID of the entry of the audit log, if the event is about one.")]]
+    model: NotRequired[Annotated[str, Field(description="Model and version, if the event is about one.", examples=["churn@3"])]]
     url: NotRequired[Annotated[str, Field(description="URL, if the job or batch named the receiver.")]]
     state: DeliveryStatus
     created_at: str | None
@@ -93,7 +94,7 @@ class Delivery(TypedDict):
 class WholeDelivery(Delivery):
     """One event for one receiver, and what is sent."""
 
-    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job, the batch or the audit entry.")]
+    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job, the batch, the audit entry or the drift.")]
 
 
 class Deliveries(TypedDict):

@@ -28,7 +28,7 @@ JobEvents = Annotated[
 ]
 Events = Annotated[
     list[Annotated[Event, Field(strict=False)]],
-    Field(min_length=1, fail_fast=True, description=f"{_EVENTS} `audit`: the audit log has a new entry."),
+    Field(min_length=1, fail_fast=True, description=f"{_EVENTS} `audit`: the audit log has a new entry. `drift`: a model version drifts."),
 ]
 Models = Annotated[
     list[Annotated[str, Pattern(_MODEL, "Use name or name@version, for example wine@2. An alias is not supported, because it moves.")]],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from app.core.models import Manifest
 from app.registry.repository import Repository
 from app.runtime.publishing import publish
 from app.settings import settings
-from app.store import live_counts, scripts
+from app.store import keys, live_counts, scripts
 from tests.api.conftest import Worker, running, until
 from tests.api.keys import bearer, bootstrap, secured
+from tests.hooks.conftest import Receiver, receiver
+
+__all__ = ["receiver"]
 
 
 @pytest.fixture
@@ -98,3 +102,26 @@ async def test_the_columns_that_differ_most_are_metrics(configured: pytest.Monke
     assert (psi("mean_radius") or 0) > 0.1
     assert len([column for column in moved if psi(column) is not None]) == 20
     assert REGISTRY.get_sample_value("celeriac_drifted_columns", {"model": "breast-cancer", "version": "1"}) == 0
+
+
+async def test_a_webhook_is_notified_of_a_version_that_drifts(
+    configured: pytest.MonkeyPatch, worker: Worker, tumor: Manifest, receiver: Receiver
+) -> None:
+    assert tumor.profile is not None
+    configured.setenv("CELERIAC_WEBHOOK_ALLOW_PRIVATE", "1")
+    settings.cache_clear()
+    async with running() as api:
+        registration = {"url": receiver.url, "events": ["drift"], "models": ["breast-cancer"]}
+        registered = (await api.post("/v1/webhooks", json=registration)).json()
+    lanes = [1000 * (lane == 2) for column in tumor.profile.columns for lane in range(column.width)]
+    scripts.run(worker.client, live_counts.record(tumor, lanes, 10))
+    [hour] = worker.client.scan_iter(keys.live_counts("3600:*"))
+    number = hour.split(b":")[-2]
+    worker.client.copy(hour, hour.replace(number, b"%d" % (int(number) - 30)))
+    worker.client.delete(keys.DRIFT)  # the process that held it has ended
+    async with running() as api:
+        request = await asyncio.to_thread(receiver.get)
+        assert (request.json["type"], request.json["data"]["window"]) == ("model.drifted", "24h")
+        assert "mean_radius" in request.json["data"]["columns"]
+        [delivery] = (await api.get(f"/v1/webhooks/{registered['id']}/deliveries")).json()["items"]
+        assert delivery["model"] == "breast-cancer@1"

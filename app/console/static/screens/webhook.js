@@ -9,7 +9,7 @@ import { Action, Facts, Failure, Head, List, Loading, Pager, State, Time } from 
 const subject = (delivery) => {
   if (delivery.job) return html`<a class="mono" href=${link(["jobs", delivery.job])}>${delivery.job}</a>`;
   if (delivery.batch) return html`<a class="mono" href=${link(["batches", delivery.batch])}>${delivery.batch}</a>`;
-  return delivery.audit ?? "";
+  return delivery.audit ?? delivery.model ?? "";
 };
 const outcome = (attempt) => attempt.error || `status ${attempt.status}`;
 

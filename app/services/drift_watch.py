@@ -1,4 +1,4 @@
-"""The drift of the last 24 hours as metrics. Every API process runs the loop; a lease in Redis lets one of them work."""
+"""The drift of the last 24 hours as metrics and webhooks. Every API process runs the loop; a lease in Redis lets one of them work."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import math
 import time
 from typing import Final
 
+import orjson
 import redis.asyncio
 
 from app import metrics
 from app.core.drift import WindowDrift
 from app.core.models import Manifest
+from app.core.stats import DAY_S
+from app.core.timestamps import rfc3339
+from app.core.webhooks import Event, WebhookDelivery, WebhookEvent
 from app.loops import Loop
 from app.services.catalog import Catalog
 from app.services.drift import compare
-from app.store import keys, leases, live_counts
+from app.settings import Settings
+from app.store import keys, leases, live_counts, webhook_deliveries, webhooks
 
 DRIFT_S: Final = 60.0
 """Seconds between two computations."""
@@ -24,11 +29,12 @@ _WORST: Final = 20
 Labels = tuple[str, str, str]
 
 
-class DriftGauges:
-    """Sets the metrics of the versions whose rows are counted."""
+class DriftWatch:
+    """Sets the metrics of the versions whose rows are counted, and notifies webhooks of those that have drifted."""
 
-    def __init__(self, client: redis.asyncio.Redis, process: str, catalog: Catalog, loop: Loop) -> None:
+    def __init__(self, client: redis.asyncio.Redis, process: str, settings: Settings, catalog: Catalog, loop: Loop) -> None:
         self._client = client
+        self._settings = settings
         self._catalog = catalog
         self._loop = loop
         self._lease = leases.Lease(client, keys.DRIFT, process.encode(), _LEASE_S)
@@ -44,7 +50,7 @@ class DriftGauges:
         return DRIFT_S
 
     async def refresh(self) -> None:
-        """Compute the drift of every version that is counted, and set the metrics."""
+        """Compute the drift of every version that is counted."""
         versions = [version.manifest for entry in self._catalog.entries.values() for version in entry.versions.values()]
         manifests = [manifest for manifest in versions if manifest is not None]
         shown: dict[Labels, float] = {}
@@ -52,13 +58,27 @@ class DriftGauges:
             if counted:
                 with self._loop.item(f"the drift of {manifest.name}@{manifest.version}"):
                     windows = await compare(self._client, manifest, time.time())
-                    shown |= _figures(manifest, next(window for window in windows if window.name == _WINDOW))
+                    window = next(window for window in windows if window.name == _WINDOW)
+                    shown |= _figures(manifest, window)
+                    if window.drifted:
+                        await self._notify(manifest, window)
         # Metrics of several processes cannot be removed.
         for labels in self._shown - shown.keys():
             metrics.DRIFT_PSI.labels(*labels).set(math.nan)
         for labels, index in shown.items():
             metrics.DRIFT_PSI.labels(*labels).set(index)
         self._shown |= shown.keys()
+
+    async def _notify(self, manifest: Manifest, window: WindowDrift) -> None:
+        """Notify webhooks, once on each UTC day: a delivery with the same ID is not made again."""
+        now = time.time()
+        event = WebhookEvent(f"{manifest.name}@{manifest.version}.{int(now // DAY_S)}", Event.DRIFT)
+        data = {"model": manifest.name, "version": manifest.version, "window": window.name, "rows": window.rows, "columns": window.drifted}
+        body = orjson.dumps({"type": event.type, "timestamp": rfc3339(now), "data": data})
+        receivers = [hook.id for hook in await webhooks.every(self._client) if hook.wants(Event.DRIFT, *manifest.key)]
+        if receivers:
+            made = [WebhookDelivery(receiver, event.message, f"{manifest.name}@{manifest.version}", body) for receiver in receivers]
+            await webhook_deliveries.notify_now(self._client, event, made, self._settings)
 
 
 def _figures(manifest: Manifest, window: WindowDrift) -> dict[Labels, float]:
