@@ -15,9 +15,22 @@ from app.runtime.files import publish_file
 from app.runtime.mlflow import publish_mlflow
 from app.runtime.model_yaml import DESCRIPTION, GRAPH, TIMESTAMPS, described, publish_folder
 from app.runtime.publishing import LOAD_TIMEOUT_S
+from app.runtime.references import read_reference
 
 _ESTIMATORS: Final = tuple(file for file in FORMATS.values() if file != GRAPH)
-_OPTIONS: Final = ("description", "metrics", "pool", "batch", "retries", "time_limit_s", "tolerance", "provenance", "load", "direct")
+_OPTIONS: Final = (
+    "description",
+    "metrics",
+    "pool",
+    "batch",
+    "retries",
+    "time_limit_s",
+    "tolerance",
+    "provenance",
+    "load",
+    "direct",
+    "reference",
+)
 """The fields of `model.yaml` beside an estimator. Everything else follows from the estimator and the sample."""
 
 
@@ -91,6 +104,8 @@ def _options(folder: Path) -> dict[str, Any]:
             if not isinstance(declared[name], dict) or not declared[name].keys() <= names:
                 raise InvalidInput(f"{name} in {DESCRIPTION} must be an object with {', '.join(sorted(names))}.", pointer="/artifact")
             declared[name] = kind(**declared[name])
+    if "reference" in declared:
+        declared["reference"] = read_reference(folder, declared["reference"])
     if declared.get("direct") == "auto":
         declared["direct"] = None
     return declared

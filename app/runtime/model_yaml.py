@@ -13,11 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import yaml
 
 from app.core.errors import InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
 from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
+from app.core.tensors import Tensor
 from app.registry.contents import EXAMPLES, MANIFEST
 from app.registry.repository import Repository
 from app.runtime.code import CodeModel
@@ -26,6 +28,7 @@ from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
 from app.runtime.profiling import profile_of
 from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, write_isolated
+from app.runtime.references import read_reference
 
 DESCRIPTION: Final = "model.yaml"
 ADDED: Final = ".publish.json"
@@ -34,7 +37,7 @@ TIMESTAMPS: Final = "timestamps"
 """A field of `ADDED` only: the columns of the sample of an estimator that hold dates, which are text in JSON."""
 GRAPH: Final = FORMATS["onnx"]
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden", "profile")
-FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance")
+FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance", "reference")
 """The fields that the description may have."""
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
 """Files that are not published: caches, hidden files, and what publishing writes."""
@@ -66,6 +69,7 @@ def publish_folder(
     declared = described(folder, required=artifact == CODE)
     declared.pop(TIMESTAMPS, None)  # the manifest says which inputs are timestamps
     rows, tolerance = list(rows or declared.pop("sample", None) or ()), float(declared.pop("tolerance", 1e-6))
+    reference = declared.pop("reference", None)
     declared = {"description": "", "provenance": dict(provenance or {})} | declared
     fixed = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
     make = _code if artifact == CODE else _graph
@@ -73,12 +77,15 @@ def publish_folder(
     def write(stage: Path) -> Manifest:
         model = make(folder, stage, {**declared, **fixed})
         model.verify()
+        example = read_reference(folder, reference) if reference else rows
+        if reference:
+            (stage / reference).unlink(missing_ok=True)
         manifest = replace(model.manifest, description=description or model.manifest.description)
         golden = _golden(model, rows, tolerance) if rows else None
         # Dynamic batching gains nothing if each row needs a call of its own, and a stream belongs to one job.
         apart = not model.joins and (manifest.stream or "batch" not in declared)
         batch = replace(manifest.batch, max_rows=1) if apart else manifest.batch
-        return replace(manifest, golden=golden, profile=profile_of(model, rows, partial(from_rows, model.manifest)), batch=batch)
+        return replace(manifest, golden=golden, profile=profile_of(model, example, partial(_tensors, model.manifest)), batch=batch)
 
     def write_apart(stage: Path) -> Manifest:
         return write_isolated(name, folder / artifact, lambda: write(stage), timeout_s)
@@ -157,6 +164,13 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
     except InvalidInput as error:
         where = f" (at {error.pointer})" if (error.pointer or "").count("/") > 1 else ""  # the detail names a field at the top
         raise InvalidInput(f"{DESCRIPTION} is not valid: {error.detail}{where}", pointer="/artifact") from None
+
+
+def _tensors(manifest: Manifest, rows: Any) -> list[Tensor]:
+    """Return the rows of a list or a DataFrame as the inputs that a caller would send."""
+    if isinstance(rows, pd.DataFrame):
+        rows = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    return from_rows(manifest, list(rows), "/sample")
 
 
 def _golden(model: Model, rows: list[Any], tolerance: float) -> Golden:

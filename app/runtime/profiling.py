@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from app.core.errors import CeleriacError
@@ -37,6 +38,10 @@ def profile_of(model: Model, rows: Any, to_tensors: Callable[[Any], Sequence[Ten
     """
     if len(rows) < MIN_ROWS or model.manifest.stream:
         return None
+    if isinstance(rows, pd.DataFrame):
+        names = [name for spec in model.manifest.inputs for name in spec.columns or (spec.name,)]
+        # A file of the training has its target, too.
+        rows = rows[names] if set(names) <= set(rows) else rows
     try:
         inputs = to_tensors(rows[:: -(-len(rows) // MAX_ROWS)])
         outputs = model.predict(inputs)

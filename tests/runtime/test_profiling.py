@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,7 @@ from app.core.profiles import ColumnProfile, Profile
 from app.core.tensors import Tensor, encode
 from app.registry.repository import Repository
 from app.runtime.bins import count
+from app.runtime.folders import publish_any
 from app.runtime.model_yaml import publish_folder
 from app.runtime.publishing import publish
 
@@ -81,6 +83,44 @@ def test_the_sample_of_a_folder_becomes_its_profile(repository: Repository, tmp_
     profile = publish_folder(repository, "double", folder).profile
     assert profile is not None
     assert [(column.name, column.min, column.max) for column in profile.columns] == [("x", 0, 99), ("y", 0, 198)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_file_in_the_folder_is_the_reference_and_is_not_published(repository: Repository, tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "double"
+    folder.mkdir()
+    (folder / "model.py").write_text("def predict(inputs):\n    return {'y': 2 * inputs['x']}\n")
+    column = "{datatype: FP64, shape: [-1], nullable: true, name: "
+    (folder / "model.yaml").write_text(f"inputs: [{column}x}}]\noutputs: [{column}y}}]\nreference: train.{suffix}\n")
+    frame = pd.DataFrame({"target": ["a"] * 200, "x": [*range(199), None]})
+    getattr(frame, f"to_{suffix}")(folder / f"train.{suffix}", index=False)
+    manifest = publish_folder(repository, "double", folder)
+    assert manifest.profile is not None
+    assert [(column.name, column.rows, column.missing, column.max) for column in manifest.profile.inputs] == [("x", 200, 1, 198)]
+    assert not list((repository.root / "double").rglob("train.*"))
+
+
+def test_an_estimator_in_a_folder_takes_a_reference(repository: Repository, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": range(150), "target": [0, 1] * 75})
+    skops.io.dump(LogisticRegression().fit(frame[["x"]], frame["target"]), tmp_path / "model.skops")
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    (tmp_path / "model.yaml").write_text("sample: [{x: 1}]\nreference: train.csv\n")
+    profile = publish_any(repository, "m", tmp_path).profile
+    assert profile is not None
+    assert [(column.name, column.rows) for column in profile.columns] == [("x", 150), ("predict", 150)]
+
+
+@pytest.mark.parametrize("reference", ["train.txt", "../train.csv", "train.csv", "[1]"], ids=["type", "outside", "broken", "list"])
+def test_a_reference_that_cannot_be_read_is_refused(repository: Repository, tmp_path: Path, reference: str) -> None:
+    folder = tmp_path / "double"
+    folder.mkdir()
+    (tmp_path / "train.csv").write_text("x\n1\n")
+    (folder / "train.csv").write_text("")
+    (folder / "model.py").write_text("def predict(inputs):\n    return {'y': inputs['x']}\n")
+    column = "{datatype: FP64, shape: [-1], name: "
+    (folder / "model.yaml").write_text(f"inputs: [{column}x}}]\noutputs: [{column}y}}]\nreference: {reference}\n")
+    with pytest.raises(InvalidInput, match="reference"):
+        publish_folder(repository, "double", folder)
 
 
 def test_numbers_are_counted_between_the_edges_and_outside() -> None:
