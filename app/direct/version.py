@@ -143,8 +143,8 @@ class DirectVersion:
         if not requests:
             return
         rows = [request.rows for request in requests]
-        inputs = concatenate([request.inputs for request in requests])
         try:
+            inputs = concatenate([request.inputs for request in requests])
             answer = self._call(inputs, outputs, sum(rows))
             answers = split(answer, rows)
         except PredictionOutOfMemory:

@@ -20,6 +20,8 @@ from app.store import live_counts, scripts
 
 log = logging.getLogger(__name__)
 _EVERY_S: Final = 5.0
+_LAST_S: Final = 2.0
+"""Seconds for the last count, when the process ends."""
 
 
 class Observer:
@@ -31,16 +33,18 @@ class Observer:
         self._client = client
         self._observations = Observations(settings.drift_buffer_bytes)
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="observing", daemon=True)
 
     def start(self) -> None:
         """Count every few seconds from now on."""
         if self._max_versions:
-            threading.Thread(target=self._run, name="observing", daemon=True).start()
+            self._thread.start()
 
     def stop(self) -> None:
-        """Count what is left, at the end of the process."""
+        """Count what is left, at the end of the process. A Redis that does not answer must not delay it for long."""
         self._stopped.set()
-        self.flush()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_S)
 
     def observe(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the rows of a delivery until they are counted, if all of its jobs succeeded."""
@@ -70,3 +74,4 @@ class Observer:
     def _run(self) -> None:
         while not self._stopped.wait(_EVERY_S):
             self.flush()
+        self.flush()

@@ -79,6 +79,8 @@ def test_models_are_found_by_name(console: Console) -> None:
     expect(console.page.locator("tbody tr")).to_have_count(1)
     console.page.get_by_role("link", name="wine").click()
     expect(console.page.get_by_role("region", name="Signature")).to_contain_text("malic_acid")
+    expect(console.page.get_by_role("region", name="Drift")).to_contain_text("No column has drifted")
+    console.check_accessibility()
     expect(console.page.get_by_role("region", name="Versions", exact=True).first).to_contain_text("production")
 
 

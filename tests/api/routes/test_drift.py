@@ -105,16 +105,18 @@ async def test_the_columns_that_differ_most_are_metrics(configured: pytest.Monke
 
 
 async def test_a_webhook_is_notified_of_a_version_that_drifts(
-    configured: pytest.MonkeyPatch, worker: Worker, tumor: Manifest, receiver: Receiver
+    configured: pytest.MonkeyPatch, worker: Worker, sample_models: Path, receiver: Receiver
 ) -> None:
-    assert tumor.profile is not None
+    manifest = Repository(sample_models).manifest("diabetes", "1")
+    assert manifest is not None
+    assert manifest.profile is not None
     configured.setenv("CELERIAC_WEBHOOK_ALLOW_PRIVATE", "1")
     settings.cache_clear()
     async with running() as api:
-        registration = {"url": receiver.url, "events": ["drift"], "models": ["breast-cancer"]}
+        registration = {"url": receiver.url, "events": ["drift"], "models": ["diabetes"]}
         registered = (await api.post("/v1/webhooks", json=registration)).json()
-    lanes = [1000 * (lane == 2) for column in tumor.profile.columns for lane in range(column.width)]
-    scripts.run(worker.client, live_counts.record(tumor, lanes, 10))
+    lanes = [1000 * (lane == 2) for column in manifest.profile.columns for lane in range(column.width)]
+    scripts.run(worker.client, live_counts.record(manifest, lanes, 10))
     [hour] = worker.client.scan_iter(keys.live_counts("3600:*"))
     number = hour.split(b":")[-2]
     worker.client.copy(hour, hour.replace(number, b"%d" % (int(number) - 30)))
@@ -122,6 +124,6 @@ async def test_a_webhook_is_notified_of_a_version_that_drifts(
     async with running() as api:
         request = await asyncio.to_thread(receiver.get)
         assert (request.json["type"], request.json["data"]["window"]) == ("model.drifted", "24h")
-        assert "mean_radius" in request.json["data"]["columns"]
+        assert "bmi" in request.json["data"]["columns"]
         [delivery] = (await api.get(f"/v1/webhooks/{registered['id']}/deliveries")).json()["items"]
-        assert delivery["model"] == "breast-cancer@1"
+        assert delivery["model"] == "diabetes@1"

@@ -5,6 +5,7 @@ import { call, useResource } from "../api.js";
 import { local } from "../format.js";
 import { link } from "../router.js";
 import { Action, Facts, Failure, Head, List, Loading, State, Time } from "../ui.js";
+import { Drift } from "./drift.js";
 import { may } from "./permissions.js";
 import { Aliases, Moves, Promote } from "./promotion.js";
 import { Try } from "./try.js";
@@ -72,6 +73,7 @@ export function Model({ id, session }) {
     </section>
     <${Aliases} model=${model} write=${write} promote=${promote} />
     ${may(session, "jobs:read") && html`<${VersionFigures} name=${id} order=${model.versions.map((item) => item.version)} />`}
+    ${may(session, "jobs:read") && html`<${Drift} name=${id} version=${version} />`}
     <${Loading} resource=${details} />
     ${details.data && html`<${Details} manifest=${details.data} />
       ${details.data.inputs && may(session, "predict") && html`<${Try} key=${`${id}@${version}`} name=${id} version=${version} manifest=${details.data} />`}`}`;
