@@ -94,7 +94,8 @@ def publish(
     absolute and relative difference of a number from the estimator's own. Give a compiled model (`onnx`) a thousand real rows or more to
     compare. `provenance` describes the origin of the version; if it holds a `job`, that job publishes only once. `reading` holds the table
     options of the training file, which batches use as defaults. `reference` holds rows like those of the training
-    (default: the sample). If they are 100 or more, the version gets a reference profile, with which live rows are compared. `examples` are example rows, `{"input": row or record, "label": the truth}`.
+    (default: the sample). If they are 100 or more, the version gets a reference profile, with which live rows are compared. `examples` are
+    example rows, `{"input": row or record, "label": the truth}`.
 
     `format` defaults to skops, because loading a skops file does not run code that it holds, so it is served under every setting; and to
     joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,

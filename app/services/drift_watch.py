@@ -65,6 +65,8 @@ class DriftWatch:
         # Metrics of several processes cannot be removed.
         for labels in self._shown - shown.keys():
             metrics.DRIFT_PSI.labels(*labels).set(math.nan)
+        for name, version in {labels[:2] for labels in self._shown} - {labels[:2] for labels in shown}:
+            metrics.DRIFTED_COLUMNS.labels(name, version).set(0)
         for labels, index in shown.items():
             metrics.DRIFT_PSI.labels(*labels).set(index)
         self._shown |= shown.keys()
