@@ -360,15 +360,15 @@ class Settings(BaseSettings):
         4096, gt=0, description="Maximum tokens of a streaming job that are kept for late readers; the oldest are dropped first."
     )
     max_stream_bytes: int = Field(1 << 20, gt=0, description="Maximum bytes of these tokens.")
-    blobs: Path | None = Field(
+    blobs: Annotated[Path | BucketURL | None, NoDecode, BeforeValidator(parse)] = Field(
         None,
-        description="Folder for large bodies and results, mounted by the API and all workers (default: everything goes through Redis).",
+        description="Folder for large bodies and results, mounted by the API and all workers, or a bucket: `s3://bucket/prefix` (default: everything goes through Redis).",
     )
     blob_above_bytes: int = Field(256 << 10, gt=0, description="Bodies and results above this size are stored in `blobs`.")
     max_blob_bytes: int = Field(10 << 30, gt=0, description="Maximum bytes of all blobs; above it new large jobs are rejected with 429.")
-    files: Path | None = Field(
+    files: Annotated[Path | BucketURL | None, NoDecode, BeforeValidator(parse)] = Field(
         None,
-        description="Folder for uploaded files and batches, mounted by the API and all workers (default: no files and no batches).",
+        description="Folder for uploaded files and batches, mounted by the API and all workers, or a bucket: `s3://bucket/prefix` (default: no files and no batches).",
     )
     file_ttl_s: int = Field(30 * 24 * 3600, gt=0, description="Retention of a file, if its caller sets none, and of a batch after its end.")
     max_file_bytes: int = Field(100 << 30, gt=0, description="Maximum size of a file; above it 413.")
@@ -712,7 +712,7 @@ class Settings(BaseSettings):
     @property
     def models_address(self) -> str:
         """The model repository as another process on this machine would name it."""
-        return str(self.models.resolve() if isinstance(self.models, Path) else self.models)
+        return address(self.models)
 
     @property
     def meter(self) -> Meter:
@@ -723,6 +723,11 @@ class Settings(BaseSettings):
     def silent_s(self) -> float:
         """Seconds without a heartbeat after which a process stops running its delivery, just before the transport gives the message to another worker."""
         return 0.9 * self.visibility_timeout_s
+
+
+def address(location: Path | BucketURL) -> str:
+    """Return a folder or a bucket as another process on this machine would name it."""
+    return str(location.resolve() if isinstance(location, Path) else location)
 
 
 def names(listed: str) -> list[str]:

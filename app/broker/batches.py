@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
@@ -27,7 +26,7 @@ from app.core.spans import EndedJob, Export, of_delivery
 from app.settings import Settings
 from app.store import batches, jobs, model_pauses
 from app.store.batches import Change
-from app.store.files import BATCHES, files
+from app.store.files import files
 
 log = logging.getLogger(__name__)
 PLAN, CHUNK, ASSEMBLY = "plan", "chunk", "assembly"
@@ -138,7 +137,7 @@ class BatchReconciler:
             self._trace(batch, change.status)
             metrics.BATCHES_ENDED.labels(batch.spec.model, change.status).inc()
             if change.status is Status.COMPLETED:
-                await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / batch.id, ignore_errors=True)
+                await asyncio.to_thread(files().batch(batch.id).remove)
         await self._release(batch.spec.pool)
         return None
 

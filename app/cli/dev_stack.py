@@ -26,7 +26,7 @@ from app.cli.supervisor import Supervisor
 from app.core.special_addresses import is_loopback
 from app.registry.opening import open_repository
 from app.registry.repository import Repository
-from app.settings import Settings
+from app.settings import Settings, address
 from app.store.redis import health
 from app.store.redis.ping import ping
 from app.store.redis.url import Address
@@ -76,7 +76,7 @@ class DevStack:
                 "CELERIAC_API_PORT": str(api),
                 "CELERIAC_FLOWER_PORT": str(flower),
                 "CELERIAC_WORKER_PORT": str(worker),
-                "CELERIAC_FILES": str((settings.files or settings.state / "files").resolve()),
+                "CELERIAC_FILES": address(settings.files or settings.state / "files"),
                 "CELERIAC_LOG_COLOR": str(self._color).lower(),
             }
             if not redis_port:

@@ -7,10 +7,10 @@ reader: a quote opens a value at its start only, and is an ordinary character in
 from __future__ import annotations
 
 import codecs
+import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
@@ -60,15 +60,16 @@ class Index:
         low, high = np.searchsorted(starts, [first, first + count - 1], side="right") - 1
         return range(int(low), int(high) + 1)
 
-    def save(self, path: Path) -> None:
-        """Write the index to a file."""
-        with path.open("wb") as file:
-            np.save(file, self.entries)
+    def pack(self) -> bytes:
+        """Return the index as bytes."""
+        file = io.BytesIO()
+        np.save(file, self.entries)
+        return file.getvalue()
 
     @classmethod
-    def load(cls, path: Path) -> Index:
-        """Read an index that `save` wrote."""
-        return cls(np.load(path, allow_pickle=False))
+    def unpack(cls, data: bytes) -> Index:
+        """Read an index that `pack` wrote."""
+        return cls(np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def breaks(data: bytes, lexicon: Lexicon, *, final: bool = True) -> tuple[Numbers, Numbers, bool]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Literal, Protocol
 
 import numpy as np
 import orjson
@@ -77,7 +76,15 @@ def _is_one_text(kind: pa.DataType) -> bool:
     return bool(texts or types.is_primitive(value) or types.is_decimal(value) or types.is_null(value))
 
 
-def join(parts: Sequence[Path], file: IO[bytes], format: Format) -> None:
+class Part(Protocol):
+    """A part: a path or an object."""
+
+    def open(self, mode: Literal["rb"], /) -> IO[bytes]:
+        """Open the part as a seekable file."""
+        ...
+
+
+def join(parts: Sequence[Part], file: IO[bytes], format: Format) -> None:
     """Join the parts, in this order, into one file. Memory use does not depend on their size."""
     if format is Format.PARQUET:
         _join_parquet(parts, file)
@@ -147,16 +154,17 @@ class _Array:
         self._file.seek(max(at, self._file.tell()))
 
 
-def _join_parquet(parts: Sequence[Path], file: IO[bytes]) -> None:
-    columns = {field.name: field.type for field in pq.read_schema(parts[0])}
+def _join_parquet(parts: Sequence[Part], file: IO[bytes]) -> None:
+    with parts[0].open("rb") as first:
+        columns = {field.name: field.type for field in pq.read_schema(first)}
     with writing(file, Format.PARQUET, columns) as writer:
         for part in parts:
-            with pq.ParquetFile(part, pre_buffer=False, buffer_size=1 << 20) as source:
+            with part.open("rb") as opened, pq.ParquetFile(opened, pre_buffer=False, buffer_size=1 << 20) as source:
                 for batch in source.iter_batches(_ROWS, use_threads=False):
                     writer.write(pa.table(batch))
 
 
-def _join_arrays(parts: Sequence[Path], file: IO[bytes]) -> None:
+def _join_arrays(parts: Sequence[Part], file: IO[bytes]) -> None:
     rows, dtype = 0, np.dtype(float)
     shape: tuple[int, ...] = (0,)
     for part in parts:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import redis.asyncio
@@ -25,8 +23,9 @@ from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import batches, parents, sources
+from app.store.batch_folders import Content, part_name
 from app.store.batches import Change
-from app.store.files import BATCHES, files
+from app.store.files import files
 from app.store.sources import Source
 
 _SILENCE_S: Final = 15.0
@@ -70,7 +69,7 @@ class BatchService:
         batch = await self._checked(id)
         if batch.status is Status.FAILED:
             await batches.forget(self._client, id, spec)
-            await asyncio.to_thread(shutil.rmtree, files().folder / BATCHES / id, ignore_errors=True)
+            await asyncio.to_thread(files().batch(id).remove)
             raise _refusal(batch)
         return batch
 
@@ -175,8 +174,8 @@ class BatchService:
         batch = await self.get(id)
         return await batches.parts(self._client, id) if batch.status is not Status.COMPLETED else []
 
-    async def part_file(self, id: str, first: int) -> Path:
-        """Return the path of a finished part.
+    async def part_file(self, id: str, first: int) -> tuple[str, Content]:
+        """Return the name and the content of a finished part.
 
         Args:
             id: ID of the batch.
@@ -188,10 +187,10 @@ class BatchService:
         """
         await self.get(id)
         part = next((part for part in await batches.parts(self._client, id) if part.first == first and part.completed), None)
-        path = files().folder / BATCHES / id / "parts" / (f"{part.first:012d}-{part.count}" if part else "none")
-        if not await asyncio.to_thread(path.is_file):
+        folder = files().batch(id)
+        if part is None or not await asyncio.to_thread(folder.exists, part_name(part)):
             raise FileNotFound(f"Batch {id} has no part that begins with row {first}. It is not finished, or was joined already.")
-        return path
+        return part_name(part).rpartition("/")[2], folder.content(part_name(part))
 
     async def events(self, id: str, last: int = 0) -> AsyncIterator[Batch | None]:
         """Yield a batch whenever it changes after the revision `last`, until it ends or the process shuts down.

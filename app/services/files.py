@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Final
 
 import redis.asyncio
@@ -18,6 +17,7 @@ from app.core.rate_limits import exceeded
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import audit as audit_store
+from app.store.batch_folders import Content
 from app.store.files import Draft, File, files
 from app.store.rate_limits import note_refusal
 
@@ -38,6 +38,8 @@ class FileService:
         Raises:
             QuotaExceeded: The owner has as many files as it may. Writing raises it if the owner would have more bytes than it may.
         """
+        # Not in the event loop, which makes the draft.
+        await asyncio.to_thread(files().taken)
         owner = callers.owner()
         most, most_bytes = (self._rate_limits.quota(name, owner) for name in (FILES, FILES_BYTES))
         if not (most or most_bytes):
@@ -72,8 +74,8 @@ class FileService:
         """Return a file. Raises FileNotFound."""
         return await asyncio.to_thread(files().get, id)
 
-    async def content(self, id: str) -> tuple[File, Path]:
-        """Return a file and the path of its content. Raises FileNotFound."""
+    async def content(self, id: str) -> tuple[File, Content]:
+        """Return a file and its content. Raises FileNotFound."""
         return await self.get(id), await asyncio.to_thread(files().content, id)
 
     async def page(self, after: str | None, limit: int, purpose: str | None, *, newest_first: bool) -> tuple[list[File], bool]:

@@ -1,7 +1,7 @@
-"""Large bodies and results are stored as files (blobs) in a folder that all processes mount. Redis holds a reference.
+"""Large bodies and results are stored as blobs, in a folder that all processes mount or in a bucket. Redis holds a reference.
 
 A reference replaces the bytes. It consists of a mark that no packed bytes begin with, the name and length of the blob, and its head, which
-identifies the lost payload if the blob is gone. The modification time of a blob is the time at which it may be deleted.
+identifies the lost payload if the blob is gone.
 """
 
 from __future__ import annotations
@@ -9,30 +9,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import re
 import time
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import orjson
 
 from app.core.deliveries import Delivery
-from app.core.errors import PayloadLost, QueueFull
-from app.core.jobs import new_id
+from app.core.errors import PayloadLost, QueueFull, StoreUnavailable
 from app.core.tensors import Buffer
 from app.settings import Settings, settings
+from app.store.blob_folders import BlobFolder, open_folder
 
 log = logging.getLogger(__name__)
 _MARK: Final = b"\xff\xff\xff\xffblob"
 """Packed bytes begin with the length of their header, which is never this large."""
-_NAME: Final = re.compile(r"[0-9a-f]{32}")
-_PART: Final = ".part"
-_SPARE_S: Final = 3600.0
-"""How long the partly written blobs of dead processes are kept."""
-_COUNT_EVERY_S: Final = 10.0
+_NAME: Final = re.compile(r"([0-9a-f]{8}-)?[0-9a-f]{32}")
 
 
 def is_reference(body: Buffer) -> bool:
@@ -51,9 +45,9 @@ def peek(body: Buffer) -> Delivery:
 
 
 class Blobs:
-    """The folder of blobs. Its methods block: call them in a thread from an event loop."""
+    """All blobs. Methods block: call them in a thread from an event loop."""
 
-    def __init__(self, folder: Path | None, above_bytes: int, max_bytes: int) -> None:
+    def __init__(self, folder: BlobFolder | None, above_bytes: int, max_bytes: int) -> None:
         """Store bodies above `above_bytes` in `folder`, up to `max_bytes` in all. Without a folder every body stays in Redis."""
         self._folder = folder
         self._above = above_bytes
@@ -68,10 +62,9 @@ class Blobs:
         """Return a reference that is valid for `ttl_s` seconds, or `body` itself if it is small or cannot be written."""
         if self._folder is None or not self.takes(body):
             return body
-        name = new_id(time.time())
         try:
-            _write(self._folder, name, body, time.time() + ttl_s)
-        except OSError as error:
+            name = self._folder.write(body, time.time() + ttl_s)
+        except (OSError, StoreUnavailable) as error:
             log.error("Could not write a blob of %d bytes to %s: %s", len(body), self._folder, error)
             return body
         self._used += len(body)
@@ -84,15 +77,15 @@ class Blobs:
         return self.keep(packed, ttl_s, replace(delivery, inputs=[]).pack()) if self.takes(packed) else packed
 
     def fetch(self, body: bytes) -> bytes:
-        """Return the bytes of a body or of the blob that it refers to. Raises PayloadLost."""
+        """Return the bytes of a body or of the blob that it refers to. Raises PayloadLost, or StoreUnavailable if a bucket does not answer."""
         if not is_reference(body):
             return body
         name, size, digest, _ = _parts(body)
         try:
-            data = self._path(name).read_bytes()
+            data = self._folder_of(name).read(name)
         except OSError as error:
             raise PayloadLost(
-                f"The blob {name} of {size} bytes cannot be read ({error.strerror}). Check that all processes mount {self._folder}."
+                f"The blob {name} of {size} bytes cannot be read ({error.strerror}). Check that all processes have the same CELERIAC_BLOBS: {self._folder}."
             ) from None
         if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
             raise PayloadLost(
@@ -103,12 +96,13 @@ class Blobs:
     def remove(self, body: Buffer) -> None:
         """Delete a blob that is no longer needed. If that fails, `sweep` deletes it later."""
         if is_reference(body):
-            with contextlib.suppress(OSError, PayloadLost):
-                self._path(_parts(body)[0]).unlink()
+            with contextlib.suppress(OSError, PayloadLost, StoreUnavailable):
+                name = _parts(body)[0]
+                self._folder_of(name).remove(name)
 
     def check_room(self) -> None:
         """Check the total size before the blob of a new job is written. Raises QueueFull above the limit."""
-        if time.monotonic() - self._counted_at > _COUNT_EVERY_S:
+        if self._folder is not None and time.monotonic() - self._counted_at > self._folder.count_every_s:
             self._count()
         if self._used >= self._max:
             raise QueueFull(
@@ -121,25 +115,16 @@ class Blobs:
         return self._count(before=time.time())
 
     def _count(self, before: float = float("-inf")) -> int:
-        used = 0
-        with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._folder) if self._folder else ():
-                # Another process may remove it at this moment.
-                with contextlib.suppress(FileNotFoundError):
-                    about = entry.stat()
-                    if about.st_mtime + (_SPARE_S if entry.name.endswith(_PART) else 0) < before:
-                        Path(entry).unlink()
-                    else:
-                        used += about.st_size
-        self._counted_at, self._used = time.monotonic(), used
-        return used
+        self._used = self._folder.sweep(before) if self._folder is not None else 0
+        self._counted_at = time.monotonic()
+        return self._used
 
-    def _path(self, name: str) -> Path:
+    def _folder_of(self, name: str) -> BlobFolder:
         if self._folder is None:
             raise PayloadLost(
                 f"The payload is the blob {name}, and this process has no folder of blobs. Set CELERIAC_BLOBS as for the other processes."
             )
-        return self._folder / name
+        return self._folder
 
 
 def blobs() -> Blobs:
@@ -149,20 +134,8 @@ def blobs() -> Blobs:
 
 @cache
 def _of(settings: Settings) -> Blobs:
-    return Blobs(settings.blobs, settings.blob_above_bytes, settings.max_blob_bytes)
-
-
-def _write(folder: Path, name: str, body: bytes, until: float) -> None:
-    """Write a blob completely or not at all. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{name}{_PART}"
-    with part.open("wb") as file:
-        file.write(body)
-        file.flush()
-        # Accepted is durable: Redis would not lose it either.
-        os.fsync(file.fileno())
-    os.utime(part, (until, until))
-    part.replace(folder / name)
+    folder = open_folder(settings.blobs) if settings.blobs is not None else None
+    return Blobs(folder, settings.blob_above_bytes, settings.max_blob_bytes)
 
 
 def _parts(reference: Buffer) -> tuple[str, int, str, bytes]:

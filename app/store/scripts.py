@@ -270,6 +270,15 @@ def requeue(
     )
 
 
+def postpone(queue: str, delivery_id: str, jobs: Sequence[str], delay_s: float) -> Call:
+    """Return a delivery to the queue after a delay. The start of these jobs does not count."""
+    return Call(
+        "postpone",
+        (keys.delivery(delivery_id), keys.deliveries(queue), keys.delayed(queue), keys.running(queue), keys.counts(queue)),
+        (delivery_id, delay_s, *jobs),
+    )
+
+
 def enqueue(queue: str, delivery_id: str, message: bytes) -> Call:
     """Put a message for a recorded delivery into the queue."""
     return Call(

@@ -62,7 +62,8 @@ def parse(text: Any, pointer: str) -> Source:
 def identity(source: Source) -> str:
     """Return one text for all spellings of a file: its path without links and dots, or its URL without dots. Raises InvalidInput."""
     if source.file:
-        return str(files().content(source.file).resolve())
+        content = files().content(source.file)
+        return str(content.resolve() if isinstance(content, Path) else content)
     if source.path:
         return str(_resolved(source, "/output"))
     parts = urlsplit(source.url)
@@ -90,11 +91,11 @@ def reading(source: Source, pointer: str = "/input") -> Iterator[IO[bytes]]:
         with _remote(source, "rb") as file:
             yield file
         return
-    path = files().content(source.file) if source.file else _resolved(source, pointer)
+    content = files().content(source.file) if source.file else _resolved(source, pointer)
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if isinstance(content, Path) and content.exists() and not content.is_file():  # a pipe would be waited for
             raise FileNotFound(f"{source.path} cannot be read: it is not a file.", pointer=pointer)
-        file = path.open("rb")
+        file = content.open("rb")
     except OSError as error:
         raise FileNotFound(f"{source.path or source.file} cannot be read: {error.strerror}.", pointer=pointer) from None
     with file:

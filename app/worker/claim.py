@@ -10,11 +10,12 @@ from typing import Any, Final
 import redis
 
 from app.core.deliveries import Delivery
+from app.core.errors import CeleriacError, StoreUnavailable
 from app.settings import settings
 from app.store import backlog, deliveries, scripts
 from app.store.blobs import blobs
 from app.worker.pool_process import PoolProcess
-from app.worker.requeue import requeue_lost, unpack_delivery
+from app.worker.requeue import postpone, read_delivery, requeue_lost
 
 USED_UP: Final = -1
 """The attempt of a job that was tried as often as allowed, and whose worker died each time."""
@@ -37,6 +38,8 @@ class Claim:
     """The body as it came; it names the blob that holds the inputs, if there is one."""
     beside: bool = False
     """Whether the body of a delivery without records is beside its message."""
+    lost: CeleriacError | None = None
+    """Why the inputs cannot be read. The delivery has none then."""
 
     def release(self, client: redis.Redis) -> None:
         """Remove the inputs of the delivery, which has ended, if they are beside its message."""
@@ -55,7 +58,7 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         body: A delivery whose callers wait, or an empty text if it is beside its message. None: the delivery and its jobs have records.
 
     Returns:
-        None if it has ended, runs elsewhere, or waits because its model is paused.
+        None if it has ended, runs elsewhere, or waits: its model is paused, or its inputs are in a bucket that does not answer.
     """
     queue, limit_s = request.delivery_info["routing_key"], request.timelimit[1]
     if body is not None:
@@ -63,12 +66,12 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         if carried is None:
             backlog.release(process.redis, queue)
             return None
-        delivery = unpack_delivery(carried)
+        delivery, lost = read_delivery(carried)
         attempts = _attempts(process, delivery, request)
         if not attempts:
             # Nothing runs, so no script that ends the delivery fills its place in the queue.
             backlog.release(process.redis, queue)
-        return Claim(queue, delivery, attempts, 0.0, limit_s, carried, beside=not body)
+        return Claim(queue, delivery, attempts, 0.0, limit_s, carried, beside=not body, lost=lost)
     call = scripts.start(queue, id, process.name, keep=settings().result_ttl_s, silent_s=settings().silent_s)
     started = scripts.run(process.redis, call)
     if started is None:
@@ -78,7 +81,11 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         requeue_lost(process.redis, queue, id, body, limit_s)
         return None
     packed, now, *numbers = started
-    return Claim(queue, unpack_delivery(packed), numbers, float(now), limit_s, packed)
+    delivery, lost = read_delivery(packed)
+    if isinstance(lost, StoreUnavailable):
+        postpone(process.redis, queue, delivery, numbers)
+        return None
+    return Claim(queue, delivery, numbers, float(now), limit_s, packed, lost=lost)
 
 
 def _attempts(process: PoolProcess, delivery: Delivery, request: Any) -> list[int]:

@@ -65,6 +65,7 @@ def _run(configured: Settings, more: Handlers, began: float) -> int:
     from redis.exceptions import RedisError
 
     from app import probes
+    from app.buckets import forking
     from app.canvas import app, predict
     from app.store import broken_versions, serving, unloaded_models
     from app.worker import control, imports, main_process, pool_process, predict_rows  # noqa: F401  registers the commands
@@ -85,6 +86,7 @@ def _run(configured: Settings, more: Handlers, began: float) -> int:
     # A container's only user may be root. Celery's long warning about it is not news to those who run it so.
     warnings.simplefilter("ignore", SecurityWarning)
     predict.run = predict_rows.predict_in_task
+    forking.begin()
     imports.load(configured.imports)
     models = Models(configured)
     status = Status(lambda: models.pending, began, lambda: models.mirror.trouble if models.mirror else "")

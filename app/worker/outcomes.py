@@ -11,22 +11,21 @@ import redis
 from app import metrics
 from app.broker import names
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import CeleriacError, ModelStoreUnavailable, PredictionOutOfMemory
+from app.core.errors import CeleriacError, FilesUnavailable, ModelStoreUnavailable, PredictionOutOfMemory, StoreUnavailable
 from app.core.pipelines import STEP
 from app.core.trainings import KIND
 from app.settings import settings
 from app.store import scripts
 from app.store.blobs import blobs
 
+_TRANSIENT: Final = (PredictionOutOfMemory, ModelStoreUnavailable, StoreUnavailable, FilesUnavailable)
 _TRACEBACK: Final = 8192
 """Characters of a traceback that are kept, its end: the model's own frames."""
 
 
 def failed_outcome(job: str, error: CeleriacError) -> Outcome:
     """Return the outcome of a job that failed. It is transient if memory or a connection was lacking."""
-    transient = isinstance(error, PredictionOutOfMemory | ModelStoreUnavailable) or isinstance(
-        error.__cause__, ConnectionError | TimeoutError
-    )
+    transient = isinstance(error, _TRANSIENT) or isinstance(error.__cause__, ConnectionError | TimeoutError)
     return Outcome(job, error=error, transient=transient, traceback=_traceback(error.__cause__) if error.__cause__ else "")
 
 

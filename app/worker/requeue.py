@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import logging
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import redis as redis_py
 
@@ -14,7 +16,7 @@ from app.broker import names
 from app.broker.celery import app
 from app.broker.envelope import envelope
 from app.core.deliveries import Delivery, Outcome
-from app.core.errors import PayloadLost, TimeLimitExceeded
+from app.core.errors import CeleriacError, PayloadLost, StoreUnavailable, TimeLimitExceeded
 from app.core.jobs import new_id
 from app.settings import settings
 from app.store import deliveries, scripts
@@ -22,17 +24,25 @@ from app.store.blobs import blobs, head, is_reference, peek
 from app.worker.outcomes import write_outcomes
 
 log = logging.getLogger(__name__)
+_POSTPONED_S: Final = 5.0
+"""Least time after which a bucket that did not answer is asked for the inputs of a job again."""
 
 
-def unpack_delivery(body: bytes) -> Delivery:
-    """Unpack a delivery. If its blob is lost, it has no inputs."""
+def read_delivery(body: bytes) -> tuple[Delivery, CeleriacError | None]:
+    """Unpack a delivery. If its blob is lost or cannot be read now, it has no inputs, and the error says why."""
     try:
-        return Delivery.unpack(blobs().fetch(body))
-    except PayloadLost as error:
+        return Delivery.unpack(blobs().fetch(body)), None
+    except (PayloadLost, StoreUnavailable) as error:
         if not is_reference(body):
             raise
         log.error("%s", error.detail)
-        return head(body)
+        return head(body), error
+
+
+def postpone(client: redis_py.Redis, queue: str, delivery: Delivery, attempts: Sequence[int | None]) -> None:
+    """Return a recorded delivery to the queue, because its inputs are in a bucket that does not answer. No attempt counts."""
+    started = [job for job, attempt in zip(delivery.jobs, attempts, strict=True) if attempt and attempt > 0]
+    scripts.run(client, scripts.postpone(queue, delivery.id, started, _POSTPONED_S * (1 + random.random())))
 
 
 def requeue_individually(client: redis_py.Redis, queue: str, delivery: Delivery, attempts: Sequence[int], limit_s: float) -> None:
@@ -87,7 +97,7 @@ def requeue_lost(client: redis_py.Redis, queue: str, id: str, body: str | None, 
         return
     carried = deliveries.carried(client, id, body)
     if carried is not None:
-        delivery = unpack_delivery(carried)
+        delivery, _ = read_delivery(carried)
         _push(client, queue, replace(delivery, tried=delivery.tried + 1), limit_s)
 
 
@@ -96,13 +106,16 @@ def release_on_shutdown(client: redis_py.Redis, queue: str, id: str, body: str |
     packed = deliveries.read_body(client, id) if body is None else deliveries.carried(client, id, body)
     if packed is None:
         return
-    delivery = unpack_delivery(packed)
+    delivery, lost = read_delivery(packed)
     if body is not None:
         _push(client, queue, delivery, limit_s)
         return
     attempts = deliveries.running_attempts(client, delivery.jobs)
     if attempts.count(None) == len(attempts):
         requeue_lost(client, queue, id, body, limit_s)
+        return
+    if isinstance(lost, StoreUnavailable):
+        postpone(client, queue, delivery, attempts)
         return
     requeue_individually(client, queue, delivery, [attempt or 0 for attempt in attempts], limit_s)
     write_outcomes(client, queue, delivery, [])
@@ -117,7 +130,7 @@ def fail_timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None
     packed = deliveries.read_body(client, id) if body is None else deliveries.carried(client, id, body)
     if packed is None:
         return
-    delivery = unpack_delivery(packed)
+    delivery, _ = read_delivery(packed)
     began = not delivery.recorded or any(deliveries.running_attempts(client, delivery.jobs))
     if len(delivery.jobs) > 1 or not began:
         requeue_lost(client, queue, id, body, limit_s)

@@ -8,7 +8,7 @@ from typing import Final
 
 from app.core import retries
 from app.core.deliveries import Outcome
-from app.core.errors import StorageFull, WorkerLost
+from app.core.errors import FilesUnavailable, StorageFull, StoreUnavailable, WorkerLost
 from app.core.handlers import TaskSpec
 from app.core.models import RetryPolicy
 from app.store import deliveries
@@ -17,8 +17,8 @@ from app.worker.claim import USED_UP, Claim
 from app.worker.outcomes import write_outcomes
 from app.worker.pool_process import PoolProcess
 
-_DISK_FULL: Final = RetryPolicy(max_attempts=5, backoff_s=1.0)
-"""Retries while the disk is full. These attempts do not count: neither the job nor its worker is to blame."""
+_NO_STORAGE: Final = RetryPolicy(max_attempts=5, backoff_s=1.0)
+"""Retries while files cannot be read or written. These attempts do not count: neither the job nor its worker is to blame."""
 
 
 def settle(process: PoolProcess, claim: Claim, predicted: Sequence[Outcome] | None) -> None:
@@ -60,11 +60,11 @@ def _retried(process: PoolProcess, claim: Claim, at: int, outcome: Outcome, poli
     """Requeue a failed attempt if it is to be tried later. Callers who wait for an answer get the failure at once instead."""
     if not outcome.transient or not claim.delivery.recorded:
         return False
-    disk_full, attempt = isinstance(outcome.error, StorageFull), outcome.attempt
-    if disk_full:
-        delay_s = retries.delay(_DISK_FULL, deliveries.count_starts(process.redis, outcome.job), random.random())
+    no_storage, attempt = isinstance(outcome.error, StorageFull | FilesUnavailable | StoreUnavailable), outcome.attempt
+    if no_storage:
+        delay_s = retries.delay(_NO_STORAGE, deliveries.count_starts(process.redis, outcome.job), random.random())
     else:
         delay_s = retries.delay(policy, attempt, random.random())
     return delay_s is not None and requeue.retry_later(
-        process.redis, claim.queue, claim.delivery, at, attempt, delay_s, claim.limit_s, give_back=disk_full
+        process.redis, claim.queue, claim.delivery, at, attempt, delay_s, claim.limit_s, give_back=no_storage
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,8 @@ import pytest
 from app.core.batches import Part, Status
 from app.settings import settings
 from app.store import batches
+from app.store.batch_folders import BATCHES
 from app.store.batches import Change
-from app.store.files import BATCHES
 from app.store.redis.client import connect_async
 from tests.api.keys import bearer, bootstrap, secured
 
@@ -67,7 +68,7 @@ async def finish_part(batch: str, content: bytes) -> None:
     async with connect_async() as client:
         assert await batches.apply(client, batch, "default", Change((Status.VALIDATING,), parts=[Part(0, 1, 1, 0)]))
     folder = settings().files
-    assert folder is not None
+    assert isinstance(folder, Path)
     part = folder / BATCHES / batch / "parts" / "000000000000-1"
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_bytes(content)

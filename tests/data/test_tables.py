@@ -107,14 +107,13 @@ def test_csv_takes_columns_of_text_numbers_and_times(tmp_path: Path, kind: Any) 
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
-def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int) -> None:
+def test_records_are_found_however_the_blocks_fall(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     content = 'h,i\n1,"a\nb"\r\n\n2,""""\n\r\n3,ä\n4,"x,\r\ny"'.encode()
     monkeypatch.setattr(line_index, "_BLOCK", size)
     reader = opened(content, "x.csv")
     index = reader.look_through()
     assert index is not None
-    index.save(tmp_path / "index")
-    reader.locate(Index.load(tmp_path / "index"))
+    reader.locate(Index.unpack(index.pack()))
     for first in range(4):
         rows = [row for part in reader.read(first, 4 - first, ["h", "i"], 10) for row in part.table.to_pylist()]
         assert rows == [{"h": "1", "i": "a\nb"}, {"h": "2", "i": '"'}, {"h": "3", "i": "ä"}, {"h": "4", "i": "x,\r\ny"}][first:]
@@ -351,8 +350,7 @@ def test_a_file_that_is_looked_through_in_steps_has_the_same_rows(tmp_path: Path
             # Each step is taken by another process: all that it knows is what the one before has saved.
             reader, _ = open_table(file, "table", format)
             if index is not None:
-                index.save(tmp_path / "index")
-                index = Index(Index.load(tmp_path / "index").entries, whole=False)
+                index = Index(Index.unpack(index.pack()).entries, whole=False)
             index = reader.look_through(index, lambda: True)
             assert index is not None
             steps += 1

@@ -12,6 +12,7 @@ from app.core.deliveries import Delivery
 from app.core.errors import PayloadLost, QueueFull
 from app.core.tensors import Tensor, encode
 from app.store import keys, scripts
+from app.store.blob_folders import LocalFolder
 from app.store.blobs import Blobs, head, is_reference
 from app.store.records import encode_spec
 from tests.store.conftest import QUEUE, Store, delivery, failed
@@ -21,7 +22,7 @@ LARGE = b"x" * 1000
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs", above_bytes=100, max_bytes=2500)
+    return Blobs(LocalFolder(tmp_path / "blobs"), above_bytes=100, max_bytes=2500)
 
 
 def files(folder: Path) -> list[Path]:
@@ -58,7 +59,7 @@ def test_a_reference_describes_its_blob_without_reading_it(blobs: Blobs, tmp_pat
 def test_a_removed_blob_is_lost_and_says_so(blobs: Blobs) -> None:
     reference = blobs.keep(LARGE, 60)
     blobs.remove(reference)
-    with pytest.raises(PayloadLost, match="Check that all processes mount"):
+    with pytest.raises(PayloadLost, match="Check that all processes have the same"):
         blobs.fetch(reference)
 
 
@@ -114,7 +115,7 @@ def test_new_jobs_are_refused_above_the_bound_of_all_blobs(blobs: Blobs) -> None
 
 def test_a_body_that_cannot_be_written_stays_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert Blobs(tmp_path / "file", 100, 1000).keep(LARGE, 60) == LARGE
+    assert Blobs(LocalFolder(tmp_path / "file"), 100, 1000).keep(LARGE, 60) == LARGE
 
 
 def test_a_dead_letter_keeps_its_own_copy_of_a_large_input(blobs: Blobs, store: Store) -> None:

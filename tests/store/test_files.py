@@ -9,12 +9,14 @@ import pytest
 from app.core.errors import CeleriacError, FileNotFound, FilesUnavailable, PayloadTooLarge, StorageFull
 from app.settings import Settings
 from app.store import sources
-from app.store.files import BATCHES, File, Files, keep_until
+from app.store.batch_folders import BATCHES, keep_until
+from app.store.files import File, Files
+from app.store.local_files import LocalFiles
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    return Files(tmp_path, longest=100, most_bytes=1000)
+    return LocalFiles(tmp_path, longest=100, most_bytes=1000)
 
 
 def kept(files: Files, content: bytes = b"rows", ttl_s: float = 60, purpose: str = "batch") -> File:
@@ -27,7 +29,8 @@ def test_a_file_is_found_again(files: Files) -> None:
     found = kept(files)
     assert (found.filename, found.bytes, found.purpose) == ("rows.csv", 4, "batch")
     assert files.get(found.id) == found
-    assert files.content(found.id).read_bytes() == b"rows"
+    with files.content(found.id).open("rb") as file:
+        assert file.read() == b"rows"
 
 
 def test_a_file_that_is_not_finished_is_not_there(files: Files, tmp_path: Path) -> None:
@@ -61,9 +64,9 @@ def test_what_is_deleted_or_never_was_is_not_found(files: Files) -> None:
 def test_bounds(files: Files, tmp_path: Path) -> None:
     with pytest.raises(PayloadTooLarge, match="100 bytes"):
         kept(files, bytes(101))
-    full = Files(tmp_path, longest=10_000, most_bytes=50)
+    full = LocalFiles(tmp_path, longest=10_000, most_bytes=50)
     kept(full, bytes(40))
-    with pytest.raises(StorageFull), Files(tmp_path, longest=10_000, most_bytes=50).draft() as draft:
+    with pytest.raises(StorageFull), LocalFiles(tmp_path, longest=10_000, most_bytes=50).draft() as draft:
         draft.write(bytes(20))
 
 
@@ -83,7 +86,7 @@ def test_what_is_past_its_time_is_swept(files: Files, tmp_path: Path) -> None:
 
 def test_without_a_folder_it_is_said() -> None:
     with pytest.raises(FilesUnavailable, match="CELERIAC_FILES"):
-        Files(None, 1, 1).get("file-0123456789")
+        LocalFiles(None, 1, 1).get("file-0123456789")
 
 
 @pytest.fixture

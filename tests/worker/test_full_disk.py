@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from app.core.errors import StorageFull
 from app.data.formats import Format
 from app.data.writing import writing
 from app.settings import settings
+from app.store.batch_folders import BATCHES
 from app.worker.batches.workspace import Workspace, drafting
 from tests.disks import Disk
 
@@ -24,9 +26,13 @@ def folder(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
     monkeypatch.setenv("CELERIAC_FILES", str(disk.folder))
     settings.cache_clear()
     found = Workspace("b1")
-    found.path.mkdir(parents=True)
+    found.folder.keep_until(time.time() + 60)
     yield found
     settings.cache_clear()
+
+
+def parts(disk: Disk) -> list[str]:
+    return [path.name for path in (disk.folder / BATCHES / "b1" / "parts").iterdir()]
 
 
 def write(folder: Workspace, format: Format, rows: pa.Table, errors: int = 0) -> None:
@@ -43,14 +49,14 @@ def test_a_part_without_room_is_not_there(folder: Workspace, disk: Disk, format:
     disk.fill(4096 if rows > 10 else 0)
     with pytest.raises(StorageFull, match="The volume of the files is full"):
         write(folder, format, ROWS[:rows])
-    assert [path for path in folder.path.rglob("*") if path.is_file()] == []
+    assert parts(disk) == []
     disk.free()
     write(folder, format, ROWS[:rows])
-    assert [path.name for path in folder.path.rglob("*") if path.is_file()] == [f"000000000000-{rows}"]
+    assert parts(disk) == [f"000000000000-{rows}"]
 
 
 def test_nor_is_one_without_room_for_its_errors(folder: Workspace, disk: Disk) -> None:
     disk.fill(4096)
     with pytest.raises(StorageFull):
         write(folder, Format.CSV, ROWS[:10], errors=1000)
-    assert [path for path in folder.path.rglob("*") if path.is_file()] == []
+    assert parts(disk) == []

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from app.api.container import container
 from app.api.http import params, sse
+from app.api.http.downloads import download
 from app.api.http.responses import ends, json_response
 from app.api.schemas import batches as schemas
 from app.api.schemas.problems import FILE_PROBLEMS
@@ -79,8 +80,8 @@ async def parts(request: Request) -> Response:
 async def part(request: Request) -> Response:
     """Returns one finished part by its first row, a file in the format of the output."""
     first = params.integer(request.path_params["first"], "first", 0, 1 << 53)
-    path = await container(request).batches.part_file(request.path_params["id"], first)
-    return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+    name, content = await container(request).batches.part_file(request.path_params["id"], first)
+    return await download(request, content, name)
 
 
 @router.get("/{id}/events", **schemas.EVENTS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from app.api.container import container
 from app.api.http import params
+from app.api.http.downloads import download
 from app.api.http.multipart import Upload
 from app.api.http.responses import ends, json_response
 from app.api.schemas import files as schemas
@@ -56,8 +57,8 @@ async def read(request: Request) -> Response:
 @router.get("/{id}/content", **schemas.CONTENT)
 async def content(request: Request) -> Response:
     """Returns the content of a file. A Range header requests a part of it."""
-    file, path = await container(request).files.content(request.path_params["id"])
-    return FileResponse(path, media_type="application/octet-stream", filename=file.filename)
+    file, stored = await container(request).files.content(request.path_params["id"])
+    return await download(request, stored, file.filename)
 
 
 @router.delete("/{id}", **schemas.DELETE)

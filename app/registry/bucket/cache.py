@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.buckets.objects import Objects
 from app.core.errors import ModelUnavailable
 from app.registry import staging
 from app.registry.bucket import locks
-from app.registry.bucket.objects import Objects
 from app.registry.bucket.record import Record
 from app.registry.contents import MANIFEST
 

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from app.buckets.objects import Objects
 from app.core.errors import ModelUnavailable, VersionNotFound
 from app.core.models import NAME, VERSION
 from app.registry import aliases, promotions, staging
 from app.registry.bucket import locks
 from app.registry.bucket.cache import Cache, Key, Pull
-from app.registry.bucket.objects import Objects
 from app.registry.bucket.record import ALIASES, CATALOG, PIPELINES, Pointers, Record
 from app.registry.contents import MANIFEST
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from app.buckets.objects import Objects
 from app.core.bucket_url import BucketURL
 from app.core.errors import ModelConflict, ModelNotFound, ModelStoreUnavailable, ModelUnavailable
 from app.core.models import Manifest
@@ -20,7 +21,6 @@ from app.registry import aliases, promotions, staging
 from app.registry.bucket.cache import Cache, Key
 from app.registry.bucket.counting import count
 from app.registry.bucket.mirror import Mirror
-from app.registry.bucket.objects import Objects
 from app.registry.bucket.record import ALIASES, CATALOG, PIPELINES, Pointers, Record, path_of, uploads_of
 from app.registry.pipelines import Pipelines, check
 from app.registry.repository import Repository, T, exists

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import IO, Any, Final
 
 import orjson
@@ -21,6 +21,7 @@ from app.data.openai_requests import RequestReader
 from app.data.writing import join
 from app.data.writing import writing as writing_table
 from app.store import batches
+from app.store.batch_folders import Content
 from app.store.files import files
 from app.store.sources import Source, reading, writing
 from app.worker.batches.predict import line
@@ -51,15 +52,15 @@ def run(spec: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _write_output_file(plan: Plan, workspace: Workspace, parts: list[Part], id: str) -> str:
-    paths = [workspace.part(part) for part in parts if part.completed]
-    if not paths:
+    contents = [workspace.part(part) for part in parts if part.completed]
+    if not contents:
         return ""
     if plan.spec.output:
         with writing(Source(**plan.spec.output)) as file:
-            join(paths, file, plan.output)
+            join(contents, file, plan.output)
         return ""
     with files().draft(id, plan.spec.owner or DEFAULT_OWNER) as draft:
-        join(paths, draft.file, plan.output)
+        join(contents, draft.file, plan.output)
         return draft.finish(f"{PurePath(plan.name).stem}.output.{plan.output}", _PURPOSE, plan.spec.ttl_s).id
 
 
@@ -125,7 +126,7 @@ def _write(file: IO[bytes], row: dict[str, Any]) -> None:
     file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _copy(path: Path, file: IO[bytes]) -> None:
-    with path.open("rb") as source:
+def _copy(content: Content, file: IO[bytes]) -> None:
+    with content.open("rb") as source:
         while data := source.read(1 << 20):
             file.write(data)

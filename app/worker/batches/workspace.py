@@ -1,4 +1,4 @@
-"""The workspace of a batch, a folder: the plan made from its file, and the parts of its output."""
+"""The workspace of a batch, a folder or a prefix in a bucket: the plan made from its file, and the parts of its output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import orjson
 
@@ -18,7 +18,10 @@ from app.data.columns import Binding
 from app.data.formats import Format
 from app.data.line_index import Index
 from app.data.openai_requests import Checked
-from app.store.files import BATCHES, files, full, keep_until
+from app.store.batch_folders import Content, part_name
+from app.store.files import files, full
+
+_ERRORS: Final = ".errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,14 @@ class Workspace:
         Args:
             batch: The batch's id.
         """
-        self.path = files().folder / BATCHES / batch
+        self.folder = files().batch(batch)
 
     def progress(self, fingerprint: str) -> Progress:
         """Return the progress of earlier jobs on the file with this fingerprint; a new one if the file has changed since."""
         try:
-            data = orjson.loads((self.path / "planning.json").read_bytes())
+            data = orjson.loads(self.folder.read("planning.json"))
             if data["fingerprint"] == fingerprint:
-                index = Index.load(self.path / "planning")
+                index = Index.unpack(self.folder.read("planning"))
                 return Progress(fingerprint, Index(index.entries, whole=data["whole"]), Checked(**data["checked"]))
         except FileNotFoundError:
             pass
@@ -73,27 +76,23 @@ class Workspace:
 
     def save_progress(self, progress: Progress, until: float) -> None:
         """Save the progress. The workspace is kept until `until`, in seconds since 1970."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        keep_until(self.path, until)
+        self.folder.keep_until(until)
         assert progress.index is not None
         data = {"fingerprint": progress.fingerprint, "whole": progress.index.whole, "checked": asdict(progress.checked)}
         # In this order: an index that is ahead of the rest does no harm.
-        progress.index.save(self.path / ".planning")
-        (self.path / ".planning").replace(self.path / "planning")
-        (self.path / ".planning.json").write_bytes(orjson.dumps(data))
-        (self.path / ".planning.json").replace(self.path / "planning.json")
+        self.folder.write("planning", progress.index.pack())
+        self.folder.write("planning.json", orjson.dumps(data))
 
     def save(self, plan: Plan, index: Index | None, until: float) -> None:
         """Save the plan and the index of its file. The workspace is kept until `until`, in seconds since 1970."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        keep_until(self.path, until)
+        self.folder.keep_until(until)
         if index is not None:
-            index.save(self.path / "index")
+            self.folder.write("index", index.pack())
         spec = plan.spec.as_dict()
         binding = plan.binding and {"inputs": plan.binding.inputs, "keep": plan.binding.keep, "rest": plan.binding.rest}
         data = {"order": spec, "name": plan.name, "format": plan.format, "output": plan.output, "rows": plan.rows}
         data |= {"fingerprint": plan.fingerprint, "binding": binding, "options": plan.options.as_dict(), "carried": dict(plan.carried)}
-        (self.path / "plan.json").write_bytes(orjson.dumps(data))
+        self.folder.write("plan.json", orjson.dumps(data))
 
     def plan(self) -> Plan:
         """Return the plan.
@@ -102,9 +101,11 @@ class Workspace:
             FileNotFound: The folder has gone.
         """
         try:
-            data = orjson.loads((self.path / "plan.json").read_bytes())
+            data = orjson.loads(self.folder.read("plan.json"))
         except FileNotFoundError:
-            raise FileNotFound(f"The folder {self.path} of the batch is gone. Mount CELERIAC_FILES in all processes.") from None
+            raise FileNotFound(
+                f"The folder {self.folder} of the batch is gone. Set CELERIAC_FILES to the same place in all processes."
+            ) from None
         bound = data["binding"]
         binding = bound and Binding(tuple(map(tuple, bound["inputs"])), tuple(bound["keep"]), bound.get("rest", False))
         spec = BatchSpec.from_dict(data["order"])
@@ -114,15 +115,15 @@ class Workspace:
 
     def index(self) -> Index:
         """Return the index of the file."""
-        return Index.load(self.path / "index")
+        return Index.unpack(self.folder.read("index"))
 
-    def part(self, part: Part) -> Path:
-        """Return the path of the answers of these rows. A part with the same rows is always the same, whichever process wrote it."""
-        return self.path / "parts" / f"{part.first:012d}-{part.count}"
+    def part(self, part: Part) -> Content:
+        """Return the answers of these rows. A part with the same rows is always the same, whichever process wrote it."""
+        return self.folder.content(part_name(part))
 
-    def errors(self, part: Part) -> Path:
-        """Return the path of the errors of these rows."""
-        return self.path / "parts" / f"{part.first:012d}-{part.count}.errors"
+    def errors(self, part: Part) -> Content:
+        """Return the errors of these rows."""
+        return self.folder.content(f"{part_name(part)}{_ERRORS}")
 
 
 class Draft:
@@ -135,27 +136,25 @@ class Draft:
             workspace: The batch's folder.
             first: The first row of the part.
         """
-        self._folder = workspace
-        parts = workspace.path / "parts"
-        parts.mkdir(parents=True, exist_ok=True)
-        self._half = parts / f".{first}.{os.urandom(6).hex()}"
+        self._folder = workspace.folder
+        self._half = self._folder.draft(part_name(Part(first, 0, 0, 0)))
         self.file: IO[bytes] = self._half.open("w+b")
         self._errors: IO[bytes] | None = None
 
     def write_errors(self, errors: list[dict[str, Any]]) -> None:
         """Add lines to the error file."""
         if errors and self._errors is None:
-            self._errors = self._half.with_suffix(".errors").open("wb")
+            self._errors = self._half.with_suffix(_ERRORS).open("wb")
         if self._errors is not None:
             self._errors.write(b"".join(orjson.dumps(error, default=str, option=orjson.OPT_APPEND_NEWLINE) for error in errors))
 
     def finish(self, part: Part) -> None:
         """Give the files their names."""
-        for file, place in ((self.file, self._folder.part(part)), (self._errors, self._folder.errors(part))):
+        for file, name in ((self.file, part_name(part)), (self._errors, f"{part_name(part)}{_ERRORS}")):
             if file is not None:
                 file.flush()
                 os.fsync(file.fileno())
-                Path(str(file.name)).replace(place)
+                self._folder.take(Path(str(file.name)), name)
 
     def close(self) -> None:
         """Remove the files, unless `finish` came first."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 
+from app.buckets.objects import Objects
 from app.core.bucket_url import BucketURL
-from app.registry.bucket.objects import Objects
 from app.registry.bucket.repository import BucketRepository
 
 Machine = Callable[..., BucketRepository]

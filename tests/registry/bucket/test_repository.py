@@ -11,10 +11,10 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 
+from app.buckets.objects import Found, Objects
 from app.core.errors import ModelConflict, ModelNotFound, ModelStoreUnavailable, ModelUnavailable, VersionNotFound
 from app.core.models import Manifest, ModelRef
 from app.core.promotions import PromotionState
-from app.registry.bucket.objects import Found, Objects
 from app.registry.bucket.repository import BucketPipelines, BucketRepository
 from tests.registry.bucket.conftest import URL, Machine
 from tests.registry.conftest import write

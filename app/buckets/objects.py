@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import (
@@ -27,7 +29,10 @@ from obstore.store import ObjectStore, from_url
 from typing_extensions import Buffer
 
 from app.core.bucket_url import BucketURL
-from app.core.errors import ModelStoreUnavailable, ModelUnavailable
+from app.core.errors import CeleriacError, ModelStoreUnavailable, ModelUnavailable
+
+if TYPE_CHECKING:
+    from obstore import WritableFile
 
 _OPTIONS: Final[Any] = {"connect_timeout": "5s", "timeout": "60s", "allow_http": True}
 """The endpoint that the environment names decides about TLS."""
@@ -39,6 +44,9 @@ _RETRIES: Final[Any] = {
 _BLOCK: Final = 16 << 20
 _AT_ONCE: Final = 4
 """Blocks of an object that are downloaded at the same time, and kept in memory."""
+_PART: Final = 12 << 20
+"""Size of the parts of a streamed upload. S3 takes 10,000."""
+_PARTS_AT_ONCE: Final = 2
 _STATUS: Final = re.compile(r"status code: (\d+)")
 _PROBE: Final = ".probe-"
 
@@ -50,20 +58,23 @@ class Found:
     path: str
     tag: str
     age: timedelta
+    size: int = 0
 
 
 class Objects:
     """The objects under a prefix of a bucket.
 
     Credentials, region and endpoint come from the environment variables of the provider.
-    Raises ModelStoreUnavailable if the store does not answer, refuses the credentials or lacks conditional writes.
+    Raises ModelStoreUnavailable, or the error that it is made with, if the store does not answer, refuses the credentials or lacks
+    conditional writes.
 
     The store has threads, which a fork does not copy: a process that forks others must not use it.
     """
 
-    def __init__(self, url: BucketURL, store: ObjectStore | None = None) -> None:
+    def __init__(self, url: BucketURL, store: ObjectStore | None = None, unavailable: type[CeleriacError] = ModelStoreUnavailable) -> None:
         """Use the bucket at `url`, or `store` in place of it."""
         self.url = url
+        self._unavailable = unavailable
         self._opened = store
         self._proven = False
 
@@ -72,7 +83,7 @@ class Objects:
         now = datetime.now(UTC)
         with self._reported(f"list {prefix}"):
             return [
-                Found(entry["path"], entry["e_tag"] or entry["last_modified"].isoformat(), now - entry["last_modified"])
+                Found(entry["path"], entry["e_tag"] or entry["last_modified"].isoformat(), now - entry["last_modified"], entry["size"])
                 for page in obstore.list(self._store, prefix, chunk_size=1000)
                 for entry in page
             ]
@@ -103,6 +114,41 @@ class Objects:
         with self._reported(f"write {path}"):
             obstore.put(self._store, path, file)
 
+    def find(self, path: str) -> Found | None:
+        """Return an object without its content, or None if it does not exist."""
+        with self._reported(f"read {path}"):
+            try:
+                about = obstore.head(self._store, path)
+            except FileNotFoundError:
+                return None
+        return Found(path, about["e_tag"] or "", datetime.now(UTC) - about["last_modified"], about["size"])
+
+    def read_range(self, path: str, first: int, last: int) -> bytes:
+        """Return the bytes of an object from `first` to before `last`. Raises FileNotFoundError if it does not exist."""
+        with self._reported(f"read {path}"):
+            try:
+                return bytes(obstore.get_range(self._store, path, start=first, end=last))
+            except FileNotFoundError:
+                missing = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        raise missing
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[Callable[[Buffer], None]]:
+        """Yield a function that appends to a new object. It is complete after the block, and does not exist if the block raises."""
+        with self._reported(f"write {path}"):
+            writer = obstore.open_writer(self._store, path, buffer_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+        try:
+            yield partial(self._append, writer, path)
+        except BaseException as error:
+            writer.__exit__(type(error), error, None)
+            raise
+        with self._reported(f"write {path}"):
+            writer.close()
+
+    def _append(self, writer: WritableFile, path: str, data: Buffer) -> None:
+        with self._reported(f"write {path}"):
+            writer.write(data)
+
     def download(self, path: str, file: Path, size: int, sha256: str) -> None:
         """Write an object of `size` bytes into a new file. Raises ModelUnavailable if it does not have this SHA-256."""
         digest = hashlib.sha256()
@@ -125,10 +171,15 @@ class Objects:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete objects; those that do not exist are ignored."""
+        paths = list(paths)
         with self._reported("delete objects"):
-            for path in paths:
-                with suppress(FileNotFoundError):
-                    obstore.delete(self._store, path)
+            try:
+                # In few requests, where the store can.
+                obstore.delete(self._store, paths)
+            except FileNotFoundError:
+                for path in paths:
+                    with suppress(FileNotFoundError):
+                        obstore.delete(self._store, path)
 
     def probe(self) -> None:
         """Check that the store honors conditional writes: some accept the condition and ignore it, and publishers would overwrite each other."""
@@ -142,7 +193,7 @@ class Objects:
                 honest = False
             self.delete([path])
         if not honest:
-            raise ModelStoreUnavailable(
+            raise self._unavailable(
                 f"{self.url} does not honor conditional writes (If-None-Match and If-Match), so publishers could overwrite each other. "
                 "Use an object store that does, for example a recent version of this one."
             )
@@ -188,7 +239,7 @@ class Objects:
                 problem, remedy = "refuses the credentials", "Check that they are valid, and allow it."
             else:
                 problem, remedy = "does not answer as expected", "Check its address and the network."
-            raise ModelStoreUnavailable(f"Cannot {what}: {self.url} {problem} ({line}). {remedy}") from None
+            raise self._unavailable(f"Cannot {what}: {self.url} {problem} ({line}). {remedy}") from None
 
 
 def _damaged(url: BucketURL, path: str, why: str) -> ModelUnavailable:

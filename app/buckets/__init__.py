@@ -1,0 +1,1 @@
+"""Objects of buckets: reads, writes and streams."""
