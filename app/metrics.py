@@ -171,10 +171,17 @@ BULK_ACTION_ITEMS: Final = Counter(
     ["action", "outcome"],
 )
 OWNERS: Final = Gauge("celeriac_owners", "Owners who have jobs, batches or trainings, or had them lately.", multiprocess_mode="mostrecent")
-BLOB_BYTES: Final = Gauge("celeriac_blob_bytes", "Bytes in the blob folder.", multiprocess_mode="mostrecent")
+BUCKET_FAILURES: Final = Counter(
+    "celeriac_bucket_failures", "Requests to a bucket that failed after their retries, by the code of the error that they led to.", ["code"]
+)
+BLOB_BYTES: Final = Gauge(
+    "celeriac_blob_bytes", "Bytes of large inputs and results in the folder or bucket of blobs.", multiprocess_mode="mostrecent"
+)
 BATCHES_ENDED: Final = Counter("celeriac_batches_ended", "Ended batches, by outcome.", ["model", "outcome"])
 BATCH_ROWS_ENDED: Final = Counter("celeriac_batch_rows", "Rows of batches, by outcome: completed or failed.", ["model", "outcome"])
-FILE_BYTES: Final = Gauge("celeriac_file_bytes", "Bytes of uploaded files and batches in the files folder.", multiprocess_mode="mostrecent")
+FILE_BYTES: Final = Gauge(
+    "celeriac_file_bytes", "Bytes of uploaded files and batches in their folder or bucket.", multiprocess_mode="mostrecent"
+)
 SPANS: Final = Counter(
     "celeriac_spans", "Spans for the trace collector, by outcome: exported, failed, or dropped from a full queue.", ["outcome"]
 )

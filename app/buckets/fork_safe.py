@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from app.buckets import forking
 from app.buckets.objects import Objects
@@ -32,12 +32,12 @@ class ForkSafeObjects(Objects):
         reply, content = self._apart("read", path)
         return (content, reply["tag"]) if reply["exists"] else None
 
-    def upload(self, path: str, file: Path | bytes) -> None:
+    def upload(self, path: str, file: Path | bytes | IO[bytes]) -> None:
         """Write a file, in place of the one that is there."""
         if not forking.forks():
             super().upload(path, file)
         else:
-            self._apart("upload", path, file if isinstance(file, bytes) else file.read_bytes())
+            self._apart("upload", path, file if isinstance(file, bytes) else file.read_bytes() if isinstance(file, Path) else file.read())
 
     def delete(self, paths: Iterable[str]) -> None:
         """Delete objects; those that do not exist are ignored."""

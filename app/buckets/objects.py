@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import obstore
 from obstore.exceptions import (
@@ -28,6 +28,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore, from_url
 from typing_extensions import Buffer
 
+from app import metrics
 from app.core.bucket_url import BucketURL
 from app.core.errors import CeleriacError, ModelStoreUnavailable, ModelUnavailable
 
@@ -109,7 +110,7 @@ class Objects:
         # The store refuses a repeated request if the answer to the first one was lost.
         return written or ((current := self.read(path)) is not None and current[0] == content)
 
-    def upload(self, path: str, file: Path | bytes) -> None:
+    def upload(self, path: str, file: Path | bytes | IO[bytes]) -> None:
         """Write a file, in place of the one that is there."""
         with self._reported(f"write {path}"):
             obstore.put(self._store, path, file)
@@ -198,6 +199,14 @@ class Objects:
                 "Use an object store that does, for example a recent version of this one."
             )
 
+    def check_access(self) -> None:
+        """Check that objects can be written, listed, read and deleted."""
+        path = f"{_PROBE}{secrets.token_hex(8)}"
+        self.upload(path, b"1")
+        self.list(f"{_PROBE}folder/")
+        self.read(path)
+        self.delete([path])
+
     def _prove(self) -> None:
         """Probe the store once, before the first conditional write."""
         if not self._proven:
@@ -239,6 +248,7 @@ class Objects:
                 problem, remedy = "refuses the credentials", "Check that they are valid, and allow it."
             else:
                 problem, remedy = "does not answer as expected", "Check its address and the network."
+            metrics.BUCKET_FAILURES.labels(self._unavailable.code).inc()
             raise self._unavailable(f"Cannot {what}: {self.url} {problem} ({line}). {remedy}") from None
 
 

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 
 import app
 from app.cli.ports import is_free
-from app.core.bucket_url import parse
-from app.core.errors import CeleriacError, StoreUnavailable
+from app.core.bucket_url import BucketURL, parse
+from app.core.errors import CeleriacError, FilesUnavailable, StoreUnavailable
 from app.registry.opening import open_repository
 from app.registry.repository import Repository
 from app.settings import Settings
@@ -106,7 +106,17 @@ def folders(settings: Settings) -> Iterator[Finding]:
     models = settings.models if isinstance(settings.models, Path) else None
     if models is None:
         yield bucket(settings)
-    for setting, folder in ((("CELERIAC_MODELS", models),) if models else ()) + (("CELERIAC_STATE", settings.state),):
+    for setting, folder in {
+        "CELERIAC_MODELS": models,
+        "CELERIAC_STATE": settings.state,
+        "CELERIAC_BLOBS": settings.blobs,
+        "CELERIAC_FILES": settings.files,
+    }.items():
+        if isinstance(folder, BucketURL):
+            yield files_bucket(setting, folder)
+            continue
+        if folder is None:
+            continue
         try:
             present = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
             probe = present / ".celeriac-probe"
@@ -115,6 +125,18 @@ def folders(settings: Settings) -> Iterator[Finding]:
             yield Finding(setting, "ok", f"{folder} can be written" if present == folder.absolute() else f"{folder} can be made")
         except OSError as error:
             yield unwritable(setting, folder, error)
+
+
+def files_bucket(setting: str, url: BucketURL) -> Finding:
+    """Whether the bucket of files or of large bodies can be read and written."""
+    # Its library takes 6 MiB, which only installations with a bucket should pay.
+    from app.buckets.objects import Objects
+
+    try:
+        Objects(url, unavailable=FilesUnavailable).check_access()
+    except CeleriacError as error:
+        return Finding(setting, "wrong", error.detail, "see docs/how-to/files-in-a-bucket.md")
+    return Finding(setting, "ok", f"{url} can be read and written")
 
 
 def bucket(settings: Settings) -> Finding:

@@ -27,7 +27,7 @@ CeleriacError
 ├── BatchNotFound                batch_not_found         no batch of that id
 ├── BatchConflict                batch_conflict          the batch's state does not allow it
 ├── FileNotFound                 file_not_found          no file of that id, or at that place
-├── FilesUnavailable             files_unavailable       the server keeps no files, or cannot write its folder
+├── FilesUnavailable             files_unavailable       the server keeps no files, or their folder or bucket cannot be used
 ├── StorageFull                  storage_full            the volume has no room for the file
 ├── ScheduleNotFound             schedule_not_found      no schedule of that name
 ├── ScheduleConflict             schedule_conflict       the schedule exists already, or the number of schedules is at its limit
@@ -56,13 +56,13 @@ CeleriacError
 ├── WorkFailed                   work_failed             a chunk, a step or a training raised
 ├── PipelineNotFound             pipeline_not_found      no pipeline of that name
 ├── PipelineUnavailable          pipeline_unavailable    its file is not valid; the detail says in which line
-├── PayloadLost                  payload_lost            a large input or result is not in the folder of blobs
+├── PayloadLost                  payload_lost            a large input or result is not among the blobs
 ├── RecordUnreadable             record_unreadable       a record in Redis has a wrong type or content
 ├── DeadlineExceeded             deadline_exceeded       the deadline passed before the job was run
 ├── QueueFull                    queue_full              the queue is at its bound; try again later
 ├── RateLimited                  rate_limited            a rate limit of the owner or of the API key is reached; try again later
 ├── QuotaExceeded                quota_exceeded          the owner has as much under way or stored as it may; try again when some of it is gone
-└── StoreUnavailable             store_unavailable       Redis does not answer
+└── StoreUnavailable             store_unavailable       Redis or the bucket of large bodies does not answer
     └── StoreUnfit               store_unfit             Redis answers, and would lose jobs
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Literal, Protocol
 
 from app.core.batches import Part
+from app.core.errors import FilesUnavailable
 
 if TYPE_CHECKING:
     from app.buckets.objects import Objects
@@ -52,12 +54,16 @@ class BatchFolder(Protocol):
         """Return whether a file exists."""
         ...
 
-    def draft(self, name: str) -> Path:
-        """Return the path of a new file of this machine, for `take`."""
+    def draft(self, name: str) -> IO[bytes]:
+        """Open a new file of this machine for writing and reading. It gets a name by `take`."""
         ...
 
-    def take(self, file: Path, name: str) -> None:
-        """Move a complete file from `draft` here. Its data is on the disk."""
+    def take(self, file: IO[bytes], name: str) -> None:
+        """Store a complete draft under its name."""
+        ...
+
+    def discard(self, file: IO[bytes]) -> None:
+        """Close a draft, and delete it unless it was taken."""
         ...
 
     def keep_until(self, until: float) -> None:
@@ -98,15 +104,24 @@ class LocalBatchFolder:
         """Return whether a file exists."""
         return (self.path / name).is_file()
 
-    def draft(self, name: str) -> Path:
-        """Return a path beside the place of the file, so that it can be renamed."""
+    def draft(self, name: str) -> IO[bytes]:
+        """Open a file beside its place, so that it can be renamed."""
         place = self.path / name
         place.parent.mkdir(parents=True, exist_ok=True)
-        return place.with_name(f".{place.name}.{os.urandom(6).hex()}")
+        return place.with_name(f".{place.name}.{os.urandom(6).hex()}").open("w+b")
 
-    def take(self, file: Path, name: str) -> None:
+    def take(self, file: IO[bytes], name: str) -> None:
         """Rename a file."""
-        file.replace(self.path / name)
+        file.flush()
+        os.fsync(file.fileno())
+        Path(file.name).replace(self.path / name)
+
+    def discard(self, file: IO[bytes]) -> None:
+        """Close a file, and delete it unless it was renamed."""
+        # A full disk refuses what is buffered once more.
+        with contextlib.suppress(OSError):
+            file.close()
+        Path(file.name).unlink(missing_ok=True)
 
     def keep_until(self, until: float) -> None:
         """Set the modification time of an empty file."""
@@ -157,22 +172,28 @@ class BucketBatchFolder:
         """Return whether an object exists."""
         return self.objects.find(f"{self.prefix}/{name}") is not None
 
-    def draft(self, name: str) -> Path:
-        """Return a path in the folder of temporary files."""
-        return Path(tempfile.gettempdir()) / f"celeriac-{os.urandom(12).hex()}"
+    def draft(self, name: str) -> IO[bytes]:
+        """Open a temporary file without a name, of which a process that is killed leaves nothing."""
+        return tempfile.TemporaryFile()
 
-    def take(self, file: Path, name: str) -> None:
+    def take(self, file: IO[bytes], name: str) -> None:
         """Upload a file."""
+        file.seek(0)
         self.objects.upload(f"{self.prefix}/{name}", file)
-        file.unlink()
+
+    def discard(self, file: IO[bytes]) -> None:
+        """Close a file, which deletes it."""
+        with contextlib.suppress(OSError):
+            file.close()
 
     def keep_until(self, until: float) -> None:
         """Add a mark for the next full hour. A batch moves the time often, and this leaves few marks."""
         mark_until(self.objects, self.prefix, -(-until // 3600) * 3600)
 
     def remove(self) -> None:
-        """Delete all objects."""
-        remove_all(self.objects, self.prefix)
+        """Delete all objects. What a bucket that does not answer keeps is deleted when its time has come."""
+        with contextlib.suppress(FilesUnavailable):
+            remove_all(self.objects, self.prefix)
 
 
 def mark_until(objects: Objects, prefix: str, until: float) -> None:

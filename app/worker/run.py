@@ -62,9 +62,7 @@ def _outcomes(process: PoolProcess, claim: Claim) -> list[Outcome] | None:
         if not running.jobs:
             return []
         if not running.inputs:
-            lost = claim.lost or PayloadLost(
-                "The input is missing from the blob folder, or the worker cannot read it. Submit the job again."
-            )
+            lost = claim.lost or PayloadLost("The input is missing from the blobs, or the worker cannot read it. Submit the job again.")
             return [Outcome(job, error=lost) for job in running.jobs]
         if not running.recorded and (pause := model_pauses.read(process.redis, running.model)):
             # It was in the queue when the model was paused. Its caller waits for the answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from app.core.bucket_url import BucketURL
 from app.core.errors import FileNotFound, FilesUnavailable, PayloadTooLarge, StorageFull
 from app.data.formats import Format
 from app.data.writing import join, writing
+from app.store.batch_folders import LocalBatchFolder
 from app.store.bucket_files import BucketFiles
 from app.store.files import File, Files
 
@@ -99,27 +101,25 @@ def test_what_is_past_its_time_is_swept(files: Files, memory: MemoryStore) -> No
 
 
 @pytest.mark.parametrize("format", Format)
-def test_parts_are_joined_to_the_same_bytes_as_on_a_volume(files: Files, memory: MemoryStore, format: Format) -> None:
-    folder, drafts = files.batch("b1"), []
-    for at in range(3):
-        draft = folder.draft(f"parts/{at}")
-        table = pa.table({"a": np.random.default_rng(at).random(1000)})
-        with draft.open("w+b") as file, writing(file, format, {"a": pa.float64()}) as writer:
-            writer.write(table)
-        drafts.append(draft)
-    volume = drafts[0].with_suffix(".joined")
-    with volume.open("w+b") as file:
-        join(drafts, file, format)
-    for at, draft in enumerate(drafts):
-        folder.take(draft, f"parts/{at}")
-    assert not any(draft.exists() for draft in drafts)
-    with files.draft() as joined:
-        join([folder.content(f"parts/{at}") for at in range(3)], joined.file, format)
-        id = joined.finish("joined", "batch_output", 60).id
-    with files.content(id).open("rb") as stored:
-        assert stored.read() == volume.read_bytes()
-    volume.unlink()
-    folder.remove()
+def test_parts_are_joined_to_the_same_bytes_as_on_a_volume(files: Files, memory: MemoryStore, tmp_path: Path, format: Format) -> None:
+    bucket, volume = files.batch("b1"), LocalBatchFolder(tmp_path)
+    joined: dict[object, bytes] = {}
+    for folder in (bucket, volume):
+        for at in range(3):
+            draft = folder.draft(f"parts/{at}")
+            with writing(draft, format, {"a": pa.float64()}) as writer:
+                writer.write(pa.table({"a": np.random.default_rng(at).random(1000)}))
+            folder.take(draft, f"parts/{at}")
+            folder.discard(draft)
+        with files.draft() as output:
+            join([folder.content(f"parts/{at}") for at in range(3)], output.file, format)
+            id = output.finish("joined", "batch_output", 60).id
+        with files.content(id).open("rb") as stored:
+            joined[folder] = stored.read()
+    with (tmp_path / "joined").open("w+b") as file:
+        join([volume.content(f"parts/{at}") for at in range(3)], file, format)
+    assert {*joined.values()} == {(tmp_path / "joined").read_bytes()}
+    bucket.remove()
     assert not [path for path in paths(memory) if path.startswith("batches/")]
 
 

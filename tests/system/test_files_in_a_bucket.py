@@ -14,15 +14,20 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import redis
 
 from app.buckets import forking
 from app.buckets.fork_safe import ForkSafeObjects
 from app.buckets.objects import Objects
+from app.cli import checks
 from app.cli import redis_server as servers
 from app.core.bucket_url import BucketURL
 from app.samples.models import SAMPLES
+from app.settings import Settings
+from app.store import batches
 from tests import tools
 from tests.buckets import s3
 from tests.gateways import Gateway, gateway
@@ -49,8 +54,8 @@ class Platform:
     def logs(self) -> str:
         return "".join(path.read_text() for path in self.running.folder.glob("worker-*.log"))
 
-    def upload(self, content: bytes) -> str:
-        answer = httpx.post(f"{self.url}/v1/files", files={"file": ("rows.parquet", content)}, timeout=60)
+    def upload(self, content: bytes, format: str = "parquet") -> str:
+        answer = httpx.post(f"{self.url}/v1/files", files={"file": (f"rows.{format}", content)}, timeout=60)
         return str(answer.raise_for_status().json()["id"])
 
     def content(self, id: str, **headers: str) -> httpx.Response:
@@ -133,7 +138,29 @@ def test_a_batch_of_several_chunks_is_joined_in_the_bucket(platform: Platform, t
     assert batch["status"] == "completed", batch
     answers = pq.read_table(io.BytesIO(platform.content(batch["output_file_id"]).content))
     assert answers["id"].to_pylist() == table[1]
+    with redis.Redis.from_url(platform.running.redis_url) as client:
+        assert len(batches.read_parts(client, batch["id"])) > 1
     until(lambda: not platform.paths("batches"), "the parts of a batch that has ended are removed")
+
+
+def test_a_bad_row_of_a_csv_file_is_in_the_error_file(platform: Platform, table: tuple[bytes, list[int]]) -> None:
+    rows, file = pq.read_table(io.BytesIO(table[0])), io.BytesIO()
+    pa.csv.write_csv(rows, file)
+    content = file.getvalue() + b"bad" + b",0.1" * 9 + b",text\n"
+    batch = platform.end(platform.start_batch(platform.upload(content, "csv")))
+    assert (batch["status"], batch["request_counts"]["failed"]) == ("completed", 1), batch
+    answers = pa.csv.read_csv(io.BytesIO(platform.content(batch["output_file_id"]).content))
+    assert answers["id"].to_pylist() == table[1]
+    [error] = map(json.loads, platform.content(batch["error_file_id"]).text.splitlines())
+    assert error["row"] == ROWS
+
+
+def test_the_doctor_writes_to_the_buckets(platform: Platform, tmp_path: Path) -> None:
+    configured = Settings(models=tmp_path, state=tmp_path, blobs=BucketURL(f"{URL}/blobs"), files=BucketURL("s3://missing/files"))
+    findings = {finding.what: finding for finding in checks.folders(configured)}
+    assert findings["CELERIAC_BLOBS"].detail == f"{URL}/blobs can be read and written"
+    assert findings["CELERIAC_FILES"].state == "wrong"
+    assert "Create the bucket." in findings["CELERIAC_FILES"].detail
 
 
 def test_a_process_that_forks_reads_writes_and_deletes(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

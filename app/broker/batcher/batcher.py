@@ -326,7 +326,7 @@ class Batcher:
         reference = self._blobs.keep_delivery(delivery, ttl, packed)
         if not is_reference(reference):
             raise StoreUnavailable(
-                f"The folder of blobs cannot be written, and {len(packed)} bytes are too large for Redis. Try again later."
+                f"The folder or bucket of blobs (CELERIAC_BLOBS) cannot be written, and {len(packed)} bytes are too large for Redis. Try again later."
             )
         return reference
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
@@ -137,33 +135,28 @@ class Draft:
             first: The first row of the part.
         """
         self._folder = workspace.folder
-        self._half = self._folder.draft(part_name(Part(first, 0, 0, 0)))
-        self.file: IO[bytes] = self._half.open("w+b")
+        self._name = part_name(Part(first, 0, 0, 0))
+        self.file: IO[bytes] = self._folder.draft(self._name)
         self._errors: IO[bytes] | None = None
 
     def write_errors(self, errors: list[dict[str, Any]]) -> None:
         """Add lines to the error file."""
         if errors and self._errors is None:
-            self._errors = self._half.with_suffix(_ERRORS).open("wb")
+            self._errors = self._folder.draft(f"{self._name}{_ERRORS}")
         if self._errors is not None:
             self._errors.write(b"".join(orjson.dumps(error, default=str, option=orjson.OPT_APPEND_NEWLINE) for error in errors))
 
     def finish(self, part: Part) -> None:
         """Give the files their names."""
-        for file, name in ((self.file, part_name(part)), (self._errors, f"{part_name(part)}{_ERRORS}")):
-            if file is not None:
-                file.flush()
-                os.fsync(file.fileno())
-                self._folder.take(Path(str(file.name)), name)
+        self._folder.take(self.file, part_name(part))
+        if self._errors is not None:
+            self._folder.take(self._errors, f"{part_name(part)}{_ERRORS}")
 
     def close(self) -> None:
         """Remove the files, unless `finish` came first."""
         for file in (self.file, self._errors):
             if file is not None:
-                # A full disk refuses what is buffered once more.
-                with suppress(OSError):
-                    file.close()
-                Path(str(file.name)).unlink(missing_ok=True)
+                self._folder.discard(file)
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from obstore.store import LocalStore
 
+from app.buckets import objects
 from app.buckets.objects import Objects
 from app.core.bucket_url import BucketURL
 from app.core.errors import ModelStoreUnavailable
 from app.core.models import Manifest
-from app.registry.bucket import objects
 from app.registry.bucket.repository import BucketRepository
 from app.settings import Settings
 from app.worker.mirror import Mirror
