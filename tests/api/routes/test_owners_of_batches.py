@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from app.core.api_keys import DEFAULT_OWNER
-from app.store.files import Files, mark
+from app.store.files import mark
+from app.store.local_files import LocalFiles
 from tests.api.keys import bearer
 from tests.api.owners import Owner, Owners, finish_part, owned
 
@@ -138,7 +139,7 @@ async def test_an_output_that_another_owner_writes_is_refused_without_the_id_of_
 
 
 def test_the_output_of_a_batch_has_the_mark_of_its_owner(tmp_path: Path) -> None:
-    files = Files(tmp_path, 100, 100)
+    files = LocalFiles(tmp_path, 100, 100)
     for owner in (DEFAULT_OWNER, "a"):
         with files.draft("file-s" + "0" * 39 + "o", owner) as draft:
             id = draft.finish("rows.csv", "batch_output", 60).id

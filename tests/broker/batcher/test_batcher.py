@@ -184,12 +184,12 @@ def _process(client: redis.Redis) -> PoolProcess:
 def _run(client: redis.Redis, message: bytes, *, again_after_a_death: bool) -> None:
     [id, body], _, _ = json.loads(base64.b64decode(json.loads(message)["body"]))
     if body is not None:
-        delivery = requeue.unpack_delivery(deliveries.carried(client, id, body) or b"")
+        delivery, _ = requeue.read_delivery(deliveries.carried(client, id, body) or b"")
         attempts, started_at = [2 if again_after_a_death else 1] * len(delivery.jobs), 0.0
     else:
         call = scripts.start(QUEUE, id, "worker", keep=60, silent_s=0)
         if again_after_a_death:
             scripts.run(client, call)
         packed, now, *attempts = scripts.run(client, call)
-        delivery, started_at = requeue.unpack_delivery(packed), float(now)
+        (delivery, _), started_at = requeue.read_delivery(packed), float(now)
     tasks.execute(_process(client), Claim(QUEUE, delivery, attempts, started_at, LIMIT_S))

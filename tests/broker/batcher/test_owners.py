@@ -73,7 +73,7 @@ async def ended(client: redis.Redis, pool: redis.asyncio.Redis, *submitted: tupl
         packed, now, *attempts = scripts.run(
             client, scripts.start(QUEUE, json.loads(message)["headers"]["id"], "worker", keep=60, silent_s=0)
         )
-        tasks.execute(process, Claim(QUEUE, requeue.unpack_delivery(packed), attempts, float(now), LIMIT_S))
+        tasks.execute(process, Claim(QUEUE, requeue.read_delivery(packed)[0], attempts, float(now), LIMIT_S))
     return [await jobs.read(pool, item.job) for item, _ in made]
 
 
