@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
 from typing import Final
 
 import redis.asyncio
@@ -24,6 +25,19 @@ from app.store.rate_limits import note_refusal
 _PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
+class _InThreads(AbstractAsyncContextManager[Draft]):
+    """Begins and ends a draft beside the event loop, because both may wait for a disk or a bucket."""
+
+    def __init__(self, draft: AbstractContextManager[Draft]) -> None:
+        self._draft = draft
+
+    async def __aenter__(self) -> Draft:
+        return await asyncio.to_thread(self._draft.__enter__)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        return await asyncio.to_thread(self._draft.__exit__, kind, error, trace)
+
+
 class FileService:
     """The stored files."""
 
@@ -32,18 +46,16 @@ class FileService:
         self._rate_limits = rate_limits
         self.max_ttl_s = settings.file_ttl_s
 
-    async def draft(self) -> AbstractContextManager[Draft]:
+    async def draft(self) -> AbstractAsyncContextManager[Draft]:
         """Return a new file of the caller's owner that is discarded at the end of the block unless it was kept.
 
         Raises:
             QuotaExceeded: The owner has as many files as it may. Writing raises it if the owner would have more bytes than it may.
         """
-        # Not in the event loop, which makes the draft.
-        await asyncio.to_thread(files().taken)
         owner = callers.owner()
         most, most_bytes = (self._rate_limits.quota(name, owner) for name in (FILES, FILES_BYTES))
         if not (most or most_bytes):
-            return files().draft(owner=owner)
+            return _InThreads(files().draft(owner=owner))
         count, used = await asyncio.to_thread(files().usage, owner)
         if most and count >= most.quota:
             note_refusal(most)
@@ -58,7 +70,7 @@ class FileService:
                 note_refusal(most_bytes)
                 raise exceeded(most_bytes, owner, used, size)
 
-        return files().draft(owner=owner, check=check)
+        return _InThreads(files().draft(owner=owner, check=check))
 
     async def keep(self, draft: Draft, filename: str | None, purpose: str, ttl_s: int) -> File:
         """Keep a draft as a file for `ttl_s` seconds.

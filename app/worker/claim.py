@@ -82,7 +82,7 @@ def claim(process: PoolProcess, request: Any, id: str, body: str | None) -> Clai
         return None
     packed, now, *numbers = started
     delivery, lost = read_delivery(packed)
-    if isinstance(lost, StoreUnavailable):
+    if isinstance(lost, StoreUnavailable) and max(numbers) > 0:
         postpone(process.redis, queue, delivery, numbers)
         return None
     return Claim(queue, delivery, numbers, float(now), limit_s, packed, lost=lost)

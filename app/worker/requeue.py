@@ -130,7 +130,11 @@ def fail_timed_out(client: redis_py.Redis, queue: str, id: str, body: str | None
     packed = deliveries.read_body(client, id) if body is None else deliveries.carried(client, id, body)
     if packed is None:
         return
-    delivery, _ = read_delivery(packed)
+    delivery, lost = read_delivery(packed)
+    if delivery.recorded and isinstance(lost, StoreUnavailable):
+        # It has used its time waiting for the bucket.
+        postpone(client, queue, delivery, deliveries.running_attempts(client, delivery.jobs))
+        return
     began = not delivery.recorded or any(deliveries.running_attempts(client, delivery.jobs))
     if len(delivery.jobs) > 1 or not began:
         requeue_lost(client, queue, id, body, limit_s)

@@ -25,7 +25,7 @@ _ANCHOR, _SECONDS = "expires_after[anchor]", "expires_after[seconds]"
 async def create(request: Request) -> Response:
     """Uploads a file. The form has `file`, `purpose` and, to keep it for another time than the default, `expires_after`."""
     files = container(request).files
-    with await files.draft() as draft:
+    async with await files.draft() as draft:
         upload = Upload(draft)
         await upload.read(request)
         fields = upload.fields
