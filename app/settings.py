@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, WithJsonSchema, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -37,6 +37,10 @@ ADVANCED: Final = frozenset(
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
 
+OptionalLocation = Annotated[
+    Path | BucketURL | None, NoDecode, BeforeValidator(parse), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]})
+]
+"""A folder, or a bucket of an object store."""
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _VERTEX: Final = {"api_port": "AIP_HTTP_PORT", "health_route": "AIP_HEALTH_ROUTE", "predict_route": "AIP_PREDICT_ROUTE"}
 """Variables that Vertex AI sets for a container. A setting of our own has priority."""
@@ -360,13 +364,13 @@ class Settings(BaseSettings):
         4096, gt=0, description="Maximum tokens of a streaming job that are kept for late readers; the oldest are dropped first."
     )
     max_stream_bytes: int = Field(1 << 20, gt=0, description="Maximum bytes of these tokens.")
-    blobs: Annotated[Path | BucketURL | None, NoDecode, BeforeValidator(parse)] = Field(
+    blobs: OptionalLocation = Field(
         None,
         description="Folder for large bodies and results, mounted by the API and all workers, or a bucket: `s3://bucket/prefix` (default: everything goes through Redis).",
     )
     blob_above_bytes: int = Field(256 << 10, gt=0, description="Bodies and results above this size are stored in `blobs`.")
     max_blob_bytes: int = Field(10 << 30, gt=0, description="Maximum bytes of all blobs; above it new large jobs are rejected with 429.")
-    files: Annotated[Path | BucketURL | None, NoDecode, BeforeValidator(parse)] = Field(
+    files: OptionalLocation = Field(
         None,
         description="Folder for uploaded files and batches, mounted by the API and all workers, or a bucket: `s3://bucket/prefix` (default: no files and no batches).",
     )

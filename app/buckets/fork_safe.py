@@ -76,10 +76,10 @@ def main() -> None:
         elif request["operation"] == "delete":
             objects.delete([request["path"]])
         else:
-            found = objects.read(request["path"])
-            reply = {"exists": found is not None}
-            if found is not None:
-                answer, reply["tag"] = found
+            stored = objects.read(request["path"])
+            reply = {"exists": stored is not None}
+            if stored is not None:
+                answer, reply["tag"] = stored
     except CeleriacError as error:
         reply = {"error": error.as_dict()}
     sys.stdout.buffer.write(json.dumps(reply).encode() + b"\n" + answer)

@@ -1,6 +1,6 @@
 """Files in a bucket.
 
-`files/ID/content` is a file, and `files/ID/file.json` its description, which is written last: without it there is no file.
+`files/ID/content` is a file, and `files/ID/file.json` its description, which is written last: the file exists once it does.
 `batches/ID/` is the folder of a batch. The name of an empty object below `until/` is the time at which one of them may be deleted.
 """
 

@@ -50,7 +50,7 @@ def test_a_large_body_comes_back_whole_until_it_is_removed(blobs: Blobs) -> None
         blobs.fetch(reference)
 
 
-def test_what_is_past_its_time_is_swept_and_nothing_that_is_no_blob(blobs: Blobs, memory: MemoryStore) -> None:
+def test_what_is_past_its_time_is_swept_and_other_objects_are_kept(blobs: Blobs, memory: MemoryStore) -> None:
     memory.put("notes.txt", b"a file of somebody else")
     gone, kept = blobs.keep(LARGE, -2), blobs.keep(LARGE, 60)
     assert blobs.sweep() == 1000

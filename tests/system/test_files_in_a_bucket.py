@@ -174,7 +174,7 @@ def test_a_process_that_forks_reads_writes_and_deletes(platform: Platform, monke
     assert objects.read("one") is None
 
 
-def test_a_bucket_that_is_away_for_a_while_loses_nothing(platform: Platform, table: tuple[bytes, list[int]]) -> None:
+def test_a_bucket_that_does_not_answer_for_a_while_loses_nothing(platform: Platform, table: tuple[bytes, list[int]]) -> None:
     file = platform.upload(table[0])
     httpx.post(f"{platform.url}/v1/models/diabetes/pause").raise_for_status()
     job = httpx.post(f"{platform.url}/v1/jobs", json=LARGE, timeout=60).raise_for_status().json()

@@ -28,8 +28,8 @@ async def download(request: Request, content: Content, filename: str) -> Respons
     except FileNotFoundError:
         raise FileNotFound(f"{filename} was deleted.") from None
     size = file.seek(0, 2)
-    # Its headers say how a name is encoded.
-    headers = {**FileResponse("", filename=filename).headers, "accept-ranges": "bytes", "content-type": _MEDIA_TYPE}
+    # It announces ranges, and encodes the name.
+    headers = dict(FileResponse("", media_type=_MEDIA_TYPE, filename=filename).headers)
     first, last = _range(request.headers.get("range", ""), size)
     if first > last and size:
         file.close()
