@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from app.core import retries
@@ -17,7 +17,11 @@ from app.worker.claim import USED_UP, Claim
 from app.worker.outcomes import write_outcomes
 from app.worker.pool_process import PoolProcess
 
-_NO_STORAGE: Final = RetryPolicy(max_attempts=5, backoff_s=1.0)
+_NO_STORAGE: Final[Mapping[type[object], RetryPolicy]] = {
+    StorageFull: RetryPolicy(max_attempts=5, backoff_s=1.0),
+    FilesUnavailable: RetryPolicy(max_attempts=12, backoff_s=1.0, max_backoff_s=15.0),
+    StoreUnavailable: RetryPolicy(max_attempts=12, backoff_s=1.0, max_backoff_s=15.0),
+}
 """Retries while files cannot be read or written. These attempts do not count: neither the job nor its worker is to blame."""
 
 
@@ -60,11 +64,11 @@ def _retried(process: PoolProcess, claim: Claim, at: int, outcome: Outcome, poli
     """Requeue a failed attempt if it is to be tried later. Callers who wait for an answer get the failure at once instead."""
     if not outcome.transient or not claim.delivery.recorded:
         return False
-    no_storage, attempt = isinstance(outcome.error, StorageFull | FilesUnavailable | StoreUnavailable), outcome.attempt
+    no_storage, attempt = _NO_STORAGE.get(type(outcome.error)), outcome.attempt
     if no_storage:
-        delay_s = retries.delay(_NO_STORAGE, deliveries.count_starts(process.redis, outcome.job), random.random())
+        delay_s = retries.delay(no_storage, deliveries.count_starts(process.redis, outcome.job), random.random())
     else:
         delay_s = retries.delay(policy, attempt, random.random())
     return delay_s is not None and requeue.retry_later(
-        process.redis, claim.queue, claim.delivery, at, attempt, delay_s, claim.limit_s, give_back=no_storage
+        process.redis, claim.queue, claim.delivery, at, attempt, delay_s, claim.limit_s, give_back=no_storage is not None
     )
