@@ -111,21 +111,29 @@ def test_a_gpu_pool_asks_for_its_device_and_its_nodes() -> None:
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-BUCKET: dict[str, Any] = {"models__bucket__url": "s3://models/team-a", "models__oneNode": False, "shared__enabled": False}
+BUCKET: dict[str, Any] = {"bucket__url": "s3://models/team-a", "models__oneNode": False, "shared__enabled": False}
 
 
-def test_models_in_a_bucket_need_no_claim() -> None:
+def test_with_a_bucket_no_claim_is_made() -> None:
     assert not [o for o in objects(**BUCKET) if o["kind"] in ("PersistentVolume", "PersistentVolumeClaim")]
     for name, pod in pods(**BUCKET).items():
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
         [container] = pod["containers"]
         environment = {variable["name"]: variable.get("value") for variable in container.get("env", ())}
-        assert environment.get("CELERIAC_MODELS") == ("s3://models/team-a" if "models" in volumes else None), name
+        assert environment.get("CELERIAC_MODELS") == ("s3://models/team-a/models" if "models" in volumes else None), name
         if "models" in volumes:
             assert volumes["models"] == {"name": "models", "emptyDir": {"sizeLimit": "20Gi"}}
             assert environment["CELERIAC_MODEL_CACHE"] == "/models"
             assert int(str(environment["CELERIAC_MODEL_CACHE_BYTES"])) == 16 << 30
             assert {"name": "models", "mountPath": "/models", "readOnly": False} in container["volumeMounts"]
+
+
+def test_files_and_large_bodies_are_in_the_bucket_too() -> None:
+    found = pods(**BUCKET)
+    for name in ("demo-celeriac-api", "demo-celeriac-worker-default"):
+        environment = {variable["name"]: variable.get("value") for variable in found[name]["containers"][0]["env"]}
+        assert environment["CELERIAC_FILES"] == "s3://models/team-a/files"
+        assert environment["CELERIAC_BLOBS"] == "s3://models/team-a/blobs"
 
 
 def test_pods_find_the_bucket_by_values_and_a_secret() -> None:
@@ -135,7 +143,7 @@ def test_pods_find_the_bucket_by_values_and_a_secret() -> None:
         "region": "eu-central-1",
         "virtualHostedStyle": True,
     }
-    named: dict[str, Any] = {f"models__bucket__{name}": value for name, value in values.items()}
+    named: dict[str, Any] = {f"bucket__{name}": value for name, value in values.items()}
     [container] = pods(**BUCKET, **named)["demo-celeriac-api"]["containers"]
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment["AWS_ENDPOINT_URL"] == "http://minio:9000"
@@ -152,7 +160,7 @@ def test_an_api_that_may_not_write_models_publishes_none_into_a_bucket() -> None
 
 
 def test_pods_with_models_reach_the_store() -> None:
-    policy = one("NetworkPolicy", "models", models__bucket__endpoint="http://minio:9000", networkPolicy__enabled=True, **BUCKET)
+    policy = one("NetworkPolicy", "models", bucket__endpoint="http://minio:9000", networkPolicy__enabled=True, **BUCKET)
     assert {"ports": [{"port": 9000}]} in policy["spec"]["egress"]
     labelled = [o for o in objects(**BUCKET) if o["kind"] == "Deployment"]
     [wanted] = policy["spec"]["podSelector"]["matchLabels"].items()

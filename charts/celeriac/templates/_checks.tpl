@@ -63,8 +63,11 @@
 {{- if and $v.models.existingClaim $v.models.hostPath }}
 {{- fail "models.existingClaim and models.hostPath are both set: choose one." }}
 {{- end }}
-{{- if and $v.models.bucket.url (or $v.models.existingClaim $v.models.hostPath) }}
-{{- fail "models.bucket.url is set, and models.existingClaim or models.hostPath, too: choose where the models are." }}
+{{- if and $v.bucket.url (or $v.models.existingClaim $v.models.hostPath) }}
+{{- fail "bucket.url is set, and models.existingClaim or models.hostPath, too: choose where the models are." }}
+{{- end }}
+{{- if and $v.bucket.url $v.shared.enabled }}
+{{- fail "bucket.url is set, and shared.enabled is true: the bucket holds what is on the shared volume. Set shared.enabled=false, or leave bucket.url empty." }}
 {{- end }}
 {{- range $component := list "models" "shared" }}
   {{- $volume := get $v $component }}

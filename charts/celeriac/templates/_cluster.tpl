@@ -7,7 +7,7 @@ is changed. `lookup` finds nothing without a cluster (`helm template`, Argo CD):
 {{- $name := include "celeriac.fullname" . }}
 {{- range $component := list "models" "shared" }}
 {{- $volume := get $.Values $component }}
-{{- if ternary (not $.Values.models.bucket.url) $volume.enabled (eq $component "models") }}
+{{- if ternary (not $.Values.bucket.url) $volume.enabled (eq $component "models") }}
 {{- if $volume.existingClaim }}
 {{- include "celeriac.checks.givenClaim" (dict "root" $ "component" $component "volume" $volume) }}
 {{- else }}

@@ -150,7 +150,7 @@ first, then the longest ones.
 {{- $name := include "celeriac.fullname" . }}
 {{- $kept := list }}
 {{- if include "celeriac.madeKeys" . }}{{ $kept = append $kept (printf "secret/%s" (include "celeriac.madeSecret" .)) }}{{ end }}
-{{- if and $v.models.keep (not (or $v.models.existingClaim $v.models.bucket.url)) }}{{ $kept = append $kept (printf "pvc/%s-models" $name) }}{{ end }}
+{{- if and $v.models.keep (not (or $v.models.existingClaim $v.bucket.url)) }}{{ $kept = append $kept (printf "pvc/%s-models" $name) }}{{ end }}
 {{- if and $v.models.keep $v.models.hostPath }}{{ $kept = append $kept (printf "pv/%s" (include "celeriac.modelsVolume" .)) }}{{ end }}
 {{- if and $v.shared.enabled $v.shared.keep (not $v.shared.existingClaim) }}{{ $kept = append $kept (printf "pvc/%s-shared" $name) }}{{ end }}
 {{- if and $v.redis.bundled.enabled $v.redis.bundled.persistence.enabled }}{{ $kept = append $kept (printf "pvc/data-%s-redis-0" $name) }}{{ end }}

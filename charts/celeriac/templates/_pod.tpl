@@ -80,7 +80,7 @@ spec:
       env:
         {{- . | nindent 8 }}
       {{- end }}
-      {{- $credentials := and .models $root.Values.models.bucket.url $root.Values.models.bucket.existingSecret }}
+      {{- $credentials := and (or .models .shared) $root.Values.bucket.url $root.Values.bucket.existingSecret }}
       {{- if or $credentials $v.extraEnvFrom }}
       envFrom:
         {{- with $credentials }}
@@ -100,7 +100,7 @@ spec:
       volumeMounts:
         - {name: state, mountPath: /state}
         {{- if .models }}
-        - {name: models, mountPath: /models, readOnly: {{ and (eq .models "ro") (not $root.Values.models.bucket.url) }}}
+        - {name: models, mountPath: /models, readOnly: {{ and (eq .models "ro") (not $root.Values.bucket.url) }}}
         {{- end }}
         {{- if and .shared $root.Values.shared.enabled }}
         - {name: shared, mountPath: /shared}
@@ -124,8 +124,8 @@ spec:
       emptyDir: {sizeLimit: 1Gi}
     {{- if .models }}
     - name: models
-      {{- if $root.Values.models.bucket.url }}
-      emptyDir: {sizeLimit: {{ $root.Values.models.bucket.cacheSize }}}
+      {{- if $root.Values.bucket.url }}
+      emptyDir: {sizeLimit: {{ $root.Values.bucket.cacheSize }}}
       {{- else }}
       persistentVolumeClaim: {claimName: {{ include "celeriac.modelsClaim" $root }}}
       {{- end }}
@@ -188,10 +188,9 @@ spec:
   value: "true"
 {{- end }}
 {{- end }}
-{{- if .models }}
-{{- include "celeriac.bucket.env" .root.Values.models.bucket }}
-{{- end }}
-{{- if and .shared .root.Values.shared.enabled }}
+{{- if .root.Values.bucket.url }}
+{{- include "celeriac.bucket.env" (dict "bucket" .root.Values.bucket "models" .models "shared" .shared) }}
+{{- else if and .shared .root.Values.shared.enabled }}
 - name: CELERIAC_BLOBS
   value: /shared/blobs
 - name: CELERIAC_FILES
@@ -206,24 +205,33 @@ spec:
 {{- end }}
 {{- end }}
 
-{{/* Where the bucket of the models is, and the folder for what is downloaded. */}}
+{{/* Where the bucket is, and the folder for downloaded models. */}}
 {{- define "celeriac.bucket.env" -}}
-{{- if .url }}
+{{- $url := trimSuffix "/" .bucket.url }}
+{{- if .models }}
 - name: CELERIAC_MODELS
-  value: {{ .url | quote }}
+  value: {{ printf "%s/models" $url | quote }}
 - name: CELERIAC_MODEL_CACHE
   value: /models
 - name: CELERIAC_MODEL_CACHE_BYTES
-  value: {{ div (mul (include "celeriac.bytes" .cacheSize | int64) 4) 5 | quote }}
-{{- with .endpoint }}
+  value: {{ div (mul (include "celeriac.bytes" .bucket.cacheSize | int64) 4) 5 | quote }}
+{{- end }}
+{{- if .shared }}
+- name: CELERIAC_BLOBS
+  value: {{ printf "%s/blobs" $url | quote }}
+- name: CELERIAC_FILES
+  value: {{ printf "%s/files" $url | quote }}
+{{- end }}
+{{- if or .models .shared }}
+{{- with .bucket.endpoint }}
 - name: AWS_ENDPOINT_URL
   value: {{ . | quote }}
 {{- end }}
-{{- with .region }}
+{{- with .bucket.region }}
 - name: AWS_REGION
   value: {{ . | quote }}
 {{- end }}
-{{- if .virtualHostedStyle }}
+{{- if .bucket.virtualHostedStyle }}
 - name: AWS_VIRTUAL_HOSTED_STYLE_REQUEST
   value: "true"
 {{- end }}
