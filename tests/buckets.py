@@ -41,13 +41,13 @@ class S3:
 
 
 @contextlib.contextmanager
-def s3(folder: Path, *buckets: str) -> Iterator[S3]:
-    """Yield a server with empty buckets, in memory."""
+def s3(folder: Path, *buckets: str, host: str = "127.0.0.1") -> Iterator[S3]:
+    """Yield a server with empty buckets, in memory, at an address of this machine."""
     port = free_port()
-    line = [sys.executable, "-c", "import sys; from moto.server import main; main(sys.argv[1:])", "-H", "127.0.0.1", "-p", str(port)]
+    line = [sys.executable, "-c", "import sys; from moto.server import main; main(sys.argv[1:])", "-H", host, "-p", str(port)]
     with (folder / "s3.log").open("wb") as log:
         process = subprocess.Popen(line, stdout=log, stderr=log, preexec_fn=end_with_parent)
-    server = S3(process, f"http://127.0.0.1:{port}")
+    server = S3(process, f"http://{host}:{port}")
     try:
         end = time.monotonic() + 60
         while True:

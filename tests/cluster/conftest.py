@@ -17,7 +17,16 @@ from tests.tools import need
 HERE = Path(__file__).parent
 POOLS = "--set=pools.idle.keda.min=0,pools.idle.keda.cooldownSeconds=15,pools.idle.keda.max=3,auth.serviceAccounts.enabled=true"
 """A pool that scales to zero, beside the default one of one to five workers; and service accounts as users."""
-EXTENDED = {"test_elsewhere", "test_mistakes", "test_neighbours", "test_notes", "test_one_node", "test_starting", "test_users"}
+EXTENDED = {
+    "test_elsewhere",
+    "test_mistakes",
+    "test_neighbours",
+    "test_notes",
+    "test_one_node",
+    "test_starting",
+    "test_three_nodes",
+    "test_users",
+}
 """Files that install releases of their own, or delete many pods. They take the most time."""
 
 

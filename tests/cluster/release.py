@@ -48,8 +48,8 @@ class Release:
         self.installed_s = time.monotonic() - begun
         return reported
 
-    def place_client(self) -> None:
-        """The pod `client`: our image, the models to write to, nothing running."""
+    def place_client(self, node: str = "") -> None:
+        """The pod `client`: our image, the models to write to, nothing running. `node` is where it runs (default: anywhere)."""
         pod = self.at.get(f"deployment/{self.name}-api")["spec"]["template"]["spec"]
         [container] = pod["containers"]
         for mount in container["volumeMounts"]:
@@ -65,6 +65,8 @@ class Release:
         pod["automountServiceAccountToken"] = False
         pod["topologySpreadConstraints"] = []
         pod["terminationGracePeriodSeconds"] = 0
+        if node:
+            pod["nodeName"] = node
         self.at.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client"}, "spec": pod})
         self.at.kubectl("wait", "pod/client", "--for=condition=Ready", "--timeout=60s")
 

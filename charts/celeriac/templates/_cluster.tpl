@@ -158,7 +158,7 @@ is changed. `lookup` finds nothing without a cluster (`helm template`, Argo CD):
 {{- fail (printf "%s.storageClass is %s, and this cluster has neither that storage class nor an available volume of it with %s: set it to one of its classes (%s)." .key $class .mode $names) }}
 {{- end }}
 {{- else if and (eq .mode "ReadWriteMany") (regexMatch (include "celeriac.oneNodeProvisioners" .) $found.provisioner) }}
-{{- fail (printf "%s.accessMode is ReadWriteMany, and the storage class %s (%s) offers ReadWriteOnce only: set %s.storageClass to a class with ReadWriteMany (classes here: %s), or set models.oneNode=true to keep all pods with the models on one node. If this class does offer it, set checkCluster=false." .key $class $found.provisioner .key $names) }}
+{{- fail (printf "%s.accessMode is ReadWriteMany, and the storage class %s (%s) offers ReadWriteOnce only: set %s.storageClass to a class with ReadWriteMany (classes here: %s), set bucket.url to use an object store, or set models.oneNode=true to keep all pods with the models on one node. If this class does offer it, set checkCluster=false." .key $class $found.provisioner .key $names) }}
 {{- end }}
 {{- end }}
 {{- end }}
