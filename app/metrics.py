@@ -284,6 +284,11 @@ CONSOLE_SESSIONS: Final = Counter(
     "Console sessions by event: started, ended by signing out, or displaced because the key had the maximum number of them.",
     ["event"],
 )
+CONSOLE_SIGN_INS: Final = Counter(
+    "celeriac_console_sign_ins",
+    "Sign-ins to the console with a provider by outcome: started, completed, or the reason of a failure.",
+    ["outcome"],
+)
 AUTHENTICATION_MODE: Final = Gauge(
     "celeriac_authentication_mode",
     "1 for how an API authenticates, by mode: keys, or none if everybody who reaches it may use it.",

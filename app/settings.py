@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, WithJsonSchema, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, WithJsonSchema, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -205,6 +205,17 @@ class Settings(BaseSettings):
     issuers_file: Path | None = Field(
         None,
         description="YAML or JSON file with issuers of identity tokens, which callers may send in place of API keys. It is read again when it changes.",
+    )
+    console_oidc_client_id: str = Field(
+        "", description="Client ID of the console at the provider. The `audiences` of the issuer must contain it."
+    )
+    console_oidc_client_secret_file: Path | None = Field(
+        None, description="File with the client secret, for example a mounted Secret (default: a public client, which PKCE alone protects)."
+    )
+    console_oidc_scopes: str = Field("openid profile email", description="Scopes that the console requests from the provider.")
+    console_oidc_issuer: str = Field(
+        "",
+        description="Name of the issuer in `CELERIAC_ISSUERS_FILE` with which people sign in to the console (default: with API keys only).",
     )
     max_identity_tokens: int = Field(
         10_000, gt=0, description="Verified identity tokens that one API process remembers; the oldest are dropped first."
@@ -629,6 +640,15 @@ class Settings(BaseSettings):
         for pool in names(value):
             if not POOL.fullmatch(pool):
                 raise ValueError(f"{pool!r} is not the name of a pool. Use lowercase letters, digits and -, separated by commas")
+        return value
+
+    @field_validator("console_oidc_issuer")
+    @classmethod
+    def _complete_client(cls, value: str, info: ValidationInfo) -> str:
+        if value and not re.fullmatch(r"[a-z0-9-]{1,20}", value):
+            raise ValueError("use the `name` of an issuer: up to 20 lowercase letters, digits and '-', for example 'company'")
+        if value and not (info.data.get("auth") == "keys" and info.data.get("issuers_file") and info.data.get("console_oidc_client_id")):
+            raise ValueError("it needs CELERIAC_AUTH=keys, CELERIAC_ISSUERS_FILE and CELERIAC_CONSOLE_OIDC_CLIENT_ID")
         return value
 
     @field_validator("trace_url")

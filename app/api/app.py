@@ -25,6 +25,7 @@ def create() -> ASGIApp:
     """Return the application. Connections are made when its lifespan begins."""
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+    from app.api import sign_in
     from app.api.container import Container
     from app.api.http import problems
     from app.api.routes import (
@@ -127,7 +128,9 @@ def create() -> ASGIApp:
     problems.install(app)
     documentation.install(app, locked=settings().auth != "none", start="console/" if with_console else "docs")
     if with_console:
-        console_pages.install(app)
+        console_pages.install(app, settings().console_oidc_issuer)
+        if settings().console_oidc_issuer:
+            sign_in.install(app)
     origins = names(settings().cors_origins)
     paths = {settings().health_route: "/ping", settings().predict_route: "/invocations"}
     aliases = {path: target for path, target in paths.items() if path}

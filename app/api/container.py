@@ -99,6 +99,7 @@ if TYPE_CHECKING:
 
     from app.services.identity_tokens import IdentityTokens
     from app.services.model_mirror import ModelMirror
+    from app.services.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
@@ -221,11 +222,13 @@ class Container:
             background.append(self._mirror)
         self.authentication: Authentication | None = None
         self.access_control: AccessControl | None = None
+        self.sign_ins: SignIns | None = None
         if settings.auth == "keys":
             failures = FailedAuthentications(settings.auth_failures_per_minute, settings.max_failing_addresses)
             tokens = _identity_tokens(settings, loops)
             self.authentication = Authentication(redis, settings, replies, keys_file, failures, loops.add("api-keys"), tokens)
             background += [self.authentication, *([tokens] if tokens else [])]
+            self.sign_ins = _sign_ins(settings, tokens)
             self.access_control = AccessControl(self.authentication, failures, rate_limits, self._refusals, self.console_sessions)
         self.audit = AuditService(redis)
         metrics.AUTHENTICATION_MODE.labels(settings.auth).set(1)
@@ -316,6 +319,15 @@ def _identity_tokens(settings: Settings, loops: Loops) -> IdentityTokens | None:
     from app.services.issuers_file import IssuersFile
 
     return IdentityTokens(IssuersFile(settings.issuers_file), settings.max_identity_tokens, loops.add("issuers"))
+
+
+def _sign_ins(settings: Settings, tokens: IdentityTokens | None) -> SignIns | None:
+    """Return what signs people in to the console with a provider, if one is configured."""
+    if tokens is None or not settings.console_oidc_issuer:
+        return None
+    from app.services.sign_ins import SignIns
+
+    return SignIns(settings, tokens)
 
 
 def _mirror(

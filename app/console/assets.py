@@ -12,6 +12,7 @@ from typing import Final
 FOLDER: Final = Path(__file__).parent / "static"
 INDEX: Final = "index.html"
 _VERSION: Final = b"{version}"
+_PROVIDER: Final = b"{provider}"
 _COMPRESSED: Final = {".css", ".html", ".js", ".mjs", ".svg"}
 _SERVED: Final = _COMPRESSED | {".png", ".woff2"}
 mimetypes.add_type("text/javascript", ".mjs")
@@ -34,10 +35,11 @@ class Asset:
     etag: str
 
 
-def load(folder: Path = FOLDER) -> tuple[str, dict[str, Asset]]:
+def load(folder: Path = FOLDER, provider: str = "") -> tuple[str, dict[str, Asset]]:
     """Return the version of all files together, and each file by its path below the folder.
 
     The page names the version in the addresses of the other files, so that a browser may keep those forever.
+    It names the provider with which people may sign in, too.
     """
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in _SERVED]
     contents = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
@@ -45,7 +47,7 @@ def load(folder: Path = FOLDER) -> tuple[str, dict[str, Asset]]:
     for name, content in contents.items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
     version = digest.hexdigest()[:16]
-    contents[INDEX] = contents[INDEX].replace(_VERSION, version.encode())
+    contents[INDEX] = contents[INDEX].replace(_VERSION, version.encode()).replace(_PROVIDER, provider.encode())
     return version, {name: _asset(name, content) for name, content in contents.items()}
 
 

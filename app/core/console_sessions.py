@@ -1,12 +1,13 @@
-"""Sessions of the console: a browser that has shown an API key once, and keeps a random token in a cookie instead of the key."""
+"""Sessions of the console: a browser that has shown an API key or an identity token once, and keeps a random token in a cookie instead."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -22,6 +23,20 @@ class Credential:
 
     key: str
     secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The identity of a session that started with an OpenID Connect provider.
+
+    Attributes:
+        id: ID of the caller: `company:alice`.
+        claims: Claims of the identity token. The rules of its issuer are applied to them with each request, so that a change of a rule
+            holds at once.
+    """
+
+    id: str
+    claims: Mapping[str, Any]
 
 
 def new_token() -> str:

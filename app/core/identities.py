@@ -35,6 +35,8 @@ FAULTS: Final = {
     "early": "The token is not valid yet. Check the clocks of its issuer and of this server.",
     "audience": "The token is for another audience. Request one for the audience of this API.",
     "claims": "A claim of the token is missing or has a wrong type. The token needs iss, sub, aud and exp.",
+    "nonce": "The token was not issued for this sign-in. Sign in again.",
+    "code": "The issuer of the token does not accept the code of the sign-in. Sign in again, or check the client ID and the secret.",
 }
 """What is wrong with a token, by reason. Callers learn more than the first five only if the signature of their token is valid."""
 ACCOUNT: Final = re.compile(r"system:serviceaccount:[a-z0-9.-]{1,63}:[a-z0-9.-]{1,253}")

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 from app import metrics
 from app.broker.replies import Replies
 from app.core.api_keys import NOT_VALID, ApiKey, Caller, hash_secret, parse
-from app.core.errors import InvalidKey, StoreUnavailable
+from app.core.errors import CredentialsMissing, InvalidKey, StoreUnavailable
 from app.loops import Loop
 from app.services.api_keys_file import ApiKeysFile
 from app.services.failed_authentications import FailedAuthentications
@@ -132,6 +133,18 @@ class Authentication:
             return await self._tokens.verify(text), None
         id, secret = parse(text)
         return await self.verify_hash(id, hash_secret(secret), address)
+
+    def identify(self, claims: Mapping[str, Any]) -> Caller:
+        """Return the caller whom the claims of a console session identify.
+
+        Raises:
+            CredentialsMissing: The issuer is not accepted any longer.
+            RoleMissing: No rule gives the person a role any longer.
+        """
+        caller = self._tokens.identify(claims) if self._tokens is not None else None
+        if caller is None:
+            raise CredentialsMissing("The issuer of the session is not accepted any longer. Sign in again.")
+        return caller
 
     async def verify_hash(self, id: str, secret_hash: bytes, address: str) -> Authenticated:
         """Return the caller whom the ID of a key and the hash of its secret identify: those of a console session.

@@ -1,7 +1,8 @@
 """Sessions of the console: start, find and end them.
 
 A session is looked up in Redis with every request and is never cached, so that it ends at once everywhere. Then the key is verified like
-that of any other request: who disables, deletes or rotates a key ends its sessions within a second.
+that of any other request: who disables, deletes or rotates a key ends its sessions within a second. An identity has the rights that the
+rules of its issuer give it now.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import redis.asyncio
 
 from app import metrics
 from app.core.api_keys import hash_secret, parse
-from app.core.console_sessions import Credential, digest, new_token
+from app.core.console_sessions import Credential, Identity, digest, new_token
 from app.settings import Settings
 from app.store import console_sessions
 
@@ -32,22 +33,28 @@ class ConsoleSessions:
             InvalidKey: The text is not an API key.
         """
         id, secret = parse(key)
+        return await self._start(Credential(id, hash_secret(secret)))
+
+    async def start_identity(self, identity: Identity) -> str:
+        """Start a session of a person whom an OpenID Connect provider has identified. Return its token."""
+        return await self._start(identity)
+
+    async def _start(self, holder: Credential | Identity) -> str:
         token = new_token()
-        credential = Credential(id, hash_secret(secret))
         displaced = await console_sessions.create(
-            self._client, digest(token) or "", credential, now=time.time(), life_s=self.life_s, most=self._most
+            self._client, digest(token) or "", holder, now=time.time(), life_s=self.life_s, most=self._most
         )
         metrics.CONSOLE_SESSIONS.labels("started").inc()
         metrics.CONSOLE_SESSIONS.labels("displaced").inc(displaced)
         return token
 
-    async def find(self, token: str) -> Credential | None:
-        """Return the API key of a session, or None if it has ended."""
+    async def find(self, token: str) -> Credential | Identity | None:
+        """Return the holder of a session, or None if it has ended."""
         hash = digest(token)
         return await console_sessions.read(self._client, hash) if hash else None
 
-    async def end(self, token: str, key: str) -> None:
-        """End a session of a key."""
+    async def end(self, token: str, holder: str) -> None:
+        """End a session of a key or an identity."""
         hash = digest(token)
-        if hash and await console_sessions.delete(self._client, hash, key):
+        if hash and await console_sessions.delete(self._client, hash, holder):
             metrics.CONSOLE_SESSIONS.labels("ended").inc()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -18,7 +18,7 @@ import jwt
 from app import metrics
 from app.core.api_keys import Caller
 from app.core.errors import InvalidToken
-from app.core.identities import LEEWAY_S, REQUIRED, fault, unverified
+from app.core.identities import LEEWAY_S, REQUIRED, Issuer, fault, unverified
 from app.loops import Loop
 from app.services.issuer_documents import ALGORITHMS, VerificationKey
 from app.services.issuer_keys import IssuerKeys
@@ -108,6 +108,20 @@ class IdentityTokens:
             del self._verified[next(iter(self._verified))]
         metrics.TOKENS_CACHED.set(len(self._verified))
         return verified.caller
+
+    def issuer(self, name: str) -> Issuer | None:
+        """Return an issuer of the file, by its name."""
+        return next((issuer for issuer in self._file.issuers.values() if issuer.name == name), None)
+
+    def identify(self, claims: Mapping[str, Any]) -> Caller | None:
+        """Return the caller whom the claims of a token identify that was verified before, or None if its issuer is not accepted now.
+
+        Raises:
+            InvalidToken: The issuer names another claim as the owner now, and the token has none.
+            RoleMissing: No rule gives its holder a role.
+        """
+        issuer = self._file.issuers.get(str(claims.get("iss")))
+        return issuer.caller(claims) if issuer else None
 
     def _holds(self, cached: _Verified) -> bool:
         keys = cached.keys

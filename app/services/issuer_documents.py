@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,44 +57,57 @@ async def fetch_keys(issuer: Issuer) -> dict[str, VerificationKey]:
         OSError: The server, or a file of the issuer, cannot be read.
         httpx.HTTPError: The server does not answer as HTTP demands.
     """
-    async with asyncio.timeout(TIMEOUT_S):
-        # Kubernetes refuses to send its keys as application/json, and other issuers send nothing else.
-        headers = {"accept": "*/*", "user-agent": f"celeriac/{__version__}"}
-        certificates: ssl.SSLContext | bool = True
-        if issuer.ca_file:
-            certificates = await asyncio.to_thread(ssl.create_default_context, cafile=issuer.ca_file)
-        # Variables for proxies are for the world outside, and not for the server of this cluster.
-        async with httpx.AsyncClient(verify=certificates, headers=headers, timeout=TIMEOUT_S, trust_env=not issuer.ca_file) as client:
-            uri = issuer.jwks_uri or await _discover(client, issuer)
-            if issuer.token_file:
-                # Kubernetes replaces the token before it expires.
-                token = await asyncio.to_thread(Path(issuer.token_file).read_text, encoding="ascii")
-                client.headers["authorization"] = f"Bearer {token.strip()}"
-            return parse_keys(await _read(client, uri), uri)
+    async with asyncio.timeout(TIMEOUT_S), connect(issuer) as client:
+        uri = issuer.jwks_uri or address(await discover(client, issuer), "jwks_uri", issuer)
+        if issuer.token_file:
+            # Kubernetes replaces the token before it expires.
+            token = await asyncio.to_thread(Path(issuer.token_file).read_text, encoding="ascii")
+            client.headers["authorization"] = f"Bearer {token.strip()}"
+        async with client.stream("GET", uri) as response:
+            return parse_keys(await read(response), uri)
 
 
-async def _discover(client: httpx.AsyncClient, issuer: Issuer) -> str:
-    """Return where the keys are: the discovery document of OpenID Connect has it."""
+@asynccontextmanager
+async def connect(issuer: Issuer) -> AsyncIterator[httpx.AsyncClient]:
+    """Return a client for the servers of an issuer. It does not follow redirects: they could lead to another issuer's keys."""
+    # Kubernetes refuses to send its keys as application/json, and other issuers send nothing else.
+    headers = {"accept": "*/*", "user-agent": f"celeriac/{__version__}"}
+    certificates: ssl.SSLContext | bool = True
+    if issuer.ca_file:
+        certificates = await asyncio.to_thread(ssl.create_default_context, cafile=issuer.ca_file)
+    # Variables for proxies are for the world outside, and not for the server of this cluster.
+    async with httpx.AsyncClient(verify=certificates, headers=headers, timeout=TIMEOUT_S, trust_env=not issuer.ca_file) as client:
+        yield client
+
+
+async def discover(client: httpx.AsyncClient, issuer: Issuer) -> Mapping[str, Any]:
+    """Return the discovery document of OpenID Connect. Raises the errors of `fetch_keys`."""
     url = f"{issuer.url.rstrip('/')}/.well-known/openid-configuration"
-    document = await _read(client, url)
+    async with client.stream("GET", url) as response:
+        document = await read(response)
     if document.get("issuer") != issuer.url:
         raise IssuerFault(f"{url} is about the issuer {str(document.get('issuer'))[:200]!r}, not {issuer.url!r}.")
-    uri = document.get("jwks_uri")
+    return document
+
+
+def address(document: Mapping[str, Any], name: str, issuer: Issuer) -> str:
+    """Return an address of the discovery document. Raises IssuerFault if it is not one with HTTPS."""
+    uri = document.get(name)
     if not isinstance(uri, str) or not is_secure(uri) or (issuer.url.startswith("https:") and not uri.startswith("https:")):
-        raise IssuerFault(f"{url} has the jwks_uri {str(uri)[:200]!r}, which is not an https URL.")
+        raise IssuerFault(f"The discovery document of {issuer.url} has the {name} {str(uri)[:200]!r}, which is not an https URL.")
     return uri
 
 
-async def _read(client: httpx.AsyncClient, url: str) -> Mapping[str, Any]:
-    """Return the JSON object at a URL. Redirects are not followed: they could lead to another issuer's keys."""
-    async with client.stream("GET", url) as response:
-        if response.status_code != 200:
-            raise IssuerFault(f"{url} answered with status {response.status_code}.")
-        body = bytearray()
-        async for block in response.aiter_bytes(1 << 14):
-            body += block
-            if len(body) > _MAX_BYTES:
-                raise IssuerFault(f"{url} answered with more than {_MAX_BYTES} bytes.")
+async def read(response: httpx.Response) -> Mapping[str, Any]:
+    """Return the JSON object of a response. Raises IssuerFault if it has none."""
+    url = response.url
+    if response.status_code != 200:
+        raise IssuerFault(f"{url} answered with status {response.status_code}.")
+    body = bytearray()
+    async for block in response.aiter_bytes(1 << 14):
+        body += block
+        if len(body) > _MAX_BYTES:
+            raise IssuerFault(f"{url} answered with more than {_MAX_BYTES} bytes.")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

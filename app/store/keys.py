@@ -209,13 +209,13 @@ def usage_figures(day: int | str) -> str:
 
 
 def console_session(digest: str) -> str:
-    """String, JSON: the API key of a browser that signed in to the console, by the hash of its cookie: until the session ends."""
+    """String, JSON: the API key or identity of a browser that signed in to the console, by the hash of its cookie: until the session ends."""
     return f"{PREFIX}console-session:{digest}"
 
 
-def console_sessions(key: str) -> str:
-    """Sorted set of the hashes of an API key's console sessions by expiry: until the last one ends; bounded by `max_sessions_per_key`."""
-    return f"{PREFIX}console-sessions:{key}"
+def console_sessions(holder: str) -> str:
+    """Sorted set of the hashes of the console sessions of an API key or identity by expiry: until the last one ends; bounded by `max_sessions_per_key`."""
+    return f"{PREFIX}console-sessions:{holder}"
 
 
 def api_key(id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,11 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Console
 from tests.running import Running
+from tests.signing_in import Provider, provider
 
 pytestmark = pytest.mark.browser
 
-SETTINGS = {"auth": "keys", "key_prefix": "locked"}
+SETTINGS = {"auth": "keys", "key_prefix": "locked", "console_oidc_issuer": "company", "console_oidc_client_id": "console"}
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Locked:
 
     url: str
     admin: str
+    people: Provider
 
     def key(self, role: str) -> tuple[str, str]:
         """The ID and the text of a new key."""
@@ -36,12 +39,17 @@ class Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(system: Running) -> Iterator[Locked]:
-    own = {f"CELERIAC_{name.upper()}": value for name, value in SETTINGS.items()}
+def locked(system: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    issuers = tmp_path_factory.mktemp("issuers") / "issuers.json"
+    own = {f"CELERIAC_{name.upper()}": value for name, value in SETTINGS.items()} | {"CELERIAC_ISSUERS_FILE": str(issuers)}
     line = [sys.executable, "-m", "app", "keys", "bootstrap"]
     done = subprocess.run(line, env=os.environ | system.environment | own, capture_output=True, text=True, check=True)
-    with system.process("api", **SETTINGS) as (_, url):
-        yield Locked(url, done.stdout.strip())
+    with provider() as people:
+        rules = [{"value": "admins", "role": "admin"}]
+        entry = {"name": "company", "issuer": people.url, "audiences": ["console"], "roles": rules}
+        issuers.write_text(json.dumps({"issuers": [entry]}))
+        with system.process("api", **SETTINGS, issuers_file=issuers) as (_, url):
+            yield Locked(url, done.stdout.strip(), people)
 
 
 def sign_in(console: Console, key: str) -> None:
@@ -111,3 +119,28 @@ def test_an_administrator_ends_the_session_of_a_key(opened: Callable[..., Consol
     expect(user.page.get_by_label("API key")).to_be_visible()
     admin.page.get_by_role("link", name="Audit log").click()
     expect(admin.page.get_by_role("row").filter(has_text="key.disabled").first).to_contain_text(locked.admin[4:12])
+
+
+def test_a_person_signs_in_with_the_provider_and_comes_back_to_the_page(opened: Callable[..., Console], locked: Locked) -> None:
+    console = opened(locked.url)
+    console.refused.add(401)
+    console.page.goto(f"{locked.url}/console/#/keys")
+    console.page.get_by_role("link", name="Sign in with company").click()
+    expect(console.page).to_have_url(re.compile(f"^{locked.people.url}/"))
+    console.press("alice")
+    expect(console.page.get_by_role("heading", level=1)).to_have_text("Keys")
+    expect(console.page.get_by_role("banner")).to_contain_text("company:alice")
+    assert [(cookie["httpOnly"], cookie["sameSite"]) for cookie in console.page.context.cookies(locked.url)] == [(True, "Strict")]
+    console.press("Sign out")
+    expect(console.page.get_by_role("link", name="Sign in with company")).to_be_visible()
+
+
+def test_the_page_says_why_a_sign_in_failed(opened: Callable[..., Console], locked: Locked) -> None:
+    console = opened(locked.url)
+    console.refused.add(401)
+    for button, reason in (("mallory", "Your account has no role here."), ("Deny", "The provider did not sign you in.")):
+        console.page.goto(f"{locked.url}/console/")
+        console.page.get_by_role("link", name="Sign in with company").click()
+        console.press(button)
+        expect(console.page.get_by_role("alert")).to_contain_text(reason)
+        console.check_accessibility()

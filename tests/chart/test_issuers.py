@@ -84,6 +84,16 @@ def test_other_processes_know_nothing_of_issuers() -> None:
     assert mounting == ["demo-celeriac-api"]
 
 
+def test_people_sign_in_to_the_console_with_an_issuer() -> None:
+    client = {"issuer": "company", "clientId": "celeriac", "existingSecret": "oidc"}
+    pod = api(auth__issuers={"company": COMPANY}, auth__consoleOidc=client)
+    variables = environment(pod)
+    assert (variables["CELERIAC_CONSOLE_OIDC_ISSUER"], variables["CELERIAC_CONSOLE_OIDC_CLIENT_ID"]) == ("company", "celeriac")
+    assert variables["CELERIAC_CONSOLE_OIDC_CLIENT_SECRET_FILE"] == "/console-oidc/client-secret"
+    [volume] = [volume for volume in pod["volumes"] if volume["name"] == "console-oidc"]
+    assert volume["secret"] == {"secretName": "oidc", "items": [{"key": "client-secret", "path": "client-secret"}]}
+
+
 @pytest.mark.parametrize(
     ("values", "why"),
     [
@@ -94,6 +104,11 @@ def test_other_processes_know_nothing_of_issuers() -> None:
         ({"auth__issuers": {"company": {**COMPANY, "issuer": ""}}}, "auth.issuers.company.issuer is missing"),
         ({"auth__issuers": {"company": {**COMPANY, "audience": "a"}}}, "additional properties 'audience' not allowed"),
         ({"auth__issuers": {"Company": COMPANY}}, "additional properties 'Company' not allowed"),
+        ({"auth__consoleOidc__issuer": "company"}, "which auth.issuers does not have"),
+        (
+            {"auth__issuers": {"company": COMPANY}, "auth__consoleOidc": {"issuer": "company", "clientId": "other"}},
+            "auth.consoleOidc.clientId is missing from auth.issuers.company.audiences",
+        ),
         ({"auth__serviceAccounts__roles": {"ml:*": "root"}}, "value must be one of"),
         ({"auth__serviceAccounts__roles": {"ml": "user"}}, "additional properties 'ml' not allowed"),
     ],

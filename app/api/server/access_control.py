@@ -16,6 +16,7 @@ from app.api.server.operations import AUDITED, Access, required
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
 from app.core.api_keys import OWNER, OWNER_FORM, Caller, Scope
+from app.core.console_sessions import Identity
 from app.core.errors import (
     CeleriacError,
     CredentialsConflict,
@@ -136,6 +137,8 @@ class AccessControl:
         credential = await self._sessions.find(token)
         if credential is None:
             raise CredentialsMissing("The session of the console has ended. Sign in again.")
+        if isinstance(credential, Identity):
+            return self._authentication.identify(credential.claims), None
         return await self._authentication.verify_hash(credential.key, credential.secret_hash, address)
 
 

@@ -14,9 +14,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from app.console.assets import INDEX, Asset, load
+from app.core.sign_ins import CALLBACK
 
 _ROOT: Final = "/console"
 _STATIC: Final = f"{_ROOT}/static/"
+SIGN_IN: Final = f"{_ROOT}/sign-in"
+SIGNED_IN: Final = f"{_ROOT}/{CALLBACK}"
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,12 +30,17 @@ _CHECKED: Final = "no-cache"
 
 def serves(path: str) -> bool:
     """Return whether a path belongs to the files of the console."""
-    return path in (_ROOT, f"{_ROOT}/") or path.startswith(_STATIC)
+    return path in (_ROOT, f"{_ROOT}/", SIGN_IN, SIGNED_IN) or path.startswith(_STATIC)
 
 
-def install(app: FastAPI) -> None:
-    """Add the console to an application."""
-    version, assets = load()
+def install(app: FastAPI, provider: str) -> None:
+    """Add the console to an application.
+
+    Args:
+        app: The application.
+        provider: Name of the issuer with which people sign in, or an empty text for keys only.
+    """
+    version, assets = load(provider=provider)
 
     async def redirect(request: Request) -> Response:
         return RedirectResponse("console/")

@@ -7,7 +7,7 @@ that only a script of the same origin can set, and changes must come from a page
 from __future__ import annotations
 
 from http.cookies import CookieError, SimpleCookie
-from typing import Final
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -47,16 +47,26 @@ def token(scope: Scope) -> str | None:
 
 def store(request: Request, response: Response, text: str, life_s: int) -> None:
     """Let the browser keep the token of a session."""
-    _set(request, response, text, life_s)
+    # A proxy that ends TLS may not say so, but the browser names its origin.
+    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+    put(request, response, NAME, text, life_s, secure=secure)
 
 
 def remove(request: Request, response: Response) -> None:
     """Let the browser forget its session."""
-    _set(request, response, "", 0)
+    store(request, response, "", 0)
 
 
-def _set(request: Request, response: Response, text: str, life_s: int) -> None:
-    # A proxy that ends TLS may not say so, but the browser names its origin.
-    secure = request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+def put(
+    request: Request,
+    response: Response,
+    name: str,
+    text: str,
+    life_s: int,
+    *,
+    secure: bool,
+    same_site: Literal["strict", "lax"] = "strict",
+) -> None:
+    """Let the browser keep a cookie of the console, which no script can read."""
     path = f"{request.scope.get('root_path', '').rstrip('/')}/"
-    response.set_cookie(NAME, text, max_age=life_s, path=path, secure=secure, httponly=True, samesite="strict")
+    response.set_cookie(name, text, max_age=life_s, path=path, secure=secure, httponly=True, samesite=same_site)

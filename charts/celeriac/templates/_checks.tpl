@@ -51,6 +51,14 @@
 {{- if and $v.auth.serviceAccounts.enabled $v.auth.issuers.cluster }}
 {{- fail "auth.issuers.cluster has the name that auth.serviceAccounts uses: give the issuer another name." }}
 {{- end }}
+{{- with $v.auth.consoleOidc }}
+{{- if and .issuer (not (hasKey $v.auth.issuers .issuer)) }}
+{{- fail (printf "auth.consoleOidc.issuer is %s, which auth.issuers does not have." .issuer) }}
+{{- end }}
+{{- if and .issuer (not (has .clientId (index $v.auth.issuers .issuer).audiences)) }}
+{{- fail (printf "auth.consoleOidc.clientId is missing from auth.issuers.%s.audiences: add it there, because ID tokens are for the client." .issuer) }}
+{{- end }}
+{{- end }}
 {{- range $name, $issuer := $v.auth.issuers }}
   {{- if not (or $issuer.roles $issuer.default) }}
   {{- fail (printf "auth.issuers.%s gives no token a role: set auth.issuers.%s.roles or .default." $name $name) }}

@@ -15,6 +15,7 @@ The one pod template: every process of ours is made of it.
   shared      true: it reads and writes files, and large inputs and results
   keys        Secret with the file of API keys, or nothing
   issuers     ConfigMap with the file of issuers, or nothing
+  consoleOidc Secret with the client secret of the console, or nothing
   cluster     true: it reads the keys of the cluster's own service accounts
   port        number, or nothing
   probes      YAML of the probes, or nothing
@@ -114,6 +115,9 @@ spec:
         {{- if .issuers }}
         - {name: issuers, mountPath: /issuers, readOnly: true}
         {{- end }}
+        {{- if .consoleOidc }}
+        - {name: console-oidc, mountPath: /console-oidc, readOnly: true}
+        {{- end }}
         {{- if .cluster }}
         - {name: cluster, mountPath: /cluster, readOnly: true}
         {{- end }}
@@ -145,6 +149,10 @@ spec:
     {{- with .issuers }}
     - name: issuers
       configMap: {name: {{ . }}, items: [{key: issuers.yaml, path: issuers.yaml}]}
+    {{- end }}
+    {{- with .consoleOidc }}
+    - name: console-oidc
+      secret: {secretName: {{ . }}, items: [{key: client-secret, path: client-secret}]}
     {{- end }}
     {{- if .cluster }}
     - name: cluster
