@@ -118,13 +118,20 @@ def _current() -> Mapping[str, str]:
     """Return the fields of the block or the request that writes a line."""
     request, caller = REQUEST.get(), CALLER.get()
     if request is None:
-        return _FIELDS.get()
+        return {**_FIELDS.get(), **_span()}
     values = {"request_id": request.request_id, "owner": "" if caller is None else caller.owner}
     if request.job is not None:
         values |= {"trace_id": request.job.trace_id, "span_id": request.job.span_id}
     elif request.traceparent is not None:
         values["trace_id"] = request.traceparent[0]
     return {name: value for name, value in values.items() if value}
+
+
+def _span() -> dict[str, str]:
+    """Return the IDs of OpenTelemetry's current span, which model code has made. Code that makes none does not import the library."""
+    trace = sys.modules.get("opentelemetry.trace")
+    context = trace and trace.get_current_span().get_span_context()
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"} if context and context.is_valid else {}
 
 
 class TextLines(logging.Formatter):

@@ -185,6 +185,11 @@ FILE_BYTES: Final = Gauge(
 SPANS: Final = Counter(
     "celeriac_spans", "Spans for the trace collector, by outcome: exported, failed, or dropped from a full queue.", ["outcome"]
 )
+MODEL_SPANS_DROPPED: Final = Counter(
+    "celeriac_model_spans_dropped",
+    "Spans of model code beyond `CELERIAC_TRACE_MAX_MODEL_SPANS` in one call of a model.",
+    ["model", "version"],
+)
 TRACES_DROPPED: Final = Counter(
     "celeriac_traces_dropped",
     "Deliveries whose traces were dropped, because more than 10 000 waited in Redis for an API process to export them.",

@@ -32,7 +32,7 @@ ADVANCED: Final = frozenset(
         "key_prefix_takeover", "keys_stale_s", "load_wait_s", "loop_dead_s", "loop_stall_s", "lost_after_s", "max_bodies_bytes", "max_branches",
         "max_failing_addresses", "max_identity_tokens", "max_loads", "max_memory_ratio", "max_quarantine", "max_restarts", "max_stream_bytes", "max_stream_chunks", "offload_above_bytes", "offload_memory_mb",
         "offload_processes", "offload_waiting", "publish_body_s", "predict_route", "publish_memory_mb", "quarantine_ttl_s", "queue_ahead", "release", "scan_interval_s", "schedule_grace_s", "slow_load_s", "stall_timeout_s",
-        "start_timeout_s", "task_events", "trace_max_queue", "trace_shutdown_s", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
+        "start_timeout_s", "task_events", "trace_max_model_spans", "trace_max_queue", "trace_shutdown_s", "webhook_disable_after_s", "webhook_disable_failures", "webhook_keep", "webhook_max_waiting",
     }
 )  # fmt: skip
 """Settings that few installations change: tuning constants, and what the chart sets. The documentation lists them apart."""
@@ -452,6 +452,9 @@ class Settings(BaseSettings):
         description="Jobs that take at least this long are exported as traces even if they are not sampled, as failed and expired ones are.",
     )
     trace_max_queue: int = Field(8192, gt=0, description="Maximum spans that an API process keeps for the collector; more are dropped.")
+    trace_max_model_spans: int = Field(
+        32, ge=0, le=1000, description="Maximum spans of model code that are kept for one call of a model; 0 keeps none."
+    )
     trace_shutdown_s: float = Field(
         3.0, ge=0, le=60, description="Maximum time that an API process waits at its end for the collector to take the remaining spans."
     )

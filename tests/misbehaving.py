@@ -9,10 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from opentelemetry import trace
 from sklearn.base import BaseEstimator
 
 WELL, RAISE, WRONG_SHAPE, NOT_A_NUMBER, SLEEP, DIE, DEAF = range(7)
 """What the first value of a row asks for; the second is the seconds to sleep. DIE kills the process that predicts; DEAF sleeps on, whoever calls."""
+
+
+TRACER = trace.get_tracer(__name__)
 
 
 class Moody(BaseEstimator):  # type: ignore[misc]
@@ -31,7 +35,8 @@ class Moody(BaseEstimator):  # type: ignore[misc]
             while (left := end - time.monotonic()) > 0:
                 with suppress(Exception):
                     time.sleep(left)
-        answer = data.sum(axis=1).astype(float)
+        with TRACER.start_as_current_span("sum", attributes={"rows": len(data)}):
+            answer = data.sum(axis=1).astype(float)
         if NOT_A_NUMBER in moods:
             answer[moods == NOT_A_NUMBER] = np.nan
         return answer[:, None] if WRONG_SHAPE in moods else answer

@@ -98,7 +98,8 @@ class Outcome:
 
     `traceback` is for the operator of the model: it is stored in the dead letter only, and not returned to the caller. `logs` is what the
     code printed. Start and end are seconds since 1970 by the clock of the store, 0 if unknown. `share` is the part of the call's rows that
-    the job has. `rows` is the number of rows that a task has done; None if it has the rows of its job.
+    the job has. `rows` is the number of rows that a task has done; None if it has the rows of its job. `spans` has the spans of the code that ran,
+    see `app.core.model_spans`: the jobs of one run have the same.
     """
 
     job: str
@@ -113,6 +114,7 @@ class Outcome:
     finished_at: float = 0.0
     share: float = 1.0
     rows: int | None = None
+    spans: str = ""
 
 
 def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
@@ -126,6 +128,8 @@ def pack_reply(delivery: Delivery, outcomes: Sequence[Outcome]) -> bytes:
     header["jobs"] = [outcome.job for outcome in outcomes]
     if delivery.recorded and any(outcome.logs for outcome in outcomes):
         header["logs"] = [outcome.logs for outcome in outcomes]
+    if not delivery.recorded and outcomes and outcomes[0].spans:
+        header["spans"] = outcomes[0].spans
     if delivery.recorded and outcomes:
         header |= {"started_at": outcomes[0].started_at, "attempts": [outcome.attempt for outcome in outcomes]}
         header["shares"] = [outcome.share for outcome in outcomes]
@@ -144,6 +148,7 @@ def unpack_reply(packed: Buffer, finished_at: float = 0.0) -> tuple[str, list[Ou
         error = errors.get(str(at))
         outcome = Outcome(job, next(parts)) if error is None else Outcome(job, error=from_dict(error))
         outcome.run_s, outcome.started_at, outcome.finished_at = header["run_s"], started_at, finished_at
+        outcome.spans = header.get("spans", "")
         if attempts:
             outcome.attempt = attempts[at]
         if "shares" in header:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     INTERNAL = "INTERNAL"
     CONSUMER = "CONSUMER"
     CLIENT = "CLIENT"
+    PRODUCER = "PRODUCER"
 
 
 class Name(StrEnum):
@@ -86,7 +87,7 @@ class Span:
     parent_id: str
     start: float
     end: float
-    attributes: Mapping[str, str | int]
+    attributes: Mapping[str, str | int | float]
     links: Sequence[str] = ()
     error: str = ""
     state: str = ""
@@ -107,7 +108,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
-    """A job that has ended, as its spans show it. `queue` is empty for what waits in none; `error` is the code of its error, or empty."""
+    """A job that has ended, as its spans show it. `queue` is empty for what waits in none; `error` is the code of its error, or empty.
+
+    `spans` has the spans of the code that ran, see `app.core.model_spans`. One of the jobs that ran together has them, or each.
+    """
 
     trace: TraceContext
     id: str
@@ -123,6 +127,7 @@ class EndedJob:
     error: str = ""
     attempts: Sequence[Attempt] = field(default_factory=tuple)
     lane: Lane = Lane.QUEUE
+    spans: str = ""
 
     @property
     def exports(self) -> bool:
@@ -140,7 +145,7 @@ def of_delivery(id: str, size: int, jobs: Sequence[EndedJob]) -> list[Span]:
         jobs: The jobs to export.
     """
     shared = size > 1 and any(job.attempts for job in jobs)
-    delivery = _delivery_span(id) if shared else ""
+    delivery = delivery_span(id) if shared else ""
     spans = [span for job in jobs for span in _of_job(job, id, size, delivery)]
     if shared:
         spans.append(_process(id, size, [job for job in jobs if job.attempts]))
@@ -213,7 +218,7 @@ def _part(
 
 def _process(id: str, size: int, jobs: Sequence[EndedJob]) -> Span:
     """Return the span of a delivery, with a link to the run of each of its jobs."""
-    links = [f"{job.trace.trace_id}-{_part_id(job.trace, Name.RUN, len(job.attempts))}" for job in jobs[:MAX_LINKS]]
+    links = [f"{job.trace.trace_id}-{run_span(job.trace, len(job.attempts))}" for job in jobs[:MAX_LINKS]]
     first, error = jobs[0], next((job.error for job in jobs if job.error), "")
     attributes: dict[str, str | int] = {
         Attribute.SYSTEM: "celery",
@@ -225,7 +230,7 @@ def _process(id: str, size: int, jobs: Sequence[EndedJob]) -> Span:
         Attribute.MODEL: first.model,
         Attribute.VERSION: first.version,
     }
-    trace_id, _, span_id = _delivery_span(id).partition("-")
+    trace_id, _, span_id = delivery_span(id).partition("-")
     started_at = min(job.attempts[-1].started_at for job in jobs)
     name = f"{Name.PROCESS} {first.queue}"
     finished_at = max(started_at, *(job.finished_at for job in jobs))
@@ -239,9 +244,15 @@ def notify(
     return Span(f"{Name.NOTIFY} {event}", Kind.CLIENT, trace.trace_id, span_id, trace.span_id, start, end, attributes, error=error)
 
 
-def _delivery_span(id: str) -> str:
+def delivery_span(id: str) -> str:
+    """Return the span of a delivery, in the form of a link."""
     digest = hashlib.sha256(id.encode()).hexdigest()
     return f"{digest[:32]}-{digest[32:48]}"
+
+
+def run_span(trace: TraceContext, attempt: int) -> str:
+    """Return the ID of the span of an attempt."""
+    return _part_id(trace, Name.RUN, attempt)
 
 
 def _part_id(trace: TraceContext, name: Name, number: int) -> str:

@@ -2,7 +2,7 @@
 -- KEYS: delivery, index of deliveries, index of dead letters, running deliveries
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
 --       seconds to keep a dead letter, most of them, name of the queue, rows of each owner as JSON ('' if no usage is kept), pool,
---       model unless the delivery names one, price of an hour ('' for none), most series of a day, seconds to keep a day,
+--       model unless the delivery names one, price of an hour ('' for none), most series of a day, seconds to keep a day, spans of the code that ran,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed, its rows,
 --       its part of the rows of the call
 -- Returns the number of outcomes that came too late.
@@ -19,8 +19,8 @@ redis.call('ZREM', KEYS[4], ARGV[1])
 -- Deliveries without records have no start.
 release(ARGV[8])
 local late, series, lanes, traced, ended_jobs, ended_rows = {}, nil, {}, {}, {}, {}
-local webhooks = #ARGV > 14 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 15, #ARGV, 9 do
+local webhooks = #ARGV > 15 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 16, #ARGV, 9 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
@@ -68,7 +68,7 @@ for i = 15, #ARGV, 9 do
       tally(lanes, state, ARGV[i + 7], first and first - job[12], job[13] and now - job[13])
     end
   else
-    late[#late + 1] = (i - 15) / 9
+    late[#late + 1] = (i - 16) / 9
   end
 end
 add_figures(series, now, lanes)
@@ -80,7 +80,8 @@ if seconds and ARGV[9] ~= '' then
     add_usage(day, ARGV[10], run[3] or ARGV[11], owner, ARGV[13], ARGV[14], ended_jobs[owner] or 0, ended_rows[owner] or 0, seconds * count / all, price)
   end
 end
-export_traces(ARGV[1], (#ARGV - 14) / 9, traced, now)
+if ARGV[15] ~= '' and traced[1] then redis.call('HSET', keys.job .. traced[1], 'spans', ARGV[15]) end
+export_traces(ARGV[1], (#ARGV - 15) / 9, traced, now)
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

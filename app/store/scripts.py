@@ -226,10 +226,11 @@ def finish(
             jobs += (outcome.job, outcome.attempt, state, data, letter, outcome.traceback, outcome.logs, rows, outcome.share)
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
+    spans = outcomes[0].spans if delivery.recorded and outcomes else ""
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *_usage(delivery, pool, meter), *jobs),
+        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *_usage(delivery, pool, meter), spans, *jobs),
     )
 
 

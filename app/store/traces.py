@@ -23,7 +23,7 @@ from app.store.records import owner_of
 
 MAX_ATTEMPTS: Final = 32
 """Attempts of a job that its trace shows: the last ones. A job has more only if its attempts did not count."""
-_FIELDS: Final = ("trace", "spec", "state", "created_at", "finished_at", "owner", "queue", "error", "tries", "ends")
+_FIELDS: Final = ("trace", "spec", "state", "created_at", "finished_at", "owner", "queue", "error", "tries", "ends", "spans")
 _KIND: Final = "trace"
 _TAKE_DROPPED: Final = """
 local dropped = redis.call('HGET', KEYS[1], 'dropped')
@@ -89,6 +89,7 @@ def _decode(id: str, values: list[bytes | None]) -> EndedJob | None:
         queue=fields.get("queue", b"").decode(),
         error=error.get("code", "") or ("expired" if fields["state"] == b"expired" else ""),
         attempts=attempts(fields.get("tries", b"").decode(), fields.get("ends", b"").decode()),
+        spans=fields.get("spans", b"").decode(),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import redis.asyncio
 
 from app import metrics
+from app.core import model_spans
 from app.core.spans import Export, of_delivery
 from app.loops import Loop
 from app.settings import Settings
@@ -44,7 +45,8 @@ class EndedTraces:
 
         async def handle(member: str) -> None:
             delivery = await traces.read(self._client, member)
-            self._export(of_delivery(delivery.id, delivery.size, delivery.jobs))
+            ran = delivery.id, delivery.size, delivery.jobs
+            self._export(of_delivery(*ran) + model_spans.of_run(*ran))
             exported.append(member)
 
         for member in claimed.members:

@@ -13,6 +13,7 @@ from app.settings import settings
 from app.store.redis.client import connect
 from app.store.redis.ping import open_connection
 from app.worker.cancellation import Cancellation
+from app.worker.model_spans import ModelSpans
 from app.worker.observing import Observer
 from app.worker.process_limits import ProcessLimits, Report
 from app.worker.progress import ProgressReporter
@@ -44,6 +45,7 @@ class PoolProcess:
         self.name = ""
         self.cancellation = Cancellation()
         self.progress = ProgressReporter(lambda: self.redis)
+        self.model_spans = ModelSpans()
         self.observer = Observer(settings(), lambda: self.redis)
         self._report = report
         self._client = client

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app import metrics
 from app.core.deliveries import Outcome
@@ -34,7 +34,11 @@ def run(process: PoolProcess, claim: Claim) -> Result:
     delivery = claim.delivery
     metrics.QUEUE_SECONDS.labels(delivery.model, delivery.version).observe(max(0.0, time.time() - delivery.enqueued_at))
     was_loaded = (delivery.model, delivery.version) in process.models.loaded
-    return Result(_outcomes(process, claim), was_loaded)
+    with process.model_spans.of(delivery, max(claim.attempts)):
+        outcomes = _outcomes(process, claim)
+    if outcomes and (spans := process.model_spans.take(delivery)):
+        outcomes = [replace(outcome, spans=spans) for outcome in outcomes]
+    return Result(outcomes, was_loaded)
 
 
 def measure(process: PoolProcess, claim: Claim, result: Result) -> None:

@@ -72,6 +72,10 @@ def test_jobs_that_share_a_call_are_each_in_the_trace_of_their_caller_and_the_ca
         assert (job.parent_id, job.attributes["celeriac.job.id"]) == (f"{number:016x}", response.json()["id"])
         assert response.headers["traceresponse"] == f"00-{trace}-{job.span_id}-01"
         assert {spans[name].parent_id for name in ("submit", "queue", "run moody")} == {job.span_id}
+        # A span of the model's own code.
+        of_code = traced.collector.wait_for("sum", trace=trace)["sum"]
+        assert (of_code.parent_id, 1 <= of_code.attributes["rows"] <= len(numbers)) == (spans["run moody"].span_id, True)
+        assert spans["run moody"].start <= of_code.start <= of_code.end <= spans["run moody"].end
         assert job.start <= spans["queue"].start <= spans["queue"].end == spans["run moody"].start <= job.end
     runs = [run for number in numbers for run in traced.collector.of(f"{number:032x}", "run moody")]
     joined = [run for run in runs if run.links]
@@ -81,6 +85,8 @@ def test_jobs_that_share_a_call_are_each_in_the_trace_of_their_caller_and_the_ca
         [process] = traced.collector.of(delivery, "process")
         assert f"{run.trace_id}-{run.span_id}" in process.links
         assert process.attributes["messaging.batch.message_count"] == len(process.links)
+        [of_code] = traced.collector.of(delivery, "sum")
+        assert (of_code.parent_id, of_code.attributes["rows"]) == (process.span_id, len(process.links))
 
 
 def test_a_job_that_killed_its_worker_shows_each_attempt_although_its_caller_samples_nothing(traced: Traced) -> None:
@@ -113,6 +119,13 @@ def test_a_synchronous_prediction_through_the_queue_is_traced_without_a_record(t
     spans = traced.collector.wait_for("job moody", "run moody", trace=f"{301:032x}")
     assert spans["job moody"].error == "prediction_failed"
     assert spans["job moody"].attributes["celeriac.lane"] == "queue"
+
+
+def test_a_synchronous_prediction_brings_the_spans_of_model_code_with_its_reply(traced: Traced) -> None:
+    body = {"inputs": [{"name": "X", "datatype": "FP64", "shape": [1, 2], "data": [[WELL, 0.0]]}]}
+    httpx.post(f"{traced.url}/v2/models/moody/infer", json=body, headers={"traceparent": traceparent(302)}).raise_for_status()
+    spans = traced.collector.wait_for("run moody", "sum", trace=f"{302:032x}")
+    assert spans["sum"].parent_id == spans["run moody"].span_id
 
 
 def test_a_job_that_succeeds_and_is_not_sampled_leaves_no_trace(traced: Traced) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from app.broker.batcher.groups import Group, Item
+from app.core import model_spans
 from app.core.deliveries import Outcome
 from app.core.jobs import State
 from app.core.lanes import Lane
@@ -27,9 +29,9 @@ class Traces:
             outcome = outcomes[item.job]
             if item.trace is not None and outcome is not None:
                 error = "" if outcome.error is None else outcome.error.code
-                ended.append(
-                    _ended(group.manifest, group.queue, item, item.trace, State.FAILED if error else State.SUCCEEDED, error, outcome.run_s)
-                )
+                state = State.FAILED if error else State.SUCCEEDED
+                job = _ended(group.manifest, group.queue, item, item.trace, state, error, outcome.run_s)
+                ended.append(replace(job, spans=outcome.spans))
         self._send(delivery_id, size, ended)
 
     def unanswered(self, manifest: Manifest, queue: str, item: Item, state: State) -> None:
@@ -57,7 +59,7 @@ class Traces:
 
     def _send(self, delivery_id: str, size: int, ended: Sequence[EndedJob]) -> None:
         if jobs := [job for job in ended if job.exports]:
-            self._export(of_delivery(delivery_id, size, jobs))
+            self._export(of_delivery(delivery_id, size, jobs) + model_spans.of_run(delivery_id, size, jobs))
 
 
 def _ended(
