@@ -59,21 +59,23 @@ class DirectLane:
         self._watchdog = Watchdog(settings.direct_stuck_s, marks)
         self._watched = False
 
-    def open_for(self, manifest: Manifest, inputs: Sequence[Tensor]) -> DirectVersion | None:
-        """Return the version if it can predict the inputs here and now."""
+    def open_for(self, manifest: Manifest, inputs: Sequence[Tensor], *, counted: bool = True) -> DirectVersion | None:
+        """Return the version if it can predict the inputs here and now. Otherwise the refusal is counted, unless it is `counted` later."""
         version = self._versions.get(manifest.key)
         if version is None or version.manifest is not manifest:
             return None
         settings = self._settings
         size = len(inputs[0].data) if len(inputs) == 1 else sum(len(tensor.data) for tensor in inputs)
         if inputs[0].rows > settings.direct_max_rows or size > settings.direct_max_bytes:
-            metrics.DIRECT_REFUSED.labels("size").inc()
+            reason = "size"
         elif 1000 * self._lag_s() > settings.direct_max_lag_ms:
-            metrics.DIRECT_REFUSED.labels("lag").inc()
+            reason = "lag"
         elif version.waiting >= _LINE * settings.direct_max_rows:
-            metrics.DIRECT_REFUSED.labels("line").inc()
+            reason = "line"
         else:
             return version
+        if counted:
+            metrics.DIRECT_REFUSED.labels(reason).inc()
         return None
 
     def hold(self, wanted: Mapping[Key, Manifest]) -> None:

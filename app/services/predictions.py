@@ -121,7 +121,8 @@ class PredictionService:
         """
         if self._traced is not None or manifest.name in self._models.pauses or self._rate_limits.limits(callers.CALLER.get()):
             return False
-        version = self._open(manifest, inputs)
+        # A refusal is counted by `predict`, which the request comes to then.
+        version = self._open(manifest, inputs, counted=False)
         if version is None:
             return False
         version.enter(inputs, outputs, callers.owner(), answer)
@@ -132,11 +133,12 @@ class PredictionService:
         _answered(manifest.name, manifest.version, Lane.DIRECT)()
         return Prediction(new_id(time.time()), outputs, Lane.DIRECT)
 
-    def _open(self, manifest: Manifest, inputs: Sequence[Tensor]) -> DirectVersion | None:
+    def _open(self, manifest: Manifest, inputs: Sequence[Tensor], *, counted: bool = True) -> DirectVersion | None:
         """Return the version if the direct lane can predict the inputs here and now."""
-        version = self._direct.open_for(manifest, inputs) if self._direct is not None else None
+        version = self._direct.open_for(manifest, inputs, counted=counted) if self._direct is not None else None
         if version is not None and manifest.pool in self._pools.states:
-            metrics.DIRECT_REFUSED.labels("pool").inc()
+            if counted:
+                metrics.DIRECT_REFUSED.labels("pool").inc()
             return None
         return version
 

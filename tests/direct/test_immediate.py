@@ -164,6 +164,19 @@ async def test_a_request_with_something_else_takes_the_ordinary_way(scene: Scene
     assert not scene[1].begin(UNUSUAL[unusual])
 
 
+async def test_a_refusal_of_the_lane_is_counted_once(scene: Scene) -> None:
+    api, immediate = scene
+
+    def refused() -> float:
+        return REGISTRY.get_sample_value("celeriac_direct_refused_total", {"reason": "size"}) or 0
+
+    content, before = orjson.dumps(body(rows(600).round(1))), refused()
+    assert not immediate.begin(Received(content, PATH, JSON))
+    assert refused() == before
+    await api.post(PATH, content=content, headers={"content-type": "application/json"})
+    assert refused() == before + 1
+
+
 async def test_a_paused_model_takes_the_ordinary_way(scene: Scene) -> None:
     api, immediate = scene
     await api.post("/v1/models/lr/pause", json={"reason": "a test"})
