@@ -21,7 +21,7 @@ from app.services.drift import compare
 from app.settings import Settings
 from app.store import keys, leases, live_counts, webhook_deliveries, webhooks
 
-DRIFT_S: Final = 60.0
+DRIFT_S: Final = 20.0
 """Seconds between two computations."""
 _LEASE_S: Final = 180
 _WINDOW: Final = "24h"
