@@ -106,6 +106,7 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         assert http.post(
             "/v2/models/diabetes/infer", json={"inputs": [{"name": "input", "shape": [1, 10], "datatype": "FP64", "data": row}]}
         )
+        until(lambda: http.get("/v1/models/diabetes/drift").json()["windows"][0]["rows"], "the rows of the worker are counted")
     assert refused(platform.redis_url) == set()
 
 
