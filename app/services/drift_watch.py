@@ -47,6 +47,9 @@ class DriftWatch:
     async def _turn(self) -> float:
         if await self._lease.hold():
             await self.refresh()
+        else:
+            # Another process computes them now. What this one showed last would look as if it were still so.
+            self._show({})
         return DRIFT_S
 
     async def refresh(self) -> None:
@@ -62,7 +65,10 @@ class DriftWatch:
                     shown |= _figures(manifest, window)
                     if window.drifted:
                         await self._notify(manifest, window)
-        # Metrics of several processes cannot be removed.
+        self._show(shown)
+
+    def _show(self, shown: dict[Labels, float]) -> None:
+        """Set the metrics. Those of several processes cannot be removed."""
         for labels in self._shown - shown.keys():
             metrics.DRIFT_PSI.labels(*labels).set(math.nan)
         for name, version in {labels[:2] for labels in self._shown} - {labels[:2] for labels in shown}:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from app.core.concurrency import KEY, MAX_LIMIT, Concurrency, OnFull
 from app.core.errors import InvalidInput
 from app.core.tiers import Tier
-from app.services.requests.body import Pattern, RequestBody
+from app.services.requests.body import Integer, Pattern, RequestBody
 from app.services.requests.models import Reference
 from app.services.requests.webhooks import OptionalWebhook
 from app.settings import Settings
@@ -54,7 +54,7 @@ class ConcurrencyKey(RequestBody):
     """How many jobs of the caller with the same key are queued or run at once."""
 
     key: Key = Field(description=KEY_IS, examples=["customer:42"])
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = Field(1, description=LIMIT_IS)
+    limit: Integer = Field(1, ge=1, le=MAX_LIMIT, description=LIMIT_IS)
     on_full: Annotated[OnFull, Field(strict=False)] = Field(OnFull.QUEUE, description=ON_FULL_IS)
 
     @property

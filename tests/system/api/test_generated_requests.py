@@ -28,6 +28,8 @@ from app.settings import Settings
 from tests.running import Running
 
 pytestmark = pytest.mark.extended
+for media_type in ("application/x-tar", "application/gzip"):
+    schemathesis.serializer.alias(media_type, "application/octet-stream")
 
 EXAMPLES = 25
 OPERATE_MODELS = {
@@ -46,6 +48,7 @@ NOT_ACCEPTED = {
     "POST /v1/models/{name}:predict": "rows must be what the model takes",
     "POST /v1/models/{name}/versions/{version}:predict": "rows must be what the model takes",
     "POST /v1/embeddings": "a model that takes texts must exist",
+    "POST /v1/models/{name}/versions": "an archive must hold a model",
     "POST /invocations": "this server has not set a default model",
     "POST /models/{name}/invocations": "rows must be what the model takes",
     "POST /v2/models/{name}/infer": "tensors must be what the model takes",
