@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Final, Self
+
+from app.core.jobs import State
+from app.core.shadows import ShadowReport
+from app.core.stats import Figures
 
 STEPS: Final = (1.0, 10.0, 50.0, 100.0)
 MAX_STEPS: Final = 20
@@ -19,21 +23,17 @@ class RolloutState(StrEnum):
 
     RUNNING = "running"
     """The canary takes its share. The next step waits for its time and its jobs."""
-    HOLDING = "holding"
-    """The last step is reached, and it is below 100 percent. The share stays until somebody decides."""
-    PROMOTING = "promoting"
-    """The canary has passed all steps. The alias moves as soon as a worker has noticed."""
     COMPLETED = "completed"
     """The alias points to the version."""
     ROLLED_BACK = "rolled_back"
-    """Somebody ended the rollout. The alias points to the version before."""
+    """Somebody ended the rollout, or moved the alias otherwise."""
     ABORTED = "aborted"
-    """The canary failed. The alias points to the version before."""
+    """The canary failed. The alias leads to the version before alone."""
 
     @property
     def final(self) -> bool:
         """Whether the rollout has ended."""
-        return self in (RolloutState.COMPLETED, RolloutState.ROLLED_BACK, RolloutState.ABORTED)
+        return self is not RolloutState.RUNNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ class Rollout:
         step_s: Least seconds of a step.
         min_jobs: Least jobs of the canary that end in a step.
         max_error_rate: Share of the canary's jobs that may fail.
+        max_p95_ratio: How many times as long as those of the version before the canary's runs may take, at their 95th percentile.
+            None does not compare them.
+        min_agreement: Share of the rows for which the version, as a shadow, must give the answers of the version before. None does not ask.
         started_at: When it began, seconds since 1970.
         step_at: When the step began.
         succeeded: Jobs of the canary that had succeeded in the minute in which the step began, before it.
@@ -57,6 +60,8 @@ class Rollout:
     step_s: float = STEP_S
     min_jobs: int = MIN_JOBS
     max_error_rate: float = MAX_ERROR_RATE
+    max_p95_ratio: float | None = None
+    min_agreement: float | None = None
     started_at: float = 0.0
     step_at: float = 0.0
     succeeded: int = 0
@@ -66,9 +71,13 @@ class Rollout:
         """Return the next step after a share, or None after the last one."""
         return next((step for step in self.steps if step > percent), None)
 
+    def stepped(self, now: float, counted: Figures) -> Self:
+        """Return the rollout at the begin of a step. `counted` are the canary's figures of the minute."""
+        return replace(self, step_at=now, succeeded=counted.ended(State.SUCCEEDED), failed=counted.ended(State.FAILED))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the rollout as JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
@@ -92,6 +101,8 @@ class Progress:
         failed: Those that have failed.
         missing_jobs: How many more must end before the next step.
         left_s: Seconds that the step lasts at least.
+        p95_s: 95th percentile of the canary's run times since the step began, in seconds, or None if nothing ran.
+        before_p95_s: That of the version before.
         fault: Why the canary has to go, or an empty text.
     """
 
@@ -99,6 +110,8 @@ class Progress:
     failed: int
     missing_jobs: int
     left_s: float
+    p95_s: float | None
+    before_p95_s: float | None
     fault: str
 
     @property
@@ -107,33 +120,68 @@ class Progress:
         return not (self.missing_jobs or self.left_s or self.fault)
 
 
-def progress(rollout: Rollout, succeeded: int, failed: int, now: float) -> Progress:
-    """Judge a step by the jobs of the canary that have ended since it began.
+def progress(rollout: Rollout, canary: Figures, before: Figures, now: float, shadow: ShadowReport | None = None) -> Progress:
+    """Judge a step by what has ended since it began.
 
-    The canary has failed as soon as the error rate would be too high even if all jobs that are still missing succeeded.
+    The canary has failed as soon as the error rate would be too high even if all jobs that are still missing succeeded. Run times are
+    compared once both versions have `min_jobs`.
+
+    Args:
+        rollout: The rollout.
+        canary: Figures of the canary since the minute in which the step began.
+        before: Those of the version that the alias points to.
+        now: The time, seconds since 1970.
+        shadow: What the comparisons of the two versions have shown.
     """
-    ended = succeeded + failed
-    fault = ""
+    succeeded = max(0, canary.ended(State.SUCCEEDED) - rollout.succeeded)
+    failed = max(0, canary.ended(State.FAILED) - rollout.failed)
+    ended, fault = succeeded + failed, ""
+    p95_s, before_p95_s = canary.run_quantile(0.95), before.run_quantile(0.95)
     if failed > rollout.max_error_rate * max(ended, rollout.min_jobs):
         fault = f"{failed} of {ended} jobs failed. At most {rollout.max_error_rate:.3g} of {max(ended, rollout.min_jobs)} may."
+    elif (
+        rollout.max_p95_ratio is not None
+        and p95_s is not None
+        and before_p95_s is not None
+        and min(ended, before.ran) >= rollout.min_jobs
+        and p95_s > rollout.max_p95_ratio * before_p95_s
+    ):
+        fault = f"95 percent of its runs take up to {p95_s:.3g} s, {p95_s / before_p95_s:.3g} times as long as before. At most {rollout.max_p95_ratio:.3g} times is allowed."
+    elif (
+        rollout.min_agreement is not None
+        and shadow is not None
+        and shadow.rows >= rollout.min_jobs
+        and shadow.agreed < rollout.min_agreement * shadow.rows
+    ):
+        fault = f"it agrees with the version before for {shadow.agreed} of {shadow.rows} rows. At least {rollout.min_agreement:.3g} of them must agree."
     left_s = max(0.0, rollout.step_at + rollout.step_s - now)
-    return Progress(succeeded, failed, max(0, rollout.min_jobs - ended), left_s, fault)
+    return Progress(succeeded, failed, max(0, rollout.min_jobs - ended), left_s, p95_s, before_p95_s, fault)
 
 
 @dataclass(frozen=True, slots=True)
-class RolloutEnd:
-    """How the last rollout of an alias ended. `before` is the version that the alias pointed to when it began."""
+class RolloutRecord:
+    """The last rollout of an alias.
+
+    Attributes:
+        id: ID of the rollout.
+        version: The version that is rolled out.
+        before: The version that the alias pointed to when it began.
+        state: Its state.
+        percent: The share that the canary has, or had at the end.
+        reason: Why it ended, or an empty text.
+        at: When the state or the share changed last, seconds since 1970.
+    """
 
     id: str
     version: str
     before: str
-    state: str
+    state: RolloutState
     percent: float
     reason: str
     at: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the end as JSON."""
+        """Return the record as JSON."""
         return asdict(self)
 
     @classmethod

@@ -55,7 +55,8 @@ class Canary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the canary as JSON."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        rollout = {} if self.rollout is None else {"rollout": self.rollout.as_dict()}
+        return {"version": self.version, "percent": self.percent, "by": self.by, **rollout}
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
@@ -67,30 +68,70 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """A version that predicts again what the version of an alias has answered, for a share `rate` of its jobs, between 0 and 1."""
+
+    version: str
+    rate: float
+
+    def __post_init__(self) -> None:
+        """Check the fields. Raises InvalidInput."""
+        if not isinstance(self.version, str) or not VERSION.fullmatch(self.version):
+            raise InvalidInput(f"Invalid version {shown(self.version)} of a shadow. Use a version, for example 3.", pointer="/version")
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or not 0 < self.rate <= 1:
+            raise InvalidInput(f"Invalid rate {shown(self.rate)} of a shadow. Use a number above 0, at most 1.", pointer="/rate")
+
+    def takes(self, job: str) -> bool:
+        """Return whether the shadow predicts a job again."""
+        digest = hashlib.blake2b(job.encode(), digest_size=8, salt=b"shadow").digest()
+        return int.from_bytes(digest) < self.rate * _POINTS
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Raises ValueError or InvalidInput."""
+        if not isinstance(data, Mapping) or data.keys() != {"version", "rate"}:
+            raise ValueError("a shadow has the fields version and rate")
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Where an alias leads."""
 
     version: str
     canary: Canary | None = None
+    shadow: Shadow | None = None
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The versions that it leads to."""
-        return (self.version,) if self.canary is None else (self.version, self.canary.version)
+        """The versions that workers hold for it."""
+        return self.version, *(other.version for other in (self.canary, self.shadow) if other is not None)
+
+    @property
+    def rollout(self) -> str:
+        """ID of the rollout that changes the canary's share, or an empty text."""
+        return self.canary.rollout.id if self.canary is not None and self.canary.rollout is not None else ""
 
     def as_json(self) -> str | dict[str, Any]:
-        """Return the version if there is no canary, as in files of earlier releases, else an object."""
-        return self.version if self.canary is None else {"version": self.version, "canary": self.canary.as_dict()}
+        """Return the version if it is alone, as in files of earlier releases, else an object."""
+        canary = {} if self.canary is None else {"canary": self.canary.as_dict()}
+        shadow = {} if self.shadow is None else {"shadow": asdict(self.shadow)}
+        return {"version": self.version, **canary, **shadow} if canary or shadow else self.version
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Raises ValueError or InvalidInput."""
         if isinstance(data, str):
             return cls(data)
-        if not isinstance(data, Mapping) or not {"version"} <= data.keys() <= {"version", "canary"} or not isinstance(data["version"], str):
-            raise ValueError("an alias leads to a version, or to an object with the fields version and canary")
-        canary = data.get("canary")
-        return cls(data["version"], None if canary is None else Canary.from_dict(canary))
+        fields = {"version", "canary", "shadow"}
+        if not isinstance(data, Mapping) or not {"version"} <= data.keys() <= fields or not isinstance(data["version"], str):
+            raise ValueError("an alias leads to a version, or to an object with the fields version, canary and shadow")
+        canary, shadow = data.get("canary"), data.get("shadow")
+        return cls(
+            data["version"],
+            None if canary is None else Canary.from_dict(canary),
+            None if shadow is None else Shadow.from_dict(shadow),
+        )
 
 
 def mismatch(manifest: Manifest, canary: Manifest, by: str) -> str:

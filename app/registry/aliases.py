@@ -1,6 +1,6 @@
 """Aliases of a model, in one small file that is replaced atomically.
 
-An alias leads to a version. One with a canary is an object, see `app.core.routes`; promoting the alias ends the canary.
+An alias leads to a version. One with a canary or a shadow is an object, see `app.core.routes`; promoting the alias ends them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import EllipsisType
 from typing import Final
 
 from app.core.errors import InvalidInput, ModelConflict, ModelUnavailable
-from app.core.routes import Canary, Route
+from app.core.routes import Route
 from app.registry.contents import read_json
 from app.registry.staging import write_text
 
@@ -46,7 +46,7 @@ def read(home: Path) -> dict[str, str]:
 
 
 def move(home: Path, alias: str, version: str, expect: str | EllipsisType | None) -> None:
-    """Point `alias` to `version`, without a canary. The caller holds the lock (`alone`).
+    """Point `alias` to `version`, without a canary or shadow. The caller holds the lock (`alone`).
 
     Raises ModelConflict if `expect` is given and the alias does not point to it.
     """
@@ -58,15 +58,12 @@ def move(home: Path, alias: str, version: str, expect: str | EllipsisType | None
     _write(home, {**current, alias: Route(version)})
 
 
-def split(home: Path, alias: str, version: str, canary: Canary | None, expect: Canary | None) -> None:
-    """Give `alias`, which points to `version`, another canary than `expect`, or none. The caller holds the lock (`alone`).
-
-    Raises ModelConflict if the alias or its canary has changed meanwhile.
-    """
+def reroute(home: Path, alias: str, expect: Route, route: Route) -> None:
+    """Let `alias` lead elsewhere. The caller holds the lock (`alone`). Raises ModelConflict if it does not lead to `expect`."""
     current = routes(home)
-    if current.get(alias) != Route(version, expect):
+    if current.get(alias) != expect:
         raise ModelConflict(f"Alias {alias!r} of {home.name!r} has changed meanwhile. Read it again, then decide.", pointer="/alias")
-    _write(home, {**current, alias: Route(version, canary)})
+    _write(home, {**current, alias: route})
 
 
 def _write(home: Path, current: dict[str, Route]) -> None:

@@ -185,8 +185,9 @@ class ReadableRepository:
                 for alias, route in aliases.routes(home).items():
                     if route.version not in versions:
                         yield f"Alias {alias!r} of {home.name!r} points to version {route.version!r}, which does not exist"
-                    if route.canary is not None and route.canary.version not in versions:
-                        yield f"The canary of alias {alias!r} of {home.name!r} is version {route.canary.version!r}, which does not exist"
+                    for version in route.versions[1:]:
+                        if version not in versions:
+                            yield f"The canary or shadow of alias {alias!r} of {home.name!r} is version {version!r}, which does not exist"
             except (CeleriacError, OSError) as error:
                 yield str(error)
 

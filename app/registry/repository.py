@@ -29,7 +29,7 @@ from typing import TypeVar
 from app.core.errors import ModelConflict, ModelUnavailable
 from app.core.models import VERSION, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion, PromotionState
-from app.core.routes import Canary
+from app.core.routes import Route
 from app.registry import aliases, contents, promotions, staging
 from app.registry.contents import MANIFEST
 from app.registry.reading import ReadableRepository, folders
@@ -135,19 +135,13 @@ class Repository(ReadableRepository):
 
         return self._move(name, alias, version, edit)
 
-    def split(self, name: str, alias: str, version: str, canary: Canary | None, *, expect: Canary | None) -> None:
-        """Let an alias that points to `version` lead to a canary, too, in place of `expect`; with None, to the version alone.
-
-        Raises VersionNotFound, or ModelConflict if the alias or its canary has changed meanwhile.
-        """
+    def reroute(self, name: str, alias: str, expect: Route, route: Route) -> None:
+        """Give an alias another canary or shadow. Raises VersionNotFound, or ModelConflict if the alias does not lead to `expect` any more."""
 
         def edit(home: Path) -> None:
-            aliases.split(home, alias, version, canary, expect)
+            aliases.reroute(home, alias, expect, route)
 
-        if canary is None:
-            self._edit_pointers(name, edit)
-        else:
-            self._move(name, alias, canary.version, edit)
+        self._move(name, alias, route.versions[-1], edit)
 
     def settle(self, name: str, promotion: Promotion, reason: str = "") -> None:
         """End a promotion: the alias moves, or with a `reason` the promotion has failed. A later decision is left alone."""
@@ -200,9 +194,9 @@ class Repository(ReadableRepository):
         pointing = [alias for alias, route in routes.items() if route.version == version]
         if pointing:
             raise ModelConflict(f"{name}@{version} is {pointing[0]!r}. Promote another version to that alias first.")
-        on_trial = [alias for alias, route in routes.items() if route.canary is not None and route.canary.version == version]
+        on_trial = [alias for alias, route in routes.items() if version in route.versions]
         if on_trial:
-            raise ModelConflict(f"{name}@{version} is the canary of {on_trial[0]!r}. Roll it back first.")
+            raise ModelConflict(f"{name}@{version} is the canary or the shadow of {on_trial[0]!r}. Take it back first.")
         waiting = [alias for alias in promotions.read(home) if promotions.target(home, alias) == version]
         if waiting:
             detail = f"{name}@{version} waits to become {waiting[0]!r}. Wait until a worker serves it, or promote another version first."

@@ -294,7 +294,7 @@ class Catalog:
         else:
             routes, requests = moves
             aliases = {alias: route.version for alias, route in routes.items()}
-            entry.routes = {alias: route for alias, route in routes.items() if route.canary is not None}
+            entry.routes = {alias: route for alias, route in routes.items() if len(route.versions) > 1}
         pending = promotions.pending(aliases, requests, failures)
         wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
         for alias, target in wanted.items():

@@ -47,7 +47,7 @@ class Entry:
         previous: The version that an alias meant before, if it still exists.
         default: The version that the bare name means.
         promotions: Moves of aliases that are pending or failed. The alias "" is the bare name.
-        routes: The aliases with a canary, as their file has them.
+        routes: The aliases with a canary or a shadow, as their file has them.
         canaries: The canaries that take requests now. The alias "" is the bare name.
     """
 

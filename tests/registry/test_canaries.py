@@ -44,37 +44,37 @@ def two(request: pytest.FixtureRequest, tmp_path: Path) -> Repository:
 
 
 def test_an_alias_leads_to_a_canary_too(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
     assert two.routes("digits") == {"production": Route("1", CANARY)}
     assert (two.aliases("digits"), two.resolve(ModelRef("digits"))) == ({"production": "1"}, "1")
 
 
 def test_a_canary_that_is_taken_back_leaves_the_file_as_it_was(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
-    two.split("digits", "production", "1", None, expect=CANARY)
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
+    two.reroute("digits", "production", Route("1", CANARY), Route("1"))
     assert json.loads((two.root / "digits" / "aliases.json").read_text()) == {"production": "1"}
 
 
 def test_a_canary_that_changed_meanwhile_is_not_changed_again(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
-    for version, expect in (("1", None), ("1", Canary("2", 50, "owner")), ("2", CANARY)):
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
+    for expect in (Route("1"), Route("1", Canary("2", 50, "owner")), Route("2", CANARY)):
         with pytest.raises(ModelConflict, match="has changed meanwhile"):
-            two.split("digits", "production", version, None, expect=expect)
+            two.reroute("digits", "production", expect, Route("1"))
     assert two.routes("digits") == {"production": Route("1", CANARY)}
 
 
 def test_an_alias_that_does_not_exist_gets_no_canary(two: Repository) -> None:
     with pytest.raises(ModelConflict):
-        two.split("digits", "staging", "1", CANARY, expect=None)
+        two.reroute("digits", "staging", Route("1"), Route("1", CANARY))
 
 
 def test_a_canary_is_a_version_that_exists(two: Repository) -> None:
     with pytest.raises(VersionNotFound):
-        two.split("digits", "production", "1", Canary("7", 10), expect=None)
+        two.reroute("digits", "production", Route("1"), Route("1", Canary("7", 10)))
 
 
 def test_promoting_an_alias_ends_its_canary(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
     two.promote("digits", "staging", "1")
     assert two.routes("digits")["production"].canary == CANARY
     two.promote("digits", "production", "3")
@@ -82,7 +82,7 @@ def test_promoting_an_alias_ends_its_canary(two: Repository) -> None:
 
 
 def test_a_promotion_that_a_worker_settles_ends_the_canary(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
     promotion = two.request_promotion("digits", "production", "2")
     assert two.routes("digits")["production"].canary == CANARY
     two.settle("digits", promotion)
@@ -90,13 +90,13 @@ def test_a_promotion_that_a_worker_settles_ends_the_canary(two: Repository) -> N
 
 
 def test_a_canary_is_not_removed(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
-    with pytest.raises(ModelConflict, match="is the canary of 'production'"):
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
+    with pytest.raises(ModelConflict, match="is the canary or the shadow of 'production'"):
         two.remove("digits", "2")
 
 
 def test_a_worker_holds_the_canary(two: Repository) -> None:
-    two.split("digits", "production", "1", CANARY, expect=None)
+    two.reroute("digits", "production", Route("1"), Route("1", CANARY))
     wanted = Wanted.look(two, frozenset(), Serving())
     assert wanted.keys == {("digits", "1"), ("digits", "2"), ("digits", "3")}
     assert wanted.targets["digits", "production"] == "1"
@@ -110,4 +110,4 @@ def test_a_damaged_canary_is_reported_and_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(ModelUnavailable, match="from 0 to 100"):
         repository.resolve(ModelRef("digits"))
     aliases.write_text('{"production": {"version": "1", "canary": {"version": "9", "percent": 10}}}')
-    assert repository.problems() == ["The canary of alias 'production' of 'digits' is version '9', which does not exist"]
+    assert repository.problems() == ["The canary or shadow of alias 'production' of 'digits' is version '9', which does not exist"]
