@@ -170,6 +170,14 @@ BULK_ACTION_ITEMS: Final = Counter(
     "Jobs and dead letters that bulk actions reached, by action and outcome: done or skipped.",
     ["action", "outcome"],
 )
+SHADOW_JOBS: Final = Counter(
+    "celeriac_shadow_jobs",
+    "Jobs that a shadow is to predict again, by the version that answered and what became of them: sent and then compared or failed, or dropped.",
+    ["model", "version", "outcome"],
+)
+ROLLOUTS: Final = Counter(
+    "celeriac_rollouts", "Steps of rollouts, by what happened: started, advanced, completed, rolled_back or aborted.", ["event"]
+)
 OWNERS: Final = Gauge("celeriac_owners", "Owners who have jobs, batches or trainings, or had them lately.", multiprocess_mode="mostrecent")
 BUCKET_FAILURES: Final = Counter(
     "celeriac_bucket_failures", "Requests to a bucket that failed after their retries, by the code of the error that they led to.", ["code"]

@@ -79,8 +79,11 @@ from app.services.pools import PoolService
 from app.services.predictions import PredictionService
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
+from app.services.rollout_steps import STEP_CHECK_S, RolloutSteps
+from app.services.rollouts import RolloutService
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
 from app.services.schedules import ScheduleService
+from app.services.shadows import ShadowService
 from app.services.stats import StatsRecorder, StatsService
 from app.services.trainings import TrainingService
 from app.services.usage import UsageService
@@ -99,7 +102,7 @@ if TYPE_CHECKING:
 
     from app.services.identity_tokens import IdentityTokens
     from app.services.model_mirror import ModelMirror
-    from app.services.sign_ins import SignIns
+from app.services.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +196,8 @@ class Container:
         self.bulk_actions = BulkActionService(redis, settings, jobs, self.dead_letters)
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
+        self.rollouts = RolloutService(redis, settings, repository, catalog)
+        self.shadows = ShadowService(redis, repository, catalog)
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
         demands = PoolDemands(redis, settings, self.direct.holds)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
@@ -215,6 +220,8 @@ class Container:
             background.append(DriftWatch(redis, process, settings, catalog, loops.add("drift", DRIFT_S)))
         if observations is not None and lane is not None:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
+        if settings.stats_max_series:
+            background.append(RolloutSteps(redis, process, settings, repository, catalog, loops.add("rollouts", STEP_CHECK_S)))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)

@@ -86,6 +86,6 @@ def configuration(pool: str) -> dict[str, Any]:
     }
 
 
-app = Celery("celeriac", set_as_current=True, include=["app.worker.tasks"])
+app = Celery("celeriac", set_as_current=True, include=["app.worker.tasks", "app.worker.shadow"])
 app.conf.update(configuration(settings().pool))
 app.amqp.Connection = ReconnectingConnection

@@ -9,6 +9,9 @@ from app.core.tiers import Tier
 PREDICT: Final = "celeriac.predict"
 """The task that runs one delivery."""
 
+SHADOW: Final = "celeriac.shadow"
+"""The task that lets a shadow predict what another version has answered."""
+
 ASK: Final = "celeriac.ask"
 """The task of `app.canvas`, for the Celery canvas of users."""
 

@@ -34,7 +34,8 @@ class Retention:
 
         Return the removed versions; with `dry_run` nothing is removed. Raises ModelNotFound.
         """
-        versions, pointed = self.repository.versions(name), self.repository.aliases(name).values()
+        versions, routes = self.repository.versions(name), self.repository.routes(name).values()
+        pointed = {version for route in routes for version in route.versions}
         old = [version for version in versions[:-keep] if version not in {*pointed, *spared, BARE}] if keep else []
         used = self._used(name, old) if old else {}
         unused = [version for version in old if version not in used]

@@ -17,6 +17,8 @@ CeleriacError
 ├── ModelUnavailable             model_unavailable       the version exists but cannot be served; the detail says why
 ├── ModelPaused                  model_paused            the model is paused and answers no synchronous requests; jobs wait
 ├── ModelConflict                model_conflict          the version exists already, is needed, or the alias moved meanwhile
+├── RolloutNotFound              rollout_not_found       the alias has no rollout, and had none
+├── ShadowNotFound               shadow_not_found        the alias has no shadow
 ├── ModelsReadOnly               models_read_only        this process may not write the model repository
 ├── ModelStoreUnavailable        model_store_unavailable the bucket of the model repository does not answer, or cannot be used
 ├── JobNotFound                  job_not_found           no job of that id
@@ -220,6 +222,16 @@ class ModelPaused(CeleriacError):
 class ModelConflict(CeleriacError):
     code = "model_conflict"
     title = "The model's versions do not allow it"
+
+
+class RolloutNotFound(CeleriacError):
+    code = "rollout_not_found"
+    title = "The alias has no rollout"
+
+
+class ShadowNotFound(CeleriacError):
+    code = "shadow_not_found"
+    title = "The alias has no shadow"
 
 
 class ModelsReadOnly(CeleriacError):

@@ -156,11 +156,11 @@ def decode(data: Buffer, datatype: str, *, nullable: bool = False) -> list[Any]:
     return values.tolist()
 
 
-def elements(data: Buffer) -> list[bytes | None]:
-    """Return the elements of a raw BYTES tensor, None for a missing one. Raises InvalidTensor if a length exceeds the data."""
+def elements(data: Buffer, most: int = MAX_ELEMENTS) -> list[bytes | None]:
+    """Return the first elements of a raw BYTES tensor, None for a missing one. Raises InvalidTensor if a length exceeds the data."""
     parts: list[bytes | None] = []
     at, view = 0, memoryview(data)
-    while at < len(view):
+    while at < len(view) and len(parts) < most:
         if at + 4 > len(view):
             raise InvalidTensor("The BYTES tensor is cut off inside the length of an element.")
         (size,) = struct.unpack_from("<I", view, at)

@@ -2,7 +2,7 @@
 
 An **event** of a job or a batch becomes one **webhook delivery** for each receiver: the webhook that the job brought along, which
 belongs to the webhook `default`, and the registered webhooks that subscribe to the event. Trainings and runs of pipelines are jobs.
-An entry of the audit log is an event, too, and so is a model version that drifts. Only registered webhooks subscribe to them.
+An entry of the audit log is an event, too, and so are a model version that drifts and each step of a rollout. Only registered webhooks subscribe to them.
 """
 
 from __future__ import annotations
@@ -43,15 +43,17 @@ class Event(StrEnum):
     """The audit log has a new entry."""
     DRIFT = "drift"
     """Columns of a model version have drifted."""
+    ROLLOUT = "rollout"
+    """A rollout has begun, taken a step or ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """An event of a job, of a batch if `round` is set, of the audit log, or of a version that drifts. A batch has a new round each time it is resumed."""
+    """An event of a job, of a batch if `round` is set, of the audit log, or of a version that drifts or is rolled out. A batch has a new round each time it is resumed."""
 
     about: str
     what: str
-    """For a job the event; for a batch `started` or its final state; for the audit log `audit`; for a version `drift`."""
+    """For a job the event; for a batch `started` or its final state; for the audit log `audit`; for a version `drift`, or `rollout.` and what happened."""
     round: int | None = None
 
     @classmethod
@@ -78,8 +80,8 @@ class WebhookEvent:
     @property
     def event(self) -> Event:
         """The event that receivers subscribe to."""
-        if self.round is None and self.what in (Event.AUDIT, Event.DRIFT):
-            return Event(self.what)
+        if self.round is None and (kind := self.what.partition(".")[0]) in (Event.AUDIT, Event.DRIFT, Event.ROLLOUT):
+            return Event(kind)
         return Event.START if self.what in (Event.START, _STARTED) else Event.COMPLETED
 
     @property
@@ -91,6 +93,8 @@ class WebhookEvent:
             return "audit"
         if self.event is Event.DRIFT:
             return "model.drifted"
+        if self.event is Event.ROLLOUT:
+            return f"model.{self.what}"
         return "job.started" if self.event is Event.START else "job.completed"
 
     @property

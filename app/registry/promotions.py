@@ -14,6 +14,7 @@ from typing import Final
 
 from app.core.errors import ModelUnavailable
 from app.core.promotions import Promotion, PromotionState
+from app.core.routes import Route
 from app.registry import aliases
 from app.registry.contents import read_json
 from app.registry.staging import write_text
@@ -32,18 +33,19 @@ def read(home: Path) -> dict[str, Promotion]:
         raise ModelUnavailable(f"{path} is damaged ({error}). Delete it, then promote the version again.") from None
 
 
-def pointers(home: Path) -> tuple[dict[str, str], dict[str, Promotion]]:
+def pointers(home: Path) -> tuple[dict[str, Route], dict[str, Promotion]]:
     """Return the aliases and the requests, so that a concurrent move shows in one of the two. Raises ModelUnavailable if a file is damaged."""
     requests = read(home)  # first: an alias moves before its request is dropped
-    return aliases.read(home), requests
+    return aliases.routes(home), requests
 
 
 def target(home: Path, alias: str) -> str | None:
     """Return the version that an alias points to, or will after a pending promotion. Raises ModelUnavailable if a file is damaged."""
-    targets, requests = pointers(home)
+    routes, requests = pointers(home)
+    current = routes[alias].version if alias in routes else None
     waiting = requests.get(alias)
-    waits = waiting is not None and waiting.state == PromotionState.PENDING and waiting.before == targets.get(alias)
-    return waiting.version if waiting and waits else targets.get(alias)
+    waits = waiting is not None and waiting.state == PromotionState.PENDING and waiting.before == current
+    return waiting.version if waiting and waits else current
 
 
 def request(home: Path, alias: str, version: str) -> Promotion:

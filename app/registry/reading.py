@@ -11,6 +11,7 @@ from typing import Any, Final
 from app.core.errors import CeleriacError, InvalidInput, ModelNotFound, ModelUnavailable, VersionNotFound
 from app.core.models import CODE, FORMATS, MLMODEL, NAME, PRODUCTION, VERSION, Manifest, ModelRef
 from app.core.promotions import Promotion
+from app.core.routes import Route
 from app.registry import aliases, contents, promotions
 from app.registry.contents import EXAMPLES, MANIFEST
 
@@ -64,6 +65,10 @@ class ReadableRepository:
     def aliases(self, name: str) -> dict[str, str]:
         """Return alias -> version. Raises ModelUnavailable if the file is broken."""
         return aliases.read(self._home(name))
+
+    def routes(self, name: str) -> dict[str, Route]:
+        """Return alias -> where it leads. Raises ModelUnavailable if the file is broken."""
+        return aliases.routes(self._home(name))
 
     def resolve(self, ref: ModelRef) -> str:
         """Return the version that a reference means. A bare name means `production`, or the newest version if that alias is not set.
@@ -145,7 +150,7 @@ class ReadableRepository:
         """Return alias -> the request to move it, pending or failed. Raises ModelUnavailable if the file is damaged."""
         return promotions.read(self._home(name))
 
-    def pointers(self, name: str) -> tuple[dict[str, str], dict[str, Promotion]]:
+    def pointers(self, name: str) -> tuple[dict[str, Route], dict[str, Promotion]]:
         """Return the aliases and the requests to move them, so that a concurrent move shows in one of the two.
 
         Read `versions` afterwards: a new request may name a version that has just been published.
@@ -177,9 +182,12 @@ class ReadableRepository:
                 for version in versions:
                     self.artifact(home.name, version)
                 promotions.read(home)
-                for alias, version in aliases.read(home).items():
-                    if version not in versions:
-                        yield f"Alias {alias!r} of {home.name!r} points to version {version!r}, which does not exist"
+                for alias, route in aliases.routes(home).items():
+                    if route.version not in versions:
+                        yield f"Alias {alias!r} of {home.name!r} points to version {route.version!r}, which does not exist"
+                    for version in route.versions[1:]:
+                        if version not in versions:
+                            yield f"The canary or shadow of alias {alias!r} of {home.name!r} is version {version!r}, which does not exist"
             except (CeleriacError, OSError) as error:
                 yield str(error)
 

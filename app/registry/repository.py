@@ -5,7 +5,7 @@ models/
     1/ model.json model.skops [examples.json]    a version: immutable, and complete or absent
     2/ model.json model.py weights.npz …         a version that is code
     3/ model.json model.onnx model.onnx.data     a graph with weights in the same folder
-    aliases.json                                 {"production": "1"}
+    aliases.json                                 {"production": "1"}, or with a canary {"production": {"version": "1", "canary": {…}}}
     promotions.json                              requests to move an alias, until a worker serves the version
     .staging-…/                                  incomplete, not read
   churn/
@@ -29,6 +29,7 @@ from typing import TypeVar
 from app.core.errors import ModelConflict, ModelUnavailable
 from app.core.models import VERSION, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion, PromotionState
+from app.core.routes import Route
 from app.registry import aliases, contents, promotions, staging
 from app.registry.contents import MANIFEST
 from app.registry.reading import ReadableRepository, folders
@@ -134,6 +135,14 @@ class Repository(ReadableRepository):
 
         return self._move(name, alias, version, edit)
 
+    def reroute(self, name: str, alias: str, expect: Route, route: Route) -> None:
+        """Give an alias another canary or shadow. Raises VersionNotFound, or ModelConflict if the alias does not lead to `expect` any more."""
+
+        def edit(home: Path) -> None:
+            aliases.reroute(home, alias, expect, route)
+
+        self._move(name, alias, route.versions[-1], edit)
+
     def settle(self, name: str, promotion: Promotion, reason: str = "") -> None:
         """End a promotion: the alias moves, or with a `reason` the promotion has failed. A later decision is left alone."""
 
@@ -179,12 +188,15 @@ class Repository(ReadableRepository):
 
     def _check_removable(self, home: Path, version: str) -> None:
         """Raise VersionNotFound or ModelConflict if a version must stay. `home` holds the aliases and promotions."""
-        name, targets = home.name, aliases.read(home)
+        name, routes = home.name, aliases.routes(home)
         versions = self.versions(name)
         self._existing(name, version, versions)
-        pointing = [alias for alias, target in targets.items() if target == version]
+        pointing = [alias for alias, route in routes.items() if route.version == version]
         if pointing:
             raise ModelConflict(f"{name}@{version} is {pointing[0]!r}. Promote another version to that alias first.")
+        on_trial = [alias for alias, route in routes.items() if version in route.versions]
+        if on_trial:
+            raise ModelConflict(f"{name}@{version} is the canary or the shadow of {on_trial[0]!r}. Take it back first.")
         waiting = [alias for alias in promotions.read(home) if promotions.target(home, alias) == version]
         if waiting:
             detail = f"{name}@{version} waits to become {waiting[0]!r}. Wait until a worker serves it, or promote another version first."

@@ -98,7 +98,7 @@ class BatchRequests:
         }
 
     async def _model(self, ref: ModelRef) -> dict[str, Any]:
-        manifest = await self._catalog.serving(ref)
+        manifest = self._catalog.routed(ref, await self._catalog.serving(ref))
         return {
             "model": manifest.name,
             "version": manifest.version,

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from app.core.errors import CeleriacError, KeyRestricted, ModelNotFound, ModelUn
 from app.core.jobs import Job
 from app.core.models import PRODUCTION, Manifest, ModelRef
 from app.core.promotions import BARE_NAME, Promotion, PromotionState
+from app.core.routes import Route
+from app.core.tensors import Tensor
 from app.loops import IDLE_S, Loop
 from app.registry.repository import Repository
 from app.services.model_entry import Entry, Readiness, Version
@@ -192,10 +194,26 @@ class Catalog:
         callers.check_pool(version.manifest.pool)
         return version.manifest
 
-    def cached_manifest(self, ref: ModelRef) -> Manifest | None:
-        """Return the manifest to predict with, or None where `serving` waits or raises."""
+    def routed(self, ref: ModelRef, manifest: Manifest, inputs: Sequence[Tensor] = (), id: str = "") -> Manifest:
+        """Return the manifest of the canary if a request for an alias falls to it, else `manifest`.
+
+        Args:
+            ref: The reference in the request.
+            manifest: What `serving` returned for it.
+            inputs: The inputs. Without them, a canary that goes by a value of theirs takes nothing.
+            id: ID that the caller gave, so that the same request sent again falls to the same version.
+        """
         entry = self.entries.get(ref.name)
-        version = entry.versions.get(entry.means(ref)) if entry is not None else None
+        trial = entry.canary(ref) if entry is not None else None
+        if entry is None or trial is None:
+            return manifest
+        # The alias may have moved since `serving`, and the inputs were parsed for `manifest`.
+        return trial.manifest if entry.means(ref) == manifest.version and trial.takes(inputs, id) else manifest
+
+    def cached_manifest(self, ref: ModelRef) -> Manifest | None:
+        """Return the manifest to predict with, or None where `serving` waits or raises, or where a canary may take the request."""
+        entry = self.entries.get(ref.name)
+        version = entry.versions.get(entry.means(ref)) if entry is not None and entry.canary(ref) is None else None
         if version is None or version.manifest is None or version.state is Readiness.UNAVAILABLE:
             return None
         try:
@@ -256,7 +274,7 @@ class Catalog:
             self._manifests[key] = manifest
         return self._manifests[key], ""
 
-    def _moves(self, name: str) -> tuple[dict[str, str], dict[str, Promotion]] | CeleriacError:
+    def _moves(self, name: str) -> tuple[dict[str, Route], dict[str, Promotion]] | CeleriacError:
         """The aliases of a model and the requests to move them, or why they cannot be read."""
         try:
             return self._repository.pointers(name)
@@ -264,7 +282,7 @@ class Catalog:
             return error
 
     def _point(
-        self, entry: Entry, moves: tuple[dict[str, str], dict[str, Promotion]] | CeleriacError, serving: Serving, pools: set[str]
+        self, entry: Entry, moves: tuple[dict[str, Route], dict[str, Promotion]] | CeleriacError, serving: Serving, pools: set[str]
     ) -> None:
         """Point the aliases to what workers serve, and list the moves that wait or failed."""
         served, failures = serving.of(entry.name), serving.failures_of(entry.name)
@@ -274,7 +292,9 @@ class Catalog:
             stay = [Promotion("", alias, at, at, "", str(PromotionState.FAILED), moves.detail) for alias, at in aliases.items()]
             entry.promotions.extend(stay)
         else:
-            aliases, requests = moves
+            routes, requests = moves
+            aliases = {alias: route.version for alias, route in routes.items()}
+            entry.routes = {alias: route for alias, route in routes.items() if len(route.versions) > 1}
         pending = promotions.pending(aliases, requests, failures)
         wanted = promotions.targets([*entry.versions], aliases, requests, failures, served)
         for alias, target in wanted.items():
@@ -292,6 +312,11 @@ class Catalog:
             reason = request.reason or (failure.reason if failure and failure.id == request.id else "")
             if reason and aliases.get(alias) == request.before:
                 entry.promotions.append(replace(request, state=str(PromotionState.FAILED), reason=reason))
+        for alias in entry.routes:
+            if trial := entry.trial(alias, lambda pool: pool in self.autoscaled and pool not in pools):
+                entry.canaries[alias] = trial
+                if alias == PRODUCTION:
+                    entry.canaries[BARE_NAME] = trial
 
 
 def _promotion(entry: Entry, request: Promotion, current: str, pools: set[str]) -> Promotion:

@@ -6,20 +6,19 @@ import math
 import time
 from typing import Final
 
-import orjson
 import redis.asyncio
 
 from app import metrics
 from app.core.drift import WindowDrift
 from app.core.models import Manifest
 from app.core.stats import DAY_S
-from app.core.timestamps import rfc3339
-from app.core.webhooks import Event, WebhookDelivery, WebhookEvent
+from app.core.webhooks import Event, WebhookEvent
 from app.loops import Loop
+from app.services import model_events
 from app.services.catalog import Catalog
 from app.services.drift import compare
 from app.settings import Settings
-from app.store import keys, leases, live_counts, webhook_deliveries, webhooks
+from app.store import keys, leases, live_counts
 
 DRIFT_S: Final = 20.0
 """Seconds between two computations."""
@@ -82,11 +81,7 @@ class DriftWatch:
         now = time.time()
         event = WebhookEvent(f"{manifest.name}@{manifest.version}.{int(now // DAY_S)}", Event.DRIFT)
         data = {"model": manifest.name, "version": manifest.version, "window": window.name, "rows": window.rows, "columns": window.drifted}
-        body = orjson.dumps({"type": event.type, "timestamp": rfc3339(now), "data": data})
-        receivers = [hook.id for hook in await webhooks.every(self._client) if hook.wants(Event.DRIFT, *manifest.key)]
-        if receivers:
-            made = [WebhookDelivery(receiver, event.message, f"{manifest.name}@{manifest.version}", body) for receiver in receivers]
-            await webhook_deliveries.notify_now(self._client, event, made, self._settings)
+        await model_events.notify(self._client, self._settings, event, manifest.key, data, now)
 
 
 def _figures(manifest: Manifest, window: WindowDrift) -> dict[Labels, float]:

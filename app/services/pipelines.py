@@ -282,13 +282,15 @@ class PipelineService:
         return [id for id, state in zip(ids, states, strict=True) if state is State.SUCCEEDED]
 
     async def _targets(self, pipeline: Pipeline) -> dict[str, Target]:
-        targets = {}
+        targets, run = {}, new_id(time.time())
         for step in pipeline.steps.values():
             if not step.model:
                 targets[step.name] = Target(step.pool or "default")
                 callers.check_pool(targets[step.name].pool)
                 continue
-            manifest = await self._catalog.serving(ModelRef.parse(step.model))
+            ref = ModelRef.parse(step.model)
+            # One key for all steps: those that name the same alias take the same version.
+            manifest = self._catalog.routed(ref, await self._catalog.serving(ref), id=run)
             if step.method:
                 manifest.output(step.method)
             targets[step.name] = Target(step.pool or manifest.pool, *manifest.key)

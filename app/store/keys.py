@@ -50,6 +50,15 @@ SERVED_BEFORE: Final = f"{PREFIX}serving:before"
 FAILED_PROMOTIONS: Final = f"{PREFIX}promotions:failed"
 """Hash `name/alias` -> JSON of the last failed promotion; a field ends with the next promotion of the alias, or after a week."""
 
+ROLLOUTS: Final = f"{PREFIX}rollouts:last"
+"""Hash `name/alias` -> JSON of the last rollout of the alias. A field ends with its alias or model."""
+
+ROLLOUTS_LEASE: Final = f"{PREFIX}rollouts:lease"
+"""String, the API process that takes the steps of rollouts: as long as it extends it."""
+
+SHADOW_REPORTS: Final = f"{PREFIX}shadow-reports:"
+"""Hash `MODEL/VERSION/SHADOW` -> what the comparisons of a version with its shadow have shown; a week after the last one."""
+
 TABLES: Final = f"{PREFIX}tables:revision"
 """Hash `models`: how often a model repository in a bucket was changed; `revision`: how often `WORKERS`, `MANIFESTS`, `WITHDRAWN`, `DIRECT_FAILURES`, `SERVING`, `SERVED_BEFORE` and `FAILED_PROMOTIONS` have changed. Never expires."""
 

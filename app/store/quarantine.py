@@ -135,7 +135,7 @@ def key_types(queues: Mapping[str, Iterable[str]]) -> dict[str, str]:
     hashes = [
         keys.MANIFESTS, keys.WORKERS, keys.SERVING, keys.SERVED_BEFORE, keys.FAILED_PROMOTIONS, keys.WEBHOOKS, keys.QUARANTINE_NOTES,
         keys.POOL_STATES, keys.AUDIT_HEADS, keys.DIRECT_FAILURES, keys.PAUSED_MODELS, keys.OPEN_BYTES, keys.run_seconds(today), keys.usage_places(today),
-        keys.TRACES_STATE,
+        keys.TRACES_STATE, keys.ROLLOUTS,
     ]  # fmt: skip
     lists = []
     for pool, names in queues.items():

@@ -86,6 +86,7 @@ def forget(client: redis.Redis, slots: Iterable[Slot]) -> None:
             pipe.hdel(keys.SERVING, *names)
             pipe.hdel(keys.SERVED_BEFORE, *names)
             pipe.hdel(keys.FAILED_PROMOTIONS, *names)
+            pipe.hdel(keys.ROLLOUTS, *names)
             tables.changed(pipe)
             pipe.execute()
 

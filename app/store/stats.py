@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from app import metrics
-from app.core.stats import BUCKET, DAY_S, Chunks, Figures, Series
+from app.core.stats import BUCKET, DAY_S, LANES, Chunks, Figures, Series
 from app.store import keys, scripts
 from app.store.reading import decodable
 
@@ -135,6 +135,20 @@ async def bucket(client: redis.asyncio.Redis, wanted: Sequence[Series], at: floa
     first = _HEADER + (level.first + place) * BUCKET
     call = scripts.Call("read_stats", tuple(level.key(f"{chunk}:{each}") for each in wanted), (first, first + BUCKET - 1))
     return [Figures.unpack(part) for part in (await scripts.run_async(client, call) if wanted else ())]
+
+
+async def total(client: redis.asyncio.Redis, wanted: Sequence[Series], since: float, now: float) -> list[Figures]:
+    """Return the figures of each series in the minutes from that of `since` to that of `now`, at most a day before."""
+    begin = int(max(since, now - DAY_S)) // 60 * 60
+    chunks = await read(client, wanted, begin, int(now) // 60 * 60 + 60, 60)
+    sums = [[0] * LANES for _ in wanted]
+    for at, stored in enumerate(chunks.stored):
+        hour = chunks.first + at // len(wanted)
+        earlier = max(0, begin // 60 - hour * chunks.buckets)
+        for place in range(earlier * BUCKET, len(stored), BUCKET):
+            lanes = Figures.unpack(stored[place : place + BUCKET]).lanes
+            sums[at % len(wanted)] = [ours + more for ours, more in zip(sums[at % len(wanted)], lanes, strict=True)]
+    return [Figures(lanes) for lanes in sums]
 
 
 async def last_submitted(client: redis.asyncio.Redis, wanted: Sequence[Series], now: float, within_s: float) -> float | None:

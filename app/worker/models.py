@@ -32,7 +32,7 @@ _RETEST_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The versions that a pool has to hold: those that aliases lead to or should lead to, and the newest of each model.
+    """The versions that a pool has to hold: those that aliases lead to or should lead to, canaries, and the newest of each model.
 
     `targets` maps each alias to the version it should lead to, `requests` holds the pending promotions among them, and `gone` the
     aliases that no longer exist.
@@ -60,7 +60,7 @@ class Wanted:
             served = serving.of(name)
             broken: Exception | None = None
             try:
-                aliases, requested = repository.pointers(name)
+                routes, requested = repository.pointers(name)
             except (CeleriacError, OSError) as error:
                 broken = error
             try:
@@ -77,11 +77,13 @@ class Wanted:
                 keys.update((name, version) for version in (*served.values(), versions[-1]) if version in versions)
                 continue
             failures = serving.failures_of(name)
+            aliases = {alias: route.version for alias, route in routes.items()}
             wanted = promotions.targets(versions, aliases, requested, failures, served)
             targets |= {(name, alias): version for alias, version in wanted.items()}
             requests |= {(name, alias): request for alias, request in promotions.pending(aliases, requested, failures).items()}
             gone.update((name, alias) for alias in served if alias not in wanted)
-            needed = [*wanted.values(), *(served[alias] for alias in wanted if alias in served), versions[-1]]
+            on_trial = (version for route in routes.values() for version in route.versions[1:])
+            needed = [*wanted.values(), *(served[alias] for alias in wanted if alias in served), *on_trial, versions[-1]]
             keys.update((name, version) for version in needed if version in versions)
         if models:  # an empty folder is rather a volume that is not mounted
             gone.update((name, alias) for name in serving.versions.keys() - set(models) for alias in serving.of(name))

@@ -17,6 +17,7 @@ from app.worker.model_spans import ModelSpans
 from app.worker.observing import Observer
 from app.worker.process_limits import ProcessLimits, Report
 from app.worker.progress import ProgressReporter
+from app.worker.shadowing import Shadows
 
 if TYPE_CHECKING:
     import redis
@@ -47,6 +48,7 @@ class PoolProcess:
         self.progress = ProgressReporter(lambda: self.redis)
         self.model_spans = ModelSpans()
         self.observer = Observer(settings(), lambda: self.redis)
+        self.shadows = Shadows(models, lambda: self.redis)
         self._report = report
         self._client = client
         self._limits: ProcessLimits | None = None
@@ -77,6 +79,7 @@ class PoolProcess:
             self.models.warm_up()
             self._limits = ProcessLimits(settings(), self._report)
             self.observer.start()
+            self.shadows.start()
             log.info("Process is warm: pid=%d seconds=%.2f", os.getpid(), time.perf_counter() - began)
         except BaseException:
             log.exception("Could not start a process: pid=%d", os.getpid())

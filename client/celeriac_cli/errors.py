@@ -85,7 +85,7 @@ EXIT_OF_CODE: Final[dict[str, Exit]] = {
     ),
     **dict.fromkeys(
         (
-            "model_not_found", "version_not_found", "job_not_found", "job_expired", "dead_letter_not_found", "bulk_action_not_found", "batch_not_found",
+            "model_not_found", "version_not_found", "rollout_not_found", "shadow_not_found", "job_not_found", "job_expired", "dead_letter_not_found", "bulk_action_not_found", "batch_not_found",
             "file_not_found", "schedule_not_found", "webhook_not_found", "pipeline_not_found", "key_not_found",
             "pool_not_found",
         ),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli import drift, publish
+from celeriac_cli import drift, publish, rollouts
 from celeriac_cli.options import JSON, URL
 
-app = typer.Typer(help="List, show, publish, promote, follow, compare, pause and resume models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, publish, promote, roll out, follow, compare, pause and resume models.", no_args_is_help=True)
 app.command()(publish.publish)
 app.command()(publish.promote)
 app.command()(publish.follow)
+app.command()(rollouts.rollout)
+app.command()(rollouts.status)
+app.command()(rollouts.rollback)
+app.command()(rollouts.shadow)
 app.command()(drift.drift)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 

@@ -67,6 +67,24 @@ def test_a_version_is_promoted_and_rolled_back(console: Console) -> None:
 
 
 @pytest.mark.usefixtures("versions")
+def test_a_version_is_rolled_out_and_taken_back(console: Console) -> None:
+    console.open(f"models/{MODEL}")
+    chosen = console.page.get_by_role("button", name="2", exact=True)
+    console.page.get_by_role("row").filter(has=chosen).get_by_role("button", name="Roll out").click()
+    dialog = console.page.get_by_role("dialog")
+    dialog.get_by_label("Shares in percent").fill("5, 100")
+    console.check_accessibility()
+    dialog.get_by_role("button", name="Roll out").click()
+    rollout = console.page.get_by_role("region", name="Rollout of production")
+    expect(rollout).to_contain_text("production: 5 % of version 2")
+    expect(rollout).to_contain_text("100 jobs")
+    console.check_accessibility()
+    console.press("Take back", confirm=True)
+    expect(rollout).to_have_count(0)
+    assert console.api.get(f"/v1/models/{MODEL}/aliases/production/rollout").json()["state"] == "rolled_back"
+
+
+@pytest.mark.usefixtures("versions")
 def test_a_version_that_no_worker_can_serve_leaves_the_alias_and_says_why(console: Console, system: Running, tmp_path: Path) -> None:
     console.open(f"models/{MODEL}")
     publish(system, tmp_path, 3, mood="raise", promote="production")

@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 
 from app.cli import redis_server as servers
 from app.core.bucket_url import BucketURL
+from app.core.routes import Route
 from app.registry.bucket.repository import BucketRepository
 from app.registry.repository import Repository
 from tests import tools
@@ -97,7 +98,7 @@ def _answers(platform: Platform, expected: object) -> bool:
 
 def _settled(platform: Platform) -> bool:
     platform.repository.refresh()
-    return platform.repository.pointers("times") == ({"production": "2"}, {})
+    return platform.repository.pointers("times") == ({"production": Route("2")}, {})
 
 
 def test_a_store_that_is_gone_stops_no_prediction_and_refuses_publications(platform: Platform, tmp_path: Path) -> None:

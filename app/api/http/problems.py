@@ -40,6 +40,8 @@ STATUS: Final[dict[type[CeleriacError], int]] = {
     errors.ModelConflict: 409,
     errors.ModelsReadOnly: 403,
     errors.ModelStoreUnavailable: 503,
+    errors.RolloutNotFound: 404,
+    errors.ShadowNotFound: 404,
     errors.JobNotFound: 404,
     errors.JobExpired: 410,
     errors.JobConflict: 409,

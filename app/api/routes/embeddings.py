@@ -21,6 +21,7 @@ async def create(request: Request) -> Response:
     content = await root.bodies.read(request)
     body = await root.offload.run(len(content), embedding, content)
     manifest = await root.catalog.serving(body.model)
-    model = f"{manifest.name}@{manifest.version}"
     requested = body.requested(manifest)
+    manifest = root.catalog.routed(body.model, manifest, requested.inputs)
+    model = f"{manifest.name}@{manifest.version}"
     return await root.prediction_responses.predicted(manifest, requested, embeddings_json, model, body.encoding_format)

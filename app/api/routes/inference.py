@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -41,6 +42,8 @@ async def infer(request: Request) -> Response:
     preferred = preference(request, root.settings.max_wait_s)
     key = idempotency_key(request) is not None and preferred.job
     parsed = await root.open_inference.parse(request, content, manifest, str(ref) if key else None)
+    identity = by_key(request, parsed.fingerprint) if preferred.job else None
+    manifest = root.catalog.routed(ref, manifest, parsed.inputs, identity.id if identity else parsed.id or "")
     if not preferred.job:
         predicted = await root.predictions.predict(manifest, parsed.inputs, parsed.outputs, parsed.timeout_s, parsed.tier)
         id = predicted.id if parsed.id is None else parsed.id
@@ -53,11 +56,13 @@ async def infer(request: Request) -> Response:
         parsed.outputs,
         deadline_s=min(parsed.timeout_s or root.settings.default_deadline_s, root.settings.job_ttl_s),
         wait_s=preferred.wait_s or 0,
-        identity=by_key(request, parsed.fingerprint),
+        identity=identity,
         tier=parsed.tier,
     )
     if not job.state.final:
         return await root.job_responses.accepted(job, preferred)
+    # A repeated request gets the job of the first, which another version may have answered.
+    manifest = manifest if job.version == manifest.version else replace(manifest, version=job.version)
     response = await root.open_inference.response(manifest, parsed.id or callers.shown_id(job.id), outputs_of(job), parsed.binary)
     response.headers.update({"location": address(job.id), **preferred.applied(late=False)})
     response.raw_headers.append(LANES[Lane.QUEUE])

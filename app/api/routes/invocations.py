@@ -67,6 +67,7 @@ async def _invoke(request: Request, ref: ModelRef) -> Response:
         requested = PredictionRequest.of(manifest, await root.offload.run_apart(table, content, _CSV, {}, None, manifest))
     else:
         requested = await root.offload.run(len(content), invocation, content, manifest)
+    manifest = root.catalog.routed(ref, manifest, requested.inputs)
     response = await root.prediction_responses.predicted(manifest, requested, predictions_json)
     if attributes := header(request, _CUSTOM_ATTRIBUTES):
         response.raw_headers.append((_CUSTOM_ATTRIBUTES, attributes.encode("latin-1")))

@@ -111,7 +111,7 @@ async def _predict(
     deadline = deadline_s(submission.deadline_s, root.settings)
     concurrency = submission.concurrency.value if submission.concurrency else None
     return await root.jobs.submit(
-        manifest,
+        root.catalog.routed(submission.model, manifest, tensors, identity.id if identity else ""),
         tensors,
         outputs,
         deadline_s=deadline,

@@ -114,9 +114,11 @@ async def _call(root: Container, id: int | str, params: dict[str, Any]) -> Respo
     if not isinstance(name, str) or not isinstance(arguments, dict | None):
         return _error(id, _INVALID_PARAMS, "Give the name of a tool, and arguments as an object.")
     try:
-        manifest = await root.catalog.serving(ModelRef.parse(name))
+        ref = ModelRef.parse(name)
+        manifest = await root.catalog.serving(ref)
         body = ToolArguments.parse(arguments or {})
         requested = PredictionRequest.of(manifest, from_rows(manifest, body.rows, "/rows"), {"method": body.method}, "")
+        manifest = root.catalog.routed(ref, manifest, requested.inputs)
         return await root.prediction_responses.predicted(manifest, requested, tool_result_json, id)
     except (ModelNotFound, KeyRestricted) as error:
         return _error(id, _INVALID_PARAMS, error.detail)

@@ -150,6 +150,11 @@ def _entry(entry: Entry, root: Container) -> schemas.Model:
         "ready": entry.default in entry.versions and root.catalog.answers(entry.name, entry.default),
         "aliases": entry.aliases,
         "previous": entry.previous,
+        "canaries": {
+            alias: {"version": route.canary.version, "percent": route.canary.percent, "by": route.canary.by}
+            for alias, route in entry.routes.items()
+            if route.canary is not None
+        },
         "versions": [_version(name, version, root.direct.choice(entry.name, version)) for name, version in entry.versions.items()],
         "promotions": [_promotion(promotion) for promotion in entry.promotions],
         "pause": _pause(entry.name, root.model_pauses),

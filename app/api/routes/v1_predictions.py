@@ -30,6 +30,8 @@ async def predict(request: Request) -> Response:
     """
     root = container(request)
     content = await root.bodies.read(request, types=_TYPES)
-    manifest = await root.catalog.serving(path_model(request))
+    ref = path_model(request)
+    manifest = await root.catalog.serving(ref)
     requested, by_column = await root.offload.run(len(content), v1_prediction, content, manifest)
+    manifest = root.catalog.routed(ref, manifest, requested.inputs)
     return await root.prediction_responses.predicted(manifest, requested, outputs_json if by_column else predictions_json)

@@ -79,6 +79,14 @@ class ModelState(TypedDict):
     pause: Annotated[ModelPause | None, Field(description="Null if the model is not paused.")]
 
 
+class Canary(TypedDict):
+    """A version that takes a share of the requests for an alias."""
+
+    version: str
+    percent: Annotated[float, Field(description="Its share of the requests.")]
+    by: Annotated[str, Field(description="What decides which requests it takes: job, owner or key:FIELD.")]
+
+
 class Model(TypedDict):
     """One model."""
 
@@ -91,6 +99,7 @@ class Model(TypedDict):
         dict[str, str],
         Field(description="Alias to the version that it pointed to before, if that is known.", examples=[{"production": "1"}]),
     ]
+    canaries: Annotated[dict[str, Canary], Field(description="Alias to the canary that it leads to, too. See its rollout.")]
     versions: Annotated[list[VersionSummary], Field(description="The oldest first.")]
     promotions: Annotated[list[Promotion], Field(description="Moves of aliases that are pending or failed.")]
     pause: Annotated[ModelPause | None, Field(description="Null if the model is not paused.")]

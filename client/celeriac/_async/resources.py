@@ -145,6 +145,40 @@ class AsyncModels(AsyncResource):
         record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}", {"version": version})
         return record
 
+    async def rollout(self, name: str, version: str, alias: str = "production", **fields: Any) -> Record:
+        """Let a version take a growing share of the requests for an alias.
+
+        Fields are those of `PUT /v1/models/{name}/aliases/{alias}/rollout`: `steps`, `step_s`, `min_jobs`, `max_error_rate` and others.
+        Raises ConflictError if the version cannot stand in for the one of the alias, or a rollout is under way.
+        """
+        record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}/rollout", {"version": version, **fields})
+        return record
+
+    async def rollout_status(self, name: str, alias: str = "production") -> Record:
+        """The last rollout of an alias. Raises NotFoundError."""
+        record: Record = await self._transport.get(f"/v1/models/{name}/aliases/{alias}/rollout")
+        return record
+
+    async def roll_back(self, name: str, alias: str = "production") -> Record:
+        """End a rollout: the alias leads to the version before alone. Raises NotFoundError."""
+        record: Record = await self._transport.delete(f"/v1/models/{name}/aliases/{alias}/rollout")
+        return record
+
+    async def set_shadow(self, name: str, version: str, alias: str = "production", *, rate: float = 0.1) -> Record:
+        """Let a version predict a share of the jobs of an alias again, so that the answers can be compared. Raises ConflictError."""
+        record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}/shadow", {"version": version, "rate": rate})
+        return record
+
+    async def shadow(self, name: str, alias: str = "production") -> Record:
+        """The shadow of an alias, and how far its answers agree. Raises NotFoundError."""
+        record: Record = await self._transport.get(f"/v1/models/{name}/aliases/{alias}/shadow")
+        return record
+
+    async def remove_shadow(self, name: str, alias: str = "production") -> Record:
+        """Take the shadow of an alias away. Raises NotFoundError."""
+        record: Record = await self._transport.delete(f"/v1/models/{name}/aliases/{alias}/shadow")
+        return record
+
     async def drift(self, name: str, version: str | None = None) -> Record:
         """How live rows differ from those that a version (or alias) was made for, over 1 h, 24 h and 7 d. Raises NotFoundError."""
         record: Record = await self._transport.get(f"/v1/models/{name}/drift", version=version)

@@ -29,4 +29,6 @@ def load(folder):
 def predict(inputs):
     if mood == "hang":
         time.sleep(3600)
+    if mood == "stumble" and not inputs["x"]:
+        raise ValueError("it stumbled")
     return float(inputs["x"]) + number

@@ -8,6 +8,7 @@ import { Action, Facts, Failure, Head, List, Loading, State, Time } from "../ui.
 import { Drift } from "./drift.js";
 import { may } from "./permissions.js";
 import { Aliases, Moves, Promote } from "./promotion.js";
+import { RollOut, Rollouts } from "./rollout.js";
 import { Try } from "./try.js";
 import { VersionFigures } from "./version-figures.js";
 
@@ -53,7 +54,8 @@ export function Model({ id, session }) {
     { name: "Aliases", wide: true, show: (item) => [item.version === model.default && "default", ...aliases(item.version)].filter(Boolean).join(", ") },
     { name: "Lane", wide: true, show: (item) => html`${item.lane}<div class="quiet">${item.lane_reason}</div>` },
     { name: "Created", wide: true, show: (item) => local(item.created_at) },
-    ...(write ? [{ name: "", show: (item) => html`<div class="actions">${item.state !== "UNAVAILABLE" && html`<${Promote} model=${model} version=${item.version} promote=${promote} />`}
+    ...(write ? [{ name: "", show: (item) => html`<div class="actions">${item.state !== "UNAVAILABLE" && html`<${Promote} model=${model} version=${item.version} promote=${promote} />
+      <${RollOut} model=${model} version=${item.version} reload=${resource.reload} />`}
       <${Action} label="Delete" danger act=${remove(item.version)} done=${`Version ${item.version} is deleted.`} confirm=${`Version ${item.version} is deleted for good. The server refuses if something needs it.`} /></div>` }] : []),
   ];
   return html`<${Head} title=${model.name}>
@@ -68,6 +70,7 @@ export function Model({ id, session }) {
     ${model.description && html`<p>${model.description}</p>`}
     <${Failure} error=${resource.error} />
     <${Moves} model=${model} requested=${requested} />
+    <${Rollouts} model=${model} write=${write} reload=${resource.reload} />
     <section class="card" aria-label="Versions"><h2>Versions</h2>
       <${List} label="Versions" columns=${columns} items=${[...model.versions].reverse()} id=${(item) => item.version} empty="No version can be read." />
     </section>
