@@ -1,4 +1,4 @@
-"""A bulk action: everything that a filter matches is cancelled or replayed, step by step, whether or not its caller stays connected."""
+"""A bulk action: everything that a filter matches is cancelled, replayed or discarded, step by step, whether or not its caller stays connected."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class BulkKind(StrEnum):
     """Jobs that have not ended are cancelled."""
     REPLAY = "replay"
     """Dead letters are submitted again, each as a new job."""
+    DISCARD = "discard"
+    """Dead letters are deleted with their input."""
 
 
 class BulkState(StrEnum):
@@ -30,7 +32,7 @@ class BulkState(StrEnum):
     RUNNING = "running"
     """Some of what matches has not been looked at."""
     COMPLETED = "completed"
-    """All that matched has been cancelled, replayed or skipped."""
+    """All that matched has been cancelled, replayed, discarded or skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,12 @@ class BulkAction:
         to: Model reference that dead letters are replayed with, or an empty text for their own.
         owner: Owner of the caller.
         caller: Who requested it and may do it, or None without authentication.
-        created_at: When it was requested. Jobs that are newer are not cancelled.
+        created_at: When it was requested. Newer jobs and dead letters are left alone.
         matching: How many matched at that time.
         complete: Whether these were all. Otherwise there may be more.
         state: How far it is.
         cursor: What the next step begins after.
-        done: How many were cancelled or replayed.
+        done: How many were cancelled, replayed or discarded.
         skipped: How many had ended meanwhile, or were refused.
         error: Error of the last one that was refused.
         finished_at: When the last step ended.

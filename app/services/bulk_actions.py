@@ -1,4 +1,4 @@
-"""Bulk actions: cancel all jobs, or replay all dead letters, that a filter matches. Any API process does the next step."""
+"""Bulk actions: cancel all jobs, or replay or discard all dead letters, that a filter matches. Any API process does the next step."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class BulkActionService:
         self._settings = settings
         self._jobs = jobs
         self._dead_letters = dead_letters
+        self._steps = {BulkKind.CANCEL: self._cancel, BulkKind.REPLAY: self._replay, BulkKind.DISCARD: self._discard}
 
     async def count(self, kind: BulkKind, filter: BulkFilter) -> tuple[int, bool]:
         """Return how many jobs or dead letters match now, and whether these are all. Otherwise there may be more."""
@@ -58,10 +59,10 @@ class BulkActionService:
         now = await bulk_actions.now(self._client)
         matching, complete = await self.count(kind, filter)
         action = BulkAction(new_id(now), kind, filter, to, callers.owner(), callers.CALLER.get(), now, matching, complete)
-        keep, most = self._settings.result_ttl_s, self._settings.max_bulk_actions
-        await bulk_actions.create(self._client, action, keep_s=keep, most=most)
         after = {"action": kind, "filter": asdict(filter), "to": to, "matching": matching}
-        await audit_store.write(self._client, audit.draft(Action.BULK_ACTION_STARTED, Target("bulk_action", action.id), after=after))
+        entry = audit.draft(Action.BULK_ACTION_STARTED, Target("bulk_action", action.id), after=after)
+        keep, most = self._settings.result_ttl_s, self._settings.max_bulk_actions
+        await bulk_actions.create(self._client, action, entry, keep_s=keep, most=most)
         return action
 
     async def get(self, id: str) -> BulkAction:
@@ -81,7 +82,7 @@ class BulkActionService:
         if action is None or action.state is BulkState.COMPLETED:
             return None
         with callers.acting(action.caller):
-            after, wait_s = await (self._cancel(action) if action.kind is BulkKind.CANCEL else self._replay(action))
+            after, wait_s = await self._steps[action.kind](action)
         for outcome, number in (("done", after.done - action.done), ("skipped", after.skipped - action.skipped)):
             metrics.BULK_ACTION_ITEMS.labels(action.kind, outcome).inc(number)
         if after.cursor is None and not wait_s:
@@ -100,7 +101,7 @@ class BulkActionService:
         return replace(action, cursor=cursor, done=action.done + len(cancelled), skipped=skipped), 0.0
 
     async def _replay(self, action: BulkAction) -> tuple[BulkAction, float]:
-        letters, cursor = await self._dead_letters.page(_wanted(action.filter), action.cursor, _REPLAYED)
+        letters, cursor = await self._dead_letters.page(_wanted(action.filter, action.created_at), action.cursor, _REPLAYED)
         changes = BulkReplay.parse({"model": action.to} if action.to else {})
         results = [result async for _, result in self._dead_letters.replay_all(letters, changes)]
         refused = [result for result in results if not isinstance(result, Job)]
@@ -111,6 +112,12 @@ class BulkActionService:
         error = dict(refused[-1].as_dict()) if refused else action.error
         return replace(action, cursor=cursor, done=done, skipped=action.skipped + len(refused), error=error), 0.0
 
+    async def _discard(self, action: BulkAction) -> tuple[BulkAction, float]:
+        letters, cursor = await self._dead_letters.page(_wanted(action.filter, action.created_at), action.cursor, jobs.LOOKED_AT)
+        discarded = await self._dead_letters.discard(letters)
+        skipped = action.skipped + len(letters) - discarded
+        return replace(action, cursor=cursor, done=action.done + discarded, skipped=skipped), 0.0
 
-def _wanted(filter: BulkFilter) -> Wanted:
-    return Wanted(filter.model, filter.error, fingerprint=filter.fingerprint)
+
+def _wanted(filter: BulkFilter, until: float | None = None) -> Wanted:
+    return Wanted(filter.model, filter.error, before=until, fingerprint=filter.fingerprint)

@@ -400,6 +400,13 @@ def test_all_dead_letters_of_a_model_are_replayed(client: Client, letters: list[
     client.bulk_actions.wait(client.bulk_actions.cancel(model="orphan")["id"], 60)
 
 
+def test_all_dead_letters_of_a_model_are_discarded(client: Client, letters: list[str], owned: str) -> None:
+    assert client.bulk_actions.discard(model=owned, dry_run=True)["matching"] == len(letters)
+    record = client.bulk_actions.discard(model=owned, error="prediction_failed")
+    assert client.bulk_actions.wait(record["id"], 60)["done"] == len(letters)
+    assert list(client.dead_letters.list(model=owned)) == []
+
+
 # Dead letters
 
 

@@ -43,7 +43,7 @@ _TAGS: Final = [
     {"name": "dead letters", "description": "Jobs that failed for good, kept with their input: inspect, replay or discard them."},
     {
         "name": "bulk actions",
-        "description": "Cancel all jobs, or replay all dead letters, that a filter matches. The server does it in steps.",
+        "description": "Cancel all jobs, or replay or discard all dead letters, that a filter matches. The server does it in steps.",
     },
     {"name": "webhooks", "description": "Receivers of events, and what was delivered to them."},
     {"name": "keys", "description": "API keys: who may call this server, and what they may do."},

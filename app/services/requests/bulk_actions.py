@@ -34,15 +34,14 @@ class BulkCancellation(RequestBody):
         return BulkFilter(self.model, State(self.state) if self.state else None)
 
 
-class BulkReplayRequest(RequestBody):
-    """Which dead letters to replay."""
+class BulkDiscard(RequestBody):
+    """Which dead letters to discard."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "digits@1", "to": "digits@2"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "digits@1", "error": "prediction_failed"}]})
 
     model: Annotated[str, Field(max_length=200)] | None = Field(None, description="Only letters of this model: a name, or name@version.")
     error: Annotated[str, Field(max_length=200)] | None = Field(None, description="Only letters with this error code.")
     fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = Field(None, description="Only letters with this cause.")
-    to: Reference | None = Field(None, description="Another model, alias or version to run.")
     all: bool = Field(False, description=_ALL)
     dry_run: bool = Field(False, description=_DRY)
 
@@ -52,3 +51,11 @@ class BulkReplayRequest(RequestBody):
         if not (self.model or self.error or self.fingerprint or self.all):
             raise InvalidInput("The request has no filter. Use model, error, fingerprint, or all: true.", pointer="/all")
         return BulkFilter(self.model, error=self.error, fingerprint=self.fingerprint)
+
+
+class BulkReplayRequest(BulkDiscard):
+    """Which dead letters to replay."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "digits@1", "to": "digits@2"}]})
+
+    to: Reference | None = Field(None, description="Another model, alias or version to run.")

@@ -1,4 +1,4 @@
-"""Bulk actions: everything that a filter matches is cancelled or replayed by the server."""
+"""Bulk actions: everything that a filter matches is cancelled, replayed or discarded by the server."""
 
 from __future__ import annotations
 
@@ -41,6 +41,18 @@ class BulkActions(Resource):
     ) -> Record:
         """Replay every selected dead letter, optionally with the model reference `to`. The arguments select as in `dead_letters`."""
         return self._start("replay", model=model, error=error, fingerprint=fingerprint, all=all, to=to, dry_run=dry_run)
+
+    def discard(
+        self,
+        *,
+        model: str | None = None,
+        error: str | None = None,
+        fingerprint: str | None = None,
+        all: bool = False,
+        dry_run: bool = False,
+    ) -> Record:
+        """Delete every selected dead letter with its input. The arguments select as in `dead_letters`."""
+        return self._start("discard", model=model, error=error, fingerprint=fingerprint, all=all, dry_run=dry_run)
 
     def get(self, id: str) -> Record:
         """One bulk action. Raises NotFoundError."""

@@ -5,8 +5,8 @@ import { call, query, useResource } from "../api.js";
 import { count } from "../format.js";
 import { Action, State } from "../ui.js";
 
-const NOUNS = { cancel: "jobs", replay: "dead letters" };
-const DONE = { cancel: "cancelled", replay: "replayed" };
+const NOUNS = { cancel: "jobs", replay: "dead letters", discard: "dead letters" };
+const DONE = { cancel: "cancelled", replay: "replayed", discard: "discarded" };
 const SHOWN_S = 60;
 let changed = () => {};
 
@@ -21,7 +21,7 @@ const body = (filter) => (given(filter).length ? Object.fromEntries(given(filter
 
 /**
  * A button that starts a bulk action, after a dialog that says how much matches.
- * @param {{label: string, verb: "cancel" | "replay", filter: Record<string, any>, confirm: string, options?: any, danger?: boolean, disabled?: boolean,
+ * @param {{label: string, verb: "cancel" | "replay" | "discard", filter: Record<string, any>, confirm: string, options?: any, danger?: boolean, disabled?: boolean,
  *   children?: any}} properties
  */
 export function Bulk({ label, verb, filter, confirm, options = {}, danger, disabled, children }) {
