@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from app.core.api_keys import Caller
+from app.core.job_filters import JobFilter
 from app.core.jobs import State
 
 PARENT: Final = "bulk"
@@ -40,21 +41,34 @@ class BulkFilter:
     """What a bulk action is about. None matches everything.
 
     Attributes:
-        model: Name of the model. For dead letters, `name@version` is possible.
+        model: Name of the model, or `name@version`.
         state: State of the jobs to cancel.
         error: Code of the error of dead letters.
         fingerprint: Cause of dead letters.
+        owner: Owner of the jobs to cancel.
+        kind: Their kind of work.
+        pool: Their pool.
+        id_prefix: What their IDs begin with.
+        since: Time of the oldest one, in seconds since 1970.
+        until: Time of the newest one.
     """
 
     model: str | None = None
     state: State | None = None
     error: str | None = None
     fingerprint: str | None = None
+    owner: str | None = None
+    kind: str | None = None
+    pool: str | None = None
+    id_prefix: str | None = None
+    since: float | None = None
+    until: float | None = None
 
     @property
-    def states(self) -> frozenset[State]:
-        """The states of the jobs to cancel."""
-        return OPEN if self.state is None else frozenset({self.state})
+    def jobs(self) -> JobFilter:
+        """The jobs to cancel."""
+        states = OPEN if self.state is None else frozenset({self.state})
+        return JobFilter(self.model, states, None, self.id_prefix, self.owner, self.kind, self.pool, self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)

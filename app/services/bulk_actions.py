@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, replace
 from typing import Final
@@ -14,6 +15,7 @@ from app.core.audit import MAX_TARGETS, Action, Target
 from app.core.bulk_actions import BulkAction, BulkFilter, BulkKind, BulkState
 from app.core.dead_letters import Wanted
 from app.core.errors import BulkActionNotFound, QueueFull, StoreUnavailable
+from app.core.job_filters import JobFilter
 from app.core.jobs import Job, new_id
 from app.services.dead_letters import DeadLetterService
 from app.services.jobs import JobService
@@ -45,7 +47,7 @@ class BulkActionService:
         number, cursor = 0, None
         for _ in range(_COUNTED):
             if kind is BulkKind.CANCEL:
-                ids, cursor = await jobs.matching(self._client, cursor, filter.model, filter.states, callers.only_owner())
+                ids, cursor = await jobs.matching(self._client, cursor, _jobs(filter))
                 number += len(ids)
             else:
                 letters, cursor = await self._dead_letters.page(_wanted(filter), cursor, jobs.LOOKED_AT)
@@ -91,9 +93,8 @@ class BulkActionService:
         return None if after.state is BulkState.COMPLETED else wait_s
 
     async def _cancel(self, action: BulkAction) -> tuple[BulkAction, float]:
-        owner, wanted = callers.only_owner(), action.filter
-        ids, cursor = await jobs.matching(self._client, action.cursor, wanted.model, wanted.states, owner, action.created_at)
-        cancelled = await self._jobs.cancel_all(ids, owner)
+        ids, cursor = await jobs.matching(self._client, action.cursor, _jobs(action.filter, action.created_at))
+        cancelled = await self._jobs.cancel_all(ids, callers.only_owner())
         if cancelled:
             targets = (Target("job", id) for id in cancelled[:MAX_TARGETS])
             await audit_store.write(self._client, audit.draft(Action.JOB_CANCELLED, *targets, count=len(cancelled)))
@@ -117,6 +118,12 @@ class BulkActionService:
         discarded = await self._dead_letters.discard(letters)
         skipped = action.skipped + len(letters) - discarded
         return replace(action, cursor=cursor, done=action.done + discarded, skipped=skipped), 0.0
+
+
+def _jobs(filter: BulkFilter, until: float = math.inf) -> JobFilter:
+    wanted = filter.jobs
+    newest = until if wanted.until is None else min(wanted.until, until)
+    return replace(wanted, owner=callers.listed_owner(wanted.owner), until=newest)
 
 
 def _wanted(filter: BulkFilter, until: float | None = None) -> Wanted:

@@ -128,6 +128,8 @@ def test_jobs_are_listed_by_state_and_model_over_several_pages(client: Client) -
     listed = [job.id for job in client.jobs.list(state="cancelled", model="orphan", limit=3)]
     assert listed == cancelled[::-1]
     client.map("moody", [[0.0, 1.0]] * 101, chunk_rows=1, progress=False)
+    first = client.jobs.list(id_prefix=listed[0], owner="default", kind="prediction", pool="nobody", since="2026-01-01T00:00:00Z")
+    assert [job.id for job in first] == listed[:1]
     many = [job.id for job in client.jobs.list(model="moody", limit=101)]
     assert len(set(many)) == 101
 

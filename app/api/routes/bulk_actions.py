@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 from fastapi import APIRouter, Request
@@ -78,8 +79,7 @@ async def _start(request: Request, kind: BulkKind, body: BulkCancellation | Bulk
 
 
 def _present(action: BulkAction) -> schemas.BulkAction:
-    filter = {"model": action.filter.model, "state": action.filter.state, "error": action.filter.error}
-    filter["fingerprint"] = action.filter.fingerprint
+    filter = asdict(action.filter) | {"since": rfc3339(action.filter.since), "until": rfc3339(action.filter.until)}
     body: schemas.BulkAction = {
         "id": action.id,
         "action": action.kind,

@@ -25,6 +25,12 @@ class BulkFilter(TypedDict):
     state: NotRequired[State]
     error: NotRequired[str]
     fingerprint: NotRequired[str]
+    owner: NotRequired[str]
+    kind: NotRequired[str]
+    pool: NotRequired[str]
+    id_prefix: NotRequired[str]
+    since: NotRequired[str]
+    until: NotRequired[str]
 
 
 class Matching(TypedDict):

@@ -8,20 +8,21 @@ from pydantic import ConfigDict, Field
 
 from app.core.bulk_actions import BulkFilter
 from app.core.errors import InvalidInput
+from app.core.job_filters import JobFilter
 from app.core.jobs import State
 from app.services.requests.body import RequestBody
+from app.services.requests.job_filters import JobSelection
 from app.services.requests.models import Reference
 
 _DRY: Final = "Counts what matches, and changes nothing."
 _ALL: Final = "`true` selects everything. Otherwise a filter is required."
 
 
-class BulkCancellation(RequestBody):
+class BulkCancellation(JobSelection):
     """Which jobs to cancel."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model": "digits", "state": "queued"}]})
 
-    model: Annotated[str, Field(max_length=200)] | None = Field(None, description="Only jobs of this model or pipeline.")
     state: Literal["queued", "running"] | None = Field(None, description="Only jobs in this state (default: both).")
     all: bool = Field(False, description=_ALL)
     dry_run: bool = Field(False, description=_DRY)
@@ -29,9 +30,19 @@ class BulkCancellation(RequestBody):
     @property
     def filter(self) -> BulkFilter:
         """The filter. Raises InvalidInput if there is none: a forgotten one must not reach every job."""
-        if not (self.model or self.state or self.all):
-            raise InvalidInput("The request has no filter. Use model, state, or all: true.", pointer="/all")
-        return BulkFilter(self.model, State(self.state) if self.state else None)
+        wanted = self.job_filter(None)
+        if wanted == JobFilter() and not (self.state or self.all):
+            raise InvalidInput("The request has no filter. Use model, state or another one, or all: true.", pointer="/all")
+        return BulkFilter(
+            wanted.model,
+            State(self.state) if self.state else None,
+            owner=wanted.owner,
+            kind=wanted.kind,
+            pool=wanted.pool,
+            id_prefix=wanted.id_prefix,
+            since=wanted.since,
+            until=wanted.until,
+        )
 
 
 class BulkDiscard(RequestBody):

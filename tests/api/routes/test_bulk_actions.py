@@ -86,6 +86,18 @@ async def test_a_running_job_is_kept_if_only_queued_ones_are_chosen(api: httpx.A
     assert await states(api, running) == ["cancelled"]
 
 
+async def test_jobs_are_cancelled_by_each_filter(api: httpx.AsyncClient, wine: dict[str, Any]) -> None:
+    kept, other = await submit(api), (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).json()
+    later = await submit(api)
+    for filter, matching in (({"pool": "gpu"}, 0), ({"kind": "pipeline"}, 0), ({"id_prefix": kept}, 1), ({"owner": "nobody"}, 0)):
+        assert (await bulk(api, "cancel", 200, dry_run=True, **filter))["matching"] == matching, filter
+    chosen = {"model": "digits@1", "owner": "default", "kind": "prediction", "pool": "default", "since": other["created_at"]}
+    action = await bulk(api, "cancel", **chosen)
+    assert action["filter"] == chosen
+    assert (await completed(api, action))["done"] == 1
+    assert await states(api, kept, other["id"], later) == ["queued", "queued", "cancelled"]
+
+
 async def test_a_dry_run_counts_and_changes_nothing(api: httpx.AsyncClient, worker: Worker) -> None:
     dead = await die(api, worker)
     id = await submit(api)
