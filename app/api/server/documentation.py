@@ -37,6 +37,7 @@ _TAGS: Final = [
     {"name": "pipelines", "description": "Steps that run models and functions; a run is a job."},
     {"name": "models", "description": "The models of the repository and their versions."},
     {"name": "pools", "description": "Groups of workers with a queue of their own: waiting jobs, running jobs and scaling."},
+    {"name": "workers", "description": "The workers that are alive, what they serve, and what their processes run."},
     {"name": "inference", "description": "The Open Inference Protocol, version 2."},
     {"name": "invocations", "description": "The contract of MLflow's scoring server, SageMaker and Vertex AI."},
     {"name": "repository", "description": "Triton's model repository extension of the protocol."},

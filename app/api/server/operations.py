@@ -115,6 +115,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "pause_v1_models__name__pause_post": Scope.MODELS_WRITE,
     "resume_v1_models__name__resume_post": Scope.MODELS_WRITE,
     "listed_v1_pools_get": Scope.JOBS_READ,
+    "listed_v1_workers_get": Scope.OPERATE,
     "wanted_v1_pools__name__wanted_get": Scope.OPERATE,
     "pause_v1_pools__name__pause_post": Scope.OPERATE,
     "resume_v1_pools__name__resume_post": Scope.OPERATE,

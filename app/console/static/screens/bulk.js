@@ -47,7 +47,7 @@ function Count({ verb, filter }) {
 /** Bulk actions that run, or have just ended. */
 export function BulkProgress() {
   const [busy, setBusy] = useState(false);
-  const actions = useResource(`v1/bulk-actions${query({ limit: 5 })}`, busy ? 1 : 10);
+  const actions = useResource(`v1/bulk-actions${query({ limit: 5 })}`, busy ? 2 : 10);
   changed = actions.reload;
   const recent = (action) => action.state === "running" || Date.now() - new Date(action.finished_at).getTime() < SHOWN_S * 1000;
   const shown = (actions.data?.items ?? []).filter(recent);
