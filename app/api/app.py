@@ -57,6 +57,7 @@ def create() -> ASGIApp:
         usage,
         v1_predictions,
         webhooks,
+        workers,
     )
     from app.api.server import console as console_pages
     from app.api.server import documentation
@@ -85,6 +86,7 @@ def create() -> ASGIApp:
         dead_letters,
         bulk_actions,
         webhooks,
+        workers,
         api_keys,
         audit,
         limits,

@@ -88,6 +88,7 @@ from app.services.stats import StatsRecorder, StatsService
 from app.services.trainings import TrainingService
 from app.services.usage import UsageService
 from app.services.webhooks import WebhookService
+from app.services.workers import WorkerService
 from app.settings import Settings, names
 from app.store import keys, owners
 from app.store.quarantine import Quarantine
@@ -201,6 +202,7 @@ class Container:
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
         demands = PoolDemands(redis, settings, self.direct.holds)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
+        self.workers = WorkerService(redis, settings, catalog)
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)

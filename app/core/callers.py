@@ -76,6 +76,16 @@ def only_owner() -> str | None:
     return None if caller is None or caller.sees_all else caller.owner
 
 
+def listed_owner(owner: str | None) -> str | None:
+    """Return the owner whose things a list shows if the caller wants those of `owner`. None means all owners.
+
+    Raises ScopeMissing if the caller does not see what belongs to that owner.
+    """
+    if owner and not sees(owner):
+        require(Scope.OPERATE)
+    return owner or only_owner()
+
+
 def record_id(chosen: str) -> str:
     """Return the ID of the record of a job whose ID the caller chose."""
     caller = CALLER.get()

@@ -1,7 +1,8 @@
-"""Bulk actions: cancel all jobs, or replay all dead letters, that a filter matches. Any API process does the next step."""
+"""Bulk actions: cancel all jobs, or replay or discard all dead letters, that a filter matches. Any API process does the next step."""
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, replace
 from typing import Final
@@ -14,6 +15,7 @@ from app.core.audit import MAX_TARGETS, Action, Target
 from app.core.bulk_actions import BulkAction, BulkFilter, BulkKind, BulkState
 from app.core.dead_letters import Wanted
 from app.core.errors import BulkActionNotFound, QueueFull, StoreUnavailable
+from app.core.job_filters import JobFilter
 from app.core.jobs import Job, new_id
 from app.services.dead_letters import DeadLetterService
 from app.services.jobs import JobService
@@ -38,13 +40,14 @@ class BulkActionService:
         self._settings = settings
         self._jobs = jobs
         self._dead_letters = dead_letters
+        self._steps = {BulkKind.CANCEL: self._cancel, BulkKind.REPLAY: self._replay, BulkKind.DISCARD: self._discard}
 
     async def count(self, kind: BulkKind, filter: BulkFilter) -> tuple[int, bool]:
         """Return how many jobs or dead letters match now, and whether these are all. Otherwise there may be more."""
         number, cursor = 0, None
         for _ in range(_COUNTED):
             if kind is BulkKind.CANCEL:
-                ids, cursor = await jobs.matching(self._client, cursor, filter.model, filter.states, callers.only_owner())
+                ids, cursor = await jobs.matching(self._client, cursor, _jobs(filter))
                 number += len(ids)
             else:
                 letters, cursor = await self._dead_letters.page(_wanted(filter), cursor, jobs.LOOKED_AT)
@@ -58,10 +61,10 @@ class BulkActionService:
         now = await bulk_actions.now(self._client)
         matching, complete = await self.count(kind, filter)
         action = BulkAction(new_id(now), kind, filter, to, callers.owner(), callers.CALLER.get(), now, matching, complete)
-        keep, most = self._settings.result_ttl_s, self._settings.max_bulk_actions
-        await bulk_actions.create(self._client, action, keep_s=keep, most=most)
         after = {"action": kind, "filter": asdict(filter), "to": to, "matching": matching}
-        await audit_store.write(self._client, audit.draft(Action.BULK_ACTION_STARTED, Target("bulk_action", action.id), after=after))
+        entry = audit.draft(Action.BULK_ACTION_STARTED, Target("bulk_action", action.id), after=after)
+        keep, most = self._settings.result_ttl_s, self._settings.max_bulk_actions
+        await bulk_actions.create(self._client, action, entry, keep_s=keep, most=most)
         return action
 
     async def get(self, id: str) -> BulkAction:
@@ -81,7 +84,7 @@ class BulkActionService:
         if action is None or action.state is BulkState.COMPLETED:
             return None
         with callers.acting(action.caller):
-            after, wait_s = await (self._cancel(action) if action.kind is BulkKind.CANCEL else self._replay(action))
+            after, wait_s = await self._steps[action.kind](action)
         for outcome, number in (("done", after.done - action.done), ("skipped", after.skipped - action.skipped)):
             metrics.BULK_ACTION_ITEMS.labels(action.kind, outcome).inc(number)
         if after.cursor is None and not wait_s:
@@ -90,9 +93,8 @@ class BulkActionService:
         return None if after.state is BulkState.COMPLETED else wait_s
 
     async def _cancel(self, action: BulkAction) -> tuple[BulkAction, float]:
-        owner, wanted = callers.only_owner(), action.filter
-        ids, cursor = await jobs.matching(self._client, action.cursor, wanted.model, wanted.states, owner, action.created_at)
-        cancelled = await self._jobs.cancel_all(ids, owner)
+        ids, cursor = await jobs.matching(self._client, action.cursor, _jobs(action.filter, action.created_at))
+        cancelled = await self._jobs.cancel_all(ids, callers.only_owner())
         if cancelled:
             targets = (Target("job", id) for id in cancelled[:MAX_TARGETS])
             await audit_store.write(self._client, audit.draft(Action.JOB_CANCELLED, *targets, count=len(cancelled)))
@@ -100,7 +102,7 @@ class BulkActionService:
         return replace(action, cursor=cursor, done=action.done + len(cancelled), skipped=skipped), 0.0
 
     async def _replay(self, action: BulkAction) -> tuple[BulkAction, float]:
-        letters, cursor = await self._dead_letters.page(_wanted(action.filter), action.cursor, _REPLAYED)
+        letters, cursor = await self._dead_letters.page(_wanted(action.filter, action.created_at), action.cursor, _REPLAYED)
         changes = BulkReplay.parse({"model": action.to} if action.to else {})
         results = [result async for _, result in self._dead_letters.replay_all(letters, changes)]
         refused = [result for result in results if not isinstance(result, Job)]
@@ -111,6 +113,18 @@ class BulkActionService:
         error = dict(refused[-1].as_dict()) if refused else action.error
         return replace(action, cursor=cursor, done=done, skipped=action.skipped + len(refused), error=error), 0.0
 
+    async def _discard(self, action: BulkAction) -> tuple[BulkAction, float]:
+        letters, cursor = await self._dead_letters.page(_wanted(action.filter, action.created_at), action.cursor, jobs.LOOKED_AT)
+        discarded = await self._dead_letters.discard(letters)
+        skipped = action.skipped + len(letters) - discarded
+        return replace(action, cursor=cursor, done=action.done + discarded, skipped=skipped), 0.0
 
-def _wanted(filter: BulkFilter) -> Wanted:
-    return Wanted(filter.model, filter.error, fingerprint=filter.fingerprint)
+
+def _jobs(filter: BulkFilter, until: float = math.inf) -> JobFilter:
+    wanted = filter.jobs
+    newest = until if wanted.until is None else min(wanted.until, until)
+    return replace(wanted, owner=callers.listed_owner(wanted.owner), until=newest)
+
+
+def _wanted(filter: BulkFilter, until: float | None = None) -> Wanted:
+    return Wanted(filter.model, filter.error, before=until, fingerprint=filter.fingerprint)

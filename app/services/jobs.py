@@ -22,6 +22,7 @@ from app.broker.replies import Replies
 from app.core import callers, traces
 from app.core.concurrency import Concurrency, key_of
 from app.core.errors import DeadlineExceeded, JobConflict, JobExpired, JobNotFound, PoolDraining, from_dict
+from app.core.job_filters import JobFilter
 from app.core.jobs import Job, Place, State, created_at
 from app.core.models import Manifest
 from app.core.tensors import Tensor
@@ -224,9 +225,12 @@ class JobService:
             return Place(position, None, paused.describe(pool))
         return Place(position, self._estimate.until_start(job.queue, position, self._catalog.living(pool)))
 
-    async def page(self, cursor: str | None, limit: int, model: str | None, state: State | None) -> tuple[list[Job], str | None]:
-        """Return the newest jobs after a cursor that the caller sees, and the cursor of the next page."""
-        return await jobs.page(self._client, cursor, limit, model, state, callers.only_owner())
+    async def page(self, cursor: str | None, limit: int, wanted: JobFilter) -> tuple[list[Job], str | None]:
+        """Return the newest jobs after a cursor that match and the caller sees, and the cursor of the next page.
+
+        Raises ScopeMissing if the caller does not see the jobs of the owner.
+        """
+        return await jobs.page(self._client, cursor, limit, replace(wanted, owner=callers.listed_owner(wanted.owner)))
 
     async def events(self, id: str, last: int = 0) -> AsyncIterator[JobEvent | None]:
         """Yield the events of a job that `get` returned after the event `last`, until it ends or the process shuts down.

@@ -13,7 +13,7 @@ import redis.asyncio
 from app.core.api_keys import Caller, CallerType, Scope
 from app.core.bulk_actions import PARENT, BulkAction, BulkFilter, BulkKind, BulkState
 from app.core.jobs import State
-from app.store import keys, pages, parents
+from app.store import audit, keys, pages, parents
 from app.store.reading import answers, fields_of, readable, required
 
 _KIND: Final = "bulk action"
@@ -25,17 +25,20 @@ async def now(client: redis.asyncio.Redis) -> float:
     return seconds + microseconds / 1e6
 
 
-async def create(client: redis.asyncio.Redis, action: BulkAction, *, keep_s: int, most: int) -> None:
-    """Store a bulk action, list it among the `most` newest, and have its first step done."""
-    async with client.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.bulk_action(action.id), mapping={"spec": _spec(action), "progress": _progress(action)})
-        pipe.expire(keys.bulk_action(action.id), keep_s)
-        pipe.zadd(keys.BULK_ACTIONS, {action.id: action.created_at})
-        pipe.zremrangebyscore(keys.BULK_ACTIONS, "-inf", action.created_at - keep_s)
-        pipe.zremrangebyrank(keys.BULK_ACTIONS, 0, -most - 1)
-        # In the same transaction: an action that is never due would stay unfinished.
-        await parents.due_now(pipe, f"{PARENT}:{action.id}")
-        await pipe.execute()
+async def create(client: redis.asyncio.Redis, action: BulkAction, entry: bytes, *, keep_s: int, most: int) -> None:
+    """Store a bulk action and an entry of the audit log, list it among the `most` newest, and have its first step done."""
+    key = keys.bulk_action(action.id)
+    # One transaction: an action that is never due would stay unfinished, and one without an entry would be done by nobody.
+    await audit.change(
+        client,
+        entry,
+        ("HSET", key, "spec", _spec(action), "progress", _progress(action)),
+        ("EXPIRE", key, keep_s),
+        ("ZADD", keys.BULK_ACTIONS, action.created_at, action.id),
+        ("ZREMRANGEBYSCORE", keys.BULK_ACTIONS, "-inf", action.created_at - keep_s),
+        ("ZREMRANGEBYRANK", keys.BULK_ACTIONS, 0, -most - 1),
+        *parents.due(f"{PARENT}:{action.id}"),
+    )
 
 
 async def save(client: redis.asyncio.Redis, action: BulkAction, keep_s: int) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-import orjson
 import redis.asyncio
 
 from app.core import callers
 from app.core.audit import Action, Target, draft
 from app.core.errors import PayloadLost
+from app.core.job_filters import JobFilter
 from app.core.jobs import Job, State
 from app.core.owners import RECORD_ID
 from app.core.tokens import Token
@@ -24,27 +23,33 @@ from app.store import audit, claims, keys, scripts
 from app.store.blobs import blobs, is_reference
 from app.store.quarantine import Quarantine
 from app.store.reading import answers, decodable, fields_of, readable, required
-from app.store.records import FIELDS, decode
+from app.store.records import FIELDS, decode, job_head
 
 LOOKED_AT: Final = 1000
 """Maximum number of records that one page of a filtered list examines."""
 LISTED_RESULT_BYTES: Final = 4096
 """Maximum size of a result in a list, as Redis stores it. The size of a page is bounded by this."""
 _KIND: Final = "job"
+_EVERY: Final = JobFilter()
 _AT_ONCE: Final = 500
 _LOOK_AGAIN_S: Final = 30.0
 """A job that runs at its deadline may return to the queue, so it is checked again."""
 
 PAGE: Final = """
-local first = 0
-if ARGV[1] ~= '' or ARGV[3] then
+local first = redis.call('ZCOUNT', KEYS[1], '(' .. (ARGV[4] or 'inf'), 'inf')
+if ARGV[1] ~= '' or ARGV[3] == 'after' then
   local rank = redis.call('ZREVRANK', KEYS[1], ARGV[1])
   if not rank then return {} end
-  first = rank + 1
+  first = math.max(first, rank + 1)
 end
-return redis.call('ZREVRANGE', KEYS[1], first, first + ARGV[2] - 1)
+local last = math.min(first + ARGV[2], redis.call('ZCOUNT', KEYS[1], ARGV[5] or '-inf', 'inf')) - 1
+if last < first then return {} end
+return redis.call('ZREVRANGE', KEYS[1], first, last)
 """
-"""Returns members of an index after a given one, the newest first. An empty member means the start, unless a third argument is given."""
+"""Returns members of an index after a given one, the newest first.
+
+Arguments: the member, how many to return; optionally `after` (otherwise an empty member means the start), the newest score, the oldest score.
+"""
 
 
 async def read(client: redis.asyncio.Redis, id: str, *, whole: bool = True) -> Job | None:
@@ -83,33 +88,24 @@ async def left(client: redis.asyncio.Redis, queue: str) -> int:
     return int(await client.hget(keys.counts(queue), "left") or 0)
 
 
-async def page(
-    client: redis.asyncio.Redis,
-    before: str | None,
-    count: int,
-    model: str | None = None,
-    state: State | None = None,
-    owner: str | None = None,
-) -> tuple[list[Job], str | None]:
-    """Return up to `count` jobs of an owner, a model and a state, the newest first, and the cursor of the next page (None at the end).
+async def page(client: redis.asyncio.Redis, before: str | None, count: int, wanted: JobFilter = _EVERY) -> tuple[list[Job], str | None]:
+    """Return up to `count` jobs that match, the newest first, and the cursor of the next page (None at the end).
 
     Results of more than `LISTED_RESULT_BYTES` are omitted. Only jobs older than the job `before` are returned. A page examines at most `LOOKED_AT` jobs: it may be short or empty and still have
     a cursor. The number of round trips is bounded. Pages go by rank, not by time: the jobs of one delivery are created in the same
     microsecond.
     """
-    filtered = model is not None or state is not None
-    index = keys.JOBS if owner is None else keys.jobs_of(owner)
     jobs: list[Job] = []
     start: str | bytes = before or ""
     last, looked = before, 0
     while looked < LOOKED_AT and len(jobs) < count:
-        size = _AT_ONCE if filtered or looked else count
-        members: Any = await client.eval(PAGE, 1, index, start, size, *(["after"] if looked else []))
+        size = _AT_ONCE if wanted.narrow or looked else count
+        members = await _members(client, wanted, start, size, following=looked > 0)
         looked += size
         ids = [id for id in decodable(members) if RECORD_ID.fullmatch(id)]
-        matching = await _matching(client, ids, model, None if state is None else (state,)) if filtered or looked > size else ids
+        matching = await _matching(client, ids, wanted) if wanted.narrow or looked > size else ids
         chosen = matching[: count - len(jobs)]
-        jobs += [job for job in await _summaries(client, chosen) if job is not None and owner in (None, job.owner)]
+        jobs += [job for job in await _summaries(client, chosen) if job is not None and wanted.owner in (None, job.owner)]
         if len(chosen) < len(matching):
             return jobs, chosen[-1]
         last = ids[-1] if ids else last
@@ -119,38 +115,40 @@ async def page(
     return jobs, last
 
 
-async def matching(
-    client: redis.asyncio.Redis,
-    before: str | None,
-    model: str | None,
-    states: Container[str],
-    owner: str | None = None,
-    until: float = math.inf,
-) -> tuple[list[str], str | None]:
-    """Return the IDs of jobs of an owner, a model and some states, and the cursor of the next part of the list (None at the end).
+async def matching(client: redis.asyncio.Redis, before: str | None, wanted: JobFilter) -> tuple[list[str], str | None]:
+    """Return the IDs of jobs that match, and the cursor of the next part of the list (None at the end).
 
-    A part has `LOOKED_AT` jobs, the newest first, that are older than the job `before`. Jobs created after `until` are left out.
+    A part has `LOOKED_AT` jobs, the newest first, that are older than the job `before`.
     """
-    index = keys.JOBS if owner is None else keys.jobs_of(owner)
-    members: Any = await client.eval(PAGE, 1, index, before or "", LOOKED_AT)
+    members = await _members(client, wanted, before or "", LOOKED_AT)
     ids = [id for id in decodable(members) if RECORD_ID.fullmatch(id)]
-    return await _matching(client, ids, model, states, until), ids[-1] if len(members) == LOOKED_AT and ids else None
+    return await _matching(client, ids, wanted), ids[-1] if len(members) == LOOKED_AT and ids else None
 
 
-async def _matching(
-    client: redis.asyncio.Redis, ids: Sequence[str], model: str | None, states: Container[str] | None, until: float = math.inf
-) -> list[str]:
-    """Return the jobs of a model and some states, without reading their results."""
+async def _members(
+    client: redis.asyncio.Redis, wanted: JobFilter, start: str | bytes, size: int, *, following: bool = False
+) -> list[bytes]:
+    """Return entries of the index that holds all jobs that match, in their span of time."""
+    index = keys.JOBS if wanted.owner is None else keys.jobs_of(wanted.owner)
+    newest = "inf" if wanted.until is None else repr(wanted.until)
+    oldest = "-inf" if wanted.since is None else repr(wanted.since)
+    members: list[bytes] = await client.eval(PAGE, 1, index, start, size, "after" if following else "", newest, oldest)
+    return members
+
+
+async def _matching(client: redis.asyncio.Redis, ids: Sequence[str], wanted: JobFilter) -> list[str]:
+    """Return the jobs that match, without reading their results."""
+    if wanted.id_prefix is not None:
+        ids = [id for id in ids if callers.shown_id(id).startswith(wanted.id_prefix)]
+    fields = ("spec", "state", "queue", *(["error"] if wanted.error is not None else []))
     async with client.pipeline(transaction=False) as pipe:
         for id in ids:
-            pipe.hmget(keys.job(id), "spec", "state", "created_at")
+            pipe.hmget(keys.job(id), fields)
         answered = await answers(pipe)
 
     def matches(values: list[bytes | None]) -> bool:
-        spec, state, created_at = values
-        if spec is None or model not in (None, orjson.loads(spec)[0]):
-            return False
-        return (states is None or (state or b"").decode() in states) and float(created_at or 0) <= until
+        head = job_head(*values)
+        return head is not None and wanted.matches(head)
 
     return [id for id, values in zip(ids, answered, strict=True) if readable(_KIND, id, [values], matches)]
 

@@ -19,6 +19,11 @@ async def due_now(client: redis.asyncio.Redis, parent: str) -> None:
     await client.publish(keys.RECONCILE_DUE, "due")
 
 
+def due(parent: str) -> tuple[tuple[str, ...], ...]:
+    """Return the commands of `due_now`, for a script that does more."""
+    return ("ZADD", keys.RECONCILE, "0", parent), ("PUBLISH", keys.RECONCILE_DUE, "due")
+
+
 async def reschedule(client: redis.asyncio.Redis, parent: str, after_s: float | None) -> None:
     """Make a claimed parent due after `after_s` seconds, or only when one of its jobs ends (None). One that became due meanwhile stays due."""
     await scripts.run_async(client, scripts.reschedule_parent(parent, after_s))

@@ -9,6 +9,7 @@ import orjson
 
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError
+from app.core.job_filters import JobHead
 from app.core.jobs import Job, Progress, State
 from app.core.tiers import Tier
 from app.core.traces import TraceContext
@@ -40,6 +41,16 @@ def model_of(spec: bytes) -> tuple[str, str]:
     """Return the name and the version of the model in an encoded spec."""
     model, version, *_ = orjson.loads(spec)
     return model, version
+
+
+def job_head(spec: bytes | None, state: bytes | None, queue: bytes | None, error: bytes | None = None) -> JobHead | None:
+    """Return what filters compare, or None if the record does not exist."""
+    if spec is None:
+        return None
+    model, version, _, _, _, *more = orjson.loads(spec)
+    # The name of a pool has no dot: what follows one is the service tier of the queue.
+    pool = (queue or b"").decode().partition(".")[0]
+    return JobHead(model, version, (state or b"").decode(), more[0] if more else "", pool, orjson.loads(error)["code"] if error else None)
 
 
 def encode_error(error: CeleriacError) -> bytes:

@@ -20,10 +20,26 @@ class OpenState(StrEnum):
     RUNNING = "running"
 
 
+OfModel = Annotated[str | None, typer.Option("--model", help="Only jobs of this model or pipeline: name or name@version.")]
+Owner = Annotated[str | None, typer.Option(help="Only jobs of this owner.")]
+Kind = Annotated[str | None, typer.Option(help="Only jobs of this kind: prediction, pipeline or training.")]
+Pool = Annotated[str | None, typer.Option(help="Only jobs of this pool.")]
+IdPrefix = Annotated[str | None, typer.Option(help="Only jobs whose ids begin with this text.")]
+Since = Annotated[str | None, typer.Option(help="Only jobs created at this time or later, for example 2026-02-28T09:30:00Z.")]
+Until = Annotated[str | None, typer.Option(help="Only jobs created at this time or earlier.")]
+
+
 @app.command("list")
 def list_jobs(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
+    model: OfModel = None,
+    error: Annotated[str | None, typer.Option(help="Only jobs that failed with this error code, for example prediction_failed.")] = None,
+    owner: Owner = None,
+    kind: Kind = None,
+    pool: Pool = None,
+    id_prefix: IdPrefix = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of jobs to list, the newest first.")] = 20,
     wide: Wide = False,
     json: JSON = False,
@@ -33,8 +49,9 @@ def list_jobs(
     from celeriac_cli import show
     from celeriac_cli.api import connect
 
+    filters = {"owner": owner, "kind": kind, "pool": pool, "id_prefix": id_prefix, "since": since, "until": until}
     with connect(url) as client:
-        records = [job.record for job in client.jobs.list(state=state, model=model, limit=limit)]
+        records = [job.record for job in client.jobs.list(state=state, model=model, error=error, **filters, limit=limit)]
     if json:
         show.print_json(records)
         return
@@ -92,8 +109,14 @@ def retry(id: Id, json: JSON = False, url: URL = "") -> None:
 @app.command()
 def cancel(
     id: Annotated[str | None, typer.Argument(help="The id of a job; without an id, the options select jobs.")] = None,
-    model: Annotated[str | None, typer.Option(help="All jobs of this model or pipeline.")] = None,
-    state: Annotated[OpenState | None, typer.Option(help="All jobs in this state (default: both).")] = None,
+    model: OfModel = None,
+    state: Annotated[OpenState | None, typer.Option(help="Only jobs in this state (default: both).")] = None,
+    owner: Owner = None,
+    kind: Kind = None,
+    pool: Pool = None,
+    id_prefix: IdPrefix = None,
+    since: Since = None,
+    until: Until = None,
     all: Annotated[bool, typer.Option("--all", help="All jobs.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the jobs, and cancel none.")] = False,
     json: JSON = False,
@@ -103,13 +126,14 @@ def cancel(
     from celeriac_cli import show
     from celeriac_cli.api import connect
 
-    if bool(id) == bool(model or state or all):
-        raise CLIError("Pass the id of one job, or select jobs with --model, --state or --all.", Exit.USAGE)
+    filters = {"model": model, "owner": owner, "kind": kind, "pool": pool, "id_prefix": id_prefix, "since": since, "until": until}
+    if bool(id) == bool(state or all or any(filters.values())):
+        raise CLIError("Pass the id of one job, or select jobs with --model, --state, another option or --all.", Exit.USAGE)
     with connect(url) as client:
         if id:
             _print(client.jobs.get(id).cancel().record, as_json=json)
             return
-        record = client.bulk_actions.cancel(model=model, state=state, all=all, dry_run=dry_run)
+        record = client.bulk_actions.cancel(**filters, state=state, all=all, dry_run=dry_run)
         if not dry_run:
             record = client.bulk_actions.wait(record["id"], progress=not json)
     if json:

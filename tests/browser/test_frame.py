@@ -13,7 +13,8 @@ from tests.running import Running
 pytestmark = pytest.mark.browser
 
 SCREENS = (
-    "overview", "jobs", "dead-letters", "models", "models/wine", "batches", "pipelines", "trainings", "schedules", "webhooks", "keys", "audit",
+    "overview", "jobs", "dead-letters", "models", "models/wine", "batches", "pipelines", "trainings", "schedules", "workers", "usage",
+    "webhooks", "keys", "audit",
 )  # fmt: skip
 
 

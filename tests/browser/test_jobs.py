@@ -58,6 +58,27 @@ def test_filters_are_chips_in_the_address(console: Console) -> None:
     expect(console.page.get_by_role("link", name=failed)).to_be_visible()
 
 
+def test_rare_filters_are_in_a_form_and_become_chips(console: Console) -> None:
+    failed = console.submit([1, 0])["id"]
+    console.submit([0, 1])
+    console.open("jobs?state=failed")
+    console.page.get_by_text("More filters").click()
+    console.page.get_by_label("Error code").fill("prediction_failed")
+    console.page.get_by_label("Beginning of the ID").fill(failed[:24])
+    console.page.get_by_label("Kind").select_option("prediction")
+    console.page.get_by_label("Created from").fill("2026-01-01T00:00")
+    console.check_accessibility()
+    console.press("Filter")
+    expect(console.page.locator("tbody tr")).to_have_count(1)
+    expect(console.page.get_by_role("link", name=failed)).to_be_visible()
+    assert f"id_prefix={failed[:24]}" in console.page.url
+    console.page.reload()
+    console.page.get_by_role("button", name="kind: prediction").click()
+    console.page.get_by_role("button", name=f"ID: {failed[:24]}").click()
+    expect(console.page.get_by_role("button", name="error: prediction_failed")).to_be_visible()
+    expect(console.page.get_by_role("button", name="kind: prediction")).to_have_count(0)
+
+
 def test_all_jobs_that_match_are_counted_and_cancelled(console: Console, system: Running) -> None:
     publish(Repository(system.models), Moody(), "orphan", sample=np.zeros((3, 2)), format="joblib", pool="nobody")
     wait_until_ready(f"{system.url}/v1/models/orphan")

@@ -12,6 +12,8 @@ from tests.browser.conftest import Console
 
 pytestmark = pytest.mark.browser
 
+SLEEP = 4
+
 
 @pytest.fixture
 def running_pool(console: Console) -> Iterator[None]:
@@ -38,6 +40,19 @@ def test_a_pool_shows_its_work_and_can_be_paused_drained_and_resumed(console: Co
     pool.get_by_role("button", name="Resume").click()
     expect(pool).to_contain_text("active")
     assert {item["pool"]: item["state"] for item in console.api.get("/v1/pools").json()["items"]}["default"] == "active"
+
+
+def test_workers_show_their_models_and_what_each_process_runs(console: Console) -> None:
+    id = console.submit([SLEEP, 60], wait=0)["id"]
+    console.open("workers")
+    worker = console.page.get_by_role("region", name="Workers").get_by_role("row").nth(1)
+    expect(worker).to_contain_text("default")
+    expect(worker).to_contain_text("wine@1")
+    row = console.page.get_by_role("region", name="Running now").get_by_role("row").filter(has_text=id)
+    expect(row).to_contain_text("moody@1")
+    console.check_accessibility()
+    console.api.delete(f"/v1/jobs/{id}")
+    expect(row).to_have_count(0)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -128,6 +128,8 @@ def test_jobs_are_listed_by_state_and_model_over_several_pages(client: Client) -
     listed = [job.id for job in client.jobs.list(state="cancelled", model="orphan", limit=3)]
     assert listed == cancelled[::-1]
     client.map("moody", [[0.0, 1.0]] * 101, chunk_rows=1, progress=False)
+    first = client.jobs.list(id_prefix=listed[0], owner="default", kind="prediction", pool="nobody", since="2026-01-01T00:00:00Z")
+    assert [job.id for job in first] == listed[:1]
     many = [job.id for job in client.jobs.list(model="moody", limit=101)]
     assert len(set(many)) == 101
 
@@ -398,6 +400,13 @@ def test_all_dead_letters_of_a_model_are_replayed(client: Client, letters: list[
     record = client.bulk_actions.replay(model=owned, to="orphan")
     assert client.bulk_actions.wait(record["id"], 60)["done"] == len(letters)
     client.bulk_actions.wait(client.bulk_actions.cancel(model="orphan")["id"], 60)
+
+
+def test_all_dead_letters_of_a_model_are_discarded(client: Client, letters: list[str], owned: str) -> None:
+    assert client.bulk_actions.discard(model=owned, dry_run=True)["matching"] == len(letters)
+    record = client.bulk_actions.discard(model=owned, error="prediction_failed")
+    assert client.bulk_actions.wait(record["id"], 60)["done"] == len(letters)
+    assert list(client.dead_letters.list(model=owned)) == []
 
 
 # Dead letters

@@ -9,6 +9,7 @@ import pytest
 import redis.asyncio
 
 from app.core.batches import BatchSpec
+from app.core.job_filters import JobFilter
 from app.core.jobs import State
 from app.settings import Settings
 from app.store import batches, jobs, keys, owners, scripts
@@ -50,7 +51,7 @@ async def test_the_jobs_and_batches_of_a_release_without_owners_are_listed_for_t
         )
     await client.delete(*[key async for key in client.scan_iter(f"{keys.PREFIX}*:of:*")], keys.OWNERS)
     await owners.adopt(client)
-    assert [job.id for job in (await jobs.page(client, None, 10, owner="default"))[0]] == [id]
+    assert [job.id for job in (await jobs.page(client, None, 10, JobFilter(owner="default")))[0]] == [id]
     assert [batch.id for batch in (await batches.page(client, None, 10, "default"))[0]] == ["batch_1"]
     assert [batch.id for batch in (await batches.page(client, None, 10, "team-a"))[0]] == ["batch_2"]
 
@@ -70,4 +71,4 @@ async def test_an_index_of_a_wrong_type_is_moved_aside(store: Store, client: red
     await client.set(keys.jobs_of("default"), "broken")
     assert await swept(client) == 1
     [id] = store.submit().jobs
-    assert [job.id for job in (await jobs.page(client, None, 10, owner="default"))[0]] == [id]
+    assert [job.id for job in (await jobs.page(client, None, 10, JobFilter(owner="default")))[0]] == [id]

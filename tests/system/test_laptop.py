@@ -116,6 +116,7 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
     assert celeriac("jobs", "watch", id, "--json").json["state"] == "succeeded"
     assert id in celeriac("jobs", "show", id).out
     assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
+    assert celeriac("jobs", "list", "--id-prefix", id, "--kind", "pipeline", "--since", "2026-01-01T00:00:00Z", "--json").json == []
     assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"
     celeriac("jobs", "retry", id, exit=Exit.CONFLICT)
     assert celeriac("jobs", "cancel", "--model", "wine", "--dry-run").out == "0 would be cancelled\n"

@@ -1,7 +1,8 @@
-"""/v1/bulk-actions: cancel all jobs, or replay all dead letters, that a filter matches."""
+"""/v1/bulk-actions: cancel all jobs, or replay or discard all dead letters, that a filter matches."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
 from fastapi import APIRouter, Request
@@ -15,7 +16,7 @@ from app.api.server.plain_route import PlainRoute
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.bulk_actions import BulkAction, BulkKind
 from app.core.timestamps import rfc3339
-from app.services.requests.bulk_actions import BulkCancellation, BulkReplayRequest
+from app.services.requests.bulk_actions import BulkCancellation, BulkDiscard, BulkReplayRequest
 
 if TYPE_CHECKING:
     from app.api.schemas.jobs import JobError
@@ -43,6 +44,16 @@ async def replay(request: Request) -> Response:
     return await _start(request, BulkKind.REPLAY, body)
 
 
+@router.post("/discard", **schemas.DISCARD)
+async def discard(request: Request) -> Response:
+    """Discards all dead letters that match, with their input. Those of jobs that fail later are kept.
+
+    The server does it in steps, also if the caller is gone. With `dry_run`, nothing is discarded, and the response says how many match.
+    """
+    body = BulkDiscard.parse(await container(request).bodies.read_object(request))
+    return await _start(request, BulkKind.DISCARD, body)
+
+
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
     """Lists the newest bulk actions first. `next` is the cursor of the next page, null on the last."""
@@ -57,7 +68,7 @@ async def read(request: Request) -> Response:
     return json_response(_present(await container(request).bulk_actions.get(request.path_params["id"])))
 
 
-async def _start(request: Request, kind: BulkKind, body: BulkCancellation | BulkReplayRequest) -> Response:
+async def _start(request: Request, kind: BulkKind, body: BulkCancellation | BulkDiscard) -> Response:
     service = container(request).bulk_actions
     if body.dry_run:
         matching, complete = await service.count(kind, body.filter)
@@ -68,8 +79,7 @@ async def _start(request: Request, kind: BulkKind, body: BulkCancellation | Bulk
 
 
 def _present(action: BulkAction) -> schemas.BulkAction:
-    filter = {"model": action.filter.model, "state": action.filter.state, "error": action.filter.error}
-    filter["fingerprint"] = action.filter.fingerprint
+    filter = asdict(action.filter) | {"since": rfc3339(action.filter.since), "until": rfc3339(action.filter.until)}
     body: schemas.BulkAction = {
         "id": action.id,
         "action": action.kind,

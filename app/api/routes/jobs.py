@@ -131,9 +131,12 @@ async def _response(root: Container, request: Request, job: Job, preferred: Pref
 
 @router.get("", **schemas.LIST)
 async def listed(request: Request) -> Response:
-    """Lists the newest jobs first, by state and model. `next` is the cursor of the next page, null on the last."""
+    """Lists the newest jobs first. `next` is the cursor of the next page, null on the last.
+
+    A page looks at 1,000 jobs at most. With a filter that matches few of them, it may be short or empty and still have a `next`.
+    """
     query = schemas.JobsQuery.of(request)
-    page, following = await container(request).jobs.page(query.cursor, query.limit, query.model, query.state)
+    page, following = await container(request).jobs.page(query.cursor, query.limit, query.filter)
     return json_response(schemas.Jobs(items=[present(job) for job in page], next=following))
 
 

@@ -13,7 +13,7 @@ from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Page
 from app.core.bulk_actions import BulkKind, BulkState
 from app.core.jobs import State
-from app.services.requests.bulk_actions import BulkCancellation, BulkReplayRequest
+from app.services.requests.bulk_actions import BulkCancellation, BulkDiscard, BulkReplayRequest
 
 Id = Annotated[str, Path(description="The ID of the bulk action.", examples=["01938d2c5f3a7be1c04d5a6f7e8091a2"])]
 
@@ -25,6 +25,12 @@ class BulkFilter(TypedDict):
     state: NotRequired[State]
     error: NotRequired[str]
     fingerprint: NotRequired[str]
+    owner: NotRequired[str]
+    kind: NotRequired[str]
+    pool: NotRequired[str]
+    id_prefix: NotRequired[str]
+    since: NotRequired[str]
+    until: NotRequired[str]
 
 
 class Matching(TypedDict):
@@ -42,8 +48,8 @@ class BulkAction(Matching):
     filter: BulkFilter
     owner: NotRequired[Annotated[str, Field(description="Owner of the caller; absent for the default owner.")]]
     to: NotRequired[Annotated[str, Field(description="Model reference that the dead letters are replayed with.")]]
-    state: Annotated[BulkState, Field(description="`completed` if all that matched was cancelled, replayed or skipped.")]
-    done: Annotated[int, Field(description="How many were cancelled or replayed.")]
+    state: Annotated[BulkState, Field(description="`completed` if all that matched was cancelled, replayed, discarded or skipped.")]
+    done: Annotated[int, Field(description="How many were cancelled, replayed or discarded.")]
     skipped: Annotated[int, Field(description="How many had ended meanwhile, or were refused.")]
     error: NotRequired[Annotated[JobError, Field(description="Why the last one was refused.")]]
     created_at: str | None
@@ -73,6 +79,9 @@ def _cancel(body: BulkCancellation) -> None: ...
 def _replay(body: BulkReplayRequest) -> None: ...
 
 
+def _discard(body: BulkDiscard) -> None: ...
+
+
 _STARTED: Final[dict[str, Any]] = {
     "status_code": 202,
     "response_description": "The bulk action, which is durable.",
@@ -83,5 +92,6 @@ _STARTED: Final[dict[str, Any]] = {
 }
 CANCEL: Final = documented(_cancel, BulkAction, **_STARTED)
 REPLAY: Final = documented(_replay, BulkAction, **_STARTED)
+DISCARD: Final = documented(_discard, BulkAction, **_STARTED)
 LIST: Final = documented(_list, BulkActions, response_description="A page of bulk actions.")
 READ: Final = documented(_by_id, BulkAction, response_description="The bulk action as it is now.")

@@ -13,10 +13,12 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Page
+from app.core.job_filters import JobFilter
 from app.core.jobs import State
 from app.core.owners import RECORD_ID
 from app.core.tiers import Tier
 from app.services.requests.body import Pattern
+from app.services.requests.job_filters import JobSelection, Text
 from app.services.requests.jobs import (
     PipelineSubmission,
     Submission,
@@ -212,12 +214,17 @@ def _put(
 ) -> None: ...
 
 
-class JobsQuery(Page):
+class JobsQuery(JobSelection, Page):
     """Which jobs to list."""
 
     state: Annotated[State, Field(strict=False)] | None = Field(None, description="Only jobs in this state.")
-    model: str | None = Field(None, description="Only jobs of this model.")
+    error: Text | None = Field(None, description="Only jobs that failed with this error code.", examples=["prediction_failed"])
     cursor: Annotated[str, Pattern(RECORD_ID, NEXT)] | None = Field(None, description="The `next` of the previous page.")
+
+    @property
+    def filter(self) -> JobFilter:
+        """The filter."""
+        return self.job_filter(frozenset({self.state}) if self.state else None, self.error)
 
 
 def _list(query: Annotated[JobsQuery, Query()]) -> None: ...

@@ -24,6 +24,7 @@ import { Webhooks } from "./screens/webhooks.js";
 import { Webhook } from "./screens/webhook.js";
 import { Keys } from "./screens/keys.js";
 import { Audit } from "./screens/audit.js";
+import { Workers } from "./screens/workers.js";
 import { Usage } from "./screens/usage.js";
 
 /** Address, name, screen of the list, screen of one thing, and the scope without which the list is refused. */
@@ -36,6 +37,7 @@ const SCREENS = [
   ["pipelines", "Pipelines", Pipelines, Pipeline, ""],
   ["trainings", "Trainings", Trainings, null, "jobs:read"],
   ["schedules", "Schedules", Schedules, Schedule, "jobs:read"],
+  ["workers", "Workers", Workers, null, "operate"],
   ["usage", "Usage", Usage, null, "jobs:read"],
   ["webhooks", "Webhooks", Webhooks, Webhook, "admin"],
   ["keys", "Keys", Keys, null, "admin"],

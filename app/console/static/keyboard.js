@@ -2,7 +2,7 @@
 /** Keys: / searches, j and k move between rows, Enter opens, g and a letter go to a screen, ? shows all of them. */
 import { go } from "./router.js";
 
-export const PLACES = { o: "overview", j: "jobs", d: "dead-letters", m: "models", b: "batches", p: "pipelines", t: "trainings", s: "schedules" };
+export const PLACES = { o: "overview", j: "jobs", d: "dead-letters", m: "models", b: "batches", p: "pipelines", t: "trainings", s: "schedules", w: "workers" };
 let going = 0;
 
 /** @param {() => void} help */

@@ -1,4 +1,4 @@
-"""Bulk actions: everything that a filter matches is cancelled or replayed by the server."""
+"""Bulk actions: everything that a filter matches is cancelled, replayed or discarded by the server."""
 
 from __future__ import annotations
 
@@ -16,18 +16,38 @@ _POLL_S: Final = 0.5
 class BulkActions(Resource):
     """`client.bulk_actions`. A record has `matching`, `done`, `skipped` and `state`: `running` or `completed`."""
 
-    def cancel(self, *, model: str | None = None, state: str | None = None, all: bool = False, dry_run: bool = False) -> Record:
+    def cancel(
+        self,
+        *,
+        model: str | None = None,
+        state: str | None = None,
+        owner: str | None = None,
+        kind: str | None = None,
+        pool: str | None = None,
+        id_prefix: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        all: bool = False,
+        dry_run: bool = False,
+    ) -> Record:
         """Cancel every selected job that has not ended.
 
         Args:
-            model: only jobs of this model or pipeline.
+            model: only jobs of this model or pipeline: a name, or name@version.
             state: only jobs that are `queued`, or `running` (default: both).
+            owner: only jobs of this owner.
+            kind: only jobs of this kind: `prediction`, `pipeline` or `training`.
+            pool: only jobs of this pool.
+            id_prefix: only jobs whose ids begin with this text.
+            since: only jobs created at this RFC 3339 timestamp or later.
+            until: only jobs created at this RFC 3339 timestamp or earlier.
             all: select every job.
             dry_run: cancel nothing, and return how many match: `{"matching": …, "complete": …}`.
 
         Returns a record, with which the server continues. `wait` waits for its end.
         """
-        return self._start("cancel", model=model, state=state, all=all, dry_run=dry_run)
+        filters = {"model": model, "state": state, "owner": owner, "kind": kind, "pool": pool, "id_prefix": id_prefix}
+        return self._start("cancel", **filters, since=since, until=until, all=all, dry_run=dry_run)
 
     def replay(
         self,
@@ -41,6 +61,18 @@ class BulkActions(Resource):
     ) -> Record:
         """Replay every selected dead letter, optionally with the model reference `to`. The arguments select as in `dead_letters`."""
         return self._start("replay", model=model, error=error, fingerprint=fingerprint, all=all, to=to, dry_run=dry_run)
+
+    def discard(
+        self,
+        *,
+        model: str | None = None,
+        error: str | None = None,
+        fingerprint: str | None = None,
+        all: bool = False,
+        dry_run: bool = False,
+    ) -> Record:
+        """Delete every selected dead letter with its input. The arguments select as in `dead_letters`."""
+        return self._start("discard", model=model, error=error, fingerprint=fingerprint, all=all, dry_run=dry_run)
 
     def get(self, id: str) -> Record:
         """One bulk action. Raises NotFoundError."""

@@ -24,9 +24,36 @@ class Jobs(Resource):
         """One job. Raises NotFoundError."""
         return Job(self._transport, self._transport.get(f"/v1/jobs/{id}"))
 
-    def list(self, *, state: str | None = None, model: str | None = None, limit: int | None = None) -> Iterator[Job]:
-        """Jobs, the newest first: all of them, or at most `limit`."""
-        for record in self._pages("/v1/jobs", limit, state=state, model=model):
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        model: str | None = None,
+        error: str | None = None,
+        owner: str | None = None,
+        kind: str | None = None,
+        pool: str | None = None,
+        id_prefix: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Job]:
+        """Jobs, the newest first: all that are selected, or at most `limit`.
+
+        Args:
+            state: only jobs in this state.
+            model: only jobs of this model or pipeline: a name, or name@version.
+            error: only jobs that failed with this error code.
+            owner: only jobs of this owner.
+            kind: only jobs of this kind: `prediction`, `pipeline` or `training`.
+            pool: only jobs of this pool.
+            id_prefix: only jobs whose ids begin with this text.
+            since: only jobs created at this RFC 3339 timestamp or later.
+            until: only jobs created at this RFC 3339 timestamp or earlier.
+            limit: number of jobs.
+        """
+        filters = {"state": state, "model": model, "error": error, "owner": owner, "kind": kind, "pool": pool, "id_prefix": id_prefix}
+        for record in self._pages("/v1/jobs", limit, **filters, since=since, until=until):
             yield Job(self._transport, record)
 
 

@@ -1,4 +1,4 @@
-"""All that a filter matches is counted, and then cancelled or replayed by the server, owner by owner."""
+"""All that a filter matches is counted, and then cancelled, replayed or discarded by the server, owner by owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from app.core.bulk_actions import PARENT
 from app.core.deliveries import Outcome
-from app.core.errors import PredictionFailed
+from app.core.errors import InvalidOutput, PredictionFailed
 from app.store import jobs, keys
 from tests.api.conftest import Worker, until
 from tests.api.owners import Owners, owned
@@ -54,6 +54,13 @@ async def completed(api: httpx.AsyncClient, action: dict[str, Any]) -> dict[str,
     return dict((await api.get(address)).json())
 
 
+def repeat(worker: Worker, action: dict[str, Any]) -> None:
+    """Has the action done once more, from its start."""
+    worker.client.hset(keys.bulk_action(action["id"]), "progress", b'["running",null,0,0,null,null]')
+    worker.client.zadd(keys.RECONCILE, {f"{PARENT}:{action['id']}": 0})
+    worker.client.publish(keys.RECONCILE_DUE, "due")
+
+
 async def states(api: httpx.AsyncClient, *ids: str) -> list[str]:
     return [(await api.get(f"/v1/jobs/{id}")).json()["state"] for id in ids]
 
@@ -79,6 +86,18 @@ async def test_a_running_job_is_kept_if_only_queued_ones_are_chosen(api: httpx.A
     assert await states(api, running) == ["cancelled"]
 
 
+async def test_jobs_are_cancelled_by_each_filter(api: httpx.AsyncClient, wine: dict[str, Any]) -> None:
+    kept, other = await submit(api), (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).json()
+    later = await submit(api)
+    for filter, matching in (({"pool": "gpu"}, 0), ({"kind": "pipeline"}, 0), ({"id_prefix": kept}, 1), ({"owner": "nobody"}, 0)):
+        assert (await bulk(api, "cancel", 200, dry_run=True, **filter))["matching"] == matching, filter
+    chosen = {"model": "digits@1", "owner": "default", "kind": "prediction", "pool": "default", "since": other["created_at"]}
+    action = await bulk(api, "cancel", **chosen)
+    assert action["filter"] == chosen
+    assert (await completed(api, action))["done"] == 1
+    assert await states(api, kept, other["id"], later) == ["queued", "queued", "cancelled"]
+
+
 async def test_a_dry_run_counts_and_changes_nothing(api: httpx.AsyncClient, worker: Worker) -> None:
     dead = await die(api, worker)
     id = await submit(api)
@@ -88,7 +107,7 @@ async def test_a_dry_run_counts_and_changes_nothing(api: httpx.AsyncClient, work
     assert (await api.get("/v1/bulk-actions")).json() == {"items": [], "next": None}
 
 
-@pytest.mark.parametrize("verb", ["cancel", "replay"])
+@pytest.mark.parametrize("verb", ["cancel", "replay", "discard"])
 async def test_a_forgotten_filter_is_refused(api: httpx.AsyncClient, verb: str) -> None:
     problem = await bulk(api, verb, 422)
     assert (problem["code"], problem["errors"][0]["pointer"]) == ("invalid_input", "/all")
@@ -111,6 +130,31 @@ async def test_a_refused_letter_is_kept_and_says_why(api: httpx.AsyncClient, wor
     assert [letter["id"] for letter in (await api.get("/v1/dead-letters")).json()["items"]] == [id]
 
 
+async def test_all_dead_letters_of_a_cause_are_discarded_and_others_kept(
+    api: httpx.AsyncClient, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LOOKED_AT", 2)
+    kept = await submit(api)
+    worker.finish(worker.take(), Outcome(kept, error=InvalidOutput("its shape is wrong")))
+    for _ in range(3):
+        await die(api, worker)
+    assert await bulk(api, "discard", 200, error="prediction_failed", dry_run=True) == {"matching": 3, "complete": True}
+    action = await bulk(api, "discard", error="prediction_failed")
+    ended = await completed(api, action)
+    assert (ended["action"], ended["matching"], ended["done"], ended["skipped"]) == ("discard", 3, 3, 0)
+    assert [letter["id"] for letter in (await api.get("/v1/dead-letters")).json()["items"]] == [kept]
+
+
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+async def test_letters_that_are_newer_than_the_action_are_kept(api: httpx.AsyncClient, worker: Worker, verb: str) -> None:
+    action = await bulk(api, verb, all=True)
+    await completed(api, action)
+    newer = await die(api, worker)
+    repeat(worker, action)
+    await completed(api, action)
+    assert [letter["id"] for letter in (await api.get("/v1/dead-letters")).json()["items"]] == [newer]
+
+
 async def test_a_long_list_is_worked_off_part_by_part(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "LOOKED_AT", 2)
     ids = [await submit(api) for _ in range(5)]
@@ -125,9 +169,7 @@ async def test_a_step_that_is_repeated_cancels_nothing_newer(api: httpx.AsyncCli
     action = await bulk(api, "cancel", all=True)
     await completed(api, action)
     newer = await submit(api)
-    worker.client.hset(keys.bulk_action(action["id"]), "progress", b'["running",null,0,0,null,null]')
-    worker.client.zadd(keys.RECONCILE, {f"{PARENT}:{action['id']}": 0})
-    worker.client.publish(keys.RECONCILE_DUE, "due")
+    repeat(worker, action)
     await completed(api, action)
     assert await states(api, newer) == ["queued"]
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -13,8 +14,10 @@ import pytest
 import redis
 
 from app.core.deliveries import Outcome
+from app.core.errors import PredictionFailed
 from app.core.jobs import new_id
 from app.core.tensors import Tensor
+from app.core.timestamps import rfc3339
 from app.store import keys
 from app.store.jobs import LISTED_RESULT_BYTES, LOOKED_AT
 from app.store.records import FIELDS, decode, encode_spec
@@ -70,7 +73,7 @@ async def test_a_filter_that_matches_nothing_costs_few_round_trips(api: httpx.As
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-@pytest.mark.parametrize("query", ["", "model=rare", "state=failed", "model=rare&state=failed"])
+@pytest.mark.parametrize("query", ["", "model=rare", "state=failed", "model=rare@1&state=failed"])
 async def test_pages_list_what_matches_once_and_in_order(api: httpx.AsyncClient, worker: Worker, query: str, limit: int) -> None:
     """Some records have expired, some are broken, and some are of others."""
     expected, every = list[str](), list[str]()
@@ -100,6 +103,43 @@ async def test_pages_list_what_matches_once_and_in_order(api: httpx.AsyncClient,
             break
         assert pages < 1000
     assert seen == sorted(left, key=times.__getitem__, reverse=True)
+
+
+async def test_each_filter_selects_the_jobs_that_match(api: httpx.AsyncClient, worker: Worker, wine: dict[str, Any]) -> None:
+    failed = (await api.post("/v1/jobs", json={"model": "wine", "inputs": [wine]})).json()["id"]
+    worker.finish(worker.take(), Outcome(failed, error=PredictionFailed("it raised")))
+    chosen = (await api.put("/v1/jobs/order-4711", json={"model": "digits", "inputs": [[0.0] * 64]})).json()
+    for query, expected in {
+        "error=prediction_failed": [failed],
+        "error=worker_lost": [],
+        "kind=prediction": ["order-4711", failed],
+        "kind=pipeline": [],
+        "pool=default": ["order-4711", failed],
+        "pool=gpu": [],
+        "id_prefix=order-": ["order-4711"],
+        f"id_prefix={failed[:20]}": [failed],
+        f"since={chosen['created_at']}": ["order-4711"],
+        "until=2026-01-01T00:00:00Z": [],
+        "owner=default&kind=prediction&error=prediction_failed": [failed],
+        "owner=nobody": [],
+    }.items():
+        listed = (await api.get(f"/v1/jobs?{query}")).json()
+        assert ([job["id"] for job in listed["items"]], listed["next"]) == (expected, None), query
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+async def test_pages_end_with_the_span_of_time(api: httpx.AsyncClient, worker: Worker, limit: int) -> None:
+    ids = fill(worker.client, 12)
+    times = [worker.client.zscore(keys.JOBS, id) for id in ids]
+    span = "&".join(f"{name}={quote(rfc3339(times[at]) or '')}" for name, at in (("since", 3), ("until", 9)))
+    seen, cursor = list[str](), ""
+    while cursor is not None:
+        page = (await api.get(f"/v1/jobs?limit={limit}&{span}" + (f"&cursor={cursor}" if cursor else ""))).json()
+        seen += [job["id"] for job in page["items"]]
+        cursor = page["next"]
+    # The times of the query have milliseconds, those of the jobs have microseconds.
+    assert set(ids[4:9]) <= set(seen) <= set(ids[3:10])
+    assert seen == sorted(seen, key=ids.index, reverse=True)
 
 
 async def behind(api: httpx.AsyncClient, wine: dict[str, Any], count: int) -> None:

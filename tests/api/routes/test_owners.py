@@ -52,6 +52,19 @@ async def test_a_list_has_the_jobs_of_its_owner_only(owners: Owners) -> None:
     assert (await owners.b("GET", f"/v1/jobs?cursor={first}"))["items"] == []
 
 
+async def test_only_who_sees_all_owners_lists_the_jobs_of_another(owners: Owners) -> None:
+    first, second = (await owners.a.submit())["id"], (await owners.b.submit())["id"]
+    assert [job["id"] for job in (await owners.operator("GET", "/v1/jobs?owner=b"))["items"]] == [second]
+    assert [job["id"] for job in (await owners.a("GET", "/v1/jobs?owner=a"))["items"]] == [first]
+    assert (await owners.a("GET", "/v1/jobs?owner=b", 403))["code"] == "scope_missing"
+    await owners.a("POST", "/v1/bulk-actions/cancel", 403, json={"owner": "b"})
+
+
+async def test_an_id_that_an_owner_chose_is_found_by_its_beginning(owners: Owners) -> None:
+    await owners.a.put("order-4711")
+    assert [job["id"] for job in (await owners.a("GET", "/v1/jobs?id_prefix=order"))["items"]] == ["order-4711"]
+
+
 async def test_an_operator_reads_and_cancels_the_jobs_of_all_owners(owners: Owners) -> None:
     id = (await owners.a.submit())["id"]
     assert (await owners.operator("GET", f"/v1/jobs/{id}"))["owner"] == "a"

@@ -235,6 +235,7 @@ def bulk(verb: str) -> Case:
 
 case("cancel_v1_bulk_actions_cancel_post")(bulk("cancel"))
 case("replay_v1_bulk_actions_replay_post")(bulk("replay"))
+case("discard_v1_bulk_actions_discard_post")(bulk("discard"))
 
 
 @case("create_v1_schedules_post")

@@ -46,7 +46,7 @@ def test_a_summary_has_no_code_because_the_page_shows_it_as_plain_text(document:
 def test_a_description_keeps_its_backticks(document: Any) -> None:
     """One that the page would show as plain words would lack its code."""
     descriptions = {name: operation["description"] for name, operation in operations(document)}
-    assert descriptions["GET /v1/jobs"] == "`next` is the cursor of the next page, null on the last."
+    assert descriptions["GET /v1/bulk-actions"] == "`next` is the cursor of the next page, null on the last."
     assert [name for name, text in descriptions.items() if text.count("`") % 2] == []
 
 

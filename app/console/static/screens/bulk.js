@@ -5,8 +5,8 @@ import { call, query, useResource } from "../api.js";
 import { count } from "../format.js";
 import { Action, State } from "../ui.js";
 
-const NOUNS = { cancel: "jobs", replay: "dead letters" };
-const DONE = { cancel: "cancelled", replay: "replayed" };
+const NOUNS = { cancel: "jobs", replay: "dead letters", discard: "dead letters" };
+const DONE = { cancel: "cancelled", replay: "replayed", discard: "discarded" };
 const SHOWN_S = 60;
 let changed = () => {};
 
@@ -21,7 +21,7 @@ const body = (filter) => (given(filter).length ? Object.fromEntries(given(filter
 
 /**
  * A button that starts a bulk action, after a dialog that says how much matches.
- * @param {{label: string, verb: "cancel" | "replay", filter: Record<string, any>, confirm: string, options?: any, danger?: boolean, disabled?: boolean,
+ * @param {{label: string, verb: "cancel" | "replay" | "discard", filter: Record<string, any>, confirm: string, options?: any, danger?: boolean, disabled?: boolean,
  *   children?: any}} properties
  */
 export function Bulk({ label, verb, filter, confirm, options = {}, danger, disabled, children }) {
@@ -47,7 +47,7 @@ function Count({ verb, filter }) {
 /** Bulk actions that run, or have just ended. */
 export function BulkProgress() {
   const [busy, setBusy] = useState(false);
-  const actions = useResource(`v1/bulk-actions${query({ limit: 5 })}`, busy ? 1 : 10);
+  const actions = useResource(`v1/bulk-actions${query({ limit: 5 })}`, busy ? 2 : 10);
   changed = actions.reload;
   const recent = (action) => action.state === "running" || Date.now() - new Date(action.finished_at).getTime() < SHOWN_S * 1000;
   const shown = (actions.data?.items ?? []).filter(recent);

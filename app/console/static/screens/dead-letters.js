@@ -1,10 +1,10 @@
 // @ts-check
 /** Dead letters: jobs that failed for good, by their cause. Replay or discard all that the filters match. */
 import { html, useState } from "../lib.js";
-import { call, query, useResource } from "../api.js";
+import { query, useResource } from "../api.js";
 import { count } from "../format.js";
 import { go, link } from "../router.js";
-import { Action, Failure, Head, List, Loading, Pager, Time, toast } from "../ui.js";
+import { Failure, Head, List, Loading, Pager, Time } from "../ui.js";
 import { Bulk, BulkProgress } from "./bulk.js";
 
 const COLUMNS = [
@@ -34,38 +34,20 @@ export function DeadLetters({ search }) {
   const groups = useResource(`v1/dead-letters/groups${query(wanted)}`, 15);
   const [target, setTarget] = useState("");
   const letters = useResource(`v1/dead-letters${query({ limit: 50, ...wanted, cursor: search.cursor })}`, search.cursor ? 0 : 5);
-  const [progress, setProgress] = useState("");
   const filter = (event) => {
     event.preventDefault();
     const fields = event.target.elements;
     go(link(["dead-letters"], { model: fields.model.value.trim(), error: fields.error.value.trim() }));
   };
-  const every = Object.values(wanted).some(Boolean) ? wanted : { all: "true" };
-  const discard = async () => {
-    let gone = 0;
-    let cursor;
-    do {
-      const page = await call("DELETE", `v1/dead-letters${query({ ...every, limit: 1000, cursor })}`);
-      gone += page.discarded;
-      setProgress(`${gone} discarded`);
-      cursor = page.next;
-    } while (cursor);
-    await Promise.all([letters.reload(), groups.reload()]);
-    setProgress("");
-    toast(`${count(gone)} dead letters were discarded.`);
-  };
   const [group] = search.fingerprint ? (groups.data?.items ?? []) : [];
-  const filters = [search.model && `model ${search.model}`, search.error && `error ${search.error}`, group && `cause ${cause(group)}`].filter(Boolean);
-  const known = groups.data?.items.reduce((sum, each) => sum + each.count, 0);
-  const matching = `${count(known)}${groups.data?.complete === false ? " or more" : ""}, ${filters.join(" and ") || "no filter"}`;
   const none = !letters.data?.items.length;
   return html`<${Head} title="Dead letters">
       <${Bulk} label="Replay all that match" disabled=${none} verb="replay" filter=${wanted} options=${target.trim() ? { to: target.trim() } : {}}
         confirm="Each becomes a new job with the same input. The server continues if you close this page.">
         <label for="target">Replay with another model or version</label>
         <input id="target" value=${target} placeholder="The same version" onInput=${(event) => setTarget(event.target.value)} autocomplete="off" /><//>
-      <${Action} label="Discard all that match" danger disabled=${none} act=${discard} confirm=${`They are deleted with their input for good (${matching}).`}>
-        <p role="status">${progress}</p><//>
+      <${Bulk} label="Discard all that match" danger disabled=${none} verb="discard" filter=${wanted}
+        confirm="They are deleted with their input for good. The server continues if you close this page." />
     <//>
     <${BulkProgress} />
     <form class="chips" role="search" onSubmit=${filter}>

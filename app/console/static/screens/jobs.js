@@ -6,13 +6,13 @@ import { count, duration } from "../format.js";
 import { go, link } from "../router.js";
 import { Failure, Head, List, Loading, Pager, State, Time } from "../ui.js";
 import { Bulk, BulkProgress } from "./bulk.js";
+import { JobFilters, filtersOf } from "./job-filters.js";
 import { may } from "./permissions.js";
 
-const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
 const OPEN = [undefined, "queued", "running"];
 const EVERY_S = 3;
 const LIMIT = 50;
-const ID = /^[0-9a-f]{32}(-\d+)?$/;
+const NONE_YET = "No job matches among the last 1,000 that were looked at. Older ones may.";
 
 const COLUMNS = [
   { name: "State", show: (job) => html`<${State} value=${job.state} />` },
@@ -35,44 +35,33 @@ export function subject(job) {
 export function Jobs({ search, session }) {
   const [shown, setShown] = useState([]);
   const [live, setLive] = useState(true);
-  const path = `v1/jobs${query({ limit: LIMIT, state: search.state, model: search.model, cursor: search.cursor })}`;
+  const filters = filtersOf(search);
+  const path = `v1/jobs${query({ limit: LIMIT, ...filters, cursor: search.cursor })}`;
   const jobs = useResource(path, live && !search.cursor ? EVERY_S : 0);
   useEffect(() => setShown([]), [path]);
   useFollowing(jobs.data, shown, setShown);
   const rows = shown.length || !jobs.data ? shown : jobs.data.items;
   const ids = new Set(rows.map((job) => job.id));
   const unseen = jobs.data ? jobs.data.items.filter((job) => !ids.has(job.id) && job.id > (rows[0]?.id ?? "")) : [];
-  const filter = (change) => go(link(["jobs"], { state: search.state, model: search.model, ...change, cursor: undefined }));
-  const find = (event) => {
-    event.preventDefault();
-    const text = event.target.elements.text.value.trim();
-    if (ID.test(text)) go(link(["jobs", text]));
-    else filter({ model: text });
-  };
+  const { error, ...cancelled } = filters;
+  const letters = { model: filters.model, error };
+  const deadLettersOnly = query(filters) === query({ state: "failed", ...letters });
   return html`<${Head} title="Jobs">
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>${live ? "Pause updates" : "Resume updates"}</button>
-      ${OPEN.includes(search.state) && may(session, "predict") && html`<${Bulk} label="Cancel all that match" danger verb="cancel" filter=${{ model: search.model, state: search.state }}
+      ${OPEN.includes(search.state) && !error && may(session, "predict") && html`<${Bulk} label="Cancel all that match" danger verb="cancel" filter=${cancelled}
         confirm="Jobs that run are interrupted. Those that have ended stay as they are. The server continues if you close this page." />`}
-      ${search.state === "failed" && may(session, "operate") && html`<${Bulk} label="Replay all that match" verb="replay" filter=${{ model: search.model }}
+      ${deadLettersOnly && may(session, "operate") && html`<${Bulk} label="Replay all that match" verb="replay" filter=${letters}
         confirm="Each dead letter becomes a new job with the same input. Failed jobs without a dead letter are left out." />`}
     <//>
     <${BulkProgress} />
-    <div class="chips" role="group" aria-label="State">
-      <button type="button" class="chip" aria-pressed=${!search.state} onClick=${() => filter({ state: undefined })}>all</button>
-      ${STATES.map((state) => html`<button type="button" class="chip" aria-pressed=${search.state === state} onClick=${() => filter({ state })}>${state}</button>`)}
-      <form onSubmit=${find} role="search">
-        <label class="hidden" for="search">Model, or ID of a job</label>
-        <input id="search" data-search name="text" placeholder="Model, or ID of a job" autocomplete="off" />
-      </form>
-      ${search.model && html`<button type="button" class="chip" aria-pressed="true" onClick=${() => filter({ model: undefined })}>model: ${search.model} ✕</button>`}
-    </div>
+    <${JobFilters} search=${search} />
     <${Loading} resource=${jobs} />
     ${jobs.data &&
     html`<${Failure} error=${jobs.error} />
       <div role="status" aria-live="polite">
         ${unseen.length > 0 && html`<p><button type="button" onClick=${() => setShown(jobs.data.items)}>Show ${unseen.length}${unseen.length === LIMIT ? " or more" : ""} new jobs</button></p>`}
       </div>
-      <${List} label="Jobs" columns=${COLUMNS} items=${rows} id=${(job) => job.id} empty="No job matches." />
+      <${List} label="Jobs" columns=${COLUMNS} items=${rows} id=${(job) => job.id} empty=${jobs.data.next ? NONE_YET : "No job matches."} />
       <${Pager} cursor=${search.cursor} next=${jobs.data.next} go=${(cursor) => go(link(["jobs"], { ...search, cursor }))} />`}`;
 }
 
