@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli import drift, publish
+from celeriac_cli import drift, publish, push
 from celeriac_cli.options import JSON, URL
 
 app = typer.Typer(help="List, show, publish, promote, follow, compare, pause and resume models.", no_args_is_help=True)
 app.command()(publish.publish)
 app.command()(publish.promote)
 app.command()(publish.follow)
+app.command()(push.push)
+app.command()(push.pull)
 app.command()(drift.drift)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 

@@ -25,6 +25,7 @@ from tests.client.environments import Environment, clean
 from tests.code import GREETING
 from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, Moody
+from tests.registries import running_registry
 from tests.running import wait_until_ready
 from tests.system.conftest import Installation
 
@@ -135,6 +136,12 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert "laptop@champion is now 1" in celeriac("models", "promote", "laptop", "1", "--alias", "champion").out
     follow = celeriac("models", "follow", "wine", "--from", "models:/wine@champion", "--once", exit=Exit.USAGE)
     assert "MLFLOW_TRACKING_URI is not set" in follow.err
+    with running_registry() as registry:
+        reference = f"oci://{registry}/acme/carried:1"
+        celeriac("models", "push", "./greeting", reference, "--plain-http")
+        assert "carried@production is now 1" in celeriac("models", "pull", reference, "--plain-http", "--alias", "production").out
+        digest = celeriac("models", "push", "./greeting", reference, "--plain-http", "--json").json["digest"]
+        assert celeriac("models", "show", "carried@1", "--json").json["description"] == reference.replace(":1", f"@{digest}")
     assert "default" in celeriac("pools", words=1).out
     for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
         assert celeriac("pools", command, "training", "--json").json["state"] == state
