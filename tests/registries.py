@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -47,7 +49,7 @@ def _answers(host: str) -> bool:
 
 
 class Guard:
-    """Passes requests on to a registry, if they have credentials. It gives out a token for them, or checks them itself.
+    """Passes requests on to a registry, if they have credentials. It gives out tokens for reading and writing, or checks a password.
 
     Attributes:
         scheme: how it asks, `bearer` or `basic`.
@@ -68,13 +70,15 @@ class Guard:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 given = self.headers.get("authorization")
                 if self.path.startswith("/token"):
-                    self.reply(200, b'{"token": "t1"}') if given == BASIC else self.reply(401, b"{}")
+                    scope = parse_qs(urlsplit(self.path).query)["scope"][0]
+                    self.reply(200, json.dumps({"token": scope}).encode()) if given == BASIC else self.reply(401, b"{}")
                     return
-                if given != ("Bearer t1" if guard.scheme == "bearer" else BASIC):
-                    realm = (
-                        f'Bearer realm="http://{guard.host}/token",service="r",scope="s"' if guard.scheme == "bearer" else 'Basic realm="r"'
-                    )
-                    self.reply(401, b'{"errors": [{"code": "UNAUTHORIZED", "message": "log in"}]}', {"www-authenticate": realm})
+                # A token for writing reads, too.
+                tokens = ["push"] if body or self.command == "POST" else ["pull", "push"]
+                if given not in ([f"Bearer {token}" for token in tokens] if guard.scheme == "bearer" else [BASIC]):
+                    bearer = f'Bearer realm="http://{guard.host}/token",service="r",scope="{tokens[0]}"'
+                    challenge = {"www-authenticate": bearer if guard.scheme == "bearer" else 'Basic realm="r"'}
+                    self.reply(401, b'{"errors": [{"code": "UNAUTHORIZED", "message": "log in"}]}', challenge)
                     return
                 if body:
                     guard.bodies.append(self.path.partition("?")[0])

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from celeriac._rows import rows_of
 
-_FILES: Final = {
+FILES: Final = {
     ".skops": "model.skops",
     ".joblib": "model.joblib",
     ".pkl": "model.joblib",
@@ -90,9 +90,9 @@ def files_of(model: str | os.PathLike[str]) -> Iterator[tuple[str, Path]]:
     if not path.exists():
         raise ValueError(f"{path} does not exist.")
     if not path.is_dir():
-        if path.suffix.lower() not in _FILES:
-            raise ValueError(f"{path.name} is not in a supported format. Use a folder, or a file with {', '.join(_FILES)}.")
-        yield _FILES[path.suffix.lower()], path
+        if path.suffix.lower() not in FILES:
+            raise ValueError(f"{path.name} is not in a supported format. Use a folder, or a file with {', '.join(FILES)}.")
+        yield FILES[path.suffix.lower()], path
         return
     for at, folders, names in os.walk(path, followlinks=True):
         folders[:] = sorted(name for name in folders if name != _CACHE and not name.startswith("."))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any, Final, Self
 
 from celeriac_cli.errors import CLIError, Exit
 from celeriac_cli.oci import DIGEST, MANIFEST, Registry, digest_of
+from celeriac_cli.unpacking import MAX_BYTES, MAX_FILES, UntrustedFolder
 
 _ARTIFACT: Final = "application/vnd.cncf.model.manifest.v1+json"
 _CONFIG: Final = "application/vnd.cncf.model.config.v1+json"
@@ -36,9 +36,6 @@ _FORMATS: Final = {
     "model.cbm": "catboost",
 }
 """File of a model that can be served -> its format."""
-_MAX_FILES: Final = 10_000
-_MAX_BYTES: Final = 64 << 30
-_BLOCK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +163,8 @@ def read(registry: Registry) -> Package:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CLIError(f"{what} is not a model of ModelPack ({type(error).__name__}: {error}).", Exit.USAGE) from None
     package = Package(digest, str(name or registry.reference.name), layers)
-    if len(layers) > _MAX_FILES or package.size > _MAX_BYTES:
-        raise CLIError(f"{what} has more than {_MAX_FILES} files or {_MAX_BYTES} bytes.", Exit.USAGE)
+    if len(layers) > MAX_FILES or package.size > MAX_BYTES:
+        raise CLIError(f"{what} has more than {MAX_FILES} files or {MAX_BYTES} bytes.", Exit.USAGE)
     for layer in layers:
         if not _LAYER.fullmatch(layer.media_type):
             raise CLIError(f"{what} has a layer of the type {layer.media_type}, which this command does not read.", Exit.USAGE)
@@ -183,7 +180,7 @@ def pull(registry: Registry, package: Package, folder: Path, show: Callable[[int
         arrived += size
         show(arrived, package.size)
 
-    room = _Room(folder)
+    room = UntrustedFolder(folder)
     for layer in package.layers:
         match = _LAYER.fullmatch(layer.media_type)
         if match and match["form"] == "raw":
@@ -193,53 +190,6 @@ def pull(registry: Registry, package: Package, folder: Path, show: Callable[[int
             archive = Path(beside) / "layer"
             registry.download(layer.digest, layer.size, archive, add)
             room.unpack(archive)
-
-
-class _Room:
-    """The folder of a pulled model, and how much may still be written into it. Names come from the registry, so they are not trusted."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files = _MAX_FILES
-        self._bytes = _MAX_BYTES
-
-    def place(self, name: str, size: int) -> Path:
-        """Return where a new file belongs, in a folder that exists. Raises CLIError if that is outside, taken, or too large."""
-        parts = name.removeprefix("./").split("/")
-        if any(part in ("", ".", "..") for part in parts) or any(character in name for character in "\0\\:"):
-            raise CLIError(f"The model has a file {name!r}, which is not a path inside of its folder.", Exit.FAILED)
-        self._files -= 1
-        self._bytes -= size
-        if self._files < 0 or self._bytes < 0:
-            raise CLIError(f"The model has more than {_MAX_FILES} files or {_MAX_BYTES} bytes.", Exit.USAGE)
-        path = self._folder.joinpath(*parts)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise _twice(name) from None
-        if path.exists():
-            raise _twice(name)
-        return path
-
-    def unpack(self, archive: Path) -> None:
-        """Write the files of a tar archive. Raises CLIError."""
-        try:
-            with tarfile.open(archive) as tar:
-                for member in tar:
-                    if member.isdir():
-                        continue
-                    content = tar.extractfile(member) if member.isreg() else None
-                    if content is None:
-                        raise CLIError(f"The model has an entry {member.name!r} that is not a file or folder.", Exit.FAILED)
-                    with self.place(member.name, member.size).open("xb") as file:
-                        while block := content.read(_BLOCK):
-                            file.write(block)
-        except (tarfile.TarError, EOFError, ValueError) as error:
-            raise CLIError(f"A layer of the model is not a tar archive ({error}).", Exit.FAILED) from None
-
-
-def _twice(name: str) -> CLIError:
-    return CLIError(f"The model has {name!r} twice, or as a file and a folder.", Exit.FAILED)
 
 
 def _encode(value: dict[str, Any]) -> bytes:

@@ -216,7 +216,7 @@ def test_layers_of_other_tools_are_unpacked(registry: str, tmp_path: Path, mode:
         ([(f"{LAYER}.raw", "a", b"x"), (f"{LAYER}.raw", "a/b", b"y")], "has 'a/b' twice, or as a file and a folder"),
         ([(f"{LAYER}.tar", "", archive("../escape", b"x"))], "which is not a path inside of its folder"),
         ([(f"{LAYER}.tar", "", archive("link", b"", kind=tarfile.SYMTYPE))], "has an entry 'link' that is not a file or folder"),
-        ([(f"{LAYER}.tar", "", b"not an archive")], "A layer of the model is not a tar archive"),
+        ([(f"{LAYER}.tar", "", b"not an archive")], "The model is not a tar archive, or is damaged"),
         ([(f"{LAYER}.tar+zstd", "", b"x")], "has a layer of the type application/vnd.cncf.model.weight.v1.tar+zstd"),
     ],
     ids=["parent", "absolute", "unnamed", "twice", "below a file", "parent in tar", "link in tar", "no tar", "zstd"],

@@ -140,6 +140,8 @@ def test_models_and_pools(celeriac: Laptop) -> None:
         reference = f"oci://{registry}/acme/carried:1"
         celeriac("models", "push", "./greeting", reference, "--plain-http")
         assert "carried@production is now 1" in celeriac("models", "pull", reference, "--plain-http", "--alias", "production").out
+        (celeriac.folder / "models.yaml").write_text(f"models: [{{name: carried, from: '{reference}', plain_http: true}}]")
+        assert celeriac("models", "sync", "models.yaml").out == "Nothing to change: 1 models.\n"
         digest = celeriac("models", "push", "./greeting", reference, "--plain-http", "--json").json["digest"]
         assert celeriac("models", "show", "carried@1", "--json").json["description"] == reference.replace(":1", f"@{digest}")
     assert "default" in celeriac("pools", words=1).out
