@@ -160,7 +160,7 @@ def read(registry: Registry) -> Package:
             raise ValueError(f"{config['digest']!r} is not a digest")
         layers = tuple(map(Layer.parse, manifest["layers"]))
         name = json.loads(registry.document(config["digest"]))["descriptor"].get("name")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CLIError(f"{what} is not a model of ModelPack ({type(error).__name__}: {error}).", Exit.USAGE) from None
     package = Package(digest, str(name or registry.reference.name), layers)
     if len(layers) > MAX_FILES or package.size > MAX_BYTES:

@@ -75,10 +75,15 @@ def pull(
 
     source = oci.Reference.parse(reference)
     with tempfile.TemporaryDirectory(prefix="celeriac-") as folder:
-        with oci.connected(source, plain_http=plain_http) as registry:
-            package = modelpack.read(registry)
-            with ProgressBar(not json, source.name, "bytes") as bar:
-                modelpack.pull(registry, package, Path(folder), bar.show)
+        try:
+            with oci.connected(source, plain_http=plain_http) as registry:
+                package = modelpack.read(registry)
+                with ProgressBar(not json, source.name, "bytes") as bar:
+                    modelpack.pull(registry, package, Path(folder), bar.show)
+        except OSError as error:
+            raise CLIError(
+                f"The model cannot be written to {folder} ({error.strerror}). Set TMPDIR to another folder.", Exit.FAILED
+            ) from None
         send(
             name or package.name, Path(folder), None, version=version, alias=alias, description=source.pinned(package.digest), format=None,
             wait_s=timeout if wait else 0, json=json, url=url,

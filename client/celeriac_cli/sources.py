@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,10 @@ _SHA256: Final = re.compile("[0-9a-f]{64}")
 _IDENTITY: Final = re.compile(r"(?:oci|https?|s3|gs|az)://\S+@sha256:[0-9a-f]{64}|models:/[^/\s]+/[0-9]+")
 _BUCKETS: Final = ("s3", "gs", "az")
 _TIMEOUT_S: Final = 60.0
-_BLOCK: Final = 4 << 20
+_BLOCK: Final = 16 << 20
+_OPTIONS: Final = {"connect_timeout": "5s", "timeout": "60s", "allow_http": True}
+"""Of a bucket. The endpoint that the environment names decides about TLS."""
+_RETRIES: Final = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,12 @@ def _object(scheme: str, bucket: str, path: str) -> Iterator[bytes]:
         raise CLIError(f"{scheme}:// needs the package obstore: pip install obstore.", Exit.USAGE) from None
     place = f"{scheme}://{bucket}{path}"
     try:
-        store = import_module("obstore.store").from_url(f"{scheme}://{bucket}", client_options={"allow_http": True})
-        yield from map(bytes, obstore.get(store, path.strip("/")).stream(min_chunk_size=_BLOCK))
+        store = import_module("obstore.store").from_url(f"{scheme}://{bucket}", client_options=_OPTIONS, retry_config=_RETRIES)
+        key = path.strip("/")
+        size = obstore.head(store, key)["size"]
+        # In blocks, because the timeout is for a whole request, and each block is retried.
+        for start in range(0, size, _BLOCK):
+            yield bytes(obstore.get_range(store, key, start=start, end=min(start + _BLOCK, size)))
     except FileNotFoundError:
         raise CLIError(f"{place} does not exist.", Exit.NOT_FOUND) from None
     except import_module("obstore.exceptions").BaseError as error:

@@ -15,6 +15,7 @@ from celeriac_cli.publish import WAIT_S, Timeout, described, served
 
 if TYPE_CHECKING:
     from celeriac import Client
+    from celeriac_cli.sources import Origin
 
 _MAX_BYTES: Final = 1 << 20
 _FIELDS: Final = {"models", "prune"}
@@ -84,7 +85,7 @@ def sync(
             failures.append(error)
             changes.append(Change(entry.name, "failed", None, error.sentence))
     if prune and not failures and not dry_run:
-        changes += _prune(changes, url)
+        changes = [*changes, *_prune(changes, url)]
     if json:
         show.print_json([asdict(change) for change in changes])
     else:
@@ -143,7 +144,7 @@ def _apply(entry: Entry, wait_s: float, url: str, *, dry_run: bool) -> Change:
     return Change(entry.name, change, version, detail)
 
 
-def _publish(client: Client, entry: Entry, origin: Any) -> str:
+def _publish(client: Client, entry: Entry, origin: Origin) -> str:
     with tempfile.TemporaryDirectory(prefix="celeriac-") as folder:
         try:
             path = origin.fetch(Path(folder))

@@ -17,6 +17,7 @@ from celeriac_cli import modelpack, oci
 from celeriac_cli.errors import CLIError, Exit
 
 from tests.cli.conftest import Celeriac, Stranger
+from tests.disks import Disk
 from tests.registries import BASIC, Guard, running_registry
 from tests.tools import need
 
@@ -226,6 +227,15 @@ def test_a_model_that_would_leave_its_folder_is_refused(
 ) -> None:
     ended = celeriac("models", "pull", put(registry, layers), "--plain-http")
     assert (ended.exit in (1, 2), says in ended.err) == (True, True), ended.err
+
+
+def test_a_full_disk_ends_the_command(celeriac: Celeriac, registry: str, folder: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert celeriac("models", "push", str(folder), f"oci://{registry}/acme/large:1", "--plain-http").exit == 0
+    monkeypatch.setattr("tempfile.tempdir", str(disk.folder))
+    disk.fill(64 << 10)
+    ended = celeriac("models", "pull", f"oci://{registry}/acme/large:1", "--plain-http")
+    assert (ended.exit, "(No space left on device). Set TMPDIR to another folder." in ended.err) == (1, True), ended.err
+    assert not list(disk.folder.iterdir())
 
 
 def test_an_image_is_not_a_model(celeriac: Celeriac, registry: str) -> None:
