@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from celeriac._rows import rows_of
 
-_FILES: Final = {
+FILES: Final = {
     ".skops": "model.skops",
     ".joblib": "model.joblib",
     ".pkl": "model.joblib",
@@ -71,7 +71,8 @@ def packed(model: Any, *, sample: Any = None, metrics: Mapping[str, float] | Non
         path = Path(folder) / "archive.tar"
         # Links are followed: the server refuses them.
         with tarfile.open(path, "w", dereference=True) as tar:
-            for name, file in _files(model, format, Path(folder)):
+            files = files_of(model) if isinstance(model, str | os.PathLike) else [_saved(model, format, Path(folder))]
+            for name, file in files:
                 tar.add(file, name, recursive=False)
             if added := _added(sample, metrics):
                 content = json.dumps(added, allow_nan=False).encode()
@@ -83,17 +84,15 @@ def packed(model: Any, *, sample: Any = None, metrics: Mapping[str, float] | Non
         yield Archive(path, digest)
 
 
-def _files(model: Any, format: str | None, folder: Path) -> Iterator[tuple[str, Path]]:
-    if not isinstance(model, str | os.PathLike):
-        yield _saved(model, format, folder)
-        return
+def files_of(model: str | os.PathLike[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a model, each with its path in an archive. Raises ValueError if the path cannot be published."""
     path = Path(model)
     if not path.exists():
         raise ValueError(f"{path} does not exist.")
     if not path.is_dir():
-        if path.suffix.lower() not in _FILES:
-            raise ValueError(f"{path.name} is not in a supported format. Use a folder, or a file with {', '.join(_FILES)}.")
-        yield _FILES[path.suffix.lower()], path
+        if path.suffix.lower() not in FILES:
+            raise ValueError(f"{path.name} is not in a supported format. Use a folder, or a file with {', '.join(FILES)}.")
+        yield FILES[path.suffix.lower()], path
         return
     for at, folders, names in os.walk(path, followlinks=True):
         folders[:] = sorted(name for name in folders if name != _CACHE and not name.startswith("."))

@@ -129,15 +129,14 @@ def follow(
 
 def _take_over(registry: Registry, registered: str, version: str, *, name: str, alias: str, wait_s: float, url: str) -> None:
     """Let an alias point to the version that has the files of a registered model, which is published if there is none."""
-    from celeriac_cli import show
+    from celeriac_cli import mlflow, show
     from celeriac_cli.api import connect
-    from celeriac_cli.mlflow import described, downloaded
 
-    description = described(registered, version)
+    description = mlflow.described(registered, version)
     with connect(url) as client:
-        present = _described(client, name, description)
+        present = described(client, name, description)
     if present is None:
-        with downloaded(registry, registered, version) as folder:
+        with mlflow.downloaded(registry, registered, version) as folder:
             send(
                 name, folder, None, version=None, alias=alias, description=description, format=None, wait_s=wait_s, json=False, url=url,
             )  # fmt: skip
@@ -148,7 +147,7 @@ def _take_over(registry: Registry, registered: str, version: str, *, name: str, 
         show.out().print(served(client, name, present, alias, wait_s))
 
 
-def _described(client: Client, name: str, description: str) -> str | None:
+def described(client: Client, name: str, description: str) -> str | None:
     """Return the newest version of a model that has a description, or None."""
     from celeriac import NotFoundError
 

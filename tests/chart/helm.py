@@ -67,7 +67,8 @@ def pods(example: str = "small", **values: Any) -> dict[str, Object]:
     """Name of its owner -> the specification of a pod, for every pod."""
     specs = {}
     for o in objects(example, **values):
-        spec = o["spec"] if o["kind"] == "Pod" else o.get("spec", {}).get("template", {}).get("spec")
+        owner = o["spec"]["jobTemplate"] if o["kind"] == "CronJob" else o
+        spec = o["spec"] if o["kind"] == "Pod" else owner.get("spec", {}).get("template", {}).get("spec")
         if spec:
             specs[o["metadata"]["name"]] = spec
     return specs

@@ -24,8 +24,8 @@ CLASSES: Final = {
     CLIError.__name__,
 }
 FIELDS: Final = (
-    "b64", "body", "datatype", "decimal", "delimiter", "each", "header", "inputs", "load", "method", "name", "output", "parameters",
-    "predict", "quote", "shape", "steps", "stream", "when",
+    "b64", "body", "datatype", "decimal", "delimiter", "each", "header", "inputs", "load", "method", "models", "name", "output", "parameters",
+    "predict", "prune", "quote", "sha256", "shape", "steps", "stream", "when",
 )  # fmt: skip
 """Fields, functions and programs that a message may begin with, as users write them. Those with an underscore need no entry."""
 PROGRAMS: Final = ("redis-server",)

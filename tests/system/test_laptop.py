@@ -25,6 +25,7 @@ from tests.client.environments import Environment, clean
 from tests.code import GREETING
 from tests.documentation.blocks import block
 from tests.misbehaving import RAISE, Moody
+from tests.registries import running_registry
 from tests.running import wait_until_ready
 from tests.system.conftest import Installation
 
@@ -136,6 +137,14 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert "laptop@champion is now 1" in celeriac("models", "promote", "laptop", "1", "--alias", "champion").out
     follow = celeriac("models", "follow", "wine", "--from", "models:/wine@champion", "--once", exit=Exit.USAGE)
     assert "MLFLOW_TRACKING_URI is not set" in follow.err
+    with running_registry() as registry:
+        reference = f"oci://{registry}/acme/carried:1"
+        celeriac("models", "push", "./greeting", reference, "--plain-http")
+        assert "carried@production is now 1" in celeriac("models", "pull", reference, "--plain-http", "--alias", "production").out
+        (celeriac.folder / "models.yaml").write_text(f"models: [{{name: carried, from: '{reference}', plain_http: true}}]")
+        assert celeriac("models", "sync", "models.yaml").out == "Nothing to change: 1 models.\n"
+        digest = celeriac("models", "push", "./greeting", reference, "--plain-http", "--json").json["digest"]
+        assert celeriac("models", "show", "carried@1", "--json").json["description"] == reference.replace(":1", f"@{digest}")
     assert "default" in celeriac("pools", words=1).out
     for command, state in (("pause", "paused"), ("drain", "draining"), ("resume", "active")):
         assert celeriac("pools", command, "training", "--json").json["state"] == state

@@ -45,6 +45,15 @@
 {{- fail "keda.enabled is on, and KEDA is not installed in this cluster: install it (https://keda.sh/docs/latest/deploy), or set keda.enabled=false and pools.NAME.replicas." }}
 {{- end }}
 
+{{- if and $v.modelSync.models (not $v.api.writesModels) }}
+{{- fail "modelSync.models is set, and the API may not write the model repository: set api.writesModels=true, and api.resources to the memory to load the largest model." }}
+{{- end }}
+{{- range $name, $model := $v.modelSync.models }}
+{{- if and (regexMatch "^(https?|s3|gs|az)://" $model.from) (not $model.sha256) }}
+{{- fail (printf "modelSync.models.%s.sha256 is missing: set it to what `sha256sum` prints for the file, so that a changed file is not served unnoticed." $name) }}
+{{- end }}
+{{- end }}
+
 {{- if and (eq $v.auth.mode "none") (or $v.auth.issuers $v.auth.serviceAccounts.enabled) }}
 {{- fail "auth.mode is none, so the API checks no tokens: set auth.mode=keys, or remove auth.issuers and auth.serviceAccounts.enabled." }}
 {{- end }}

@@ -24,6 +24,7 @@ from app.api.app import create
 from app.registry.repository import Repository
 from tests.api.conftest import lifespan, running
 from tests.api.keys import bearer, bootstrap, secured
+from tests.disks import Disk
 from tests.misbehaving import Moody
 
 pytestmark = pytest.mark.slow
@@ -214,6 +215,19 @@ async def test_bounds(configured: pytest.MonkeyPatch, models: Path) -> None:
 
         assert "CELERIAC_MAX_VERSION_BYTES" in await refused(api, body(), 413, "payload_too_large")
     assert nothing_is_left(models)
+
+
+@pytest.mark.parametrize("left", [0, 8, 20], ids=["for nothing", "for the archive", "for its files"])
+async def test_a_full_disk_publishes_nothing(configured: pytest.MonkeyPatch, disk: Disk, left: int) -> None:
+    configured.setenv("CELERIAC_MODELS", str(disk.folder))
+    async with running() as api:
+        disk.fill(left * 1024)
+        response = await api.post(PATH, content=SKOPS, headers=TYPE)
+        assert (response.status_code, response.json()["code"]) == (507, "storage_full"), response.text
+        assert "The volume of the model repository is full" in response.json()["detail"]
+        disk.free()
+        assert {path.name for path in disk.folder.rglob("*") if path.is_file()} <= {".repository-id"}
+        assert (await api.post(PATH, content=SKOPS, headers=TYPE)).status_code == 201
 
 
 @pytest.mark.extended
