@@ -60,6 +60,7 @@ from app.services.bulk_actions import BulkActionService
 from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
+from app.services.diagnosis import DiagnosisService
 from app.services.direct_versions import DirectVersions
 from app.services.drift import DriftService
 from app.services.drift_watch import DRIFT_S, DriftWatch
@@ -153,7 +154,7 @@ class Container:
         estimate, pool_states = StartEstimate(), PoolStates(redis)
         collector = Collector() if settings.stats_max_series else None
         series = SeriesIndex(redis, settings.stats_max_series)
-        usage = UsageCollector() if settings.usage_days or rate_limits.limits_runs else None
+        usage = UsageCollector() if settings.usage_days or settings.meter.prices or rate_limits.limits_runs else None
         observations = Observations(settings.drift_buffer_bytes) if settings.drift_max_versions else None
         batcher = Batcher(
             redis,
@@ -203,6 +204,7 @@ class Container:
         demands = PoolDemands(redis, settings, self.direct.holds)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
         self.workers = WorkerService(redis, settings, catalog)
+        self.diagnosis = DiagnosisService(redis, jobs, self.pools, catalog)
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)

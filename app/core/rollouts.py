@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from app.core.jobs import State
 from app.core.shadows import ShadowReport
-from app.core.stats import Figures
+from app.core.stats import Figures, quantile
 
 STEPS: Final = (1.0, 10.0, 50.0, 100.0)
 MAX_STEPS: Final = 20
@@ -136,7 +136,7 @@ def progress(rollout: Rollout, canary: Figures, before: Figures, now: float, sha
     succeeded = max(0, canary.ended(State.SUCCEEDED) - rollout.succeeded)
     failed = max(0, canary.ended(State.FAILED) - rollout.failed)
     ended, fault = succeeded + failed, ""
-    p95_s, before_p95_s = canary.run_quantile(0.95), before.run_quantile(0.95)
+    p95_s, before_p95_s = quantile(canary.runs, 0.95), quantile(before.runs, 0.95)
     if failed > rollout.max_error_rate * max(ended, rollout.min_jobs):
         fault = f"{failed} of {ended} jobs failed. At most {rollout.max_error_rate:.3g} of {max(ended, rollout.min_jobs)} may."
     elif (

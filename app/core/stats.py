@@ -137,9 +137,10 @@ class Figures:
         """The histogram of waits."""
         return self.lanes[WAITS:RUNS]
 
-    def run_quantile(self, share: float) -> float | None:
-        """Return a quantile of the run times in seconds; None if nothing ran."""
-        return quantile(self.lanes[RUNS:], share)
+    @property
+    def runs(self) -> Sequence[int]:
+        """The histogram of runs."""
+        return self.lanes[RUNS:]
 
 
 def quantile(counts: Sequence[int], share: float) -> float | None:

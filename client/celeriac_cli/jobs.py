@@ -62,7 +62,11 @@ def list_jobs(
 @app.command("get", hidden=True)
 @app.command("show")
 def show_job(
-    id: Id, wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0, json: JSON = False, url: URL = ""
+    id: Id,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0,
+    details: Annotated[bool, typer.Option("--details", help="Show its attempts and its inputs, too.")] = False,
+    json: JSON = False,
+    url: URL = "",
 ) -> None:
     """Show one job, with its result or error."""
     from celeriac_cli.api import connect
@@ -71,7 +75,27 @@ def show_job(
     with connect(url) as client:
         job = client.jobs.get(id)
         wait_for(job, wait)
+        if details:
+            job.refresh(details=True)
     _print(job.record, as_json=json)
+
+
+@app.command()
+def why(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Show why a job waits, or why it was slow: its time by station, and what is usual there."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        diagnosis = client.jobs.get(id).diagnose()
+    if json:
+        show.print_json(diagnosis)
+        return
+    columns = ("station", "seconds", "usual_p50_s", "usual_p99_s", "slow")
+    rows = [tuple(station[name] for name in columns) for station in diagnosis["stations"]]
+    show.print_table(columns, rows, none="It has reached no station.")
+    for reason in diagnosis["reasons"] or ["Nothing is unusual."]:
+        show.out().print(reason)
 
 
 @app.command()

@@ -116,6 +116,8 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
     id = celeriac.id("predict", "wine", "--data", "wine.csv", "--wait", "0", words=1)
     assert celeriac("jobs", "watch", id, "--json").json["state"] == "succeeded"
     assert id in celeriac("jobs", "show", id).out
+    assert "attempts" in celeriac("jobs", "show", id, "--details").out
+    assert "queued" in celeriac("jobs", "why", id).out
     assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
     assert celeriac("jobs", "list", "--id-prefix", id, "--kind", "pipeline", "--since", "2026-01-01T00:00:00Z", "--json").json == []
     assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"

@@ -55,10 +55,15 @@ class AsyncJob:
         """ID of the trace that the job belongs to, or None if it is not traced."""
         return self.record.get("trace_id")
 
-    async def refresh(self) -> AsyncJob:
-        """Read the job again."""
-        self.record = await self._transport.get(f"{self._path}/{self.id}")
+    async def refresh(self, *, details: bool = False) -> AsyncJob:
+        """Read the job again. With `details`, the record has its `attempts`, and its `inputs` if the server keeps them."""
+        self.record = await self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
+
+    async def diagnose(self) -> dict[str, Any]:
+        """Why the job waits or was slow: its `stations` with what is usual there, and `reasons` in sentences."""
+        diagnosis: dict[str, Any] = await self._transport.get(f"/v1/jobs/{self.id}/diagnosis")
+        return diagnosis
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:
         """Wait until the job has ended.

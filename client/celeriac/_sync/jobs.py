@@ -55,10 +55,15 @@ class Job:
         """ID of the trace that the job belongs to, or None if it is not traced."""
         return self.record.get("trace_id")
 
-    def refresh(self) -> Job:
-        """Read the job again."""
-        self.record = self._transport.get(f"{self._path}/{self.id}")
+    def refresh(self, *, details: bool = False) -> Job:
+        """Read the job again. With `details`, the record has its `attempts`, and its `inputs` if the server keeps them."""
+        self.record = self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
+
+    def diagnose(self) -> dict[str, Any]:
+        """Why the job waits or was slow: its `stations` with what is usual there, and `reasons` in sentences."""
+        diagnosis: dict[str, Any] = self._transport.get(f"/v1/jobs/{self.id}/diagnosis")
+        return diagnosis
 
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended.
