@@ -490,6 +490,17 @@ class Settings(BaseSettings):
         ge=1 << 10,
         description="Maximum bytes of answered rows that a process keeps until it counts them. Rows above it are not counted.",
     )
+    capture_every_s: float = Field(
+        60.0, ge=1, le=600, description="Seconds between two files of captured rows that a process writes, unless its buffer fills up."
+    )
+    capture_buffer_bytes: int = Field(
+        8 << 20,
+        ge=1 << 10,
+        description="Maximum bytes of captured rows that a process keeps until it writes them. Rows above it are dropped.",
+    )
+    max_capture_bytes: int = Field(
+        10 << 30, gt=0, description="Maximum bytes of all files of captured rows; the oldest are deleted first, within 10 minutes."
+    )
     direct: Literal["auto", "off"] = Field(
         "auto",
         description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",

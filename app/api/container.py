@@ -34,6 +34,7 @@ from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
 from app.core.bulk_actions import PARENT as BULK
+from app.core.captured_jobs import CaptureBuffer
 from app.core.jobs import new_id
 from app.core.metering import UsageCollector
 from app.core.observations import Observations
@@ -57,6 +58,8 @@ from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.bulk_actions import BulkActionService
+from app.services.capture_recorder import LOOK_S, CaptureRecorder
+from app.services.captures import CaptureService
 from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
@@ -169,7 +172,8 @@ class Container:
         lane, off = _direct_lane(settings, repository, process, pauses, collector, usage, observations)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
-        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane, traced)
+        captured = CaptureBuffer(settings.capture_buffer_bytes)
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, captured, lane, traced)
         self.jobs = jobs = JobService(
             redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
         )
@@ -200,6 +204,7 @@ class Container:
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
         self.drift = DriftService(redis, catalog)
+        self.captures = CaptureService(redis)
         self.usage = UsageService(redis, settings.meter)
 
         keys_file = ApiKeysFile(settings.keys_file)
@@ -215,6 +220,8 @@ class Container:
             background.append(DriftWatch(redis, process, settings, catalog, loops.add("drift", DRIFT_S)))
         if observations is not None and lane is not None:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
+        if lane is not None:
+            background.append(CaptureRecorder(captured, settings.capture_every_s, loops.add("captures", LOOK_S)))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)

@@ -13,6 +13,7 @@ from app.settings import settings
 from app.store.redis.client import connect
 from app.store.redis.ping import open_connection
 from app.worker.cancellation import Cancellation
+from app.worker.capturing import Capturer
 from app.worker.model_spans import ModelSpans
 from app.worker.observing import Observer
 from app.worker.process_limits import ProcessLimits, Report
@@ -47,6 +48,7 @@ class PoolProcess:
         self.progress = ProgressReporter(lambda: self.redis)
         self.model_spans = ModelSpans()
         self.observer = Observer(settings(), lambda: self.redis)
+        self.capturer = Capturer(settings())
         self._report = report
         self._client = client
         self._limits: ProcessLimits | None = None
@@ -64,6 +66,11 @@ class PoolProcess:
             self._limits = ProcessLimits(settings(), self._report)
         return self._limits
 
+    def stop(self) -> None:
+        """Write what is left, at the end of the process."""
+        self.observer.stop()
+        self.capturer.stop()
+
     def start(self) -> None:
         """Connect and warm up, in the forked process. Celery swallows what the receiver of a signal raises, so a failure ends the process."""
         try:
@@ -77,6 +84,7 @@ class PoolProcess:
             self.models.warm_up()
             self._limits = ProcessLimits(settings(), self._report)
             self.observer.start()
+            self.capturer.start()
             log.info("Process is warm: pid=%d seconds=%.2f", os.getpid(), time.perf_counter() - began)
         except BaseException:
             log.exception("Could not start a process: pid=%d", os.getpid())

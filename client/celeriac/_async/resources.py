@@ -150,6 +150,21 @@ class AsyncModels(AsyncResource):
         record: Record = await self._transport.get(f"/v1/models/{name}/drift", version=version)
         return record
 
+    async def captures(self, name: str, *, version: str | None = None, since: str | None = None, until: str | None = None) -> Records:
+        """The files of captured rows, the oldest first. `since` and `until` are ages such as -24h, or RFC 3339 timestamps."""
+        query = {"version": version, "from": since, "to": until}
+        return [record async for record in self._pages(f"/v1/models/{name}/captures", None, **query)]
+
+    async def download_captures(self, name: str, id: str, target: str | Path) -> Path:
+        """Write a file of captured rows, in Parquet, to a local file, which appears when it is complete. Raises NotFoundError."""
+        await self._transport.download(f"/v1/models/{name}/captures/{id}/content", Path(target))
+        return Path(target)
+
+    async def delete_captures(self, name: str, owner: str) -> int:
+        """Delete the captured rows of an owner. Returns how many there were, those that are not written yet excepted."""
+        record: Record = await self._transport.delete(f"/v1/models/{name}/captures", owner=owner)
+        return int(record["rows"])
+
     async def delete_version(self, name: str, version: str) -> None:
         """Remove a version. Raises ConflictError if something still refers to it."""
         await self._transport.delete(f"/v1/models/{name}/versions/{version}")
