@@ -229,6 +229,7 @@ CAPTURED_ROWS_DROPPED: Final = Counter(
     "Rows that were to be captured and were not: the buffer of the process was full, or the folder or bucket of files did not take them.",
     ["model", "version"],
 )
+FEEDBACK_ROWS: Final = Counter("celeriac_feedback_rows", "Rows whose true answer was received by `POST /v1/feedback`.", ["model"])
 CAPTURE_BYTES: Final = Gauge("celeriac_capture_bytes", "Bytes of all files of captured rows.", multiprocess_mode="mostrecent")
 USAGE_SERIES: Final = Gauge(
     "celeriac_usage_series",

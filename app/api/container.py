@@ -67,6 +67,7 @@ from app.services.direct_versions import DirectVersions
 from app.services.drift import DriftService
 from app.services.drift_watch import DRIFT_S, DriftWatch
 from app.services.failed_authentications import FailedAuthentications
+from app.services.feedback import FeedbackService
 from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
@@ -204,7 +205,8 @@ class Container:
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
         self.drift = DriftService(redis, catalog)
-        self.captures = CaptureService(redis)
+        self.captures = CaptureService(redis, settings)
+        self.feedback = FeedbackService(redis, settings, catalog)
         self.usage = UsageService(redis, settings.meter)
 
         keys_file = ApiKeysFile(settings.keys_file)

@@ -243,6 +243,11 @@ def paused(pool: str) -> str:
     return f"{PREFIX}paused:{pool}"
 
 
+def feedback(model: str, day: int) -> str:
+    """Hash of owner, job and row, on lines, -> the true answer, of those that arrived on a UTC day: `feedback_ttl_s`; bounded by `max_feedback_rows`."""
+    return f"{PREFIX}feedback:{model}:{day}"
+
+
 def bulk_action(id: str) -> str:
     """Hash `spec`, `progress`, the record of a bulk action: `result_ttl_s` after its last step."""
     return f"{PREFIX}bulk:{id}"

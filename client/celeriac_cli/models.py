@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli import captures, drift, publish
+from celeriac_cli import captures, drift, publish, quality
 from celeriac_cli.options import JSON, URL
 
 app = typer.Typer(help="List, show, publish, promote, follow, compare, pause and resume models.", no_args_is_help=True)
@@ -14,6 +14,8 @@ app.command()(publish.promote)
 app.command()(publish.follow)
 app.command()(drift.drift)
 app.command()(captures.captures)
+app.command()(quality.feedback)
+app.command()(quality.quality)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]
 
 
