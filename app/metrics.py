@@ -230,6 +230,12 @@ CAPTURED_ROWS_DROPPED: Final = Counter(
     ["model", "version"],
 )
 FEEDBACK_ROWS: Final = Counter("celeriac_feedback_rows", "Rows whose true answer was received by `POST /v1/feedback`.", ["model"])
+MODEL_QUALITY: Final = Gauge(
+    "celeriac_model_quality",
+    "Accuracy, AUC, calibration error, MAE and RMSE of the last 7 days, of versions that received feedback. NaN without. Computed every 10 minutes.",
+    ["model", "version", "measure"],
+    multiprocess_mode="mostrecent",
+)
 CAPTURE_BYTES: Final = Gauge("celeriac_capture_bytes", "Bytes of all files of captured rows.", multiprocess_mode="mostrecent")
 USAGE_SERIES: Final = Gauge(
     "celeriac_usage_series",

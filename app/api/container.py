@@ -81,6 +81,7 @@ from app.services.pool_demand import PoolDemands
 from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
+from app.services.quality_watch import TURN_S, QualityWatch
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
@@ -224,6 +225,8 @@ class Container:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
         if lane is not None:
             background.append(CaptureRecorder(captured, settings.capture_every_s, loops.add("captures", LOOK_S)))
+        if settings.files is not None:
+            background.append(QualityWatch(redis, process, settings, catalog, self.feedback, loops.add("quality", TURN_S)))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)

@@ -34,6 +34,14 @@ async def add(
         await pipe.execute()
 
 
+async def exists(client: redis.asyncio.Redis, model: str, now: float, keep_s: int) -> bool:
+    """Return whether a model has feedback."""
+    for day in _days(now, keep_s):
+        if await client.exists(keys.feedback(model, day)):
+            return True
+    return False
+
+
 async def read(client: redis.asyncio.Redis, model: str, now: float, keep_s: int) -> Mapping[tuple[str, str, int], Actual]:
     """Return the feedback on a model by owner, job and row. Of a row that has several, the latest day counts."""
     actuals: dict[tuple[str, str, int], Actual] = {}

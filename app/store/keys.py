@@ -161,6 +161,9 @@ LIVE_COUNTS: Final = f"{PREFIX}live-counts:versions"
 DRIFT: Final = f"{PREFIX}live-counts:lease"
 """String, the API process that computes the metrics of drift: as long as it extends it."""
 
+QUALITY: Final = f"{PREFIX}feedback:lease"
+"""String, the API process that computes the metrics of quality: as long as it extends it."""
+
 BULK_ACTIONS: Final = f"{PREFIX}bulk:actions"
 """Sorted set of the ids of bulk actions by creation time; bounded by `max_bulk_actions`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 from sklearn.linear_model import LogisticRegression
 
 from app.core.capture import Capture
@@ -21,7 +23,7 @@ from app.runtime.publishing import publish
 from app.settings import settings
 from app.store import keys
 from app.store.files import captures
-from tests.api.conftest import Worker, running
+from tests.api.conftest import Worker, running, until
 from tests.api.keys import bearer, bootstrap, secured
 
 AT = 1_767_607_200.0
@@ -37,13 +39,18 @@ def small(configured: pytest.MonkeyPatch, tmp_path: Path) -> Manifest:
     repository, estimator = Repository(tmp_path / "models"), LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     publish(repository, estimator, "mute", sample=[[0.5]])
     manifest = publish(repository, estimator, "small", sample=[[0.5]], capture=Capture(1, keep="9999d"))
+    capture(manifest, AT)
+    return manifest
+
+
+def capture(manifest: Manifest, answered_at: float) -> None:
+    """Write three rows of two owners each."""
     buffer = CaptureBuffer(1 << 20)
     inputs = [Tensor(manifest.inputs[0].name, "FP64", (3, 1), encode([0.0, 1.0, 1.0], "FP64"))]
     for owner in ("default", "b"):
-        buffer.add(manifest, "order-4711", owner, inputs, [Tensor("predict", "INT64", (3,), encode([0, 1, 1], "INT64"))], AT)
+        buffer.add(manifest, "order-4711", owner, inputs, [Tensor("predict", "INT64", (3,), encode([0, 1, 1], "INT64"))], answered_at)
     for version in buffer.take():
         captured.write(version, captures())
-    return manifest
 
 
 @pytest.fixture
@@ -109,6 +116,19 @@ async def test_a_model_takes_a_bounded_number_of_rows_a_day(configured: pytest.M
         assert (await sent(api, item(0), item(1))).status_code == 200
         response = await sent(api, item(2))
         assert (response.status_code, response.json()["code"]) == (507, "storage_full")
+
+
+async def test_quality_is_a_metric(small: Manifest, worker: Worker) -> None:
+    capture(small, time.time())
+    async with running() as api:
+        await sent(api, item(0, 0), item(1, 0))
+    worker.client.delete(keys.QUALITY)  # the process that held it has ended
+    async with running():
+
+        async def measured() -> bool:
+            return REGISTRY.get_sample_value("celeriac_model_quality", {"model": "small", "version": "1", "measure": "accuracy"}) == 0.5
+
+        await until(measured, "the metric is set")
 
 
 async def test_feedback_belongs_to_an_owner_and_is_deleted_with_its_rows(configured: pytest.MonkeyPatch, small: Manifest) -> None:
