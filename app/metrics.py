@@ -236,6 +236,20 @@ DRIFT_ROWS_LEFT_OUT: Final = Counter(
     "celeriac_drift_rows_left_out",
     "Rows that were not counted: the buffer of the process was full, Redis did not answer, or too many versions are counted.",
 )
+CAPTURED_ROWS: Final = Counter("celeriac_captured_rows", "Rows that were written to files of captured rows.", ["model", "version"])
+CAPTURED_ROWS_DROPPED: Final = Counter(
+    "celeriac_captured_rows_dropped",
+    "Rows that were to be captured and were not: the buffer of the process was full, or the folder or bucket of files did not take them.",
+    ["model", "version"],
+)
+FEEDBACK_ROWS: Final = Counter("celeriac_feedback_rows", "Rows whose true answer was received by `POST /v1/feedback`.", ["model"])
+MODEL_QUALITY: Final = Gauge(
+    "celeriac_model_quality",
+    "Accuracy, AUC, calibration error, MAE and RMSE of the last 7 days, of versions that received feedback. NaN without. Computed every 10 minutes.",
+    ["model", "version", "measure"],
+    multiprocess_mode="mostrecent",
+)
+CAPTURE_BYTES: Final = Gauge("celeriac_capture_bytes", "Bytes of all files of captured rows.", multiprocess_mode="mostrecent")
 USAGE_SERIES: Final = Gauge(
     "celeriac_usage_series",
     "Owners and models, by pool, that have usage today for `GET /v1/usage`. Above `CELERIAC_USAGE_MAX_SERIES`, new ones count together as `(other)`.",

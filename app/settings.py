@@ -495,6 +495,23 @@ class Settings(BaseSettings):
         ge=1 << 10,
         description="Maximum bytes of answered rows that a process keeps until it counts them. Rows above it are not counted.",
     )
+    capture_every_s: float = Field(
+        60.0, ge=1, le=600, description="Seconds between two files of captured rows that a process writes, unless its buffer fills up."
+    )
+    capture_buffer_bytes: int = Field(
+        8 << 20,
+        ge=1 << 10,
+        description="Maximum bytes of captured rows that a process keeps until it writes them. Rows above it are dropped.",
+    )
+    max_capture_bytes: int = Field(
+        10 << 30, gt=0, description="Maximum bytes of all files of captured rows; the oldest are deleted first, within 10 minutes."
+    )
+    feedback_ttl_s: int = Field(30 * 24 * 3600, ge=3600, description="Retention of feedback on predictions.")
+    max_feedback_rows: int = Field(
+        20_000,
+        gt=0,
+        description="Maximum rows of a model that receive feedback on one UTC day: about 150 bytes each in Redis. Above it 507.",
+    )
     direct: Literal["auto", "off"] = Field(
         "auto",
         description="Direct lane: `auto` lets an API process predict itself with small compiled versions, `off` sends every prediction through the queue.",

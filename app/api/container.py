@@ -34,6 +34,7 @@ from app.broker.pipelines import PipelineReconciler
 from app.broker.reconciler import Reconciler
 from app.broker.replies import Replies
 from app.core.bulk_actions import PARENT as BULK
+from app.core.captured_jobs import CaptureBuffer
 from app.core.jobs import new_id
 from app.core.metering import UsageCollector
 from app.core.observations import Observations
@@ -57,6 +58,8 @@ from app.services.authentication import Authentication
 from app.services.batch_requests import BatchRequests
 from app.services.batches import BatchService
 from app.services.bulk_actions import BulkActionService
+from app.services.capture_recorder import LOOK_S, CaptureRecorder
+from app.services.captures import CaptureService
 from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
@@ -65,6 +68,7 @@ from app.services.direct_versions import DirectVersions
 from app.services.drift import DriftService
 from app.services.drift_watch import DRIFT_S, DriftWatch
 from app.services.failed_authentications import FailedAuthentications
+from app.services.feedback import FeedbackService
 from app.services.files import FileService
 from app.services.holds import Holds
 from app.services.jobs import JobService
@@ -78,6 +82,7 @@ from app.services.pool_demand import PoolDemands
 from app.services.pool_states import PoolStates
 from app.services.pools import PoolService
 from app.services.predictions import PredictionService
+from app.services.quality_watch import TURN_S, QualityWatch
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
 from app.services.rollout_steps import STEP_CHECK_S, RolloutSteps
@@ -174,7 +179,8 @@ class Container:
         lane, off = _direct_lane(settings, repository, process, pauses, collector, usage, observations)
         self.direct = DirectVersions(redis, replies, catalog, pool_states, lane, off, loops)
         self.model_pauses = pauses_of_models = ModelPauses(redis, catalog, replies, loops.add("models", IDLE_S))
-        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, lane, traced)
+        captured = CaptureBuffer(settings.capture_buffer_bytes)
+        self.predictions = PredictionService(redis, settings, batcher, rate_limits, pool_states, pauses_of_models, captured, lane, traced)
         self.jobs = jobs = JobService(
             redis, settings, batcher, replies, estimate, catalog, holds, pool_states, pauses_of_models, rate_limits
         )
@@ -209,6 +215,8 @@ class Container:
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
         self.drift = DriftService(redis, catalog)
+        self.captures = CaptureService(redis, settings)
+        self.feedback = FeedbackService(redis, settings, catalog)
         self.usage = UsageService(redis, settings.meter)
 
         keys_file = ApiKeysFile(settings.keys_file)
@@ -226,6 +234,10 @@ class Container:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
         if settings.stats_max_series:
             background.append(RolloutSteps(redis, process, settings, repository, catalog, loops.add("rollouts", STEP_CHECK_S)))
+        if lane is not None:
+            background.append(CaptureRecorder(captured, settings.capture_every_s, loops.add("captures", LOOK_S)))
+        if settings.files is not None:
+            background.append(QualityWatch(redis, process, settings, catalog, self.feedback, loops.add("quality", TURN_S)))
         if export is not None:
             background.append(EndedTraces(redis, settings, export, loops.add("traces")))
         self._mirror = _mirror(settings, repository, redis, replies, catalog, loops)

@@ -41,7 +41,7 @@ from app.store import (
     usage,
 )
 from app.store.blobs import blobs, peek
-from app.store.files import files
+from app.store.files import captures, files
 from app.store.quarantine import Quarantine
 from app.store.redis import memory
 
@@ -172,6 +172,9 @@ class Maintenance:
         async def file_bytes() -> None:
             metrics.FILE_BYTES.set(await asyncio.to_thread(files().sweep))
 
+        async def capture_bytes() -> None:
+            metrics.CAPTURE_BYTES.set(await asyncio.to_thread(captures().sweep))
+
         async def keys_in_use() -> None:
             metrics.CONCURRENCY_KEYS.set(await concurrency.count(client))
             if self._busy:
@@ -209,6 +212,7 @@ class Maintenance:
         return {
             "the folder of blobs": blob_bytes,
             "the folder of files": file_bytes,
+            "the captured rows": capture_bytes,
             "the index of jobs": partial(jobs.sweep, client, jobs_s),
             "the index of batches": partial(batches.sweep, client, batches_s),
             "the indexes of owners": indexes,

@@ -46,6 +46,7 @@ class Action(StrEnum):
     MODEL_PAUSED = "model.paused"
     MODEL_RESUMED = "model.resumed"
     MODEL_DELETED = "model.deleted"
+    CAPTURES_DELETED = "captures.deleted"
     JOB_CANCELLED = "job.cancelled"
     BULK_ACTION_STARTED = "bulk_action.started"
     BATCH_CANCELLED = "batch.cancelled"

@@ -68,6 +68,10 @@ class Delivery:
         rows = [max(1, count) for count in self.rows]
         return [count / sum(rows) for count in rows]
 
+    def owner(self, at: int) -> str:
+        """Return the owner of the job at a place."""
+        return self.owners[at] if self.owners else DEFAULT_OWNER
+
     def rows_of(self) -> dict[str, int]:
         """Return the rows of each owner, at least one for each job."""
         rows: dict[str, int] = {}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
+from app.core.capture import Capture
 from app.core.errors import InvalidInput
 from app.core.pools import RESERVED_POOLS, reserved_pool
 from app.core.profiles import Profile
@@ -169,7 +170,7 @@ class Manifest:
     if it starts threads or opens a device while it loads. `requires` holds packages that the artifact needs beyond our own, as in
     "lightgbm==4.7.0"; None if nobody looked. `frame`: the estimator takes a DataFrame, even if its columns are all numbers. `memory_limit_mb` is what one prediction may take beyond what its process
     holds; 0 means no limit. `stream`: the code yields the text of a row as stream events, which watchers of the job receive. `direct` says
-    whether API processes may predict with it, see `app.core.lanes`; None leaves it to them. `profile` is what live rows are compared with.
+    whether API processes may predict with it, see `app.core.lanes`; None leaves it to them. `profile` is what live rows are compared with. `capture` says which predictions are kept.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Manifest:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     reading: Mapping[str, Any] = field(default_factory=dict)
     direct: bool | None = None
+    capture: Capture | None = None
 
     def __post_init__(self) -> None:
         """Check the fields. Raises InvalidInput."""
@@ -219,6 +221,9 @@ class Manifest:
                 "stream requires Python code with one output of text, for example outputs: [{name: text, datatype: BYTES, shape: [-1]}]."
             )
             raise InvalidInput(message, pointer="/stream")
+        if self.capture is not None:
+            columns = [column for spec in self.inputs for column in spec.columns]
+            self.capture.check([spec.name for spec in (*self.inputs, *self.outputs)] + columns)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -286,7 +291,7 @@ class Manifest:
             if not values.get(name):
                 raise InvalidInput(f"The manifest has no {name}. Describe at least one.", pointer=f"/{name}")
             values[name] = tuple(_spec(spec, f"/{name}/{index}") for index, spec in enumerate(values[name]))
-        for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden)):
+        for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("golden", Golden), ("capture", Capture)):
             if values.get(name) is not None:
                 _check_fields(kind, values[name], f"/{name}")
                 values[name] = kind(**values[name])

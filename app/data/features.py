@@ -61,13 +61,14 @@ def to_columns(manifest: Manifest, output: Tensor) -> dict[str, Any]:
     if values.ndim == 1:
         return {output.name: pa.array(values)}
     flat = values.reshape(len(values), -1)
-    return {name: pa.array(np.ascontiguousarray(flat[:, at])) for at, name in enumerate(_answers(manifest, output.name, flat.shape[1]))}
+    names = class_names(manifest, output.name, flat.shape[1]) or [f"{output.name}_{at}" for at in range(flat.shape[1])]
+    return {name: pa.array(np.ascontiguousarray(flat[:, at])) for at, name in enumerate(names)}
 
 
-def _answers(manifest: Manifest, method: str, width: int) -> list[str]:
+def class_names(manifest: Manifest, method: str, width: int) -> list[str]:
+    """Return the name of each column of an output whose columns are classes; [] for another output."""
     of_classes = method in ("predict_proba", "decision_function") and len(manifest.classes) == width
-    names = manifest.classes if of_classes else range(width)
-    return [f"{method}_{name}" for name in names]
+    return [f"{method}_{name}" for name in manifest.classes] if of_classes else []
 
 
 def _tensor(spec: TensorSpec, columns: list[Array]) -> Tensor:

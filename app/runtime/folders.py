@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from app.core.capture import Capture
 from app.core.errors import InvalidInput
 from app.core.models import CODE, FORMATS, MLMODEL, BatchLimits, Manifest, RetryPolicy
 from app.registry.repository import Repository
@@ -29,6 +30,7 @@ _OPTIONS: Final = (
     "provenance",
     "load",
     "direct",
+    "capture",
     "reference",
 )
 """The fields of `model.yaml` beside an estimator. Everything else follows from the estimator and the sample."""
@@ -98,11 +100,13 @@ def _options(folder: Path) -> dict[str, Any]:
             f"{DESCRIPTION} has the field {unknown[0]!r}, which follows from the estimator. Leave it out, or use {', '.join(_OPTIONS)}."
         )
         raise InvalidInput(detail, pointer="/artifact")
-    for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy)):
+    for name, kind in (("batch", BatchLimits), ("retries", RetryPolicy), ("capture", Capture)):
         if name in declared:
             names = {field.name for field in fields(kind)}
             if not isinstance(declared[name], dict) or not declared[name].keys() <= names:
                 raise InvalidInput(f"{name} in {DESCRIPTION} must be an object with {', '.join(sorted(names))}.", pointer="/artifact")
+            if kind is Capture and "rate" not in declared[name]:
+                raise InvalidInput(f"capture in {DESCRIPTION} has no rate. Use a number from 0 to 1, for example 0.1.", pointer="/artifact")
             declared[name] = kind(**declared[name])
     if "reference" in declared:
         declared["reference"] = read_reference(folder, declared["reference"])

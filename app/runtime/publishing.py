@@ -22,6 +22,7 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from app.core.bucket_url import parse
+from app.core.capture import Capture
 from app.core.errors import CeleriacError, InvalidInput
 from app.core.models import FORMATS, NATIVE, BatchLimits, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
@@ -85,6 +86,7 @@ def publish(
     reading: Mapping[str, Any] | None = None,
     load: str | None = None,
     direct: bool | None = None,
+    capture: Capture | None = None,
 ) -> Manifest:
     """Publish a new version, if the served model gives the same outputs for the sample as the estimator in memory.
 
@@ -101,7 +103,7 @@ def publish(
     joblib if skops does not trust a type of the estimator, which is logged. `load` says where workers load the version: "parent", once,
     before they fork, or "child", in each process. By default, estimators of compiled libraries other than scikit-learn are loaded in
     the child, because such libraries start threads that a fork does not copy. `direct` says whether API processes may predict with a
-    compiled version themselves; by default they do if it is fast enough.
+    compiled version themselves; by default they do if it is fast enough. `capture` says which predictions are kept.
 
     Raises InvalidInput if the estimator or the sample cannot be served, ModelConflict if the version exists.
     """
@@ -124,6 +126,7 @@ def publish(
         metrics=dict(metrics or {}), description=description, pool=pool, batch=batch or BatchLimits(), retries=retries or RetryPolicy(),
         time_limit_s=time_limit_s, load=load or ("child" if needs.native else "parent"), requires=needs.packages,
         frame=format != "onnx" and _needs_frame(estimator, sample), provenance=dict(provenance or {}), reading=dict(reading or {}), direct=direct,
+        capture=capture,
     )  # fmt: skip
 
     def write(folder: Path) -> Manifest:

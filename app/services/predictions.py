@@ -15,6 +15,7 @@ from app import metrics
 from app.broker.batcher.batcher import Batcher
 from app.broker.batcher.traces import Traces
 from app.core import callers, traces
+from app.core.captured_jobs import CaptureBuffer
 from app.core.errors import CeleriacError, DeadlineExceeded, StoreUnavailable
 from app.core.jobs import new_id
 from app.core.lanes import Lane
@@ -56,6 +57,7 @@ class PredictionService:
         rate_limits: RateLimits,
         pools: PoolStates,
         models: ModelPauses,
+        captured: CaptureBuffer,
         direct: DirectLane | None,
         traced: Traces | None = None,
     ) -> None:
@@ -64,6 +66,7 @@ class PredictionService:
         self._rate_limits = rate_limits
         self._pools = pools
         self._models = models
+        self._captured = captured
         self._direct = direct
         self._traced = traced
         self._max_s = settings.infer_timeout_s
@@ -109,7 +112,7 @@ class PredictionService:
                 self._trace(new_id(began), manifest, inputs, began, error.code)
                 raise
             if answer is not None:
-                predicted = self.predicted(manifest, answer)
+                predicted = self.predicted(manifest, inputs, answer, callers.owner())
                 self._trace(predicted.id, manifest, inputs, began)
                 return predicted
         return await self._through_queue(manifest, inputs, outputs, timeout_s, charge, tier)
@@ -128,10 +131,14 @@ class PredictionService:
         version.enter(inputs, outputs, callers.owner(), answer)
         return True
 
-    def predicted(self, manifest: Manifest, outputs: list[Tensor]) -> Prediction:
-        """Count what the direct lane has predicted, and return the prediction."""
+    def predicted(self, manifest: Manifest, inputs: Sequence[Tensor], outputs: list[Tensor], owner: str) -> Prediction:
+        """Count and capture what the direct lane has predicted, and return the prediction."""
         _answered(manifest.name, manifest.version, Lane.DIRECT)()
-        return Prediction(new_id(time.time()), outputs, Lane.DIRECT)
+        now = time.time()
+        id = new_id(now)
+        if manifest.capture is not None:
+            self._captured.add(manifest, id, owner, inputs, outputs, now)
+        return Prediction(id, outputs, Lane.DIRECT)
 
     def _open(self, manifest: Manifest, inputs: Sequence[Tensor], *, counted: bool = True) -> DirectVersion | None:
         """Return the version if the direct lane can predict the inputs here and now."""

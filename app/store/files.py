@@ -25,6 +25,8 @@ from app.core.errors import FileNotFound, FilesUnavailable, PayloadTooLarge, Sto
 from app.core.jobs import new_id
 from app.settings import Settings, settings
 from app.store.batch_folders import BatchFolder, Content
+from app.store.capture_folders import open_capture_folder
+from app.store.captures import Captures
 
 CONTENT: Final = "content"
 DESCRIPTION: Final = "file.json"
@@ -221,6 +223,16 @@ def _of(settings: Settings) -> Files:
     from app.store.local_files import LocalFiles
 
     return LocalFiles(settings.files, longest, most_bytes)
+
+
+def captures() -> Captures:
+    """Return the captured rows of this process."""
+    return _captures_of(settings())
+
+
+@cache
+def _captures_of(settings: Settings) -> Captures:
+    return Captures(open_capture_folder(settings.files) if settings.files is not None else None, settings.max_capture_bytes)
 
 
 def new_file_id() -> str:

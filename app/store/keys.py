@@ -170,6 +170,9 @@ LIVE_COUNTS: Final = f"{PREFIX}live-counts:versions"
 DRIFT: Final = f"{PREFIX}live-counts:lease"
 """String, the API process that computes the metrics of drift: as long as it extends it."""
 
+QUALITY: Final = f"{PREFIX}feedback:lease"
+"""String, the API process that computes the metrics of quality: as long as it extends it."""
+
 BULK_ACTIONS: Final = f"{PREFIX}bulk:actions"
 """Sorted set of the ids of bulk actions by creation time; bounded by `max_bulk_actions`."""
 
@@ -250,6 +253,11 @@ def paused_deliveries(model: str) -> str:
 def paused(pool: str) -> str:
     """Hash `since`, whose length KEDA reads: as long as the pool is paused."""
     return f"{PREFIX}paused:{pool}"
+
+
+def feedback(model: str, day: int) -> str:
+    """Hash of owner, job and row, on lines, -> the true answer, of those that arrived on a UTC day: `feedback_ttl_s`; bounded by `max_feedback_rows`."""
+    return f"{PREFIX}feedback:{model}:{day}"
 
 
 def bulk_action(id: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from app.core.errors import FilesUnavailable
 from app.store.batch_folders import BATCHES, UNTIL, LocalBatchFolder, keep_until
+from app.store.capture_folders import CAPTURE
 from app.store.files import CONTENT, DESCRIPTION, ID, Bounds, Draft, File, Files, full, packed
 
 _HALF: Final = ".half-"
@@ -99,11 +100,12 @@ class LocalFiles(Files):
 
     def _delete_expired(self, now: float) -> None:
         for folder in (*_folders(self.folder), *_folders(self.folder / BATCHES)):
-            if folder.name != BATCHES and _until(folder) < now:
+            if folder.name not in (BATCHES, CAPTURE) and _until(folder) < now:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _count(self) -> int:
-        return sum(_size(Path(at) / name) for at, _, names in os.walk(self.folder) for name in names)
+        folders = [folder for folder in _folders(self.folder) if folder.name != CAPTURE]
+        return sum(_size(Path(at) / name) for folder in folders for at, _, names in os.walk(folder) for name in names)
 
     def _errors(self) -> contextlib.AbstractContextManager[None]:
         return _storage_errors(self.folder)

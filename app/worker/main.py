@@ -107,7 +107,7 @@ def _run(configured: Settings, more: Handlers, began: float) -> int:
     # Celery would set up logging of its own.
     setup_logging.connect(lambda **_: None, weak=False)
     worker_process_init.connect(lambda **_: process.start(), weak=False)
-    worker_process_shutdown.connect(lambda **_: process.observer.stop(), weak=False)
+    worker_process_shutdown.connect(lambda **_: process.stop(), weak=False)
     worker_process_shutdown.connect(lambda pid, **_: multiprocess.mark_process_dead(pid), weak=False)
     app.steps["consumer"].update({RedisCheck, Watchdog, TaskEvents, LeaseRenewal, Health, Intake})
     app.steps["worker"].update({Heartbeat, Reload, RepositoryScan, Recycling})

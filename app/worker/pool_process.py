@@ -13,6 +13,7 @@ from app.settings import settings
 from app.store.redis.client import connect
 from app.store.redis.ping import open_connection
 from app.worker.cancellation import Cancellation
+from app.worker.capturing import Capturer
 from app.worker.model_spans import ModelSpans
 from app.worker.observing import Observer
 from app.worker.process_limits import ProcessLimits, Report
@@ -49,6 +50,7 @@ class PoolProcess:
         self.model_spans = ModelSpans()
         self.observer = Observer(settings(), lambda: self.redis)
         self.shadows = Shadows(models, lambda: self.redis)
+        self.capturer = Capturer(settings())
         self._report = report
         self._client = client
         self._limits: ProcessLimits | None = None
@@ -66,6 +68,11 @@ class PoolProcess:
             self._limits = ProcessLimits(settings(), self._report)
         return self._limits
 
+    def stop(self) -> None:
+        """Write what is left, at the end of the process."""
+        self.observer.stop()
+        self.capturer.stop()
+
     def start(self) -> None:
         """Connect and warm up, in the forked process. Celery swallows what the receiver of a signal raises, so a failure ends the process."""
         try:
@@ -80,6 +87,7 @@ class PoolProcess:
             self._limits = ProcessLimits(settings(), self._report)
             self.observer.start()
             self.shadows.start()
+            self.capturer.start()
             log.info("Process is warm: pid=%d seconds=%.2f", os.getpid(), time.perf_counter() - began)
         except BaseException:
             log.exception("Could not start a process: pid=%d", os.getpid())

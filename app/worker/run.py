@@ -53,6 +53,7 @@ def measure(process: PoolProcess, claim: Claim, result: Result) -> None:
     if model is not None:
         process.observer.observe(model.manifest, delivery, outcomes)
         process.shadows.offer(model.manifest, delivery, outcomes)
+        process.capturer.capture(model.manifest, delivery, outcomes)
         process.limits.record_call(model, failed=bool(outcomes) and all(type(outcome.error) in _MODEL_FAILURES for outcome in outcomes))
 
 

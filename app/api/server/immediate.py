@@ -37,7 +37,7 @@ from app.core.tiers import Tier
 from app.core.traces import new_trace_id
 from app.services.authentication import Authentication
 from app.services.catalog import Catalog
-from app.services.predictions import PredictionService
+from app.services.predictions import Prediction, PredictionService
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,8 @@ class ImmediatePredictions:
             parsed = inference(exchange.body, None, manifest, None)
             if parsed.tier is not Tier.DEFAULT or any(parsed.binary):
                 return False
-            answer = _Answer(self, exchange, manifest, parsed, _ROUTE if version is None else _ROUTE_OF_VERSION, began)
+            route = _ROUTE if version is None else _ROUTE_OF_VERSION
+            answer = _Answer(self, exchange, manifest, parsed, callers.owner(), route, began)
             return self.predictions.begin(manifest, parsed.inputs, parsed.outputs, answer)
         except CeleriacError:
             return False
@@ -147,6 +148,7 @@ class _Answer:
     exchange: Exchange
     manifest: Manifest
     parsed: Inference
+    caller_owner: str
     route: str
     began: float
 
@@ -161,12 +163,15 @@ class _Answer:
         elif sum(len(tensor.data) for tensor in result) > self.owner.most_output:
             self.exchange.serve(partial(self._serve, result))
         else:
-            predicted, manifest, parsed = self.owner.predictions.predicted(self.manifest, result), self.manifest, self.parsed
+            predicted, manifest, parsed = self._predicted(result), self.manifest, self.parsed
             listed, _ = protocol.write(result, parsed.binary)
             id = predicted.id if parsed.id is None else parsed.id
             body = orjson.dumps({"model_name": manifest.name, "model_version": manifest.version, "id": id, "outputs": listed})
             self.exchange.answer(200, b"%bx-request-id: %b\r\n" % (_HEAD, new_trace_id().encode()), body)
             observe("POST", self.route, 200, time.perf_counter() - self.began)
+
+    def _predicted(self, outputs: list[Tensor]) -> Prediction:
+        return self.owner.predictions.predicted(self.manifest, self.parsed.inputs, outputs, self.caller_owner)
 
     def set_exception(self, exception: BaseException, /) -> None:
         """Send an error."""
@@ -180,7 +185,7 @@ class _Answer:
             log.error("POST %s", scope["path"], exc_info=result)
             response = problem(Request(scope), CeleriacError("Internal server error. See the server log."))
         else:
-            predicted = self.owner.predictions.predicted(self.manifest, result)
+            predicted = self._predicted(result)
             id = predicted.id if self.parsed.id is None else self.parsed.id
             response = await self.owner.open_inference.response(self.manifest, id, result, self.parsed.binary)
             response.raw_headers.append(LANES[Lane.DIRECT])

@@ -14,6 +14,7 @@ from celeriac._models import Model, ModelList, Published
 from celeriac._progress import ProgressBar
 from celeriac._retries import Deadline
 
+_FEEDBACK_LINES: Final = 10_000
 _TRAININGS: Final = "/v1/trainings"
 
 
@@ -210,6 +211,41 @@ class AsyncModels(AsyncResource):
         """How live rows differ from those that a version (or alias) was made for, over 1 h, 24 h and 7 d. Raises NotFoundError."""
         record: Record = await self._transport.get(f"/v1/models/{name}/drift", version=version)
         return record
+
+    async def captures(self, name: str, *, version: str | None = None, since: str | None = None, until: str | None = None) -> Records:
+        """The files of captured rows, the oldest first. `since` and `until` are ages such as -24h, or RFC 3339 timestamps."""
+        query = {"version": version, "from": since, "to": until}
+        return [record async for record in self._pages(f"/v1/models/{name}/captures", None, **query)]
+
+    async def download_captures(self, name: str, id: str, target: str | Path) -> Path:
+        """Write a file of captured rows, in Parquet, to a local file, which appears when it is complete. Raises NotFoundError."""
+        await self._transport.download(f"/v1/models/{name}/captures/{id}/content", Path(target))
+        return Path(target)
+
+    async def feedback(self, name: str, job: str, actual: Any, *, row: int = 0) -> None:
+        """Send the true answer of a row of a job, or of a synchronous prediction. The same row again replaces it. Raises NotFoundError."""
+        await self._transport.post("/v1/feedback", {"model": name, "job": job, "row": row, "actual": actual}, key=uuid.uuid4().hex)
+
+    async def send_feedback(self, path: str | Path) -> int:
+        """Send the true answers in a file of JSONL: `model`, `job`, `row` and `actual` on each line. Returns how many there were."""
+        rows = 0
+        lines = [line for line in Path(path).read_bytes().splitlines() if line.strip()]
+        for first in range(0, len(lines), _FEEDBACK_LINES):
+            part = b"\n".join(lines[first : first + _FEEDBACK_LINES])
+            record = await self._transport.post_bytes("/v1/feedback", part, "application/jsonl", key=uuid.uuid4().hex)
+            rows += int(record["rows"])
+        return rows
+
+    async def quality(self, name: str, *, since: str | None = None, until: str | None = None) -> Record:
+        """How good the captured predictions of each version were, as far as their true answers are known. Raises NotFoundError."""
+        query: dict[str, Any] = {"from": since, "to": until}
+        record: Record = await self._transport.get(f"/v1/models/{name}/quality", **query)
+        return record
+
+    async def delete_captures(self, name: str, owner: str) -> int:
+        """Delete the captured rows of an owner. Returns how many there were, those that are not written yet excepted."""
+        record: Record = await self._transport.delete(f"/v1/models/{name}/captures", owner=owner)
+        return int(record["rows"])
 
     async def delete_version(self, name: str, version: str) -> None:
         """Remove a version. Raises ConflictError if something still refers to it."""
