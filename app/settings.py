@@ -540,6 +540,12 @@ class Settings(BaseSettings):
         10.0, ge=2, description="Time after a worker's last heartbeat before its deliveries go to other workers."
     )
 
+    event_source: str = Field(
+        "celeriac",
+        min_length=1,
+        max_length=1024,
+        description="Source of the CloudEvents that this server sends: a URI reference, for example https://celeriac.example.com.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="Secret that signs the webhooks of jobs: `whsec_` and base64 (default: generated and kept in Redis).",

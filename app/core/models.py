@@ -23,11 +23,15 @@ DEFAULT_POOL: Final = "default"
 """Where a version runs that names no pool."""
 NATIVE: Final = {"xgboost": "model.ubj", "lightgbm": "model.txt", "catboost": "model.cbm"}
 """Format of a boosting library, which has the name of the library -> artifact."""
-FORMATS: Final = {"onnx": "model.onnx", "skops": "model.skops", "joblib": "model.joblib", **NATIVE}
+PYTORCH: Final = {"pt2": "model.pt2", "torchscript": "model.pt"}
+"""Format of a program of PyTorch -> artifact."""
+FORMATS: Final = {"onnx": "model.onnx", **PYTORCH, "skops": "model.skops", "joblib": "model.joblib", **NATIVE}
 """Format -> artifact: the order in which a bare folder is looked through."""
 PYTHON: Final = "python"
 """The format of a version that is code: `model.py`, and the files beside it."""
 CODE: Final = "model.py"
+RUNS_CODE: Final = ("joblib", *PYTORCH)
+"""Formats that may run code from the file when it is loaded. PyTorch warns of its own: they hold pickles."""
 MLMODEL: Final = "MLmodel"
 """File in a directory that MLflow has saved. It names the file with the model."""
 
@@ -237,8 +241,8 @@ class Manifest:
 
     @property
     def default_outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs that are returned by default: all outputs of code or of a graph, since one call makes them, else the first method."""
-        return self.outputs if self.format == PYTHON or self.graph else self.outputs[:1]
+        """The outputs that are returned by default: all outputs of code, a graph or a program, since one call makes them, else the first method."""
+        return self.outputs if self.format in (PYTHON, *PYTORCH) or self.graph else self.outputs[:1]
 
     @property
     def runs(self) -> str:
@@ -256,6 +260,8 @@ class Manifest:
                 else ""
             )
             return f"ONNX Runtime, a graph compiled from an estimator of {made}{close}"
+        if self.format in PYTORCH:
+            return f"PyTorch {self.framework.get('torch', 'of an unknown version')}, the program in {self.artifact}"
         if self.format in NATIVE:
             return f"{self.format} {self.framework.get(self.format, 'of an unknown version')}, a file of the library"
         return f"the estimator itself, fitted with {made}"

@@ -103,6 +103,15 @@ class WebhookEvent:
         return f"evt_{self.what}_{self.about}" + ("" if self.round is None else f".{self.round}")
 
 
+class Format(StrEnum):
+    """The form of the messages to a registered receiver."""
+
+    STANDARD = "standard"
+    """`{type, timestamp, data}`, as Standard Webhooks recommends."""
+    CLOUDEVENTS = "cloudevents"
+    """A CloudEvent in the structured mode."""
+
+
 class DeliveryStatus(StrEnum):
     """The state of a webhook delivery."""
 
@@ -142,6 +151,7 @@ class Webhook:
     disabled: str = ""
     failures: int = 0
     failing_since: float | None = None
+    format: Format = Format.STANDARD
 
     def wants(self, event: Event, model: str, version: str) -> bool:
         """Return whether the receiver gets this event of a model version."""

@@ -16,13 +16,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 import redis.asyncio
 from standardwebhooks import Webhook as Signer
 
 from app import metrics
+from app.core.cloud_events import MEDIA_TYPE, CloudEvent, attributes
 from app.core.spans import Attribute, Export, notify
 from app.core.traces import new_span_id
-from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, DeliveryStatus, Webhook, WebhookDelivery, delay
+from app.core.webhooks import DEFAULT, SCHEDULE, Attempt, DeliveryStatus, Format, Webhook, WebhookDelivery, delay
 from app.hooks import ssrf_transport
 from app.hooks.fanout import Presenters, fan_out
 from app.loops import Loop
@@ -153,7 +155,8 @@ class Sender:
             return
         secrets = webhook.secrets(at) if webhook else [await self._default_secret()]
         url, span_id = webhook.url if webhook else delivery.url, new_span_id()
-        status, error, wait_s, refused = await self._post(url, delivery, secrets, at, span_id)
+        cloud_event = webhook is not None and webhook.format is Format.CLOUDEVENTS
+        status, error, wait_s, refused = await self._post(url, delivery, secrets, at, span_id, cloud_event=cloud_event)
         attempt = Attempt(at, status, error, round(time.time() - at, 3))
         self._trace(delivery, url, attempt, span_id)
         if not error:
@@ -168,15 +171,18 @@ class Sender:
             await self._end(delivery, webhook, attempt, following, outcome, delay_s or 0.0, counts=webhook is not None)
 
     async def _post(
-        self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float, span_id: str
+        self, url: str, delivery: WebhookDelivery, secrets: Sequence[str], at: float, span_id: str, *, cloud_event: bool
     ) -> tuple[int | None, str, float | None, bool]:
         """Send a delivery. Return the receiver's status, the error, its Retry-After in seconds, and whether the address was refused."""
-        headers = {**signed(delivery.message, delivery.body, secrets, at), **_trace_headers(delivery, span_id)}
+        content_type, body = "application/json", delivery.body
+        if cloud_event:
+            content_type, body = MEDIA_TYPE, as_cloud_event(delivery, self._settings.event_source)
+        headers = {"content-type": content_type, **signed(delivery.message, body, secrets, at), **_trace_headers(delivery, span_id)}
         began = time.perf_counter()
         try:
             async with asyncio.timeout(self._settings.webhook_timeout_s):
                 # The body of the response is not read, so that it cannot be shown to anybody.
-                async with self._http.stream("POST", url, content=delivery.body, headers=headers) as answer:
+                async with self._http.stream("POST", url, content=body, headers=headers) as answer:
                     metrics.WEBHOOK_SECONDS.observe(time.perf_counter() - began)
                     error = "" if answer.is_success else f"the receiver answered {answer.status_code} {answer.reason_phrase}".strip()
                     return answer.status_code, error, retry_after_s(answer.headers, at), False
@@ -231,12 +237,19 @@ class Sender:
         return configured.get_secret_value() if configured else await webhooks.default_secret(self._client)
 
 
+def as_cloud_event(delivery: WebhookDelivery, source: str) -> bytes:
+    """Return the body of a delivery as a CloudEvent. Its ID is that of the message, and its subject is what the message is about."""
+    body = orjson.loads(delivery.body)
+    event = CloudEvent(delivery.message, source, body["type"])
+    values = attributes(event, body["timestamp"], delivery.about)
+    return orjson.dumps({**values, "datacontenttype": "application/json", "data": body["data"]})
+
+
 def signed(message: str, body: bytes, secrets: Sequence[str], at: float) -> Mapping[str, str]:
     """Return the headers of an attempt, with one signature per secret."""
     when = datetime.fromtimestamp(int(at), UTC)
     text = body.decode()
     return {
-        "content-type": "application/json",
         "webhook-id": message,
         "webhook-timestamp": str(int(at)),
         "webhook-signature": " ".join(Signer(secret).sign(message, when, text) for secret in secrets),

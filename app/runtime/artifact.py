@@ -18,11 +18,12 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 
 from app.core.errors import ModelUnavailable
-from app.core.models import Manifest
+from app.core.models import PYTORCH, Manifest
 from app.registry import contents
 from app.runtime.boosters import read_catboost, read_lightgbm, read_xgboost
 from app.runtime.compiled import read_onnx
 from app.runtime.graph import Graph
+from app.runtime.pytorch import read_pt2, read_torchscript
 from app.runtime.requirements import load_problem
 from app.runtime.reviewed import trusted
 
@@ -36,7 +37,7 @@ def read_skops(file: IO[bytes]) -> Any:
 
 READERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
     "onnx": read_onnx, "skops": read_skops, "joblib": joblib.load,
-    "xgboost": read_xgboost, "lightgbm": read_lightgbm, "catboost": read_catboost,
+    "xgboost": read_xgboost, "lightgbm": read_lightgbm, "catboost": read_catboost, "pt2": read_pt2, "torchscript": read_torchscript,
 }  # fmt: skip
 
 
@@ -57,7 +58,7 @@ class Artifact:
             contents.check(self.which, self.path, file, self.manifest)
 
     def read(self) -> tuple[Any, str]:
-        """Return the estimator or graph, held to one thread, and the sha256 of the file. Raise ModelUnavailable if it cannot be loaded."""
+        """Return the estimator, graph or program, held to one thread, and the sha256 of the file. Raise ModelUnavailable if it cannot be loaded."""
         with self.path.open("rb") as file:
             # Read twice from one open file, so that what was checked is what is loaded.
             digest = contents.check(self.which, self.path, file, self.manifest)
@@ -78,6 +79,8 @@ class Artifact:
 
     @property
     def _reader(self) -> Callable[[IO[bytes]], Any]:
+        if self.kind in PYTORCH:
+            return partial(read_pt2 if self.kind == "pt2" else read_torchscript, device=self.device)
         if self.kind != "onnx":
             return READERS[self.kind]
         return partial(Graph if self.manifest is None or self.manifest.graph else read_onnx, device=self.device)

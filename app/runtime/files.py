@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.errors import InvalidInput
-from app.core.models import FORMATS, Manifest
+from app.core.models import FORMATS, PYTORCH, Manifest
 from app.registry.repository import Repository
 from app.runtime.artifact import READERS
 from app.runtime.publishing import LOAD_TIMEOUT_S, publish, write_isolated
@@ -20,7 +20,7 @@ from app.runtime.structure import column_names
 
 SUFFIXES: Final = {
     ".skops": "skops", ".joblib": "joblib", ".pkl": "joblib", ".pickle": "joblib", ".onnx": "onnx",
-    ".ubj": "xgboost", ".json": "xgboost", ".txt": "lightgbm", ".cbm": "catboost",
+    ".pt2": "pt2", ".pt": "torchscript", ".ubj": "xgboost", ".json": "xgboost", ".txt": "lightgbm", ".cbm": "catboost",
 }  # fmt: skip
 """Suffix of a file -> format."""
 
@@ -42,8 +42,11 @@ def publish_file(
     Raises InvalidInput if the file or the rows cannot be used, or the file does not load in time, ModelConflict if the version exists.
     """
     kind = SUFFIXES.get(path.suffix)
-    if kind == "onnx":
-        raise InvalidInput(f"{path.name} is a graph. Put it into a folder as {FORMATS[kind]}, and publish the folder.", pointer="/artifact")
+    if kind == "onnx" or kind in PYTORCH:
+        what = "graph" if kind == "onnx" else "program"
+        raise InvalidInput(
+            f"{path.name} is a {what}. Put it into a folder as {FORMATS[kind]}, and publish the folder.", pointer="/artifact"
+        )
     if kind is None:
         detail = f"{path.name} is not in a supported format. Use a file with {', '.join(SUFFIXES)}."
         raise InvalidInput(detail, pointer="/artifact")

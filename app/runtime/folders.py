@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from app.core.capture import Capture
 from app.core.errors import InvalidInput
-from app.core.models import CODE, FORMATS, MLMODEL, BatchLimits, Manifest, RetryPolicy
+from app.core.models import CODE, FORMATS, MLMODEL, PYTORCH, BatchLimits, Manifest, RetryPolicy
 from app.registry.repository import Repository
 from app.runtime.files import publish_file
 from app.runtime.mlflow import publish_mlflow
@@ -18,7 +18,8 @@ from app.runtime.model_yaml import DESCRIPTION, GRAPH, TIMESTAMPS, described, pu
 from app.runtime.publishing import LOAD_TIMEOUT_S
 from app.runtime.references import read_reference
 
-_ESTIMATORS: Final = tuple(file for file in FORMATS.values() if file != GRAPH)
+_PROGRAMS: Final = tuple(PYTORCH.values())
+_ESTIMATORS: Final = tuple(file for file in FORMATS.values() if file not in (GRAPH, *_PROGRAMS))
 _OPTIONS: Final = (
     "description",
     "metrics",
@@ -47,7 +48,7 @@ def publish_any(
     format: str | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Manifest:
-    """Publish a folder with `model.py`, an MLflow model, `model.onnx` or an estimator in a file; the first of them that is there.
+    """Publish a folder with `model.py`, an MLflow model, a graph, a program or an estimator in a file; the first of them that is there.
 
     Args:
         repository: Where to publish.
@@ -63,10 +64,10 @@ def publish_any(
         InvalidInput: The description or the model is not valid, does not load in time or crashes.
         ModelConflict: The version exists.
     """
-    artifact = next((file for file in (CODE, MLMODEL, GRAPH, *_ESTIMATORS) if (folder / file).is_file()), None)
+    artifact = next((file for file in (CODE, MLMODEL, GRAPH, *_PROGRAMS, *_ESTIMATORS) if (folder / file).is_file()), None)
     if artifact not in (MLMODEL, *_ESTIMATORS):
         if format is not None:
-            raise InvalidInput("The format is for estimators. Leave it out for code and graphs.", pointer="/format")
+            raise InvalidInput("The format is for estimators. Leave it out for code, graphs and programs.", pointer="/format")
         return publish_folder(repository, name, folder, rows=rows, version=version, description=description, timeout_s=timeout_s)
     options = _options(folder)
     sample, timestamps = options.pop("sample", None), options.pop(TIMESTAMPS, ())

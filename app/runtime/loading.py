@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
-from app.core.models import FORMATS, MLMODEL, PYTHON, Manifest, TensorSpec
+from app.core.models import FORMATS, MLMODEL, PYTHON, PYTORCH, RUNS_CODE, Manifest, TensorSpec
 from app.registry import contents, mlflow
 from app.registry.mlflow import MLflowModel
 from app.registry.repository import Repository
@@ -23,6 +23,7 @@ from app.runtime.methods import classes_of
 from app.runtime.mlflow import golden
 from app.runtime.mlflow import signature as saved_signature
 from app.runtime.model import Model
+from app.runtime.pytorch import ProgramModel
 from app.runtime.requirements import requirements_of
 from app.runtime.threads import predicts
 
@@ -55,20 +56,22 @@ def load(
         kind = manifest.format if manifest else next(format for format, file in FORMATS.items() if file == path.name)
     if kind not in READERS:
         raise ModelUnavailable(f"{which} is in the format {kind!r}; this worker reads {', '.join(READERS)}.")
-    if kind == "joblib" and not allow_pickle:
-        what = "pickle" if saved else "joblib file"
-        detail = f"{which} is a {what}, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as skops."
+    if kind in RUNS_CODE and not allow_pickle:
+        what, instead = ("program of PyTorch", "onnx") if kind in PYTORCH else ("pickle" if saved else "joblib file", "skops")
+        detail = f"{which} is a {what}, which may run code when loaded, and CELERIAC_ALLOW_PICKLE is off. Publish it as {instead}."
         raise ModelUnavailable(detail)
     artifact = Artifact(which, path, kind, manifest, version_policy, device)
     artifact.check_version(manifest.framework.get("scikit-learn") if manifest else saved.trained if saved else None)
     if kind == "onnx" and (manifest is None or manifest.graph):
         graph, digest = artifact.read()
         return GraphModel(manifest or _manifest(name, version, kind, path, digest, *signature(graph), what="Graph"), graph)
+    if manifest is None and kind in PYTORCH:
+        raise ModelUnavailable(f"{which} is a program of PyTorch without a manifest. Publish it: `celeriac models publish {name} FOLDER`.")
     if manifest is None or (kind == "joblib" and manifest.requires is None):
         manifest = _inspected(artifact, name, version, timeout_s, saved)
     if manifest.load == "child":
         artifact.check()
-        return DeferredModel(manifest, lambda: artifact.read()[0])
+        return (ProgramModel if kind in PYTORCH else DeferredModel)(manifest, lambda: artifact.read()[0])
     return Model(manifest, artifact.read()[0])
 
 

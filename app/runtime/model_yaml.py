@@ -1,4 +1,4 @@
-"""Publishing of folders with `model.py` or `model.onnx`, described by `model.yaml`."""
+"""Publishing of folders with `model.py`, `model.onnx` or a program of PyTorch, described by `model.yaml`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,19 +17,23 @@ import onnxruntime
 import pandas as pd
 import yaml
 
-from app.core.errors import InvalidInput, ModelUnavailable
+from app.core.errors import CeleriacError, InvalidInput, ModelUnavailable
 from app.core.inputs import from_rows
-from app.core.models import CODE, FORMATS, PYTHON, Golden, Manifest
+from app.core.models import CODE, FORMATS, PYTHON, PYTORCH, Golden, Manifest, TensorSpec
 from app.core.tensors import Tensor
 from app.registry.contents import EXAMPLES, MANIFEST
 from app.registry.repository import Repository
+from app.runtime.arrays import to_array
+from app.runtime.artifact import READERS
 from app.runtime.code import CodeModel
 from app.runtime.golden import values_of
 from app.runtime.graph import Graph, GraphModel, signature, weights
 from app.runtime.model import Model
 from app.runtime.profiling import profile_of
 from app.runtime.publishing import LOAD_TIMEOUT_S, request_promotion, write_isolated
+from app.runtime.pytorch import Program, ProgramModel, outputs_of
 from app.runtime.references import read_reference
+from app.runtime.requirements import load_problem
 
 DESCRIPTION: Final = "model.yaml"
 ADDED: Final = ".publish.json"
@@ -36,6 +41,10 @@ ADDED: Final = ".publish.json"
 TIMESTAMPS: Final = "timestamps"
 """A field of `ADDED` only: the columns of the sample of an estimator that hold dates, which are text in JSON."""
 GRAPH: Final = FORMATS["onnx"]
+_PROGRAMS: Final = {file: kind for kind, file in PYTORCH.items()}
+_TOLERANCE: Final = 1e-6
+_TOLERANCE_OF_PROGRAMS: Final = 1e-4
+"""They compute in 32 bits, and add numbers in an order that the processor and the number of rows decide."""
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden", "profile")
 FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance", "reference")
 """The fields that the description may have."""
@@ -55,7 +64,7 @@ def publish_folder(
     provenance: Mapping[str, Any] | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
 ) -> Manifest:
-    """Publish the code and all other files of a folder, or its graph, after checking that it loads and predicts `rows`.
+    """Publish the code and all other files of a folder, or its graph or program, after checking that it loads and predicts `rows`.
 
     Both happen in a process of its own within `timeout_s`.
 
@@ -63,16 +72,22 @@ def publish_folder(
     `provenance` describes the origin of the version, unless model.yaml does.
     Raises InvalidInput if the description or the model is not valid, does not load in time or crashes, ModelConflict if the version exists.
     """
-    artifact = next((name for name in (CODE, GRAPH) if (folder / name).is_file()), None)
+    artifact = next((name for name in (CODE, GRAPH, *_PROGRAMS) if (folder / name).is_file()), None)
     if artifact is None:
-        raise InvalidInput(f"{folder} must hold {CODE} or {GRAPH}. Add {CODE} with a function predict(inputs).", pointer="/artifact")
+        raise InvalidInput(
+            f"{folder} must hold {CODE}, {GRAPH} or {' or '.join(_PROGRAMS)}. Add {CODE} with a function predict(inputs).",
+            pointer="/artifact",
+        )
     declared = described(folder, required=artifact == CODE)
     declared.pop(TIMESTAMPS, None)  # the manifest says which inputs are timestamps
-    rows, tolerance = list(rows or declared.pop("sample", None) or ()), float(declared.pop("tolerance", 1e-6))
+    rows, tolerance = (
+        list(rows or declared.pop("sample", None) or ()),
+        float(declared.pop("tolerance", None) or (_TOLERANCE_OF_PROGRAMS if artifact in _PROGRAMS else _TOLERANCE)),
+    )
     reference = declared.pop("reference", None)
     declared = {"description": "", "provenance": dict(provenance or {})} | declared
     fixed = {"name": name, "version": version or "", "artifact": artifact, "framework": _framework(artifact)}
-    make = _code if artifact == CODE else _graph
+    make = _code if artifact == CODE else _graph if artifact == GRAPH else partial(_program, rows)
 
     def write(stage: Path) -> Manifest:
         model = make(folder, stage, {**declared, **fixed})
@@ -111,6 +126,33 @@ def _graph(folder: Path, stage: Path, declared: Mapping[str, Any]) -> Model:
         graph = Graph(file)
     inputs, outputs = ([asdict(spec) for spec in side] for side in signature(graph))
     return GraphModel(_manifest({"inputs": inputs, "outputs": outputs, **declared, "format": "onnx", "weights": beside}), graph)
+
+
+def _program(rows: Sequence[Any], folder: Path, stage: Path, declared: Mapping[str, Any]) -> Model:
+    """Stage a program. Inputs that the description omits are read from the file, and outputs are what it answers to the rows."""
+    artifact = str(declared["artifact"])
+    kind = _PROGRAMS[artifact]
+    shutil.copy(folder / artifact, stage / artifact)
+    try:
+        with (stage / artifact).open("rb") as file:
+            program: Program = READERS[kind](file)
+    except CeleriacError:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(load_problem(artifact, error)) from error
+    values = {"inputs": [asdict(spec) for spec in program.inputs], **declared, "format": kind, "load": "child"}
+    if not values["inputs"]:
+        hint = "for example `inputs: [{name: x, datatype: FP32, shape: [-1, 4]}]`"
+        raise InvalidInput(f"{artifact} does not say what it takes. Declare its inputs in {DESCRIPTION}, {hint}.", pointer="/artifact")
+    values["framework"] = {**declared["framework"], "torch": installed("torch")}
+    if values.get("outputs"):
+        return ProgramModel(_manifest(values), lambda: program)
+    if not rows:
+        raise InvalidInput(f"{artifact} needs a few rows such as callers send. Add `sample` to {DESCRIPTION}.", pointer="/sample")
+    unseen = _manifest({**values, "outputs": [asdict(TensorSpec("output", "FP32", (-1,)))]})
+    tensors = from_rows(unseen, list(rows), "/sample")
+    outputs = outputs_of(program.run([to_array(tensor) for tensor in tensors]), len(rows))
+    return ProgramModel(replace(unseen, outputs=outputs), lambda: program)
 
 
 def _beside(folder: Path) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from app.core.bucket_url import parse
 from app.core.capture import Capture
 from app.core.errors import CeleriacError, InvalidInput
-from app.core.models import FORMATS, NATIVE, BatchLimits, Manifest, RetryPolicy, TensorSpec
+from app.core.models import FORMATS, NATIVE, PYTORCH, BatchLimits, Manifest, RetryPolicy, TensorSpec
 from app.core.promotions import PromotionState
 from app.core.tensors import FLOATS
 from app.registry.contents import EXAMPLES
@@ -107,7 +107,9 @@ def publish(
 
     Raises InvalidInput if the estimator or the sample cannot be served, ModelConflict if the version exists.
     """
-    supported = (estimator.library,) if isinstance(estimator, Boosted) else tuple(kind for kind in READERS if kind not in NATIVE)
+    supported = (
+        (estimator.library,) if isinstance(estimator, Boosted) else tuple(kind for kind in READERS if kind not in (*NATIVE, *PYTORCH))
+    )
     if format is not None and format not in supported:
         detail = f"{format!r} is not a supported format of {type(estimator).__name__}. Use one of {', '.join(supported)}."
         raise InvalidInput(detail, pointer="/format")

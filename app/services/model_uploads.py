@@ -26,7 +26,7 @@ from app.core.errors import (
     Overloaded,
     ScopeMissing,
 )
-from app.core.models import CODE, FORMATS, MLMODEL, Manifest, check_alias, check_name, check_version
+from app.core.models import CODE, FORMATS, MLMODEL, RUNS_CODE, Manifest, check_alias, check_name, check_version
 from app.core.promotions import Promotion
 from app.core.special_addresses import is_loopback
 from app.registry import mlflow, staging
@@ -40,7 +40,7 @@ from app.store.audit import write_publication
 from app.store.files import full
 
 _TAG: Final = "upload-"
-_RUNS_CODE: Final = (CODE, FORMATS["joblib"])
+_RUNS_CODE: Final = (CODE, *(FORMATS[format] for format in RUNS_CODE))
 """Files whose loading runs code that they contain."""
 _READ_ONLY: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 

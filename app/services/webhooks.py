@@ -52,6 +52,7 @@ class WebhookService:
             events=tuple(dict.fromkeys(registration.events)),
             models=tuple(registration.models),
             description=registration.description,
+            format=registration.format,
             created_at=time.time(),
         )
         await webhooks.write(
@@ -90,6 +91,7 @@ class WebhookService:
             events=webhook.events if change.events is None else tuple(dict.fromkeys(change.events)),
             models=webhook.models if change.models is None else tuple(change.models),
             description=webhook.description if change.description is None else change.description,
+            format=webhook.format if change.format is None else change.format,
         )
         enable = change.disabled is not None
         after = _state(replace(changed, disabled="") if enable else changed)
@@ -192,5 +194,6 @@ def _state(webhook: Webhook) -> dict[str, Any]:
         "host": f"{parts.scheme}://{parts.hostname}",
         "events": webhook.events,
         "models": webhook.models,
+        "format": webhook.format,
         "disabled": bool(webhook.disabled),
     }

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
-from app.core.webhooks import Event, Webhook, new_secret
+from app.core.webhooks import Event, Format, Webhook, new_secret
 from app.store import audit, keys
 from app.store.reading import answers, decodable, readable, required
 
@@ -44,6 +44,8 @@ async def write(client: redis.asyncio.Redis, webhook: Webhook, entry: bytes, *, 
     Its health, which `webhook_attempt.lua` changes, is not stored. `enable` resets it, so that deliveries are sent again.
     """
     kept = {name: value for name, value in asdict(webhook).items() if name not in _HEALTH}
+    if webhook.format is Format.STANDARD:
+        del kept["format"]  # which 0.2.0 cannot read
     stored = ("HSET", keys.WEBHOOKS, webhook.id, orjson.dumps(kept))
     reset = [("DEL", keys.webhook_health(webhook.id))] if enable else []
     await audit.change(client, entry, stored, *reset, must_change=False)
@@ -75,7 +77,12 @@ def _decode(text: bytes | None, health: list[bytes | None]) -> Webhook | None:
     stored = orjson.loads(text)
     disabled, failures, since = health
     return Webhook(
-        **{**stored, "events": tuple(map(Event, stored["events"])), "models": tuple(stored["models"])},
+        **{
+            **stored,
+            "events": tuple(map(Event, stored["events"])),
+            "models": tuple(stored["models"]),
+            "format": Format(stored.get("format", Format.STANDARD)),
+        },
         disabled=(disabled or b"").decode(),
         failures=int(failures or 0),
         failing_since=float(since) if since else None,

@@ -33,7 +33,7 @@ class Published:
     Attributes:
         name: Name of the model.
         version: Its new version.
-        format: Format of the artifact: `skops`, `joblib`, `onnx`, `python`, `xgboost`, `lightgbm` or `catboost`.
+        format: Format of the artifact: `skops`, `joblib`, `onnx`, `python`, `pt2`, `torchscript`, `xgboost`, `lightgbm` or `catboost`.
         inputs: Datatype of each input by its name.
         outputs: Datatype of each output by its name. The first one is the default.
         promotion: The move of the alias, as the API reports it; None for a folder or without an alias.

@@ -22,7 +22,7 @@ Artifact = Annotated[
     Path | None,
     typer.Argument(
         help="A fitted estimator (a .skops, .joblib or .pkl file), a model of XGBoost, LightGBM or CatBoost (.ubj, .json, .txt, .cbm), a "
-        "directory of MLflow, or a folder with model.py, model.onnx or an estimator, and model.yaml.",
+        "directory of MLflow, or a folder with model.py, model.onnx, a program of PyTorch or an estimator, and model.yaml.",
         show_default=False,
     ),
 ]

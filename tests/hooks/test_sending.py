@@ -4,12 +4,14 @@ import asyncio
 import time
 from email.utils import formatdate
 
+import orjson
 import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from standardwebhooks import Webhook as Verifier
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
-from app.core.webhooks import LARGEST, DeliveryStatus, Event, new_secret
+from app.core.webhooks import LARGEST, DeliveryStatus, Event, Format, new_secret
 from app.hooks.sender import retry_after_s
 from app.loops import Loop
 from app.store import jobs, keys, webhook_deliveries, webhooks
@@ -51,6 +53,20 @@ async def test_a_replaced_secret_signs_beside_the_new_one(hooked: Hooked, receiv
     got = receiver.get()
     for secret in (old, registered.secret):
         Verifier(secret).verify(got.body, got.headers)
+
+
+async def test_a_webhook_may_get_cloud_events(hooked: Hooked, receiver: Receiver) -> None:
+    registered = await hooked.register(receiver.url, events=(Event.COMPLETED,), format=Format.CLOUDEVENTS)
+    sent = await hooked.submit()
+    await hooked.succeed(sent)
+    await hooked.send()
+    got = receiver.get()
+    Verifier(registered.secret).verify(got.body, got.headers)
+    event = from_http_event(HTTPMessage(got.headers, got.body))
+    assert (event.get_id(), event.get_type()) == (got.headers["webhook-id"], "job.completed")
+    assert (event.get_source(), event.get_subject()) == ("celeriac", sent.jobs[0])
+    [delivery] = await hooked.deliveries()
+    assert event.get_data() == orjson.loads(delivery.body)["data"]
 
 
 async def test_the_body_holds_the_job_with_its_result(hooked: Hooked, receiver: Receiver) -> None:

@@ -10,6 +10,7 @@ import orjson
 
 from app.api.schemas.results import detached
 from app.core import protocol, usual_inputs
+from app.core.cloud_events import CloudEvent, unwrapped
 from app.core.errors import InvalidInput, InvalidJSON, PayloadTooLarge
 from app.core.fields import DEEPEST, TOO_DEEP, not_json, reject_unknown_fields, too_deep
 from app.core.handlers import as_tensor
@@ -147,7 +148,17 @@ def invocation(content: bytes, manifest: Manifest) -> PredictionRequest:
 
 def v1_prediction(content: bytes, manifest: Manifest) -> tuple[PredictionRequest, bool]:
     """Return a request of KServe V1, and whether it is by column. Raises the errors of `parse_object` and `V1Prediction`."""
-    body = V1Prediction.parse(parse_object(content))
+    return _v1_prediction(parse_object(content), manifest)
+
+
+def v1_event(content: bytes, manifest: Manifest) -> tuple[PredictionRequest, bool, CloudEvent]:
+    """Return a request of KServe V1 that is the data of a CloudEvent, as `v1_prediction` does, and the event."""
+    event, data = unwrapped(parse_object(content))
+    return *_v1_prediction(parse_object(data) if isinstance(data, bytes) else data, manifest), event
+
+
+def _v1_prediction(parsed: Mapping[str, Any], manifest: Manifest) -> tuple[PredictionRequest, bool]:
+    body = V1Prediction.parse(parsed)
     return body.requested(manifest), body.by_column
 
 

@@ -17,7 +17,7 @@ from app.api.schemas import server as server_schemas
 from app.api.schemas.inference import Parameters
 from app.api.schemas.problems import PROTOCOL_ERRORS
 from app.api.server.plain_route import PlainRoute
-from app.core.models import PYTHON, Manifest, TensorSpec
+from app.core.models import PYTHON, PYTORCH, Manifest, TensorSpec
 from app.core.tensors import TIMESTAMP
 
 router = APIRouter(prefix="/v2", tags=["inference"], route_class=PlainRoute, responses=PROTOCOL_ERRORS)
@@ -104,6 +104,8 @@ async def _manifest(request: Request) -> Manifest:
 def _platform(manifest: Manifest) -> str:
     if manifest.graph:
         return "onnxruntime_onnx"  # as Triton names it
+    if manifest.format in PYTORCH:
+        return f"pytorch_{manifest.format}"
     return PYTHON if manifest.format == PYTHON else f"sklearn_{manifest.format}"
 
 

@@ -46,7 +46,7 @@ async def read(request: Request) -> Response:
 
 @router.patch("/{id}", **schemas.CHANGE)
 async def change(request: Request) -> Response:
-    """Changes the URL, the filters or the description. `"disabled": false` enables a disabled webhook again."""
+    """Changes the URL, the filters, the format or the description. `"disabled": false` enables a disabled webhook again."""
     root, id = container(request), request.path_params["id"]
     await root.webhooks.get(id)
     change = Change.parse(await root.bodies.read_object(request))
@@ -99,6 +99,7 @@ def _present(webhook: Webhook) -> schemas.Webhook:
         "events": webhook.events,
         "models": webhook.models,
         "description": webhook.description,
+        "format": webhook.format,
         "created_at": rfc3339(webhook.created_at),
         "disabled": bool(webhook.disabled),
         "disabled_reason": webhook.disabled or None,

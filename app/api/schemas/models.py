@@ -126,7 +126,7 @@ class VersionPublished(TypedDict):
 
     name: str
     version: str
-    format: Annotated[str, Field(description="onnx, skops, joblib, python, xgboost, lightgbm or catboost.")]
+    format: Annotated[str, Field(description="onnx, skops, joblib, python, pt2, torchscript, xgboost, lightgbm or catboost.")]
     sha256: Annotated[str, Field(description="SHA-256 of the artifact, or of all its files.")]
     created_at: str
     inputs: Annotated[dict[str, str], Field(description="Datatype of each input.", examples=[{"age": "FP64"}])]

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import Page
-from app.core.webhooks import DeliveryStatus, Event
+from app.core.webhooks import DeliveryStatus, Event, Format
 from app.services.requests.webhooks import Change, Registration
 
 _ID: Final = "wh_9f86d081884c7d65"
@@ -32,6 +32,7 @@ class Webhook(TypedDict):
     events: Sequence[Event]
     models: Sequence[str]
     description: str
+    format: Format
     created_at: str | None
     disabled: Annotated[bool, Field(description="Nothing is sent to it any longer.")]
     disabled_reason: str | None
@@ -94,7 +95,12 @@ class Delivery(TypedDict):
 class WholeDelivery(Delivery):
     """One event for one receiver, and what is sent."""
 
-    body: Annotated[Any, Field(description="`{type, timestamp, data}`, where `data` is the job, the batch, the audit entry or the drift.")]
+    body: Annotated[
+        Any,
+        Field(
+            description="`{type, timestamp, data}`, where `data` is the job, the batch, the audit entry or the drift. It is the same in every format."
+        ),
+    ]
 
 
 class Deliveries(TypedDict):

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from app.core import webhooks
 from app.core.models import NAME, VERSION
 from app.core.url_policy import LONGEST, check_url
-from app.core.webhooks import Event
+from app.core.webhooks import Event, Format
 from app.services.requests.body import Pattern, RequestBody
 from app.settings import Settings
 
@@ -33,6 +33,10 @@ Events = Annotated[
 Models = Annotated[
     list[Annotated[str, Pattern(_MODEL, "Use name or name@version, for example wine@2. An alias is not supported, because it moves.")]],
     Field(max_length=100, fail_fast=True, description="Names or name@version; empty for all.", examples=[["digits"]]),
+]
+MessageFormat = Annotated[
+    Format,
+    Field(strict=False, description="Form of the messages. `standard`: `{type, timestamp, data}`. `cloudevents`: a CloudEvent in JSON."),
 ]
 Description = Annotated[str, Field(max_length=500, description="Human-readable description.")]
 
@@ -59,6 +63,7 @@ class Registration(RequestBody):
     events: Events = Field([Event.COMPLETED])
     models: Models = Field([])
     description: Description = ""
+    format: MessageFormat = Format.STANDARD
 
 
 class Change(RequestBody):
@@ -70,6 +75,7 @@ class Change(RequestBody):
     events: Events | None = None
     models: Models | None = None
     description: Description | None = None
+    format: MessageFormat | None = None
     disabled: Annotated[bool, WithJsonSchema({"const": False})] | None = Field(
         None, description="`false` enables a disabled webhook again."
     )

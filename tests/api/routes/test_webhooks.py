@@ -74,6 +74,13 @@ async def test_a_job_brings_its_webhook_along(near: httpx.AsyncClient, receiver:
     assert types == ["job.started", "job.completed"]
 
 
+async def test_the_format_of_the_messages_can_be_changed(near: httpx.AsyncClient, receiver: Receiver) -> None:
+    path = f"/v1/webhooks/{(await register(near, receiver.url, format='cloudevents'))['id']}"
+    assert (await near.get(path)).json()["format"] == "cloudevents"
+    assert (await near.patch(path, json={"format": "standard"})).json()["format"] == "standard"
+    assert (await near.patch(path, json={"format": "xml"})).status_code == 422
+
+
 async def test_the_secret_is_shown_once(near: httpx.AsyncClient, receiver: Receiver) -> None:
     registered = await register(near, receiver.url)
     assert registered["secret"].startswith("whsec_")
