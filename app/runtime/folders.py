@@ -105,6 +105,10 @@ def _options(folder: Path) -> dict[str, Any]:
             names = {field.name for field in fields(kind)}
             if not isinstance(declared[name], dict) or not declared[name].keys() <= names:
                 raise InvalidInput(f"{name} in {DESCRIPTION} must be an object with {', '.join(sorted(names))}.", pointer="/artifact")
+            if kind is Capture and "rate" not in declared[name]:
+                raise InvalidInput(
+                    f"{DESCRIPTION} has a capture without a rate. Use a number from 0 to 1, for example 0.1.", pointer="/artifact"
+                )
             declared[name] = kind(**declared[name])
     if "reference" in declared:
         declared["reference"] = read_reference(folder, declared["reference"])

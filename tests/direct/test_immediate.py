@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+import pyarrow.parquet as pq
 import pytest
 from prometheus_client import REGISTRY
 from starlette.types import Scope
 
 from app.api.app import create
 from app.api.server.immediate import ImmediatePredictions
+from app.core.capture import Capture
 from app.patches.uvicorn_protocol import IMMEDIATE
 from app.settings import settings
+from app.store.files import captures
 from tests.api.conftest import lifespan, until
 from tests.api.keys import bearer, bootstrap
-from tests.direct.conftest import Heartbeat, body, rows, until_direct
+from tests.direct.conftest import Heartbeat, body, publish_compiled, rows, until_direct
 
 pytestmark = pytest.mark.slow
 JSON = (b"content-type", b"application/json")
@@ -212,3 +217,25 @@ async def test_a_known_key_is_enough_and_any_other_takes_the_ordinary_way(secure
             await api.get("/v1/limits")  # a record that is five seconds old is read again
             status, _, _ = await answered(immediate, Received(USUAL, PATH, JSON, header))
             assert status == 200
+
+
+async def test_the_rows_of_requests_in_one_turn_are_captured_for_their_owners(
+    configured: pytest.MonkeyPatch, secured: None, heartbeat: Heartbeat, tmp_path: Path
+) -> None:
+    publish_compiled(tmp_path / "models", capture=Capture(1))
+    configured.setenv("CELERIAC_MODELS", str(tmp_path / "models"))
+    configured.setenv("CELERIAC_FILES", str(tmp_path / "files"))
+    _, admin = await bootstrap()
+    async with serving(heartbeat) as (api, immediate):
+        api.headers.update(bearer(admin))
+        await until_direct(api)
+        texts = [(await bootstrap(owner=owner, role="user"))[1] for owner in ("a", "b")]
+        for text in texts:
+            await api.get("/v1/limits", headers=bearer(text))
+        requests = [Received(USUAL, PATH, JSON, (b"x-api-key", text.encode())) for text in texts]
+        answers = await asyncio.gather(*(answered(immediate, request) for request in requests))
+        stored = captures()
+    [file] = stored.files("lr")
+    table = pq.read_table(io.BytesIO(stored.read(file)))
+    owners = {row["job"]: row["owner"] for row in table.select(["job", "owner"]).to_pylist()}
+    assert owners == {found["id"]: owner for (_, _, found), owner in zip(answers, ("a", "b"), strict=True)}

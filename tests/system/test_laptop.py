@@ -131,7 +131,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert celeriac("models", "captures", "wine").out.endswith("0 rows in 0 files.\n")
     assert "No rows were captured" in celeriac("models", "quality", "wine").out
     (celeriac.folder / "truths.jsonl").write_text('{"model": "wine", "job": "order-4711", "actual": 1}\n')
-    assert "captures no outputs" in celeriac("models", "feedback", "truths.jsonl", exit=Exit.REFUSED).err
+    assert "captures no outputs" in celeriac("models", "feedback", "truths.jsonl", exit=Exit.USAGE).err
     for command, paused in (("pause", True), ("resume", False)):
         assert bool(celeriac("models", command, "wine", "--json").json["pause"]) == paused
     shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)
