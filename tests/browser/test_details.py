@@ -106,3 +106,22 @@ def test_a_webhook_shows_what_was_sent_and_sends_it_again(console: Console) -> N
     row.get_by_role("button", name="Send again").click()
     expect(console.page.get_by_text("The event is sent again.")).to_be_visible()
     console.api.delete(f"/v1/webhooks/{hook}")
+
+
+def test_each_page_is_accessible_in_the_dark(console: Console, pipeline: str) -> None:
+    """The other tests of this file look at them in the light."""
+    console.page.emulate_media(color_scheme="dark")
+    batch = batch_of(console, "x0,x1\n0,1\n0,two\n")
+    run = {"pipeline": {"pipeline": pipeline, "inputs": {"rows": [[0.0, 2.0]]}}}
+    console.api.post("/v1/schedules", json={"name": "dark", "cron": "0 3 * * *", "run": run}).raise_for_status()
+    console.api.post("/v1/schedules/dark/run").raise_for_status()
+    job = console.api.post("/v1/jobs", params={"wait": 20}, json=run["pipeline"]).raise_for_status().json()["id"]
+    hook = (
+        console.api.post("/v1/webhooks", json={"url": "http://127.0.0.1:9/dark", "events": ["completed"]}).raise_for_status().json()["id"]
+    )
+    for page in (f"batches/{batch}", f"pipelines/{pipeline}", f"jobs/{job}", "schedules/dark", f"webhooks/{hook}", "nowhere"):
+        console.open(page)
+        expect(console.page.get_by_text("Loading…")).to_have_count(0)
+        console.check_accessibility()
+    console.api.delete("/v1/schedules/dark")
+    console.api.delete(f"/v1/webhooks/{hook}")

@@ -42,7 +42,7 @@ export function Workers() {
     ${workers.data &&
     html`<${Failure} error=${workers.error} />
       <${List} label="Workers" columns=${WORKERS} items=${workers.data.items} id=${(worker) => worker.name} empty="No worker is alive." />
-      <h2>Running now</h2>
+      <div class="day"><h2>Running now</h2></div>
       <${List} label="Running now" columns=${RUNNING} items=${workers.data.running} id=${(delivery) => delivery.process + delivery.job} empty="No process runs a job." />
       ${!workers.data.complete && html`<p class="quiet note">The first 1,000 of those that run.</p>`}`}`;
 }
