@@ -13,6 +13,7 @@ from app.core.errors import InvalidInput
 from app.core.models import CODE, FORMATS, MLMODEL, PYTORCH, BatchLimits, Manifest, RetryPolicy
 from app.registry.repository import Repository
 from app.runtime.files import publish_file
+from app.runtime.huggingface import publish_huggingface
 from app.runtime.mlflow import publish_mlflow
 from app.runtime.model_yaml import DESCRIPTION, GRAPH, TIMESTAMPS, described, publish_folder
 from app.runtime.publishing import LOAD_TIMEOUT_S
@@ -47,8 +48,10 @@ def publish_any(
     description: str = "",
     format: str | None = None,
     timeout_s: float = LOAD_TIMEOUT_S,
+    download: bool = True,
+    code: bool = True,
 ) -> Manifest:
-    """Publish a folder with `model.py`, an MLflow model, a graph, a program or an estimator in a file; the first of them that is there.
+    """Publish a model of Hugging Face, `model.py`, an MLflow model, a graph, a program or an estimator in a file; the first that is there.
 
     Args:
         repository: Where to publish.
@@ -59,17 +62,30 @@ def publish_any(
         description: Human-readable description (default: that of `model.yaml`).
         format: Format of an estimator: skops, joblib or onnx.
         timeout_s: Seconds that the artifact may take to load and to predict the sample.
+        download: Whether a model of Hugging Face may be downloaded.
+        code: Whether a model of Hugging Face may be published, which is served by code. Other code is refused before.
 
     Raises:
         InvalidInput: The description or the model is not valid, does not load in time or crashes.
         ModelConflict: The version exists.
     """
+    declared = described(folder, required=False)
+    if "huggingface" in declared:
+        if (folder / CODE).is_file():
+            raise InvalidInput(f"{DESCRIPTION} has the field huggingface beside {CODE}. Leave out one of them.", pointer="/artifact")
+        if not code:
+            raise InvalidInput(
+                "A pipeline of Hugging Face is served by code, for which a key needs the scope models:pickle.", pointer="/artifact"
+            )
+        return publish_huggingface(
+            repository, name, folder, declared, rows=rows, version=version, description=description, timeout_s=timeout_s, download=download
+        )
     artifact = next((file for file in (CODE, MLMODEL, GRAPH, *_PROGRAMS, *_ESTIMATORS) if (folder / file).is_file()), None)
     if artifact not in (MLMODEL, *_ESTIMATORS):
         if format is not None:
             raise InvalidInput("The format is for estimators. Leave it out for code, graphs and programs.", pointer="/format")
         return publish_folder(repository, name, folder, rows=rows, version=version, description=description, timeout_s=timeout_s)
-    options = _options(folder)
+    options = _options(folder, declared)
     sample, timestamps = options.pop("sample", None), options.pop(TIMESTAMPS, ())
     rows = list(rows) or _dated(sample or (), timestamps)
     options |= {"description": description} if description else {}
@@ -92,9 +108,8 @@ def _dated(rows: Sequence[Any], timestamps: Sequence[str]) -> list[Any]:
         raise InvalidInput(f"The sample has a date that cannot be read: {error}", pointer="/sample") from None
 
 
-def _options(folder: Path) -> dict[str, Any]:
+def _options(folder: Path, declared: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of the description of an estimator. Raises InvalidInput."""
-    declared = described(folder, required=False)
     unknown = [name for name in declared if name not in (*_OPTIONS, "sample", TIMESTAMPS)]
     if unknown:
         detail = (

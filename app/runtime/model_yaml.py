@@ -46,7 +46,13 @@ _TOLERANCE: Final = 1e-6
 _TOLERANCE_OF_PROGRAMS: Final = 1e-4
 """They compute in 32 bits, and add numbers in an order that the processor and the number of rows decide."""
 _FILLED_IN: Final = ("name", "version", "format", "artifact", "sha256", "weights", "framework", "created_at", "golden", "profile")
-FIELDS: Final = (*(field.name for field in fields(Manifest) if field.name not in _FILLED_IN), "sample", "tolerance", "reference")
+FIELDS: Final = (
+    *(field.name for field in fields(Manifest) if field.name not in _FILLED_IN),
+    "sample",
+    "tolerance",
+    "reference",
+    "huggingface",
+)
 """The fields that the description may have."""
 _LEFT: Final = ("__pycache__", MANIFEST, EXAMPLES, ".*")
 """Files that are not published: caches, hidden files, and what publishing writes."""
@@ -75,7 +81,7 @@ def publish_folder(
     artifact = next((name for name in (CODE, GRAPH, *_PROGRAMS) if (folder / name).is_file()), None)
     if artifact is None:
         raise InvalidInput(
-            f"{folder} must hold {CODE}, {GRAPH} or {' or '.join(_PROGRAMS)}. Add {CODE} with a function predict(inputs).",
+            f"{folder} must hold one of {', '.join((CODE, GRAPH, *_PROGRAMS))}. Add {CODE} with a function predict(inputs).",
             pointer="/artifact",
         )
     declared = described(folder, required=artifact == CODE)

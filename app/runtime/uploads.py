@@ -24,7 +24,7 @@ def check(folder: str, stage: str, name: str, memory_mb: int, options: dict[str,
     try:
         # The process that loads the model has the same limit.
         with at_most(memory_mb):
-            return publish_any(Stage(Path(stage)), name, Path(folder), **options).as_dict()
+            return publish_any(Stage(Path(stage)), name, Path(folder), download=False, **options).as_dict()
     except CeleriacError as error:
         # The process that loads the model reports only the text.
         if MemoryError.__name__ not in error.detail:

@@ -207,7 +207,8 @@ class ModelUploads:
         skops = saved.format == "skops" if saved else (folder / FORMATS["skops"]).exists()
         if format is None and skops and not self._may_run_code():
             format = "skops"  # the default may become joblib
-        return {"description": publication.description, "format": format}
+        code = self._may_run_code() and self._settings.allow_pickle
+        return {"description": publication.description, "format": format, "code": code}
 
     def _check_code(self, what: str) -> None:
         """Raise ScopeMissing unless the caller may publish code, ModelUnavailable if no worker would load it."""

@@ -151,7 +151,7 @@ async def test_of_two_publishers_of_one_version_one_wins(api: httpx.AsyncClient,
     [
         (b"nothing", 422, "invalid_input", "not a tar archive"),
         (SKOPS[:-12000], 422, "invalid_input", "cut off"),
-        (tar(readme__md="hello"), 422, "invalid_input", "must hold model.py or model.onnx"),
+        (tar(readme__md="hello"), 422, "invalid_input", "must hold one of model.py, model.onnx"),
         pytest.param(
             tar(model__skops=skops.io.dumps(estimator())), 422, "invalid_input", "Add `sample` to model.yaml", marks=pytest.mark.extended
         ),
