@@ -60,7 +60,7 @@ class RolloutService:
             ModelNotFound, VersionNotFound: The model or the version does not exist, or the alias is not set.
             ModelUnavailable: The version cannot be served.
             InvalidInput: The steps do not ascend.
-            ModelConflict: The version cannot stand in for the one of the alias, fails a gate, or the alias is in a rollout or about to move.
+            ModelConflict: The version cannot replace the one of the alias, fails a gate, or the alias is in a rollout or about to move.
             ModelsReadOnly: This process cannot write the repository.
         """
         callers.check_model(name)
@@ -141,7 +141,7 @@ class RolloutService:
         if any(promotion.alias == alias and promotion.version != promotion.before for promotion in entry.promotions):
             raise ModelConflict(f"{name} is about to move. Wait until it has, then start the rollout.", pointer="/alias")
         if reason := mismatch(before, after, request.by):
-            raise ModelConflict(f"{entry.name}@{request.version} cannot stand in for {name}: {reason}.", pointer="/version")
+            raise ModelConflict(f"{entry.name}@{request.version} cannot replace {name}: {reason}.", pointer="/version")
         if request.min_agreement is not None and (route.shadow is None or route.shadow.version != request.version):
             raise ModelConflict(
                 f"min_agreement needs comparisons. Make {request.version} the shadow of {name} first.", pointer="/min_agreement"

@@ -1,4 +1,4 @@
-"""The last rollout of each alias. How far one under way is, stands in the file of the aliases."""
+"""The last rollout of each alias. The file of the aliases says how far one under way is."""
 
 from __future__ import annotations
 

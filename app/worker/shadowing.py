@@ -97,9 +97,9 @@ class Shadows:
                 routes = self._models.repository.routes(name).values()
             except (CeleriacError, OSError):
                 continue
-            found = {(name, route.version): route.shadow for route in routes if route.shadow is not None}
+            read = {(name, route.version): route.shadow for route in routes if route.shadow is not None}
             # The thread of the tasks reads the dictionary, so it is replaced and not changed.
-            self._shadows = {key: shadow for key, shadow in self._shadows.items() if key[0] != name} | found
+            self._shadows = {key: shadow for key, shadow in self._shadows.items() if key[0] != name} | read
 
     def flush(self) -> None:
         """Enqueue what was kept. What finds other work waiting is dropped."""

@@ -38,7 +38,7 @@ def test_outputs_of_another_form_agree_in_no_row(after: list[Tensor]) -> None:
     assert compare([tensor([1.0, 2.0])], after) == Comparison(2)
 
 
-def test_infinity_is_no_difference() -> None:
+def test_infinity_does_not_count_as_a_difference() -> None:
     assert compare([tensor([float("inf")])], [tensor([1.0])]) == Comparison(1)
 
 

@@ -141,6 +141,12 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     shutil.copytree(GREETING, celeriac.folder / "greeting", dirs_exist_ok=True)
     assert "laptop@production is now 1" in celeriac("models", "publish", "laptop", "./greeting", "--alias", "production").out
     assert "laptop@champion is now 1" in celeriac("models", "promote", "laptop", "1", "--alias", "champion").out
+    assert "laptop@champion is now 2" in celeriac("models", "publish", "laptop", "./greeting", "--alias", "champion").out
+    assert celeriac("models", "rollout", "laptop", "2", "--steps", "10", "--json").json["percent"] == 10
+    assert celeriac("models", "status", "laptop", "--json").json["state"] == "running"
+    assert celeriac("models", "rollback", "laptop", "--json").json["state"] == "rolled_back"
+    assert celeriac("models", "shadow", "laptop", "2", "--rate", "1", "--json").json["shadow"] == "2"
+    celeriac("models", "shadow", "laptop", "--off")
     follow = celeriac("models", "follow", "wine", "--from", "models:/wine@champion", "--once", exit=Exit.USAGE)
     assert "MLFLOW_TRACKING_URI is not set" in follow.err
     with running_registry() as registry:

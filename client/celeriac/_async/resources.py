@@ -177,7 +177,7 @@ class AsyncModels(AsyncResource):
         """Let a version take a growing share of the requests for an alias.
 
         Fields are those of `PUT /v1/models/{name}/aliases/{alias}/rollout`: `steps`, `step_s`, `min_jobs`, `max_error_rate` and others.
-        Raises ConflictError if the version cannot stand in for the one of the alias, or a rollout is under way.
+        Raises ConflictError if the version cannot replace the one of the alias, or a rollout is under way.
         """
         record: Record = await self._transport.put(f"/v1/models/{name}/aliases/{alias}/rollout", {"version": version, **fields})
         return record
