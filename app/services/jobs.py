@@ -176,7 +176,7 @@ class JobService:
         return await self._read(id, whole=False)
 
     async def inputs(self, job: Job) -> list[Tensor] | None:
-        """Return the inputs of a prediction, or None if they are not kept. Raises PayloadLost if their blob is gone."""
+        """Return the inputs of a prediction, or None if they are not kept."""
         return None if job.work else await job_inputs.read(self._client, job)
 
     async def wait(self, id: str, seconds: float) -> Job:

@@ -8,6 +8,7 @@ from typing import Final
 import redis.asyncio
 
 from app.core.deliveries import Delivery
+from app.core.errors import PayloadLost
 from app.core.jobs import Job
 from app.core.tensors import Tensor
 from app.store import keys
@@ -18,11 +19,7 @@ _KIND: Final = "job"
 
 
 async def read(client: redis.asyncio.Redis, job: Job) -> list[Tensor] | None:
-    """Return the inputs of a prediction, or None if they are not kept.
-
-    Raises:
-        PayloadLost: The blob of the inputs is gone.
-    """
+    """Return the inputs of a prediction, or None if they are not kept, as those in a blob after the end of the job."""
     async with client.pipeline(transaction=False) as pipe:
         pipe.hget(keys.delivery(job.delivery), "body")
         pipe.get(keys.job_inputs(job.delivery))
@@ -31,7 +28,10 @@ async def read(client: redis.asyncio.Redis, job: Job) -> list[Tensor] | None:
     body = next((body for body in bodies if body), None)
     if body is None:
         return None
-    packed = body if isinstance(body, Exception) else await asyncio.to_thread(blobs().fetch, body)
+    try:
+        packed = body if isinstance(body, Exception) else await asyncio.to_thread(blobs().fetch, body)
+    except PayloadLost:
+        return None
     return required(_KIND, job.id, [packed], lambda packed: _of(job, Delivery.unpack(packed)))
 
 

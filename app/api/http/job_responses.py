@@ -57,7 +57,7 @@ class JobResponses:
         return body
 
     async def detailed(self, job: Job) -> schemas.Job:
-        """Return a job as `complete` does, with its attempts, and its inputs if they are kept. Raises PayloadLost if their blob is gone."""
+        """Return a job as `complete` does, with its attempts, and its inputs if they are kept."""
         body = await self.complete(job)
         body["attempts"] = present_attempts(job)
         inputs = await self._jobs.inputs(job)

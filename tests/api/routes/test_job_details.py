@@ -108,3 +108,12 @@ async def test_a_larger_input_is_not_kept(api: httpx.AsyncClient, worker: Worker
     assert "inputs" not in job
     assert job["result"] == [1]
     assert not list(worker.client.scan_iter(keys.job_inputs("*")))
+
+
+async def test_an_input_whose_blob_is_gone_is_left_out(api: httpx.AsyncClient, worker: Worker) -> None:
+    id = await submit(api)
+    delivery = worker.take()
+    description = b'["%s",1,""]' % (b"0" * 32,)
+    reference = b"\xff\xff\xff\xffblob" + len(description).to_bytes(4, "little") + description
+    worker.client.hset(keys.delivery(delivery.id), "body", reference)
+    assert "inputs" not in await details(api, id)

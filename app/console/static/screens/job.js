@@ -74,7 +74,7 @@ export function Job({ id, session }) {
     ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Drawing} job=${job} /><${Steps} steps=${job.steps} /></section>`}
     ${job.request && html`<section class="card" aria-label="Request"><h2>Request</h2><pre tabindex="0">${stringify(job.request, "  ")}</pre></section>`}
     ${details.data && !job.kind && html`<section class="card" aria-label="Input"><h2>Input</h2>${details.data.inputs === undefined
-      ? html`<p class="quiet">The input is not kept: it is larger than CELERIAC_JOB_INPUT_BYTES.</p>`
+      ? html`<p class="quiet">The input is not kept. CELERIAC_JOB_INPUT_BYTES says up to which size it is.</p>`
       : html`<${Value} value=${details.data.inputs} label="Input" />`}</section>`}
     ${job.result !== undefined && html`<section class="card" aria-label="Result"><h2>Result</h2><${Value} value=${job.result} names=${names(job.classes)} label="Result" /></section>`}
     ${job.logs && html`<section class="card" aria-label="Logs"><h2>Logs</h2><pre tabindex="0">${job.logs}</pre></section>`}`;
