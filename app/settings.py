@@ -435,6 +435,11 @@ class Settings(BaseSettings):
         description="Seconds after which a job of the service tier default or flex moves up one tier while jobs of a higher tier wait. It moves after half of its deadline, if that is less.",
     )
     result_ttl_s: int = Field(3600, gt=0, description="Retention of a finished job and its result.")
+    job_input_bytes: int = Field(
+        4096,
+        ge=0,
+        description="Maximum size of the input of a prediction that Redis keeps with the job after its end, in bytes (0: keeps none).",
+    )
     job_ttl_s: int = Field(
         24 * 3600, gt=0, description="Retention after its deadline of a job that never finished; also the maximum deadline."
     )

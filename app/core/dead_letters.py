@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from app.core.api_keys import DEFAULT_OWNER
+from app.core.attempts import Attempt
 from app.core.tensors import Tensor
 from app.core.traces import TraceContext
 from app.core.webhooks import JobWebhook
@@ -73,14 +74,6 @@ class CauseGroup:
     versions: set[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One run of the job: when (seconds since 1970), and in which worker process."""
-
-    started_at: float
-    worker: str
-
-
 @dataclass(slots=True)
 class DeadLetter:
     """`id` is the job's. `error` is what the job's caller saw; `traceback` is more, where the model raised.
@@ -95,7 +88,7 @@ class DeadLetter:
     rows: int
     error: dict[str, Any]
     died_at: float
-    attempts: list[Attempt]
+    attempts: tuple[Attempt, ...]
     traceback: str = ""
     inputs: list[Tensor] = field(default_factory=list)
     webhook: JobWebhook | None = None

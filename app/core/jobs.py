@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from app.core.api_keys import DEFAULT_OWNER
+from app.core.attempts import Attempt, AttemptOutcome
 from app.core.codec import unpack
 from app.core.tensors import Tensor
 from app.core.tiers import Tier
@@ -95,7 +96,7 @@ class Job:
     if the caller chose the id. `owner` is the owner of the key that submitted the job. `tier` is the service tier that it was submitted with.
     `concurrency` is its concurrency key with the mark of the owner; `held` says that the job is held back because the key has its limit of jobs.
     `share` is the part that it has of the rows of its last call, and `cost` that of the call; None if it did not run, or has no price.
-    `reason` says why the server cancelled the job. `trace` is its trace context if it is traced.
+    `reason` says why the server cancelled the job. `trace` is its trace context if it is traced. `attempts` are empty unless the record was read.
     """
 
     id: str
@@ -136,6 +137,7 @@ class Job:
     trace: TraceContext | None = None
     share: float | None = None
     cost: float | None = None
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def wait_s(self) -> float | None:
@@ -147,6 +149,14 @@ class Job:
         if self.tensors is None and self.result is not None:
             self.tensors = unpack(self.result)[1]
         return self.tensors
+
+    def outcome_of(self, attempt: Attempt) -> AttemptOutcome:
+        """Return how one of the attempts ended."""
+        if attempt.ended_at is not None:
+            return AttemptOutcome.RETRIED
+        if self.state is State.QUEUED or attempt is not self.attempts[-1]:
+            return AttemptOutcome.WORKER_LOST
+        return AttemptOutcome(self.state)
 
     @property
     def run_s(self) -> float | None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from app.core.attempts import Attempt
 from app.core.jobs import State
 from app.core.lanes import Lane
 from app.core.traces import TraceContext
@@ -95,15 +96,6 @@ class Span:
 
 Export = Callable[[Sequence[Span]], None]
 """Takes spans, and does not wait for the collector."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of a job. `ended_at` is None if its end was not recorded, because its worker died."""
-
-    started_at: float
-    ended_at: float | None = None
-    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)

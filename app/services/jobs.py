@@ -36,7 +36,7 @@ from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.settings import Settings
 from app.store import concurrency as keyed
-from app.store import jobs, model_pauses, scripts
+from app.store import job_inputs, jobs, model_pauses, scripts
 
 _AT_ONCE: Final = 100
 """Jobs that are cancelled together."""
@@ -173,6 +173,10 @@ class JobService:
     async def find(self, id: str) -> Job | None:
         """Return a job without its inputs and its result, or None if the job does not exist."""
         return await self._read(id, whole=False)
+
+    async def inputs(self, job: Job) -> list[Tensor] | None:
+        """Return the inputs of a prediction, or None if they are not kept."""
+        return None if job.work else await job_inputs.read(self._client, job)
 
     async def wait(self, id: str, seconds: float) -> Job:
         """Return a job when it has ended, or as it is after `seconds`. Raises the errors of `get`."""

@@ -11,7 +11,8 @@ from typing import Final
 import orjson
 import redis.asyncio
 
-from app.core.dead_letters import Attempt, Cause, CauseGroup, DeadLetter, Wanted
+from app.core import attempts
+from app.core.dead_letters import Cause, CauseGroup, DeadLetter, Wanted
 from app.core.deliveries import Delivery
 from app.core.traces import TraceContext
 from app.store import audit, keys, pages
@@ -85,7 +86,6 @@ def _decode(id: str, values: list[bytes | None]) -> DeadLetter | None:
     if spec is None or error is None or died_at is None:
         return None
     model, version, outputs, rows, *_ = orjson.loads(spec)
-    lines = (line.partition(" ") for line in (tries or b"").decode().splitlines())
-    attempts = [Attempt(float(started_at), worker) for started_at, _, worker in lines]
+    tried = attempts.parse((tries or b"").decode())
     text = (traceback or b"").decode(errors="replace")
-    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), attempts, text, owner=owner_of(owner))
+    return DeadLetter(id, model, version, tuple(outputs), rows, orjson.loads(error), float(died_at), tried, text, owner=owner_of(owner))

@@ -3,6 +3,7 @@
 -- ARGV: id of the delivery, seconds to keep, reply channel ('' for none), reply, seconds to keep it if nobody is subscribed,
 --       seconds to keep a dead letter, most of them, name of the queue, rows of each owner as JSON ('' if no usage is kept), pool,
 --       model unless the delivery names one, price of an hour ('' for none), most series of a day, seconds to keep a day, spans of the code that ran,
+--       '1' if its body is kept for those who read its jobs,
 --       then for each job: id, attempt, state, result or error, body of its dead letter ('' for none), traceback, what it printed, its rows,
 --       its part of the rows of the call
 -- Returns the number of outcomes that came too late.
@@ -12,15 +13,17 @@ local now = time[1] .. string.format('.%06d', time[2])
 -- Without a delivery this call is repeated, and the run was counted.
 local run = redis.pcall('HMGET', KEYS[1], 'began', 'rows_of', 'model')
 local seconds, price = run[1] and math.max(0, now - run[1]), tonumber(ARGV[12])
+local body = ARGV[16] == '1' and redis.pcall('HGET', KEYS[1], 'body')
 -- Commands that free memory come first: then Redis accepts the others although it is full, and running jobs can end.
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
+if type(body) == 'string' then redis.call('SET', keys.job_inputs .. ARGV[1], body, 'EX', keep) end
 -- Deliveries without records have no start.
 release(ARGV[8])
 local late, series, lanes, traced, ended_jobs, ended_rows = {}, nil, {}, {}, {}, {}
-local webhooks = #ARGV > 15 and redis.call('EXISTS', keys.WEBHOOKS) == 1
-for i = 16, #ARGV, 9 do
+local webhooks = #ARGV > 16 and redis.call('EXISTS', keys.WEBHOOKS) == 1
+for i = 17, #ARGV, 9 do
   local id, attempt, state, data, letter, trace = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local key = keys.job .. id
   -- A record of a wrong type must not keep the outcomes of the other jobs from being written.
@@ -68,7 +71,7 @@ for i = 16, #ARGV, 9 do
       tally(lanes, state, ARGV[i + 7], first and first - job[12], job[13] and now - job[13])
     end
   else
-    late[#late + 1] = (i - 16) / 9
+    late[#late + 1] = (i - 17) / 9
   end
 end
 add_figures(series, now, lanes)
@@ -81,7 +84,7 @@ if seconds and ARGV[9] ~= '' then
   end
 end
 if ARGV[15] ~= '' and traced[1] then redis.call('HSET', keys.job .. traced[1], 'spans', ARGV[15]) end
-export_traces(ARGV[1], (#ARGV - 15) / 9, traced, now)
+export_traces(ARGV[1], (#ARGV - 16) / 9, traced, now)
 local many = redis.call('ZCARD', KEYS[3]) - tonumber(ARGV[7])
 if many > 0 then
   for _, id in ipairs(redis.call('ZPOPMIN', KEYS[3], many)) do redis.call('DEL', keys.dead .. id) end

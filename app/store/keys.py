@@ -333,6 +333,11 @@ def pipeline(id: str) -> str:
     return f"{PREFIX}pipeline:{id}"
 
 
+def job_inputs(delivery: str) -> str:
+    """String, the body of a delivery that has ended, for those who read its jobs: `result_ttl_s`; only below `job_input_bytes` for each job."""
+    return f"{PREFIX}job-inputs:{delivery}"
+
+
 def delivery(id: str) -> str:
     """Hash, the body of a delivery and the ids of its jobs: until it ends, at most `job_ttl_s` after the last deadline."""
     return f"{PREFIX}delivery:{id}"

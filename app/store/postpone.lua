@@ -9,13 +9,13 @@ local now = time[1] .. string.format('.%06d', time[2])
 local waiting = 0
 for i = 3, #ARGV do
   local key = keys.job .. ARGV[i]
-  local job = redis.pcall('HMGET', key, 'state', 'delivery', 'watched', 'tries', 'ends', 'trace')
+  local job = redis.pcall('HMGET', key, 'state', 'delivery', 'watched', 'tries', 'ends')
   if job[1] == 'running' and job[2] == ARGV[1] then
     waiting = waiting + 1
     redis.call('HSET', key, 'state', 'queued', 'position', redis.call('HINCRBY', KEYS[5], 'entered', 1))
     redis.call('HINCRBY', key, 'attempt', -1)
     redis.call('HINCRBY', key, 'revision', 1)
-    if job[6] and #(job[5] or '') < 4096 then
+    if #(job[5] or '') < 4096 then
       local _, run = (job[4] or ''):gsub('\n', '')
       redis.call('HSET', key, 'ends', (job[5] or '') .. run .. ' ' .. now .. '\n')
     end

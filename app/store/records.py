@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.core import attempts
 from app.core.api_keys import DEFAULT_OWNER
 from app.core.errors import CeleriacError
 from app.core.jobs import Job, Progress, State
@@ -16,7 +17,7 @@ from app.core.webhooks import Event, JobWebhook
 
 FIELDS: Final = tuple(
     b"spec state delivery webhook parent progress logs traceback created_at expires_at attempt position queue revision streamed "
-    b"started_at finished_at worker error owner concurrency held reason trace share cost".split()
+    b"started_at finished_at worker error owner concurrency held reason trace share cost tries ends".split()
 )
 """The fields of a record that `decode` reads, except the result."""
 
@@ -106,6 +107,7 @@ def decode(id: str, fields: Mapping[bytes, bytes]) -> Job | None:
         trace=TraceContext.decode(fields[b"trace"].decode()) if b"trace" in fields else None,
         share=_number(fields, b"share"),
         cost=_number(fields, b"cost"),
+        attempts=attempts.parse(fields.get(b"tries", b"").decode(), fields.get(b"ends", b"").decode()),
     )
 
 

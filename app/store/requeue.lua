@@ -19,7 +19,7 @@ local taken = 0
 for i = 4, #ARGV, 6 do
   local id, body, message, wait, job, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
   local key, delivery = keys.job .. job, keys.delivery .. id
-  local record = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'owner', 'trace', 'tries', 'ends')
+  local record = redis.pcall('HMGET', key, 'state', 'attempt', 'watched', 'owner', 'tries', 'ends')
   if old[1] and record[1] == 'running' and record[2] == attempt then
     redis.call('HSET', delivery, 'body', body, 'jobs', job, 'attempts', old[1], 'limit', old[2], 'queue', old[3])
     if old[7] then redis.call('HSET', delivery, 'model', old[7]) end
@@ -33,10 +33,10 @@ for i = 4, #ARGV, 6 do
     redis.call('HSET', key, 'state', 'queued', 'delivery', id, 'position', redis.call('HINCRBY', KEYS[4], 'entered', 1))
     if ARGV[2] == '1' then redis.call('HINCRBY', key, 'attempt', -1) end
     redis.call('HINCRBY', key, 'revision', 1)
-    if record[5] and #(record[7] or '') < 4096 then
+    if #(record[6] or '') < 4096 then
       -- When the run ended, which `tries` does not say.
-      local _, run = (record[6] or ''):gsub('\n', '')
-      redis.call('HSET', key, 'ends', (record[7] or '') .. run .. ' ' .. now .. '\n')
+      local _, run = (record[5] or ''):gsub('\n', '')
+      redis.call('HSET', key, 'ends', (record[6] or '') .. run .. ' ' .. now .. '\n')
     end
     if wait > 0 then
       redis.call('ZADD', KEYS[3], string.format('%.3f', now + wait), id)

@@ -206,10 +206,12 @@ def finish(
     blobs: Blobs = _NO_BLOBS,
     pool: str = "",
     meter: Meter | None = None,
+    input_bytes: int = 0,
 ) -> Call:
     """Record the outcomes of a delivery's jobs and notify the API process that waits. A failed job leaves a dead letter with its input.
 
-    With a `meter`, the run counts as usage of the jobs' owners in the pool.
+    With a `meter`, the run counts as usage of the jobs' owners in the pool. The inputs of predictions are kept as long as the records
+    if they have at most `input_bytes` for each job.
     """
     jobs: list[str | bytes | int | float] = []
     if delivery.recorded:
@@ -227,10 +229,25 @@ def finish(
     channel = keys.reply(delivery.reply) if delivery.reply and outcomes else ""
     reply = blobs.keep(pack_reply(delivery, outcomes), _REPLY_TTL_S) if channel else b""
     spans = outcomes[0].spans if delivery.recorded and outcomes else ""
+    size = sum(len(tensor.data) for tensor in delivery.inputs)
+    kept = delivery.recorded and not delivery.work and 0 < size <= input_bytes * len(delivery.jobs)
     return Call(
         "finish",
         (keys.delivery(delivery.id), keys.deliveries(queue), keys.DEAD, keys.running(queue)),
-        (delivery.id, keep, channel, reply, _REPLY_TTL_S, keep_dead, max_dead, queue, *_usage(delivery, pool, meter), spans, *jobs),
+        (
+            delivery.id,
+            keep,
+            channel,
+            reply,
+            _REPLY_TTL_S,
+            keep_dead,
+            max_dead,
+            queue,
+            *_usage(delivery, pool, meter),
+            spans,
+            int(kept),
+            *jobs,
+        ),
     )
 
 

@@ -13,16 +13,15 @@ from typing import Any, Final
 import orjson
 import redis.asyncio
 
+from app.core import attempts
 from app.core.jobs import State
-from app.core.spans import Attempt, EndedJob
+from app.core.spans import EndedJob
 from app.core.traces import TraceContext
 from app.store import claims, keys
 from app.store.claims import Claimed
 from app.store.reading import answers, readable
 from app.store.records import owner_of
 
-MAX_ATTEMPTS: Final = 32
-"""Attempts of a job that its trace shows: the last ones. A job has more only if its attempts did not count."""
 _FIELDS: Final = ("trace", "spec", "state", "created_at", "finished_at", "owner", "queue", "error", "tries", "ends", "spans")
 _KIND: Final = "trace"
 _TAKE_DROPPED: Final = """
@@ -88,17 +87,6 @@ def _decode(id: str, values: list[bytes | None]) -> EndedJob | None:
         kind=more[0] if more else "",
         queue=fields.get("queue", b"").decode(),
         error=error.get("code", "") or ("expired" if fields["state"] == b"expired" else ""),
-        attempts=attempts(fields.get("tries", b"").decode(), fields.get("ends", b"").decode()),
+        attempts=attempts.parse(fields.get("tries", b"").decode(), fields.get("ends", b"").decode()),
         spans=fields.get("spans", b"").decode(),
     )
-
-
-def attempts(tries: str, ends: str) -> list[Attempt]:
-    """Return the last attempts of a record: `tries` has a line for each start, `ends` one for each end of an attempt that was not the last."""
-    ended_at = dict(line.split(" ") for line in ends.splitlines())
-    lines = list(enumerate(tries.splitlines(), 1))[-MAX_ATTEMPTS:]
-    return [
-        Attempt(float(start), float(ended_at[str(number)]) if str(number) in ended_at else None, worker)
-        for number, line in lines
-        for start, _, worker in [line.partition(" ")]
-    ]

@@ -44,6 +44,7 @@ def write_outcomes(client: redis.Redis, queue: str, delivery: Delivery, outcomes
         blobs=blobs(),
         pool=names.pool_of(queue),
         meter=configured.meter,
+        input_bytes=configured.job_input_bytes,
     )
     late = scripts.run(client, call)
     if late:

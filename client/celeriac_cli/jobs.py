@@ -45,7 +45,11 @@ def list_jobs(
 @app.command("get", hidden=True)
 @app.command("show")
 def show_job(
-    id: Id, wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0, json: JSON = False, url: URL = ""
+    id: Id,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 0,
+    details: Annotated[bool, typer.Option("--details", help="Show its attempts and its inputs, too.")] = False,
+    json: JSON = False,
+    url: URL = "",
 ) -> None:
     """Show one job, with its result or error."""
     from celeriac_cli.api import connect
@@ -54,6 +58,8 @@ def show_job(
     with connect(url) as client:
         job = client.jobs.get(id)
         wait_for(job, wait)
+        if details:
+            job.refresh(details=True)
     _print(job.record, as_json=json)
 
 

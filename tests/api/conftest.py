@@ -87,8 +87,9 @@ class Worker:
         body, *_ = scripts.run(self.client, scripts.start(QUEUE, id, self.name, keep=60, silent_s=0))
         return Delivery.unpack(body)
 
-    def finish(self, delivery: Delivery, *outcomes: Outcome) -> None:
-        scripts.run(self.client, scripts.finish(QUEUE, delivery, outcomes, keep=3600, keep_dead=3600, max_dead=100))
+    def finish(self, delivery: Delivery, *outcomes: Outcome, input_bytes: int = 4096) -> None:
+        call = scripts.finish(QUEUE, delivery, outcomes, keep=3600, keep_dead=3600, max_dead=100, input_bytes=input_bytes)
+        scripts.run(self.client, call)
 
 
 @pytest.fixture

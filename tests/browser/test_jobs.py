@@ -122,6 +122,8 @@ def test_a_job_shows_its_result_as_a_table_and_its_timeline(console: Console, wi
     result = console.page.get_by_role("region", name="Result", exact=True).last
     expect(result.get_by_role("columnheader")).to_have_text(["row", "barbera", "barolo", "grignolino"])
     expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Succeeded")
+    expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 1")
+    expect(console.page.get_by_role("region", name="Input", exact=True).last.get_by_role("row")).to_have_count(2)
 
 
 def test_integers_keep_all_of_their_digits(console: Console) -> None:
@@ -139,9 +141,10 @@ def test_a_failed_job_shows_its_error_and_leads_to_its_dead_letter(console: Cons
     id = console.submit([1, 0])["id"]
     console.open(f"jobs/{id}")
     expect(console.page.get_by_role("region", name="Error")).to_contain_text("not in the mood")
-    console.press("Show input and attempts")
-    expect(console.page.get_by_role("region", name="Input")).to_contain_text("row")
-    expect(console.page.get_by_role("region", name="Attempts").get_by_role("row")).to_have_count(2)
+    expect(console.page.get_by_role("region", name="Input").last).to_contain_text("row")
+    expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 1")
+    console.press("Show traceback")
+    expect(console.page.get_by_role("region", name="Error")).to_contain_text("Traceback")
     console.check_accessibility()
     console.page.get_by_role("link", name="Correct the input and replay").click()
     expect(console.page.get_by_role("heading", level=1)).to_have_text(f"Dead letter {id}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from app.core.attempts import Attempt
 from app.core.model_spans import ModelSpan, encode, of_run
-from app.core.spans import Attempt, EndedJob, Kind, Span, delivery_span, run_span
+from app.core.spans import EndedJob, Kind, Span, delivery_span, run_span
 from tests.core.test_spans import job
 
 OUTER = ModelSpan("search", Kind.INTERNAL, "1" * 16, "f" * 16, 104.0, 106.0, {"top_k": 5})

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.attempts import Attempt
 from app.core.jobs import State
-from app.core.spans import MAX_LINKS, Attempt, Attribute, EndedJob, Span, of_delivery
+from app.core.spans import MAX_LINKS, Attribute, EndedJob, Span, of_delivery
 from app.core.traces import TraceContext
 
 CONTEXT = TraceContext("a" * 32, "b" * 16, "c" * 16, sampled=True, slow_s=10.0, received_at=99.5, request_id="r-1")

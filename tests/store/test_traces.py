@@ -5,6 +5,7 @@ import time
 import pytest
 import redis.asyncio
 
+from app.core import attempts
 from app.core.jobs import State
 from app.core.traces import TraceContext
 from app.store import keys, scripts, traces
@@ -131,6 +132,6 @@ async def test_the_oldest_are_dropped_and_counted_if_too_many_wait(store: Store)
 
 def test_the_attempts_that_a_trace_shows_are_bounded() -> None:
     tries = "".join(f"{number}.0 worker/1\n" for number in range(1, 101))
-    shown = traces.attempts(tries, "99 99.5\n")
-    assert len(shown) == traces.MAX_ATTEMPTS
+    shown = attempts.parse(tries, "99 99.5\n")
+    assert len(shown) == attempts.MAX_ATTEMPTS
     assert [attempt.ended_at for attempt in shown[-2:]] == [99.5, None]

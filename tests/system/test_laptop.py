@@ -115,6 +115,7 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
     id = celeriac.id("predict", "wine", "--data", "wine.csv", "--wait", "0", words=1)
     assert celeriac("jobs", "watch", id, "--json").json["state"] == "succeeded"
     assert id in celeriac("jobs", "show", id).out
+    assert "attempts" in celeriac("jobs", "show", id, "--details").out
     assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
     assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"
     celeriac("jobs", "retry", id, exit=Exit.CONFLICT)

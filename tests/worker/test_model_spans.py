@@ -12,9 +12,10 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.util.types import AnyValue
 
+from app.core.attempts import Attempt
 from app.core.deliveries import Delivery
 from app.core.model_spans import MAX_ATTRIBUTES, MAX_TEXT, of_run
-from app.core.spans import Attempt, Span, delivery_span, run_span
+from app.core.spans import Span, delivery_span, run_span
 from app.core.traces import TraceContext
 from app.logs import JSONLines
 from app.settings import settings

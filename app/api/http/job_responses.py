@@ -12,8 +12,8 @@ from app.api.http.offload import Offload
 from app.api.http.preferences import Preference
 from app.api.http.responses import json_response
 from app.api.schemas import jobs as schemas
-from app.api.schemas.results import detached, result_json
-from app.api.schemas.serializers import present, present_token
+from app.api.schemas.results import detached, result_json, rows_json
+from app.api.schemas.serializers import present, present_attempts, present_token
 from app.core import callers
 from app.core.api_keys import Caller
 from app.core.jobs import Job, State
@@ -54,6 +54,16 @@ class JobResponses:
             body["classes"] = classes
         if job.logs:
             body["logs"] = job.logs
+        return body
+
+    async def detailed(self, job: Job) -> schemas.Job:
+        """Return a job as `complete` does, with its attempts, and its inputs if they are kept."""
+        body = await self.complete(job)
+        body["attempts"] = present_attempts(job)
+        inputs = await self._jobs.inputs(job)
+        if inputs is not None:
+            size = sum(len(tensor.data) for tensor in inputs)
+            body["inputs"] = orjson.Fragment(await self._offload.run(size, rows_json, detached(inputs)))
         return body
 
     def stream(self, id: str, last: int = 0) -> StreamingResponse:

@@ -13,7 +13,8 @@ from app.api.http.job_responses import address
 from app.api.http.responses import json_response
 from app.api.schemas import dead_letters as schemas
 from app.api.schemas.problems import PROBLEMS
-from app.api.schemas.serializers import present, present_inputs
+from app.api.schemas.results import by_row
+from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
 from app.core import callers
 from app.core.api_keys import DEFAULT_OWNER
@@ -77,7 +78,7 @@ async def discard_many(request: Request) -> Response:
 async def read(request: Request) -> Response:
     """Returns one dead letter: its input, the error with its traceback, and every attempt with its worker and time."""
     letter = await container(request).dead_letters.get(request.path_params["id"])
-    inputs = present_inputs(letter.inputs)
+    inputs = by_row(letter.inputs)
     return json_response(schemas.WholeDeadLetter(**_summary(letter), traceback=letter.traceback or None, inputs=inputs))
 
 

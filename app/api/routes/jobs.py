@@ -139,12 +139,20 @@ async def listed(request: Request) -> Response:
 
 @router.get("/{id}", **schemas.READ)
 async def read(request: Request) -> Response:
-    """Returns one job. `?wait=20` holds the response until it has ended or the seconds have passed. A pipeline run lists its steps."""
+    """Returns one job. `?wait=20` holds the response until it has ended or the seconds have passed. A pipeline run lists its steps.
+
+    `?details=true` adds the attempts and the inputs. Inputs above `CELERIAC_JOB_INPUT_BYTES` are kept until the job ends, or while it has a
+    dead letter.
+    """
     root = container(request)
-    results = params.boolean(request, "results")
+    results, details = params.boolean(request, "results"), params.boolean(request, "details")
     job = await root.jobs.wait(request.path_params["id"], waiting(request, root.settings.max_wait_s)[1])
     steps = await root.pipelines.steps(job, results=results) if job.work == PIPELINE else None
-    body = await root.job_responses.complete(job)
+    if not details:
+        body = await root.job_responses.complete(job)
+    else:
+        # A job that was waited for in this process has no attempts, because its record was not read.
+        body = await root.job_responses.detailed(await root.jobs.get(job.id) if not job.attempts else job)
     if steps is not None:
         body["steps"] = cast("list[schemas.Step]", steps)
     return json_response(body, 200, None if job.state.final else {"retry-after": "1"})

@@ -13,16 +13,13 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Page
+from app.core.attempts import AttemptOutcome
 from app.core.jobs import State
 from app.core.owners import RECORD_ID
 from app.core.tiers import Tier
 from app.services.requests.body import Pattern
-from app.services.requests.jobs import (
-    PipelineSubmission,
-    Submission,
-)
+from app.services.requests.jobs import PipelineSubmission, Submission
 
-"""The media types of tables. Of `application/octet-stream`, which NPY is sent as, the first bytes tell the format."""
 _ID: Final = "01938d2c5f3a7be1c04d5a6f7e8091a2"
 
 Prefer = Annotated[
@@ -59,6 +56,15 @@ class Progress(TypedDict):
 
     fraction: Annotated[float, Field(ge=0, le=1)]
     text: str
+
+
+class Attempt(TypedDict):
+    """One attempt of a job."""
+
+    started_at: str | None
+    finished_at: Annotated[str | None, Field(description="Null while it runs, and if its worker died.")]
+    worker: Annotated[str, Field(description="The worker process that ran it.")]
+    outcome: Annotated[AttemptOutcome, Field(description="State of the job after it, or `retried` or `worker_lost`.")]
 
 
 class StepState(StrEnum):
@@ -162,6 +168,13 @@ class Job(TypedDict):
             ),
         ]
     ]
+    attempts: NotRequired[Annotated[list[Attempt], Field(description="The last 32 attempts, the first one first, with `?details=true`.")]]
+    inputs: NotRequired[
+        Annotated[
+            Any,
+            Field(description="The rows of a prediction as they can be sent again, with `?details=true`; absent if they are not kept."),
+        ]
+    ]
     trace_id: NotRequired[Annotated[str, Field(description="ID of the trace that the job belongs to, if it is traced.")]]
     result_omitted: NotRequired[
         Annotated[
@@ -228,6 +241,7 @@ def _read(
     wait: Wait = None,
     prefer: Prefer = None,
     results: Annotated[bool, Query(description="Adds the result of each step of a pipeline run.")] = False,
+    details: Annotated[bool, Query(description="Adds the attempts, and the inputs of a prediction if they are kept.")] = False,
 ) -> None: ...
 
 

@@ -26,12 +26,17 @@ def result_json(outputs: Sequence[Tensor]) -> bytes:
     return dumps(result(outputs))
 
 
-def by_row(outputs: Sequence[Tensor]) -> list[Any]:
-    """Return the value of each row, or an object by the name of the output if there are several."""
-    if len(outputs) == 1:
-        return nested(outputs[0])
-    names = [tensor.name for tensor in outputs]
-    return [dict(zip(names, row, strict=True)) for row in zip(*map(nested, outputs), strict=True)]
+def by_row(tensors: Sequence[Tensor]) -> list[Any]:
+    """Return the value of each row, or an object by the name of the input or output if there are several."""
+    if len(tensors) == 1:
+        return nested(tensors[0])
+    names = [tensor.name for tensor in tensors]
+    return [dict(zip(names, row, strict=True)) for row in zip(*map(nested, tensors), strict=True)]
+
+
+def rows_json(tensors: Sequence[Tensor]) -> bytes:
+    """Return `by_row` as JSON."""
+    return dumps(by_row(tensors))
 
 
 def predictions_json(outputs: Sequence[Tensor]) -> bytes:

@@ -13,12 +13,12 @@ from app.api.schemas import jobs as schemas
 from app.api.schemas.results import result
 from app.core import callers
 from app.core.api_keys import DEFAULT_OWNER
+from app.core.attempts import Attempt, AttemptOutcome
 from app.core.batches import MOST_ERRORS, Batch, Status
 from app.core.concurrency import key_of
 from app.core.handlers import from_tensor
 from app.core.jobs import Job, Place, State
 from app.core.pipelines import PIPELINE, STEP
-from app.core.protocol import nested
 from app.core.tensors import Tensor, as_json
 from app.core.tiers import Tier
 from app.core.timestamps import rfc3339
@@ -96,17 +96,25 @@ def _result(job: Job, outputs: Sequence[Tensor]) -> Any:
     return value[VALUE] if job.work in (PIPELINE, STEP) else value
 
 
+def present_attempts(job: Job) -> list[schemas.Attempt]:
+    """Return the attempts of a job, the first one first."""
+    return [_attempt(attempt, job) for attempt in job.attempts]
+
+
+def _attempt(attempt: Attempt, job: Job) -> schemas.Attempt:
+    outcome = job.outcome_of(attempt)
+    ended_at = job.finished_at if attempt.ended_at is None and outcome is not AttemptOutcome.WORKER_LOST else attempt.ended_at
+    return {
+        "started_at": rfc3339(attempt.started_at),
+        "finished_at": rfc3339(ended_at),
+        "worker": attempt.worker,
+        "outcome": outcome,
+    }
+
+
 def present_token(token: Token) -> schemas.Token:
     """Return a piece of streamed output."""
     return {"chunk": as_json(token.text), "index": token.index, "row": token.row, "attempt": token.attempt}
-
-
-def present_inputs(inputs: Sequence[Tensor]) -> Any:
-    """Return inputs as rows that a caller can send again: lists for a model with one input, records by column for several."""
-    if len(inputs) == 1:
-        return nested(inputs[0])
-    columns = [nested(tensor) for tensor in inputs]
-    return [dict(zip((tensor.name for tensor in inputs), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def present_batch(batch: Batch) -> batch_schemas.Batch:

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from app.broker.batcher.groups import Group, Item
 from app.core import model_spans
+from app.core.attempts import Attempt
 from app.core.deliveries import Outcome
 from app.core.jobs import State
 from app.core.lanes import Lane
 from app.core.models import Manifest
-from app.core.spans import Attempt, EndedJob, Export, of_delivery
+from app.core.spans import EndedJob, Export, of_delivery
 from app.core.traces import TraceContext
 
 

@@ -55,9 +55,9 @@ class AsyncJob:
         """ID of the trace that the job belongs to, or None if it is not traced."""
         return self.record.get("trace_id")
 
-    async def refresh(self) -> AsyncJob:
-        """Read the job again."""
-        self.record = await self._transport.get(f"{self._path}/{self.id}")
+    async def refresh(self, *, details: bool = False) -> AsyncJob:
+        """Read the job again. With `details`, the record has its `attempts`, and its `inputs` if the server keeps them."""
+        self.record = await self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
 
     async def wait(self, timeout: float | None = None) -> AsyncJob:

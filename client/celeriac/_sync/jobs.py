@@ -55,9 +55,9 @@ class Job:
         """ID of the trace that the job belongs to, or None if it is not traced."""
         return self.record.get("trace_id")
 
-    def refresh(self) -> Job:
-        """Read the job again."""
-        self.record = self._transport.get(f"{self._path}/{self.id}")
+    def refresh(self, *, details: bool = False) -> Job:
+        """Read the job again. With `details`, the record has its `attempts`, and its `inputs` if the server keeps them."""
+        self.record = self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
 
     def wait(self, timeout: float | None = None) -> Job:

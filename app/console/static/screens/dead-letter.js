@@ -7,7 +7,7 @@ import { parse, stringify } from "../json.js";
 import { go, link } from "../router.js";
 import { Action, Facts, Head, List, Loading, Value } from "../ui.js";
 
-export const ATTEMPTS = [
+const ATTEMPTS = [
   { name: "Attempt", number: true, show: (attempt) => attempt.number },
   { name: "Started", show: (attempt) => local(attempt.started_at) },
   { name: "Worker", show: (attempt) => html`<span class="mono">${attempt.worker}</span>` },

@@ -1,13 +1,12 @@
 // @ts-check
 /** One job: what became of it, its timeline, its result and logs, and what can be done with it. */
-import { html, useState } from "../lib.js";
+import { html, useEffect, useState } from "../lib.js";
 import { BASE, call, useResource } from "../api.js";
 import { cost, count, duration, local } from "../format.js";
 import { Graph } from "../graph.js";
 import { stringify } from "../json.js";
 import { go, link } from "../router.js";
 import { Action, Copy, Facts, Failure, Head, List, Loading, State, Value } from "../ui.js";
-import { ATTEMPTS } from "./dead-letter.js";
 import { subject } from "./jobs.js";
 import { may } from "./permissions.js";
 
@@ -17,6 +16,11 @@ export function Job({ id, session }) {
   const [ended, setEnded] = useState(false);
   const resource = useResource(`v1/jobs/${encodeURIComponent(id)}`, ended ? 0 : 2);
   const job = resource.data;
+  // Not with the job, which is read every two seconds: inputs may be large.
+  const details = useResource(`v1/jobs/${encodeURIComponent(id)}?details=true`);
+  useEffect(() => {
+    details.reload();
+  }, [job?.state, job?.attempt]);
   if (!job) return html`<${Head} title=${`Job ${id}`} /><${Loading} resource=${resource} />`;
   if (FINAL.includes(job.state) && !ended) setEnded(true);
   const cancel = async () => {
@@ -61,12 +65,15 @@ export function Job({ id, session }) {
           ["Progress", job.progress ? html`<progress value=${job.progress.fraction} aria-label="Progress"></progress> ${Math.round(job.progress.fraction * 100)} % ${job.progress.text}` : null],
         ]} />
       </section>
-      <section class="card" aria-label="Timeline"><h2>Timeline</h2><${Timeline} job=${job} /></section>
+      <section class="card" aria-label="Timeline"><h2>Timeline</h2><${Timeline} job=${job} attempts=${details.data?.attempts ?? []} /></section>
     </div>
     ${job.error && html`<section class="card failure" aria-label="Error"><h2>Error</h2><p><strong>${job.error.code}</strong></p><p>${job.error.detail}</p>
       ${may(session, "operate") && !job.kind && html`<${Letter} id=${job.id} />`}</section>`}
     ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Drawing} job=${job} /><${Steps} steps=${job.steps} /></section>`}
     ${job.request && html`<section class="card" aria-label="Request"><h2>Request</h2><pre tabindex="0">${stringify(job.request, "  ")}</pre></section>`}
+    ${details.data && !job.kind && html`<section class="card" aria-label="Input"><h2>Input</h2>${details.data.inputs === undefined
+      ? html`<p class="quiet">The input is not kept. CELERIAC_JOB_INPUT_BYTES says up to which size it is.</p>`
+      : html`<${Value} value=${details.data.inputs} label="Input" />`}</section>`}
     ${job.result !== undefined && html`<section class="card" aria-label="Result"><h2>Result</h2><${Value} value=${job.result} names=${names(job.classes)} label="Result" /></section>`}
     ${job.logs && html`<section class="card" aria-label="Logs"><h2>Logs</h2><pre tabindex="0">${job.logs}</pre></section>`}`;
 }
@@ -74,23 +81,28 @@ export function Job({ id, session }) {
 /** Names of the columns of a result, which are the classes of a model with one target. */
 const names = (classes) => (classes && !Array.isArray(classes[0]) ? classes : null);
 
-/** What the dead letter of a failed job adds. It is read on request, because it may have been replayed, discarded or dropped. */
+/** The traceback that the dead letter of a failed job adds. It is read on request, because it may have been replayed, discarded or dropped. */
 function Letter({ id }) {
   const [open, setOpen] = useState(false);
   const letter = useResource(open ? `v1/dead-letters/${encodeURIComponent(id)}` : null);
   const edit = html`<a class="button" href=${link(["dead-letters", id])}>Correct the input and replay</a>`;
-  if (!open) return html`<div class="actions"><button type="button" onClick=${() => setOpen(true)}>Show input and attempts</button>${edit}</div>`;
+  if (!open) return html`<div class="actions"><button type="button" onClick=${() => setOpen(true)}>Show traceback</button>${edit}</div>`;
   if (!letter.data) return html`<${Loading} resource=${letter} />`;
-  const attempts = letter.data.attempts.map((attempt, place) => ({ ...attempt, number: place + 1 }));
-  return html`<h2>Attempts</h2><${List} label="Attempts" columns=${ATTEMPTS} items=${attempts} id=${(attempt) => attempt.number} empty="No attempt was recorded." />
-    ${letter.data.traceback && html`<h2>Traceback</h2><pre tabindex="0">${letter.data.traceback}</pre>`}
-    <h2>Input</h2><${Value} value=${letter.data.inputs} label="Input" /><p></p><div class="actions">${edit}</div>`;
+  return html`${letter.data.traceback ? html`<h2>Traceback</h2><pre tabindex="0">${letter.data.traceback}</pre>` : html`<p class="quiet">The code raised no exception.</p>`}
+    <div class="actions">${edit}</div>`;
 }
 
-function Timeline({ job }) {
+/** What the timeline shows of an attempt. */
+function described(attempt) {
+  const ended = attempt.outcome === "retried" ? `retried after ${duration((Date.parse(attempt.finished_at) - Date.parse(attempt.started_at)) / 1000)}` : "";
+  return [`on ${attempt.worker}`, attempt.outcome === "worker_lost" ? "the worker died" : ended].filter(Boolean).join(", ");
+}
+
+function Timeline({ job, attempts }) {
+  const started = ["Started", job.started_at, job.wait_s === null ? "" : `after ${duration(job.wait_s)} in the queue`];
   const points = [
     ["Created", job.created_at, ""],
-    ["Started", job.started_at, job.wait_s === null ? "" : `after ${duration(job.wait_s)} in the queue`],
+    ...(attempts.length ? attempts.map((attempt, place) => [`Attempt ${place + 1}`, attempt.started_at, described(attempt)]) : [started]),
     [job.finished_at ? job.state[0].toUpperCase() + job.state.slice(1) : "Ended", job.finished_at, job.run_s === null ? "" : `after running for ${duration(job.run_s)}`],
   ];
   return html`<ol class="timeline">
