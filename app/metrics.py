@@ -33,6 +33,11 @@ USAGE_DRIFT: Final = Counter(
     "0 unless a key was damaged.",
     ["policy"],
 )
+COST: Final = Counter(
+    "celeriac_cost",
+    "Cost of the calls of models, by the price of their pool. Workers count jobs, API processes synchronous predictions.",
+    ["pool", "model"],
+)
 RUN_SECONDS_LOST: Final = Counter(
     "celeriac_run_seconds_lost",
     "Run seconds of synchronous predictions that are missing from the usage of their owners, because Redis did not answer.",

@@ -149,7 +149,7 @@ class Container:
         estimate, pool_states = StartEstimate(), PoolStates(redis)
         collector = Collector() if settings.stats_max_series else None
         series = SeriesIndex(redis, settings.stats_max_series)
-        usage = UsageCollector() if settings.usage_days or rate_limits.limits_runs else None
+        usage = UsageCollector() if settings.usage_days or settings.meter.prices or rate_limits.limits_runs else None
         observations = Observations(settings.drift_buffer_bytes) if settings.drift_max_versions else None
         batcher = Batcher(
             redis,

@@ -54,6 +54,23 @@ class ReportPeriod:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageFilter:
+    """Which usage to report; None for all. Only the pool restricts the time of processes, which belong to no model and owner."""
+
+    owner: str | None = None
+    model: str | None = None
+    pool: str | None = None
+
+    def includes(self, series: Series) -> bool:
+        """Return whether the groups include a series."""
+        return self.owner in (None, series.owner) and self.model in (None, series.model)
+
+    def includes_pool(self, series: Series) -> bool:
+        """Return whether a series belongs to the pool."""
+        return self.pool in (None, series.pool)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """What series have in common; None for what the report does not distinguish."""
 

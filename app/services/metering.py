@@ -38,12 +38,19 @@ class UsageRecorder:
     async def flush(self) -> None:
         """Write what was counted since the last time. If Redis does not answer it is dropped: written twice, it would be counted twice."""
         amounts = self._collector.take()
+        self._count_cost(amounts)
         try:
             await usage.add_run_seconds(self._client, self._of_quotas(amounts), time.time())
             await metering.record(self._client, self._meter, amounts)
         except (RedisError, OSError):
             metrics.RUN_SECONDS_LOST.inc(sum(used.run_s for used in amounts.values()))
             raise
+
+    def _count_cost(self, amounts: Mapping[Series, Amounts]) -> None:
+        for series, used in amounts.items():
+            cost = self._meter.cost(series.pool, used.run_s)
+            if cost is not None:
+                metrics.COST.labels(series.pool, series.model).inc(cost)
 
     def _of_quotas(self, amounts: Mapping[Series, Amounts]) -> Mapping[str, float]:
         """Return the run seconds of each owner that count against a quota."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -40,6 +40,8 @@ class Claim:
     """Whether the body of a delivery without records is beside its message."""
     lost: CeleriacError | None = None
     """Why the inputs cannot be read. The delivery has none then."""
+    claimed_at: float = field(default_factory=time.monotonic)
+    """When it was claimed, by the monotonic clock."""
 
     def release(self, client: redis.Redis) -> None:
         """Remove the inputs of the delivery, which has ended, if they are beside its message."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from app import metrics
+from app.broker import names
 from app.core import retries
 from app.core.deliveries import Outcome
 from app.core.errors import FilesUnavailable, StorageFull, StoreUnavailable, WorkerLost
 from app.core.handlers import TaskSpec
 from app.core.models import RetryPolicy
+from app.settings import settings
 from app.store import deliveries
 from app.worker import oom_kills, requeue
 from app.worker.claim import USED_UP, Claim
@@ -51,6 +55,16 @@ def settle(process: PoolProcess, claim: Claim, predicted: Sequence[Outcome] | No
     for outcome in outcomes:
         outcome.started_at, outcome.share = claim.started_at, shares[outcome.job]
     write_outcomes(process.redis, claim.queue, delivery, outcomes)
+    if delivery.recorded:
+        _count_cost(claim)
+
+
+def _count_cost(claim: Claim) -> None:
+    """Count what a run cost. That of synchronous predictions is counted by the API process, which measures their usage."""
+    pool = names.pool_of(claim.queue)
+    cost = settings().meter.cost(pool, time.monotonic() - claim.claimed_at)
+    if cost is not None:
+        metrics.COST.labels(pool, claim.delivery.model).inc(cost)
 
 
 def _policy(process: PoolProcess, claim: Claim) -> RetryPolicy:

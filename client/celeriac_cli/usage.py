@@ -12,6 +12,9 @@ def usage(
     since: Annotated[str, typer.Option(help="First UTC day, such as 2026-02-01, or its age, such as -6d.")] = "-29d",
     until: Annotated[str, typer.Option(help="Last UTC day, which is included (default: today).")] = "",
     group_by: Annotated[str, typer.Option(help="What the rows are, separated by commas: owner, model, pool and day.")] = "owner,model",
+    owner: Annotated[str | None, typer.Option(help="Only this owner.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Only this pool.")] = None,
     pools: Annotated[bool, typer.Option("--pools", help="Show the time of pools instead: reserved, used and idle.")] = False,
     wide: Wide = False,
     json: JSON = False,
@@ -23,7 +26,7 @@ def usage(
 
     names = [name.strip() for name in group_by.split(",") if name.strip()]
     with connect(url) as client:
-        used = client.usage(since, until or None, group_by=names)
+        used = client.usage(since, until or None, group_by=names, owner=owner, model=model, pool=pool)
     if json:
         show.print_json(used)
         return

@@ -49,7 +49,7 @@ def active(running: Running, worker: Worker) -> Iterator[None]:
 
 
 def start(running: Running) -> Any:
-    return running.process("worker", pool=POOL, processes=1, stall_timeout_s=STALL_S)
+    return running.process("worker", pool=POOL, processes=1, stall_timeout_s=STALL_S, price_per_hour=f"{POOL}=3600")
 
 
 def shown(running: Running) -> dict[str, Any]:
@@ -122,6 +122,7 @@ def test_a_paused_pool_takes_nothing_while_another_answers_until_it_is_resumed(r
     assert httpx.get(f"{worker[1]}/readyz").status_code == 200
     assert change(running, "resume")["state"] == "active"
     assert answered(running, waiting)["attempt"] == 1
+    until(lambda: "celeriac_cost_total{" in httpx.get(f"{worker[1]}/metrics").text, "the worker has counted the cost")
 
 
 def test_what_runs_when_its_pool_is_paused_is_completed(running: Running, worker: Worker) -> None:

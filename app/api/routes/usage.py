@@ -23,7 +23,7 @@ async def read(request: Request) -> Response:
     A key gets the usage of its owner. One with the scope `operate` or `admin` gets that of all owners, and the time of each pool.
     """
     query = schemas.UsageQuery.of(request)
-    report = await container(request).usage.report(ReportPeriod(query.from_, query.to), query.group_by)
+    report = await container(request).usage.report(ReportPeriod(query.from_, query.to), query.group_by, query.wanted)
     return json_response(_present(report))
 
 

@@ -12,8 +12,10 @@ from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import RequestQuery
-from app.core.usage_reports import Grouping
-from app.services.requests.body import refused
+from app.core.models import NAME, POOL
+from app.core.usage_reports import Grouping, UsageFilter
+from app.services.requests.api_keys import Owner
+from app.services.requests.body import Pattern, refused
 
 _AGE: Final = re.compile(r"-([0-9]{1,4})d")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -58,6 +60,16 @@ class UsageQuery(RequestQuery):
         description="What to distinguish, separated by commas: `owner`, `model`, `pool` and `day` (default: nothing, one sum).",
         examples=["owner,model"],
     )
+    owner: Owner | None = Field(None, description="Only this owner.")
+    model: Annotated[str, Pattern(NAME, "Use the name of a model, for example wine.")] | None = Field(None, description="Only this model.")
+    pool: Annotated[str, Pattern(POOL, "Use the name of a pool, for example gpu.")] | None = Field(
+        None, description="Only this pool. Its processes are those of all owners and models."
+    )
+
+    @property
+    def wanted(self) -> UsageFilter:
+        """The filters."""
+        return UsageFilter(self.owner, self.model, self.pool)
 
 
 class UsageItem(TypedDict):

@@ -134,19 +134,31 @@ class AsyncClient:
         figures: dict[str, Any] = await self._transport.get("/v1/stats", **query)
         return figures
 
-    async def usage(self, since: str = "-29d", until: str | None = None, *, group_by: Iterable[str] = ()) -> dict[str, Any]:
+    async def usage(
+        self,
+        since: str = "-29d",
+        until: str | None = None,
+        *,
+        group_by: Iterable[str] = (),
+        owner: str | None = None,
+        model: str | None = None,
+        pool: str | None = None,
+    ) -> dict[str, Any]:
         """What owners used in some UTC days, and what it cost.
 
         Args:
             since: first day, such as `2026-02-01`, or its age, such as `-29d`.
             until: last day, which is included (default: today).
             group_by: some of `owner`, `model`, `pool` and `day` (default: one sum).
+            owner: only this owner.
+            model: only this model.
+            pool: only this pool.
 
         Example:
             client.usage("-6d", group_by=["owner", "model"])["items"]
         """
         query: dict[str, Any] = {"from": since, "to": until, "group_by": ",".join(group_by) or None}
-        usage: dict[str, Any] = await self._transport.get("/v1/usage", **query)
+        usage: dict[str, Any] = await self._transport.get("/v1/usage", **query, owner=owner, model=model, pool=pool)
         return usage
 
     async def predict(

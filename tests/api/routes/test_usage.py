@@ -60,6 +60,26 @@ async def test_usage_is_grouped(api: httpx.AsyncClient) -> None:
     assert {item["day"] for item in reported["items"]} <= {reported["from"], reported["to"]}
 
 
+@pytest.mark.parametrize(
+    ("query", "run_s", "pools"),
+    [
+        ({"owner": "b"}, 520.0, ["default", "gpu"]),
+        ({"model": "digits"}, 1500.0, ["default", "gpu"]),
+        ({"pool": "gpu"}, 20.0, ["gpu"]),
+        ({"owner": "b", "model": "digits"}, 500.0, ["default", "gpu"]),
+    ],
+)
+@pytest.mark.usefixtures("used")
+async def test_usage_is_filtered(api: httpx.AsyncClient, query: dict[str, str], run_s: float, pools: list[str]) -> None:
+    reported = await usage(api, **query)
+    assert [item["run_s"] for item in reported["items"]] == [run_s]
+    assert [item["pool"] for item in reported["pools"]] == pools
+
+
+async def test_a_filter_that_nothing_matches_gives_an_empty_report(api: httpx.AsyncClient) -> None:
+    assert (await usage(api, owner="nobody"))["items"] == []
+
+
 @pytest.mark.usefixtures("used")
 async def test_the_time_of_a_pool_is_reserved_used_and_idle(api: httpx.AsyncClient) -> None:
     pools = {item["pool"]: item for item in (await usage(api))["pools"]}
@@ -78,6 +98,7 @@ async def test_a_key_gets_the_usage_of_its_owner_and_an_operator_that_of_all(con
         assert ([item["owner"] for item in own["items"]], own["pools"]) == (["a"], [])
         assert [item["owner"] for item in (await usage(api, operator, group_by="owner"))["items"]] == ["a", "b"]
         _, restricted = await bootstrap(owner="ops", scopes=["jobs:read", "operate"], models=["wine"], pools=["gpu"])
+        assert (await api.get("/v1/usage?model=digits", headers=bearer(restricted))).status_code == 403
         seen = await usage(api, restricted, group_by="owner,model")
         assert [(item["owner"], item["model"]) for item in seen["items"]] == [("b", "wine")]
         assert [item["pool"] for item in seen["pools"]] == ["gpu"]
@@ -88,12 +109,13 @@ async def test_a_key_gets_the_usage_of_its_owner_and_an_operator_that_of_all(con
     [
         ({"group_by": "owner,version"}, "/group_by"),
         ({"from": "yesterday"}, "/from"),
+        ({"pool": "A B"}, "/pool"),
         ({"from": "2026-W01-1"}, "/from"),
         ({"to": "2026-02-30"}, "/to"),
         ({"from": "-9999d"}, "/from"),
         ({"from": "2999-01-01"}, "/from"),
     ],
-    ids=["group", "word", "week", "day", "old", "future"],
+    ids=["group", "word", "pool", "week", "day", "old", "future"],
 )
 async def test_what_is_wrong_with_a_request_is_named(api: httpx.AsyncClient, query: dict[str, str], pointer: str) -> None:
     response = await api.get("/v1/usage", params=query)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from app.core.deliveries import Outcome
 from app.core.errors import PredictionFailed
@@ -132,3 +133,14 @@ async def test_what_a_process_has_measured_is_written(configured: pytest.MonkeyP
     with redis.Redis.from_url(redis_url) as reading:
         (day,) = reading.scan_iter(keys.run_seconds("*"))
         assert reading.hgetall(day) == {b"a": b"2500"}
+
+
+async def test_the_cost_of_what_a_process_has_measured_is_a_metric(configured: pytest.MonkeyPatch) -> None:
+    del configured
+    usage = UsageCollector()
+    for pool in ("gpu", "cpu"):
+        usage.count(Manifest("costly", "1", "onnx", "model.onnx", "", (), (), pool=pool), [("a", 1), ("b", 3)], 2.0)
+    async with connect_async() as client:
+        await UsageRecorder(client, usage, Meter(0, 1, {"gpu": 1800.0}), "gpu".__eq__, Loop("usage")).flush()
+    counted = [REGISTRY.get_sample_value("celeriac_cost_total", {"pool": pool, "model": "costly"}) for pool in ("gpu", "cpu")]
+    assert counted == [1.0, None]
