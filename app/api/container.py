@@ -60,6 +60,7 @@ from app.services.bulk_actions import BulkActionService
 from app.services.catalog import Catalog
 from app.services.console_sessions import ConsoleSessions
 from app.services.dead_letters import DeadLetterService
+from app.services.diagnosis import DiagnosisService
 from app.services.direct_versions import DirectVersions
 from app.services.drift import DriftService
 from app.services.drift_watch import DRIFT_S, DriftWatch
@@ -196,6 +197,7 @@ class Container:
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
         demands = PoolDemands(redis, settings, self.direct.holds)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
+        self.diagnosis = DiagnosisService(redis, jobs, self.pools, catalog)
         self.files = FileService(redis, settings, rate_limits)
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)

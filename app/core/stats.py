@@ -137,6 +137,11 @@ class Figures:
         """The histogram of waits."""
         return self.lanes[WAITS:RUNS]
 
+    @property
+    def runs(self) -> Sequence[int]:
+        """The histogram of runs."""
+        return self.lanes[RUNS:]
+
 
 def quantile(counts: Sequence[int], share: float) -> float | None:
     """Return a quantile of a histogram in seconds, interpolated within its bucket; None if the histogram is empty.

@@ -68,6 +68,26 @@ class PoolOverview:
     note: str | None
     demand: Mapping[str, PoolDemand]
 
+    def workers_of(self, pool: str) -> list[Worker]:
+        """Return the living workers of a pool."""
+        workers = [worker for worker in self.workers if worker.pool == pool]
+        if self.scaling is None or pool not in self.scaling:
+            return workers
+        # A pod that is terminating may not have signed off yet, or was killed before it could.
+        return [worker for worker in workers if worker.host not in self.scaling[pool].leaving]
+
+    def obstacles(self, pool: str) -> list[str]:
+        """Return reasons why a pool does not work or grow, in sentences."""
+        state = self.states.get(pool)
+        obstacles = [] if state is None else [state.describe(pool)]
+        if self.scaling is not None and pool in self.scaling:
+            return [*obstacles, *self.scaling[pool].obstacles]
+        if self.scaling is not None:
+            return [*obstacles, f"The release has no such pool, although a model names it. Set pools.{pool} in the chart's values."]
+        if not self.workers_of(pool) and pool not in self.autoscaled:
+            obstacles.append(f"No worker of pool {pool!r} is alive. Start one with CELERIAC_POOL={pool}.")
+        return obstacles
+
 
 class PoolService:
     """The pools that a model names, that a worker belongs to, or that the release has in the cluster."""

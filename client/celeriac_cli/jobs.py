@@ -64,6 +64,24 @@ def show_job(
 
 
 @app.command()
+def why(id: Id, json: JSON = False, url: URL = "") -> None:
+    """Show why a job waits, or why it was slow: its time by station, and what is usual there."""
+    from celeriac_cli import show
+    from celeriac_cli.api import connect
+
+    with connect(url) as client:
+        diagnosis = client.jobs.get(id).diagnose()
+    if json:
+        show.print_json(diagnosis)
+        return
+    columns = ("station", "seconds", "usual_p50_s", "usual_p99_s", "slow")
+    rows = [tuple(station[name] for name in columns) for station in diagnosis["stations"]]
+    show.print_table(columns, rows, none="It has reached no station.")
+    for reason in diagnosis["reasons"] or ["Nothing is unusual."]:
+        show.out().print(reason)
+
+
+@app.command()
 def watch(id: Id, json: JSON = False, url: URL = "") -> None:
     """Follow one job until it ends, and print what its model streams. The exit code is 0 if the job succeeded."""
     from celeriac_cli import show

@@ -124,6 +124,7 @@ def test_a_job_shows_its_result_as_a_table_and_its_timeline(console: Console, wi
     expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Succeeded")
     expect(console.page.get_by_role("region", name="Timeline")).to_contain_text("Attempt 1")
     expect(console.page.get_by_role("region", name="Input", exact=True).last.get_by_role("row")).to_have_count(2)
+    expect(console.page.get_by_role("region", name="Diagnosis")).to_contain_text("queued")
 
 
 def test_integers_keep_all_of_their_digits(console: Console) -> None:

@@ -116,6 +116,7 @@ def test_predictions_and_jobs(celeriac: Laptop) -> None:
     assert celeriac("jobs", "watch", id, "--json").json["state"] == "succeeded"
     assert id in celeriac("jobs", "show", id).out
     assert "attempts" in celeriac("jobs", "show", id, "--details").out
+    assert "queued" in celeriac("jobs", "why", id).out
     assert id in [job["id"] for job in celeriac("jobs", "list", "--json").json]
     assert celeriac("jobs", "cancel", id, "--json").json["state"] == "succeeded"
     celeriac("jobs", "retry", id, exit=Exit.CONFLICT)

@@ -77,6 +77,8 @@ def test_a_job_passes_under_these_users_and_nothing_is_refused(platform: Running
         row = [0.0] * 10
         job = http.post("/v1/jobs?wait=20", json={"model": "diabetes", "inputs": [row]}).json()
         assert job["state"] == "succeeded"
+        assert http.get(f"/v1/jobs/{job['id']}?details=true").json()["inputs"] == [row]
+        assert http.get(f"/v1/jobs/{job['id']}/diagnosis").json()["state"] == "succeeded"
         assert http.get("/v1/jobs").json()["items"]
         assert http.get(f"/v1/jobs/{job['id']}/events").text.startswith("id:")
         later = http.post("/v1/jobs", json={"model": "diabetes", "inputs": [row]}).json()

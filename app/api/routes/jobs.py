@@ -14,11 +14,12 @@ from app.api.http.idempotency import by_id, by_key
 from app.api.http.preferences import Preference, waiting
 from app.api.http.reading import rows, table
 from app.api.http.responses import json_response
-from app.api.schemas import job_tables
+from app.api.schemas import diagnosis, job_tables
 from app.api.schemas import jobs as schemas
 from app.api.schemas.problems import PROBLEMS
 from app.api.schemas.serializers import present
 from app.api.server.plain_route import PlainRoute
+from app.core import callers
 from app.core.inputs import from_rows, requested_outputs
 from app.core.jobs import Job
 from app.core.large_inputs import LargeInputs
@@ -156,6 +157,27 @@ async def read(request: Request) -> Response:
     if steps is not None:
         body["steps"] = cast("list[schemas.Step]", steps)
     return json_response(body, 200, None if job.state.final else {"retry-after": "1"})
+
+
+@router.get("/{id}/diagnosis", **diagnosis.READ)
+async def diagnose(request: Request) -> Response:
+    """Explains why a job waits, or why it was slow: its time by station, and what is usual there.
+
+    The time in the queue and of the run is compared with the recent jobs of the same version.
+    """
+    explained = await container(request).diagnosis.of_job(request.path_params["id"])
+    parts: list[diagnosis.Station] = [
+        {
+            "station": part.name,
+            "seconds": round(part.seconds, 6),
+            "usual_p50_s": part.usual.p50_s if part.usual else None,
+            "usual_p99_s": part.usual.p99_s if part.usual else None,
+            "slow": part.slow,
+        }
+        for part in explained.stations
+    ]
+    id = callers.shown_id(explained.job.id)
+    return json_response(diagnosis.Diagnosis(id=id, state=explained.job.state, stations=parts, reasons=explained.reasons))
 
 
 @router.post("/{id}/retry", **schemas.RETRY)

@@ -99,13 +99,10 @@ def _demand(read: PoolDemand) -> schemas.Demand:
 
 def present(pool: str, overview: PoolOverview) -> schemas.Pool:
     """Return one pool as JSON types."""
-    workers = [worker for worker in overview.workers if worker.pool == pool]
-    obstacles: list[str] = []
+    workers = overview.workers_of(pool)
     scaling: schemas.PoolScaling | None = None
     if overview.scaling is not None and pool in overview.scaling:
         reported = overview.scaling[pool]
-        # A pod that is terminating may not have signed off yet, or was killed before it could.
-        workers = [worker for worker in workers if worker.host not in reported.leaving]
         event = reported.last_event
         scaling = {
             "wanted": reported.wanted,
@@ -114,14 +111,7 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
             "maximum": reported.maximum,
             "last_event": {"at": event.at, "reason": event.reason, "message": event.message} if event else None,
         }
-        obstacles = reported.obstacles
-    elif overview.scaling is not None:
-        obstacles = [f"The release has no such pool, although a model names it. Set pools.{pool} in the chart's values."]
-    elif not workers and pool not in overview.autoscaled:
-        obstacles = [f"No worker of this pool is alive. Start one with CELERIAC_POOL={pool}."]
     depth, state = overview.depths[pool], overview.states.get(pool)
-    if state is not None:
-        obstacles = [state.describe(pool), *obstacles]
     return {
         **_state(pool, state),
         "waiting": {"priority": depth.priority, "interactive": depth.interactive, "bulk": depth.bulk, "flex": depth.flex},
@@ -131,5 +121,5 @@ def present(pool: str, overview: PoolOverview) -> schemas.Pool:
         "processes": sum(worker.processes for worker in workers),
         "demand": _demand(overview.demand[pool]),
         "scaling": scaling,
-        "obstacles": obstacles,
+        "obstacles": overview.obstacles(pool),
     }

@@ -41,6 +41,7 @@ OPERATIONS: Final[dict[str, Requirement]] = {
     "cancel_v1_jobs__id__delete": Scope.PREDICT,
     "listed_v1_jobs_get": Scope.JOBS_READ,
     "read_v1_jobs__id__get": Scope.JOBS_READ,
+    "diagnose_v1_jobs__id__diagnosis_get": Scope.JOBS_READ,
     "events_v1_jobs__id__events_get": Scope.JOBS_READ,
     "listed_v1_pipelines_get": Access.ANY_KEY,
     "read_v1_pipelines__name__get": Access.ANY_KEY,

@@ -60,6 +60,11 @@ class AsyncJob:
         self.record = await self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
 
+    async def diagnose(self) -> dict[str, Any]:
+        """Why the job waits or was slow: its `stations` with what is usual there, and `reasons` in sentences."""
+        diagnosis: dict[str, Any] = await self._transport.get(f"/v1/jobs/{self.id}/diagnosis")
+        return diagnosis
+
     async def wait(self, timeout: float | None = None) -> AsyncJob:
         """Wait until the job has ended.
 

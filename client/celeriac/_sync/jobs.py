@@ -60,6 +60,11 @@ class Job:
         self.record = self._transport.get(f"{self._path}/{self.id}", details="true" if details else None)
         return self
 
+    def diagnose(self) -> dict[str, Any]:
+        """Why the job waits or was slow: its `stations` with what is usual there, and `reasons` in sentences."""
+        diagnosis: dict[str, Any] = self._transport.get(f"/v1/jobs/{self.id}/diagnosis")
+        return diagnosis
+
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until the job has ended.
 

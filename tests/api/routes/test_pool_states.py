@@ -69,7 +69,7 @@ async def test_a_pool_shows_since_when_and_why_it_is_paused(api: httpx.AsyncClie
 async def test_a_resumed_pool_is_active_and_shows_no_more(api: httpx.AsyncClient) -> None:
     await post(api, f"{POOL}/pause")
     assert await post(api, f"{POOL}/resume") == {"pool": "default", "state": "active", "since": None, "by": None, "reason": None}
-    assert (await shown(api))["obstacles"] == ["No worker of this pool is alive. Start one with CELERIAC_POOL=default."]
+    assert (await shown(api))["obstacles"] == ["No worker of pool 'default' is alive. Start one with CELERIAC_POOL=default."]
 
 
 async def test_pausing_twice_keeps_the_first_time_and_the_reason(api: httpx.AsyncClient) -> None:

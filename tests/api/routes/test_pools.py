@@ -31,7 +31,7 @@ async def test_outside_a_cluster_redis_says_what_waits_and_that_nobody_works(api
         "workers": 0,
         "processes": 0,
         "scaling": None,
-        "obstacles": ["No worker of this pool is alive. Start one with CELERIAC_POOL=default."],
+        "obstacles": ["No worker of pool 'default' is alive. Start one with CELERIAC_POOL=default."],
     }
     assert reported["note"].startswith("The API does not read the cluster")
     assert "cluster.read=true" in reported["note"]

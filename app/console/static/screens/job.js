@@ -18,6 +18,7 @@ export function Job({ id, session }) {
   const job = resource.data;
   // Not with the job, which is read every two seconds: inputs may be large.
   const details = useResource(`v1/jobs/${encodeURIComponent(id)}?details=true`);
+  const diagnosis = useResource(`v1/jobs/${encodeURIComponent(id)}/diagnosis`, ended ? 0 : 5);
   useEffect(() => {
     details.reload();
   }, [job?.state, job?.attempt]);
@@ -67,6 +68,7 @@ export function Job({ id, session }) {
       </section>
       <section class="card" aria-label="Timeline"><h2>Timeline</h2><${Timeline} job=${job} attempts=${details.data?.attempts ?? []} /></section>
     </div>
+    ${diagnosis.data && html`<${Diagnosis} diagnosis=${diagnosis.data} />`}
     ${job.error && html`<section class="card failure" aria-label="Error"><h2>Error</h2><p><strong>${job.error.code}</strong></p><p>${job.error.detail}</p>
       ${may(session, "operate") && !job.kind && html`<${Letter} id=${job.id} />`}</section>`}
     ${job.steps && html`<section class="card" aria-label="Steps"><h2>Steps</h2><${Drawing} job=${job} /><${Steps} steps=${job.steps} /></section>`}
@@ -90,6 +92,22 @@ function Letter({ id }) {
   if (!letter.data) return html`<${Loading} resource=${letter} />`;
   return html`${letter.data.traceback ? html`<h2>Traceback</h2><pre tabindex="0">${letter.data.traceback}</pre>` : html`<p class="quiet">The code raised no exception.</p>`}
     <div class="actions">${edit}</div>`;
+}
+
+const STATIONS = [
+  { name: "Station", show: (station) => station.station },
+  { name: "Time", number: true, show: (station) => duration(station.seconds) },
+  { name: "Usual", number: true, show: (station) => duration(station.usual_p50_s) },
+  { name: "99 % within", number: true, show: (station) => duration(station.usual_p99_s) },
+  { name: "Slow", show: (station) => (station.slow ? "slow" : "") },
+];
+
+/** Why the job waits or was slow, in the words of the server. */
+function Diagnosis({ diagnosis }) {
+  return html`<section class="card" aria-label="Diagnosis"><h2>Diagnosis</h2>
+    <${List} label="Stations" columns=${STATIONS} items=${diagnosis.stations} id=${(station) => station.station} empty="It has reached no station." />
+    ${diagnosis.reasons.length ? html`<ul class="notes">${diagnosis.reasons.map((text) => html`<li>${text}</li>`)}</ul>` : html`<p class="quiet">Nothing is unusual.</p>`}
+  </section>`;
 }
 
 /** What the timeline shows of an attempt. */
