@@ -41,8 +41,13 @@ def _groupings(text: Any) -> tuple[Grouping, ...]:
         raise refused(f"Use names from {', '.join(Grouping)}, separated by commas, for example owner,model.") from None
 
 
-DayOrAge = Annotated[date | timedelta, PlainValidator(_day), WithJsonSchema({"type": "string"})]
-Groupings = Annotated[tuple[Grouping, ...], PlainValidator(_groupings), WithJsonSchema({"type": "string"})]
+_GROUPING: Final = f"({'|'.join(Grouping)})"
+DayOrAge = Annotated[
+    date | timedelta, PlainValidator(_day), WithJsonSchema({"type": "string", "pattern": f"^({_DAY.pattern}|{_AGE.pattern})$"})
+]
+Groupings = Annotated[
+    tuple[Grouping, ...], PlainValidator(_groupings), WithJsonSchema({"type": "string", "pattern": f"^{_GROUPING}(,{_GROUPING})*$"})
+]
 
 
 class UsageQuery(RequestQuery):

@@ -49,6 +49,7 @@ NOT_ACCEPTED = {
     "POST /v1/models/{name}/versions/{version}:predict": "rows must be what the model takes",
     "POST /v1/embeddings": "a model that takes texts must exist",
     "POST /v1/models/{name}/versions": "an archive must hold a model",
+    "GET /v1/usage": "days must exist, be in order, and be kept still",
     "POST /invocations": "this server has not set a default model",
     "POST /models/{name}/invocations": "rows must be what the model takes",
     "POST /v2/models/{name}/infer": "tensors must be what the model takes",
