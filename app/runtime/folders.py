@@ -122,7 +122,9 @@ def _options(folder: Path, declared: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(declared[name], dict) or not declared[name].keys() <= names:
                 raise InvalidInput(f"{name} in {DESCRIPTION} must be an object with {', '.join(sorted(names))}.", pointer="/artifact")
             if kind is Capture and "rate" not in declared[name]:
-                raise InvalidInput(f"capture in {DESCRIPTION} has no rate. Use a number from 0 to 1, for example 0.1.", pointer="/artifact")
+                raise InvalidInput(
+                    f"{DESCRIPTION} has a capture without a rate. Use a number from 0 to 1, for example 0.1.", pointer="/artifact"
+                )
             declared[name] = kind(**declared[name])
     if "reference" in declared:
         declared["reference"] = read_reference(folder, declared["reference"])

@@ -11,6 +11,7 @@ from typing import Final
 
 import redis.asyncio
 
+from app import metrics
 from app.core.errors import ModelConflict
 from app.core.rollouts import Rollout, RolloutRecord, RolloutState
 from app.core.routes import Canary, Route
@@ -46,6 +47,9 @@ class RolloutSteps:
         self._lease = leases.Lease(client, keys.ROLLOUTS_LEASE, process.encode(), _LEASE_S)
         self._running: dict[Place, RolloutRecord] | None = None
         """The rollouts that this process looks after; None before it has read them."""
+        for event in RolloutEvent:
+            # An alert on the first one needs a series that begins at 0.
+            metrics.ROLLOUTS.labels(event)
 
     async def run(self) -> None:
         """Run until cancelled."""

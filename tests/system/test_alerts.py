@@ -158,8 +158,8 @@ def until_all_moved(look: Callable[[], Series]) -> Series:
         time.sleep(0.2)  # gauges are refreshed every few seconds
 
 
-def firing(series: Series, rates: Series, folder: Path) -> set[str]:
-    """The alerts that fire after 90 minutes in which `series` began as it is and grew by `rates` each minute."""
+def firing(series: Series, rates: Series, folder: Path, first_minute: int = 0) -> set[str]:
+    """The alerts that fire after 90 minutes in which `series` began as it is, in the first minute, and grew by `rates` each minute."""
     groups = {"groups": [{"name": "celeriac", "rules": [{key: rule[key] for key in ("alert", "expr", "for")} for rule in rules()]}]}
     (folder / "rules.json").write_text(json.dumps(groups))
     names = [rule["alert"] for rule in rules()]
@@ -170,7 +170,10 @@ def firing(series: Series, rates: Series, folder: Path) -> set[str]:
             {
                 "interval": "1m",
                 "input_series": [
-                    {"series": rendered(key), "values": f"{start:.17g}{rates.get(key, 0.0):+.17g}x{_MINUTES}"}
+                    {
+                        "series": rendered(key),
+                        "values": f"{'_ ' * first_minute}{start:.17g}{rates.get(key, 0.0):+.17g}x{_MINUTES - first_minute}",
+                    }
                     for key, start in series.items()
                 ],
                 "promql_expr_test": [
@@ -280,6 +283,27 @@ def test_a_pool_at_its_maximum_fires_an_alert(tmp_path: Path) -> None:
     labels = (("horizontalpodautoscaler", "keda-hpa-demo-celeriac-worker"), ("namespace", "ml"))
     names = ("kube_horizontalpodautoscaler_status_current_replicas", "kube_horizontalpodautoscaler_spec_max_replicas")
     assert firing({(name, labels): 5.0 for name in names}, {}, tmp_path) == {"CeleriacPoolAtMaximum"}
+
+
+def test_the_first_entry_that_the_audit_log_loses_fires_an_alert(tmp_path: Path) -> None:
+    labels = (("action", "key.created"), ("namespace", "ml"), ("pod", "demo-celeriac-0"))
+    series = {("celeriac_audit_entries_lost_total", labels): 1.0}
+    assert firing(series, {}, tmp_path, first_minute=_MINUTES - 5) == {"CeleriacAuditIncomplete"}
+    assert firing(series, {}, tmp_path) == set()
+
+
+def test_columns_that_have_drifted_fire_an_alert(tmp_path: Path) -> None:
+    labels = (("model", "wine"), ("namespace", "ml"), ("pod", "demo-celeriac-0"), ("version", "1"))
+    assert firing({("celeriac_drifted_columns", labels): 2.0}, {}, tmp_path) == {"CeleriacModelDrifted"}
+    assert firing({("celeriac_drifted_columns", labels): 0.0}, {}, tmp_path) == set()
+
+
+def test_a_rollout_that_is_aborted_fires_an_alert(troubled: tuple[Series, Series], tmp_path: Path) -> None:
+    before, _ = troubled
+    aborted = {key: 1.0 for key in before if key[0] == "celeriac_rollouts_total" and dict(key[1])["event"] == "aborted"}
+    assert aborted, "a series that begins with the first one would not fire"
+    assert firing(before, aborted, tmp_path) == {"CeleriacRolloutAborted"}
+    assert firing(before, {}, tmp_path) == set()
 
 
 def test_no_alert_fires_while_all_is_well(troubled: tuple[Series, Series], tmp_path: Path) -> None:
