@@ -46,7 +46,7 @@ class Action(StrEnum):
     MODEL_PAUSED = "model.paused"
     MODEL_RESUMED = "model.resumed"
     MODEL_DELETED = "model.deleted"
-    CAPTURES_DELETED = "captures.deleted"
+    CAPTURES_DELETED = "model.captures_deleted"
     JOB_CANCELLED = "job.cancelled"
     BULK_ACTION_STARTED = "bulk_action.started"
     BATCH_CANCELLED = "batch.cancelled"

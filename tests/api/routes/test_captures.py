@@ -80,7 +80,7 @@ async def test_the_rows_of_an_owner_are_deleted_and_the_audit_log_says_so(api: h
     assert response.json() == {"model": "small", "owner": "a", "rows": 2}
     [file] = (await listed(api))["items"]
     assert file["rows"] == 1
-    [entry] = (await api.get("/v1/audit", params={"action": "captures.deleted"})).json()["items"]
+    [entry] = (await api.get("/v1/audit", params={"action": "model.captures_deleted"})).json()["items"]
     assert (entry["targets"], entry["after"]) == ([{"type": "model", "id": "small"}], {"owner": "a", "rows": 2})
     assert (await api.delete("/v1/models/small/captures")).status_code == 422
 

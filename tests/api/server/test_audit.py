@@ -291,6 +291,38 @@ async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
     return change
 
 
+def on_alias(operation: str, method: str, what: str, *, made: bool, json: dict[str, Any] | None = None) -> None:
+    """The rollout or the shadow of `production`, of which there is one before if it is `made`."""
+    address = f"/v1/models/wine/aliases/production/{what}"
+    values: dict[str, Any] = {"json": json} if json else {}
+
+    @case(operation)
+    async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
+        if made:
+            await scene("PUT", address, json={"version": "1"})
+
+        async def change() -> str:
+            await scene(method, address, **values)
+            return "wine@production"
+
+        return change
+
+
+on_alias("start_v1_models__name__aliases__alias__rollout_put", "PUT", "rollout", made=False, json={"version": "1"})
+on_alias("roll_back_v1_models__name__aliases__alias__rollout_delete", "DELETE", "rollout", made=True)
+on_alias("cast_v1_models__name__aliases__alias__shadow_put", "PUT", "shadow", made=False, json={"version": "1"})
+on_alias("remove_v1_models__name__aliases__alias__shadow_delete", "DELETE", "shadow", made=True)
+
+
+@case("delete_v1_models__name__captures_delete")
+async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
+    async def change() -> str:
+        await scene("DELETE", "/v1/models/wine/captures?owner=other")
+        return "wine"
+
+    return change
+
+
 @case("unload_v2_repository_models__name__unload_post")
 async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
     async def change() -> str:
@@ -317,7 +349,8 @@ def test_every_operation_that_may_change_something_is_audited_or_has_a_reason() 
     assert set(AUDITED) | set(NOT_AUDITED) == changing
     assert not set(AUDITED) & set(NOT_AUDITED)
     assert set(CASES) == set(AUDITED)
-    without_operation = {Action.MODEL_PROMOTED, Action.AUTHENTICATION_FAILED}
+    steps = {Action.MODEL_ROLLOUT_ADVANCED, Action.MODEL_ROLLOUT_COMPLETED, Action.MODEL_ROLLOUT_ABORTED}
+    without_operation = {Action.MODEL_PROMOTED, Action.AUTHENTICATION_FAILED, *steps}
     assert set(Action) - without_operation == set(AUDITED.values())
 
 
