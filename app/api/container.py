@@ -85,6 +85,7 @@ from app.services.predictions import PredictionService
 from app.services.quality_watch import TURN_S, QualityWatch
 from app.services.rate_limits import RateLimits
 from app.services.refusals import Refusals
+from app.services.replays import ReplayService
 from app.services.rollout_steps import STEP_CHECK_S, RolloutSteps
 from app.services.rollouts import RolloutService
 from app.services.schedule_targets import BatchTarget, PipelineTarget, TrainingTarget
@@ -190,6 +191,7 @@ class Container:
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
         self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits, fair_share)
+        self.replays = ReplayService(redis, settings, catalog, admission, jobs, pool_states, rate_limits, fair_share)
         self.schedules = ScheduleService(
             redis,
             settings,

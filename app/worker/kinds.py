@@ -8,9 +8,10 @@ from typing import Final
 from app.broker.batches import ASSEMBLY, CHUNK, PLAN
 from app.core.handlers import Handlers
 from app.core.pipelines import STEP
+from app.core.replays import KIND as REPLAY
 from app.core.trainings import KIND as TRAINING
 from app.trainings import work as training
-from app.worker import pipeline_step
+from app.worker import pipeline_step, replay
 from app.worker.batches import assembly, chunk, plan
 
 HANDLERS: Final[Handlers] = MappingProxyType(
@@ -20,6 +21,7 @@ HANDLERS: Final[Handlers] = MappingProxyType(
         ASSEMBLY: assembly.run,
         STEP: pipeline_step.run,
         TRAINING: training.run,
+        REPLAY: replay.run,
     }
 )
 """The handler of each kind. The start of a worker passes them to its processes."""

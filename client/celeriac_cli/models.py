@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from celeriac_cli import captures, drift, publish, push, quality, rollouts, sync
+from celeriac_cli import captures, drift, publish, push, quality, replay, rollouts, sync
 from celeriac_cli.options import JSON, URL
 
 app = typer.Typer(help="List, show, publish, promote, roll out, follow, compare, pause and resume models.", no_args_is_help=True)
@@ -21,6 +21,7 @@ app.command()(push.pull)
 app.command()(sync.sync)
 app.command()(drift.drift)
 app.command()(captures.captures)
+app.command()(replay.replay)
 app.command()(quality.feedback)
 app.command()(quality.quality)
 Name = Annotated[str, typer.Argument(help="Name of a model, for example digits.")]

@@ -147,6 +147,7 @@ def test_models_and_pools(celeriac: Laptop) -> None:
     assert celeriac("models", "rollback", "laptop", "--json").json["state"] == "rolled_back"
     assert celeriac("models", "shadow", "laptop", "2", "--rate", "1", "--json").json["shadow"] == "2"
     celeriac("models", "shadow", "laptop", "--off")
+    assert celeriac("models", "replay", "laptop", "--to", "2", "--json").json["rows"] == 0
     follow = celeriac("models", "follow", "wine", "--from", "models:/wine@champion", "--once", exit=Exit.USAGE)
     assert "MLFLOW_TRACKING_URI is not set" in follow.err
     with running_registry() as registry:

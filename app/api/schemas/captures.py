@@ -12,10 +12,10 @@ from typing_extensions import TypedDict
 from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import NEXT, Page, RequestQuery
-from app.api.schemas.stats import TimeOrAge
 from app.core.api_keys import OWNER, OWNER_FORM
 from app.core.models import VERSION
 from app.services.requests.body import Pattern
+from app.services.requests.times import TimeOrAge
 
 _CURSOR: Final = re.compile(r"[0-9A-Za-z._-]{1,200}")
 _ID: Final = "2026022809-3-1200-1774861200-01938d2c5f3a7be1c04d5a6f7e8091a2"

@@ -11,8 +11,8 @@ from typing_extensions import TypedDict
 from app.api.schemas.inference import Name
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import RequestQuery
-from app.api.schemas.stats import TimeOrAge
 from app.services.requests.feedback import MAX_ITEMS, FeedbackRequest
+from app.services.requests.times import TimeOrAge
 
 JSONL: Final = ("application/jsonl", "application/x-ndjson")
 

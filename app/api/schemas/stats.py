@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import Query
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from app.api.schemas.openapi import documented
 from app.api.schemas.queries import RequestQuery
 from app.core.models import NAME, POOL, VERSION
 from app.core.stats import Grouping
-from app.services.requests.body import Pattern, refused
+from app.services.requests.body import Pattern
+from app.services.requests.times import TimeOrAge
 
-_AGO: Final = re.compile(r"-([0-9]{1,6})([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-def _time(text: Any) -> datetime | timedelta:
-    if ago := _AGO.fullmatch(text):
-        return -timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        # In a query, + means a space.
-        time = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
-        time = None
-    if time is None or time.tzinfo is None:
-        raise refused("Use a time with a zone such as 2026-02-28T09:30:00Z, or an age such as -24h.")
-    return time
-
-
-TimeOrAge = Annotated[datetime | timedelta, PlainValidator(_time), WithJsonSchema({"type": "string"})]
 Step = Literal["1m", "5m", "15m", "30m", "1h", "6h", "1d"]
 
 

@@ -18,7 +18,9 @@ class JobSelection(RequestBody):
 
     model: Text | None = Field(None, description="Only jobs of this model or pipeline: a name, or name@version.")
     owner: Text | None = Field(None, description="Only jobs of this owner. A caller who sees one owner only finds no jobs of others.")
-    kind: Text | None = Field(None, description="Only jobs of this kind: `prediction`, `pipeline` or `training`.", examples=["pipeline"])
+    kind: Text | None = Field(
+        None, description="Only jobs of this kind: `prediction`, `pipeline`, `training` or `replay`.", examples=["pipeline"]
+    )
     pool: Text | None = Field(None, description="Only jobs of this pool.")
     id_prefix: Text | None = Field(None, description="Only jobs whose IDs begin with this text.", examples=["01938d2c"])
     since: Time | None = Field(None, description="Only jobs created at this time, which names its zone, or later.")

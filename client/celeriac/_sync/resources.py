@@ -242,6 +242,14 @@ class Models(Resource):
         record: Record = self._transport.get(f"/v1/models/{name}/quality", **query)
         return record
 
+    def replay(
+        self, name: str, to: str, *, since: str = "-24h", until: str | None = None, version: str | None = None, limit: int | None = None
+    ) -> Job:
+        """Let a version predict captured rows again. The result of the job says what would change. Raises NotFoundError."""
+        fields = {"to": to, "since": since, "until": until, "version": version, "limit": limit}
+        body = {field: value for field, value in fields.items() if value is not None}
+        return Job(self._transport, self._transport.post(f"/v1/models/{name}/replays", body))
+
     def delete_captures(self, name: str, owner: str) -> int:
         """Delete the captured rows of an owner. Returns how many there were, those that are not written yet excepted."""
         record: Record = self._transport.delete(f"/v1/models/{name}/captures", owner=owner)

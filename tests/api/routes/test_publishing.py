@@ -24,6 +24,9 @@ UPLOADS = {
     "POST /models/{name}/invocations": {"text/csv"},
     "POST /v2/models/{name}/infer": {"application/octet-stream"},
     "POST /v2/models/{name}/versions/{version}/infer": {"application/octet-stream"},
+    "POST /v1/feedback": {"application/jsonl", "application/x-ndjson"},
+    "POST /v1/models/{name}:predict": {"application/cloudevents+json"},
+    "POST /v1/models/{name}/versions/{version}:predict": {"application/cloudevents+json"},
 }  # fmt: skip
 """The operations that take something else than JSON: files for batches and trainings, rows, and versions."""
 PICKLE = base64.b64encode(b"\x80\x04.").decode()
@@ -82,6 +85,8 @@ async def test_the_api_has_one_method_that_writes_a_version(api: httpx.AsyncClie
         "DELETE /v1/models/{name}/versions/{version}",
         "POST /v1/models/{name}/pause",
         "POST /v1/models/{name}/versions",
+        "DELETE /v1/models/{name}/captures",
+        "POST /v1/models/{name}/replays",
         "PUT /v1/models/{name}/aliases/{alias}",
         "PUT /v1/models/{name}/aliases/{alias}/rollout",
         "DELETE /v1/models/{name}/aliases/{alias}/rollout",

@@ -292,7 +292,7 @@ async def _(scene: Scene) -> Callable[[], Awaitable[str]]:
 
 
 def on_alias(operation: str, method: str, what: str, *, made: bool, json: dict[str, Any] | None = None) -> None:
-    """The rollout or the shadow of `production`, of which there is one before if it is `made`."""
+    """The rollout or the shadow of `production`. If it is `made`, it exists before."""
     address = f"/v1/models/wine/aliases/production/{what}"
     values: dict[str, Any] = {"json": json} if json else {}
 

@@ -37,7 +37,7 @@ SHARED: Final = {
     "predict_v1_models__name__predict_post", "predict_v1_models__name__versions__version__predict_post",
     "exchange_mcp_post", "create_v1_embeddings_post", "invocations_invocations_post", "model_invocations_models__name__invocations_post",
     "listed_v1_pipelines_get", "read_v1_pipelines__name__get", "trainers_v1_trainers_get",
-    "listed_v1_limits_get", "listed_v1_models_get", "read_v1_models__name__drift_get", "quality_v1_models__name__quality_get", "record_v1_feedback_post",
+    "listed_v1_limits_get", "listed_v1_models_get", "read_v1_models__name__drift_get", "quality_v1_models__name__quality_get", "record_v1_feedback_post", "submit_v1_models__name__replays_post",
     "model_v1_models__name__get", "version_v1_models__name__versions__version__get", "start_v1_models__name__aliases__alias__rollout_put",
     "read_v1_models__name__aliases__alias__rollout_get", "roll_back_v1_models__name__aliases__alias__rollout_delete",
     "cast_v1_models__name__aliases__alias__shadow_put", "read_v1_models__name__aliases__alias__shadow_get",
