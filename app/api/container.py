@@ -110,7 +110,7 @@ if TYPE_CHECKING:
 
     from app.services.identity_tokens import IdentityTokens
     from app.services.model_mirror import ModelMirror
-from app.services.sign_ins import SignIns
+    from app.services.sign_ins import SignIns
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ class Attempt:
 
 def parse(tries: str, ends: str = "") -> tuple[Attempt, ...]:
     """Return the last attempts of a record: `tries` has a line for each start, `ends` one for each end of an attempt that was not the last."""
-    ended_at = dict(line.split(" ") for line in ends.splitlines())
+    ended_at = dict(line.split(" ", 1) for line in ends.splitlines() if " " in line)
     lines = list(enumerate(tries.splitlines(), 1))[-MAX_ATTEMPTS:]
     return tuple(
         Attempt(float(start), float(ended_at[str(number)]) if str(number) in ended_at else None, worker)

@@ -180,6 +180,14 @@ class RolloutRecord:
     reason: str
     at: float
 
+    def over(self, version: str | None) -> Self:
+        """Return the record of a rollout that is not under way any more, whose alias points to a version, or is gone."""
+        if self.state.final:
+            return self
+        if version == self.version:
+            return replace(self, state=RolloutState.COMPLETED)
+        return replace(self, state=RolloutState.ROLLED_BACK, reason="The alias was moved otherwise.")
+
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON."""
         return asdict(self)

@@ -6,6 +6,7 @@ The alias is changed first, then the record is written: if a process dies in bet
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -29,6 +30,7 @@ from app.store import keys, leases, rollouts, stats
 STEP_CHECK_S: Final = 2.0
 """Seconds between two looks."""
 _LEASE_S: Final = 60
+_READ_S: Final = 30.0
 Place = tuple[str, str]
 """A model and an alias."""
 
@@ -47,6 +49,7 @@ class RolloutSteps:
         self._lease = leases.Lease(client, keys.ROLLOUTS_LEASE, process.encode(), _LEASE_S)
         self._running: dict[Place, RolloutRecord] | None = None
         """The rollouts that this process looks after; None before it has read them."""
+        self._read_at = 0.0
         for event in RolloutEvent:
             # An alert on the first one needs a series that begins at 0.
             metrics.ROLLOUTS.labels(event)
@@ -64,8 +67,10 @@ class RolloutSteps:
 
     async def refresh(self) -> None:
         """Look at every rollout once."""
-        if self._running is None:
+        if self._running is None or time.monotonic() - self._read_at >= _READ_S:
+            # The catalog may not have seen a rollout that ended soon.
             self._running = await rollouts.running(self._client)
+            self._read_at = time.monotonic()
         places = {
             (entry.name, alias): (entry, route)
             for entry in self._catalog.entries.values()
@@ -138,10 +143,9 @@ class RolloutSteps:
         if stored is None or stored.id != record.id or stored.state.final:
             # The request that ended it has written the record, too.
             del self._running[place]
-        elif route is not None and route.version == record.version:
-            await self._end(place, record, RolloutState.COMPLETED, "")
         else:
-            await self._end(place, record, RolloutState.ROLLED_BACK, "The alias was moved otherwise.")
+            end = record.over(route.version if route is not None else None)
+            await self._end(place, record, end.state, end.reason)
 
     async def _end(self, place: Place, record: RolloutRecord, state: RolloutState, reason: str) -> None:
         assert self._running is not None

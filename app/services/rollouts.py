@@ -105,7 +105,7 @@ class RolloutService:
         _, route = await self._place(name, alias)
         record = await self._record(name, alias)
         if route.rollout != record.id:
-            return RolloutReport(record)
+            return RolloutReport(record.over(route.version))
         await written(self._repository.reroute, name, alias, route, replace(route, canary=None))
         record = await rollout_events.ended(self._client, self._settings, (name, alias), record, RolloutState.ROLLED_BACK, "")
         await self._catalog.refresh()
@@ -127,7 +127,7 @@ class RolloutService:
 
     async def _report(self, record: RolloutRecord, route: Route, entry: Entry) -> RolloutReport:
         if record.state.final or route.canary is None or route.rollout != record.id:
-            return RolloutReport(record)
+            return RolloutReport(record.over(route.version))
         return RolloutReport(record, route.canary, await measured(self._client, entry, route))
 
     def _check(self, entry: Entry, alias: str, route: Route, request: RolloutRequest, before: Manifest, after: Manifest) -> None:

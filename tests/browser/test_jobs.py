@@ -66,7 +66,7 @@ def test_rare_filters_are_in_a_form_and_become_chips(console: Console) -> None:
     console.page.get_by_label("Error code").fill("prediction_failed")
     console.page.get_by_label("Beginning of the ID").fill(failed[:24])
     console.page.get_by_label("Kind").select_option("prediction")
-    console.page.get_by_label("Created from").fill("2026-01-01T00:00")
+    console.page.get_by_label("Created since").fill("2026-01-01T00:00")
     console.check_accessibility()
     console.press("Filter")
     expect(console.page.locator("tbody tr")).to_have_count(1)

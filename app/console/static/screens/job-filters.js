@@ -7,7 +7,7 @@ import { go, link } from "../router.js";
 const NAMES = ["state", "model", "error", "owner", "kind", "pool", "id_prefix", "since", "until"];
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
 const KINDS = ["prediction", "pipeline", "training"];
-const LABELS = { id_prefix: "ID", since: "from", until: "until" };
+const LABELS = { id_prefix: "ID", since: "since", until: "until" };
 const ID = /^[0-9a-f]{32}(-\d+)?$/;
 
 /** The filters in an address. @param {Record<string, string>} search */
@@ -56,7 +56,7 @@ export function JobFilters({ search }) {
           <option value="">all</option>
           ${KINDS.map((kind) => html`<option value=${kind} selected=${filters.kind === kind}>${kind}</option>`)}
         </select></div>
-        ${time("since", "Created from")} ${time("until", "Created until")}
+        ${time("since", "Created since")} ${time("until", "Created until")}
         <div><button>Filter</button></div>
       </form>
     </details>`;
