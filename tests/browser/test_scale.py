@@ -32,13 +32,13 @@ MAX_PER_SECOND = 2
 
 @pytest.fixture
 def many_jobs(system: Running) -> Iterator[None]:
-    """Records as workers leave them, each older than the one before; one in a thousand has failed."""
+    """Records as workers leave them, each older than the one before; one in a thousand has failed. A page looks at a thousand."""
     client, now = redis.Redis.from_url(system.redis_url), time.time()
     jobs = [(new_id(now - at), now - at) for at in range(JOBS)]
     with client.pipeline(transaction=False) as pipe:
         for at, (id, created_at) in enumerate(jobs):
             fields: dict[Any, Any] = {
-                "state": "failed" if at % 1000 == 999 else "succeeded", "attempt": 1, "spec": encode_spec("many", "1", ("predict",), 1, ""),
+                "state": "failed" if at % 1000 == 99 else "succeeded", "attempt": 1, "spec": encode_spec("many", "1", ("predict",), 1, ""),
                 "created_at": created_at, "expires_at": now + 1e6, "position": at, "queue": "default", "delivery": "", "revision": 1,
                 "started_at": created_at + 0.1, "finished_at": created_at + 0.2,
             }  # fmt: skip

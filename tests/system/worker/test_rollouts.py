@@ -36,6 +36,12 @@ def submit(model: Model, key: str = "") -> dict[str, Any]:
     return dict(response.json())
 
 
+def actions(model: Model) -> list[str]:
+    """What the audit log says of the model, the newest first."""
+    entries = httpx.get(f"{model.running.url}/v1/audit?limit=50").json()["items"]
+    return [entry["action"] for entry in entries if model.name in str(entry)]
+
+
 def busy_until(model: Model, state: str) -> None:
     """Submits jobs until the rollout has a state."""
 
@@ -74,9 +80,9 @@ def test_a_version_that_raises_is_rolled_back(two: Model) -> None:
     assert "jobs failed" in ended["reason"]
     assert two.entry()["canaries"] == {}
     until(lambda: two.answer("@production") == 1.0)
-    actions = [entry["action"] for entry in httpx.get(f"{two.running.url}/v1/audit?limit=20").json()["items"] if two.name in str(entry)]
-    assert actions[0] == "model.rollout_aborted"
-    assert "model.rollout_started" in actions
+    # The entry follows the record.
+    until(lambda: actions(two)[0] == "model.rollout_aborted")
+    assert "model.rollout_started" in actions(two)
 
 
 def test_a_repeated_request_gets_the_job_of_the_first(two: Model) -> None:
