@@ -37,9 +37,11 @@ class Capturer:
 
     def stop(self) -> None:
         """Write what is left, at the end of the process. A bucket that does not answer must not delay it for long."""
+        # In a process that a signal ends, nothing can be seen or awaited of a thread from before.
+        last = threading.Thread(target=self.flush, daemon=True)
+        last.start()
+        last.join(_LAST_S)
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(_LAST_S)
 
     def capture(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the chosen jobs of a delivery that succeeded until they are written."""

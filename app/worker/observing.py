@@ -42,9 +42,11 @@ class Observer:
 
     def stop(self) -> None:
         """Count what is left, at the end of the process. A Redis that does not answer must not delay it for long."""
+        # In a process that a signal ends, nothing can be seen or awaited of a thread from before.
+        last = threading.Thread(target=self.flush, daemon=True)
+        last.start()
+        last.join(_LAST_S)
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(_LAST_S)
 
     def observe(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the rows of a delivery until they are counted, if all of its jobs succeeded."""
