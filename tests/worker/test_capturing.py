@@ -56,6 +56,14 @@ def test_a_process_writes_what_it_has_answered_at_its_end() -> None:
     ]
 
 
+def test_a_process_whose_thread_has_ended_writes_all_the_same() -> None:
+    """As in a process of the pool that SIGTERM ends, where the thread from before looks dead."""
+    capturer = Capturer(Settings())
+    capturer.capture(MANIFEST, SENT, [succeeded(SENT.jobs[0], 1), succeeded(SENT.jobs[1], 2)])
+    capturer.stop()
+    assert len(rows()) == 2
+
+
 def test_only_jobs_that_succeeded_are_captured() -> None:
     capturer = Capturer(Settings())
     capturer.capture(MANIFEST, SENT, [Outcome(SENT.jobs[0], error=PredictionFailed("it raised")), succeeded(SENT.jobs[1], 2)])
