@@ -287,7 +287,7 @@ def test_a_pool_at_its_maximum_fires_an_alert(tmp_path: Path) -> None:
 
 def test_the_first_entry_that_the_audit_log_loses_fires_an_alert(tmp_path: Path) -> None:
     labels = (("action", "key.created"), ("namespace", "ml"), ("pod", "demo-celeriac-0"))
-    series = {("celeriac_audit_entries_lost_total", labels): 1.0}
+    series: Series = {("celeriac_audit_entries_lost_total", labels): 1.0}
     assert firing(series, {}, tmp_path, first_minute=_MINUTES - 5) == {"CeleriacAuditIncomplete"}
     assert firing(series, {}, tmp_path) == set()
 
