@@ -29,19 +29,19 @@ class Capturer:
         self._every_s = settings.capture_every_s
         self._buffer = CaptureBuffer(settings.capture_buffer_bytes)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="capturing", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Write every now and then from now on."""
+        # A thread that was made before the fork would look dead in it, and `stop` would not wait for it.
+        self._thread = threading.Thread(target=self._run, name="capturing", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Write what is left, at the end of the process. A bucket that does not answer must not delay it for long."""
-        # In a process that a signal ends, nothing can be seen or awaited of a thread from before.
-        last = threading.Thread(target=self.flush, daemon=True)
-        last.start()
-        last.join(_LAST_S)
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(_LAST_S)
 
     def capture(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the chosen jobs of a delivery that succeeded until they are written."""

@@ -33,20 +33,20 @@ class Observer:
         self._client = client
         self._observations = Observations(settings.drift_buffer_bytes)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observing", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Count every few seconds from now on."""
         if self._max_versions:
+            # A thread that was made before the fork would look dead in it, and `stop` would not wait for it.
+            self._thread = threading.Thread(target=self._run, name="observing", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """Count what is left, at the end of the process. A Redis that does not answer must not delay it for long."""
-        # In a process that a signal ends, nothing can be seen or awaited of a thread from before.
-        last = threading.Thread(target=self.flush, daemon=True)
-        last.start()
-        last.join(_LAST_S)
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(_LAST_S)
 
     def observe(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the rows of a delivery until they are counted, if all of its jobs succeeded."""

@@ -62,11 +62,10 @@ class Shadows:
         self._used: dict[str, float] = {}
         """Models that this process has predicted with, and when it looked at their aliases."""
         self._kept: deque[_Answered] = deque()
-        self._thread = threading.Thread(target=self._run, name="shadowing", daemon=True)
 
     def start(self) -> None:
         """Ask shadows from now on."""
-        self._thread.start()
+        threading.Thread(target=self._run, name="shadowing", daemon=True).start()
 
     def offer(self, manifest: Manifest, delivery: Delivery, outcomes: Sequence[Outcome]) -> None:
         """Keep the jobs of a delivery that the shadow of its version will predict again."""

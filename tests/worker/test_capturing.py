@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,11 +57,17 @@ def test_a_process_writes_what_it_has_answered_at_its_end() -> None:
     ]
 
 
-def test_a_process_whose_thread_has_ended_writes_all_the_same() -> None:
-    """As in a process of the pool that SIGTERM ends, where the thread from before looks dead."""
+def test_a_fork_writes_what_it_has_answered_at_its_end() -> None:
     capturer = Capturer(Settings())
-    capturer.capture(MANIFEST, SENT, [succeeded(SENT.jobs[0], 1), succeeded(SENT.jobs[1], 2)])
-    capturer.stop()
+
+    def work() -> None:
+        capturer.start()
+        capturer.capture(MANIFEST, SENT, [succeeded(SENT.jobs[0], 1), succeeded(SENT.jobs[1], 2)])
+        capturer.stop()
+
+    fork = multiprocessing.get_context("fork").Process(target=work)
+    fork.start()
+    fork.join()
     assert len(rows()) == 2
 
 
