@@ -51,6 +51,7 @@ from app.pauses import Pauses
 from app.registry.opening import open_pipelines, open_repository
 from app.registry.repository import Repository
 from app.services.admission import Admission
+from app.services.alias_routes import AliasRoutes
 from app.services.api_keys import ApiKeyService
 from app.services.api_keys_file import ApiKeysFile
 from app.services.audit import AuditService
@@ -191,7 +192,8 @@ class Container:
         self.batch_requests = BatchRequests(catalog, settings)
         self.pipelines = PipelineService(redis, settings, pipelines, catalog, admission, jobs, pool_states, rate_limits)
         self.trainings = TrainingService(redis, settings, catalog, admission, jobs, pool_states, rate_limits, fair_share)
-        self.replays = ReplayService(redis, settings, catalog, admission, jobs, pool_states, rate_limits, fair_share)
+        routes = AliasRoutes(repository, catalog)
+        self.replays = ReplayService(redis, settings, routes, admission, jobs, pool_states, rate_limits, fair_share)
         self.schedules = ScheduleService(
             redis,
             settings,
@@ -206,8 +208,8 @@ class Container:
         self.bulk_actions = BulkActionService(redis, settings, jobs, self.dead_letters)
         self.webhooks = WebhookService(redis, settings)
         self.models = ModelService(redis, settings, repository, pipelines, catalog)
-        self.rollouts = RolloutService(redis, settings, repository, catalog)
-        self.shadows = ShadowService(redis, repository, catalog)
+        self.rollouts = RolloutService(redis, settings, routes)
+        self.shadows = ShadowService(redis, routes)
         self.model_uploads = ModelUploads(redis, settings, repository, catalog, self.models)
         demands = PoolDemands(redis, settings, self.direct.holds)
         self.pools = PoolService(redis, settings, catalog, pool_states, replies, demands, loops.add("pools"))
@@ -217,7 +219,7 @@ class Container:
         self.limits = LimitService(redis, rate_limits)
         self.stats = StatsService(redis)
         self.drift = DriftService(redis, catalog)
-        self.captures = CaptureService(redis, settings)
+        self.captures = CaptureService(redis, settings, catalog)
         self.feedback = FeedbackService(redis, settings, catalog)
         self.usage = UsageService(redis, settings.meter)
 
@@ -235,7 +237,7 @@ class Container:
         if observations is not None and lane is not None:
             background.append(ObservationRecorder(redis, observations, settings.drift_max_versions, loops.add("observations", EVERY_S)))
         if settings.stats_max_series:
-            background.append(RolloutSteps(redis, process, settings, repository, catalog, loops.add("rollouts", STEP_CHECK_S)))
+            background.append(RolloutSteps(redis, process, settings, routes, catalog, loops.add("rollouts", STEP_CHECK_S)))
         if lane is not None:
             background.append(CaptureRecorder(captured, settings.capture_every_s, loops.add("captures", LOOK_S)))
         if settings.files is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,16 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from app.core.errors import InvalidFile
+from app.core import shadows
+from app.core.errors import InvalidFile, InvalidOutput
 from app.core.models import Manifest, TensorSpec
 from app.core.shadows import Comparison
 from app.core.tensors import Tensor
 from app.data.features import class_names
 from app.data.inputs import from_table
-from app.runtime.arrays import Array, to_array, to_tensor
+from app.runtime.arrays import Array, to_tensor
 
 _MEDIA_TYPE: Final = "application/vnd.apache.parquet"
-_RELATIVE, _ABSOLUTE = 1e-6, 1e-9
 Predict = Callable[[Sequence[Tensor], tuple[str, ...]], list[Tensor]]
 
 
@@ -49,19 +48,8 @@ def compare(table: pa.Table, manifest: Manifest, predict: Predict) -> Comparison
     captured = {spec.name: names for spec in manifest.outputs if (names := _names(manifest, spec, table.column_names))}
     if not captured:
         raise InvalidFile("The outputs of these rows are not captured, or the version has none of them.")
-    outputs = predict(_inputs(table, manifest), tuple(captured))
-    comparison, equal = Comparison(table.num_rows), np.ones(table.num_rows, bool)
-    for output in outputs:
-        after = to_array(output).reshape(table.num_rows, -1)
-        before = np.column_stack(
-            [_values(table[name], after.shape[1] if len(captured[output.name]) == 1 else 1) for name in captured[output.name]]
-        )
-        if before.shape != after.shape:
-            equal[:] = False
-            continue
-        equal &= _agree(before, after, comparison).all(axis=1)
-    comparison.agreed = int(equal.sum())
-    return comparison
+    before = [_tensor(spec, table, captured[spec.name]) for spec in manifest.outputs if spec.name in captured]
+    return shadows.compare(before, predict(_inputs(table, manifest), tuple(captured)))
 
 
 def _names(manifest: Manifest, spec: TensorSpec, there: Sequence[str]) -> list[str]:
@@ -94,32 +82,19 @@ def _listed(spec: TensorSpec, table: pa.Table) -> Tensor | None:
     name = f"inputs.{spec.name}"
     if name not in table.column_names or not pa.types.is_list(table[name].type):
         return None
-    lists = table[name].combine_chunks()
-    values = lists.flatten().to_numpy(zero_copy_only=False)
+    return _tensor(spec, table, [name])
+
+
+def _tensor(spec: TensorSpec, table: pa.Table, names: Sequence[str]) -> Tensor:
+    """Return the tensor that columns hold: its values, lists of them, or one column for each value of a row."""
+    columns = [_flat(table[name].combine_chunks()) for name in names]
+    values = np.column_stack(columns) if len(columns) > 1 else columns[0]
     try:
-        return to_tensor(spec, values.reshape(table.num_rows, *(size if size != -1 else -1 for size in spec.shape[1:])), table.num_rows)
-    except ValueError:
-        raise InvalidFile(f"Input {spec.name!r} was captured with another shape.") from None
+        return to_tensor(spec, values.reshape(table.num_rows, *spec.shape[1:]), table.num_rows)
+    except (ValueError, InvalidOutput):
+        raise InvalidFile(f"{spec.name!r} was captured with another type or shape than the version has.") from None
 
 
-def _values(column: Any, width: int) -> Array:
-    column = column.combine_chunks()
-    if pa.types.is_list(column.type):
-        flat: Array = column.flatten().to_numpy(zero_copy_only=False)
-        return flat.reshape(len(column), -1) if len(column) and len(flat) % len(column) == 0 else flat.reshape(-1, max(1, width))
-    values: Array = column.to_numpy(zero_copy_only=False)
-    return values.reshape(-1, 1)
-
-
-def _agree(before: Array, after: Array, comparison: Comparison) -> Any:
-    if before.dtype.kind == "f" and after.dtype.kind in "fiu":
-        difference = np.abs(before - after)
-        finite = difference[np.isfinite(difference)]
-        comparison.largest = max(comparison.largest, float(finite.max()) if finite.size else 0.0)
-        return np.isclose(before, after, rtol=_RELATIVE, atol=_ABSOLUTE, equal_nan=True)
-    if before.dtype.kind in "iub" and after.dtype.kind in "iub" and before.size:
-        comparison.largest = max(comparison.largest, float(np.abs(before.astype(np.float64) - after.astype(np.float64)).max()))
-    texts = [np.array([str(value)[:64] for value in side.ravel().tolist()], object).reshape(side.shape) for side in (before, after)]
-    if before.shape[1] == 1:
-        comparison.answers.update(Counter(zip(texts[0].ravel().tolist(), texts[1].ravel().tolist(), strict=True)))
-    return texts[0] == texts[1]
+def _flat(column: Any) -> Array:
+    values: Array = (column.flatten() if pa.types.is_list(column.type) else column).to_numpy(zero_copy_only=False)
+    return values

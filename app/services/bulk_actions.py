@@ -22,7 +22,7 @@ from app.services.jobs import JobService
 from app.services.requests.dead_letters import BulkReplay
 from app.settings import Settings
 from app.store import audit as audit_store
-from app.store import bulk_actions, jobs
+from app.store import bulk_actions, clock, jobs
 
 _COUNTED: Final = 20
 """Parts of a list that are looked through to count what matches, each of `LOOKED_AT` records."""
@@ -58,7 +58,7 @@ class BulkActionService:
 
     async def start(self, kind: BulkKind, filter: BulkFilter, to: str = "") -> BulkAction:
         """Start a bulk action and return it. The server does the work, also if the caller is gone."""
-        now = await bulk_actions.now(self._client)
+        now = await clock.now(self._client)
         matching, complete = await self.count(kind, filter)
         action = BulkAction(new_id(now), kind, filter, to, callers.owner(), callers.CALLER.get(), now, matching, complete)
         after = {"action": kind, "filter": asdict(filter), "to": to, "matching": matching}

@@ -11,6 +11,7 @@ import redis.asyncio
 
 from app.core import audit, callers
 from app.core.audit import Action, Target
+from app.services.catalog import Catalog
 from app.settings import Settings
 from app.store import audit as audit_store
 from app.store import feedback
@@ -22,8 +23,9 @@ from app.store.files import captures
 class CaptureService:
     """The files of captured rows. They mix owners, so the caller must see all of them."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, catalog: Catalog) -> None:
         self._client = client
+        self._catalog = catalog
         self._feedback_ttl_s = settings.feedback_ttl_s
 
     async def page(
@@ -39,10 +41,13 @@ class CaptureService:
 
         Raises:
             KeyRestricted: The caller may not use the model.
+            ModelNotFound: The model does not exist, and has no captured rows.
             FilesUnavailable: The server has no files, or its bucket does not answer.
         """
         callers.check_model(name)
         listed = await asyncio.to_thread(captures().files, name, version, absolute(since), absolute(until))
+        if not listed:
+            await self._catalog.entry(name)  # Rows outlive their model. Without any, the name may be wrong.
         page = [file for file in listed if after is None or file.id > after]
         return page[:limit], len(page) > limit
 

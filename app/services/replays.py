@@ -14,13 +14,12 @@ from app.core.errors import QueueFull
 from app.core.jobs import Job, new_id
 from app.core.replays import KIND, LIMIT_S, Replay
 from app.services.admission import Admission
+from app.services.alias_routes import AliasRoutes
 from app.services.captures import absolute
-from app.services.catalog import Catalog
 from app.services.jobs import JobService
 from app.services.pool_states import PoolStates
 from app.services.rate_limits import RateLimits
 from app.services.requests.replays import ReplayRequest
-from app.services.rollouts import servable
 from app.settings import Settings
 
 
@@ -31,7 +30,7 @@ class ReplayService:
         self,
         client: redis.asyncio.Redis,
         settings: Settings,
-        catalog: Catalog,
+        routes: AliasRoutes,
         admission: Admission,
         jobs: JobService,
         pools: PoolStates,
@@ -40,7 +39,7 @@ class ReplayService:
     ) -> None:
         self._client = client
         self._settings = settings
-        self._catalog = catalog
+        self._routes = routes
         self._admission = admission
         self._jobs = jobs
         self._pools = pools
@@ -59,7 +58,7 @@ class ReplayService:
             RateLimited: A rate limit of the caller is reached.
         """
         callers.check_model(name)
-        manifest = servable(await self._catalog.entry(name), request.to)
+        manifest = await self._routes.servable(name, request.to)
         callers.check_pool(manifest.pool)
         if reason := self._admission.refusal():
             raise QueueFull(reason)

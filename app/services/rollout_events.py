@@ -16,7 +16,7 @@ from app.core.webhooks import Event, WebhookEvent
 from app.services import model_events
 from app.settings import Settings
 from app.store import audit as audit_store
-from app.store import rollouts
+from app.store import clock, rollouts
 
 
 class RolloutEvent(StrEnum):
@@ -40,7 +40,7 @@ async def record(
     client: redis.asyncio.Redis, settings: Settings, place: tuple[str, str], record: RolloutRecord, event: RolloutEvent
 ) -> RolloutRecord:
     """Store a rollout and report what happened to it. `place` is the model and the alias. Returns the record with its time."""
-    now = await rollouts.now(client)
+    now = await clock.now(client)
     record = dataclasses.replace(record, at=now)
     name, alias = place
     await rollouts.write(client, name, alias, record)

@@ -5,7 +5,6 @@ The alias is changed first, then the record is written: if a process dies in bet
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import replace
 from typing import Final
@@ -18,14 +17,14 @@ from app.core.rollouts import Rollout, RolloutRecord, RolloutState
 from app.core.routes import Canary, Route
 from app.core.stats import Series
 from app.loops import Loop
-from app.registry.repository import Repository
 from app.services import rollout_events
+from app.services.alias_routes import AliasRoutes
 from app.services.catalog import Catalog
 from app.services.model_entry import Entry, Readiness
 from app.services.rollout_events import RolloutEvent
-from app.services.rollouts import measured, written
+from app.services.rollouts import measured
 from app.settings import Settings
-from app.store import keys, leases, rollouts, stats
+from app.store import clock, keys, leases, rollouts, stats
 
 STEP_CHECK_S: Final = 2.0
 """Seconds between two looks."""
@@ -39,17 +38,17 @@ class RolloutSteps:
     """Lets the canaries of rollouts grow, and takes those back that fail."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, process: str, settings: Settings, repository: Repository, catalog: Catalog, loop: Loop
+        self, client: redis.asyncio.Redis, process: str, settings: Settings, routes: AliasRoutes, catalog: Catalog, loop: Loop
     ) -> None:
         self._client = client
         self._settings = settings
-        self._repository = repository
+        self._routes = routes
         self._catalog = catalog
         self._loop = loop
         self._lease = leases.Lease(client, keys.ROLLOUTS_LEASE, process.encode(), _LEASE_S)
-        self._running: dict[Place, RolloutRecord] | None = None
-        """The rollouts that this process looks after; None before it has read them."""
-        self._read_at = 0.0
+        self._running: dict[Place, RolloutRecord] = {}
+        """The rollouts that have not ended, as they were read at `_read_at` and have changed since."""
+        self._read_at = -_READ_S
         for event in RolloutEvent:
             # An alert on the first one needs a series that begins at 0.
             metrics.ROLLOUTS.labels(event)
@@ -62,12 +61,12 @@ class RolloutSteps:
         if await self._lease.hold():
             await self.refresh()
         else:
-            self._running = None
+            self._read_at = -_READ_S
         return STEP_CHECK_S
 
     async def refresh(self) -> None:
         """Look at every rollout once."""
-        if self._running is None or time.monotonic() - self._read_at >= _READ_S:
+        if time.monotonic() - self._read_at >= _READ_S:
             # The catalog may not have seen a rollout that ended soon.
             self._running = await rollouts.running(self._client)
             self._read_at = time.monotonic()
@@ -89,7 +88,6 @@ class RolloutSteps:
         canary = route.canary
         assert canary is not None
         assert canary.rollout is not None
-        assert self._running is not None
         record = self._running.get(place)
         if record is None or record.id != canary.rollout.id:
             begun = canary.rollout.started_at
@@ -111,35 +109,29 @@ class RolloutSteps:
             return
 
     async def _abort(self, place: Place, route: Route, record: RolloutRecord, fault: str) -> None:
-        await written(self._repository.reroute, *place, route, replace(route, canary=None))
+        await self._routes.reroute(*place, route, replace(route, canary=None))
         await self._end(place, record, RolloutState.ABORTED, fault)
 
     async def _advance(self, place: Place, route: Route, record: RolloutRecord, canary: Canary, rollout: Rollout, series: Series) -> None:
         percent = rollout.after(canary.percent)
         if percent is None:
             if canary.percent >= 100:
-                await written(self._repository.promote, *place, canary.version, expect=route.version)
+                await self._routes.promote(*place, canary.version, before=route.version)
                 await self._end(place, record, RolloutState.COMPLETED, "")
             return
-        now = await rollouts.now(self._client)
+        now = await clock.now(self._client)
         [counted] = await stats.total(self._client, [series], now, now)
         step = replace(canary, percent=percent, rollout=rollout.stepped(now, counted))
-        await written(self._repository.reroute, *place, route, replace(route, canary=step))
-        assert self._running is not None
+        await self._routes.reroute(*place, route, replace(route, canary=step))
         moved = replace(record, percent=percent)
         self._running[place] = await rollout_events.record(self._client, self._settings, place, moved, RolloutEvent.ADVANCED)
-        await self._catalog.refresh()
 
     async def _close(self, place: Place, record: RolloutRecord) -> None:
         """End the record of a rollout that is over, unless the catalog has not noticed it yet."""
-        assert self._running is not None
-        name, alias = place
-        route = None
-        if name in await asyncio.to_thread(self._repository.models):
-            route = (await asyncio.to_thread(self._repository.routes, name)).get(alias)
+        route = await self._routes.read(*place)
         if route is not None and route.rollout == record.id:
             return
-        stored = await rollouts.read(self._client, name, alias)
+        stored = await rollouts.read(self._client, *place)
         if stored is None or stored.id != record.id or stored.state.final:
             # The request that ended it has written the record, too.
             del self._running[place]
@@ -148,7 +140,5 @@ class RolloutSteps:
             await self._end(place, record, end.state, end.reason)
 
     async def _end(self, place: Place, record: RolloutRecord, state: RolloutState, reason: str) -> None:
-        assert self._running is not None
         await rollout_events.ended(self._client, self._settings, place, record, state, reason)
         self._running.pop(place, None)
-        await self._catalog.refresh()

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, ParamSpec
 
 import redis.asyncio
 
-from app.core import callers, gates
-from app.core.errors import (
-    ModelConflict,
-    ModelsReadOnly,
-    ModelUnavailable,
-    RolloutNotFound,
-    VersionNotFound,
-)
+from app.core import gates
+from app.core.errors import ModelConflict, RolloutNotFound
 from app.core.jobs import new_id
 from app.core.models import Manifest, ModelRef
 from app.core.rollouts import Progress, RolloutRecord, RolloutState, progress
 from app.core.routes import Canary, Route, mismatch
 from app.core.stats import Series
-from app.registry.repository import Repository
 from app.services import rollout_events
-from app.services.catalog import Catalog
-from app.services.model_entry import Entry, Readiness
+from app.services.alias_routes import AliasRoutes
+from app.services.model_entry import Entry
 from app.services.requests.rollouts import RolloutRequest
 from app.services.rollout_events import RolloutEvent
 from app.settings import Settings
-from app.store import rollouts, shadows, stats
-
-_READ_ONLY: Final = "The API cannot write the model repository ({reason}). Run it where the repository can be written."
-Parameters = ParamSpec("Parameters")
+from app.store import clock, rollouts, shadows, stats
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +34,10 @@ class RolloutReport:
 class RolloutService:
     """The rollouts of aliases."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings, repository: Repository, catalog: Catalog) -> None:
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings, routes: AliasRoutes) -> None:
         self._client = client
         self._settings = settings
-        self._repository = repository
-        self._catalog = catalog
+        self._routes = routes
 
     async def start(self, name: str, alias: str, request: RolloutRequest) -> RolloutReport:
         """Let a version take the first share of the requests for an alias.
@@ -63,22 +49,17 @@ class RolloutService:
             ModelConflict: The version cannot replace the one of the alias, fails a gate, or the alias is in a rollout or about to move.
             ModelsReadOnly: This process cannot write the repository.
         """
-        callers.check_model(name)
-        entry, route = await self._place(name, alias)
-        if request.version not in entry.versions:
-            await self._catalog.refresh()  # It may have been published a moment ago.
-            entry = await self._catalog.entry(name)
-        before, after = servable(entry, route.version), servable(entry, request.version)
+        entry, route = await self._routes.find(name, alias)
+        before, after = [await self._routes.servable(name, version) for version in (route.version, request.version)]
         self._check(entry, alias, route, request, before, after)
-        now = await rollouts.now(self._client)
+        now = await clock.now(self._client)
         [counted] = await stats.total(self._client, [Series.of(after)], now, now)
         rollout = request.rollout(new_id(now), now, counted)
         canary = Canary(request.version, rollout.steps[0], request.by, rollout)
         started = replace(route, canary=canary)
-        await written(self._repository.reroute, name, alias, route, started)
+        await self._routes.reroute(name, alias, route, started)
         record = RolloutRecord(rollout.id, request.version, route.version, RolloutState.RUNNING, canary.percent, "", now)
         record = await rollout_events.record(self._client, self._settings, (name, alias), record, RolloutEvent.STARTED)
-        await self._catalog.refresh()
         return await self._report(record, started, entry)
 
     async def read(self, name: str, alias: str) -> RolloutReport:
@@ -88,8 +69,7 @@ class RolloutService:
             ModelNotFound, VersionNotFound: The model does not exist, or the alias is not set.
             RolloutNotFound: The alias has had no rollout.
         """
-        callers.check_model(name)
-        entry, route = await self._place(name, alias)
+        entry, route = await self._routes.find(name, alias)
         return await self._report(await self._record(name, alias), route, entry)
 
     async def roll_back(self, name: str, alias: str) -> RolloutReport:
@@ -101,28 +81,18 @@ class RolloutService:
             ModelConflict: It took a step meanwhile.
             ModelsReadOnly: This process cannot write the repository.
         """
-        callers.check_model(name)
-        _, route = await self._place(name, alias)
+        _, route = await self._routes.find(name, alias)
         record = await self._record(name, alias)
         if route.rollout != record.id:
             return RolloutReport(record.over(route.version))
-        await written(self._repository.reroute, name, alias, route, replace(route, canary=None))
+        await self._routes.reroute(name, alias, route, replace(route, canary=None))
         record = await rollout_events.ended(self._client, self._settings, (name, alias), record, RolloutState.ROLLED_BACK, "")
-        await self._catalog.refresh()
         return RolloutReport(record)
-
-    async def _place(self, name: str, alias: str) -> tuple[Entry, Route]:
-        """Return the model, and where the alias leads according to its file, which is newer than the catalog."""
-        entry = await self._catalog.entry(name)
-        route = (await asyncio.to_thread(self._repository.routes, name)).get(alias)
-        if route is None:
-            raise VersionNotFound(f"The model {name!r} has no alias {alias!r}. Promote a version to it first.")
-        return entry, route
 
     async def _record(self, name: str, alias: str) -> RolloutRecord:
         record = await rollouts.read(self._client, name, alias)
         if record is None:
-            raise RolloutNotFound(f"{name}@{alias} has had no rollout. Start one with a PUT request.")
+            raise RolloutNotFound(f"{name}@{alias} has had no rollout. Start one with `celeriac models rollout`.")
         return record
 
     async def _report(self, record: RolloutRecord, route: Route, entry: Entry) -> RolloutReport:
@@ -157,16 +127,6 @@ class RolloutService:
         return None if version is None or version.manifest is None else dict(version.manifest.metrics)
 
 
-def servable(entry: Entry, version: str) -> Manifest:
-    """Return the manifest of a version. Raises VersionNotFound, or ModelUnavailable if it cannot be served."""
-    if version not in entry.versions:
-        raise VersionNotFound(f"The model {entry.name!r} has no version {version!r}. Versions: {', '.join(entry.versions)}.")
-    state = entry.versions[version]
-    if state.manifest is None or (state.state is Readiness.UNAVAILABLE and not state.unloaded):
-        raise ModelUnavailable(f"{entry.name}@{version} cannot be served: {state.reason}")
-    return state.manifest
-
-
 async def measured(client: redis.asyncio.Redis, entry: Entry, route: Route) -> Progress | None:
     """Return how the step of a rollout goes, or None if a manifest is missing."""
     canary = route.canary
@@ -176,17 +136,9 @@ async def measured(client: redis.asyncio.Redis, entry: Entry, route: Route) -> P
     manifests = [version.manifest for version in versions if version is not None and version.manifest is not None]
     if len(manifests) < 2:
         return None
-    now = await rollouts.now(client)
+    now = await clock.now(client)
     before, trial = await stats.total(client, [Series.of(manifest) for manifest in manifests], canary.rollout.step_at, now)
     report = None
     if canary.rollout.min_agreement is not None:
         report = await shadows.read(client, (entry.name, route.version, canary.version))
     return progress(canary.rollout, trial, before, now, report)
-
-
-async def written(change: Callable[Parameters, None], *arguments: Parameters.args, **options: Parameters.kwargs) -> None:
-    """Change the model repository in a thread. Raises ModelsReadOnly if it cannot be written."""
-    try:
-        await asyncio.to_thread(change, *arguments, **options)
-    except OSError as error:
-        raise ModelsReadOnly(_READ_ONLY.format(reason=error.strerror or error)) from None

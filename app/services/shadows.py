@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import redis.asyncio
 
-from app.core import audit, callers
+from app.core import audit
 from app.core.audit import Action, Target
-from app.core.errors import ModelConflict, ShadowNotFound, VersionNotFound
+from app.core.errors import ModelConflict, ShadowNotFound
 from app.core.models import Manifest
 from app.core.routes import JOB, Route, Shadow, mismatch
 from app.core.shadows import ShadowReport
-from app.registry.repository import Repository
-from app.services.catalog import Catalog
-from app.services.model_entry import Entry
-from app.services.rollouts import servable, written
+from app.services.alias_routes import AliasRoutes
 from app.store import audit as audit_store
 from app.store import shadows
 
@@ -33,10 +29,9 @@ class Shadowing:
 class ShadowService:
     """The shadows of aliases."""
 
-    def __init__(self, client: redis.asyncio.Redis, repository: Repository, catalog: Catalog) -> None:
+    def __init__(self, client: redis.asyncio.Redis, routes: AliasRoutes) -> None:
         self._client = client
-        self._repository = repository
-        self._catalog = catalog
+        self._routes = routes
 
     async def cast(self, name: str, alias: str, shadow: Shadow) -> Shadowing:
         """Give an alias a shadow.
@@ -47,12 +42,9 @@ class ShadowService:
             ModelConflict: Its answers could not be compared, or the alias has changed meanwhile.
             ModelsReadOnly: This process cannot write the repository.
         """
-        callers.check_model(name)
-        entry, route = await self._place(name, alias)
-        if shadow.version not in entry.versions:
-            await self._catalog.refresh()  # It may have been published a moment ago.
-            entry = await self._catalog.entry(name)
-        _check(f"{name}@{alias}", servable(entry, route.version), servable(entry, shadow.version))
+        _, route = await self._routes.find(name, alias)
+        before, after = [await self._routes.servable(name, version) for version in (route.version, shadow.version)]
+        _check(f"{name}@{alias}", before, after)
         await self._change(name, alias, route, shadow)
         return await self._shown(name, route, shadow)
 
@@ -63,32 +55,22 @@ class ShadowService:
             ModelNotFound, VersionNotFound: The model does not exist, or the alias is not set.
             ShadowNotFound: The alias has no shadow.
         """
-        callers.check_model(name)
-        _, route = await self._place(name, alias)
+        _, route = await self._routes.find(name, alias)
         return await self._shown(name, route, _present(name, alias, route))
 
     async def remove(self, name: str, alias: str) -> Shadowing:
         """Take the shadow of an alias away. Returns what it was, and raises like `read` and `cast`."""
-        callers.check_model(name)
-        _, route = await self._place(name, alias)
+        _, route = await self._routes.find(name, alias)
         shadow = _present(name, alias, route)
         await self._change(name, alias, route, None)
         return await self._shown(name, route, shadow)
 
-    async def _place(self, name: str, alias: str) -> tuple[Entry, Route]:
-        entry = await self._catalog.entry(name)
-        route = (await asyncio.to_thread(self._repository.routes, name)).get(alias)
-        if route is None:
-            raise VersionNotFound(f"The model {name!r} has no alias {alias!r}. Promote a version to it first.")
-        return entry, route
-
     async def _change(self, name: str, alias: str, route: Route, shadow: Shadow | None) -> None:
-        await written(self._repository.reroute, name, alias, route, replace(route, shadow=shadow))
-        before, after = ({"version": each.version, "rate": each.rate} if each else None for each in (route.shadow, shadow))
+        await self._routes.reroute(name, alias, route, replace(route, shadow=shadow))
+        before, after = (asdict(each) if each else None for each in (route.shadow, shadow))
         await audit_store.write(
             self._client, audit.draft(Action.MODEL_SHADOW_CHANGED, Target("model", f"{name}@{alias}"), before=before, after=after)
         )
-        await self._catalog.refresh()
 
     async def _shown(self, name: str, route: Route, shadow: Shadow) -> Shadowing:
         return Shadowing(route.version, shadow, await shadows.read(self._client, (name, route.version, shadow.version)))
@@ -107,5 +89,5 @@ def _check(which: str, before: Manifest, shadow: Manifest) -> None:
 
 def _present(name: str, alias: str, route: Route) -> Shadow:
     if route.shadow is None:
-        raise ShadowNotFound(f"{name}@{alias} has no shadow. Set one with a PUT request.")
+        raise ShadowNotFound(f"{name}@{alias} has no shadow. Set one with `celeriac models shadow`.")
     return route.shadow

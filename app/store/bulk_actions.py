@@ -19,12 +19,6 @@ from app.store.reading import answers, fields_of, readable, required
 _KIND: Final = "bulk action"
 
 
-async def now(client: redis.asyncio.Redis) -> float:
-    """Return the time by the clock of Redis, which jobs are created by."""
-    seconds, microseconds = await client.time()
-    return seconds + microseconds / 1e6
-
-
 async def create(client: redis.asyncio.Redis, action: BulkAction, entry: bytes, *, keep_s: int, most: int) -> None:
     """Store a bulk action and an entry of the audit log, list it among the `most` newest, and have its first step done."""
     key = keys.bulk_action(action.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -36,10 +37,7 @@ async def add(
 
 async def exists(client: redis.asyncio.Redis, model: str, now: float, keep_s: int) -> bool:
     """Return whether a model has feedback."""
-    for day in _days(now, keep_s):
-        if await client.exists(keys.feedback(model, day)):
-            return True
-    return False
+    return bool(await client.exists(*(keys.feedback(model, day) for day in _days(now, keep_s))))
 
 
 async def read(client: redis.asyncio.Redis, model: str, now: float, keep_s: int) -> Mapping[tuple[str, str, int], Actual]:
@@ -48,8 +46,10 @@ async def read(client: redis.asyncio.Redis, model: str, now: float, keep_s: int)
     for day in _days(now, keep_s):
         stored: Any = await client.hgetall(keys.feedback(model, day))
         for field, value in stored.items():
-            owner, job, row = field.split(_SEPARATOR)
-            actuals[owner.decode(), job.decode(), int(row)] = orjson.loads(value)
+            # One that another program has written must not cost the others.
+            with suppress(ValueError):
+                owner, job, row = field.split(_SEPARATOR)
+                actuals[owner.decode(), job.decode(), int(row)] = orjson.loads(value)
     return actuals
 
 

@@ -13,12 +13,6 @@ from app.store import keys
 from app.store.reading import decodable
 
 
-async def now(client: redis.asyncio.Redis) -> float:
-    """Return the time by the clock of Redis, which figures are counted by."""
-    seconds, microseconds = await client.time()
-    return float(seconds + microseconds / 1e6)
-
-
 async def write(client: redis.asyncio.Redis, name: str, alias: str, record: RolloutRecord) -> None:
     """Store the rollout of an alias."""
     await client.hset(keys.ROLLOUTS, f"{name}/{alias}", orjson.dumps(record.as_dict()))

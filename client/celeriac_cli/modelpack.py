@@ -29,13 +29,16 @@ _FORMATS: Final = {
     "model.py": "python",
     "MLmodel": "mlflow",
     "model.onnx": "onnx",
+    "model.pt2": "pt2",
+    "model.pt": "torchscript",
     "model.skops": "skops",
     "model.joblib": "joblib",
     "model.ubj": "xgboost",
     "model.txt": "lightgbm",
     "model.cbm": "catboost",
+    "config.json": "huggingface",
 }
-"""File of a model that can be served -> its format."""
+"""File of a model that can be served -> its format. The last is that of Transformers, beside `model.yaml`."""
 
 
 @dataclass(frozen=True, slots=True)

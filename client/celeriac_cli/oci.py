@@ -82,7 +82,10 @@ class Registry:
         self._check(started)
         place = started.url.join(started.headers.get("location", "")).copy_merge_params({"digest": digest})
         if place.scheme not in ("https", started.url.scheme):
-            raise CLIError(f"The registry {self.reference.host} names no secure address for uploads, but {place.host}.", Exit.REFUSED)
+            raise CLIError(
+                f"The registry {self.reference.host} sends uploads to {place.host} without TLS. Use --plain-http if you trust the network.",
+                Exit.REFUSED,
+            )
         headers = {"content-type": "application/octet-stream", "content-length": str(size)}
         body = _Blocks(content, show) if isinstance(content, Path) else content
         self._check(self.http.put(place, content=body, headers=headers))

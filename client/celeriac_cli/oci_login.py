@@ -116,7 +116,9 @@ class RegistryAuth(httpx.Auth):
         realm, login = fields.get("realm", ""), self._login
         query: dict[str, Any] = {name: fields[name] for name in ("service", "scope") if name in fields}
         if urlsplit(realm).scheme not in ("https", self._origin.scheme):
-            raise CLIError(f"The registry {self._origin.host} names no secure address for tokens, but {realm!r}.", Exit.REFUSED)
+            raise CLIError(
+                f"The registry {self._origin.host} issues tokens at {realm!r}, which is not HTTPS. Nothing was sent there.", Exit.REFUSED
+            )
         if login and login.identity:
             form = query | {"grant_type": "refresh_token", "refresh_token": login.identity, "client_id": "celeriac"}
             return httpx.Request("POST", realm, data=form)

@@ -47,11 +47,11 @@ async def roll_back(request: Request) -> Response:
 
 
 def _response(request: Request, report: RolloutReport) -> Response:
-    record, canary, progress = report.record, report.canary, report.progress
-    rollout = canary.rollout if canary is not None else None
-    step = None
-    if progress is not None:
-        step = {name: value for name, value in asdict(progress).items() if name != "fault"}
+    record, canary = report.record, report.canary
+    rollout = asdict(canary.rollout) if canary is not None and canary.rollout is not None else {}
+    step = asdict(report.progress) if report.progress is not None else None
+    if step is not None:
+        del step["fault"]
     body: schemas.Rollout = {
         "id": record.id,
         "model": request.path_params["name"],
@@ -63,14 +63,14 @@ def _response(request: Request, report: RolloutReport) -> Response:
         "reason": record.reason,
         "updated_at": cast("str", rfc3339(record.at)),
         "by": canary.by if canary is not None else None,
-        "steps": list(rollout.steps) if rollout is not None else None,
-        "step_s": rollout.step_s if rollout is not None else None,
-        "min_jobs": rollout.min_jobs if rollout is not None else None,
-        "max_error_rate": rollout.max_error_rate if rollout is not None else None,
-        "max_p95_ratio": rollout.max_p95_ratio if rollout is not None else None,
-        "min_agreement": rollout.min_agreement if rollout is not None else None,
-        "started_at": rfc3339(rollout.started_at) if rollout is not None else None,
-        "step_at": rfc3339(rollout.step_at) if rollout is not None else None,
+        "steps": rollout.get("steps"),
+        "step_s": rollout.get("step_s"),
+        "min_jobs": rollout.get("min_jobs"),
+        "max_error_rate": rollout.get("max_error_rate"),
+        "max_p95_ratio": rollout.get("max_p95_ratio"),
+        "min_agreement": rollout.get("min_agreement"),
+        "started_at": rfc3339(rollout.get("started_at")),
+        "step_at": rfc3339(rollout.get("step_at")),
         "step": cast("schemas.RolloutStep | None", step),
     }
     return json_response(body)

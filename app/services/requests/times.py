@@ -11,6 +11,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from app.services.requests.body import refused
 
 _AGO: Final = re.compile(r"-([0-9]{1,6})([smhd])")
+_SCHEMA: Final = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "pattern": f"^{_AGO.pattern}$"}]}
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -29,4 +30,4 @@ def _time(text: Any) -> datetime | timedelta:
     return time
 
 
-TimeOrAge = Annotated[datetime | timedelta, PlainValidator(_time), WithJsonSchema({"type": "string"})]
+TimeOrAge = Annotated[datetime | timedelta, PlainValidator(_time), WithJsonSchema(_SCHEMA)]

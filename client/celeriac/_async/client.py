@@ -13,12 +13,12 @@ from celeriac._async.batches import AsyncBatch, AsyncBatches
 from celeriac._async.bulk_actions import AsyncBulkActions
 from celeriac._async.dead_letters import AsyncDeadLetters
 from celeriac._async.jobs import AsyncJob
+from celeriac._async.models import AsyncModels
 from celeriac._async.resources import (
     AsyncAudit,
     AsyncFiles,
     AsyncJobs,
     AsyncKeys,
-    AsyncModels,
     AsyncPipelines,
     AsyncPools,
     AsyncSchedules,

@@ -13,12 +13,12 @@ from celeriac._sync.batches import Batch, Batches
 from celeriac._sync.bulk_actions import BulkActions
 from celeriac._sync.dead_letters import DeadLetters
 from celeriac._sync.jobs import Job
+from celeriac._sync.models import Models
 from celeriac._sync.resources import (
     Audit,
     Files,
     Jobs,
     Keys,
-    Models,
     Pipelines,
     Pools,
     Schedules,
