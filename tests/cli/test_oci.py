@@ -105,7 +105,7 @@ def test_each_kind_of_model_that_is_published_is_pushed(celeriac: Celeriac, regi
     source.mkdir()
     (source / file).write_bytes(b"{}")
     (source / "model.yaml").write_text("sample: [1]")
-    assert "pushed" in celeriac("models", "push", str(source), f"{registry}/acme/network:1", "--plain-http").out
+    assert "pushed" in celeriac("models", "push", str(source), f"oci://{registry}/acme/network:1", "--plain-http").out
 
 
 def test_another_implementation_accepts_what_was_pushed(celeriac: Celeriac, registry: str, folder: Path) -> None:

@@ -36,4 +36,4 @@ def test_a_kind_without_a_handler_fails_the_job_and_names_the_kind() -> None:
 
 
 def test_workers_have_a_handler_for_every_kind_that_the_api_submits() -> None:
-    assert set(HANDLERS) == {"plan", "chunk", "assembly", "step", "training"}
+    assert set(HANDLERS) == {"plan", "chunk", "assembly", "step", "training", "replay"}
