@@ -69,10 +69,12 @@ class DeadLetterService:
             CeleriacError: The job is refused. The letter is kept.
         """
         letter = await self.get(id)
-        manifest = await self._catalog.serving(changes.model or ModelRef(letter.model, letter.version))
+        ref = changes.model or ModelRef(letter.model, letter.version)
+        manifest = await self._catalog.serving(ref)
         method, rows = (changes.method, changes.inputs) if isinstance(changes, Replay) else (None, None)
         outputs = tuple(manifest.output(name).name for name in (letter.outputs if method is None else [method]))
         inputs = from_tensors(manifest, letter.inputs) if rows is None else from_rows(manifest, rows)
+        manifest = self._catalog.routed(ref, manifest, inputs, letter.replay_id)
         conflict = JobConflict(f"Dead letter {id} is already being replayed with other changes, as job {letter.replay_id}.")
         changed = fingerprint(changes.model_dump(mode="json", exclude_unset=True))
         identity = JobIdentity(owners.record_id(letter.owner, letter.replay_id), changed, conflict)
