@@ -56,12 +56,11 @@ def compare(before: Sequence[Tensor], after: Sequence[Tensor]) -> Comparison:
 
 
 def _agree(ours: Any, theirs: Any, comparison: Comparison) -> bool:
-    numbers = isinstance(ours, int | float) and isinstance(theirs, int | float)
-    if not numbers or (math.isnan(ours) and math.isnan(theirs)):
-        return bool(ours == theirs) or numbers
+    if not (isinstance(ours, int | float) and isinstance(theirs, int | float)):
+        return bool(ours == theirs)
     if math.isfinite(ours) and math.isfinite(theirs):
         comparison.largest = max(comparison.largest, abs(ours - theirs))
-    return math.isclose(ours, theirs, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+    return (math.isnan(ours) and math.isnan(theirs)) or math.isclose(ours, theirs, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
 
 
 def _text(value: Any) -> str:
