@@ -6,8 +6,8 @@ import { go, link } from "../router.js";
 
 const NAMES = ["state", "model", "error", "owner", "kind", "pool", "id_prefix", "since", "until"];
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "expired"];
-const KINDS = ["prediction", "pipeline", "training"];
-const LABELS = { id_prefix: "ID", since: "since", until: "until" };
+const KINDS = ["prediction", "pipeline", "training", "replay"];
+const LABELS = { id_prefix: "ID" };
 const ID = /^[0-9a-f]{32}(-\d+)?$/;
 
 /** The filters in an address. @param {Record<string, string>} search */
